@@ -1,0 +1,136 @@
+//! Accounts: people with roles, and applications (应用) with keys.
+
+use serde::{Deserialize, Serialize};
+
+/// Role of a person. A person may hold several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// 系统管理员
+    SystemAdministrator,
+    /// 公共数据主管部门
+    Authority,
+    /// 数据提供单位 (数源单位)
+    Provider,
+    /// 审核人
+    Reviewer,
+    /// 数据使用单位
+    Consumer,
+    /// 安全管理员
+    SecurityOfficer,
+    /// 审计员
+    Auditor,
+    /// 企业用户
+    Enterprise,
+    /// 公众用户
+    Citizen,
+}
+
+impl Role {
+    pub const ALL: [Role; 9] = [
+        Role::SystemAdministrator,
+        Role::Authority,
+        Role::Provider,
+        Role::Reviewer,
+        Role::Consumer,
+        Role::SecurityOfficer,
+        Role::Auditor,
+        Role::Enterprise,
+        Role::Citizen,
+    ];
+    /// Word used in rules, files and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::SystemAdministrator => "system_administrator",
+            Role::Authority => "authority",
+            Role::Provider => "provider",
+            Role::Reviewer => "reviewer",
+            Role::Consumer => "consumer",
+            Role::SecurityOfficer => "security_officer",
+            Role::Auditor => "auditor",
+            Role::Enterprise => "enterprise",
+            Role::Citizen => "citizen",
+        }
+    }
+    /// Name shown in Chinese.
+    #[must_use]
+    pub fn zh(self) -> &'static str {
+        match self {
+            Role::SystemAdministrator => "系统管理员",
+            Role::Authority => "主管部门",
+            Role::Provider => "数据提供单位",
+            Role::Reviewer => "审核人",
+            Role::Consumer => "数据使用单位",
+            Role::SecurityOfficer => "安全管理员",
+            Role::Auditor => "审计员",
+            Role::Enterprise => "企业",
+            Role::Citizen => "公众",
+        }
+    }
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|r| r.as_str() == word)
+    }
+}
+
+/// A person's account as shown outward (never the password hash).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub id: String,
+    /// Login name, unique, lower case.
+    pub name: String,
+    /// Name shown.
+    pub display_name: String,
+    pub org: Option<String>,
+    pub roles: Vec<Role>,
+    pub active: bool,
+    pub created_at: String,
+}
+
+/// What is needed to open an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UserNew {
+    pub name: String,
+    pub display_name: String,
+    pub org: Option<String>,
+    pub roles: Vec<Role>,
+    pub password: String,
+}
+
+/// An application (应用) that calls interfaces. The secret is never part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    pub id: String,
+    pub name: String,
+    pub description: String,
+    pub org: String,
+    /// Access key, public part of the credential.
+    pub key: String,
+    pub active: bool,
+    pub owner: String,
+    pub created_at: String,
+}
+
+/// What is needed to register an application.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApplicationNew {
+    pub name: String,
+    pub description: String,
+    pub org: String,
+}
+
+/// A new application with its secret: shown once.
+#[derive(Clone, Serialize)]
+pub struct ApplicationSecret {
+    pub application: Application,
+    pub secret: String,
+}
+
+impl std::fmt::Debug for ApplicationSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApplicationSecret")
+            .field("key", &self.application.key)
+            .finish_non_exhaustive()
+    }
+}

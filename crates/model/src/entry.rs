@@ -1,0 +1,178 @@
+//! Catalogue entries (目录): what a department declares about one data resource.
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::{
+    Domain, Grade, OnlineState, OpenType, PublishState, ResourceKind, ShareType, SyncMode,
+    UpdateCycle,
+};
+use crate::item::Item;
+
+/// What a department fills in (编目). `Entry` adds the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryDraft {
+    /// 目录编码, `[a-z0-9_]`, unique; also the resource's name in calls (`/api/v1/{code}`).
+    pub code: String,
+    /// 名称 (≤ 500)
+    pub title: String,
+    #[serde(default)]
+    pub title_en: String,
+    /// 摘要 (≤ 1000)
+    pub description: String,
+    /// 数源单位: organisation id.
+    pub org: String,
+    /// 行政区划 of the data, GB/T 2260.
+    pub region: String,
+    /// 数据领域
+    pub domain: Domain,
+    /// 主题 / 标签
+    #[serde(default)]
+    pub tags: Vec<String>,
+    pub kind: ResourceKind,
+    pub update_cycle: UpdateCycle,
+    pub sync_mode: SyncMode,
+    pub share_type: ShareType,
+    #[serde(default)]
+    pub share_condition: String,
+    /// 不予共享依据 / 受限共享理由
+    #[serde(default)]
+    pub share_basis: String,
+    pub open_type: OpenType,
+    #[serde(default)]
+    pub open_condition: String,
+    #[serde(default)]
+    pub open_basis: String,
+    /// 安全级别 raised by hand; the effective grade is never below the items' maximum.
+    #[serde(default)]
+    pub raised_grade: Option<Grade>,
+    /// 时间范围
+    #[serde(default)]
+    pub time_range: String,
+    /// 来源系统
+    #[serde(default)]
+    pub source_system: String,
+    /// 许可 / licence of opened data.
+    #[serde(default)]
+    pub licence: String,
+    /// Credit line and origin.
+    #[serde(default)]
+    pub attribution: String,
+    pub items: Vec<Item>,
+}
+
+impl EntryDraft {
+    /// GB/T 43697-2024 6.6 d): the data set's level is the maximum of its items', raised further if declared.
+    #[must_use]
+    pub fn grade(&self) -> Grade {
+        self.items.iter().map(|i| i.grade).chain(self.raised_grade).max().unwrap_or(Grade::L1)
+    }
+    /// The business key: identifiers of the primary items, in order.
+    #[must_use]
+    pub fn key(&self) -> Vec<&str> {
+        self.items.iter().filter(|i| i.primary).map(|i| i.identifier.as_str()).collect()
+    }
+    #[must_use]
+    pub fn item(&self, identifier: &str) -> Option<&Item> {
+        self.items.iter().find(|i| i.identifier == identifier)
+    }
+    /// Whether the serving copy holds the rows (there is a key or a look-up item to find them by).
+    #[must_use]
+    pub fn served(&self) -> bool {
+        self.items.iter().any(|i| i.primary || i.lookup)
+    }
+}
+
+/// An entry of the ledger: what was declared, its state, its figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub id: String,
+    #[serde(flatten)]
+    pub draft: EntryDraft,
+    /// Effective grade.
+    pub grade: Grade,
+    pub publish_state: PublishState,
+    pub online_state: OnlineState,
+    /// Version of the declaration, counted from 1.
+    pub version: i64,
+    pub created_at: String,
+    pub created_by: String,
+    pub updated_at: String,
+    /// 目录发布时间
+    pub published_at: Option<String>,
+    /// Rows in the lake's current view.
+    pub rows: i64,
+    /// When data last landed.
+    pub data_at: Option<String>,
+}
+
+impl Entry {
+    /// Whether the public may see it: published, online and not prohibited from opening.
+    #[must_use]
+    pub fn open(&self) -> bool {
+        self.live() && self.draft.open_type != OpenType::None
+    }
+    /// Whether its rows may be read by anyone without application.
+    #[must_use]
+    pub fn freely_open(&self) -> bool {
+        self.live() && self.draft.open_type == OpenType::Unconditional
+    }
+    /// Published and online.
+    #[must_use]
+    pub fn live(&self) -> bool {
+        self.online_state == OnlineState::Online
+            && matches!(
+                self.publish_state,
+                PublishState::Published | PublishState::ChangeAuditing | PublishState::ChangeReject
+            )
+    }
+}
+
+/// One step of an entry's life: who, when, why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryStep {
+    pub entry: String,
+    pub seq: i64,
+    pub at: String,
+    pub actor: String,
+    pub actor_name: String,
+    /// `create edit submit approve reject up down alter withdraw`
+    pub action: String,
+    pub from: String,
+    pub to: String,
+    pub reason: String,
+}
+
+/// A kept version of an entry's declaration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryVersion {
+    pub entry: String,
+    pub version: i64,
+    pub at: String,
+    pub actor: String,
+    pub draft: EntryDraft,
+}
+
+/// One difference between two versions, by field path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// `title`, `items.xm.grade`
+    pub path: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// Which entries a list wants. Empty fields do not filter.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EntryFilter {
+    pub org: Option<String>,
+    pub publish_state: Option<PublishState>,
+    pub online_state: Option<OnlineState>,
+    /// Entries awaiting a review (any `*-auditing` state).
+    pub auditing: bool,
+    /// Part of title or code.
+    pub text: Option<String>,
+    /// Keyset position: id of the last entry seen.
+    pub after: Option<String>,
+    /// Page size, at most 1000.
+    pub limit: u32,
+}

@@ -1,0 +1,118 @@
+//! `Op`: who acts, by which request, from where, at what time. Every room function takes it first;
+//! time and chance enter the business there and nowhere else.
+
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::account::Role;
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Actor {
+    /// Nobody signed in.
+    Nobody,
+    /// A signed-in person.
+    User { id: String, name: String, org: Option<String>, region: Option<String>, roles: Vec<Role> },
+    /// An application (应用) that signed its call.
+    Application { id: String, key: String, name: String, org: String },
+    /// The platform itself (worker, recovery, demo seeding).
+    System,
+}
+
+impl Actor {
+    /// Stable id for records: user id, application id, `nobody` or `system`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Actor::Nobody => "nobody",
+            Actor::User { id, .. } | Actor::Application { id, .. } => id,
+            Actor::System => "system",
+        }
+    }
+    /// Name to show.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Actor::Nobody => "nobody",
+            Actor::User { name, .. } | Actor::Application { name, .. } => name,
+            Actor::System => "system",
+        }
+    }
+    #[must_use]
+    pub fn org(&self) -> Option<&str> {
+        match self {
+            Actor::User { org, .. } => org.as_deref(),
+            Actor::Application { org, .. } => Some(org),
+            _ => None,
+        }
+    }
+    #[must_use]
+    pub fn roles(&self) -> &[Role] {
+        match self {
+            Actor::User { roles, .. } => roles,
+            _ => &[],
+        }
+    }
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        self.roles().contains(&role)
+    }
+}
+
+/// The circumstances of one operation.
+#[derive(Clone, Debug)]
+pub struct Op {
+    pub actor: Actor,
+    /// Request id, also returned to the caller and written to log and audit.
+    pub request_id: String,
+    /// Address the request came from, as the door saw it (`-` when there is none).
+    pub source: String,
+    pub at: DateTime<Utc>,
+}
+
+impl Op {
+    #[must_use]
+    pub fn new(actor: Actor, request_id: String, source: String, at: DateTime<Utc>) -> Self {
+        Self { actor, request_id, source, at }
+    }
+    /// The platform acting by itself at `at`.
+    #[must_use]
+    pub fn system(at: DateTime<Utc>) -> Self {
+        Self { actor: Actor::System, request_id: new_id(at), source: "-".into(), at }
+    }
+    /// A new time-ordered id (UUID v7 of `at` plus chance), 32 hex digits.
+    #[must_use]
+    pub fn new_id(&self) -> String {
+        new_id(self.at)
+    }
+    /// RFC 3339 UTC with milliseconds: the form in which times are stored.
+    #[must_use]
+    pub fn stamp(&self) -> String {
+        stamp(self.at)
+    }
+    /// The civil date in China.
+    #[must_use]
+    pub fn today(&self) -> NaiveDate {
+        self.at.with_timezone(&china()).date_naive()
+    }
+}
+
+/// UTC+8, the civil time of every office the platform serves.
+#[must_use]
+pub fn china() -> FixedOffset {
+    // 8 h is always a valid offset; the fallback is never taken.
+    FixedOffset::east_opt(8 * 3600).unwrap_or_else(|| chrono::Offset::fix(&Utc))
+}
+
+/// RFC 3339 UTC with milliseconds, sortable as text.
+#[must_use]
+pub fn stamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+fn new_id(at: DateTime<Utc>) -> String {
+    let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
+    let ts = uuid::Timestamp::from_unix(uuid::NoContext, seconds, at.timestamp_subsec_nanos());
+    uuid::Uuid::new_v7(ts).simple().to_string()
+}

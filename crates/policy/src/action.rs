@@ -1,0 +1,140 @@
+//! The actions of the house and the things they are done to. The words are also the Cedar action ids.
+
+use model::entry::Entry;
+use model::request::Request;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $word:literal;)*) => {
+        /// Something a principal may want to do. One row of the permission matrix.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Action { $($(#[$doc])* $name),* }
+        impl Action {
+            pub const ALL: &'static [Action] = &[$(Action::$name),*];
+            /// Cedar id and audit word.
+            #[must_use] pub fn as_str(self) -> &'static str { match self { $(Action::$name => $word),* } }
+        }
+    };
+}
+
+actions! {
+    /// See an entry that is not (or not yet) public.
+    EntryRead = "entry.read";
+    /// Compile or edit an entry of one's organisation.
+    EntryCompile = "entry.compile";
+    /// Hand an entry, its going online or offline, or its change, to review.
+    EntrySubmit = "entry.submit";
+    /// Approve or reject what was handed in.
+    EntryReview = "entry.review";
+    /// Import whole catalogues.
+    EntryImport = "entry.import";
+    /// Export whole catalogues with entries that are not public.
+    EntryExport = "entry.export";
+    /// Collect data into an entry.
+    DataCollect = "data.collect";
+    /// Look at runs and their progress.
+    RunRead = "run.read";
+    /// Look at quarantined rows (raw values).
+    QuarantineRead = "quarantine.read";
+    /// Mend, replay or dismiss quarantined rows.
+    QuarantineMend = "quarantine.mend";
+    /// Apply for a resource on behalf of an application of one's organisation.
+    RequestSubmit = "request.submit";
+    /// Read an application and its steps.
+    RequestRead = "request.read";
+    /// Decide as the providing organisation.
+    RequestReviewProvider = "request.review_provider";
+    /// Decide as the authority.
+    RequestReviewAuthority = "request.review_authority";
+    /// Withdraw one's own application.
+    RequestUndo = "request.undo";
+    /// Revoke what was approved.
+    RequestRevoke = "request.revoke";
+    /// Register an application (应用) or renew its secret.
+    ApplicationManage = "application.manage";
+    /// See applications of one's organisation.
+    ApplicationRead = "application.read";
+    /// Open, change or close accounts.
+    UserManage = "user.manage";
+    /// See accounts.
+    UserRead = "user.read";
+    /// Maintain organisations and regions.
+    OrgManage = "org.manage";
+    /// Read audit records.
+    AuditRead = "audit.read";
+    /// Export audit records, verify the chain.
+    AuditExport = "audit.export";
+    /// Look-ups of rows through an interface.
+    RowsQuery = "rows.query";
+    /// Preview of rows on a page.
+    RowsPreview = "rows.preview";
+    /// Download of all rows as a file.
+    RowsDownload = "rows.download";
+    /// Change the security rules (masks, grading).
+    SecurityManage = "security.manage";
+    /// Metrics and health detail.
+    SystemRead = "system.read";
+    /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
+    SystemWork = "system.work";
+}
+
+/// What an action is done to, with the attributes policies may ask about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// `Entry`, `Request`, `Application`, `User`, `Org`, `Audit`, `System`
+    pub kind: &'static str,
+    pub id: String,
+    /// Owning organisation (provider of an entry, organisation of an application or user).
+    pub org: Option<String>,
+    /// Applying organisation, for requests.
+    pub applicant_org: Option<String>,
+    /// Person who made it.
+    pub owner: Option<String>,
+    pub region: Option<String>,
+    pub grade: Option<String>,
+    pub share_type: Option<String>,
+    pub open_type: Option<String>,
+    /// Published and online.
+    pub live: bool,
+    /// State word (request state).
+    pub state: Option<String>,
+}
+
+impl Target {
+    /// Something without attributes: the audit log, the system, the account list.
+    #[must_use]
+    pub fn plain(kind: &'static str, id: &str) -> Self {
+        Self { kind, id: id.to_owned(), ..Self::default() }
+    }
+    /// Something that belongs to an organisation.
+    #[must_use]
+    pub fn of_org(kind: &'static str, id: &str, org: &str) -> Self {
+        Self { kind, id: id.to_owned(), org: Some(org.to_owned()), ..Self::default() }
+    }
+    #[must_use]
+    pub fn entry(entry: &Entry) -> Self {
+        Self {
+            kind: "Entry",
+            id: entry.id.clone(),
+            org: Some(entry.draft.org.clone()),
+            owner: Some(entry.created_by.clone()),
+            region: Some(entry.draft.region.clone()),
+            grade: Some(entry.grade.as_str().to_owned()),
+            share_type: Some(entry.draft.share_type.as_str().to_owned()),
+            open_type: Some(entry.draft.open_type.as_str().to_owned()),
+            live: entry.live(),
+            ..Self::default()
+        }
+    }
+    #[must_use]
+    pub fn request(request: &Request) -> Self {
+        Self {
+            kind: "Request",
+            id: request.id.clone(),
+            org: Some(request.provider.clone()),
+            applicant_org: Some(request.org.clone()),
+            owner: Some(request.applicant.clone()),
+            state: Some(request.state.as_str().to_owned()),
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Ports: what the business needs of the engines. They stand beside the proofs they demand.
+//!
+//! `app` holds them as `Arc<dyn …>`; `lake`, `ingest`, `search` implement them; only the binary wires them.
+//! All are called from many tasks in parallel.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+use model::batch::Batch;
+use model::entry::Entry;
+use model::item::Item;
+use model::parcel::{ParcelHead, Reject, Sniffed};
+use model::query::RowQuery;
+use model::search::{SearchDoc, SearchPage, SearchQuery};
+use model::value::Rows;
+use model::{Op, Result};
+
+use crate::{Grant, Permit};
+
+/// The lake: Delta tables, one per entry code. Called by `app::collection` (landing) and by releases.
+#[async_trait]
+pub trait Lake: Send + Sync {
+    /// Lands one parcel. *exactly-once*: the parcel id is committed in the same Delta transaction as the rows; a
+    /// parcel that landed before is not read again and answers `repeated`. Full mode replaces the current view
+    /// (older versions stay readable); incremental mode merges by the business key, deletes being tombstones.
+    /// Adds the `dsc_*` system columns. If the stream fails or the process dies, nothing becomes visible.
+    async fn land(
+        &self,
+        permit: &Permit,
+        op: &Op,
+        parcel: &ParcelHead,
+        target: &LandTarget,
+        rows: BoxStream<'static, Result<Batch>>,
+    ) -> Result<Landing>;
+
+    /// Whether a parcel is in the table, and as which version.
+    async fn landed(&self, code: &str, parcel: &str) -> Result<Option<Landing>>;
+
+    /// The current view (or that of `version`) through a grant: columns, row filter, masks and cap are applied
+    /// inside the plan. Streams in bounded memory. Order is by the query's order, else by the business key, else as stored.
+    async fn scan(
+        &self,
+        grant: &Grant,
+        query: &RowQuery,
+        version: Option<i64>,
+    ) -> Result<BoxStream<'static, Result<Rows>>>;
+
+    /// Rows of one parcel as landed, for refreshing the serving copy (movement inside the house, not a release:
+    /// it needs a permit for `system.work` or `data.collect`).
+    async fn replay(
+        &self,
+        permit: &Permit,
+        entry: &Entry,
+        parcel: &str,
+    ) -> Result<BoxStream<'static, Result<Batch>>>;
+
+    /// Rows of the current view; 0 when nothing has landed.
+    async fn count(&self, entry: &Entry) -> Result<u64>;
+
+    /// Versions, newest first.
+    async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>>;
+}
+
+/// Where a parcel goes and what the system columns say.
+#[derive(Clone, Debug)]
+pub struct LandTarget {
+    pub entry: Entry,
+    /// 数源单位 name (dsc_sydep_name) and USCC (dsc_sydep_code).
+    pub org_name: String,
+    pub org_uscc: String,
+}
+
+/// Outcome of a landing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landing {
+    /// Delta version that holds the parcel.
+    pub version: i64,
+    /// Rows written by the parcel.
+    pub rows: u64,
+    /// The parcel was there before; nothing changed.
+    pub repeated: bool,
+}
+
+/// One version of a lake table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LakeVersion {
+    pub version: i64,
+    pub at: String,
+    pub parcel: String,
+    pub mode: String,
+    pub rows: u64,
+}
+
+/// Channels' reading half: files and queries into typed batches. Called by `app::collection` and the command line.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// Says what a file is. `name` is the user's file name (a hint only: content decides).
+    async fn sniff(&self, path: &Path, name: &str) -> Result<Sniffed>;
+    /// Reads a source by the entry's items, in bounded memory. Header texts are matched to items by identifier,
+    /// Chinese or English name; a missing non-nullable item or an unreadable file fails before the first chunk.
+    async fn read(&self, source: &Source, items: &[Item], options: &ReadOptions) -> Result<Reading>;
+}
+
+/// Where rows come from.
+#[derive(Clone)]
+pub enum Source {
+    File { path: PathBuf, name: String },
+    /// `postgres://` or `mysql://` URL with its secret, and one SELECT.
+    Query { url: String, sql: String, name: String },
+    /// Rows given in hand: mended quarantine rows. Cells are in the order of the items.
+    Cells { name: String, rows: Vec<(u64, Vec<Option<String>>)> },
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::File { path, name } => f.debug_struct("File").field("path", path).field("name", name).finish(),
+            Source::Query { name, .. } => f.debug_struct("Query").field("name", name).finish_non_exhaustive(),
+            Source::Cells { name, rows } => {
+                f.debug_struct("Cells").field("name", name).field("rows", &rows.len()).finish()
+            }
+        }
+    }
+}
+
+/// What the user may say about a file when sniffing is not enough. `None` = found out.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    pub format: Option<String>,
+    pub encoding: Option<String>,
+    pub delimiter: Option<char>,
+    pub sheet: Option<String>,
+    pub header_rows: Option<u64>,
+    /// Rows per batch; 0 takes the default (65,536).
+    pub batch_rows: usize,
+    /// Column that says I/U/D, for incremental sources.
+    pub operation_column: Option<String>,
+}
+
+/// A source being read.
+pub struct Reading {
+    /// What was found (files only).
+    pub sniffed: Option<Sniffed>,
+    /// Header texts in order with the item each was matched to.
+    pub columns: Vec<(String, Option<String>)>,
+    /// Bytes of the source, 0 when unknown.
+    pub bytes_total: u64,
+    pub chunks: BoxStream<'static, Result<Chunk>>,
+}
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reading").field("columns", &self.columns).finish_non_exhaustive()
+    }
+}
+
+/// A piece of what was read: `batch.rows() + rejects' records = read`.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    pub batch: Batch,
+    /// One reject per refused record (its first misfit; further ones are named in its reason).
+    pub rejects: Vec<Reject>,
+    /// Records read in this chunk.
+    pub read: u64,
+    /// Bytes of the source consumed so far.
+    pub bytes_done: u64,
+}
+
+/// Full-text search over the ledger. *read-your-writes*: when `put` or `remove` returns, searches see it.
+pub trait Search: Send + Sync {
+    fn put(&self, docs: &[SearchDoc]) -> Result<()>;
+    fn remove(&self, ids: &[String]) -> Result<()>;
+    fn search(&self, query: &SearchQuery) -> Result<SearchPage>;
+    /// Title completions while typing (Chinese, pinyin initials), at most `limit`.
+    fn suggest(&self, prefix: &str, audience: &[String], limit: usize) -> Result<Vec<String>>;
+    /// Replaces everything at once, without a gap for searchers.
+    fn rebuild(&self, docs: &[SearchDoc]) -> Result<()>;
+    /// Number of documents, to notice an index that lags after a crash.
+    fn count(&self) -> Result<u64>;
+}
+
+/// The time. The binary gives the real clock, tests a set one.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> DateTime<Utc>;
+}
