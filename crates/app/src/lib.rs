@@ -1,1 +1,80 @@
-//! app
+//! The rooms of the business: every rule once, same verb on every floor.
+//!
+//! A room is a module of free functions `verb(app, op, …)`; [`App`] holds what they need: the control store, the
+//! policy engine, the engines as ports, the keys, the rules and the clock. Doors (gateway, portal) call rooms;
+//! rooms ask `policy` for a `Permit` or a `Grant`, then call `store` and the ports, and leave an audit record.
+
+pub mod account;
+pub mod audit;
+pub mod catalogue;
+pub mod collection;
+pub mod opening;
+pub mod operation;
+pub mod org;
+pub mod rules;
+pub mod sharing;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use model::calendar::Calendar;
+use model::{Actor, Op};
+use policy::Policy;
+use policy::port::{Clock, Intake, Lake, Search};
+use store::Store;
+
+/// Everything a room needs. Cheap to share as `Arc<App>`.
+pub struct App {
+    pub store: Store,
+    pub policy: Policy,
+    pub lake: Arc<dyn Lake>,
+    pub intake: Arc<dyn Intake>,
+    pub search: Arc<dyn Search>,
+    pub clock: Arc<dyn Clock>,
+    pub keys: guard::keys::KeyRing,
+    pub calendar: Calendar,
+    pub rules: rules::Rules,
+    pub folders: Folders,
+    /// State of the account room: credential cache, nonces, lock-outs.
+    pub accounts: account::Memory,
+    /// State of the sharing room: cached grants and quota counters.
+    pub shares: sharing::Memory,
+    /// State of the collection room: progress of running collections, one lock per entry.
+    pub collections: collection::Memory,
+}
+
+/// Folders of this process.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// Uploaded sources wait here until they have landed.
+    pub inbox: PathBuf,
+}
+
+impl App {
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+    /// An operation of `actor` at the present time.
+    #[must_use]
+    pub fn op(&self, actor: Actor, source: &str) -> Op {
+        let mut op = Op::system(self.now());
+        op.actor = actor;
+        source.clone_into(&mut op.source);
+        op
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("folders", &self.folders).finish_non_exhaustive()
+    }
+}
+
+/// One page of a list with the position of the next. *constant page*: keyset only.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}

@@ -1,1 +1,81 @@
-//! store
+//! The control store and the serving copy: the only SQL against our own tables, on SQLite or PostgreSQL.
+//!
+//! One file per resource, same verb as in `app`. Every writing function takes a `Permit`; rows of the serving copy
+//! leave only through a `Grant`. SQL is written once with `$1` placeholders, which both databases read; the types are
+//! TEXT, BIGINT and DOUBLE PRECISION. SQL rows never leave this crate.
+
+pub mod account;
+pub mod audit;
+mod db;
+pub mod entry;
+pub mod org;
+pub mod parcel;
+pub mod request;
+pub mod serving;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use db::{Backend, Db};
+use model::Result;
+
+/// Where the stores are.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// `sqlite:` for files in `folder`, or `postgres://user:password@host/database`.
+    pub url: String,
+    /// Folder of the SQLite files.
+    pub folder: PathBuf,
+}
+
+/// All stores of one process.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) db: Db,
+    audit: Arc<audit::AuditLog>,
+    serving: Arc<dyn serving::ServingCopy>,
+}
+
+impl Store {
+    /// Opens (and where needed creates and migrates) the stores.
+    pub async fn open(config: &StoreConfig) -> Result<Self> {
+        let db = Db::open(config).await?;
+        let audit = Arc::new(audit::AuditLog::open(config, &db).await?);
+        let serving = serving::open(config, &db).await?;
+        Ok(Self { db, audit, serving })
+    }
+
+    /// The audit chain.
+    #[must_use]
+    pub fn audit(&self) -> &audit::AuditLog {
+        &self.audit
+    }
+
+    /// The serving copy.
+    #[must_use]
+    pub fn serving(&self) -> &dyn serving::ServingCopy {
+        self.serving.as_ref()
+    }
+
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.db.backend()
+    }
+
+    /// A cheap question to the control store, for readiness.
+    pub async fn ping(&self) -> Result<()> {
+        self.db.ping().await
+    }
+
+    /// Ends the writers after what is queued has been written.
+    pub async fn close(&self) {
+        self.audit.close().await;
+        self.db.close().await;
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("backend", &self.backend()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! The connection to the control database and the translation of its failures.
+
+use model::{Code, Error, Result};
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, Row, Transaction};
+
+use crate::StoreConfig;
+
+/// Which database is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// A pool of connections.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pool: AnyPool,
+    backend: Backend,
+}
+
+impl Db {
+    pub(crate) async fn open(config: &StoreConfig) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let backend = if config.url.starts_with("postgres") { Backend::Postgres } else { Backend::Sqlite };
+        let url = match backend {
+            Backend::Postgres => config.url.clone(),
+            Backend::Sqlite => {
+                let path = config.folder.join("control.db");
+                std::fs::create_dir_all(&config.folder).map_err(|e| {
+                    Error::new(
+                        Code::StoreUnavailable,
+                        format!("无法创建数据目录 {}", config.folder.display()),
+                        format!("cannot create the data folder {}", config.folder.display()),
+                    )
+                    .caused_by(e)
+                })?;
+                format!("sqlite://{}?mode=rwc", path.display())
+            }
+        };
+        let connections = match backend {
+            Backend::Sqlite => 4,
+            Backend::Postgres => 8,
+        };
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(std::time::Duration::from_secs(20))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if backend == Backend::Sqlite {
+                        for pragma in [
+                            "PRAGMA journal_mode = WAL",
+                            "PRAGMA synchronous = FULL",
+                            "PRAGMA busy_timeout = 15000",
+                            "PRAGMA foreign_keys = ON",
+                        ] {
+                            sqlx::raw_sql(pragma).execute(&mut *connection).await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&url)
+            .await
+            .map_err(unavailable)?;
+        let db = Self { pool, backend };
+        db.migrate().await?;
+        Ok(db)
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        let migration = |version, name: &'static str, sql: &'static str| {
+            Migration::new(
+                version,
+                name.into(),
+                MigrationType::Simple,
+                sqlx::SqlSafeStr::into_sql_str(sql),
+                false,
+            )
+        };
+        let mut all = vec![migration(1, "ground", include_str!("../migrations/0001_ground.sql"))];
+        if self.backend == Backend::Postgres {
+            all.push(migration(2, "audit", AUDIT_SQL));
+        }
+        Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
+            Error::new(
+                Code::StoreUnavailable,
+                "控制库结构升级失败：数据库可能由更新的版本创建",
+                "the control store could not be migrated: it may have been made by a newer version",
+            )
+            .caused_by(e)
+        })
+    }
+
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    pub(crate) fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// A writing transaction (on SQLite it takes the write lock at once, so that it cannot fail half-way).
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>> {
+        match self.backend {
+            Backend::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
+            Backend::Postgres => self.pool.begin().await,
+        }
+        .map_err(fail)
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// The audit table, also made in SQLite's own audit file.
+pub(crate) const AUDIT_SQL: &str = include_str!("../migrations/0002_audit.sql");
+
+fn unavailable(e: sqlx::Error) -> Error {
+    Error::of(Code::StoreUnavailable).caused_by(e)
+}
+
+/// Translates a database failure; a unique constraint becomes `Duplicate` (use [`on_duplicate`] to say of what).
+pub(crate) fn fail(e: sqlx::Error) -> Error {
+    let code = match &e {
+        sqlx::Error::Database(d) if d.is_unique_violation() => Code::Duplicate,
+        sqlx::Error::RowNotFound => Code::NotFound,
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Code::StoreUnavailable,
+        _ => Code::Internal,
+    };
+    Error::of(code).caused_by(e)
+}
+
+/// Says in the user's words what exists already.
+pub(crate) fn on_duplicate(e: sqlx::Error, zh: &str, en: &str) -> Error {
+    match &e {
+        sqlx::Error::Database(d) if d.is_unique_violation() => Error::new(Code::Duplicate, zh, en).caused_by(e),
+        _ => fail(e),
+    }
+}
+
+/// A text column.
+pub(crate) fn text(row: &AnyRow, column: &str) -> Result<String> {
+    row.try_get(column).map_err(fail)
+}
+/// A text column that may be null.
+pub(crate) fn maybe(row: &AnyRow, column: &str) -> Result<Option<String>> {
+    row.try_get(column).map_err(fail)
+}
+/// A whole number.
+pub(crate) fn number(row: &AnyRow, column: &str) -> Result<i64> {
+    row.try_get(column).map_err(fail)
+}
+/// A JSON column read into its type.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T> {
+    serde_json::from_str(&text(row, column)?)
+        .map_err(|e| Error::internal(format!("column `{column}` holds unexpected JSON")).caused_by(e))
+}
+/// A value as JSON text for a column.
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::internal("cannot write JSON").caused_by(e))
+}
+/// Page size within bounds.
+pub(crate) fn page(limit: u32) -> i64 {
+    i64::from(if limit == 0 { 50 } else { limit.min(1000) })
+}
