@@ -1,0 +1,72 @@
+//! `cargo xtask bench NAME`: measures a promise against its rival in the same run, in a full release build.
+
+mod gate;
+mod load;
+
+use crate::Outcome;
+use crate::setup::{self, Purpose};
+use crate::shell::{self, cargo};
+
+pub(crate) const HELP: &str = "\
+Measures a promise against its rival in the same run. Builds in release mode, in a target directory that outlives the
+clone. The last line printed is one JSON object.
+
+Usage: cargo xtask bench gate|load [--seconds N] [--megabytes N]
+
+  gate   one-row look-up through the whole gate (signature, replay, quota, policy, mask, audit)
+         against a bare axum + SQLite look-up of the same row; 64 connections, wrk
+  load   a CSV file collected into the lake against DuckDB's CSV to Parquet on the same file
+
+Examples:
+  cargo xtask bench gate --seconds 10
+  cargo xtask bench load --megabytes 1000";
+
+pub(crate) fn run(args: &[String]) -> Outcome {
+    let Some((name, options)) = args.split_first() else {
+        return Err("say which: gate or load".into());
+    };
+    let bench = match name.as_str() {
+        "gate" => gate::run,
+        "load" => load::run,
+        other => {
+            return Err(format!("there is no bench `{other}`; see `cargo xtask bench --help`"));
+        }
+    };
+    let options = Options::read(options)?;
+    setup::run_for(Purpose::Bench)?;
+    let mut build = vec!["build", "--release", "--locked", "--package", "qiantang"];
+    if name == "gate" {
+        build.extend(["--package", "testkit", "--bins"]);
+    }
+    shell::run(&mut cargo(&build))?;
+    bench(&options)
+}
+
+/// What may be said about a bench.
+pub(crate) struct Options {
+    /// Seconds of each measured stretch.
+    pub(crate) seconds: u64,
+    /// Size of the generated file.
+    pub(crate) megabytes: u64,
+}
+
+impl Options {
+    fn read(args: &[String]) -> Outcome<Self> {
+        let mut options = Self { seconds: 10, megabytes: 1000 };
+        let mut rest = args.iter();
+        while let Some(flag) = rest.next() {
+            let number = rest.next().and_then(|v| v.parse().ok()).filter(|n| *n > 0);
+            let number = number.ok_or_else(|| format!("`{flag}` wants a number above 0"))?;
+            match flag.as_str() {
+                "--seconds" => options.seconds = number,
+                "--megabytes" => options.megabytes = number,
+                other => {
+                    return Err(format!(
+                        "option `{other}` is not known; see `cargo xtask bench --help`"
+                    ));
+                }
+            }
+        }
+        Ok(options)
+    }
+}

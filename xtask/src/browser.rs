@@ -1,0 +1,57 @@
+//! Browser tests: a demo of the present build in a folder of its own, walked by Playwright with Debian's Chromium.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::shell::{self, Background, Scratch, cargo, find, free_port, program, run};
+
+/// Builds, starts, walks, stops.
+pub(crate) fn run_tests() -> Outcome<Option<String>> {
+    run(&mut cargo(&["build", "--locked", "--package", "qiantang"]))?;
+    let scratch = Scratch::new("demo")?;
+    let demo = Demo::start(&shell::target().join("debug/qiantang"), scratch.path(), &[])?;
+    let chromium = find("chromium").ok_or("`chromium` is missing: cargo xtask setup")?;
+    let walked = run(program("npx")
+        .args(["--no-install", "playwright", "test"])
+        .current_dir(shell::web())
+        .env("QT_READY", &demo.ready)
+        .env("QT_BINARY", shell::target().join("debug/qiantang"))
+        .env("QT_DATA", &demo.data)
+        .env("QT_CHROMIUM", chromium));
+    if walked.is_err() {
+        eprintln!("--- last lines of the demo:\n{}", demo.server.tail());
+    }
+    walked?;
+    demo.server.stop()?;
+    Ok(None)
+}
+
+/// A running `qiantang demo` on free ports.
+pub(crate) struct Demo {
+    pub(crate) server: Background,
+    /// The file that names addresses, accounts and keys.
+    pub(crate) ready: PathBuf,
+    pub(crate) data: PathBuf,
+}
+
+impl Demo {
+    /// Starts and waits until all of it answers.
+    pub(crate) fn start(binary: &Path, folder: &Path, more: &[&str]) -> Outcome<Self> {
+        let (ready, data) = (folder.join("ready.json"), folder.join("data"));
+        let mut server = Background::start(
+            program(binary)
+                .arg("demo")
+                .arg("--data")
+                .arg(&data)
+                .args(["--listen", &format!("127.0.0.1:{}", free_port()?)])
+                .arg("--ready")
+                .arg(&ready)
+                .args(more)
+                .current_dir(folder),
+            &folder.join("demo.log"),
+        )?;
+        server.wait_until(Duration::from_secs(300), || ready.is_file())?;
+        Ok(Self { server, ready, data })
+    }
+}

@@ -1,0 +1,101 @@
+//! `cargo xtask test`: everything that must hold before a change goes in, cheapest first. `.ci/run` runs exactly this.
+
+use std::time::Instant;
+
+use crate::databases::Databases;
+use crate::setup::{self, Purpose};
+use crate::shell::{cargo, find, read, run_keeping};
+use crate::{Outcome, arrows, browser, shell, tidy};
+
+pub(crate) const HELP: &str = "\
+Installs what is missing, then: fmt, tidy, arrows, clippy, unit and integration tests (with a throw-away PostgreSQL
+and MariaDB), and browser tests against a running demo. Stops at the first failure.
+
+Usage: cargo xtask test [STEP…]
+
+Steps: setup fmt tidy arrows clippy rust browser (all by default, always in this order)
+
+Examples:
+  cargo xtask test
+  cargo xtask test fmt clippy
+  cargo xtask test browser";
+
+/// A step: its name and what it does. The answer is a line worth repeating at the end, if there is one.
+type Step = (&'static str, fn() -> Outcome<Option<String>>);
+
+const STEPS: &[Step] = &[
+    ("setup", || quietly(setup::run_for(Purpose::Test))),
+    ("fmt", || quietly(shell::run(&mut cargo(&["fmt", "--all", "--", "--check"])))),
+    ("tidy", || quietly(tidy::run(&[]))),
+    ("arrows", || quietly(arrows::run(&[]))),
+    ("clippy", clippy),
+    ("rust", rust_tests),
+    ("browser", browser::run_tests),
+];
+
+pub(crate) fn run(args: &[String]) -> Outcome {
+    if let Some(unknown) = args.iter().find(|a| !STEPS.iter().any(|(name, _)| name == a)) {
+        return Err(format!("there is no step `{unknown}`; see `cargo xtask test --help`"));
+    }
+    let begun = Instant::now();
+    let mut report = Vec::new();
+    for (name, step) in STEPS.iter().filter(|(n, _)| args.is_empty() || args.iter().any(|a| a == n))
+    {
+        println!("==> {name}");
+        let start = Instant::now();
+        let kept = step().map_err(|why| {
+            print_report(&report);
+            format!("step `{name}` after {:.1} s: {why}", start.elapsed().as_secs_f64())
+        })?;
+        report.push(format!(
+            "{name:<8} {:>7.1} s  {}",
+            start.elapsed().as_secs_f64(),
+            kept.unwrap_or_default()
+        ));
+    }
+    print_report(&report);
+    println!("xtask test: all passed in {:.1} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn print_report(report: &[String]) {
+    println!();
+    for line in report {
+        println!("{}", line.trim_end());
+    }
+}
+
+fn quietly(outcome: Outcome) -> Outcome<Option<String>> {
+    outcome.map(|()| None)
+}
+
+fn clippy() -> Outcome<Option<String>> {
+    quietly(shell::run(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ])))
+}
+
+/// Unit and integration tests. Both database servers are throw-away, so that one suite runs on each store.
+fn rust_tests() -> Outcome<Option<String>> {
+    let databases = Databases::start()?;
+    let nextest =
+        find("cargo-nextest").is_some() || read(&mut cargo(&["nextest", "--version"])).is_ok();
+    let (mut command, mark) = if nextest {
+        (cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]), "Summary")
+    } else {
+        println!(
+            "note: cargo-nextest is not installed (cargo install cargo-nextest --locked); using cargo test"
+        );
+        (cargo(&["test", "--workspace", "--locked"]), "test result")
+    };
+    for (name, url) in &databases.env {
+        command.env(name, url);
+    }
+    run_keeping(&mut command, mark)
+}

@@ -1,0 +1,259 @@
+//! `cargo xtask tidy`: the house rules that no compiler keeps. Each rule is a function from a file to complaints.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::Outcome;
+use crate::rust::reached;
+use crate::shell::{program, read, root};
+
+pub(crate) const HELP: &str = "\
+Checks the house rules of the files in the repository (tracked or about to be):
+  - every .rs file starts with a `//!` head that says what it is for
+  - no .rs file is forgotten: a target of its crate reaches it through `mod`
+  - one integration test binary per crate (each one links everything again)
+  - no file over 600 lines without a line `// tidy: long because …` near its head
+  - no absolute path of a machine, no registry host, no conflict marker
+  - the npm lock file names no registry host; decisions are one short page
+  - pages have no inline script, no event attribute, nothing from another host
+
+Usage: cargo xtask tidy
+
+Example: cargo xtask tidy";
+
+const LONGEST: usize = 600;
+const LONGEST_DECISION: usize = 80;
+
+pub(crate) fn run(args: &[String]) -> Outcome {
+    if !args.is_empty() {
+        return Err("it takes no arguments; see `cargo xtask tidy --help`".into());
+    }
+    let root = root();
+    let files = files(&root)?;
+    let mut complaints = Vec::new();
+    for file in &files {
+        let Ok(text) = std::fs::read_to_string(root.join(file)) else { continue }; // binary or just removed
+        check(file, &text, &mut complaints);
+    }
+    forgotten(&root, &files, &mut complaints);
+    if complaints.is_empty() {
+        println!("tidy: {} files are in order", files.len());
+        return Ok(());
+    }
+    for complaint in &complaints {
+        eprintln!("tidy: {complaint}");
+    }
+    Err(format!("{} complaints", complaints.len()))
+}
+
+/// Files git knows or would take, so that a file is checked before it is committed.
+fn files(root: &Path) -> Outcome<Vec<String>> {
+    let list = read(
+        program("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(root),
+    )?;
+    let names = list.split('\0').filter(|n| !n.is_empty()).map(str::to_owned);
+    Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// All rules that look at one file.
+fn check(file: &str, text: &str, out: &mut Vec<String>) {
+    if file.ends_with(".rs") {
+        head(file, text, out);
+        length(file, text, out);
+    }
+    if file.ends_with(".html") {
+        page(file, text, out);
+    }
+    if file.starts_with("docs/decisions/") && text.lines().count() > LONGEST_DECISION {
+        out.push(format!(
+            "{file}: a decision is one short page (at most {LONGEST_DECISION} lines)"
+        ));
+    }
+    if file.ends_with("package-lock.json") && text.contains("\"resolved\"") {
+        out.push(format!(
+            "{file}: names a registry host; remove the `resolved` fields (see the .npmrc beside it)"
+        ));
+    }
+    words(file, text, out);
+}
+
+fn head(file: &str, text: &str, out: &mut Vec<String>) {
+    let first = text.lines().find(|l| !l.starts_with("#!") && !l.trim().is_empty()).unwrap_or("");
+    if first.strip_prefix("//!").is_none_or(|rest| rest.trim().len() < 10) {
+        out.push(format!("{file}: starts without a `//!` head that says what the file is for"));
+    }
+}
+
+fn length(file: &str, text: &str, out: &mut Vec<String>) {
+    let lines = text.lines().count();
+    let excused =
+        text.lines().take(40).any(|l| l.trim_start().starts_with("// tidy: long because "));
+    if lines > LONGEST && !excused {
+        out.push(format!(
+            "{file}: {lines} lines; split it, or say why near its head: `// tidy: long because …`"
+        ));
+    }
+}
+
+/// Words that tell of a machine instead of the project. Put together here so that this file passes its own rule.
+fn words(file: &str, text: &str, out: &mut Vec<String>) {
+    let banned = [
+        (concat!("/ro", "ot/"), "an absolute path of one machine"),
+        (concat!("/wo", "rk/"), "an absolute path of one machine"),
+        (concat!("/Us", "ers/"), "an absolute path of one machine"),
+        (concat!("registry.npm", "js.org"), "a registry host"),
+        (concat!("registry.npm", "mirror.com"), "a registry host"),
+        (concat!("pypi", ".org/simple"), "a registry host"),
+        (concat!("<<<<<", "<< "), "a conflict marker"),
+        (concat!(">>>>>", ">> "), "a conflict marker"),
+    ];
+    for (number, line) in text.lines().enumerate() {
+        for (word, what) in banned {
+            if line.contains(word) {
+                out.push(format!("{file}:{}: `{word}` is {what}", number + 1));
+            }
+        }
+    }
+}
+
+/// Pages run under a content security policy: scripts come from our own files only.
+fn page(file: &str, text: &str, out: &mut Vec<String>) {
+    let lower = text.to_ascii_lowercase();
+    for (at, _) in lower.match_indices("<script") {
+        let tag = lower.get(at..).and_then(|rest| rest.split('>').next()).unwrap_or("");
+        // Data blocks (JSON) are not scripts; a policy lets them pass.
+        if !tag.contains("src=")
+            && !tag.contains("application/json")
+            && !tag.contains("application/ld+json")
+        {
+            out.push(format!("{file}:{}: inline script", line_of(&lower, at)));
+        }
+    }
+    for event in [
+        "onclick=",
+        "onchange=",
+        "onsubmit=",
+        "oninput=",
+        "onload=",
+        "onerror=",
+        "onkeydown=",
+        "hx-on",
+    ] {
+        for (at, _) in lower.match_indices(event) {
+            let before = lower.get(..at).and_then(|b| b.chars().next_back());
+            if before.is_some_and(char::is_whitespace) {
+                out.push(format!("{file}:{}: event attribute `{event}…`", line_of(&lower, at)));
+            }
+        }
+    }
+    for outside in [
+        "src=\"http",
+        "src='http",
+        "<link rel=\"stylesheet\" href=\"http",
+        "href=\"javascript:",
+        "src=\"//",
+    ] {
+        for (at, _) in lower.match_indices(outside) {
+            out.push(format!(
+                "{file}:{}: `{outside}…` (pages work offline, without other hosts)",
+                line_of(&lower, at)
+            ));
+        }
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.get(..at).map_or(0, |before| before.matches('\n').count()) + 1
+}
+
+/// `.rs` files of a crate that none of its targets reaches, and crates with several integration binaries.
+fn forgotten(root: &Path, files: &[String], out: &mut Vec<String>) {
+    let crates: BTreeSet<&str> =
+        files.iter().filter_map(|f| f.strip_suffix("/Cargo.toml")).collect();
+    for krate in crates {
+        let mine: BTreeSet<PathBuf> = files
+            .iter()
+            .filter(|f| f.starts_with(&format!("{krate}/")) && f.ends_with(".rs"))
+            .map(|f| root.join(f))
+            .filter(|f| f.is_file())
+            .collect();
+        let dir = root.join(krate);
+        let roots: Vec<&PathBuf> = mine.iter().filter(|f| is_target(&dir, f)).collect();
+        let alive: BTreeSet<PathBuf> = roots.iter().flat_map(|r| reached(r)).collect();
+        for lost in mine.difference(&alive) {
+            let name = lost.strip_prefix(root).unwrap_or(lost).display();
+            out.push(format!("{name}: forgotten, no target of the crate reaches it through `mod`"));
+        }
+        let tests = roots.iter().filter(|r| r.starts_with(dir.join("tests"))).count();
+        if tests > 1 {
+            out.push(format!(
+                "{krate}/tests: {tests} integration binaries; make them modules of one (tests/all/main.rs), each one links everything again"
+            ));
+        }
+    }
+}
+
+/// Files that Cargo takes as roots of targets by its own rules.
+fn is_target(krate: &Path, file: &Path) -> bool {
+    let Ok(inside) = file.strip_prefix(krate) else { return false };
+    let parts: Vec<String> =
+        inside.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    matches!(
+        parts.as_slice(),
+        ["build.rs"]
+            | ["src", "lib.rs" | "main.rs"]
+            | ["src", "bin", _]
+            | ["src", "bin", _, "main.rs"]
+            | ["tests" | "benches" | "examples", _]
+            | ["tests" | "benches" | "examples", _, "main.rs"]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaints(file: &str, text: &str) -> Vec<String> {
+        let mut out = Vec::new();
+        check(file, text, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_good_file_passes() {
+        assert!(complaints("a.rs", "//! What this file is for.\nfn main() {}\n").is_empty());
+        let long = format!(
+            "//! Tables of codes.\n// tidy: long because it is one table\n{}",
+            "\n".repeat(700)
+        );
+        assert!(complaints("a.rs", &long).is_empty());
+        let page = "<script src=\"/assets/a.js\"></script><script type=\"application/ld+json\">{}</script>";
+        assert!(complaints("a.html", page).is_empty());
+    }
+
+    #[test]
+    fn each_rule_bites() {
+        assert_eq!(complaints("a.rs", "fn main() {}").len(), 1);
+        assert_eq!(
+            complaints("a.rs", &format!("//! Says what it is.\n{}", "\n".repeat(700))).len(),
+            1
+        );
+        assert_eq!(complaints("a.html", "<script>alert(1)</script>").len(), 1);
+        assert_eq!(complaints("a.html", "<a onclick=\"x()\" href=\"javascript:x()\">").len(), 2);
+        assert_eq!(complaints("a.md", &format!("see {}x", concat!("/ro", "ot/"))).len(), 1);
+        assert_eq!(complaints("web/package-lock.json", "\"resolved\": \"x\"").len(), 1);
+        assert_eq!(complaints("docs/decisions/1.md", &"\n".repeat(100)).len(), 1);
+    }
+
+    #[test]
+    fn cargo_targets_are_known() {
+        let is = |f: &str| is_target(Path::new("c"), &Path::new("c").join(f));
+        assert!(
+            is("src/lib.rs") && is("src/bin/x.rs") && is("tests/all/main.rs") && is("build.rs")
+        );
+        assert!(!is("src/a.rs") && !is("tests/all/a.rs"));
+    }
+}
