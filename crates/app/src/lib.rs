@@ -24,6 +24,10 @@ use policy::Policy;
 use policy::port::{Clock, Intake, Lake, Search};
 use store::Store;
 
+// Doors import `app` and `model` only: what they need of `policy` to call a room comes with the room.
+pub use policy::port::{ReadOptions, Source};
+pub use policy::{Action, Target};
+
 /// Everything a room needs. Cheap to share as `Arc<App>`.
 pub struct App {
     pub store: Store,
@@ -55,6 +59,11 @@ impl App {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+    /// Whether the caller could do this (to show or hide a link; the room decides again).
+    #[must_use]
+    pub fn may(&self, op: &Op, action: Action, target: &Target) -> bool {
+        self.policy.decide(op, action, target).allowed
     }
     /// An operation of `actor` at the present time.
     #[must_use]
