@@ -116,11 +116,13 @@ impl Entry {
     pub fn freely_open(&self) -> bool {
         self.live() && self.draft.open_type == OpenType::Unconditional
     }
-    /// Published and online.
+    /// Published and online. It stays so while a change or its going offline is under review or was refused.
     #[must_use]
     pub fn live(&self) -> bool {
-        self.online_state == OnlineState::Online
-            && matches!(
+        matches!(
+            self.online_state,
+            OnlineState::Online | OnlineState::DownAuditing | OnlineState::DownReject
+        ) && matches!(
                 self.publish_state,
                 PublishState::Published | PublishState::ChangeAuditing | PublishState::ChangeReject
             )

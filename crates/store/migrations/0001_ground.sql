@@ -21,18 +21,22 @@ CREATE TABLE request (id TEXT PRIMARY KEY, entry TEXT NOT NULL, provider TEXT NO
 CREATE INDEX request_org ON request (org, id);
 CREATE INDEX request_provider ON request (provider, state, id);
 CREATE INDEX request_application ON request (application, entry, state);
+-- One application has at most one share application under way or approved for an entry.
+CREATE UNIQUE INDEX request_active ON request (application, entry) WHERE state IN ('provider-auditing', 'authority-auditing', 'approved');
 CREATE INDEX request_expiry ON request (state, expires_at);
 CREATE TABLE request_step (request TEXT NOT NULL, seq BIGINT NOT NULL, at TEXT NOT NULL, actor TEXT NOT NULL, actor_name TEXT NOT NULL, action TEXT NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (request, seq));
 CREATE TABLE quota_day (application TEXT NOT NULL, entry TEXT NOT NULL, day TEXT NOT NULL, calls BIGINT NOT NULL, PRIMARY KEY (application, entry, day));
 
 -- Collection. `body` of a run is the Run (JSON) with its order, so that it can be resumed.
-CREATE TABLE run (id TEXT PRIMARY KEY, entry TEXT NOT NULL, state TEXT NOT NULL, started_at TEXT NOT NULL, body TEXT NOT NULL, source TEXT NOT NULL);
+CREATE TABLE run (id TEXT PRIMARY KEY, entry TEXT NOT NULL, org TEXT NOT NULL, state TEXT NOT NULL, started_at TEXT NOT NULL, body TEXT NOT NULL, source TEXT NOT NULL);
 CREATE INDEX run_entry ON run (entry, id);
+CREATE INDEX run_org ON run (org, id);
 CREATE INDEX run_state ON run (state, id);
 CREATE TABLE parcel (entry TEXT NOT NULL, id TEXT NOT NULL, run TEXT NOT NULL, landed_at TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (entry, id));
 CREATE TABLE quarantine (id TEXT PRIMARY KEY, run TEXT NOT NULL, entry TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX quarantine_run ON quarantine (run, id);
--- What the serving copy holds of each entry.
-CREATE TABLE serving (entry TEXT PRIMARY KEY, code TEXT NOT NULL, live TEXT NOT NULL, parcel TEXT NOT NULL, lake_version BIGINT NOT NULL, row_count BIGINT NOT NULL, shape TEXT NOT NULL);
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+-- Nonces of signed calls, shared by the gateways of one PostgreSQL store. `minute` is the signed time, for forgetting.
+CREATE TABLE nonce (id TEXT PRIMARY KEY, minute BIGINT NOT NULL);
+CREATE INDEX nonce_minute ON nonce (minute);

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod audit;
+mod clause;
 mod db;
 pub mod entry;
 pub mod org;
@@ -26,6 +27,8 @@ pub struct StoreConfig {
     pub url: String,
     /// Folder of the SQLite files.
     pub folder: PathBuf,
+    /// The platform's keys: masks of served rows and sealed page tokens.
+    pub keys: guard::KeyRing,
 }
 
 /// All stores of one process.

@@ -1,1 +1,371 @@
-//! (being written)
+//! Share applications in the control store, their steps, and the day counters of calls.
+
+use model::request::{Period, Request, RequestFilter, RequestState, RequestStep};
+use model::{Code, Error, Op, Result};
+use policy::{Action, Permit};
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use crate::Store;
+use crate::clause::Clause;
+use crate::db::{fail, json, maybe, number, on_duplicate, page, text, to_json};
+use crate::entry::touch;
+
+/// What the applicant filled in, as kept in `body`.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    items: Vec<String>,
+    scene: String,
+    legal_basis: String,
+    #[serde(flatten)]
+    period: Period,
+    calls_per_day: u64,
+    area_range: String,
+}
+
+/// One change of state.
+#[derive(Clone, Debug)]
+pub struct RequestChange {
+    pub to: RequestState,
+    pub due: Option<String>,
+    pub expires_at: Option<String>,
+    pub action: &'static str,
+    pub reason: String,
+}
+
+/// Which applications a list may show at all (policy still decides each).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestScope {
+    All,
+    /// Those that an organisation filed or provides for.
+    Of(String),
+}
+
+const SELECT: &str = "SELECT r.*, COALESCE(e.code, '') AS entry_code, COALESCE(e.title, '') AS entry_title,
+        COALESCE(a.name, '') AS application_name
+    FROM request r LEFT JOIN entry e ON e.id = r.entry LEFT JOIN application a ON a.id = r.application";
+
+impl Store {
+    /// Files an application with its first step. `Duplicate` when the same application (应用) already has one under
+    /// way or approved for the entry.
+    pub async fn request_insert(&self, permit: &Permit, op: &Op, request: &Request) -> Result<()> {
+        permit.require(&[Action::RequestSubmit, Action::SystemWork])?;
+        let mut tx = self.db.begin().await?;
+        sqlx::query(
+            "INSERT INTO request (id, entry, provider, application, org, state, due, expires_at, applicant, created_at,
+                 updated_at, body)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        )
+        .bind(request.id.as_str())
+        .bind(request.entry.as_str())
+        .bind(request.provider.as_str())
+        .bind(request.application.as_str())
+        .bind(request.org.as_str())
+        .bind(request.state.as_str())
+        .bind(request.due.as_deref())
+        .bind(request.expires_at.as_deref())
+        .bind(request.applicant.as_str())
+        .bind(request.created_at.as_str())
+        .bind(request.updated_at.as_str())
+        .bind(body(request)?)
+        .execute(&mut *tx)
+        .await
+        .map_err(|e| {
+            on_duplicate(
+                e,
+                "该应用对此资源已有在办或已通过的申请，请先撤回或等待其到期",
+                "this application already has a share application under way or approved for the resource; \
+                 withdraw it or wait until it ends",
+            )
+        })?;
+        write_step(&mut tx, op, &request.id, "submit", "", request.state.as_str(), "").await?;
+        touch(&mut tx).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    /// Moves an application from one state to another with its step; `WrongState` when it has moved meanwhile.
+    pub async fn request_move(
+        &self,
+        permit: &Permit,
+        op: &Op,
+        request: &Request,
+        change: &RequestChange,
+    ) -> Result<()> {
+        permit.require(&[
+            Action::RequestReviewProvider,
+            Action::RequestReviewAuthority,
+            Action::RequestUndo,
+            Action::RequestRevoke,
+            Action::RequestSubmit,
+            Action::SystemWork,
+        ])?;
+        let mut tx = self.db.begin().await?;
+        let done = sqlx::query(
+            "UPDATE request SET state = $1, due = $2, expires_at = $3, updated_at = $4 WHERE id = $5 AND state = $6",
+        )
+        .bind(change.to.as_str())
+        .bind(change.due.as_deref())
+        .bind(change.expires_at.as_deref())
+        .bind(op.stamp())
+        .bind(request.id.as_str())
+        .bind(request.state.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
+        if done.rows_affected() != 1 {
+            return Err(Error::new(
+                Code::WrongState,
+                "申请刚被处理过，请刷新后查看",
+                "the application was just decided, reload to see it",
+            ));
+        }
+        let (from, to) = (request.state.as_str(), change.to.as_str());
+        write_step(&mut tx, op, &request.id, change.action, from, to, &change.reason).await?;
+        touch(&mut tx).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    pub async fn request_get(&self, id: &str) -> Result<Option<Request>> {
+        sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE r.id = $1")))
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| read(&row))
+            .transpose()
+    }
+
+    /// A page of applications, newest first; `after` is the id of the last one seen.
+    pub async fn request_list(
+        &self,
+        filter: &RequestFilter,
+        scope: &RequestScope,
+    ) -> Result<Vec<Request>> {
+        let mut c = Clause::default();
+        if let Some(after) = &filter.after {
+            c.and_text("r.id <", after);
+        }
+        if let Some(org) = &filter.org {
+            c.and_text("r.org =", org);
+        }
+        if let Some(provider) = &filter.provider {
+            c.and_text("r.provider =", provider);
+        }
+        if let Some(entry) = &filter.entry {
+            c.and_text("r.entry =", entry);
+        }
+        if let Some(application) = &filter.application {
+            c.and_text("r.application =", application);
+        }
+        if let Some(state) = filter.state {
+            c.and_text("r.state =", state.as_str());
+        }
+        if let RequestScope::Of(org) = scope {
+            c.and_text("(r.org =", org);
+            c.or_text("r.provider =", org);
+            c.close();
+        }
+        let sql =
+            format!("{SELECT}{} ORDER BY r.id DESC LIMIT {}", c.sql(), page(filter.limit));
+        self.requests_by(&sql, c.values()).await
+    }
+
+    /// The newest application of `application` for `entry` in one of the states.
+    pub async fn request_newest(
+        &self,
+        application: &str,
+        entry: &str,
+        states: &[RequestState],
+    ) -> Result<Option<Request>> {
+        let words: Vec<String> = states.iter().map(|s| format!("'{}'", s.as_str())).collect();
+        let mut c = Clause::default();
+        c.and_text("r.application =", application);
+        c.and_text("r.entry =", entry);
+        c.and(&format!("r.state IN ({})", words.join(", ")));
+        let sql = format!("{SELECT}{} ORDER BY r.id DESC LIMIT 1", c.sql());
+        Ok(self.requests_by(&sql, c.values()).await?.pop())
+    }
+
+    /// Approved applications whose end has come at `now` (RFC 3339), at most 500.
+    pub async fn requests_ended(&self, now: &str) -> Result<Vec<Request>> {
+        let mut c = Clause::default();
+        c.and("r.state = 'approved'");
+        c.and_text("r.expires_at <=", now);
+        let sql = format!("{SELECT}{} ORDER BY r.id LIMIT 500", c.sql());
+        self.requests_by(&sql, c.values()).await
+    }
+
+    /// Steps of an application, oldest first.
+    pub async fn request_steps(&self, id: &str) -> Result<Vec<RequestStep>> {
+        sqlx::query("SELECT * FROM request_step WHERE request = $1 ORDER BY seq")
+            .bind(id)
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(|row| {
+                Ok(RequestStep {
+                    request: text(row, "request")?,
+                    seq: number(row, "seq")?,
+                    at: text(row, "at")?,
+                    actor: text(row, "actor")?,
+                    actor_name: text(row, "actor_name")?,
+                    action: text(row, "action")?,
+                    from: text(row, "from_state")?,
+                    to: text(row, "to_state")?,
+                    reason: text(row, "reason")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes up to `want` calls of a day's quota out of the store, so that the gate may give them out of memory.
+    /// Answers how many were taken (0 = used up) and how many are taken in all. Metering, not a governed write: it
+    /// can only lessen what a grant allows.
+    pub async fn quota_take(&self, key: &QuotaKey, want: u64, limit: u64) -> Result<(u64, u64)> {
+        let (want, limit) = (signed(want), signed(limit));
+        let mut tx = self.db.begin().await?;
+        sqlx::query(
+            "INSERT INTO quota_day (application, entry, day, calls) VALUES ($1, $2, $3, 0)
+             ON CONFLICT (application, entry, day) DO NOTHING",
+        )
+        .bind(key.application.as_str())
+        .bind(key.entry.as_str())
+        .bind(key.day.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
+        // The row is locked by the first update (PostgreSQL) or the whole transaction is (SQLite).
+        add(&mut tx, key, 0).await?;
+        let taken = {
+            let row = sqlx::query(
+                "SELECT calls FROM quota_day WHERE application = $1 AND entry = $2 AND day = $3",
+            )
+            .bind(key.application.as_str())
+            .bind(key.entry.as_str())
+            .bind(key.day.as_str())
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(fail)?;
+            number(&row, "calls")?
+        };
+        let give = want.min(limit.saturating_sub(taken)).max(0);
+        if give > 0 {
+            add(&mut tx, key, give).await?;
+        }
+        tx.commit().await.map_err(fail)?;
+        Ok((unsigned(give), unsigned(taken.saturating_add(give))))
+    }
+
+    /// Puts back what was taken and not used (a calm stop).
+    pub async fn quota_return(&self, key: &QuotaKey, calls: u64) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        add(&mut tx, key, -signed(calls)).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    async fn requests_by(&self, sql: &str, values: &[String]) -> Result<Vec<Request>> {
+        let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+        for value in values {
+            query = query.bind(value.as_str());
+        }
+        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(read).collect()
+    }
+}
+
+/// Whose calls of which day (`YYYY-MM-DD`, civil time in China) are counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QuotaKey {
+    pub application: String,
+    pub entry: String,
+    pub day: String,
+}
+
+async fn add(tx: &mut Transaction<'static, Any>, key: &QuotaKey, calls: i64) -> Result<()> {
+    sqlx::query(
+        "UPDATE quota_day SET calls = calls + $1 WHERE application = $2 AND entry = $3 AND day = $4",
+    )
+    .bind(calls)
+    .bind(key.application.as_str())
+    .bind(key.entry.as_str())
+    .bind(key.day.as_str())
+    .execute(&mut **tx)
+    .await
+    .map_err(fail)?;
+    Ok(())
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+async fn write_step(
+    tx: &mut Transaction<'static, Any>,
+    op: &Op,
+    request: &str,
+    action: &str,
+    from: &str,
+    to: &str,
+    reason: &str,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO request_step (request, seq, at, actor, actor_name, action, from_state, to_state, reason)
+         VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM request_step WHERE request = $1), $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(request)
+    .bind(op.stamp())
+    .bind(op.actor.id())
+    .bind(op.actor.name())
+    .bind(action)
+    .bind(from)
+    .bind(to)
+    .bind(reason)
+    .execute(&mut **tx)
+    .await
+    .map_err(fail)?;
+    Ok(())
+}
+
+fn body(r: &Request) -> Result<String> {
+    to_json(&Body {
+        items: r.items.clone(),
+        scene: r.scene.clone(),
+        legal_basis: r.legal_basis.clone(),
+        period: r.period.clone(),
+        calls_per_day: r.calls_per_day,
+        area_range: r.area_range.clone(),
+    })
+}
+
+fn read(row: &AnyRow) -> Result<Request> {
+    let b: Body = json(row, "body")?;
+    let word = text(row, "state")?;
+    Ok(Request {
+        id: text(row, "id")?,
+        entry: text(row, "entry")?,
+        entry_code: text(row, "entry_code")?,
+        entry_title: text(row, "entry_title")?,
+        provider: text(row, "provider")?,
+        application: text(row, "application")?,
+        application_name: text(row, "application_name")?,
+        org: text(row, "org")?,
+        items: b.items,
+        scene: b.scene,
+        legal_basis: b.legal_basis,
+        period: b.period,
+        calls_per_day: b.calls_per_day,
+        area_range: b.area_range,
+        state: RequestState::parse(&word)
+            .ok_or_else(|| Error::internal(format!("request state `{word}` is unknown")))?,
+        due: maybe(row, "due")?,
+        expires_at: maybe(row, "expires_at")?,
+        applicant: text(row, "applicant")?,
+        created_at: text(row, "created_at")?,
+        updated_at: text(row, "updated_at")?,
+    })
+}
