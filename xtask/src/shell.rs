@@ -182,6 +182,21 @@ impl Background {
         Ok(())
     }
 
+    /// Waits for its end, calling `look` with its id meanwhile; fails unless it ended well.
+    pub(crate) fn finish(mut self, mut look: impl FnMut(u32)) -> Outcome {
+        loop {
+            look(self.child.id());
+            match self.child.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => {
+                    return Err(format!("`{}` ended with {status}:\n{}", self.name, self.tail()));
+                }
+                Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+                Err(e) => return Err(format!("`{}`: {e}", self.name)),
+            }
+        }
+    }
+
     /// The last lines it wrote.
     pub(crate) fn tail(&self) -> String {
         let mut text = String::new();
