@@ -1,0 +1,73 @@
+// The main pages: no accessibility violation (axe), nothing on the error console, no sideways scrolling on a phone.
+import AxeBuilder from "@axe-core/playwright";
+import { expect, test } from "@playwright/test";
+import { house, picture, portal, signedIn } from "./house.mjs";
+
+const open = house.resources.find((r) => r.open);
+const PAGES = [
+  ["home", "nobody", "/"],
+  ["results", "nobody", "/data?q=企业"],
+  ["data-set", "nobody", `/data/${open.code}`],
+  ["interface", "nobody", `/data/${open.code}/api`],
+  ["errors", "nobody", "/help/errors"],
+  ["login", "nobody", "/login"],
+  ["profile", "citizen", "/me"],
+  ["inbox", "authority", "/console"],
+  ["review", "authority", "/console/review"],
+  ["entries", "provider", "/console/entries"],
+  ["compile", "provider", "/console/entries/new"],
+  ["runs", "provider", "/console/runs"],
+  ["requests", "consumer", "/console/requests"],
+  ["applications", "consumer", "/console/applications"],
+  ["users", "system_administrator", "/console/users"],
+  ["audit", "auditor", "/console/audit"],
+];
+const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+
+for (const [name, role, path] of PAGES) {
+  for (const [size, viewport] of Object.entries(SIZES)) {
+    test(`${name} on a ${size}`, async ({ browser }) => {
+      const page = role === "nobody" ? await (await browser.newContext({ viewport })).newPage() : await signedIn(browser, role, { viewport });
+      const faults = [];
+      page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
+      page.on("pageerror", (e) => faults.push(String(e)));
+      const answer = await page.goto(portal + path);
+      expect(answer.status()).toBe(200);
+      // Every script of the page has run when the load event fires; charts and maps draw after it.
+      await page.waitForLoadState("networkidle");
+      await picture(page, `page-${name}-${size}`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      expect(wide, "the page scrolls sideways").toBeLessThanOrEqual(1);
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      expect(violations.map((v) => `${v.id}: ${v.help} — ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`)).toEqual([]);
+      expect(faults).toEqual([]);
+    });
+  }
+}
+
+test("pages work without script", async ({ browser }) => {
+  const page = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
+  await page.goto(portal);
+  await page.locator("#search [name=q]").fill("企业");
+  await page.locator("#search [type=submit]").first().click();
+  await expect(page.locator("#results article.hit").first()).toBeVisible();
+  await page.goto(`${portal}/data/${open.code}`);
+  await expect(page.locator("#items")).toBeVisible();
+  await expect(page.locator("#downloads a").first()).toBeVisible();
+});
+
+test("the keyboard reaches the search box and a result", async ({ page }) => {
+  await page.goto(portal);
+  const box = page.locator("#search [name=q]");
+  for (let i = 0; i < 40 && !(await box.evaluate((e) => e === document.activeElement)); i++) await page.keyboard.press("Tab");
+  await expect(box).toBeFocused();
+  await page.keyboard.type("企业");
+  await page.keyboard.press("Enter");
+  await expect(page.locator("#total")).toBeVisible();
+});
+
+test("the site speaks English when asked", async ({ page }) => {
+  await page.goto(`${portal}/?lang=en`);
+  await expect(page.locator("html")).toHaveAttribute("lang", /^en/);
+  await picture(page, "page-home-english");
+});
