@@ -1,0 +1,113 @@
+//! Applications (应用): their credentials are shown once and kept sealed, because signatures need the secret itself.
+
+use std::sync::Arc;
+
+use guard::keys;
+use model::account::{Application, ApplicationNew, ApplicationSecret};
+use model::{Actor, Error, Op, Result};
+use policy::{Action, Target};
+
+use super::Credential;
+use crate::{App, audit};
+
+/// Context of the sealed secret, so that it cannot be moved to another application's row.
+fn context(id: &str) -> String {
+    format!("application.secret {id}")
+}
+
+/// Registers an application; its secret is shown once.
+pub async fn register_application(app: &App, op: &Op, new: ApplicationNew) -> Result<ApplicationSecret> {
+    let target = Target::of_org("Application", "new", &new.org);
+    let permit = audit::permit(app, op, Action::ApplicationManage, &target).await?;
+    let name = new.name.trim();
+    if name.is_empty() || name.chars().count() > 100 {
+        return Err(Error::invalid("应用名称为 1 至 100 个字", "the application's name has 1 to 100 characters")
+            .field("name", "必填", "required"));
+    }
+    app.store.org_require(&new.org).await?;
+    let application = Application {
+        id: op.new_id(),
+        name: name.to_owned(),
+        description: new.description.trim().to_owned(),
+        org: new.org,
+        key: keys::hex_token(16)?,
+        active: true,
+        owner: op.actor.id().to_owned(),
+        created_at: op.stamp(),
+    };
+    let secret = keys::token(32)?;
+    let sealed = app.keys.vault().seal(&context(&application.id), secret.as_bytes())?;
+    app.store.application_insert(&permit, &application, &sealed).await?;
+    audit::record(app, audit::event(op, "application.register", &application.id)).await?;
+    Ok(ApplicationSecret { application, secret })
+}
+
+/// Gives an application a new secret; the old one stops at once.
+pub async fn renew_secret(app: &App, op: &Op, id: &str) -> Result<ApplicationSecret> {
+    let (application, permit) = managed(app, op, id).await?;
+    let secret = keys::token(32)?;
+    let sealed = app.keys.vault().seal(&context(id), secret.as_bytes())?;
+    app.store.application_set_secret(&permit, id, &sealed).await?;
+    app.accounts.credentials.invalidate(&application.key);
+    audit::record(app, audit::event(op, "application.renew", id)).await?;
+    Ok(ApplicationSecret { application, secret })
+}
+
+/// Stops or restarts an application.
+pub async fn set_application_active(app: &App, op: &Op, id: &str, active: bool) -> Result<Application> {
+    let (application, permit) = managed(app, op, id).await?;
+    app.store.application_set_active(&permit, id, active).await?;
+    app.accounts.credentials.invalidate(&application.key);
+    let action = if active { "application.start" } else { "application.stop" };
+    audit::record(app, audit::event(op, action, id)).await?;
+    Ok(Application { active, ..application })
+}
+
+async fn managed(app: &App, op: &Op, id: &str) -> Result<(Application, policy::Permit)> {
+    let unknown = || Error::not_found("应用", "application", id);
+    let application = app.store.application_get(id).await?.ok_or_else(unknown)?;
+    let target = Target::of_org("Application", id, &application.org);
+    if !app.policy.decide(op, Action::ApplicationRead, &target).allowed {
+        return Err(unknown());
+    }
+    let permit = audit::permit(app, op, Action::ApplicationManage, &target).await?;
+    Ok((application, permit))
+}
+
+/// Applications the caller may see: its organisation's, or all where policy lets it read any.
+pub async fn applications(app: &App, op: &Op) -> Result<Vec<Application>> {
+    let all = app.policy.decide(op, Action::ApplicationRead, &Target::plain("Application", "all")).allowed;
+    let own = match op.actor.org() {
+        None if !all => return Ok(Vec::new()),
+        own => own,
+    };
+    let found = app.store.applications_of(if all { None } else { own }).await?;
+    Ok(found
+        .into_iter()
+        .filter(|a| {
+            let target = Target::of_org("Application", &a.id, &a.org);
+            all || app.policy.decide(op, Action::ApplicationRead, &target).allowed
+        })
+        .collect())
+}
+
+/// The credential of an access key, from the cache or the store. `None`: unknown or stopped.
+pub(super) async fn credential(app: &App, key: &str) -> Result<Option<Arc<Credential>>> {
+    if let Some(known) = app.accounts.credentials.get(key) {
+        return Ok(Some(known));
+    }
+    let Some((application, sealed)) = app.store.application_by_key(key).await? else { return Ok(None) };
+    if !application.active {
+        return Ok(None);
+    }
+    let secret = app.keys.vault().open(&context(&application.id), &sealed)?;
+    let actor = Actor::Application {
+        id: application.id.clone(),
+        key: application.key.clone(),
+        name: application.name.clone(),
+        org: application.org.clone(),
+    };
+    let credential = Arc::new(Credential { application, actor, secret });
+    app.accounts.credentials.insert(key.to_owned(), Arc::clone(&credential));
+    Ok(Some(credential))
+}

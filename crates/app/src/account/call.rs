@@ -1,0 +1,119 @@
+//! Signed calls: signature, window of time, and the memory of nonces against replay.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use chrono::{DateTime, Utc};
+use guard::signature::{self, Algorithm, SignedRequest};
+use model::{Actor, Code, Error, Result};
+use parking_lot::Mutex;
+use store::Backend;
+
+use super::application::credential;
+use crate::App;
+
+/// A signed call as the door received it.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedCall<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    /// Raw query string without `?`.
+    pub query: &'a str,
+    pub body: &'a [u8],
+    pub key: &'a str,
+    /// `HMAC-SHA256` or `HMAC-SM3`
+    pub algorithm: &'a str,
+    pub timestamp: &'a str,
+    pub nonce: &'a str,
+    pub signature: &'a str,
+}
+
+/// Verifies a signed call (constant time), its time window and that its nonce is new; answers the calling application.
+pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
+    let algorithm = Algorithm::parse(Some(call.algorithm))?;
+    let timestamp = signature::parse_timestamp(call.timestamp)?;
+    signature::check_nonce(call.nonce)?;
+    let now = app.now().timestamp_millis();
+    let window = app.rules.call.window_seconds * 1000;
+    if (now - timestamp).abs() > window {
+        return Err(Error::new(
+            Code::TimestampOutOfWindow,
+            format!("时间戳与服务器相差超过 {} 秒，请校准时钟", window / 1000),
+            format!("the time stamp differs from ours by more than {} seconds; set the clock", window / 1000),
+        ));
+    }
+    // An unknown key and a wrong signature read the same.
+    let Some(known) = credential(app, call.key).await? else {
+        return Err(Error::of(Code::SignatureMismatch));
+    };
+    let body_hash = algorithm.body_hash(call.body);
+    SignedRequest {
+        method: call.method,
+        path: call.path,
+        query: call.query,
+        body_hash: &body_hash,
+        timestamp,
+        nonce: call.nonce,
+    }
+    .verify(algorithm, &known.secret, call.signature)?;
+    // The nonce is taken only now: a stranger cannot use up someone's nonces.
+    app.accounts.nonces.take(call.key, call.nonce, timestamp, now - window)?;
+    if app.store.backend() == Backend::Postgres && !app.store.nonce_insert(call.key, call.nonce, timestamp).await? {
+        return Err(Error::of(Code::Replayed));
+    }
+    Ok(known.actor.clone())
+}
+
+/// Nonces seen, kept by the minute of their signed time: a replay carries the same time, so one set is asked.
+#[derive(Debug)]
+pub(super) struct Nonces {
+    start: i64,
+    seen: Mutex<BTreeMap<i64, HashSet<u64>>>,
+    hasher: RandomState,
+}
+
+impl Nonces {
+    pub(super) fn new(start: DateTime<Utc>) -> Self {
+        Self { start: start.timestamp_millis(), seen: Mutex::default(), hasher: RandomState::new() }
+    }
+
+    /// Takes a nonce; refuses one seen before. Minutes that lie wholly before `oldest` are forgotten: such calls
+    /// are refused by their time.
+    fn take(&self, key: &str, nonce: &str, timestamp: i64, oldest: i64) -> Result<()> {
+        if timestamp < self.start {
+            return Err(Error::new(
+                Code::TimestampOutOfWindow,
+                "签名时间早于服务启动时间，请重新签名后再试",
+                "the call was signed before the service started; sign anew and try again",
+            ));
+        }
+        let minute = timestamp.div_euclid(60_000);
+        let mark = self.hasher.hash_one((key, nonce));
+        let mut seen = self.seen.lock();
+        if seen.first_key_value().is_some_and(|(first, _)| (first + 1) * 60_000 < oldest) {
+            *seen = seen.split_off(&oldest.div_euclid(60_000));
+        }
+        if seen.entry(minute).or_default().insert(mark) {
+            Ok(())
+        } else {
+            Err(Error::of(Code::Replayed))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_taken_once_per_key_and_old_minutes_are_forgotten() {
+        let nonces = Nonces::new(DateTime::from_timestamp_millis(1_000_000).unwrap());
+        let take = |key, nonce, at, oldest| nonces.take(key, nonce, at, oldest).map_err(|e| e.code());
+        assert_eq!(take("a", "n1", 1_200_000, 900_000), Ok(()));
+        assert_eq!(take("a", "n1", 1_200_000, 900_000), Err(Code::Replayed));
+        assert_eq!(take("b", "n1", 1_200_000, 900_000), Ok(()));
+        assert_eq!(take("a", "n0", 999_999, 900_000), Err(Code::TimestampOutOfWindow));
+        assert_eq!(take("a", "n2", 2_000_000, 1_700_000), Ok(()));
+        assert_eq!(nonces.seen.lock().len(), 1);
+    }
+}

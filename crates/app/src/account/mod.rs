@@ -1,0 +1,68 @@
+//! Accounts: people sign in, applications sign their calls.
+
+mod application;
+mod call;
+mod person;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use guard::password::Cost;
+use model::Actor;
+use model::account::{Application, User};
+use serde::Serialize;
+
+pub use application::{applications, register_application, renew_secret, set_application_active};
+pub use call::{SignedCall, verify_call};
+pub use person::{change_password, create_user, session, set_user_active, sign_in, sign_out, users};
+
+/// Credential cache, seen nonces, and the price of a password hash.
+#[derive(Debug)]
+pub struct Memory {
+    credentials: moka::sync::Cache<String, Arc<Credential>>,
+    nonces: call::Nonces,
+    pub(crate) cost: Cost,
+}
+
+impl Memory {
+    /// `start` is when this process began: calls signed before it cannot be told from replays and are refused.
+    #[must_use]
+    pub fn new(start: DateTime<Utc>, cost: Cost) -> Self {
+        let credentials = moka::sync::Cache::builder()
+            .max_capacity(100_000)
+            .time_to_live(std::time::Duration::from_secs(30))
+            .build();
+        Self { credentials, nonces: call::Nonces::new(start), cost }
+    }
+}
+
+/// An application's credential, opened once and kept for half a minute.
+pub(crate) struct Credential {
+    application: Application,
+    actor: Actor,
+    secret: zeroize::Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential").field("key", &self.application.key).finish_non_exhaustive()
+    }
+}
+
+/// A signed-in session. The token goes into the cookie and is kept only as a hash.
+#[derive(Clone, Serialize)]
+pub struct Session {
+    #[serde(skip)]
+    pub token: String,
+    /// Token that every form carries back.
+    pub csrf: String,
+    pub user: User,
+    pub actor: Actor,
+    pub expires_at: String,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("user", &self.user.name).finish_non_exhaustive()
+    }
+}

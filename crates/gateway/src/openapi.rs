@@ -1,0 +1,214 @@
+//! `GET /openapi.json`: OpenAPI 3.1, made for the caller: only what it may call, with only the items it is granted.
+
+use app::sharing::Callable;
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use model::code::DataType;
+use model::entry::Entry;
+use policy::GrantColumn;
+use serde_json::{Map, Value, json};
+
+use crate::Door;
+use crate::answer::Refusal;
+use crate::caller::Caller;
+
+pub(crate) fn router() -> Router<Door> {
+    Router::new().route("/openapi.json", get(document))
+}
+
+async fn document(State(door): State<Door>, Caller(op): Caller) -> Result<Json<Value>, Refusal> {
+    let callable =
+        app::sharing::callable(&door.app, &op).await.map_err(|e| Refusal::new(e, &op.request_id))?;
+    Ok(Json(describe(&door.config.public_url, &callable, &door.app.rules.call)))
+}
+
+fn describe(url: &str, callable: &[Callable], rules: &app::rules::Call) -> Value {
+    let mut paths = Map::new();
+    let mut schemas = Map::new();
+    paths.insert("/health".into(), fixed("health", "The process answers / 进程存活", &["200"]));
+    paths.insert("/ready".into(), fixed("ready", "The parts behind it answer / 就绪", &["200", "503"]));
+    paths.insert("/errors".into(), fixed("errors", "The error table / 错误码表", &["200"]));
+    for c in callable {
+        let code = &c.entry.draft.code;
+        paths.insert(format!("/api/v1/{code}"), resource_path(&c.entry, c.grant.columns(), c.grant.row_cap(), rules));
+        schemas.insert(code.clone(), row_schema(&c.entry, c.grant.columns()));
+    }
+    schemas.insert("Error".into(), error_schema());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "钱塘 Qiantang — 公共数据共享接口",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": SIGNING,
+        },
+        "servers": [{ "url": url }],
+        "security": [{}, { "key": [], "timestamp": [], "nonce": [], "signature": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "key": header_scheme("X-Qt-Key", "Access key of the application / 应用访问键"),
+                "timestamp": header_scheme("X-Qt-Timestamp", "Unix time in milliseconds / 毫秒时间戳"),
+                "nonce": header_scheme("X-Qt-Nonce", "16 to 64 of [A-Za-z0-9_-], never used twice / 随机串，不可重复"),
+                "signature": header_scheme("X-Qt-Signature", "Lower hex / 小写十六进制签名"),
+            }
+        }
+    })
+}
+
+const SIGNING: &str = "Freely open resources are called by anyone. Others need a signature: HMAC-SHA256 (or HMAC-SM3 with \
+`X-Qt-Algorithm: HMAC-SM3`) under the application's secret over `METHOD\\nPATH\\nQUERY\\nhex(hash of body)\\nTIMESTAMP\\nNONCE`, \
+where QUERY is the raw query string without `?` and the hash is SHA-256 (or SM3). Pages: follow `Link: rel=\"next\"` (it carries \
+`after`, an opaque position). 无条件开放的资源可匿名调用；其余须签名。";
+
+fn header_scheme(name: &str, description: &str) -> Value {
+    json!({ "type": "apiKey", "in": "header", "name": name, "description": description })
+}
+
+fn fixed(id: &str, summary: &str, statuses: &[&str]) -> Value {
+    let responses: Map<String, Value> = statuses
+        .iter()
+        .map(|s| {
+            let body = json!({ "description": summary, "content": { "application/json": { "schema": { "type": "object" } } } });
+            ((*s).to_owned(), body)
+        })
+        .collect();
+    json!({ "get": { "operationId": id, "summary": summary, "security": [{}], "responses": responses } })
+}
+
+fn resource_path(entry: &Entry, columns: &[GrantColumn], row_cap: u64, rules: &app::rules::Call) -> Value {
+    let code = &entry.draft.code;
+    let names: Vec<&str> = columns.iter().map(|c| c.identifier.as_str()).collect();
+    let orderable: Vec<&str> = columns.iter().filter(|c| c.filterable).map(|c| c.identifier.as_str()).collect();
+    let mut parameters = vec![
+        parameter("select", "Columns wanted / 所需列", json!({ "type": "string", "pattern": list_pattern(&names, "") })),
+        parameter(
+            "limit",
+            "Rows of one page / 每页行数",
+            json!({ "type": "integer", "minimum": 1, "maximum": row_cap.min(rules.max_rows) }),
+        ),
+        parameter("offset", "Rows to skip / 跳过行数", json!({ "type": "integer", "minimum": 0, "maximum": rules.max_offset })),
+    ];
+    if !orderable.is_empty() {
+        let pattern = list_pattern(&orderable, r"(\.(asc|desc))?(\.(nullsfirst|nullslast))?");
+        parameters.push(parameter("order", "Sort / 排序", json!({ "type": "string", "pattern": pattern })));
+    }
+    for column in columns.iter().filter(|c| c.filterable || c.lookup) {
+        parameters.push(parameter(
+            &column.identifier,
+            &format!("{}: filter `op.value`", column.name_cn),
+            json!({ "type": "string", "pattern": filter_pattern(column) }),
+        ));
+    }
+    parameters.push(json!({
+        "name": "Prefer", "in": "header", "required": false, "description": "count=exact or count=estimated",
+        "schema": { "type": "string", "enum": ["count=exact", "count=planned", "count=estimated"] }
+    }));
+    let rows = json!({
+        "application/json": { "schema": { "type": "array", "items": { "$ref": format!("#/components/schemas/{code}") } } },
+        "text/csv": { "schema": { "type": "string" } },
+        "application/vnd.pgrst.object+json": { "schema": { "$ref": format!("#/components/schemas/{code}") } },
+    });
+    let mut responses = Map::new();
+    for (status, text) in [("200", "Rows / 数据行"), ("206", "A part of the rows, the total in Content-Range / 部分数据行")] {
+        responses.insert(status.into(), json!({ "description": text, "content": rows }));
+    }
+    for (status, text) in ERRORS {
+        responses.insert(
+            (*status).into(),
+            json!({ "description": text, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } }),
+        );
+    }
+    json!({
+        "get": {
+            "operationId": format!("rows_{code}"),
+            "summary": entry.draft.title,
+            "description": entry.draft.description,
+            "tags": [entry.draft.domain.zh()],
+            "parameters": parameters,
+            "responses": responses,
+        }
+    })
+}
+
+const ERRORS: &[(&str, &str)] = &[
+    ("400", "The query is not acceptable / 查询条件有误"),
+    ("401", "The signature is missing, wrong, late or seen before / 签名缺失、错误、过期或重放"),
+    ("403", "Not granted, or the grant has ended / 未授权或授权已到期"),
+    ("404", "No such resource for this caller / 没有此资源"),
+    ("406", "The form is not offered / 不支持的返回格式"),
+    ("429", "Quota or rate limit used up / 配额或频率超限"),
+    ("500", "A defect; tell us the request id / 系统内部错误"),
+    ("503", "A store or the audit is not available now / 暂不可用"),
+];
+
+fn parameter(name: &str, description: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
+}
+
+fn list_pattern(names: &[&str], suffix: &str) -> String {
+    let one = format!("({}){suffix}", names.join("|"));
+    format!("^{one}(,{one}){{0,5}}$")
+}
+
+/// Values a column's type accepts, so that whatever the description allows is accepted.
+fn filter_pattern(column: &GrantColumn) -> String {
+    let value = match column.data_type {
+        DataType::Integer => r"-?[0-9]{1,15}",
+        DataType::Decimal | DataType::Float => r"-?[0-9]{1,9}(\.[0-9]{1,2})?",
+        DataType::Boolean => "(true|false)",
+        DataType::Date => "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])",
+        DataType::DateTime => {
+            "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+        }
+        DataType::Text | DataType::Geometry | DataType::Json => r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,50}",
+    };
+    let operators = match (column.filterable, column.data_type) {
+        (false, _) | (true, DataType::Boolean) => "eq",
+        (true, DataType::Text) => "(eq|neq|gt|gte|lt|lte|like|ilike)",
+        (true, DataType::Geometry | DataType::Json) => "(eq|neq)",
+        _ => "(eq|neq|gt|gte|lt|lte)",
+    };
+    let negation = if column.filterable { r"(not\.)?" } else { "" };
+    format!(r"^{negation}{operators}\.{value}$")
+}
+
+fn row_schema(entry: &Entry, columns: &[GrantColumn]) -> Value {
+    let mut properties = Map::new();
+    for column in columns {
+        // A masked value comes out as text, whatever the item's type.
+        let kinds = match (&column.mask, column.data_type) {
+            (Some(_), _) => json!(["string", "number", "null"]),
+            (None, DataType::Integer) => json!(["integer", "null"]),
+            (None, DataType::Decimal | DataType::Float) => json!(["number", "string", "null"]),
+            (None, DataType::Boolean) => json!(["boolean", "null"]),
+            _ => json!(["string", "null"]),
+        };
+        let mut schema = Map::new();
+        schema.insert("type".into(), kinds);
+        schema.insert("title".into(), json!(column.name_cn));
+        if let Some(item) = entry.draft.item(&column.identifier) {
+            if !item.definition.is_empty() {
+                schema.insert("description".into(), json!(item.definition));
+            }
+        }
+        properties.insert(column.identifier.clone(), Value::Object(schema));
+    }
+    json!({ "type": "object", "title": entry.draft.title, "properties": properties })
+}
+
+fn error_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["code", "message", "message_zh", "request_id"],
+        "properties": {
+            "code": { "type": "string", "enum": model::Code::ALL.iter().map(|c| c.as_str()).collect::<Vec<_>>() },
+            "message": { "type": "string" },
+            "message_zh": { "type": "string" },
+            "details": { "type": ["array", "null"], "items": { "type": "string" } },
+            "hint": { "type": ["string", "null"] },
+            "request_id": { "type": "string" },
+        }
+    })
+}

@@ -1,0 +1,319 @@
+//! People, sessions and applications in the control store.
+
+use model::account::{Application, User};
+use model::{Op, Result};
+use policy::{Action, Permit};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::Store;
+use crate::db::{fail, json, maybe, number, on_duplicate, page, text, to_json};
+
+/// What sign-in needs beyond the outward view.
+#[derive(Clone)]
+pub struct UserSecret {
+    pub user: User,
+    /// Argon2id PHC string.
+    pub password_hash: String,
+    pub failures: i64,
+    /// RFC 3339; sign-in is refused until then.
+    pub locked_until: Option<String>,
+}
+
+impl std::fmt::Debug for UserSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserSecret").field("user", &self.user.name).finish_non_exhaustive()
+    }
+}
+
+/// A kept session; the token itself is never stored.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    pub user: String,
+    pub csrf: String,
+    pub expires_at: String,
+}
+
+impl Store {
+    pub async fn user_insert(&self, permit: &Permit, user: &User, password_hash: &str) -> Result<()> {
+        permit.require(&[Action::UserManage, Action::SystemWork])?;
+        sqlx::query(
+            "INSERT INTO user_account (id, name, display_name, org, roles, password_hash, active, failures, locked_until, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 0, NULL, $8)",
+        )
+        .bind(user.id.as_str())
+        .bind(user.name.as_str())
+        .bind(user.display_name.as_str())
+        .bind(user.org.as_deref())
+        .bind(to_json(&user.roles)?)
+        .bind(password_hash)
+        .bind(i64::from(user.active))
+        .bind(user.created_at.as_str())
+        .execute(self.db.pool())
+        .await
+        .map_err(|e| {
+            on_duplicate(
+                e,
+                &format!("用户名 `{}` 已被使用", user.name),
+                &format!("the user name `{}` is taken", user.name),
+            )
+        })?;
+        Ok(())
+    }
+
+    pub async fn user_get(&self, id: &str) -> Result<Option<UserSecret>> {
+        self.user_where(sqlx::query("SELECT * FROM user_account WHERE id = $1").bind(id)).await
+    }
+
+    pub async fn user_by_name(&self, name: &str) -> Result<Option<UserSecret>> {
+        self.user_where(sqlx::query("SELECT * FROM user_account WHERE name = $1").bind(name)).await
+    }
+
+    async fn user_where(
+        &self,
+        query: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>,
+    ) -> Result<Option<UserSecret>> {
+        let row = query.fetch_optional(self.db.pool()).await.map_err(fail)?;
+        row.map(|row| {
+            Ok(UserSecret {
+                user: read_user(&row)?,
+                password_hash: text(&row, "password_hash")?,
+                failures: number(&row, "failures")?,
+                locked_until: maybe(&row, "locked_until")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// People by id, a page after `after`.
+    pub async fn users_list(&self, after: Option<&str>, limit: u32) -> Result<Vec<User>> {
+        sqlx::query("SELECT * FROM user_account WHERE id > $1 ORDER BY id LIMIT $2")
+            .bind(after.unwrap_or_default())
+            .bind(page(limit))
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(read_user)
+            .collect()
+    }
+
+    pub async fn user_set_active(&self, permit: &Permit, id: &str, active: bool) -> Result<bool> {
+        permit.require(&[Action::UserManage])?;
+        let done = sqlx::query("UPDATE user_account SET active = $1 WHERE id = $2")
+            .bind(i64::from(active))
+            .bind(id)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        if !active {
+            self.sessions_end(id, None).await?;
+        }
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Counts a failed sign-in, or forgets failures after a good one. No permit: it happens before anyone is known.
+    pub async fn user_attempt(&self, id: &str, failures: i64, locked_until: Option<&str>) -> Result<()> {
+        sqlx::query("UPDATE user_account SET failures = $1, locked_until = $2 WHERE id = $3")
+            .bind(failures)
+            .bind(locked_until)
+            .bind(id)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    /// One's own password (the permit is the session itself: the caller proved the old password).
+    pub async fn user_set_password(&self, op: &Op, id: &str, password_hash: &str) -> Result<()> {
+        if op.actor.id() != id {
+            return Err(model::Error::internal("a password can be changed by its owner only"));
+        }
+        sqlx::query("UPDATE user_account SET password_hash = $1 WHERE id = $2")
+            .bind(password_hash)
+            .bind(id)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    pub async fn session_insert(&self, token_hash: &str, row: &SessionRow, at: &str) -> Result<()> {
+        sqlx::query("DELETE FROM session WHERE expires_at < $1")
+            .bind(at)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        sqlx::query(
+            "INSERT INTO session (token_hash, user_id, csrf, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(token_hash)
+        .bind(row.user.as_str())
+        .bind(row.csrf.as_str())
+        .bind(at)
+        .bind(row.expires_at.as_str())
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(())
+    }
+
+    pub async fn session_get(&self, token_hash: &str) -> Result<Option<SessionRow>> {
+        sqlx::query("SELECT user_id, csrf, expires_at FROM session WHERE token_hash = $1")
+            .bind(token_hash)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| {
+                Ok(SessionRow {
+                    user: text(&row, "user_id")?,
+                    csrf: text(&row, "csrf")?,
+                    expires_at: text(&row, "expires_at")?,
+                })
+            })
+            .transpose()
+    }
+
+    pub async fn session_delete(&self, token_hash: &str) -> Result<()> {
+        sqlx::query("DELETE FROM session WHERE token_hash = $1")
+            .bind(token_hash)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    /// Ends a person's sessions, but the one to keep.
+    pub async fn sessions_end(&self, user: &str, keep: Option<&str>) -> Result<()> {
+        sqlx::query("DELETE FROM session WHERE user_id = $1 AND token_hash <> $2")
+            .bind(user)
+            .bind(keep.unwrap_or_default())
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    /// Takes a nonce for all gateways of this store; `false` when it was seen. Minutes out of every window are forgotten.
+    pub async fn nonce_insert(&self, key: &str, nonce: &str, timestamp_ms: i64) -> Result<bool> {
+        let minute = timestamp_ms.div_euclid(60_000);
+        let new = sqlx::query("INSERT INTO nonce (id, minute) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
+            .bind(format!("{key} {nonce}"))
+            .bind(minute)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?
+            .rows_affected()
+            > 0;
+        if new && timestamp_ms % 1000 == 0 {
+            sqlx::query("DELETE FROM nonce WHERE minute < $1")
+                .bind(minute - 60)
+                .execute(self.db.pool())
+                .await
+                .map_err(fail)?;
+        }
+        Ok(new)
+    }
+
+    /// `sealed` is the secret under the platform's secrets key.
+    pub async fn application_insert(&self, permit: &Permit, application: &Application, sealed: &str) -> Result<()> {
+        permit.require(&[Action::ApplicationManage])?;
+        sqlx::query(
+            "INSERT INTO application (id, name, description, org, access_key, secret_sealed, active, owner, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(application.id.as_str())
+        .bind(application.name.as_str())
+        .bind(application.description.as_str())
+        .bind(application.org.as_str())
+        .bind(application.key.as_str())
+        .bind(sealed)
+        .bind(i64::from(application.active))
+        .bind(application.owner.as_str())
+        .bind(application.created_at.as_str())
+        .execute(self.db.pool())
+        .await
+        .map_err(|e| on_duplicate(e, "应用密钥重复", "the access key exists already"))?;
+        Ok(())
+    }
+
+    pub async fn application_get(&self, id: &str) -> Result<Option<Application>> {
+        sqlx::query("SELECT * FROM application WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| read_application(&row))
+            .transpose()
+    }
+
+    /// The application of an access key with its sealed secret.
+    pub async fn application_by_key(&self, key: &str) -> Result<Option<(Application, String)>> {
+        sqlx::query("SELECT * FROM application WHERE access_key = $1")
+            .bind(key)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| Ok((read_application(&row)?, text(&row, "secret_sealed")?)))
+            .transpose()
+    }
+
+    /// Applications of an organisation, or all.
+    pub async fn applications_of(&self, org: Option<&str>) -> Result<Vec<Application>> {
+        sqlx::query("SELECT * FROM application WHERE $1 = '' OR org = $1 ORDER BY id")
+            .bind(org.unwrap_or_default())
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(read_application)
+            .collect()
+    }
+
+    pub async fn application_set_secret(&self, permit: &Permit, id: &str, sealed: &str) -> Result<()> {
+        permit.require(&[Action::ApplicationManage])?;
+        sqlx::query("UPDATE application SET secret_sealed = $1 WHERE id = $2")
+            .bind(sealed)
+            .bind(id)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    pub async fn application_set_active(&self, permit: &Permit, id: &str, active: bool) -> Result<()> {
+        permit.require(&[Action::ApplicationManage])?;
+        sqlx::query("UPDATE application SET active = $1 WHERE id = $2")
+            .bind(i64::from(active))
+            .bind(id)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+}
+
+fn read_user(row: &AnyRow) -> Result<User> {
+    Ok(User {
+        id: text(row, "id")?,
+        name: text(row, "name")?,
+        display_name: text(row, "display_name")?,
+        org: maybe(row, "org")?,
+        roles: json(row, "roles")?,
+        active: number(row, "active")? != 0,
+        created_at: text(row, "created_at")?,
+    })
+}
+
+fn read_application(row: &AnyRow) -> Result<Application> {
+    Ok(Application {
+        id: text(row, "id")?,
+        name: text(row, "name")?,
+        description: text(row, "description")?,
+        org: text(row, "org")?,
+        key: text(row, "access_key")?,
+        active: row.try_get::<i64, _>("active").map_err(fail)? != 0,
+        owner: text(row, "owner")?,
+        created_at: text(row, "created_at")?,
+    })
+}

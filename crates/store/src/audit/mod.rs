@@ -1,0 +1,63 @@
+//! The audit chain: append-only, hashed by SM3, durable before it is acknowledged (group commit).
+//!
+//! Records that arrive while a commit is under way are written together by the next one, so the price of a durable
+//! write is shared. On SQLite the chain has a file and a thread of its own; on PostgreSQL an advisory lock makes the
+//! processes take turns. Beside the chain stands its head (last number and hash): a cut-off tail is noticed, too.
+
+mod read;
+mod write;
+
+use model::audit::AuditEvent;
+use model::{Code, Error, Result};
+use sqlx::AnyPool;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Backend, Db, StoreConfig};
+
+/// The chain of this installation.
+#[derive(Debug)]
+pub struct AuditLog {
+    queue: mpsc::Sender<Pending>,
+    pool: AnyPool,
+    head: write::Head,
+}
+
+/// A record on its way, with the one who waits for it.
+pub(crate) struct Pending {
+    event: AuditEvent,
+    done: oneshot::Sender<Result<i64>>,
+}
+
+/// Records waiting at most: more than that and callers wait for room.
+const QUEUE: usize = 8192;
+
+impl AuditLog {
+    pub(crate) async fn open(config: &StoreConfig, db: &Db) -> Result<Self> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let (pool, head) = match db.backend() {
+            Backend::Sqlite => write::start_sqlite(config, waiting).await?,
+            Backend::Postgres => write::start_postgres(db, waiting),
+        };
+        Ok(Self { queue, pool, head })
+    }
+
+    /// Appends a record and waits until it is durable; answers its number. *every-release-audited* rests on this.
+    pub async fn append(&self, event: AuditEvent) -> Result<i64> {
+        let (done, outcome) = oneshot::channel();
+        let gone = || Error::of(Code::AuditUnavailable);
+        self.queue.send(Pending { event, done }).await.map_err(|_| gone())?;
+        outcome.await.map_err(|_| gone())?
+    }
+
+
+    /// A cheap question to the chain's table.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(crate::db::fail)?;
+        if self.queue.is_closed() { Err(Error::of(Code::AuditUnavailable)) } else { Ok(()) }
+    }
+    pub(crate) async fn close(&self) {
+        // The writer answers everything queued before it looks at the next batch: one more round trip drains it.
+        let _ = self.queue.reserve_many(QUEUE).await;
+        self.pool.close().await;
+    }
+}
