@@ -1,1 +1,23 @@
-//! search
+//! Search: full text over the ledger, with Chinese words, pinyin, facets and highlights.
+//!
+//! One public thing: [`Index`], which keeps the port `policy::port::Search`. Inside, in reading order:
+//! `text` (characters → runs → words and bigrams), `sound` (pinyin), `schema` (what is indexed), `query`
+//! (what a person types → what is asked; user text is never parsed as query syntax), `facet` (exact counts
+//! from fast fields), `mark` (highlights and snippets), `folder` (the index on disk), `index` (all together).
+//!
+//! The index is derived data: it can always be rebuilt from the ledger, so whatever is unreadable is thrown
+//! away and [`Index::needs_rebuild`] says so.
+
+mod facet;
+mod folder;
+mod index;
+mod mark;
+mod query;
+mod schema;
+mod sound;
+mod text;
+
+pub use index::Index;
+
+#[cfg(test)]
+mod tests;
