@@ -1,2 +1,18 @@
-//! q
-fn main(){}
+//! `qiantang`: the whole public-data platform in one binary.
+//!
+//! `config` and `folder` are what it is given, `house` wires the engines into the rooms, `serve` opens the doors,
+//! `command` holds one file per command, `demo` makes the synthetic province.
+
+mod command;
+mod config;
+mod demo;
+mod folder;
+mod house;
+mod serve;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    command::run()
+}

@@ -1,1 +1,21 @@
-//! testkit
+//! The rehearsal house: the real rooms and engines in a temporary folder, a clock that is set, and people in it.
+//!
+//! ```no_run
+//! # async fn example() -> model::Result<()> {
+//! let house = testkit::House::new().await;
+//! let provider = house.person("provider");
+//! let entry = app::catalogue::create(&house.app, &provider, testkit::draft("lake_water")).await?;
+//! # Ok(()) }
+//! ```
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a house for tests: what cannot be built ends the test")]
+
+mod drafts;
+mod house;
+mod people;
+mod postgres;
+
+pub use drafts::{draft, person_draft};
+pub use house::{House, SetClock};
+pub use people::{AUTHORITY_ORG, CITY_ORG, CONSUMER_ORG, COUNTY_ORG, ENTERPRISE_ORG, PASSWORD, PROVIDER_ORG, STRANGER_ORG};
+pub use postgres::Postgres;

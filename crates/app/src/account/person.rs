@@ -78,6 +78,15 @@ fn lock_until(app: &App, failures: i64, now: DateTime<Utc>) -> Option<DateTime<U
     now.checked_add_signed(TimeDelta::seconds(i64::try_from(seconds).ok()?))
 }
 
+/// The person of a user name, without a password: for the operator at the command line, who owns the machine anyway.
+/// No door calls it.
+pub async fn person(app: &App, name: &str) -> Result<Actor> {
+    match app.store.user_by_name(&name.trim().to_lowercase()).await? {
+        Some(known) if known.user.active => actor_of(app, &known.user).await,
+        _ => Err(Error::not_found("用户", "user", name)),
+    }
+}
+
 /// Who a user is to policy: roles, organisation and its region.
 async fn actor_of(app: &App, user: &User) -> Result<Actor> {
     let region = match &user.org {

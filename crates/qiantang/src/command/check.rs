@@ -1,0 +1,51 @@
+//! `qiantang config check`: is a configuration file right?
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use model::{Error, Result};
+
+use super::{out, out_json};
+use crate::config::Config;
+
+/// Check a configuration file, or print one with every key. 检查配置。
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example 示例: qiantang config check --config qiantang.toml")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+    /// Answer as JSON. 以 JSON 输出。
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Check a file; says line and remedy of what is wrong. 检查。
+    Check {
+        /// Configuration file. 配置文件。
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Print the defaults as a file to start from. 打印默认配置。
+    Print,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    match &args.action {
+        Action::Check { config } => {
+            let loaded = Config::load(config)?;
+            if args.json {
+                out_json(&serde_json::json!({ "ok": true, "roles": loaded.roles }))?;
+            } else {
+                out(&format!("配置正确 the configuration is right: {}", config.display()));
+            }
+        }
+        Action::Print => {
+            let text = toml::to_string_pretty(&Config::default()).map_err(|e| Error::internal("TOML").caused_by(e))?;
+            out(&text);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,194 @@
+//! Building the house and moving about in it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use app::catalogue::Move;
+use app::collection::{Order, Spooled};
+use app::rules::Rules;
+use app::{App, Folders};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
+use model::account::{ApplicationNew, ApplicationSecret, UserNew};
+use model::calendar::Calendar;
+use model::code::SyncMode;
+use model::entry::{Entry, EntryDraft};
+use model::parcel::Run;
+use model::{Actor, Op, Result};
+use parking_lot::Mutex;
+use policy::Policy;
+use policy::port::{Clock, ReadOptions, Source};
+use store::{Store, StoreConfig};
+
+use crate::people::{PASSWORD, orgs, people};
+
+/// A clock that stands until it is moved.
+#[derive(Debug)]
+pub struct SetClock(Mutex<DateTime<Utc>>);
+
+impl SetClock {
+    /// Moves the clock forward.
+    pub fn forward(&self, by: TimeDelta) {
+        *self.0.lock() += by;
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> DateTime<Utc> {
+        // A millisecond a look, so that ids made one after the other are in order.
+        let mut now = self.0.lock();
+        *now += TimeDelta::milliseconds(1);
+        *now
+    }
+}
+
+/// The house. Dropping it removes its folder.
+pub struct House {
+    pub app: Arc<App>,
+    pub clock: Arc<SetClock>,
+    folder: tempfile::TempDir,
+}
+
+impl House {
+    /// On SQLite. Panics (as tests may) when it cannot be built.
+    pub async fn new() -> Self {
+        Self::on("sqlite:").await
+    }
+
+    /// On the store of `url`; on Monday, 2 March 2026, 09:00 in China.
+    pub async fn on(url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SetClock(Mutex::new("2026-03-02T01:00:00Z".parse().unwrap())));
+        let app = Arc::new(open(folder.path(), url, Arc::clone(&clock)).await);
+        let house = Self { app, clock, folder };
+        house.settle_in().await;
+        house
+    }
+
+    /// Closes the stores and opens the same folder again, as after a restart.
+    pub async fn reopen(mut self) -> Self {
+        self.app.store.close().await;
+        let (path, clock) = (self.folder.path().to_owned(), Arc::clone(&self.clock));
+        // The old app (and its index lock) must be gone before the new one opens.
+        self.app = {
+            let empty = tempfile::tempdir().unwrap();
+            let stand_in = Arc::new(open(empty.path(), "sqlite:", Arc::clone(&clock)).await);
+            drop(std::mem::replace(&mut self.app, stand_in));
+            Arc::new(open(&path, "sqlite:", clock).await)
+        };
+        self
+    }
+
+    async fn settle_in(&self) {
+        let system = Op::system(self.app.now());
+        app::org::enter_regions(&self.app, &system, &model::region::zhejiang()).await.unwrap();
+        for org in orgs() {
+            app::org::create(&self.app, &system, org).await.unwrap();
+        }
+        for (name, org, roles) in people() {
+            let new = UserNew {
+                name: name.into(),
+                display_name: name.into(),
+                org: org.map(Into::into),
+                roles,
+                password: PASSWORD.into(),
+            };
+            app::account::create_user(&self.app, &system, new).await.unwrap();
+        }
+    }
+
+    /// An operation of one of the people, now.
+    pub async fn person(&self, name: &str) -> Op {
+        let actor = app::account::person(&self.app, name).await.unwrap();
+        self.app.op(actor, "127.0.0.1")
+    }
+
+    /// An operation of nobody.
+    #[must_use]
+    pub fn nobody(&self) -> Op {
+        self.app.op(Actor::Nobody, "127.0.0.1")
+    }
+
+    /// Registers an application of the consumer's organisation; its operation and credential.
+    pub async fn application(&self, name: &str) -> (Op, ApplicationSecret) {
+        let consumer = self.person("consumer").await;
+        let org = consumer.actor.org().unwrap().to_owned();
+        let new = ApplicationNew { name: name.into(), description: String::new(), org };
+        let made = app::account::register_application(&self.app, &consumer, new).await.unwrap();
+        let a = &made.application;
+        let actor = Actor::Application { id: a.id.clone(), key: a.key.clone(), name: a.name.clone(), org: a.org.clone() };
+        (self.app.op(actor, "127.0.0.1"), made)
+    }
+
+    /// Compiles, submits, publishes and puts online: the short way to a live entry.
+    pub async fn publish(&self, draft: EntryDraft) -> Entry {
+        let (provider, authority) = (self.person("provider").await, self.person("authority").await);
+        let entry = app::catalogue::create(&self.app, &provider, draft).await.unwrap();
+        let mut latest = entry;
+        for (op, step) in [
+            (&provider, Move::Submit),
+            (&authority, Move::Approve),
+            (&provider, Move::PutOnline),
+            (&authority, Move::Approve),
+        ] {
+            latest = app::catalogue::step(&self.app, op, &latest.id, step, "rehearsal").await.unwrap();
+        }
+        latest
+    }
+
+    /// Puts bytes into the inbox as an upload of `name`.
+    pub async fn spool(&self, op: &Op, entry: &str, name: &str, bytes: &[u8]) -> Result<Spooled> {
+        let chunk: Result<bytes::Bytes> = Ok(bytes::Bytes::copy_from_slice(bytes));
+        let stream = futures::stream::iter([chunk]).boxed();
+        app::collection::spool(&self.app, op, entry, name, stream).await
+    }
+
+    /// Uploads and collects a file by the provider, and waits.
+    pub async fn collect(&self, entry: &str, name: &str, bytes: &[u8], mode: SyncMode) -> Result<Run> {
+        let provider = self.person("provider").await;
+        let spooled = self.spool(&provider, entry, name, bytes).await?;
+        let order = Order {
+            entry: entry.into(),
+            source: Source::File { path: spooled.path, name: name.into() },
+            mode,
+            options: ReadOptions::default(),
+        };
+        app::collection::collect(&self.app, &provider, order).await
+    }
+
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
+    let keys = guard::KeyRing::from_bytes(&[7; 32]).unwrap();
+    let store = Store::open(&StoreConfig { url: url.into(), folder: folder.join("store"), keys: keys.clone() }).await.unwrap();
+    let config = lake::LakeConfig::new(folder.join("lake").to_string_lossy());
+    let inbox = folder.join("inbox");
+    std::fs::create_dir_all(&inbox).unwrap();
+    // Calls are signed after the house was opened.
+    let start = clock.now();
+    App {
+        store,
+        policy: Policy::shipped().unwrap(),
+        lake: Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap()),
+        intake: Arc::new(ingest::Reader::default()),
+        search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
+        clock,
+        keys,
+        calendar: Calendar::china(),
+        rules: Rules::shipped().unwrap(),
+        folders: Folders { inbox },
+        accounts: app::account::Memory::new(start, guard::password::Cost::TEST),
+        shares: app::sharing::Memory::default(),
+        collections: app::collection::Memory::default(),
+    }
+}
+
+impl std::fmt::Debug for House {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("House").field("folder", &self.folder.path()).finish_non_exhaustive()
+    }
+}

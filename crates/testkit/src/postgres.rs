@@ -1,0 +1,79 @@
+//! A PostgreSQL cluster of the test's own: made in a temporary folder, stopped and removed at the end.
+
+#![expect(clippy::disallowed_methods, reason = "tests start the real database server")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Postgres {
+    bin: PathBuf,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Postgres {
+    /// Makes and starts a cluster with `wal_level=logical`. Panics with the remedy when the server is not installed.
+    #[must_use]
+    pub fn start() -> Self {
+        let bin = find().expect("PostgreSQL is not installed; run `cargo xtask setup`");
+        let folder = tempfile::Builder::new().prefix("qt-pg-").tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let this = Self { bin, folder, port };
+        if is_root() {
+            run(Command::new("chown").arg("-R").arg("postgres").arg(this.folder.path()));
+        }
+        let data = this.data();
+        this.tool("initdb", &["-D", &data, "-U", "qiantang", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"]);
+        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c wal_level=logical");
+        this.tool("pg_ctl", &["-D", &data, "-w", "-l", &format!("{data}.log"), "-o", &options, "start"]);
+        this
+    }
+
+    /// Makes a new, empty database and answers its URL.
+    #[must_use]
+    pub fn database(&self, name: &str) -> String {
+        self.tool("createdb", &["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "qiantang", name]);
+        format!("postgres://qiantang@127.0.0.1:{}/{name}", self.port)
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").to_string_lossy().into_owned()
+    }
+
+    fn tool(&self, name: &str, args: &[&str]) {
+        let program = self.bin.join(name);
+        let mut command = if is_root() {
+            let mut c = Command::new("runuser");
+            c.args(["-u", "postgres", "--"]).arg(program);
+            c
+        } else {
+            Command::new(program)
+        };
+        run(command.args(args).current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()));
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let data = self.data();
+        self.tool("pg_ctl", &["-D", &data, "-m", "immediate", "stop"]);
+    }
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0"))
+}
+
+fn find() -> Option<PathBuf> {
+    let mut versions: Vec<PathBuf> =
+        std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(|e| Some(e.ok()?.path().join("bin"))).collect();
+    versions.sort();
+    versions.into_iter().rev().find(|bin| Path::new(bin).join("initdb").exists())
+}
