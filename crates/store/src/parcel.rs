@@ -1,1 +1,293 @@
-//! (being written)
+//! Collection runs, landed parcels and quarantined rows in the control store.
+
+use model::parcel::{Manifest, Quarantined, Run};
+use model::{Error, Op, Result};
+use policy::{Action, Permit};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use crate::Store;
+use crate::clause::Clause;
+use crate::db::{fail, json, page, text, to_json};
+
+const COLLECT: &[Action] = &[Action::DataCollect, Action::QuarantineMend, Action::SystemWork];
+
+/// Rows of one INSERT statement and of one transaction of quarantined rows.
+const ROWS_PER_STATEMENT: usize = 100;
+const ROWS_PER_TRANSACTION: usize = 5_000;
+
+/// A run as kept: what the user sees, whose it is, and what is needed to go on after a crash.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    pub run: Run,
+    /// Organisation that owns the entry.
+    pub org: String,
+    /// What `app::collection` needs to resume (JSON; secrets in it are sealed).
+    pub source: String,
+}
+
+/// Which runs a list wants, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter<'a> {
+    pub entry: Option<&'a str>,
+    pub org: Option<&'a str>,
+    /// Only queued or running ones.
+    pub unfinished: bool,
+    /// Keyset position: runs older than this id.
+    pub after: Option<&'a str>,
+    pub limit: u32,
+}
+
+impl Store {
+    /// Keeps a new run.
+    pub async fn run_insert(&self, permit: &Permit, _op: &Op, record: &RunRecord) -> Result<()> {
+        permit.require(COLLECT)?;
+        let run = &record.run;
+        sqlx::query(
+            "INSERT INTO run (id, entry, org, state, started_at, body, source)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(run.id.as_str())
+        .bind(run.entry.as_str())
+        .bind(record.org.as_str())
+        .bind(run.state.as_str())
+        .bind(run.started_at.as_str())
+        .bind(to_json(run)?)
+        .bind(record.source.as_str())
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(())
+    }
+
+    /// Writes a run's state and figures.
+    pub async fn run_update(&self, permit: &Permit, run: &Run) -> Result<()> {
+        permit.require(COLLECT)?;
+        let changed = sqlx::query("UPDATE run SET state = $1, body = $2 WHERE id = $3")
+            .bind(run.state.as_str())
+            .bind(to_json(run)?)
+            .bind(run.id.as_str())
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?
+            .rows_affected();
+        if changed == 0 {
+            return Err(Error::not_found("归集任务", "collection run", &run.id));
+        }
+        Ok(())
+    }
+
+    /// Replaces what is needed to resume a run (emptied when it has ended, so that no sealed secret outlives it).
+    pub async fn run_source_update(&self, permit: &Permit, id: &str, source: &str) -> Result<()> {
+        permit.require(COLLECT)?;
+        sqlx::query("UPDATE run SET source = $1 WHERE id = $2")
+            .bind(source)
+            .bind(id)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    /// One run.
+    pub async fn run_get(&self, id: &str) -> Result<Option<RunRecord>> {
+        sqlx::query("SELECT org, body, source FROM run WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .as_ref()
+            .map(run_of)
+            .transpose()
+    }
+
+    /// Runs, newest first.
+    pub async fn run_list(&self, filter: &RunFilter<'_>) -> Result<Vec<RunRecord>> {
+        let mut clause = Clause::default();
+        if let Some(entry) = filter.entry {
+            clause.and_text("entry =", entry);
+        }
+        if let Some(org) = filter.org {
+            clause.and_text("org =", org);
+        }
+        if filter.unfinished {
+            clause.and("state IN ('queued', 'running')");
+        }
+        if let Some(after) = filter.after {
+            clause.and_text("id <", after);
+        }
+        let sql = format!(
+            "SELECT org, body, source FROM run{} ORDER BY id DESC LIMIT {}",
+            clause.sql(),
+            page(filter.limit)
+        );
+        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
+        for value in clause.values() {
+            query = query.bind(value.clone());
+        }
+        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(run_of).collect()
+    }
+
+    /// Keeps the manifest of a landed parcel; kept twice, nothing changes.
+    pub async fn parcel_insert(
+        &self,
+        permit: &Permit,
+        run: &str,
+        manifest: &Manifest,
+    ) -> Result<()> {
+        permit.require(COLLECT)?;
+        sqlx::query(
+            "INSERT INTO parcel (entry, id, run, landed_at, body) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (entry, id) DO NOTHING",
+        )
+        .bind(manifest.head.entry.as_str())
+        .bind(manifest.head.id.as_str())
+        .bind(run)
+        .bind(manifest.landed_at.as_str())
+        .bind(to_json(manifest)?)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(())
+    }
+
+    /// The manifest of a parcel that landed.
+    pub async fn parcel_get(&self, entry: &str, id: &str) -> Result<Option<Manifest>> {
+        sqlx::query("SELECT body FROM parcel WHERE entry = $1 AND id = $2")
+            .bind(entry)
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| json(&row, "body"))
+            .transpose()
+    }
+
+    /// Keeps quarantined rows, in transactions of bounded size. A row with a known id is left as it is.
+    pub async fn quarantine_insert(&self, permit: &Permit, rows: &[Quarantined]) -> Result<()> {
+        permit.require(COLLECT)?;
+        for chunk in rows.chunks(ROWS_PER_TRANSACTION) {
+            let mut tx = self.db.begin().await?;
+            for some in chunk.chunks(ROWS_PER_STATEMENT) {
+                insert_rows(&mut tx, some).await?;
+            }
+            tx.commit().await.map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a run's open rows away: it is to be read again from the start.
+    pub async fn quarantine_clear(&self, permit: &Permit, run: &str) -> Result<()> {
+        permit.require(COLLECT)?;
+        sqlx::query("DELETE FROM quarantine WHERE run = $1 AND state = 'open'")
+            .bind(run)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    /// Quarantined rows of a run in the order of their records; only those in `state` when given.
+    pub async fn quarantine_list(
+        &self,
+        run: &str,
+        state: Option<&str>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Quarantined>> {
+        let mut clause = Clause::default();
+        clause.and_text("run =", run);
+        if let Some(state) = state {
+            clause.and_text("state =", state);
+        }
+        if let Some(after) = after {
+            clause.and_text("id >", after);
+        }
+        let sql = format!(
+            "SELECT body FROM quarantine{} ORDER BY id LIMIT {}",
+            clause.sql(),
+            page(limit)
+        );
+        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
+        for value in clause.values() {
+            query = query.bind(value.clone());
+        }
+        let rows = query.fetch_all(self.db.pool()).await.map_err(fail)?;
+        rows.iter().map(|row| json(row, "body")).collect()
+    }
+
+    /// One quarantined row.
+    pub async fn quarantine_get(&self, id: &str) -> Result<Option<Quarantined>> {
+        sqlx::query("SELECT body FROM quarantine WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| json(&row, "body"))
+            .transpose()
+    }
+
+    /// Rows of a run in each state: open, replayed, dismissed.
+    pub async fn quarantine_count(&self, run: &str, state: &str) -> Result<u64> {
+        let n: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM quarantine WHERE run = $1 AND state = $2")
+                .bind(run)
+                .bind(state)
+                .fetch_one(self.db.pool())
+                .await
+                .map_err(fail)?;
+        Ok(u64::try_from(n).unwrap_or(0))
+    }
+
+    /// Writes back rows (mended cells, new reasons, new states), all or none. Only open rows change: a row that was
+    /// replayed or dismissed meanwhile stays so, and the answer is the number of rows that did change.
+    pub async fn quarantine_update(&self, permit: &Permit, rows: &[Quarantined]) -> Result<u64> {
+        permit.require(COLLECT)?;
+        let mut tx = self.db.begin().await?;
+        let mut changed = 0;
+        for row in rows {
+            changed += sqlx::query(
+                "UPDATE quarantine SET state = $1, body = $2 WHERE id = $3 AND state = 'open'",
+            )
+            .bind(row.state.as_str())
+            .bind(to_json(row)?)
+            .bind(row.id.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(fail)?
+            .rows_affected();
+        }
+        tx.commit().await.map_err(fail)?;
+        Ok(changed)
+    }
+}
+
+async fn insert_rows(tx: &mut Transaction<'static, Any>, rows: &[Quarantined]) -> Result<()> {
+    let places: Vec<String> = (0..rows.len())
+        .map(|n| {
+            let first = n * 6;
+            let places: Vec<String> = (1..=6).map(|i| format!("${}", first + i)).collect();
+            format!("({})", places.join(","))
+        })
+        .collect();
+    let sql = format!(
+        "INSERT INTO quarantine (id, run, entry, state, at, body) VALUES {} ON CONFLICT (id) DO NOTHING",
+        places.join(",")
+    );
+    let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
+    for row in rows {
+        query = query
+            .bind(row.id.as_str())
+            .bind(row.run.as_str())
+            .bind(row.entry.as_str())
+            .bind(row.state.as_str())
+            .bind(row.at.as_str())
+            .bind(to_json(row)?);
+    }
+    query.execute(&mut **tx).await.map_err(fail)?;
+    Ok(())
+}
+
+fn run_of(row: &AnyRow) -> Result<RunRecord> {
+    Ok(RunRecord { run: json(row, "body")?, org: text(row, "org")?, source: text(row, "source")? })
+}
