@@ -1,1 +1,65 @@
-//! lake
+//! The lake: one Delta table per catalogue entry, and the only crate that sees Arrow, Parquet and DataFusion.
+//!
+//! # How rows lie
+//!
+//! The entry with code `c` is the Delta table `<root>/c/`: Parquet files beside a `_delta_log`. Its columns are the
+//! entry's items, each of an explicit type, then the system columns `dsc_*` every aggregated row carries
+//! ([`schema`]). Columns are never partition columns and rows never deletion vectors, so that a reader which knows
+//! Parquet only sees all there is.
+//!
+//! # How rows come in (a worked example)
+//!
+//! Entry `person` has the key `sfzh`. Three parcels land one after another:
+//!
+//! ```text
+//! parcel  mode         rows (record id: sfzh, xm, operation)                 version  files
+//! A       full         1: a 甲 I   2: b 乙 I   3: c 丙 I                     0        A.….0000.parquet
+//! B       incremental  4: b 乙2 U  5: c - D    6: d 丁 I                     1        + B.….0000.parquet
+//! C       full         7: a 甲 I   8: a 甲2 I                                2        C.… only
+//! ```
+//!
+//! * *exactly-once*: a parcel's files and the application transaction `(appId = parcel, version = table version)` are
+//!   one commit. Landing `B` again reads that transaction and answers `repeated` without touching the stream.
+//! * Nothing is visible before the commit: files are named `<parcel>.<attempt>.<n>.parquet`, a failed attempt's files
+//!   are removed at once, those of a killed process by [`DeltaLake::sweep`].
+//! * The current view is made when reading ([`view`]). A full parcel is the *base*; the table's metadata remember
+//!   which parcel that is and whether its keys were found unique while landing. At version 1 the view is: base rows
+//!   whose `dsc_hash_unique` does not occur in later parcels, plus the last row of each key among the later parcels
+//!   unless that is a `D`: `a 甲, b 乙2, d 丁`. The cost of merging grows with the changes, not with the base.
+//! * At version 2 keys repeat inside the base, so the last record of each key is taken from all of it: `a 甲2`. Were
+//!   they unique, the table would be read as it lies. Version 0 and 1 stay readable (time travel).
+//! * Rows are ordered by `(dsc_biz_timestamp, dsc_biz_record_id)`; both only grow from parcel to parcel.
+//!
+//! # How rows go out
+//!
+//! *no-plain-way-out*: [`DeltaLake::scan`](policy::port::Lake::scan) takes a `Grant` and builds one DataFusion plan:
+//! view → the grant's row filter → the caller's filter → order → the granted and selected columns, masked by a
+//! function inside the plan → cap ([`scan`]). There is no entry for SQL text.
+//!
+//! # How a gigabyte stays small
+//!
+//! Batches pass through a bounded channel to one blocking encoder ([`encode`]), its bytes through another to the
+//! object store ([`upload`]); reading, encoding and writing run side by side and only a row group is held.
+
+mod cells;
+mod commit;
+mod encode;
+mod fault;
+mod filter;
+mod lake;
+mod land;
+mod masking;
+mod name;
+mod replay;
+mod scan;
+mod schema;
+mod sweep;
+mod system;
+mod table;
+mod upload;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use lake::{DeltaLake, LakeConfig};

@@ -1,0 +1,160 @@
+//! [`DeltaLake`]: the open lake, and the port it answers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake_core::delta_datafusion::DeltaSessionConfig;
+use futures::stream::BoxStream;
+use guard::MaskKey;
+use model::batch::Batch;
+use model::entry::Entry;
+use model::parcel::ParcelHead;
+use model::query::RowQuery;
+use model::value::Rows;
+use model::{Code, Error, Op, Result};
+use policy::port::{LakeVersion, LandTarget, Landing};
+use policy::{Grant, Permit};
+
+use crate::fault;
+use crate::table::Slot;
+
+/// Rows of one piece of a scan or replay.
+const CHUNK_ROWS: usize = 4096;
+
+/// Where the lake is and what it may use.
+#[derive(Clone, Debug)]
+pub struct LakeConfig {
+    /// A local folder (made when missing) or a URL of an object store.
+    pub root: String,
+    /// Memory that queries may use together, in bytes; beyond it they spill to disk. Landing needs up to about
+    /// 200 MB per running landing besides.
+    pub memory_limit_bytes: usize,
+    /// Processors that one query may use.
+    pub threads: usize,
+    /// Where spilled rows go; `None` takes the system's temporary folder. They are raw values: keep it private.
+    pub spill_dir: Option<PathBuf>,
+}
+
+impl LakeConfig {
+    /// A lake with 512 MB for queries on all processors.
+    #[must_use]
+    pub fn new(root: impl Into<String>) -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { root: root.into(), memory_limit_bytes: 512 << 20, threads, spill_dir: None }
+    }
+}
+
+/// The lake. Cheap to share behind an `Arc`; all methods may run in parallel, landings into one table wait for each
+/// other.
+pub struct DeltaLake {
+    /// URL of the root, with a slash at its end.
+    pub(crate) root: String,
+    pub(crate) mask_key: MaskKey,
+    pub(crate) slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
+    runtime: Arc<RuntimeEnv>,
+    threads: usize,
+}
+
+impl fmt::Debug for DeltaLake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeltaLake").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl DeltaLake {
+    /// Opens the lake at `config.root`, making the folder if it is a local one. Tables are opened when first used.
+    pub fn open(config: &LakeConfig, mask_key: MaskKey) -> Result<Self> {
+        let url = deltalake_core::ensure_table_uri(&config.root).map_err(|e| {
+            Error::new(
+                Code::StoreUnavailable,
+                format!("无法打开数据湖目录 `{}`，请检查路径与权限", config.root),
+                format!("the lake's folder `{}` cannot be opened: check path and permissions", config.root),
+            )
+            .caused_by(e)
+        })?;
+        let mut root = url.to_string();
+        if !root.ends_with('/') {
+            root.push('/');
+        }
+        let mut runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(config.memory_limit_bytes.max(16 << 20))));
+        if let Some(dir) = &config.spill_dir {
+            runtime = runtime.with_temp_file_path(dir);
+        }
+        Ok(Self {
+            root,
+            mask_key,
+            slots: std::sync::Mutex::default(),
+            runtime: runtime.build_arc().map_err(|e| fault::plan("query memory", e))?,
+            threads: config.threads.max(1),
+        })
+    }
+
+    /// A session for one plan. `parallel` spreads it over the processors; otherwise rows keep their stored order.
+    pub(crate) fn session(&self, parallel: bool) -> SessionContext {
+        let threads = if parallel { self.threads } else { 1 };
+        let config = SessionConfig::from(DeltaSessionConfig::default())
+            .with_target_partitions(threads)
+            .with_batch_size(CHUNK_ROWS)
+            .with_information_schema(false);
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .build();
+        SessionContext::new_with_state(state)
+    }
+}
+
+#[async_trait]
+impl policy::port::Lake for DeltaLake {
+    async fn land(
+        &self,
+        permit: &Permit,
+        op: &Op,
+        parcel: &ParcelHead,
+        target: &LandTarget,
+        rows: BoxStream<'static, Result<Batch>>,
+    ) -> Result<Landing> {
+        self.check_land(permit, target)?;
+        self.land_parcel(op, parcel, target, rows).await
+    }
+
+    async fn landed(&self, code: &str, parcel: &str) -> Result<Option<Landing>> {
+        self.find_landed(code, parcel).await
+    }
+
+    async fn scan(
+        &self,
+        grant: &Grant,
+        query: &RowQuery,
+        version: Option<i64>,
+    ) -> Result<BoxStream<'static, Result<Rows>>> {
+        self.scan_granted(grant, query, version).await
+    }
+
+    async fn replay(
+        &self,
+        permit: &Permit,
+        entry: &Entry,
+        parcel: &str,
+    ) -> Result<BoxStream<'static, Result<Batch>>> {
+        self.check_replay(permit)?;
+        self.replay_parcel(entry, parcel).await
+    }
+
+    async fn count(&self, entry: &Entry) -> Result<u64> {
+        self.count_rows(&entry.draft.code).await
+    }
+
+    async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>> {
+        self.list_versions(code).await
+    }
+}

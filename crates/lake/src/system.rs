@@ -1,0 +1,287 @@
+//! The system columns of a parcel: constants made once and sliced, numbers counted on, the hash of the business key,
+//! and the watch for keys that repeat.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::DataType as ArrowType;
+use md5::{Digest, Md5};
+use model::batch::{Batch, Column, Operation, date_of_days};
+use model::{Error, Result};
+
+use crate::fault;
+use crate::schema;
+
+/// What the constant columns of one parcel say.
+#[derive(Clone, Debug)]
+pub(crate) struct Constants {
+    pub(crate) city: String,
+    pub(crate) region: String,
+    pub(crate) org_code: String,
+    pub(crate) org_name: String,
+    pub(crate) org_system: String,
+    pub(crate) org_table: String,
+    pub(crate) warehouse_table: String,
+    pub(crate) parcel: String,
+    /// Microseconds since 1970 of the civil time in China.
+    pub(crate) biz_time: i64,
+    pub(crate) landed_time: i64,
+}
+
+/// Makes the system columns batch by batch.
+#[derive(Debug)]
+pub(crate) struct SystemColumns {
+    constants: Constants,
+    /// Positions of the business key among the batch's columns.
+    key: Vec<usize>,
+    /// Constant columns for `made_for` rows, by name.
+    made: Vec<(&'static str, ArrayRef)>,
+    made_for: usize,
+    /// Number the next row gets.
+    next_id: i64,
+    keys: KeyWatch,
+    scratch: String,
+}
+
+impl SystemColumns {
+    pub(crate) fn new(constants: Constants, key: Vec<usize>, first_id: i64) -> Self {
+        let watching = !key.is_empty();
+        Self {
+            constants,
+            key,
+            made: Vec::new(),
+            made_for: 0,
+            next_id: first_id,
+            keys: KeyWatch::new(watching),
+            scratch: String::new(),
+        }
+    }
+
+    /// The number after the last row's.
+    pub(crate) fn next_id(&self) -> i64 {
+        self.next_id
+    }
+
+    /// Whether every key of the parcel occurred once and none as a delete; `false` also when unknown.
+    pub(crate) fn unique(&mut self) -> bool {
+        self.keys.unique()
+    }
+
+    /// The system columns of `batch`, in the order of [`schema::system_columns`].
+    pub(crate) fn columns(&mut self, batch: &Batch) -> Result<Vec<ArrayRef>> {
+        let rows = batch.rows();
+        let hash = self.hashes(batch)?;
+        let operations = self.operations(batch);
+        let from = self.next_id;
+        self.next_id = from
+            .checked_add(i64::try_from(rows).map_err(|e| Error::internal("rows").caused_by(e))?)
+            .ok_or_else(|| Error::internal("lake: record ids are used up"))?;
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(from..self.next_id));
+        let records: ArrayRef = Arc::new(Int64Array::from_iter_values(
+            batch.records.iter().map(|r| i64::try_from(*r).unwrap_or(i64::MAX)),
+        ));
+        schema::system_columns()
+            .iter()
+            .map(|shape| {
+                Ok(match shape.name.as_str() {
+                    schema::RECORD_ID => Arc::clone(&ids),
+                    schema::OPERATION => Arc::clone(&operations),
+                    schema::HASH => Arc::clone(&hash),
+                    schema::RECORD => Arc::clone(&records),
+                    name => self.constant(name, rows)?,
+                })
+            })
+            .collect()
+    }
+
+    fn constant(&mut self, name: &str, rows: usize) -> Result<ArrayRef> {
+        if rows > self.made_for || self.made.is_empty() {
+            self.make_constants(rows.max(1));
+        }
+        self.made
+            .iter()
+            .find(|(made, _)| *made == name)
+            .map(|(_, array)| array.slice(0, rows))
+            .ok_or_else(|| Error::internal(format!("lake: no system column `{name}`")))
+    }
+
+    fn make_constants(&mut self, rows: usize) {
+        let c = &self.constants;
+        let text = |value: &str| -> ArrayRef {
+            if value.is_empty() {
+                return new_null_array(&ArrowType::Utf8, rows);
+            }
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows)))
+        };
+        let time =
+            |at: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from_value(at, rows)) };
+        self.made = vec![
+            (schema::CITY, text(&c.city)),
+            (schema::REGION, text(&c.region)),
+            (schema::ORG_CODE, text(&c.org_code)),
+            (schema::ORG_NAME, text(&c.org_name)),
+            (schema::ORG_SYSTEM, text(&c.org_system)),
+            (schema::ORG_TABLE, text(&c.org_table)),
+            (schema::OPERATION, text(Operation::Insert.as_str())),
+            (schema::BIZ_TIME, time(c.biz_time)),
+            (schema::WAREHOUSE_TABLE, text(&c.warehouse_table)),
+            (schema::CLEAN_TIME, time(c.landed_time)),
+            (schema::LANDED_TIME, time(c.landed_time)),
+            (schema::PARCEL, text(&c.parcel)),
+        ];
+        self.made_for = rows;
+    }
+
+    fn operations(&mut self, batch: &Batch) -> ArrayRef {
+        let rows = batch.rows();
+        if batch.operations.is_empty()
+            && let Ok(array) = self.constant(schema::OPERATION, rows)
+        {
+            return array;
+        }
+        let words = (0..rows).map(|row| {
+            let operation = batch.operation(row);
+            if operation == Operation::Delete {
+                self.keys.saw_delete();
+            }
+            operation.as_str()
+        });
+        Arc::new(StringArray::from_iter_values(words))
+    }
+
+    /// MD5 hex of each row's key: of the text itself for a single key, of the texts joined by U+001F for several.
+    fn hashes(&mut self, batch: &Batch) -> Result<ArrayRef> {
+        const DIGITS: usize = 32;
+        let rows = batch.rows();
+        if self.key.is_empty() {
+            return Ok(new_null_array(&ArrowType::Utf8, rows));
+        }
+        let columns = self
+            .key
+            .iter()
+            .map(|at| batch.columns.get(*at).ok_or_else(|| Error::internal("lake: key column")))
+            .collect::<Result<Vec<_>>>()?;
+        let mut hex = Vec::with_capacity(rows * DIGITS);
+        for row in 0..rows {
+            let digest = match columns.as_slice() {
+                [Column::Text(text)] => Md5::digest(text.get(row).unwrap_or_default().as_bytes()),
+                several => {
+                    self.scratch.clear();
+                    for (at, column) in several.iter().enumerate() {
+                        if at > 0 {
+                            self.scratch.push('\u{1f}');
+                        }
+                        write_cell(&mut self.scratch, column, row);
+                    }
+                    Md5::digest(self.scratch.as_bytes())
+                }
+            };
+            let bytes: [u8; 16] = digest.into();
+            self.keys.saw(u128::from_be_bytes(bytes));
+            for byte in bytes {
+                hex.push(hex_digit(byte >> 4));
+                hex.push(hex_digit(byte & 15));
+            }
+        }
+        let step = i32::try_from(DIGITS).unwrap_or(32);
+        let last = i32::try_from(rows).map_err(|e| Error::internal("rows").caused_by(e))?;
+        let offsets: Vec<i32> = (0..=last).map(|n| n * step).collect();
+        let array = StringArray::try_new(
+            OffsetBuffer::new(ScalarBuffer::from(offsets)),
+            Buffer::from(hex),
+            None,
+        )
+        .map_err(fault::arrow)?;
+        Ok(Arc::new(array))
+    }
+}
+
+fn hex_digit(half: u8) -> u8 {
+    if half < 10 { b'0' + half } else { b'a' + half - 10 }
+}
+
+/// Appends the plain text of one cell (null adds nothing), as [`model::value::Value::to_text`] writes it.
+fn write_cell(into: &mut String, column: &Column, row: usize) {
+    // Writing to a String does not fail.
+    let _ = match column {
+        Column::Text(text) => into.write_str(text.get(row).unwrap_or_default()),
+        Column::Integer(values) => match values.get(row) {
+            Some(Some(number)) => write!(into, "{number}"),
+            _ => Ok(()),
+        },
+        Column::Date(values) => match values.get(row).copied().flatten().and_then(date_of_days) {
+            Some(date) => write!(into, "{}", date.format("%Y-%m-%d")),
+            None => Ok(()),
+        },
+        other => into.write_str(&other.value(row).to_text().unwrap_or_default()),
+    };
+}
+
+/// Notices whether a key repeats inside a parcel, within a bounded memory: 64 bits of each key's hash are kept in
+/// buckets and sorted at the end. A chance meeting of two hashes only costs a merge that was not needed; beyond
+/// [`KeyWatch::MOST`] rows the answer is "unknown", which costs the same.
+#[derive(Debug)]
+struct KeyWatch {
+    buckets: Vec<Vec<u64>>,
+    kept: usize,
+    watching: bool,
+    repeated: bool,
+}
+
+impl KeyWatch {
+    /// Most keys kept (256 MB).
+    const MOST: usize = 32 << 20;
+    const BUCKETS: usize = 256;
+
+    fn new(watching: bool) -> Self {
+        let buckets = if watching { vec![Vec::new(); Self::BUCKETS] } else { Vec::new() };
+        Self { buckets, kept: 0, watching, repeated: false }
+    }
+
+    fn saw(&mut self, hash: u128) {
+        if !self.watching {
+            return;
+        }
+        if self.kept >= Self::MOST {
+            self.give_up();
+            return;
+        }
+        let [bucket, rest @ ..] = hash.to_be_bytes();
+        let mut part = [0u8; 8];
+        for (to, from) in part.iter_mut().zip(rest) {
+            *to = from;
+        }
+        if let Some(keys) = self.buckets.get_mut(usize::from(bucket)) {
+            keys.push(u64::from_be_bytes(part));
+            self.kept += 1;
+        }
+    }
+
+    fn saw_delete(&mut self) {
+        self.give_up();
+    }
+
+    fn give_up(&mut self) {
+        self.repeated = true;
+        self.watching = false;
+        self.buckets = Vec::new();
+    }
+
+    fn unique(&mut self) -> bool {
+        if !self.watching {
+            // Without a key there is nothing to merge by.
+            return !self.repeated;
+        }
+        for keys in &mut self.buckets {
+            keys.sort_unstable();
+            if keys.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+                self.repeated = true;
+            }
+        }
+        self.watching = false;
+        self.buckets = Vec::new();
+        !self.repeated
+    }
+}

@@ -1,0 +1,127 @@
+//! The current view: merge on read. Which files are read as they lie and which are merged is decided from the
+//! table's metadata ([`Rules`](crate::table::Rules)), so a view of an earlier version is made by the rules of then.
+
+use std::sync::Arc;
+
+use datafusion::common::Column;
+use datafusion::dataframe::DataFrame;
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType};
+use datafusion::prelude::{SessionContext, lit};
+use model::Result;
+
+use crate::fault;
+use crate::name::parcel_of;
+use crate::schema::{BIZ_TIME, HASH, OPERATION, RECORD_ID};
+use crate::table::Loaded;
+
+/// How the rows of a table version are to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Every row as it lies: no key, or a base of unique keys alone.
+    Plain,
+    /// The base as it lies except keys that occur in the later files; of those the last row each.
+    Changes { base: Vec<String>, later: Vec<String> },
+    /// The last row of each key over all files.
+    Merged,
+}
+
+/// Decides how to read.
+pub(crate) fn reading(loaded: &Loaded<'_>) -> Result<Reading> {
+    let rules = &loaded.rules;
+    let files = loaded.files()?;
+    if rules.key.is_empty() || files.is_empty() {
+        return Ok(Reading::Plain);
+    }
+    let (base, later): (Vec<String>, Vec<String>) = files
+        .into_iter()
+        .map(|(path, _)| path)
+        .partition(|path| rules.base.is_some() && parcel_of(path) == rules.base.as_deref());
+    Ok(match (rules.unique && !base.is_empty(), later.is_empty()) {
+        (true, true) => Reading::Plain,
+        (true, false) => Reading::Changes { base, later },
+        (false, _) => Reading::Merged,
+    })
+}
+
+/// A column by its exact name.
+pub(crate) fn named(name: &str) -> Expr {
+    Expr::Column(Column::from_name(name))
+}
+
+/// The current view with all stored columns.
+pub(crate) async fn view(session: &SessionContext, loaded: &Loaded<'_>) -> Result<DataFrame> {
+    match reading(loaded)? {
+        Reading::Plain => files(session, loaded, None).await,
+        Reading::Merged => last_of_each_key(files(session, loaded, None).await?, loaded),
+        Reading::Changes { base, later } => {
+            let changed = files(session, loaded, Some(later)).await?;
+            let base = files(session, loaded, Some(base)).await?;
+            let keys = changed
+                .clone()
+                .select(vec![named(HASH).alias("dsc_changed")])
+                .map_err(|e| fault::plan("changed keys", e))?;
+            let untouched = base
+                .join(keys, JoinType::LeftAnti, &[HASH], &["dsc_changed"], None)
+                .map_err(|e| fault::plan("rows without change", e))?;
+            untouched
+                .union(last_of_each_key(changed, loaded)?)
+                .map_err(|e| fault::plan("joining base and changes", e))
+        }
+    }
+}
+
+/// Rows of data files (all, or those named) as they lie.
+pub(crate) async fn files(
+    session: &SessionContext,
+    loaded: &Loaded<'_>,
+    paths: Option<Vec<String>>,
+) -> Result<DataFrame> {
+    let mut builder = loaded.table.table_provider().with_session(Arc::new(session.state()));
+    if let Some(paths) = paths {
+        builder = builder.with_file_paths(paths);
+    }
+    let provider = builder.await.map_err(|e| fault::plan("table provider", e))?;
+    session.read_table(provider).map_err(|e| fault::plan("reading files", e))
+}
+
+fn last_of_each_key(rows: DataFrame, loaded: &Loaded<'_>) -> Result<DataFrame> {
+    const PLACE: &str = "dsc_place";
+    let failed = |e| fault::plan("merging by key", e);
+    let place = row_number()
+        .partition_by(vec![named(HASH)])
+        .order_by(vec![named(BIZ_TIME).sort(false, false), named(RECORD_ID).sort(false, false)])
+        .build()
+        .map_err(failed)?
+        .alias(PLACE);
+    let columns: Vec<Expr> = loaded.schema.fields().iter().map(|f| named(f.name())).collect();
+    rows.window(vec![place])
+        .and_then(|d| d.filter(named(PLACE).eq(lit(1u64)).and(named(OPERATION).not_eq(lit("D")))))
+        .and_then(|d| d.select(columns))
+        .map_err(failed)
+}
+
+impl crate::lake::DeltaLake {
+    /// Rows of the current view; 0 when nothing has landed.
+    pub(crate) async fn count_rows(&self, code: &str) -> Result<u64> {
+        let Some(table) = self.table(code).await? else {
+            return Ok(0);
+        };
+        let loaded = Loaded::of(&table)?;
+        if reading(&loaded)? == Reading::Plain {
+            // The log knows, unless another tool wrote files without counting.
+            let counted: Option<Vec<u64>> =
+                loaded.files()?.into_iter().map(|(_, rows)| rows).collect();
+            if let Some(counted) = counted {
+                return Ok(counted.iter().sum());
+            }
+        }
+        let session = self.session(true);
+        let rows = view(&session, &loaded)
+            .await?
+            .count()
+            .await
+            .map_err(|e| fault::plan("counting rows", e))?;
+        Ok(u64::try_from(rows).unwrap_or(u64::MAX))
+    }
+}
