@@ -54,4 +54,12 @@ impl Demo {
         server.wait_until(Duration::from_secs(300), || ready.is_file())?;
         Ok(Self { server, ready, data })
     }
+
+    /// Address of the gateway, as the ready file names it.
+    pub(crate) fn gateway(&self) -> Outcome<String> {
+        let text = std::fs::read_to_string(&self.ready).map_err(|e| e.to_string())?;
+        let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        let url = json.get("gateway").and_then(serde_json::Value::as_str);
+        url.map(str::to_owned).ok_or_else(|| "the ready file names no gateway".into())
+    }
 }

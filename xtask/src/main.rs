@@ -5,6 +5,7 @@
 mod arrows;
 mod bench;
 mod browser;
+mod clients;
 mod databases;
 mod demo;
 mod matrix;
@@ -34,6 +35,7 @@ const TASKS: &[Task] = &[
     Task { name: "tidy", about: "house rules of the files", help: tidy::HELP, run: tidy::run },
     Task { name: "arrows", about: "who may import whom", help: arrows::HELP, run: arrows::run },
     Task { name: "matrix", about: "the permission table", help: matrix::HELP, run: matrix::run },
+    Task { name: "clients", about: "others' programs", help: clients::HELP, run: clients::run },
     Task { name: "bench", about: "measure a promise", help: bench::HELP, run: bench::run },
 ];
 

@@ -1,0 +1,74 @@
+//! `cargo xtask clients`: third parties' programs against the gate. Schemathesis reads `/openapi.json` and tries to break
+//! what it promises: no server error, no answer that is not described.
+
+use std::path::PathBuf;
+
+use crate::Outcome;
+use crate::browser::Demo;
+use crate::shell::{self, Scratch, cache, cargo, program, read};
+
+pub(crate) const HELP: &str = "\
+Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on its /openapi.json, each request signed.
+Fails on a server error or on an answer that the description does not name.
+
+Usage: cargo xtask clients [--seconds N]
+
+Example: cargo xtask clients --seconds 120";
+
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+
+pub(crate) fn run(args: &[String]) -> Outcome {
+    let seconds = match args {
+        [] => 120,
+        [flag, n] if flag == "--seconds" => n.parse::<u32>().map_err(|e| format!("`{n}`: {e}"))?,
+        _ => return Err("arguments not understood; see `cargo xtask clients --help`".into()),
+    };
+    let bin = schemathesis()?;
+    shell::run(&mut cargo(&["build", "--profile", "demo", "--package", "qiantang"]))?;
+    let scratch = Scratch::new("clients")?;
+    let demo = Demo::start(&shell::target().join("demo/qiantang"), scratch.path(), &[])?;
+    let hooks = scratch.path().join("signing.py");
+    std::fs::write(&hooks, include_str!("clients/signing.py")).map_err(|e| e.to_string())?;
+    let openapi = scratch.path().join("openapi.json");
+    read(program(bin.join("python")).arg(&hooks).arg(&openapi).env("QT_READY", &demo.ready))?;
+
+    let outcome = shell::run(
+        program(bin.join("schemathesis"))
+            .arg("run")
+            .arg(&openapi)
+            .args([
+                "--url",
+                &demo.gateway()?,
+                "--checks",
+                CHECKS,
+                "--max-time",
+                &seconds.to_string(),
+            ])
+            .args(["--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"])
+            .args(["--continue-on-failure", "--seed", "20260101"])
+            .env("QT_READY", &demo.ready)
+            .env("SCHEMATHESIS_HOOKS", "signing")
+            .env("PYTHONPATH", scratch.path())
+            .current_dir(scratch.path()),
+    );
+    let tail = demo.server.tail();
+    demo.server.stop()?;
+    outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))
+}
+
+/// Folder of the programs of an environment with schemathesis, which outlives the clone.
+fn schemathesis() -> Outcome<PathBuf> {
+    let home = cache().join("schemathesis");
+    let bin = home.join("bin");
+    if read(program(bin.join("schemathesis")).arg("--version")).is_err() {
+        read(program("python3").args(["-m", "venv"]).arg(&home))?;
+        read(program(bin.join("python")).args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "schemathesis",
+        ]))?;
+    }
+    Ok(bin)
+}
