@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::Outcome;
 use crate::rust::reached;
-use crate::shell::{program, read, root};
+use crate::shell::{cargo, program, read, root};
 
 pub(crate) const HELP: &str = "\
 Checks the house rules of the files in the repository (tracked or about to be):
@@ -35,7 +37,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         let Ok(text) = std::fs::read_to_string(root.join(file)) else { continue }; // binary or just removed
         check(file, &text, &mut complaints);
     }
-    forgotten(&root, &files, &mut complaints);
+    let metadata = read(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
+    forgotten(&root, &files, &metadata, &mut complaints)?;
     if complaints.is_empty() {
         println!("tidy: {} files are in order", files.len());
         return Ok(());
@@ -168,48 +171,33 @@ fn line_of(text: &str, at: usize) -> usize {
     text.get(..at).map_or(0, |before| before.matches('\n').count()) + 1
 }
 
-/// `.rs` files of a crate that none of its targets reaches, and crates with several integration binaries.
-fn forgotten(root: &Path, files: &[String], out: &mut Vec<String>) {
-    let crates: BTreeSet<&str> =
-        files.iter().filter_map(|f| f.strip_suffix("/Cargo.toml")).collect();
-    for krate in crates {
-        let mine: BTreeSet<PathBuf> = files
-            .iter()
-            .filter(|f| f.starts_with(&format!("{krate}/")) && f.ends_with(".rs"))
-            .map(|f| root.join(f))
-            .filter(|f| f.is_file())
-            .collect();
-        let dir = root.join(krate);
-        let roots: Vec<&PathBuf> = mine.iter().filter(|f| is_target(&dir, f)).collect();
-        let alive: BTreeSet<PathBuf> = roots.iter().flat_map(|r| reached(r)).collect();
-        for lost in mine.difference(&alive) {
-            let name = lost.strip_prefix(root).unwrap_or(lost).display();
-            out.push(format!("{name}: forgotten, no target of the crate reaches it through `mod`"));
+/// `.rs` files that no target of any crate reaches, and crates with several integration binaries.
+fn forgotten(root: &Path, files: &[String], metadata: &str, out: &mut Vec<String>) -> Outcome {
+    let json: Value = serde_json::from_str(metadata).map_err(|e| format!("cargo metadata: {e}"))?;
+    let list =
+        |v: &Value, key: &str| v.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let text =
+        |v: &Value, key: &str| v.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut alive: BTreeSet<PathBuf> = BTreeSet::new();
+    for package in list(&json, "packages") {
+        let mut tests = 0;
+        for target in list(&package, "targets") {
+            alive.extend(reached(Path::new(&text(&target, "src_path"))));
+            tests += usize::from(list(&target, "kind").iter().any(|k| k == "test"));
         }
-        let tests = roots.iter().filter(|r| r.starts_with(dir.join("tests"))).count();
         if tests > 1 {
             out.push(format!(
-                "{krate}/tests: {tests} integration binaries; make them modules of one (tests/all/main.rs), each one links everything again"
+                "crate `{}`: {tests} integration binaries; make them modules of one, each one links everything again",
+                text(&package, "name")
             ));
         }
     }
-}
-
-/// Files that Cargo takes as roots of targets by its own rules.
-fn is_target(krate: &Path, file: &Path) -> bool {
-    let Ok(inside) = file.strip_prefix(krate) else { return false };
-    let parts: Vec<String> =
-        inside.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    matches!(
-        parts.as_slice(),
-        ["build.rs"]
-            | ["src", "lib.rs" | "main.rs"]
-            | ["src", "bin", _]
-            | ["src", "bin", _, "main.rs"]
-            | ["tests" | "benches" | "examples", _]
-            | ["tests" | "benches" | "examples", _, "main.rs"]
-    )
+    for file in files.iter().filter(|f| f.ends_with(".rs")) {
+        if root.join(file).is_file() && !alive.contains(&root.join(file)) {
+            out.push(format!("{file}: forgotten, no target of a crate reaches it through `mod`"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -249,11 +237,22 @@ mod tests {
     }
 
     #[test]
-    fn cargo_targets_are_known() {
-        let is = |f: &str| is_target(Path::new("c"), &Path::new("c").join(f));
-        assert!(
-            is("src/lib.rs") && is("src/bin/x.rs") && is("tests/all/main.rs") && is("build.rs")
-        );
-        assert!(!is("src/a.rs") && !is("tests/all/a.rs"));
+    fn a_file_that_no_target_reaches_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write("lib.rs", "mod a;\n");
+        write("a.rs", "");
+        write("b.rs", "");
+        let target = |name: &str, kind: &str| {
+            format!(r#"{{"kind":["{kind}"],"src_path":"{}"}}"#, dir.path().join(name).display())
+        };
+        let targets =
+            [target("lib.rs", "lib"), target("x.rs", "test"), target("y.rs", "test")].join(",");
+        let metadata = format!(r#"{{"packages":[{{"name":"c","targets":[{targets}]}}]}}"#);
+        let files = ["lib.rs", "a.rs", "b.rs"].map(str::to_owned);
+        let mut out = Vec::new();
+        forgotten(dir.path(), &files, &metadata, &mut out).unwrap();
+        assert_eq!(out.len(), 2, "{out:?}");
+        assert!(out[0].contains("2 integration binaries") && out[1].starts_with("b.rs"));
     }
 }
