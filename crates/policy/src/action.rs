@@ -125,6 +125,12 @@ impl Target {
             ..Self::default()
         }
     }
+    /// An entry as the object of an application (request.submit) by the organisation `applicant_org`, the one the
+    /// calling application belongs to.
+    #[must_use]
+    pub fn apply(entry: &Entry, applicant_org: &str) -> Self {
+        Self { applicant_org: Some(applicant_org.to_owned()), owner: None, ..Self::entry(entry) }
+    }
     #[must_use]
     pub fn request(request: &Request) -> Self {
         Self {

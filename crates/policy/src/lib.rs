@@ -3,14 +3,22 @@
 //!
 //! *no-plain-way-out*: every port in [`port`] that returns governed rows asks for a `Grant`; every one that
 //! changes something asks for a `Permit`. Neither has a public constructor.
+//!
+//! Inside: `engine` decides, by `cedar` (our words as Cedar entities) and the files under `rules/` (read by `rules`);
+//! `release` makes grants; `matrix` prints the whole permission table for review.
 
 mod action;
+mod cedar;
 mod engine;
 mod grant;
+mod matrix;
 mod permit;
 pub mod port;
+mod release;
+mod rules;
 
 pub use action::{Action, Target};
 pub use engine::{Decision, Policy};
 pub use grant::{Grant, GrantAsk, GrantColumn, Quota, Via};
+pub use matrix::matrix;
 pub use permit::Permit;

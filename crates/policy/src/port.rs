@@ -100,24 +100,39 @@ pub trait Intake: Send + Sync {
     async fn sniff(&self, path: &Path, name: &str) -> Result<Sniffed>;
     /// Reads a source by the entry's items, in bounded memory. Header texts are matched to items by identifier,
     /// Chinese or English name; a missing non-nullable item or an unreadable file fails before the first chunk.
-    async fn read(&self, source: &Source, items: &[Item], options: &ReadOptions) -> Result<Reading>;
+    async fn read(&self, source: &Source, items: &[Item], options: &ReadOptions)
+    -> Result<Reading>;
 }
 
 /// Where rows come from.
 #[derive(Clone)]
 pub enum Source {
-    File { path: PathBuf, name: String },
+    File {
+        path: PathBuf,
+        name: String,
+    },
     /// `postgres://` or `mysql://` URL with its secret, and one SELECT.
-    Query { url: String, sql: String, name: String },
+    Query {
+        url: String,
+        sql: String,
+        name: String,
+    },
     /// Rows given in hand: mended quarantine rows. Cells are in the order of the items.
-    Cells { name: String, rows: Vec<(u64, Vec<Option<String>>)> },
+    Cells {
+        name: String,
+        rows: Vec<(u64, Vec<Option<String>>)>,
+    },
 }
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::File { path, name } => f.debug_struct("File").field("path", path).field("name", name).finish(),
-            Source::Query { name, .. } => f.debug_struct("Query").field("name", name).finish_non_exhaustive(),
+            Source::File { path, name } => {
+                f.debug_struct("File").field("path", path).field("name", name).finish()
+            }
+            Source::Query { name, .. } => {
+                f.debug_struct("Query").field("name", name).finish_non_exhaustive()
+            }
             Source::Cells { name, rows } => {
                 f.debug_struct("Cells").field("name", name).field("rows", &rows.len()).finish()
             }

@@ -1,0 +1,197 @@
+//! The whole permission matrix as a text table: evidence for an auditor, and a diff in review when a rule changes.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use model::account::Role;
+use model::{Actor, Op};
+
+use crate::cedar::Release;
+use crate::{Action, Policy, Target};
+
+/// Who is tried: every role in an organisation of its own, nobody, the platform, an application, and a stranger who
+/// holds every working role, but in another organisation.
+fn people() -> Vec<(&'static str, Actor)> {
+    let user = |id: &str, org: &str, roles: &[Role]| Actor::User {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        org: Some(org.to_owned()),
+        region: Some("330000".to_owned()),
+        roles: roles.to_vec(),
+    };
+    let short = |role: Role| match role {
+        Role::SystemAdministrator => "admin",
+        Role::SecurityOfficer => "security",
+        other => other.as_str(),
+    };
+    let mut people: Vec<_> =
+        Role::ALL.into_iter().map(|role| (short(role), user("me", "own", &[role]))).collect();
+    let working = [Role::Provider, Role::Reviewer, Role::Consumer, Role::Enterprise];
+    people.push(("stranger", user("me", "stranger", &working)));
+    people.push((
+        "application",
+        Actor::Application {
+            id: "me".to_owned(),
+            key: "key".to_owned(),
+            name: "app".to_owned(),
+            org: "own".to_owned(),
+        },
+    ));
+    people.push(("nobody", Actor::Nobody));
+    people.push(("system", Actor::System));
+    people
+}
+
+/// One row of the matrix: an action in one circumstance.
+struct Row {
+    action: Action,
+    circumstance: &'static str,
+    release: Release<'static>,
+    target: Target,
+}
+
+/// The thing an action is naturally done to, of organisation `org`.
+fn natural(action: Action) -> Target {
+    let entry = Target {
+        kind: "Entry",
+        id: "thing".to_owned(),
+        owner: Some("someone".to_owned()),
+        region: Some("330106".to_owned()),
+        grade: Some("L2".to_owned()),
+        share_type: Some("restricted".to_owned()),
+        open_type: Some("none".to_owned()),
+        ..Target::default()
+    };
+    let of = |kind| Target { kind, id: "thing".to_owned(), ..Target::default() };
+    match action {
+        Action::RequestSubmit => Target { live: true, ..entry },
+        Action::RequestRead
+        | Action::RequestReviewProvider
+        | Action::RequestReviewAuthority
+        | Action::RequestUndo
+        | Action::RequestRevoke => Target { owner: Some("someone".to_owned()), ..of("Request") },
+        Action::ApplicationManage | Action::ApplicationRead => of("Application"),
+        Action::UserManage | Action::UserRead => of("User"),
+        Action::OrgManage => of("Org"),
+        Action::AuditRead | Action::AuditExport => of("Audit"),
+        Action::SecurityManage | Action::SystemRead | Action::SystemWork => of("System"),
+        _ => entry,
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for &action in Action::ALL {
+        let mut add = |circumstance, via, target| {
+            let release = Release {
+                via,
+                application: Some("me"),
+                entry: Some("thing"),
+                state: Some("approved"),
+                expired: false,
+            };
+            rows.push(Row { action, circumstance, release, target });
+        };
+        let target = natural(action);
+        let live = Target { live: true, ..target.clone() };
+        let open = Target { open_type: Some("unconditional".to_owned()), ..live.clone() };
+        let restricted = Target { open_type: Some("restricted".to_owned()), ..live.clone() };
+        let mine = Target { owner: Some("me".to_owned()), ..target.clone() };
+        match action {
+            Action::EntryRead => {
+                add("draft", "open", target);
+                add("live", "open", live);
+                add("live, open", "open", open);
+            }
+            Action::EntryReview
+            | Action::RequestReviewProvider
+            | Action::RequestReviewAuthority => {
+                add("", "open", target);
+                add("submitted by oneself", "open", mine);
+            }
+            Action::RequestRead | Action::RequestUndo => {
+                add("", "open", target);
+                add("made by oneself", "open", mine);
+            }
+            Action::RequestSubmit => {
+                add("shared", "open", live.clone());
+                add("restricted-open", "open", restricted);
+                add("not shared", "open", Target { share_type: Some("none".to_owned()), ..live });
+            }
+            Action::UserRead => {
+                add("", "open", target.clone());
+                add("oneself", "open", Target { id: "me".to_owned(), ..target });
+            }
+            action if action.is_release() => {
+                add("open", "open", open);
+                add(
+                    "open, offline",
+                    "open",
+                    Target { open_type: Some("unconditional".to_owned()), ..target.clone() },
+                );
+                add("restricted-open", "open", restricted);
+                add("by approved request", "request", live);
+                add("as owner", "owner", target);
+            }
+            _ => add("", "open", target),
+        }
+    }
+    rows
+}
+
+/// What one person may do: with things of the own organisation, of others, of both, or not at all.
+fn cell(policy: &Policy, op: &Op, row: &Row) -> &'static str {
+    let may = |org: &str| {
+        let applicant = matches!(row.target.kind, "Request") || row.action == Action::RequestSubmit;
+        let target = Target {
+            org: Some(org.to_owned()),
+            applicant_org: applicant.then(|| org.to_owned()),
+            ..row.target.clone()
+        };
+        policy.ask(op, row.action, &target, &row.release).allowed
+    };
+    // The stranger is shown things of the house only: its organisation owns none of them.
+    match (may("own"), may("other")) {
+        (true, true) => "all",
+        (true, false) => "own",
+        (false, true) => "other",
+        (false, false) => "-",
+    }
+}
+
+/// Every action in its circumstances × every role, nobody, a stranger, an application, the platform. `own`: things
+/// of the own organisation; `all`: of any; `-`: denied.
+#[must_use]
+pub fn matrix(policy: &Policy) -> String {
+    let people = people();
+    let rows = rows();
+    let label = |row: &Row| match row.circumstance {
+        "" => row.action.as_str().to_owned(),
+        circumstance => format!("{} ({circumstance})", row.action.as_str()),
+    };
+    let first = rows.iter().map(|r| label(r).len()).max().unwrap_or(0);
+    let mut out = String::new();
+    // Writing into a String cannot fail.
+    let _ = write!(out, "{:first$}", "action");
+    for (name, _) in &people {
+        let _ = write!(out, "  {name}");
+    }
+    out.push('\n');
+    for row in &rows {
+        let _ = write!(out, "{:first$}", label(row));
+        for (name, actor) in &people {
+            let op = Op::new(
+                actor.clone(),
+                "matrix".to_owned(),
+                "-".to_owned(),
+                DateTime::<Utc>::UNIX_EPOCH,
+            );
+            let _ = write!(out, "  {:width$}", cell(policy, &op, row), width = name.len());
+        }
+        while out.ends_with(' ') {
+            out.pop();
+        }
+        out.push('\n');
+    }
+    out
+}

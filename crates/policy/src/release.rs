@@ -1,0 +1,252 @@
+//! Making grants: which columns, rows, masks, how many and how often, once Cedar has said yes.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use model::code::{DataType, Grade, OpenType, ShareType};
+use model::item::Item;
+use model::mask::Mask;
+use model::query::{Comparison, Condition};
+use model::region::{self, RegionLevel};
+use model::request::Request;
+use model::{Actor, Code, Error, Op, Result};
+
+use crate::cedar::Release;
+use crate::rules::{Limits, RowLimit};
+use crate::{Action, Grant, GrantAsk, GrantColumn, Policy, Quota, Target, Via};
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+impl Policy {
+    /// Decides a release and says exactly what of it. Callers may keep a grant while [`Policy::version`], the entry and
+    /// the share application stay as they are, and check [`Grant::check_time`] at every use.
+    pub fn grant(&self, op: &Op, ask: &GrantAsk<'_>) -> Result<Grant> {
+        if !ask.action.is_release() {
+            return Err(Error::internal(format!("grant asked for `{}`", ask.action.as_str())));
+        }
+        let expires_at = match ask.via {
+            Via::Request(request) => end_of(request)?,
+            Via::Open | Via::Owner => None,
+        };
+        let release = match ask.via {
+            Via::Open => Release { via: "open", ..Release::default() },
+            Via::Owner => Release { via: "owner", ..Release::default() },
+            Via::Request(request) => Release {
+                via: "request",
+                application: Some(&request.application),
+                entry: Some(&request.entry),
+                state: Some(request.state.as_str()),
+                expired: expires_at.is_some_and(|end| op.at >= end),
+            },
+        };
+        let outcome = self.ask(op, ask.action, &Target::entry(ask.entry), &release);
+        if !outcome.allowed {
+            let default = match ask.via {
+                Via::Owner => Code::Denied,
+                Via::Open | Via::Request(_) => Code::NoGrant,
+            };
+            return Err(self.refusal(ask.action, outcome, default));
+        }
+        let columns = self.columns(ask, op.today());
+        if columns.is_empty() {
+            return Err(nothing_left(ask.via));
+        }
+        let grade = columns.iter().map(|c| c.grade).max().unwrap_or(Grade::L1);
+        Ok(Grant {
+            entry: ask.entry.id.clone(),
+            code: ask.entry.draft.code.clone(),
+            key: ask.entry.draft.key().into_iter().map(str::to_owned).collect(),
+            columns,
+            row_filter: self.row_filter(ask)?,
+            row_cap: row_limit(self.limits(), ask.action).cap(ask.row_cap),
+            quota: quota(self.limits(), ask),
+            purpose: match ask.via {
+                Via::Request(request) => request.scene.clone(),
+                Via::Open => "open".to_owned(),
+                Via::Owner => "owner".to_owned(),
+            },
+            request: match ask.via {
+                Via::Request(request) => Some(request.id.clone()),
+                Via::Open | Via::Owner => None,
+            },
+            grantee: grantee(&op.actor),
+            grade,
+            expires_at,
+            action: ask.action,
+        })
+    }
+
+    fn columns(&self, ask: &GrantAsk<'_>, today: NaiveDate) -> Vec<GrantColumn> {
+        let released = |item: &&Item| match ask.via {
+            Via::Request(request) => {
+                item.share_type != ShareType::None && request.items.contains(&item.identifier)
+            }
+            // L4 is never open (DB33/T 2351-2021), whatever was declared.
+            Via::Open => item.open_type == OpenType::Unconditional && item.grade < Grade::L4,
+            Via::Owner => true,
+        };
+        ask.entry
+            .draft
+            .items
+            .iter()
+            .filter(released)
+            .map(|item| {
+                let mask = self.mask(item, ask.via, today);
+                // Comparing a masked key needs the value beforehand; the public could guess without end.
+                let lookup = (item.primary || item.lookup)
+                    && !(mask.is_some() && matches!(ask.via, Via::Open));
+                GrantColumn {
+                    identifier: item.identifier.clone(),
+                    name_cn: item.name_cn.clone(),
+                    data_type: item.data_type,
+                    scale: item.scale,
+                    grade: item.grade,
+                    filterable: mask.is_none(),
+                    mask,
+                    lookup,
+                }
+            })
+            .collect()
+    }
+
+    /// The item's own mask, else the default rule above L1; from L3 on never without one. The owner's staff see L1
+    /// and L2 plain.
+    fn mask(&self, item: &Item, via: Via<'_>, today: NaiveDate) -> Option<Mask> {
+        if matches!(via, Via::Owner) && item.grade < Grade::L3 {
+            return None;
+        }
+        if item.mask.is_some() {
+            return item.mask.clone();
+        }
+        if item.grade == Grade::L1 {
+            return None;
+        }
+        Some(self.masks().of(item, today).cloned().unwrap_or(Mask::Replace))
+    }
+
+    /// Rows of the agreed region, when the entry has a region item.
+    fn row_filter(&self, ask: &GrantAsk<'_>) -> Result<Option<Condition>> {
+        let Via::Request(request) = ask.via else { return Ok(None) };
+        let area = request.area_range.trim();
+        if area.is_empty() {
+            return Ok(None);
+        }
+        let Some(item) = self.masks().region_item(&ask.entry.draft.items) else { return Ok(None) };
+        let level = region::level_of(area).map_err(|e| {
+            Error::new(
+                Code::NoGrant,
+                format!("共享申请的区域范围有误：{}", e.zh()),
+                format!("the area range of the share application is wrong: {}", e.en()),
+            )
+        })?;
+        Ok(Some(within(item, area, level)))
+    }
+}
+
+/// Rows whose region code lies in `area`.
+fn within(item: &Item, area: &str, level: RegionLevel) -> Condition {
+    let column = |comparison| Condition::Column { column: item.identifier.clone(), comparison };
+    let digits = match level {
+        RegionLevel::County => return column(Comparison::Eq(area.to_owned())),
+        RegionLevel::City => 4,
+        RegionLevel::Province => 2,
+    };
+    let prefix: String = area.chars().take(digits).collect();
+    match item.data_type {
+        DataType::Integer | DataType::Decimal | DataType::Float => Condition::And(vec![
+            column(Comparison::Gte(format!("{prefix:0<6}"))),
+            column(Comparison::Lte(format!("{prefix:9<6}"))),
+        ]),
+        _ => column(Comparison::Like(format!("{prefix}%"))),
+    }
+}
+
+/// First instant at which the agreement no longer holds.
+fn end_of(request: &Request) -> Result<Option<DateTime<Utc>>> {
+    let Some(text) = &request.expires_at else { return Ok(None) };
+    DateTime::parse_from_rfc3339(text).map(|t| Some(t.with_timezone(&Utc))).map_err(|e| {
+        Error::internal(format!("request `{}`: end `{text}` is not RFC 3339", request.id))
+            .caused_by(e)
+    })
+}
+
+fn row_limit(limits: &Limits, action: Action) -> RowLimit {
+    match action {
+        Action::RowsPreview => limits.rows_preview,
+        Action::RowsDownload => limits.rows_download,
+        _ => limits.rows_query,
+    }
+}
+
+/// Calls are counted at the interface only.
+fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
+    if ask.action != Action::RowsQuery {
+        return None;
+    }
+    match ask.via {
+        Via::Owner => None,
+        Via::Open => Some(Quota {
+            calls_per_day: limits.quota_open.calls_per_day,
+            calls_per_second: limits.quota_open.calls_per_second,
+        }),
+        Via::Request(request) => {
+            let rule = limits.quota_request;
+            let calls_per_day = match request.calls_per_day {
+                0 => rule.calls_per_day,
+                agreed => agreed,
+            };
+            let burst = calls_per_day.saturating_mul(rule.burst).div_ceil(SECONDS_PER_DAY);
+            let calls_per_second =
+                u32::try_from(burst).unwrap_or(u32::MAX).max(rule.calls_per_second_least);
+            Some(Quota { calls_per_day, calls_per_second })
+        }
+    }
+}
+
+fn grantee(actor: &Actor) -> String {
+    match actor {
+        Actor::Application { key, .. } => key.clone(),
+        Actor::User { id, .. } => id.clone(),
+        Actor::Nobody => "public".to_owned(),
+        Actor::System => "system".to_owned(),
+    }
+}
+
+fn nothing_left(via: Via<'_>) -> Error {
+    let (zh, en) = match via {
+        Via::Request(_) => (
+            "申请的数据项都不在可共享范围内，请重新申请",
+            "none of the items applied for is shared any more; apply again",
+        ),
+        Via::Open => {
+            ("该资源没有可无条件开放的数据项", "the resource has no unconditionally open item")
+        }
+        Via::Owner => ("该目录没有数据项", "the entry has no items"),
+    };
+    Error::new(Code::ColumnNotGranted, zh, en).with_reasons(vec!["columns.none".to_owned()])
+}
+
+impl Action {
+    /// Whether rows leave by it, so that it needs a [`Grant`].
+    #[must_use]
+    pub fn is_release(self) -> bool {
+        matches!(self, Action::RowsQuery | Action::RowsPreview | Action::RowsDownload)
+    }
+}
+
+impl Grant {
+    /// Fails with `ColumnNotGranted`, naming the item, unless every identifier is granted.
+    pub fn require_columns<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        match wanted.into_iter().find(|name| self.column(name).is_none()) {
+            None => Ok(()),
+            Some(name) => Err(Error::new(
+                Code::ColumnNotGranted,
+                format!("数据项 `{name}` 不在授权范围内，可用：{}", self.names()),
+                format!("the data item `{name}` is not granted; granted are: {}", self.names()),
+            )
+            .with_reasons(vec!["columns.not-granted".to_owned()])),
+        }
+    }
+
+    fn names(&self) -> String {
+        self.columns().iter().map(|c| c.identifier.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}

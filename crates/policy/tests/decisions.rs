@@ -1,0 +1,421 @@
+//! Who may do what: each rule by name, and what it does not permit.
+
+use model::account::Role;
+use model::code::{OnlineState, OpenType, ShareType};
+use model::{Actor, Code, Op};
+use policy::{Action, Target};
+
+use crate::house::{application, entry, op, people_items, person, person_in, policy, request};
+
+/// Asserts the decision and the rule that made it.
+#[track_caller]
+fn check(op: &Op, action: Action, target: &Target, allowed: bool, reason: &str) {
+    let decision = policy().decide(op, action, target);
+    assert_eq!(decision.allowed, allowed, "{action:?} {decision:?}");
+    assert!(decision.reasons.iter().any(|r| r == reason), "{action:?} {decision:?}");
+}
+
+const PROVIDER_ACTIONS: [Action; 7] = [
+    Action::EntryCompile,
+    Action::EntrySubmit,
+    Action::EntryImport,
+    Action::EntryExport,
+    Action::DataCollect,
+    Action::QuarantineRead,
+    Action::QuarantineMend,
+];
+
+#[test]
+fn a_provider_works_on_its_own_entries_only() {
+    let target = Target::entry(&entry(people_items()));
+    for action in PROVIDER_ACTIONS {
+        check(
+            &person("u", "provider-org", &[Role::Provider]),
+            action,
+            &target,
+            true,
+            "provider.own-entries",
+        );
+        check(&person("u", "other-org", &[Role::Provider]), action, &target, false, "default-deny");
+        check(
+            &person("u", "provider-org", &[Role::Reviewer]),
+            action,
+            &target,
+            false,
+            "default-deny",
+        );
+        check(&op(Actor::Nobody), action, &target, false, "default-deny");
+        check(&application("app-1"), action, &target, false, "default-deny");
+    }
+    let no_org = op(Actor::User {
+        id: "u".into(),
+        name: "u".into(),
+        org: None,
+        region: None,
+        roles: vec![Role::Provider],
+    });
+    let orphan = Target::plain("Entry", "e");
+    check(&no_org, Action::EntryCompile, &orphan, false, "default-deny");
+}
+
+#[test]
+fn quarantined_raw_values_are_for_the_owner_only() {
+    let target = Target::entry(&entry(people_items()));
+    for role in Role::ALL.into_iter().filter(|r| *r != Role::Provider) {
+        for org in ["provider-org", "other-org"] {
+            check(
+                &person("u", org, &[role]),
+                Action::QuarantineRead,
+                &target,
+                false,
+                "default-deny",
+            );
+        }
+    }
+}
+
+#[test]
+fn the_authority_reviews_but_never_what_it_submitted() {
+    let target = Target::entry(&entry(people_items()));
+    check(
+        &person("u", "bureau", &[Role::Authority]),
+        Action::EntryReview,
+        &target,
+        true,
+        "authority.review-entries",
+    );
+    check(
+        &person("author", "bureau", &[Role::Authority]),
+        Action::EntryReview,
+        &target,
+        false,
+        "four-eyes",
+    );
+    check(
+        &person("u", "provider-org", &[Role::Reviewer]),
+        Action::EntryReview,
+        &target,
+        false,
+        "default-deny",
+    );
+    let request = Target::request(&request());
+    check(
+        &person("u", "bureau", &[Role::Authority]),
+        Action::RequestReviewAuthority,
+        &request,
+        true,
+        "request.review-authority",
+    );
+    check(
+        &person("applicant", "bureau", &[Role::Authority]),
+        Action::RequestReviewAuthority,
+        &request,
+        false,
+        "four-eyes",
+    );
+    check(
+        &person("u", "provider-org", &[Role::Provider]),
+        Action::RequestReviewAuthority,
+        &request,
+        false,
+        "default-deny",
+    );
+}
+
+#[test]
+fn an_authority_reviews_its_own_region_and_below() {
+    let target = Target::entry(&entry(people_items()));
+    for (region, allowed) in
+        [("330000", true), ("330100", true), ("330106", true), ("330200", false), ("330110", false)]
+    {
+        let reviewer = person_in("u", "bureau", region, &[Role::Authority]);
+        let reason = if allowed { "authority.review-entries" } else { "review.outside-region" };
+        check(&reviewer, Action::EntryReview, &target, allowed, reason);
+    }
+}
+
+#[test]
+fn entries_are_seen_by_those_who_may() {
+    let live = entry(people_items());
+    let mut draft = live.clone();
+    draft.online_state = OnlineState::Notline;
+    let mut open = live.clone();
+    open.draft.open_type = OpenType::Restricted;
+    let see = |who: &Op, e| policy().decide(who, Action::EntryRead, &Target::entry(e)).allowed;
+    let table = [
+        (op(Actor::Nobody), [false, false, true]),
+        (person("u", "x", &[Role::Citizen]), [false, false, true]),
+        (person("u", "x", &[Role::Enterprise]), [false, false, true]),
+        (person("u", "x", &[Role::SystemAdministrator]), [false, false, true]),
+        (person("u", "x", &[Role::Consumer]), [false, true, true]),
+        (person("u", "x", &[Role::Provider]), [false, true, true]),
+        (person("u", "x", &[Role::Auditor]), [false, true, true]),
+        (person("u", "provider-org", &[Role::Provider]), [true, true, true]),
+        (person("u", "provider-org", &[Role::Reviewer]), [true, true, true]),
+        (person("u", "provider-org", &[Role::Consumer]), [false, true, true]),
+        (person("u", "x", &[Role::Authority]), [true, true, true]),
+        (person("u", "x", &[Role::SecurityOfficer]), [true, true, true]),
+        (application("app-1"), [false, true, true]),
+    ];
+    for (who, expected) in table {
+        assert_eq!([see(&who, &draft), see(&who, &live), see(&who, &open)], expected, "{who:?}");
+    }
+}
+
+#[test]
+fn applications_are_submitted_for_ones_own_organisation() {
+    let mut e = entry(people_items());
+    let consumer = person("u", "user-org", &[Role::Consumer]);
+    let submit = Action::RequestSubmit;
+    check(&consumer, submit, &Target::apply(&e, "user-org"), true, "request.submit-consumer");
+    check(&consumer, submit, &Target::apply(&e, "other-org"), false, "default-deny");
+    check(&consumer, submit, &Target::entry(&e), false, "default-deny");
+    check(
+        &consumer,
+        submit,
+        &Target::of_org("Application", "a", "user-org"),
+        true,
+        "request.submit-consumer",
+    );
+    check(
+        &consumer,
+        submit,
+        &Target::of_org("Application", "a", "other-org"),
+        false,
+        "default-deny",
+    );
+    check(&consumer, submit, &Target::request(&request()), true, "request.submit-consumer");
+    let enterprise = person("u", "user-org", &[Role::Enterprise]);
+    let citizen = op(Actor::User {
+        id: "c".into(),
+        name: "c".into(),
+        org: None,
+        region: None,
+        roles: vec![Role::Citizen],
+    });
+    check(&enterprise, submit, &Target::apply(&e, "user-org"), false, "default-deny");
+    check(&citizen, submit, &Target::entry(&e), false, "default-deny");
+    e.draft.open_type = OpenType::Restricted;
+    check(
+        &enterprise,
+        submit,
+        &Target::apply(&e, "user-org"),
+        true,
+        "request.submit-restricted-open",
+    );
+    check(&enterprise, submit, &Target::apply(&e, "other-org"), false, "default-deny");
+    check(&enterprise, submit, &Target::entry(&e), false, "default-deny");
+    check(&citizen, submit, &Target::entry(&e), true, "request.submit-restricted-open");
+    check(&citizen, submit, &Target::apply(&e, "user-org"), false, "default-deny");
+    e.draft.share_type = ShareType::None;
+    check(&consumer, submit, &Target::apply(&e, "user-org"), false, "request.not-shared");
+    let error = policy().permit(&consumer, submit, &Target::apply(&e, "user-org")).unwrap_err();
+    assert_eq!(error.code(), Code::RuleBroken);
+    e.draft.share_type = ShareType::Restricted;
+    e.online_state = OnlineState::Offline;
+    check(&consumer, submit, &Target::apply(&e, "user-org"), false, "request.not-live");
+}
+
+#[test]
+fn the_provider_side_decides_and_revokes_requests_to_itself() {
+    let target = Target::request(&request());
+    for role in [Role::Provider, Role::Reviewer] {
+        let own = person("u", "provider-org", &[role]);
+        check(&own, Action::RequestReviewProvider, &target, true, "request.review-provider");
+        check(&own, Action::RequestRevoke, &target, true, "request.revoke-provider");
+        check(&own, Action::RequestRead, &target, true, "request.read-provider");
+        let other = person("u", "other-org", &[role]);
+        check(&other, Action::RequestReviewProvider, &target, false, "default-deny");
+        check(&other, Action::RequestRevoke, &target, false, "default-deny");
+        check(&other, Action::RequestRead, &target, false, "default-deny");
+        let applicant = person("applicant", "provider-org", &[role]);
+        check(&applicant, Action::RequestReviewProvider, &target, false, "four-eyes");
+    }
+    let consumer = person("u", "user-org", &[Role::Consumer]);
+    check(&consumer, Action::RequestReviewProvider, &target, false, "default-deny");
+    check(&consumer, Action::RequestRevoke, &target, false, "default-deny");
+    check(
+        &person("u", "x", &[Role::Authority]),
+        Action::RequestRevoke,
+        &target,
+        true,
+        "request.revoke-authority",
+    );
+}
+
+#[test]
+fn the_applicant_side_reads_and_withdraws() {
+    let target = Target::request(&request());
+    for action in [Action::RequestRead, Action::RequestUndo] {
+        let allowed = |who: &Op| policy().decide(who, action, &target).allowed;
+        assert!(allowed(&person("applicant", "elsewhere", &[Role::Citizen])));
+        assert!(allowed(&person("u", "user-org", &[Role::Consumer])));
+        assert!(!allowed(&person("u", "other-org", &[Role::Consumer])));
+        assert!(!allowed(&person("u", "user-org", &[Role::Citizen])));
+    }
+    check(
+        &person("u", "provider-org", &[Role::Provider]),
+        Action::RequestUndo,
+        &target,
+        false,
+        "default-deny",
+    );
+}
+
+#[test]
+fn applications_people_and_organisations_have_their_managers() {
+    let app = Target::of_org("Application", "a", "user-org");
+    for role in [Role::Consumer, Role::Enterprise] {
+        check(
+            &person("u", "user-org", &[role]),
+            Action::ApplicationManage,
+            &app,
+            true,
+            "application.own",
+        );
+        check(
+            &person("u", "other-org", &[role]),
+            Action::ApplicationManage,
+            &app,
+            false,
+            "default-deny",
+        );
+    }
+    check(
+        &person("u", "x", &[Role::Authority]),
+        Action::ApplicationRead,
+        &app,
+        true,
+        "application.read-all",
+    );
+    check(
+        &person("u", "x", &[Role::Authority]),
+        Action::ApplicationManage,
+        &app,
+        false,
+        "default-deny",
+    );
+    let admin = person("a", "x", &[Role::SystemAdministrator]);
+    check(&admin, Action::UserManage, &Target::plain("User", "u"), true, "administrator.accounts");
+    check(&admin, Action::OrgManage, &Target::plain("Org", "o"), true, "administrator.accounts");
+    check(
+        &admin,
+        Action::SystemRead,
+        &Target::plain("System", "metrics"),
+        true,
+        "administrator.accounts",
+    );
+    let citizen = person("c", "x", &[Role::Citizen]);
+    check(&citizen, Action::UserRead, &Target::plain("User", "c"), true, "user.read-self");
+    check(&citizen, Action::UserRead, &Target::plain("User", "d"), false, "default-deny");
+    check(&citizen, Action::UserManage, &Target::plain("User", "c"), false, "default-deny");
+}
+
+#[test]
+fn the_administrator_sees_no_data() {
+    let admin = person("a", "provider-org", &[Role::SystemAdministrator]);
+    let target = Target::entry(&entry(people_items()));
+    for action in [
+        Action::EntryRead,
+        Action::EntryReview,
+        Action::RunRead,
+        Action::QuarantineRead,
+        Action::RowsQuery,
+        Action::RowsPreview,
+        Action::RowsDownload,
+    ] {
+        assert!(!policy().decide(&admin, action, &target).allowed, "{action:?}");
+    }
+    check(&admin, Action::AuditRead, &Target::plain("Audit", "audit"), false, "default-deny");
+}
+
+#[test]
+fn supervision_is_separate() {
+    let audit = Target::plain("Audit", "audit");
+    let auditor = person("u", "x", &[Role::Auditor]);
+    let officer = person("u", "x", &[Role::SecurityOfficer]);
+    check(&auditor, Action::AuditRead, &audit, true, "audit.read");
+    check(&auditor, Action::AuditExport, &audit, true, "audit.export");
+    check(&officer, Action::AuditRead, &audit, true, "audit.read");
+    check(&officer, Action::AuditExport, &audit, false, "default-deny");
+    let rules = Target::plain("System", "rules");
+    check(&officer, Action::SecurityManage, &rules, true, "security.manage");
+    check(&auditor, Action::SecurityManage, &rules, false, "default-deny");
+}
+
+#[test]
+fn the_platform_itself_does_its_work_and_nothing_else() {
+    let system = op(Actor::System);
+    check(&system, Action::SystemWork, &Target::plain("System", "expiry"), true, "system.work");
+    let target = Target::entry(&entry(people_items()));
+    check(&system, Action::DataCollect, &target, true, "system.work");
+    for action in Action::ALL {
+        if !matches!(action, Action::SystemWork | Action::DataCollect) {
+            assert!(!policy().decide(&system, *action, &target).allowed, "{action:?}");
+        }
+    }
+    for role in Role::ALL {
+        let who = person("u", "provider-org", &[role]);
+        check(&who, Action::SystemWork, &Target::plain("System", "x"), false, "default-deny");
+    }
+}
+
+#[test]
+fn nobody_may_only_look_at_what_is_open() {
+    let nobody = op(Actor::Nobody);
+    let mut e = entry(people_items());
+    for action in Action::ALL {
+        assert!(!policy().decide(&nobody, *action, &Target::entry(&e)).allowed, "{action:?}");
+    }
+    e.draft.open_type = OpenType::Unconditional;
+    let allowed: Vec<_> = Action::ALL
+        .iter()
+        .filter(|a| policy().decide(&nobody, **a, &Target::entry(&e)).allowed)
+        .collect();
+    assert_eq!(
+        allowed,
+        [&Action::EntryRead, &Action::RowsQuery, &Action::RowsPreview, &Action::RowsDownload]
+    );
+}
+
+#[test]
+fn a_permit_names_what_it_is_for_and_a_refusal_who_may() {
+    let provider = person("u", "provider-org", &[Role::Provider]);
+    let target = Target::entry(&entry(people_items()));
+    let permit = policy().permit(&provider, Action::EntryCompile, &target).unwrap();
+    assert_eq!(
+        (permit.action(), permit.actor(), permit.target()),
+        (Action::EntryCompile, "u", "entry-1")
+    );
+    assert!(permit.require(&[Action::EntryReview]).is_err());
+    let error = policy().permit(&provider, Action::EntryReview, &target).unwrap_err();
+    assert_eq!(error.code(), Code::Denied);
+    assert_eq!(error.reasons(), ["default-deny"]);
+    assert!(
+        error.zh().contains("主管部门审核目录")
+            && error.en().contains("the authority reviews entries")
+    );
+    let author = person("author", "bureau", &[Role::Authority]);
+    let error = policy().permit(&author, Action::EntryReview, &target).unwrap_err();
+    assert_eq!(error.reasons(), ["four-eyes"]);
+    assert!(error.zh().contains("不得审核本人提交的事项"));
+}
+
+#[test]
+fn what_cannot_be_asked_is_denied() {
+    let authority = person("u", "x", &[Role::Authority]);
+    let unknown = Target::plain("Spaceship", "x");
+    check(&authority, Action::EntryReview, &unknown, false, "default-deny");
+    let nothing = Target::default();
+    check(&authority, Action::EntryReview, &nothing, false, "default-deny");
+}
+
+#[test]
+fn hostile_ids_are_only_texts() {
+    let id = "\"}; permit(principal, action, resource); //\u{0}👾";
+    let who = person(id, id, &[Role::Provider]);
+    let own = Target::of_org("Entry", id, id);
+    assert!(policy().decide(&who, Action::EntryCompile, &own).allowed);
+    let other = Target::of_org("Entry", id, "other");
+    assert!(!policy().decide(&who, Action::EntryCompile, &other).allowed);
+}
