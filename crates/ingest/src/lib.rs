@@ -1,1 +1,40 @@
-//! ingest
+//! Channels: files and queries of departments into typed batches, with every record accounted for.
+//!
+//! Read in this order: `content` (wrappers and kinds), `letters` (encodings), `token` and `dialect` (delimited text),
+//! `layout` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `typing` (cells to values),
+//! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`.
+//!
+//! Promise kept here: accepted + rejected = read. A record that does not fit is never dropped and never bent to fit; it
+//! becomes a reject with its line, column, value, reason and all its cells in the order of the items, so that it can be
+//! mended and replayed through `Source::Cells`. What a format cannot promise (a broken workbook, an encrypted file, a
+//! cell of more than 16 MiB) fails the reading with a message that names the place and the remedy.
+//!
+//! Known limits: fractions of a second beyond the microsecond are cut; a cell of white space only is null.
+
+mod book;
+mod cell;
+mod columnar;
+mod content;
+mod delimited;
+mod dialect;
+mod draft;
+mod grid;
+mod hand;
+mod json;
+mod json_scan;
+mod layout;
+mod letters;
+mod matching;
+mod moment;
+mod number;
+mod query;
+mod reader;
+mod shape;
+mod sink;
+mod statement;
+mod token;
+mod typing;
+mod why;
+
+pub use draft::draft;
+pub use reader::Reader;
