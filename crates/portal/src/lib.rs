@@ -1,1 +1,91 @@
-//! portal
+//! The people's doors: the open-data site and the console, HTML first.
+//!
+//! Read in this order: `visit` (who is here, in which language), `fault` (how an error becomes a page), `view`
+//! (templates), then the pages: `site`, `account`, `console`. Handlers extract, call a room of `app`, and render;
+//! the rules stand in `app`. Routes are written down in `ROUTES.md`.
+
+mod account;
+mod assets;
+mod console;
+mod export;
+mod fault;
+mod form;
+mod label;
+mod names;
+mod rows;
+mod site;
+mod view;
+mod visit;
+
+use std::sync::Arc;
+
+use app::App;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::response::Response;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::fault::Fault;
+
+/// Largest ordinary form in bytes (an entry of several thousand items); uploads are streamed and not bound by it.
+const LARGEST_FORM: usize = 16 * 1024 * 1024;
+
+/// How the portal is set up.
+#[derive(Clone, Debug)]
+pub struct PortalConfig {
+    /// Address of the gateway as callers see it, without a slash at the end (`https://api.example.cn`).
+    pub gateway_url: String,
+    /// Address of this site as visitors see it; without it the `Host` header is taken.
+    pub public_url: Option<String>,
+    /// Mark cookies `Secure` (the site is reached by HTTPS only).
+    pub secure_cookies: bool,
+    /// Name shown in the header, Chinese and English.
+    pub site_name_cn: String,
+    pub site_name_en: String,
+    /// Whether a reverse proxy in front sets `X-Forwarded-For` and `X-Forwarded-Proto`.
+    pub behind_proxy: bool,
+}
+
+impl Default for PortalConfig {
+    fn default() -> Self {
+        Self {
+            gateway_url: String::new(),
+            public_url: None,
+            secure_cookies: false,
+            site_name_cn: "钱塘公共数据平台".into(),
+            site_name_en: "Qiantang Public Data".into(),
+            behind_proxy: false,
+        }
+    }
+}
+
+/// What every handler shares.
+pub(crate) struct Door {
+    pub(crate) app: Arc<App>,
+    pub(crate) config: PortalConfig,
+    pub(crate) pages: view::Pages,
+    pub(crate) names: Arc<names::Names>,
+}
+
+/// What handlers answer.
+pub(crate) type Answer = Result<Response, Fault>;
+
+/// All routes of the portal. Serve it with `into_make_service_with_connect_info::<SocketAddr>()` so that audit
+/// records know where a request came from.
+pub fn router(app: Arc<App>, config: PortalConfig) -> Router {
+    let names = Arc::new(names::Names::default());
+    let pages = view::Pages::new(&names);
+    let door = Arc::new(Door { app, config, pages, names });
+    Router::new()
+        .merge(site::router())
+        .merge(account::router())
+        .merge(console::router())
+        .fallback(fault::nowhere)
+        .method_not_allowed_fallback(fault::nowhere)
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .layer(CatchPanicLayer::custom(fault::panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&door), visit::open))
+        .merge(assets::router())
+        .with_state(door)
+}

@@ -1,0 +1,77 @@
+// Draws a data set's places on a plain ground: no tiles, nothing from outside. The table beside it says the same.
+(function () {
+  "use strict";
+  var box = document.getElementById("map-canvas");
+  if (!box || !window.maplibregl) { return; }
+  maplibregl.setWorkerUrl(box.getAttribute("data-worker"));
+  fetch(box.getAttribute("data-source")).then(function (answer) {
+    if (!answer.ok) { throw new Error(String(answer.status)); }
+    return answer.json();
+  }).then(draw).catch(function () { box.hidden = true; });
+
+  function extent(features) {
+    var box = [180, 90, -180, -90];
+    function take(c) {
+      if (typeof c[0] === "number") {
+        box[0] = Math.min(box[0], c[0]); box[1] = Math.min(box[1], c[1]);
+        box[2] = Math.max(box[2], c[0]); box[3] = Math.max(box[3], c[1]);
+      } else { c.forEach(take); }
+    }
+    features.forEach(function (f) { if (f.geometry && f.geometry.coordinates) { take(f.geometry.coordinates); } });
+    return box[0] > box[2] ? null : box;
+  }
+
+  // A few lines of latitude and longitude give the eye a hold.
+  function grid(box) {
+    var step = [10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01].find(function (s) {
+      return Math.max(box[2] - box[0], box[3] - box[1]) / s >= 4;
+    }) || 0.005;
+    var lines = [], x, y, margin = step * 20;
+    for (x = Math.floor((box[0] - margin) / step) * step; x <= box[2] + margin; x += step) {
+      lines.push([[x, box[1] - margin], [x, box[3] + margin]]);
+    }
+    for (y = Math.floor((box[1] - margin) / step) * step; y <= box[3] + margin; y += step) {
+      lines.push([[box[0] - margin, y], [box[2] + margin, y]]);
+    }
+    return { type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines } };
+  }
+
+  function draw(data) {
+    var bounds = extent(data.features);
+    if (!bounds) { box.hidden = true; return; }
+    box.hidden = false;
+    var map = new maplibregl.Map({
+      container: box, attributionControl: false, maxZoom: 17,
+      bounds: [[bounds[0], bounds[1]], [bounds[2], bounds[3]]], fitBoundsOptions: { padding: 40, maxZoom: 13 },
+      style: {
+        version: 8,
+        sources: { grid: { type: "geojson", data: grid(bounds) }, data: { type: "geojson", data: data } },
+        layers: [
+          { id: "ground", type: "background", paint: { "background-color": "#e7eef2" } },
+          { id: "grid", type: "line", source: "grid", paint: { "line-color": "#c6d3da", "line-width": 1 } },
+          { id: "area", type: "fill", source: "data", filter: ["==", ["geometry-type"], "Polygon"],
+            paint: { "fill-color": "#0f766e", "fill-opacity": 0.28 } },
+          { id: "line", type: "line", source: "data", filter: ["!=", ["geometry-type"], "Point"],
+            paint: { "line-color": "#0b4a6f", "line-width": 1.4 } },
+          { id: "point", type: "circle", source: "data", filter: ["==", ["geometry-type"], "Point"],
+            paint: { "circle-color": "#0f766e", "circle-radius": 5, "circle-stroke-color": "#fff", "circle-stroke-width": 1.2, "circle-opacity": 0.85 } }
+        ]
+      }
+    });
+    map.addControl(new maplibregl.NavigationControl({ showCompass: false }));
+    map.addControl(new maplibregl.ScaleControl());
+    ["area", "point", "line"].forEach(function (layer) {
+      map.on("click", layer, function (event) {
+        var table = document.createElement("table");
+        Object.entries(event.features[0].properties).slice(0, 12).forEach(function (pair) {
+          var row = table.insertRow();
+          row.insertCell().textContent = pair[0];
+          row.insertCell().textContent = pair[1] === null ? "" : String(pair[1]);
+        });
+        new maplibregl.Popup({ maxWidth: "320px" }).setLngLat(event.lngLat).setDOMContent(table).addTo(map);
+      });
+      map.on("mouseenter", layer, function () { map.getCanvas().style.cursor = "pointer"; });
+      map.on("mouseleave", layer, function () { map.getCanvas().style.cursor = ""; });
+    });
+  }
+})();

@@ -1,0 +1,146 @@
+//! Accounts: sign in, sign out, profile and password.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{self, HeaderValue};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use minijinja::context;
+use model::account::Role;
+use model::request::RequestFilter;
+use model::{Code, Error, FieldError, Kind};
+
+use crate::form::Posted;
+use crate::view::value;
+use crate::visit::{self, SESSION_COOKIE, Visit};
+use crate::{Answer, Door};
+
+pub(crate) fn router() -> Router<Arc<Door>> {
+    let own = Router::new()
+        .route("/me", get(me))
+        .route("/me/password", post(password))
+        .route("/logout", post(logout))
+        .route_layer(middleware::from_fn(visit::signed_in));
+    Router::new().route("/login", get(login_page).post(login)).merge(own)
+}
+
+/// Where to go after signing in: a path of this site, nothing else.
+fn next_path(text: &str) -> Option<&str> {
+    let own = text.starts_with('/')
+        && !text.starts_with("//")
+        && !text.contains(['\\', '\r', '\n'])
+        && !text.starts_with("/login");
+    own.then_some(text)
+}
+
+async fn login_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let next = visit.q("next").and_then(next_path);
+    door.page(&visit, "account/login.html", context! { next }).await
+}
+
+async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
+    let name = posted.get("name");
+    let next = next_path(posted.get("next"));
+    match app::account::sign_in(&door.app, &visit.op, name, posted.raw("password")).await {
+        Ok(session) => {
+            let outside =
+                session.user.roles.iter().all(|r| matches!(r, Role::Enterprise | Role::Citizen));
+            let goal = next.unwrap_or(if outside { "/me" } else { "/console" });
+            let kept = visit::cookie(SESSION_COOKIE, session.token, door.config.secure_cookies);
+            Ok(with_cookie(Redirect::to(goal).into_response(), &kept.to_string()))
+        }
+        Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::Exhausted | Kind::Invalid) => {
+            let context = context! {
+                next, name, error => visit.t(error.zh(), error.en()), code => error.code().as_str(),
+            };
+            let mut response = door.page(&visit, "account/login.html", context).await?;
+            *response.status_mut() = axum::http::StatusCode::from_u16(error.kind().status())
+                .unwrap_or(axum::http::StatusCode::UNAUTHORIZED);
+            Ok(response)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn with_cookie(mut response: Response, cookie: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+    response
+}
+
+async fn logout(State(door): State<Arc<Door>>, visit: Visit, _posted: Posted) -> Answer {
+    let session = visit.session()?;
+    app::account::sign_out(&door.app, &visit.op, &session.token).await?;
+    let ended = visit::expired(SESSION_COOKIE, door.config.secure_cookies);
+    Ok(with_cookie(Redirect::to("/").into_response(), &ended.to_string()))
+}
+
+async fn me(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    profile(&door, &visit, None).await
+}
+
+async fn profile(door: &Door, visit: &Visit, faults: Option<&Error>) -> Answer {
+    let session = visit.session()?;
+    let mine = match app::sharing::inbox(&door.app, &visit.op).await {
+        Ok(inbox) => inbox.mine,
+        Err(error) if error.kind() == Kind::Denied => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let filter = RequestFilter { org: session.user.org.clone(), limit: 50, ..RequestFilter::default() };
+    let requests = match app::sharing::list(&door.app, &visit.op, &filter).await {
+        Ok(page) => page.items,
+        Err(error) if error.kind() == Kind::Denied => mine,
+        Err(error) => return Err(error.into()),
+    };
+    let fields = faults.map(Error::fields).unwrap_or_default();
+    let context = context! {
+        account => value(&session.user),
+        expires_at => session.expires_at,
+        requests => value(&requests),
+        least => door.app.rules.sign_in.password_min_length,
+        done => visit.q("done"),
+        error => faults.map(|e| visit.t(e.zh(), e.en()).to_owned()),
+        fields => value(fields),
+    };
+    door.page(visit, "account/me.html", context).await
+}
+
+async fn password(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
+    let (old, new) = (posted.raw("old"), posted.raw("new"));
+    let outcome = if new == posted.raw("again") {
+        app::account::change_password(&door.app, &visit.op, old, new).await
+    } else {
+        Err(Error::invalid("两次输入的新密码不一致", "the two new passwords differ").with_fields(vec![
+            FieldError {
+                field: "again".into(),
+                zh: "请再次输入相同的新密码".into(),
+                en: "enter the same new password again".into(),
+            },
+        ]))
+    };
+    match outcome {
+        Ok(()) => Ok(Redirect::to("/me?done=password").into_response()),
+        Err(error) if matches!(error.kind(), Kind::Invalid) || error.code() == Code::WrongCredentials => {
+            let mut response = profile(&door, &visit, Some(&error)).await?;
+            *response.status_mut() = axum::http::StatusCode::BAD_REQUEST;
+            Ok(response)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_in_never_leads_elsewhere() {
+        assert_eq!(next_path("/console/runs?after=1"), Some("/console/runs?after=1"));
+        for bad in ["", "http://x", "//x", "/\\x", "/login?next=/", "console", "/a\r\nSet-Cookie: b"] {
+            assert_eq!(next_path(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Entries: the list, one entry with its state, steps, items, versions and collections, and the moves of its state.
+
+use std::sync::Arc;
+
+use app::catalogue::Move;
+use app::{Action, Target};
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use minijinja::context;
+use model::code::{OnlineState, PublishState};
+use model::entry::EntryFilter;
+use model::{Code, Error, Result};
+
+use crate::console::{PAGE, done, next_link, or_empty};
+use crate::form::Posted;
+use crate::view::value;
+use crate::visit::Visit;
+use crate::{Answer, Door};
+
+pub(super) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/console/entries", get(list))
+        .route("/console/entries/{id}", get(detail))
+        .route("/console/entries/{id}/moves", post(make_move))
+        .route("/console/entries/{id}/compare", get(compare))
+}
+
+async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let own = visit.session()?.user.org.clone();
+    let org = match visit.q("org") {
+        Some("mine") => own.clone(),
+        Some(id) => Some(id.to_owned()),
+        None => None,
+    };
+    let filter = EntryFilter {
+        org,
+        publish_state: visit.q("publish_state").and_then(PublishState::parse),
+        online_state: visit.q("online_state").and_then(OnlineState::parse),
+        auditing: false,
+        text: visit.q("q").map(str::to_owned),
+        after: visit.q("after").map(str::to_owned),
+        limit: PAGE,
+    };
+    let page = app::catalogue::list(&door.app, &visit.op, &filter).await?;
+    door.names.refresh(&door.app).await;
+    let mut target = Target { kind: "Entry", ..Target::default() };
+    target.org.clone_from(&own);
+    let context = context! {
+        entries => value(&page.items),
+        next => next_link(&visit, "after", page.next.as_deref()),
+        q => visit.q("q"), org => visit.q("org"),
+        publish_state => visit.q("publish_state"), online_state => visit.q("online_state"),
+        orgs => value(&door.names.get().orgs), own,
+        may_compile => door.app.may(&visit.op, Action::EntryCompile, &target),
+        done => visit.q("done"),
+    };
+    door.page(&visit, "console/entries.html", context).await
+}
+
+async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
+    let (app, op) = (&door.app, &visit.op);
+    let entry = app::catalogue::get(app, op, &id).await?;
+    let steps = or_empty(app::catalogue::steps(app, op, &entry.id).await)?;
+    let versions = or_empty(app::catalogue::versions(app, op, &entry.id).await)?;
+    let target = Target::entry(&entry);
+    let runs = if app.may(op, Action::RunRead, &target) {
+        or_empty(app::collection::runs(app, op, Some(&entry.id), None, 10).await.map(|p| p.items))?
+    } else {
+        Vec::new()
+    };
+    let kept: Vec<_> = versions
+        .iter()
+        .map(|v| context! { version => v.version, at => v.at, actor => v.actor, title => v.draft.title })
+        .collect();
+    let context = context! {
+        entry => value(&entry), items => value(&entry.draft.items),
+        masks => entry.draft.items.iter().map(|i| i.mask.as_ref().map(model::mask::Mask::label)).collect::<Vec<_>>(),
+        steps => value(&steps), versions => kept, runs => value(&runs),
+        moves => value(app::catalogue::moves(app, op, &entry)),
+        may_edit => app.may(op, Action::EntryCompile, &target),
+        may_collect => app.may(op, Action::DataCollect, &target),
+        may_apply => entry.live() && app.may(op, Action::RequestSubmit, &target),
+        is_open => entry.open(),
+        has_key => !entry.draft.key().is_empty(),
+        largest => app.rules.upload.max_bytes,
+        done => visit.q("done"),
+    };
+    door.page(&visit, "console/entry.html", context).await
+}
+
+/// Reads a move's word.
+fn parse(word: &str) -> Result<Move> {
+    Ok(match word {
+        "submit" => Move::Submit,
+        "approve" => Move::Approve,
+        "reject" => Move::Reject,
+        "put_online" => Move::PutOnline,
+        "take_offline" => Move::TakeOffline,
+        "withdraw" => Move::Withdraw,
+        _ => {
+            return Err(Error::invalid(
+                format!("没有操作 `{word}`"),
+                format!("there is no move `{word}`"),
+            ));
+        }
+    })
+}
+
+async fn make_move(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    let word = posted.get("move");
+    let entry =
+        app::catalogue::step(&door.app, &visit.op, &id, parse(word)?, posted.get("reason")).await?;
+    if posted.get("back") == "review" {
+        return done("/console/review", word);
+    }
+    done(&format!("/console/entries/{}", entry.id), word)
+}
+
+async fn compare(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
+    let number = |name: &str| -> Result<i64> {
+        visit.q(name).and_then(|v| v.parse().ok()).ok_or_else(|| {
+            Error::new(
+                Code::InvalidQuery,
+                format!("请选择要比较的版本 `{name}`"),
+                format!("choose the version `{name}` to compare"),
+            )
+        })
+    };
+    let (from, to) = (number("from")?, number("to")?);
+    let entry = app::catalogue::get(&door.app, &visit.op, &id).await?;
+    let versions = app::catalogue::versions(&door.app, &visit.op, &entry.id).await?;
+    let differences = app::catalogue::compare(&door.app, &visit.op, &entry.id, from, to).await?;
+    let context = context! {
+        entry => value(&entry), from, to, differences => value(&differences),
+        versions => versions.iter().map(|v| v.version).collect::<Vec<_>>(),
+    };
+    door.page(&visit, "console/compare.html", context).await
+}

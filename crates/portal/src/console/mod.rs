@@ -1,0 +1,71 @@
+//! The console: departments compile, collect and answer applications; the authority reviews; the auditor reads.
+
+mod applications;
+mod apply;
+mod audit;
+mod collect;
+mod desk;
+mod draft;
+mod entries;
+mod entry_form;
+mod orgs;
+mod requests;
+mod runs;
+mod sheet;
+mod temporary;
+mod users;
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Redirect};
+use axum::{Router, middleware};
+
+use crate::visit::{self, Visit};
+use crate::{Answer, Door};
+
+pub(crate) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .merge(desk::router())
+        .merge(entries::router())
+        .merge(entry_form::router())
+        .merge(collect::router())
+        .merge(runs::router())
+        .merge(sheet::router())
+        .merge(requests::router())
+        .merge(apply::router())
+        .merge(applications::router())
+        .merge(users::router())
+        .merge(orgs::router())
+        .merge(audit::router())
+        .route_layer(middleware::from_fn(visit::signed_in))
+}
+
+/// Rows of a list page.
+const PAGE: u32 = 50;
+
+/// After a change: back to a page by `303`, with a word the page turns into a message.
+fn done(path: &str, word: &str) -> Answer {
+    let glue = if path.contains('?') { '&' } else { '?' };
+    Ok(Redirect::to(&format!("{path}{glue}done={word}")).into_response())
+}
+
+/// This page with another keyset position.
+fn next_link(visit: &Visit, key: &str, next: Option<&str>) -> Option<String> {
+    let next = next?;
+    let mut parts: Vec<String> = visit
+        .query
+        .iter()
+        .filter(|(k, v)| k != key && k != "lang" && k != "done" && !v.is_empty())
+        .map(|(k, v)| format!("{}={}", visit::encode(k), visit::encode(v)))
+        .collect();
+    parts.push(format!("{key}={}", visit::encode(next)));
+    Some(format!("{}?{}", visit.uri.path(), parts.join("&")))
+}
+
+/// An empty list where the caller may not look; every other failure stays one.
+fn or_empty<T: Default>(outcome: model::Result<T>) -> model::Result<T> {
+    match outcome {
+        Err(error) if error.kind() == model::Kind::Denied => Ok(T::default()),
+        other => other,
+    }
+}

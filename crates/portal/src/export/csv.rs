@@ -1,0 +1,44 @@
+//! CSV (RFC 4180): identifiers as header, CRLF, UTF-8.
+
+use model::value::Rows;
+use model::{Error, Result};
+
+use crate::export::{Encoder, Heading};
+
+pub(super) struct Csv {
+    pub(super) heading: Heading,
+    pub(super) bom: bool,
+}
+
+fn writer() -> csv::Writer<Vec<u8>> {
+    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new())
+}
+
+fn finish(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>> {
+    writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))
+}
+
+fn told(error: csv::Error) -> Error {
+    Error::internal(format!("csv: {error}"))
+}
+
+impl Encoder for Csv {
+    fn head(&mut self) -> Result<Vec<u8>> {
+        let mut writer = writer();
+        writer.write_record(self.heading.columns.iter().map(|(id, _)| id)).map_err(told)?;
+        let mut out = if self.bom { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
+        out.extend(finish(writer)?);
+        Ok(out)
+    }
+    fn rows(&mut self, rows: &Rows) -> Result<Vec<u8>> {
+        let mut writer = writer();
+        for row in &rows.rows {
+            let cells = row.iter().map(|v| v.to_text().unwrap_or_default());
+            writer.write_record(cells).map_err(told)?;
+        }
+        finish(writer)
+    }
+    fn tail(&mut self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+}

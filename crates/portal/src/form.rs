@@ -1,0 +1,158 @@
+//! Posted forms: pairs of names and values, believed only with the visitor's form token.
+
+use std::sync::Arc;
+
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{Form, FromRequest, Request};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use model::{Code, Error, Result};
+
+use crate::Door;
+use crate::fault::Fault;
+use crate::visit::Visit;
+
+/// A posted form whose token was right.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Posted(Vec<(String, String)>);
+
+impl Posted {
+    /// First value of a field, trimmed; empty when the field is not there.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(k, _)| k == name).map_or("", |(_, v)| v.trim())
+    }
+    /// First value exactly as typed (passwords).
+    pub(crate) fn raw(&self, name: &str) -> &str {
+        self.0.iter().find(|(k, _)| k == name).map_or("", |(_, v)| v)
+    }
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(k, v)| k == name && !v.trim().is_empty()).map(|(_, v)| v.trim())
+    }
+    /// Whether a check box is ticked.
+    pub(crate) fn ticked(&self, name: &str) -> bool {
+        matches!(self.get(name), "on" | "true" | "1")
+    }
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(k, _)| k.as_str())
+    }
+    /// A whole number, or an error naming the field.
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
+        self.get(name).parse().map_err(|_| {
+            Error::invalid(
+                format!("`{name}` 应为整数，现为 `{}`", self.get(name)),
+                format!("`{name}` must be a whole number, not `{}`", self.get(name)),
+            )
+            .field(name, "请填写整数", "enter a whole number")
+        })
+    }
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+}
+
+impl FromRequest<Arc<Door>> for Posted {
+    type Rejection = Fault;
+    async fn from_request(request: Request, state: &Arc<Door>) -> Result<Self, Fault> {
+        let visit = visit_of(&request)?;
+        let Form(pairs) =
+            Form::<Vec<(String, String)>>::from_request(request, state).await.map_err(|e| {
+                let error = if e.status().as_u16() == 413 {
+                    Error::of(Code::TooLarge)
+                } else {
+                    Error::invalid("表单无法读取", "the form cannot be read")
+                };
+                Fault(error.detail(e.body_text()))
+            })?;
+        let posted = Self(pairs);
+        visit.check_csrf(Some(posted.raw("csrf")))?;
+        Ok(posted)
+    }
+}
+
+fn visit_of(request: &Request) -> Result<Visit, Fault> {
+    request
+        .extensions()
+        .get::<Visit>()
+        .cloned()
+        .ok_or_else(|| Fault(Error::internal("a form outside the visit middleware")))
+}
+
+/// Longest small field of a multipart form in bytes (pasted text included).
+const LONGEST_FIELD: usize = 8 * 1024 * 1024;
+
+/// The bytes of an uploaded file.
+pub(crate) type Bytes = BoxStream<'static, Result<bytes::Bytes>>;
+
+/// Reads a multipart form: small fields first (the token before all others), then the file named `file`, which is
+/// streamed into `work` together with its name. The token is checked before anything is kept.
+/// Answers the fields and what `work` answered, if a file was chosen.
+pub(crate) async fn upload<T, F, Fut>(
+    visit: &Visit,
+    multipart: &mut Multipart,
+    work: F,
+) -> Result<(Posted, Option<T>)>
+where
+    F: FnOnce(Posted, String, Bytes) -> Fut,
+    Fut: Future<Output = Result<T>>,
+{
+    let mut posted = Posted::default();
+    while let Some(mut field) = multipart.next_field().await.map_err(broken)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name != "csrf" {
+            visit.check_csrf(Some(posted.raw("csrf")))?;
+        }
+        if name == "file" {
+            let file = field.file_name().unwrap_or_default().to_owned();
+            if file.is_empty() {
+                continue;
+            }
+            let answer = pump(field, |bytes| work(posted.clone(), file, bytes)).await?;
+            return Ok((posted, Some(answer)));
+        }
+        let mut text = Vec::new();
+        while let Some(piece) = field.chunk().await.map_err(broken)? {
+            if text.len() + piece.len() > LONGEST_FIELD {
+                return Err(Error::of(Code::TooLarge));
+            }
+            text.extend_from_slice(&piece);
+        }
+        posted.0.push((name, String::from_utf8_lossy(&text).into_owned()));
+    }
+    visit.check_csrf(Some(posted.raw("csrf")))?;
+    Ok((posted, None))
+}
+
+fn broken(error: MultipartError) -> Error {
+    Error::invalid(
+        "上传中断或格式有误，请重新上传",
+        "the upload broke off or is malformed, send it again",
+    )
+    .detail(error.body_text())
+}
+
+/// Gives `work` the field's bytes as a stream that borrows nothing, pumping the field beside it.
+async fn pump<T, F, Fut>(mut field: Field<'_>, work: F) -> Result<T>
+where
+    F: FnOnce(Bytes) -> Fut,
+    Fut: Future<Output = Result<T>>,
+{
+    let (send, receive) = tokio::sync::mpsc::channel::<Result<bytes::Bytes>>(8);
+    let reader = stream::unfold(receive, |mut r| async move { r.recv().await.map(|x| (x, r)) });
+    let pumping = async move {
+        loop {
+            let piece = match field.chunk().await {
+                Ok(Some(piece)) => Ok(piece),
+                Ok(None) => return,
+                Err(error) => Err(broken(error)),
+            };
+            let last = piece.is_err();
+            // When the room stops reading (too large, no space) its answer says why.
+            if send.send(piece).await.is_err() || last {
+                return;
+            }
+        }
+    };
+    let (answer, ()) = tokio::join!(work(reader.boxed()), pumping);
+    answer
+}

@@ -1,0 +1,243 @@
+//! Words of code lists as people read them, in both languages; and the choices of select boxes.
+
+use model::account::Role;
+use model::code::{
+    DataType, Domain, Grade, OnlineState, OpenType, PublishState, ResourceKind, ShareType,
+    SyncMode, UpdateCycle,
+};
+use model::request::RequestState;
+
+use crate::visit::Lang;
+
+macro_rules! code_kinds {
+    ($($kind:literal => $type:ident),* $(,)?) => {
+        /// The word's name in this language, `None` when the list does not hold it.
+        fn listed(kind: &str, word: &str, lang: Lang) -> Option<&'static str> {
+            match kind {
+                $($kind => $type::ALL.iter().find(|v| v.as_str() == word).map(|v| lang.of(v.zh(), v.en())),)*
+                _ => other(kind).iter().find(|(w, _, _)| *w == word).map(|(_, zh, en)| lang.of(zh, en)),
+            }
+        }
+        /// All choices of a list, `(word, name)`.
+        pub(crate) fn choices(kind: &str, lang: Lang) -> Vec<(&'static str, &'static str)> {
+            match kind {
+                $($kind => $type::ALL.iter().map(|v| (v.as_str(), lang.of(v.zh(), v.en()))).collect(),)*
+                _ => other(kind).iter().map(|(w, zh, en)| (*w, lang.of(zh, en))).collect(),
+            }
+        }
+        #[cfg(test)]
+        const CODE_KINDS: &[&str] = &[$($kind),*];
+    };
+}
+
+code_kinds! {
+    "share_type" => ShareType,
+    "open_type" => OpenType,
+    "grade" => Grade,
+    "update_cycle" => UpdateCycle,
+    "kind" => ResourceKind,
+    "domain" => Domain,
+    "publish_state" => PublishState,
+    "online_state" => OnlineState,
+    "data_type" => DataType,
+    "sync_mode" => SyncMode,
+}
+
+type Words = &'static [(&'static str, &'static str, &'static str)];
+
+/// Lists that are not code lists of the catalogue.
+fn other(kind: &str) -> Words {
+    match kind {
+        "request_state" => REQUEST_STATES,
+        "run_state" => RUN_STATES,
+        "role" => ROLES,
+        "org_kind" => ORG_KINDS,
+        "region_level" => REGION_LEVELS,
+        "move" => MOVES,
+        "request_move" => REQUEST_MOVES,
+        "step" => STEPS,
+        "quarantine_state" => QUARANTINE_STATES,
+        "sort" => SORTS,
+        "facet" => FACETS,
+        "mask" => MASKS,
+        "audit_result" => AUDIT_RESULTS,
+        "fault" => FAULTS,
+        "period" => PERIODS,
+        "comparison" => COMPARISONS,
+        "format" => FORMATS,
+        _ => &[],
+    }
+}
+
+/// The word's name, or the word itself when no list holds it.
+pub(crate) fn label(kind: &str, word: &str, lang: Lang) -> String {
+    listed(kind, word, lang).unwrap_or(word).to_owned()
+}
+
+const REQUEST_STATES: Words = &[
+    ("provider-auditing", "数源单位审核中", "Provider review"),
+    ("authority-auditing", "主管部门审核中", "Authority review"),
+    ("approved", "已通过", "Approved"),
+    ("rejected", "已驳回", "Rejected"),
+    ("undone", "已撤回", "Withdrawn"),
+    ("revoked", "已撤销", "Revoked"),
+    ("expired", "已到期", "Expired"),
+];
+const RUN_STATES: Words = &[
+    ("queued", "排队中", "Queued"),
+    ("running", "运行中", "Running"),
+    ("succeeded", "成功", "Succeeded"),
+    ("failed", "失败", "Failed"),
+    ("unchanged", "无变化", "Unchanged"),
+];
+const ROLES: Words = &[
+    ("system_administrator", "系统管理员", "System administrator"),
+    ("authority", "主管部门", "Public-data authority"),
+    ("provider", "数据提供单位", "Data provider"),
+    ("reviewer", "审核人", "Reviewer"),
+    ("consumer", "数据使用单位", "Data consumer"),
+    ("security_officer", "安全管理员", "Security officer"),
+    ("auditor", "审计员", "Auditor"),
+    ("enterprise", "企业", "Enterprise"),
+    ("citizen", "公众", "Citizen"),
+];
+const ORG_KINDS: Words = &[
+    ("state_organ", "国家机关", "State organ"),
+    ("authorised_org", "法律法规授权组织", "Authorised organisation"),
+    ("utility_operator", "公共服务运营单位", "Utility operator"),
+    ("national_stationed", "国家驻浙机构", "National body stationed here"),
+    ("enterprise", "企业", "Enterprise"),
+];
+const REGION_LEVELS: Words =
+    &[("province", "省级", "Province"), ("city", "市级", "City"), ("county", "县级", "County")];
+const MOVES: Words = &[
+    ("submit", "提交发布审核", "Submit for review"),
+    ("approve", "通过", "Approve"),
+    ("reject", "驳回", "Reject"),
+    ("put_online", "申请上线", "Put online"),
+    ("take_offline", "申请下线", "Take offline"),
+    ("withdraw", "撤回", "Withdraw"),
+];
+const REQUEST_MOVES: Words = &[
+    ("approve", "通过", "Approve"),
+    ("reject", "驳回", "Reject"),
+    ("undo", "撤回申请", "Withdraw"),
+    ("revoke", "撤销授权", "Revoke"),
+];
+const STEPS: Words = &[
+    ("create", "编制", "Compiled"),
+    ("edit", "修改", "Edited"),
+    ("submit", "提交", "Submitted"),
+    ("approve", "通过", "Approved"),
+    ("reject", "驳回", "Rejected"),
+    ("up", "申请上线", "Asked to go online"),
+    ("down", "申请下线", "Asked to go offline"),
+    ("alter", "变更", "Changed"),
+    ("withdraw", "撤回", "Withdrawn"),
+    ("undo", "撤回", "Withdrawn"),
+    ("revoke", "撤销", "Revoked"),
+    ("expire", "到期", "Expired"),
+];
+const QUARANTINE_STATES: Words = &[
+    ("open", "待处理", "Open"),
+    ("replayed", "已入湖", "Replayed"),
+    ("dismissed", "已放弃", "Dismissed"),
+];
+const SORTS: Words = &[
+    ("relevance", "相关度", "Relevance"),
+    ("data_at", "最近更新", "Recently updated"),
+    ("published_at", "最近发布", "Recently published"),
+    ("rows", "数据量", "Rows"),
+];
+const FACETS: Words = &[
+    ("region", "行政区划", "Region"),
+    ("org", "数源单位", "Department"),
+    ("domain", "数据领域", "Domain"),
+    ("format", "格式", "Format"),
+    ("update_cycle", "更新周期", "Update cycle"),
+    ("open_type", "开放属性", "Open attribute"),
+    ("share_type", "共享属性", "Share attribute"),
+    ("grade", "安全级别", "Grade"),
+];
+/// Masks offered in the entry form; `keep` and `generalise` carry their numbers in the word.
+const MASKS: Words = &[
+    ("", "按级别默认", "Default of the grade"),
+    ("keep-1-0", "保留首字", "Keep the first character"),
+    ("keep-3-4", "保留前 3 后 4", "Keep first 3, last 4"),
+    ("keep-6-4", "保留前 6 后 4", "Keep first 6, last 4"),
+    ("hash", "哈希加盐", "Salted hash"),
+    ("year", "泛化到年", "Generalise to year"),
+    ("month", "泛化到月", "Generalise to month"),
+    ("round-10", "取整到十", "Round to tens"),
+    ("round-1000", "取整到千", "Round to thousands"),
+    ("blank", "置空", "Blank"),
+    ("replace", "整体替换", "Replace all"),
+    ("format_preserving", "保格式加密", "Format-preserving"),
+];
+const AUDIT_RESULTS: Words =
+    &[("ok", "成功", "OK"), ("denied", "拒绝", "Denied"), ("failed", "失败", "Failed")];
+const FAULTS: Words = &[
+    ("altered", "被篡改", "Altered"),
+    ("removed", "被删除", "Removed"),
+    ("reordered", "被调换", "Reordered"),
+];
+const PERIODS: Words = &[
+    ("30", "30 天", "30 days"),
+    ("90", "90 天", "90 days"),
+    ("180", "180 天", "180 days"),
+    ("long", "长期", "Long term"),
+    ("until", "截至指定日期", "Until a date"),
+];
+const COMPARISONS: Words = &[
+    ("eq", "等于", "equals"),
+    ("neq", "不等于", "is not"),
+    ("ilike", "包含", "contains"),
+    ("gte", "不小于", "at least"),
+    ("lte", "不大于", "at most"),
+    ("gt", "大于", "more than"),
+    ("lt", "小于", "less than"),
+    ("is_null", "为空", "is empty"),
+];
+const FORMATS: Words = &[
+    ("CSV", "CSV", "CSV"),
+    ("JSON", "JSON", "JSON"),
+    ("XLSX", "XLSX", "XLSX"),
+    ("XML", "XML", "XML"),
+    ("RDF", "RDF", "RDF"),
+    ("GEOJSON", "GeoJSON", "GeoJSON"),
+    ("GeoJSON", "GeoJSON", "GeoJSON"),
+    ("API", "接口", "API"),
+];
+
+/// Name of a role, for places that hold the type.
+pub(crate) fn role(role: Role, lang: Lang) -> String {
+    label("role", role.as_str(), lang)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::parcel::RunState;
+
+    #[test]
+    fn every_word_of_the_model_has_a_name_in_both_languages() {
+        for kind in CODE_KINDS {
+            assert!(!choices(kind, Lang::Zh).is_empty());
+        }
+        for lang in [Lang::Zh, Lang::En] {
+            for state in RequestState::ALL {
+                assert!(listed("request_state", state.as_str(), lang).is_some(), "{state:?}");
+            }
+            for r in Role::ALL {
+                assert!(listed("role", r.as_str(), lang).is_some(), "{r:?}");
+            }
+            for word in ["queued", "running", "succeeded", "failed", "unchanged"] {
+                assert!(RunState::parse(word).is_some());
+                assert!(listed("run_state", word, lang).is_some());
+            }
+        }
+        assert_eq!(label("request_state", "approved", Lang::Zh), RequestState::Approved.zh());
+        assert_eq!(label("domain", "09", Lang::En), "Geospatial");
+        assert_eq!(label("domain", "unheard", Lang::En), "unheard");
+    }
+}

@@ -1,0 +1,174 @@
+//! The whole open catalogue as a file: CSV, XLSX, JSON, DCAT in Turtle. Streamed page by page.
+
+use std::sync::Arc;
+
+use app::opening::Dataset;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use futures::stream::{self, BoxStream, StreamExt};
+use model::value::{Rows, Value};
+use model::{Error, Result};
+
+use crate::export::xlsx;
+use crate::site::dataset::formats;
+use crate::site::download::attachment;
+use crate::site::metadata;
+use crate::visit::{Visit, encode};
+use crate::{Answer, Door};
+
+/// Data sets read at once.
+const PAGE: u32 = 200;
+
+pub(super) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/catalogue.csv", get(as_csv))
+        .route("/catalogue.xlsx", get(as_xlsx))
+        .route("/catalogue.json", get(as_json))
+        .route("/catalogue.rdf", get(as_turtle))
+        .route("/catalogue.ttl", get(as_turtle))
+}
+
+/// All open data sets, page by page.
+pub(super) fn pages(door: &Arc<Door>, visit: &Visit) -> BoxStream<'static, Result<Vec<Dataset>>> {
+    let start = (Arc::clone(door), visit.clone(), None::<String>, false);
+    stream::unfold(start, |(door, visit, after, done)| async move {
+        if done {
+            return None;
+        }
+        match app::opening::datasets(&door.app, &visit.op, after.as_deref(), PAGE).await {
+            Ok(page) => {
+                let done = page.next.is_none();
+                Some((Ok(page.items), (door, visit, page.next, done)))
+            }
+            Err(error) => Some((Err(error), (door, visit, None, true))),
+        }
+    })
+    .boxed()
+}
+
+const COLUMNS: [(&str, &str); 19] = [
+    ("code", "目录编码"),
+    ("title", "名称"),
+    ("title_en", "英文名称"),
+    ("description", "摘要"),
+    ("organisation", "数源单位"),
+    ("region", "行政区划代码"),
+    ("region_name", "行政区划"),
+    ("domain", "数据领域"),
+    ("tags", "标签"),
+    ("update_cycle", "更新周期"),
+    ("open_type", "开放属性"),
+    ("open_condition", "开放条件"),
+    ("licence", "许可"),
+    ("items", "数据项数"),
+    ("rows", "数据量"),
+    ("published_at", "发布时间"),
+    ("data_at", "数据更新时间"),
+    ("formats", "格式"),
+    ("page", "网址"),
+];
+
+fn row(dataset: &Dataset, base: &str) -> Vec<Value> {
+    let d = &dataset.entry.draft;
+    let text = |s: &str| Value::Text(s.to_owned());
+    let when = |s: &Option<String>| s.clone().map_or(Value::Null, Value::Text);
+    vec![
+        text(&d.code),
+        text(&d.title),
+        text(&d.title_en),
+        text(&d.description),
+        text(&dataset.org_name),
+        text(&d.region),
+        text(&dataset.region_name),
+        text(d.domain.zh()),
+        text(&d.tags.join(";")),
+        text(d.update_cycle.zh()),
+        text(d.open_type.zh()),
+        text(&d.open_condition),
+        text(&d.licence),
+        Value::Integer(i64::try_from(d.items.len()).unwrap_or(i64::MAX)),
+        Value::Integer(dataset.entry.rows),
+        when(&dataset.entry.published_at),
+        when(&dataset.entry.data_at),
+        text(&formats(dataset).join(";")),
+        Value::Text(format!("{base}/data/{}", encode(&d.code))),
+    ]
+}
+
+async fn as_csv(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let base = visit.base.clone();
+    let record = |cells: Vec<String>| -> Result<Vec<u8>> {
+        let told = |e: csv::Error| Error::internal(format!("csv: {e}"));
+        let mut writer =
+            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        writer.write_record(cells).map_err(told)?;
+        writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))
+    };
+    let mut head = if visit.q("bom") == Some("0") { Vec::new() } else { "\u{feff}".as_bytes().to_vec() };
+    head.extend(record(COLUMNS.iter().map(|(_, name)| (*name).to_owned()).collect())?);
+    let body = stream::iter([Ok(head)]).chain(pages(&door, &visit).map(move |page| {
+        let mut out = Vec::new();
+        for dataset in page? {
+            let cells = row(&dataset, &base).iter().map(|v| v.to_text().unwrap_or_default());
+            out.extend(record(cells.collect())?);
+        }
+        Ok::<_, Error>(out)
+    }));
+    let headers = attachment("开放数据目录.csv", "text/csv; charset=utf-8");
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+async fn as_xlsx(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let base = visit.base.clone();
+    let rows = pages(&door, &visit).map(move |page| {
+        let rows = page?.iter().map(|dataset| row(dataset, &base)).collect();
+        Ok(Rows { columns: Vec::new(), rows })
+    });
+    let header = COLUMNS.iter().map(|(_, name)| (*name).to_owned()).collect();
+    let body = xlsx::body(header, rows.boxed()).await?;
+    Ok((attachment("开放数据目录.xlsx", xlsx::CONTENT_TYPE), body).into_response())
+}
+
+async fn as_json(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let base = visit.base.clone();
+    let middle = pages(&door, &visit).scan(true, move |first, page| {
+        let piece = page.map(|page| {
+            let mut out = String::new();
+            for dataset in page {
+                out.push_str(if *first { "\n" } else { ",\n" });
+                *first = false;
+                out.push_str(&metadata::outward(&dataset, &base).to_string());
+            }
+            out.into_bytes()
+        });
+        std::future::ready(Some(piece))
+    });
+    let body = stream::iter([Ok(b"[".to_vec())])
+        .chain(middle)
+        .chain(stream::iter([Ok(b"\n]\n".to_vec())]));
+    let headers = attachment("catalogue.json", "application/json");
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+async fn as_turtle(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let base = visit.base.clone();
+    let head = format!(
+        "{}<{base}/> a dcat:Catalog ; dct:title \"{}\"@zh .\n\n",
+        metadata::PREFIXES,
+        door.config.site_name_cn.replace(['"', '\\', '\n'], " "),
+    );
+    let body = stream::iter([Ok(head.into_bytes())]).chain(pages(&door, &visit).map(move |page| {
+        let mut out = String::new();
+        for dataset in page? {
+            let page = format!("{base}/data/{}", encode(&dataset.entry.draft.code));
+            out.push_str(&format!("<{base}/> dcat:dataset <{page}> .\n"));
+            metadata::turtle(&dataset, &base, &mut out);
+        }
+        Ok::<_, Error>(out.into_bytes())
+    }));
+    let headers = attachment("catalogue.ttl", "text/turtle; charset=utf-8");
+    Ok((headers, Body::from_stream(body)).into_response())
+}

@@ -1,0 +1,148 @@
+//! The data-set page: metadata, data items, preview of rows, downloads, map, related sets.
+
+use std::sync::Arc;
+
+use app::opening::Dataset;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use minijinja::{Value, context};
+use model::Code;
+use model::query::RowPage;
+use model::search::SearchQuery;
+
+use crate::site::{facets, metadata};
+use crate::view::value;
+use crate::visit::{Visit, encode};
+use crate::{Answer, Door, rows};
+
+/// Rows of one preview page, and the most a visitor may ask for.
+const PREVIEW_ROWS: u64 = 20;
+const PREVIEW_MOST: u64 = 100;
+
+pub(super) fn router() -> Router<Arc<Door>> {
+    Router::new().route("/data/{code}", get(page))
+}
+
+async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
+    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    let draft = &dataset.entry.draft;
+    let (preview, trouble) = match preview(&door, &visit, &dataset).await {
+        Ok(preview) => (preview, None),
+        // A wrong filter must not hide the metadata: the reason stands above the table.
+        Err(error) => {
+            tracing::debug!(error = error.operator_text(), "no preview");
+            (None, Some(visit.t(error.zh(), error.en()).to_owned()))
+        }
+    };
+    let related = related(&door, &visit, &dataset).await;
+    let context = context! {
+        dataset => value(&dataset),
+        entry => value(&dataset.entry),
+        items => value(&draft.items),
+        formats => formats(&dataset),
+        preview => preview.map(|page| table(&visit, &dataset, &page)),
+        trouble, related,
+        jsonld => metadata::json_ld(&door, &visit, &dataset),
+        canonical => format!("{}/data/{}", visit.base, encode(&code)),
+        too_long => dataset.entry.rows > 1_048_575,
+        filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val") },
+        order => visit.q("order"),
+    };
+    door.page(&visit, "site/dataset.html", context).await
+}
+
+async fn preview(door: &Door, visit: &Visit, dataset: &Dataset) -> model::Result<Option<RowPage>> {
+    if !dataset.free || dataset.entry.data_at.is_none() {
+        return Ok(None);
+    }
+    let query = rows::query(visit, &dataset.entry.draft, PREVIEW_ROWS, PREVIEW_MOST)?;
+    match app::opening::preview(&door.app, &visit.op, &dataset.entry.draft.code, &query).await {
+        Ok(page) => Ok(Some(page)),
+        Err(error) if error.code() == Code::NoGrant => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Formats a data set can be downloaded in.
+pub(super) fn formats(dataset: &Dataset) -> Vec<&'static str> {
+    if !dataset.free {
+        return Vec::new();
+    }
+    let mut all = vec!["csv", "json", "xlsx", "xml", "rdf"];
+    if dataset.geometry.is_some() {
+        all.push("geojson");
+    }
+    all
+}
+
+/// The preview as a table with sort links and the link to the next page.
+fn table(visit: &Visit, dataset: &Dataset, page: &RowPage) -> Value {
+    let draft = &dataset.entry.draft;
+    let order = visit.q("order").unwrap_or_default();
+    let columns: Vec<Value> = page
+        .columns
+        .iter()
+        .map(|column| {
+            let item = draft.item(column);
+            let name = item.map_or(column.as_str(), |i| {
+                visit.t(&i.name_cn, if i.name_en.is_empty() { &i.name_cn } else { &i.name_en })
+            });
+            let now = match order.strip_prefix(column.as_str()) {
+                Some(".asc") => "ascending",
+                Some(".desc") => "descending",
+                _ => "none",
+            };
+            let next = if now == "ascending" { "desc" } else { "asc" };
+            context! {
+                identifier => column, name, sort => now,
+                number => item.is_some_and(|i| {
+                    use model::code::DataType::{Decimal, Float, Integer};
+                    matches!(i.data_type, Integer | Decimal | Float)
+                }),
+                href => with(visit, &[("order", &format!("{column}.{next}"))]),
+            }
+        })
+        .collect();
+    let rows: Vec<Vec<Option<String>>> =
+        page.rows.iter().map(|row| row.iter().map(model::value::Value::to_text).collect()).collect();
+    context! {
+        columns, rows, total => page.total,
+        first => visit.q("after").map(|_| with(visit, &[])),
+        next => page.next.as_deref().map(|after| with(visit, &[("after", after)])),
+    }
+}
+
+/// This page with preview parameters changed; a changed order starts from the first row.
+fn with(visit: &Visit, changes: &[(&str, &str)]) -> String {
+    let changed = |k: &str| k == "after" || k == "lang" || changes.iter().any(|(c, _)| *c == k);
+    let mut parts: Vec<String> = visit
+        .query
+        .iter()
+        .filter(|(k, v)| !changed(k) && !v.is_empty())
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
+    parts.extend(changes.iter().map(|(k, v)| format!("{k}={}", encode(v))));
+    let path = visit.uri.path();
+    if parts.is_empty() { format!("{path}#preview") } else { format!("{path}?{}#preview", parts.join("&")) }
+}
+
+/// Other open sets of the same domain.
+async fn related(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Value> {
+    let mut filters = facets::open_only();
+    filters.push(("domain".into(), dataset.entry.draft.domain.as_str().into()));
+    let query = SearchQuery { filters, sort: "data_at".into(), limit: 6, ..SearchQuery::default() };
+    match app::opening::search(&door.app, &visit.op, query).await {
+        Ok(found) => found
+            .hits
+            .into_iter()
+            .filter(|hit| hit.doc.code != dataset.entry.draft.code)
+            .take(5)
+            .map(|hit| value(hit.doc))
+            .collect(),
+        Err(error) => {
+            tracing::warn!(error = error.operator_text(), "related data sets could not be found");
+            Vec::new()
+        }
+    }
+}

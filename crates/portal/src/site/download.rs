@@ -1,0 +1,136 @@
+//! Downloads of a data set's rows in every format, and the feature collection of the map.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::StreamExt;
+use model::{Code, Error, Result};
+
+use crate::export::{self, Format, Heading, xlsx};
+use crate::visit::{Visit, encode};
+use crate::{Answer, Door};
+
+/// Most features of the map; the whole is a download.
+const MAP_FEATURES: usize = 5_000;
+
+pub(super) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/data/{code}/{file}", get(download))
+        .route("/data/{code}/map.geojson", get(map))
+}
+
+/// `Content-Disposition` with a Chinese name.
+pub(crate) fn attachment(name: &str, content_type: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect();
+    let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", encode(name));
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    headers
+}
+
+async fn download(
+    State(door): State<Arc<Door>>,
+    Path((code, file)): Path<(String, String)>,
+    visit: Visit,
+) -> Answer {
+    let nowhere = || Error::not_found("页面", "the page", visit.uri.path());
+    let extension = file.strip_prefix("download.").ok_or_else(nowhere)?;
+    let format = match extension {
+        "csv" => Some(Format::Csv { bom: visit.q("bom") != Some("0") }),
+        "json" => Some(Format::Json),
+        "xml" => Some(Format::Xml),
+        "rdf" => Some(Format::Rdf),
+        "geojson" => Some(Format::GeoJson),
+        "xlsx" => None,
+        _ => return Err(nowhere().into()),
+    };
+    let version = version(&visit)?;
+    // What cannot be made is said before anything is released (and audited).
+    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    if format.is_none() {
+        let rows = u64::try_from(dataset.entry.rows).unwrap_or(0);
+        if rows > xlsx::MOST_ROWS && version.is_none() {
+            return Err(xlsx::too_long(rows).into());
+        }
+    }
+    if format == Some(Format::GeoJson) && dataset.geometry.is_none() {
+        return Err(Error::new(
+            Code::UnsupportedFormat,
+            "该数据集没有空间数据项，不能下载 GeoJSON",
+            "this data set has no geometry, GeoJSON is not offered",
+        )
+        .into());
+    }
+    let download = app::opening::download(&door.app, &visit.op, &code, version).await?;
+    let name = format!("{}.{extension}", download.dataset.entry.draft.title);
+    let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+    let response = match format {
+        Some(format) => (
+            attachment(&name, format.content_type()),
+            export::body(format.encoder(heading), download.rows),
+        )
+            .into_response(),
+        None => {
+            let header = download.columns.iter().map(|(id, _)| id.clone()).collect();
+            (attachment(&name, xlsx::CONTENT_TYPE), xlsx::body(header, download.rows).await?)
+                .into_response()
+        }
+    };
+    Ok(response)
+}
+
+fn version(visit: &Visit) -> Result<Option<i64>> {
+    visit
+        .q("version")
+        .map(|text| {
+            text.parse::<i64>().map_err(|_| {
+                Error::new(
+                    Code::InvalidQuery,
+                    format!("版本 `{text}` 应为整数"),
+                    format!("version `{text}` must be a whole number"),
+                )
+            })
+        })
+        .transpose()
+}
+
+/// The first features for drawing; a header tells when there are more.
+async fn map(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
+    let download = app::opening::download(&door.app, &visit.op, &code, None).await?;
+    let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+    let rows = u64::try_from(download.dataset.entry.rows).unwrap_or(0);
+    let mut left = MAP_FEATURES;
+    let some = download.rows.map(move |chunk| {
+        chunk.map(|mut chunk| {
+            chunk.rows.truncate(left);
+            left -= chunk.rows.len();
+            (chunk, left)
+        })
+    });
+    // Takes the chunk that fills the map, then stops reading.
+    let some = some.scan(false, |full, chunk| {
+        if *full {
+            return std::future::ready(None);
+        }
+        *full = matches!(&chunk, Ok((_, 0)) | Err(_));
+        std::future::ready(Some(chunk.map(|(rows, _)| rows)))
+    });
+    let format = Format::GeoJson;
+    let mut response: Response = export::body(format.encoder(heading), some.boxed()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    if rows > MAP_FEATURES as u64 {
+        headers.insert(HeaderName::from_static("x-truncated"), HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}

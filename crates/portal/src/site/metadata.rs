@@ -1,0 +1,245 @@
+//! Metadata as files: JSON, CSV of the data items, DCAT in Turtle, and schema.org for search engines.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use app::opening::Dataset;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use model::{Error, Result};
+use serde_json::json;
+
+use crate::site::dataset::formats;
+use crate::site::download::attachment;
+use crate::visit::{Lang, Visit, encode};
+use crate::{Answer, Door, label};
+
+pub(super) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/data/{code}/metadata.json", get(as_json))
+        .route("/data/{code}/metadata.csv", get(as_csv))
+        .route("/data/{code}/metadata.rdf", get(as_turtle))
+        .route("/data/{code}/metadata.ttl", get(as_turtle))
+}
+
+async fn as_json(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
+    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    let text = serde_json::to_vec_pretty(&outward(&dataset, &visit.base))
+        .map_err(|e| Error::internal(format!("metadata: {e}")))?;
+    Ok(file(&format!("{code}-metadata.json"), "application/json", text))
+}
+
+async fn as_csv(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
+    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    Ok(file(&format!("{code}-metadata.csv"), "text/csv; charset=utf-8", items_csv(&dataset)?))
+}
+
+async fn as_turtle(
+    State(door): State<Arc<Door>>,
+    Path(code): Path<String>,
+    visit: Visit,
+) -> Answer {
+    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    let mut text = String::from(PREFIXES);
+    turtle(&dataset, &visit.base, &mut text);
+    Ok(file(&format!("{code}-metadata.ttl"), "text/turtle; charset=utf-8", text.into_bytes()))
+}
+
+fn file(name: &str, content_type: &'static str, bytes: Vec<u8>) -> Response {
+    (attachment(name, content_type), bytes).into_response()
+}
+
+/// Metadata as callers read it: the open items and what the public may know, with addresses.
+pub(super) fn outward(dataset: &Dataset, base: &str) -> serde_json::Value {
+    let d = &dataset.entry.draft;
+    let page = format!("{base}/data/{}", encode(&d.code));
+    let downloads: Vec<_> = formats(dataset)
+        .into_iter()
+        .map(|f| json!({ "format": f, "url": format!("{page}/download.{f}") }))
+        .collect();
+    let items: Vec<_> = d
+        .items
+        .iter()
+        .map(|i| {
+            json!({
+                "identifier": i.identifier, "name": i.name_cn, "name_en": i.name_en,
+                "definition": i.definition, "data_type": i.data_type, "format": i.format,
+                "value_domain": i.value_domain, "unit": i.unit, "grade": i.grade,
+                "open_type": i.open_type, "nullable": i.nullable, "primary": i.primary,
+            })
+        })
+        .collect();
+    json!({
+        "code": d.code, "title": d.title, "title_en": d.title_en, "description": d.description,
+        "organisation": dataset.org_name, "organisation_en": dataset.org_name_en,
+        "region": d.region, "region_name": dataset.region_name,
+        "domain": d.domain, "domain_name": d.domain.zh(), "tags": d.tags,
+        "update_cycle": d.update_cycle, "open_type": d.open_type,
+        "open_condition": d.open_condition, "open_basis": d.open_basis,
+        "grade": dataset.entry.grade, "time_range": d.time_range, "licence": d.licence,
+        "attribution": d.attribution, "version": dataset.entry.version,
+        "rows": dataset.entry.rows, "published_at": dataset.entry.published_at,
+        "data_at": dataset.entry.data_at, "page": page, "downloads": downloads, "items": items,
+    })
+}
+
+fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
+    let told = |e: csv::Error| Error::internal(format!("csv: {e}"));
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer("\u{feff}".as_bytes().to_vec());
+    writer
+        .write_record([
+            "标识符", "中文名称", "英文名称", "定义", "数据类型", "数据格式", "值域", "计量单位",
+            "安全级别", "开放属性", "主键", "可空",
+        ])
+        .map_err(told)?;
+    for i in &dataset.entry.draft.items {
+        let yes = |b: bool| if b { "是" } else { "否" };
+        writer
+            .write_record([
+                i.identifier.as_str(),
+                &i.name_cn,
+                &i.name_en,
+                &i.definition,
+                i.data_type.zh(),
+                &i.format,
+                &i.value_domain,
+                &i.unit,
+                i.grade.as_str(),
+                i.open_type.zh(),
+                yes(i.primary),
+                yes(i.nullable),
+            ])
+            .map_err(told)?;
+    }
+    writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))
+}
+
+pub(super) const PREFIXES: &str = "\
+@prefix dcat: <http://www.w3.org/ns/dcat#> .
+@prefix dct: <http://purl.org/dc/terms/> .
+@prefix foaf: <http://xmlns.com/foaf/0.1/> .
+@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
+
+";
+
+/// A literal with every mark escaped (Turtle 1.1 section 6.4).
+fn literal(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c < ' ' => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn media_type(format: &str) -> &'static str {
+    match format {
+        "csv" => "text/csv",
+        "json" => "application/json",
+        "xlsx" => crate::export::xlsx::CONTENT_TYPE,
+        "xml" => "application/xml",
+        "rdf" => "application/rdf+xml",
+        _ => "application/geo+json",
+    }
+}
+
+/// One `dcat:Dataset` with its distributions.
+pub(super) fn turtle(dataset: &Dataset, base: &str, out: &mut String) {
+    let d = &dataset.entry.draft;
+    let page = format!("{base}/data/{}", encode(&d.code));
+    let _ = writeln!(out, "<{page}> a dcat:Dataset ;");
+    let _ = writeln!(out, "  dct:identifier {} ;", literal(&d.code));
+    let _ = writeln!(out, "  dct:title {}@zh ;", literal(&d.title));
+    if !d.title_en.is_empty() {
+        let _ = writeln!(out, "  dct:title {}@en ;", literal(&d.title_en));
+    }
+    let _ = writeln!(out, "  dct:description {}@zh ;", literal(&d.description));
+    let words = d.tags.iter().map(String::as_str).chain([d.domain.zh()]);
+    for word in words {
+        let _ = writeln!(out, "  dcat:keyword {}@zh ;", literal(word));
+    }
+    for (name, at) in [("issued", &dataset.entry.published_at), ("modified", &dataset.entry.data_at)] {
+        if let Some(at) = at {
+            let _ = writeln!(out, "  dct:{name} {}^^xsd:dateTime ;", literal(at));
+        }
+    }
+    if !d.licence.is_empty() {
+        let _ = writeln!(out, "  dct:rights {} ;", literal(&d.licence));
+    }
+    let _ = writeln!(out, "  dct:accrualPeriodicity {}@zh ;", literal(d.update_cycle.zh()));
+    let _ = writeln!(out, "  dct:spatial {} ;", literal(&d.region));
+    for format in formats(dataset) {
+        let _ = writeln!(
+            out,
+            "  dcat:distribution [ a dcat:Distribution ; dct:format {} ; dcat:mediaType {} ; dcat:downloadURL <{page}/download.{format}> ] ;",
+            literal(&format.to_uppercase()),
+            literal(media_type(format)),
+        );
+    }
+    let _ = writeln!(out, "  dcat:landingPage <{page}> ;");
+    let _ = writeln!(
+        out,
+        "  dct:publisher [ a foaf:Organization ; foaf:name {}@zh ] .\n",
+        literal(&dataset.org_name)
+    );
+}
+
+/// schema.org description as the text of a JSON-LD block: no `<` remains, so no text can close the block.
+pub(super) fn json_ld(door: &Door, visit: &Visit, dataset: &Dataset) -> String {
+    let d = &dataset.entry.draft;
+    let page = format!("{}/data/{}", visit.base, encode(&d.code));
+    let downloads: Vec<_> = formats(dataset)
+        .into_iter()
+        .map(|f| {
+            json!({
+                "@type": "DataDownload", "encodingFormat": media_type(f),
+                "contentUrl": format!("{page}/download.{f}"),
+            })
+        })
+        .collect();
+    let items: Vec<_> = d
+        .items
+        .iter()
+        .map(|i| json!({ "@type": "PropertyValue", "name": i.identifier, "description": i.name_cn }))
+        .collect();
+    let mut keywords = d.tags.clone();
+    keywords.push(label::label("domain", d.domain.as_str(), Lang::Zh));
+    let whole = json!({
+        "@context": "https://schema.org/", "@type": "Dataset", "name": d.title,
+        "alternateName": d.title_en, "description": d.description, "url": page,
+        "identifier": d.code, "keywords": keywords, "isAccessibleForFree": dataset.free,
+        "license": d.licence, "datePublished": dataset.entry.published_at,
+        "dateModified": dataset.entry.data_at, "inLanguage": "zh-CN",
+        "spatialCoverage": dataset.region_name, "temporalCoverage": d.time_range,
+        "creator": { "@type": "GovernmentOrganization", "name": dataset.org_name },
+        "includedInDataCatalog": {
+            "@type": "DataCatalog", "name": door.config.site_name_cn, "url": visit.base,
+        },
+        "distribution": downloads, "variableMeasured": items,
+    });
+    whole.to_string().replace('<', "\\u003c")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_cannot_break_out() {
+        assert_eq!(literal("a\"b\\c\nd\u{1}"), "\"a\\\"b\\\\c\\nd\\u0001\"");
+    }
+}

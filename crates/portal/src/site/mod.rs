@@ -1,0 +1,35 @@
+//! The open-data site: what anyone may find, look at, try and download.
+
+mod api;
+mod catalogue;
+mod dataset;
+mod download;
+mod facets;
+mod feeds;
+mod home;
+mod list;
+mod metadata;
+mod pages;
+
+pub(crate) use download::attachment;
+
+use std::sync::Arc;
+
+use axum::Router;
+use tower_http::compression::CompressionLayer;
+
+use crate::Door;
+
+pub(crate) fn router() -> Router<Arc<Door>> {
+    let pages = Router::new()
+        .merge(home::router())
+        .merge(list::router())
+        .merge(dataset::router())
+        .merge(api::router())
+        .merge(metadata::router())
+        .merge(feeds::router())
+        .merge(pages::router())
+        .layer(CompressionLayer::new());
+    // Files are streamed as they are: packing them would cost more time than the wire saves.
+    pages.merge(download::router()).merge(catalogue::router())
+}

@@ -1,0 +1,287 @@
+//! Templates: one environment per language, so that `t('中文', 'English')` picks the right voice everywhere.
+//!
+//! In debug the files are read from disk whenever they change; in other builds they are embedded.
+
+use std::sync::Arc;
+
+use axum::http::header::{self, HeaderValue};
+use axum::response::{Html, IntoResponse, Response};
+use chrono::DateTime;
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use model::account::Role;
+use model::op::china;
+use model::{Error, Op};
+use rust_embed::RustEmbed;
+use serde::Serialize;
+
+use app::{Action, Target};
+
+use crate::names::Names;
+use crate::visit::{Lang, Visit, encode};
+use crate::{Answer, Door, assets, label};
+
+#[derive(RustEmbed)]
+#[folder = "templates/"]
+struct Files;
+
+/// A value of the rooms as templates see it.
+pub(crate) fn value(of: impl Serialize) -> Value {
+    Value::from(Serde(of))
+}
+
+/// The templates in both languages.
+pub(crate) struct Pages {
+    zh: Environment<'static>,
+    en: Environment<'static>,
+}
+
+impl Pages {
+    pub(crate) fn new(names: &Arc<Names>) -> Self {
+        Self { zh: environment(Lang::Zh, names), en: environment(Lang::En, names) }
+    }
+    pub(crate) fn of(&self, lang: Lang) -> &Environment<'static> {
+        match lang {
+            Lang::Zh => &self.zh,
+            Lang::En => &self.en,
+        }
+    }
+}
+
+fn environment(lang: Lang, names: &Arc<Names>) -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_loader(|name| {
+        Ok(Files::get(name).map(|file| {
+            let text = String::from_utf8_lossy(&file.data).into_owned();
+            // In debug files are read anew for every page: editing one needs no build.
+            minijinja::TemplateSource::from(text)
+        }))
+    });
+    env.set_undefined_behavior(if cfg!(debug_assertions) {
+        UndefinedBehavior::Lenient
+    } else {
+        UndefinedBehavior::Chainable
+    });
+    env.set_auto_escape_callback(|name| match name.rsplit('.').next() {
+        Some("html" | "xml" | "atom") => AutoEscape::Html,
+        _ => AutoEscape::None,
+    });
+    env.add_function("t", move |zh: String, en: String| lang.of(&zh, &en).to_owned());
+    env.add_function("label", move |kind: String, word: Option<String>| {
+        word.map_or_else(String::new, |word| label::label(&kind, &word, lang))
+    });
+    env.add_function("choices", move |kind: String| {
+        label::choices(&kind, lang)
+            .into_iter()
+            .map(|(word, name)| context! { value => word, name })
+            .collect::<Vec<Value>>()
+    });
+    env.add_function("asset", |path: String| format!("/assets/{path}?v={}", assets::version()));
+    env.add_function("has_asset", |name: String| assets::has(&name));
+    let kept = Arc::clone(names);
+    env.add_function("org_name", move |id: Option<String>| {
+        id.map_or_else(String::new, |id| kept.get().org(&id, lang).to_owned())
+    });
+    let kept = Arc::clone(names);
+    env.add_function("region_name", move |code: Option<String>| {
+        code.map_or_else(String::new, |code| kept.get().region(&code, lang).to_owned())
+    });
+    env.add_filter("date", |text: Option<String>| civil(text.as_deref(), "%Y-%m-%d"));
+    env.add_filter("time", |text: Option<String>| civil(text.as_deref(), "%Y-%m-%d %H:%M"));
+    env.add_filter("second", |text: Option<String>| civil(text.as_deref(), "%Y-%m-%d %H:%M:%S"));
+    env.add_filter("num", |n: Option<f64>| n.map_or_else(String::new, grouped));
+    env.add_filter("bytes", |n: Option<f64>| n.map_or_else(String::new, bytes));
+    env.add_filter("enc", |text: String| encode(&text));
+    env.add_filter("cut", |text: String, most: usize| cut(&text, most));
+    env
+}
+
+/// An RFC 3339 instant as civil time in China; other texts pass unchanged.
+fn civil(text: Option<&str>, pattern: &str) -> String {
+    let Some(text) = text else { return String::new() };
+    DateTime::parse_from_rfc3339(text)
+        .map_or_else(|_| text.to_owned(), |t| t.with_timezone(&china()).format(pattern).to_string())
+}
+
+/// `1234567` → `1,234,567`
+fn grouped(n: f64) -> String {
+    let digits = format!("{:.0}", n.abs());
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    if n < 0.0 { format!("-{out}") } else { out }
+}
+
+fn bytes(n: f64) -> String {
+    let (mut n, mut unit) = (n, 0_usize);
+    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
+    while n >= 1024.0 && unit + 1 < UNITS.len() {
+        n /= 1024.0;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or("B");
+    if unit == 0 { format!("{n:.0} {name}") } else { format!("{n:.1} {name}") }
+}
+
+/// At most `most` characters, with an ellipsis when something is left off.
+fn cut(text: &str, most: usize) -> String {
+    let mut out: String = text.chars().take(most).collect();
+    if text.chars().count() > most {
+        out.push('…');
+    }
+    out
+}
+
+impl Door {
+    /// Renders a page for a visit: the template's own context and what every page needs.
+    pub(crate) async fn page(&self, visit: &Visit, template: &str, own: Value) -> Answer {
+        let text = self.text(visit, template, own).await?;
+        Ok(Html(text).into_response())
+    }
+
+    /// Renders a template that is not HTML (feed, sitemap).
+    pub(crate) async fn file(
+        &self,
+        visit: &Visit,
+        template: &str,
+        content_type: &'static str,
+        own: Value,
+    ) -> Answer {
+        let text = self.text(visit, template, own).await?;
+        let kind = HeaderValue::from_static(content_type);
+        Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+    }
+
+    async fn text(&self, visit: &Visit, template: &str, own: Value) -> Result<String, Error> {
+        self.names.refresh(&self.app).await;
+        let page = context! { ..own, ..self.every(visit) };
+        render(&self.pages, visit.lang, template, page)
+    }
+
+    /// What every page knows.
+    fn every(&self, visit: &Visit) -> Value {
+        let here = visit.here();
+        let other = if visit.lang == Lang::Zh { "en" } else { "zh" };
+        let glue = if here.contains('?') { '&' } else { '?' };
+        let user = visit.session.as_ref().map(|s| {
+            context! {
+                name => s.user.name,
+                display_name => s.user.display_name,
+                org => s.user.org,
+                roles => s.user.roles.iter().map(|&r| label::role(r, visit.lang)).collect::<Vec<_>>(),
+            }
+        });
+        context! {
+            lang => visit.lang.as_str(),
+            html_lang => visit.lang.of("zh-CN", "en"),
+            switch => format!("{here}{glue}lang={other}"),
+            site_name => visit.t(&self.config.site_name_cn, &self.config.site_name_en),
+            path => visit.uri.path(),
+            here,
+            base => visit.base,
+            gateway => self.gateway(visit),
+            csrf => visit.csrf,
+            request_id => visit.op.request_id,
+            today => visit.op.today().to_string(),
+            user,
+            nav => self.nav(visit),
+            staff => staff(&visit.op),
+        }
+    }
+
+    /// Address of the gateway; without one configured, this site's own.
+    pub(crate) fn gateway(&self, visit: &Visit) -> String {
+        let url = self.config.gateway_url.trim_end_matches('/');
+        if url.is_empty() { visit.base.clone() } else { url.to_owned() }
+    }
+
+    /// Links of the console the caller may use.
+    fn nav(&self, visit: &Visit) -> Vec<Value> {
+        let Some(session) = &visit.session else { return Vec::new() };
+        let op = &visit.op;
+        let org = session.user.org.clone().unwrap_or_default();
+        let may = |action: Action, kind: &'static str| {
+            let own = Target {
+                kind,
+                org: Some(org.clone()),
+                applicant_org: Some(org.clone()),
+                owner: Some(op.actor.id().to_owned()),
+                ..Target::default()
+            };
+            self.app.may(op, action, &own)
+        };
+        let staff = staff(op);
+        let links = [
+            ("/console", "工作台", "Workbench", true),
+            ("/console/entries", "数据目录", "Catalogue", staff),
+            ("/console/review", "目录审核", "Catalogue review", may(Action::EntryReview, "Entry")),
+            ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
+            ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
+            ("/console/requests", "共享申请", "Share applications", true),
+            (
+                "/console/applications",
+                "应用管理",
+                "Applications",
+                may(Action::ApplicationRead, "Application")
+                    || may(Action::ApplicationManage, "Application"),
+            ),
+            ("/console/users", "账号", "Accounts", may(Action::UserRead, "User")),
+            ("/console/orgs", "机构", "Organisations", may(Action::OrgManage, "Org")),
+            ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
+        ];
+        let here = visit.uri.path();
+        links
+            .into_iter()
+            .filter(|(_, _, _, shown)| *shown)
+            .map(|(href, zh, en, _)| {
+                let current = here == href
+                    || (href != "/console" && here.strip_prefix(href).is_some_and(|r| r.starts_with('/')));
+                context! { href, name => visit.t(zh, en), current }
+            })
+            .collect()
+    }
+}
+
+/// Whether the caller works for a public body (sees the console's catalogue).
+pub(crate) fn staff(op: &Op) -> bool {
+    op.actor.roles().iter().any(|r| !matches!(r, Role::Enterprise | Role::Citizen))
+}
+
+/// Renders a template with a complete context.
+pub(crate) fn render(
+    pages: &Pages,
+    lang: Lang,
+    template: &str,
+    context: Value,
+) -> Result<String, Error> {
+    let env = pages.of(lang);
+    let told = |e: minijinja::Error| Error::internal(format!("template {template}: {e:#}"));
+    if cfg!(debug_assertions) {
+        // A fresh set of templates per page, so that an edited file shows at once.
+        let mut fresh = env.clone();
+        fresh.clear_templates();
+        return fresh.get_template(template).and_then(|t| t.render(context)).map_err(told);
+    }
+    env.get_template(template).and_then(|t| t.render(context)).map_err(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_and_times_read_well() {
+        assert_eq!(grouped(0.0), "0");
+        assert_eq!(grouped(1234567.0), "1,234,567");
+        assert_eq!(grouped(-1000.0), "-1,000");
+        assert_eq!(bytes(512.0), "512 B");
+        assert_eq!(bytes(1_572_864.0), "1.5 MB");
+        assert_eq!(civil(Some("2026-11-23T17:00:00.000Z"), "%Y-%m-%d %H:%M"), "2026-11-24 01:00");
+        assert_eq!(civil(Some("2026-11-23"), "%Y-%m-%d"), "2026-11-23");
+        assert_eq!(cut("公共数据平台", 4), "公共数据…");
+    }
+}

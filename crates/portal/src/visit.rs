@@ -1,0 +1,373 @@
+//! A visit: who is here, in which language, by which form token; and the headers every answer carries.
+//!
+//! One middleware opens the visit, lets the handler work, turns a failure into a page, and closes with cookies and
+//! security headers. Cookies: `qt_session` (HttpOnly, SameSite=Lax), `qt_csrf` (double-submit token of visitors
+//! without a session), `qt_lang`.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use app::account::Session;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use model::{Actor, Code, Error, Op, Result};
+use rand::Rng;
+use subtle::ConstantTimeEq;
+
+use crate::Door;
+use crate::fault::{self, Failure, Fault};
+
+pub(crate) const SESSION_COOKIE: &str = "qt_session";
+const CSRF_COOKIE: &str = "qt_csrf";
+const LANG_COOKIE: &str = "qt_lang";
+
+/// Scripts and styles come from our own files only; nothing may frame a page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+    font-src 'self'; connect-src 'self'; worker-src 'self' blob:; child-src 'self' blob:; form-action 'self'; \
+    base-uri 'none'; frame-ancestors 'none'";
+
+/// Language of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lang {
+    Zh,
+    En,
+}
+
+impl Lang {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Lang::Zh => "zh",
+            Lang::En => "en",
+        }
+    }
+    /// The text in this language.
+    pub(crate) fn of<'a>(self, zh: &'a str, en: &'a str) -> &'a str {
+        match self {
+            Lang::Zh => zh,
+            Lang::En => en,
+        }
+    }
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "zh" => Some(Lang::Zh),
+            "en" => Some(Lang::En),
+            _ => None,
+        }
+    }
+}
+
+/// What a handler knows of its caller. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Visit(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) op: Op,
+    pub(crate) session: Option<Session>,
+    pub(crate) lang: Lang,
+    /// Token every form of this visitor carries.
+    pub(crate) csrf: String,
+    pub(crate) uri: Uri,
+    /// Query parameters, decoded, in order.
+    pub(crate) query: Vec<(String, String)>,
+    /// Address of this site for absolute links, without a slash at the end.
+    pub(crate) base: String,
+    /// Whether htmx asks for a fragment.
+    pub(crate) fragment: bool,
+}
+
+impl Deref for Visit {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Inner {
+    pub(crate) fn t<'a>(&self, zh: &'a str, en: &'a str) -> &'a str {
+        self.lang.of(zh, en)
+    }
+    /// First non-empty value of a query parameter.
+    pub(crate) fn q(&self, name: &str) -> Option<&str> {
+        self.qs(name).next()
+    }
+    /// All non-empty values of a query parameter.
+    pub(crate) fn qs<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query
+            .iter()
+            .filter(move |(k, v)| k == name && !v.trim().is_empty())
+            .map(|(_, v)| v.trim())
+    }
+    /// The session's token, for signing out.
+    pub(crate) fn session(&self) -> Result<&Session> {
+        self.session.as_ref().ok_or_else(|| Error::of(Code::SignInRequired))
+    }
+    /// Path and query without `lang`, to switch the language or come back.
+    pub(crate) fn here(&self) -> String {
+        let kept: Vec<String> = self
+            .query
+            .iter()
+            .filter(|(k, _)| k != "lang")
+            .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+            .collect();
+        if kept.is_empty() {
+            self.uri.path().to_owned()
+        } else {
+            format!("{}?{}", self.uri.path(), kept.join("&"))
+        }
+    }
+    /// Checks a form's token in constant time.
+    pub(crate) fn check_csrf(&self, token: Option<&str>) -> Result<()> {
+        let token = token.unwrap_or_default();
+        if !self.csrf.is_empty() && bool::from(self.csrf.as_bytes().ct_eq(token.as_bytes())) {
+            return Ok(());
+        }
+        Err(Error::of(Code::CsrfFailed))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Visit {
+    type Rejection = Fault;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        parts
+            .extensions
+            .get::<Visit>()
+            .cloned()
+            .ok_or_else(|| Fault(Error::internal("a route stands outside the visit middleware")))
+    }
+}
+
+/// Percent-encodes a query component.
+pub(crate) fn encode(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The middleware around every page.
+pub(crate) async fn open(
+    State(door): State<Arc<Door>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let jar = CookieJar::from_headers(request.headers());
+    let (visit, fresh) = enter(&door, &request, &jar).await;
+    let method = request.method().clone();
+    if let Err(error) = same_site(&method, request.headers()) {
+        return close(&door, &visit, fresh, failure_page(&door, &visit, &method, &error).await);
+    }
+    request.extensions_mut().insert(visit.clone());
+    let response = next.run(request).await;
+    let response = match response.extensions().get::<Failure>() {
+        Some(Failure(error)) => {
+            let error = Arc::clone(error);
+            failure_page(&door, &visit, &method, &error).await
+        }
+        None => response,
+    };
+    close(&door, &visit, fresh, response)
+}
+
+/// What is new about a visit and must be kept in cookies.
+#[derive(Clone, Copy)]
+struct Fresh {
+    csrf: bool,
+    lang: bool,
+    /// The session cookie is no longer valid.
+    stale_session: bool,
+}
+
+async fn enter(door: &Door, request: &Request, jar: &CookieJar) -> (Visit, Fresh) {
+    let query = pairs(request.uri().query().unwrap_or_default());
+    let asked = query.iter().find(|(k, _)| k == "lang").and_then(|(_, v)| Lang::parse(v));
+    let kept = jar.get(LANG_COOKIE).and_then(|c| Lang::parse(c.value()));
+    let lang = asked.or(kept).unwrap_or(Lang::Zh);
+    let token = jar.get(SESSION_COOKIE).map(|c| c.value().to_owned());
+    let session = match &token {
+        Some(token) => match app::account::session(&door.app, token).await {
+            Ok(session) => session,
+            Err(error) => {
+                tracing::warn!(error = error.operator_text(), "the session could not be read");
+                None
+            }
+        },
+        None => None,
+    };
+    let anonymous = jar.get(CSRF_COOKIE).map(|c| c.value().to_owned()).filter(|v| v.len() == 32);
+    let csrf = match &session {
+        Some(session) => session.csrf.clone(),
+        None => anonymous.clone().unwrap_or_else(new_token),
+    };
+    let fresh = Fresh {
+        csrf: session.is_none() && anonymous.is_none(),
+        lang: asked.is_some() && asked != kept,
+        stale_session: token.is_some() && session.is_none(),
+    };
+    let actor = session.as_ref().map_or(Actor::Nobody, |s| s.actor.clone());
+    let visit = Visit(Arc::new(Inner {
+        op: door.app.op(actor, &source(door, request)),
+        session,
+        lang,
+        csrf,
+        uri: request.uri().clone(),
+        query,
+        base: base(door, request),
+        fragment: request.headers().contains_key("hx-request"),
+    }));
+    (visit, fresh)
+}
+
+/// Decodes `a=1&b=2`.
+pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
+    query
+        .split('&')
+        .filter(|p| !p.is_empty())
+        .map(|p| {
+            let (k, v) = p.split_once('=').unwrap_or((p, ""));
+            (decode(k), decode(v))
+        })
+        .collect()
+}
+
+fn new_token() -> String {
+    format!("{:032x}", rand::rng().random::<u128>())
+}
+
+fn source(door: &Door, request: &Request) -> String {
+    if door.config.behind_proxy {
+        let forwarded = request.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok());
+        // The last hop is the one our own proxy saw.
+        if let Some(hop) = forwarded.and_then(|v| v.rsplit(',').next()) {
+            return hop.trim().chars().take(64).collect();
+        }
+    }
+    request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or_else(|| "-".to_owned(), |c| c.0.ip().to_string())
+}
+
+fn base(door: &Door, request: &Request) -> String {
+    if let Some(url) = &door.config.public_url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok());
+    let host = host
+        .filter(|h| h.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b)))
+        .unwrap_or("localhost");
+    let scheme = if door.config.secure_cookies { "https" } else { "http" };
+    format!("{scheme}://{host}")
+}
+
+/// A form sent from another site is refused even before its token is read (browsers tell by `Sec-Fetch-Site`).
+fn same_site(method: &Method, headers: &HeaderMap) -> Result<()> {
+    let cross = headers.get("sec-fetch-site").is_some_and(|v| v.as_bytes() == b"cross-site");
+    if cross && !method.is_safe() {
+        return Err(Error::of(Code::CsrfFailed));
+    }
+    Ok(())
+}
+
+async fn failure_page(door: &Door, visit: &Visit, method: &Method, error: &Error) -> Response {
+    if error.code() == Code::SignInRequired && method.is_safe() && !visit.fragment {
+        return Redirect::to(&format!("/login?next={}", encode(&visit.here()))).into_response();
+    }
+    fault::page(door, visit, error).await
+}
+
+fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Response {
+    let secure = door.config.secure_cookies;
+    let mut cookies = Vec::new();
+    if fresh.csrf {
+        cookies.push(cookie(CSRF_COOKIE, visit.csrf.clone(), secure));
+    }
+    if fresh.lang {
+        let mut kept = cookie(LANG_COOKIE, visit.lang.as_str().to_owned(), secure);
+        kept.make_permanent();
+        cookies.push(kept);
+    }
+    let sets_session = response.headers().get_all(header::SET_COOKIE).iter().any(|v| {
+        v.as_bytes().starts_with(SESSION_COOKIE.as_bytes())
+    });
+    if fresh.stale_session && !sets_session {
+        cookies.push(expired(SESSION_COOKIE, secure));
+    }
+    let headers = response.headers_mut();
+    for cookie in cookies {
+        if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
+    protect(headers);
+    if let Ok(id) = HeaderValue::from_str(&visit.op.request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        // Pages may hold what only this visitor may see.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+    response
+}
+
+/// Security headers of every answer.
+pub(crate) fn protect(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// A cookie of this site: HttpOnly, SameSite=Lax, for every path.
+pub(crate) fn cookie(name: &'static str, value: String, secure: bool) -> Cookie<'static> {
+    Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax).secure(secure).build()
+}
+
+/// The same cookie, ended.
+pub(crate) fn expired(name: &'static str, secure: bool) -> Cookie<'static> {
+    let mut ended = cookie(name, String::new(), secure);
+    ended.make_removal();
+    ended
+}
+
+/// Lets only signed-in visitors through.
+pub(crate) async fn signed_in(visit: Visit, request: Request, next: Next) -> Response {
+    match visit.session() {
+        Ok(_) => next.run(request).await,
+        Err(error) => Fault(error).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_parameters_are_decoded_in_order() {
+        let got = pairs("q=%E5%81%9C%E8%BD%A6+%E5%9C%BA&domain=09&domain=14&empty=&flag");
+        let want = [("q", "停车 场"), ("domain", "09"), ("domain", "14"), ("empty", ""), ("flag", "")];
+        assert_eq!(got, want.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        assert_eq!(pairs("%zz=%ff").first().map(|p| p.0.as_str()), Some("%zz"));
+    }
+
+    #[test]
+    fn forms_from_other_sites_are_refused() {
+        let mut headers = HeaderMap::new();
+        assert!(same_site(&Method::POST, &headers).is_ok());
+        headers.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
+        assert!(same_site(&Method::GET, &headers).is_ok());
+        assert!(same_site(&Method::POST, &headers).is_err());
+    }
+}
