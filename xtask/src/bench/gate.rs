@@ -148,7 +148,7 @@ pub(super) fn peak_rss_mb(pid: u32) -> Option<u64> {
 
 /// Verifies the chain of the stopped demo and counts its records.
 fn audit(qiantang: &Path, data: &Path) -> Outcome<u64> {
-    let out = read(program(qiantang).args(["audit", "verify", "--json", "--data"]).arg(data))?;
+    let out = read(program(qiantang).args(["audit", "--json", "--data"]).arg(data).arg("verify"))?;
     let verdict: Value = serde_json::from_str(out.trim()).map_err(|e| format!("{out}: {e}"))?;
     if verdict.get("intact").and_then(Value::as_bool) != Some(true) {
         return Err(format!("the audit chain is broken: {verdict}"));
