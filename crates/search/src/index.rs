@@ -31,6 +31,9 @@ use crate::{folder, mark, sound};
 const WRITER_BYTES: usize = 64 << 20;
 /// Most documents of one page.
 const MAX_LIMIT: u32 = 1000;
+/// Facet → values with counts, most first.
+type Facets = Vec<(String, Vec<(String, u64)>)>;
+
 /// Candidates among which completions are chosen.
 const CANDIDATES: u64 = 300;
 
@@ -134,7 +137,7 @@ impl Index {
         q: &SearchQuery,
         asked: &Asked,
         care: Care,
-    ) -> Result<(u64, Vec<(String, Vec<(String, u64)>)>)> {
+    ) -> Result<(u64, Facets)> {
         let narrowed = filtered(q)?;
         let free: Vec<&'static str> =
             FACETS.into_iter().filter(|f| !narrowed.contains(f)).collect();

@@ -52,7 +52,8 @@ fn marked(text: &str, asked: &Asked) -> Vec<bool> {
 fn mark_piece(chars: &[char], piece: &Piece, marks: &mut [bool]) {
     let found = if piece.script == Script::Cjk {
         let whole = mark_all(chars, &piece.text, marks);
-        whole || piece.words.iter().fold(false, |any, w| mark_all(chars, w, marks) || any)
+        // Every word is marked, so no stopping at the first.
+        whole || piece.words.iter().filter(|w| mark_all(chars, w, marks)).count() > 0
     } else {
         mark_words(chars, &piece.text, marks)
     };
