@@ -1,14 +1,26 @@
 //! Opening: what citizens and enterprises find, look at and download. Never shows what is not open.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use futures::stream::BoxStream;
+use model::account::Role;
+use model::audit::AuditEvent;
+use model::code::{DataType, OpenType};
 use model::entry::Entry;
+use model::item::Item;
+use model::org::Org;
 use model::query::{RowPage, RowQuery};
+use model::region::Region;
 use model::search::{SearchPage, SearchQuery};
 use model::value::Rows;
-use model::{Error, Op, Result};
+use model::{Actor, Code, Error, Op, Result};
+use policy::{Action, Grant, GrantAsk, Via};
 use serde::Serialize;
 
-use crate::App;
+use crate::audit;
+use crate::sharing::{read, release_event};
+use crate::{App, Page};
 
 /// Live figures of the site.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -57,35 +69,262 @@ impl std::fmt::Debug for Download {
 
 /// Searches what the caller may know of (nobody: open entries; staff: also what the ledger shows to staff).
 /// The audience of the query is set here, whatever the caller wrote.
-pub async fn search(_app: &App, _op: &Op, _query: SearchQuery) -> Result<SearchPage> {
-    Err(Error::internal("not built"))
+pub async fn search(app: &App, op: &Op, mut query: SearchQuery) -> Result<SearchPage> {
+    query.audience = audience(op);
+    let index = Arc::clone(&app.search);
+    tokio::task::spawn_blocking(move || index.search(&query)).await.map_err(broken)?
 }
 
 /// Completions while typing.
-pub async fn suggest(_app: &App, _op: &Op, _prefix: &str) -> Result<Vec<String>> {
-    Err(Error::internal("not built"))
+pub async fn suggest(app: &App, op: &Op, prefix: &str) -> Result<Vec<String>> {
+    let (audience, index) = (audience(op), Arc::clone(&app.search));
+    let prefix: String = prefix.trim().chars().take(64).collect();
+    if prefix.is_empty() {
+        return Ok(Vec::new());
+    }
+    tokio::task::spawn_blocking(move || index.suggest(&prefix, &audience, 8)).await.map_err(broken)?
 }
 
-pub async fn figures(_app: &App, _op: &Op) -> Result<Figures> {
-    Err(Error::internal("not built"))
+/// Labels by which search tells what the caller may know of.
+fn audience(op: &Op) -> Vec<String> {
+    let mut labels = vec!["public".to_owned()];
+    let staff = op.actor.roles().iter().any(|r| !matches!(r, Role::Enterprise | Role::Citizen));
+    if let Actor::User { org, .. } = &op.actor
+        && staff
+    {
+        labels.push("staff".into());
+        labels.extend(org.iter().map(|o| format!("org:{o}")));
+    }
+    labels
+}
+
+fn broken(e: tokio::task::JoinError) -> Error {
+    Error::internal("the search task ended").caused_by(e)
+}
+
+/// Live figures, kept until the ledger changes.
+pub async fn figures(app: &App, op: &Op) -> Result<Figures> {
+    app.shares.look(app, op).await?;
+    let epoch = app.shares.epoch();
+    if let Some((kept, figures)) = &*app.shares.figures.lock()
+        && *kept == epoch
+    {
+        return Ok(figures.clone());
+    }
+    let f = app.store.entry_figures_open().await?;
+    let figures = Figures {
+        datasets: f.datasets,
+        interfaces: f.interfaces,
+        items: f.items,
+        rows: f.rows,
+        organisations: f.organisations,
+    };
+    *app.shares.figures.lock() = Some((epoch, figures.clone()));
+    Ok(figures)
 }
 
 /// One open data set by code; anything else is not found.
-pub async fn dataset(_app: &App, _op: &Op, _code: &str) -> Result<Dataset> {
-    Err(Error::internal("not built"))
+pub async fn dataset(app: &App, _op: &Op, code: &str) -> Result<Dataset> {
+    let entry = open_entry(app, code).await?;
+    let org = app.store.org_get(&entry.draft.org).await?;
+    let regions = app.store.regions_list().await?;
+    Ok(view(entry, org.as_ref(), regions.iter()))
 }
 
 /// All open data sets (for the catalogue download), in pages by code.
-pub async fn datasets(_app: &App, _op: &Op, _after: Option<&str>, _limit: u32) -> Result<crate::Page<Dataset>> {
-    Err(Error::internal("not built"))
+pub async fn datasets(
+    app: &App,
+    _op: &Op,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Page<Dataset>> {
+    let limit = if limit == 0 { 50 } else { limit.min(999) };
+    let mut entries = app.store.entry_list_open(after, limit + 1).await?;
+    let wanted = usize::try_from(limit).unwrap_or(50);
+    let more = entries.len() > wanted;
+    entries.truncate(wanted);
+    let next = entries.last().filter(|_| more).map(|e| e.draft.code.clone());
+    let regions = app.store.regions_list().await?;
+    let orgs: HashMap<String, Org> =
+        app.store.orgs_list().await?.into_iter().map(|o| (o.id.clone(), o)).collect();
+    let items = entries
+        .into_iter()
+        .map(|e| {
+            let org = orgs.get(&e.draft.org).cloned();
+            view(e, org.as_ref(), regions.iter())
+        })
+        .collect();
+    Ok(Page { items, next })
 }
 
 /// First rows for the page; audited as a release.
-pub async fn preview(_app: &App, _op: &Op, _code: &str, _query: &RowQuery) -> Result<RowPage> {
-    Err(Error::internal("not built"))
+pub async fn preview(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<RowPage> {
+    let entry = open_entry(app, code).await?;
+    let cap = app.rules.catalogue.opening.preview_rows;
+    let grant = grant(app, op, &entry, Action::RowsPreview, cap).await?;
+    let served = app.store.serving().position(&entry.id).await?.is_some();
+    let page = read(app, &grant, &entry, served, query).await?;
+    audit::record(app, release_event(op, &grant, query, &page)).await?;
+    Ok(page)
 }
 
 /// All rows of a freely open data set, of the current or an older version; audited before the first row.
-pub async fn download(_app: &App, _op: &Op, _code: &str, _version: Option<i64>) -> Result<Download> {
-    Err(Error::internal("not built"))
+pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> Result<Download> {
+    let entry = open_entry(app, code).await?;
+    let grant = grant(app, op, &entry, Action::RowsDownload, u64::MAX).await?;
+    let versions = app.lake.versions(&entry.draft.code).await?;
+    if let Some(version) = version
+        && !versions.iter().any(|v| v.version == version)
+    {
+        return Err(Error::not_found("数据版本", "data version", &version.to_string()));
+    }
+    let known = version.or_else(|| versions.first().map(|v| v.version));
+    let rows = match known {
+        Some(_) => app.lake.scan(&grant, &RowQuery::default(), version).await?,
+        // Nothing has landed yet: a file with a header only.
+        None => Box::pin(futures::stream::empty()),
+    };
+    let columns: Vec<(String, String)> =
+        grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone())).collect();
+    let count = versions
+        .iter()
+        .find(|v| Some(v.version) == known)
+        .map_or(0, |v| v.rows);
+    let event = AuditEvent {
+        columns: columns.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>().join(","),
+        level: grant.grade().as_str().to_owned(),
+        // The current view's rows are in the ledger; an older version's are told by the lake.
+        rows: version.map_or_else(|| u64::try_from(entry.rows).unwrap_or(0), |_| count),
+        scope: known.map(|v| format!("version {v}")).unwrap_or_default(),
+        purpose: grant.purpose().to_owned(),
+        masks: grant.masks_text(),
+        ..audit::event(op, grant.action().as_str(), code)
+    };
+    audit::record(app, event).await?;
+    let org = app.store.org_get(&entry.draft.org).await?;
+    let regions = app.store.regions_list().await?;
+    Ok(Download { dataset: view(entry, org.as_ref(), regions.iter()), columns, rows })
+}
+
+/// An open entry by code. What is not open does not exist for this site.
+async fn open_entry(app: &App, code: &str) -> Result<Entry> {
+    let entry = app.store.entry_get(code).await?;
+    entry.filter(|e| e.draft.code == code && e.open()).ok_or_else(|| {
+        let shown: String = code.chars().take(80).collect();
+        Error::not_found("数据集", "data set", &shown)
+    })
+}
+
+/// A grant as open data. Its existence is public, so that a refusal may say why; it is recorded.
+async fn grant(app: &App, op: &Op, entry: &Entry, action: Action, row_cap: u64) -> Result<Grant> {
+    let refusal = if entry.freely_open() {
+        match app.policy.grant(op, &GrantAsk { action, entry, via: Via::Open, row_cap }) {
+            Ok(grant) => return Ok(grant),
+            Err(e) => e,
+        }
+    } else {
+        Error::new(
+            Code::NoGrant,
+            "该数据集受限开放，须申请并经审核后使用",
+            "this data set is open under conditions: apply for it first",
+        )
+        .with_reasons(vec!["open.restricted".into()])
+    };
+    audit::refused(app, op, action.as_str(), &entry.draft.code, &refusal).await?;
+    Err(refusal)
+}
+
+fn view<'a>(
+    mut entry: Entry,
+    org: Option<&Org>,
+    mut regions: impl Iterator<Item = &'a Region>,
+) -> Dataset {
+    entry.draft.items.retain(|i| i.open_type != OpenType::None);
+    // Who compiled it is not the public's business.
+    entry.created_by = String::new();
+    let region = regions.find(|r| r.code == entry.draft.region);
+    Dataset {
+        free: entry.freely_open(),
+        geometry: geometry(&entry.draft.items),
+        org_name: org.map_or_else(|| entry.draft.org.clone(), |o| o.name_cn.clone()),
+        org_name_en: org.map_or_else(|| entry.draft.org.clone(), |o| o.name_en.clone()),
+        region_name: region.map_or_else(|| entry.draft.region.clone(), |r| r.name_cn.clone()),
+        region_name_en: region.map_or_else(|| entry.draft.region.clone(), |r| r.name_en.clone()),
+        entry,
+    }
+}
+
+/// Names by which tables tell a longitude and a latitude (pinyin initials 经度 jd, 纬度 wd included).
+const POINTS: &[(&str, &str)] = &[
+    ("longitude", "latitude"),
+    ("lng", "lat"),
+    ("lon", "lat"),
+    ("long", "lat"),
+    ("jd", "wd"),
+    ("jingdu", "weidu"),
+    ("x_jd", "y_wd"),
+    ("lgtd", "lttd"),
+];
+
+/// How the places of a data set are told, by its items that may be shown to anyone.
+fn geometry(items: &[Item]) -> Option<Geometry> {
+    let free = || items.iter().filter(|i| i.open_type == OpenType::Unconditional);
+    if let Some(item) = free().find(|i| i.data_type == DataType::Geometry) {
+        return Some(Geometry::Item(item.identifier.clone()));
+    }
+    let number = |i: &&Item| {
+        matches!(i.data_type, DataType::Decimal | DataType::Float | DataType::Integer)
+    };
+    let named = |name: &str| free().filter(number).find(|i| i.identifier == name);
+    let called = |name: &str| free().filter(number).find(|i| i.name_cn.ends_with(name));
+    let pair = POINTS
+        .iter()
+        .find_map(|(lng, lat)| Some((named(lng)?, named(lat)?)))
+        .or_else(|| Some((called("经度")?, called("纬度")?)))?;
+    Some(Geometry::Point {
+        longitude: pair.0.identifier.clone(),
+        latitude: pair.1.identifier.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_found_by_type_or_by_name_of_open_items() {
+        let item = |name: &str, cn: &str, t| Item::new(name, cn, t);
+        let point = |a: &str, b: &str| {
+            Some(Geometry::Point { longitude: a.into(), latitude: b.into() })
+        };
+        let jd = item("jd", "经度", DataType::Decimal);
+        let wd = item("wd", "纬度", DataType::Decimal);
+        assert_eq!(geometry(&[wd.clone(), jd.clone()]), point("jd", "wd"));
+        let shape = item("geom", "范围", DataType::Geometry);
+        assert_eq!(
+            geometry(&[jd.clone(), wd.clone(), shape]),
+            Some(Geometry::Item("geom".into()))
+        );
+        let (a, b) = (item("a", "中心经度", DataType::Float), item("b", "中心纬度", DataType::Float));
+        assert_eq!(geometry(&[a, b]), point("a", "b"));
+        let mut hidden = wd;
+        hidden.open_type = OpenType::None;
+        assert_eq!(geometry(&[jd, hidden]), None);
+        assert_eq!(geometry(&[item("lng", "x", DataType::Text)]), None);
+    }
+
+    #[test]
+    fn the_audience_follows_the_caller() {
+        let op = |actor| Op::new(actor, "r".into(), "-".into(), "2026-03-02T01:00:00Z".parse().unwrap());
+        let user = |roles| Actor::User {
+            id: "u".into(),
+            name: "u".into(),
+            org: Some("o".into()),
+            region: None,
+            roles,
+        };
+        assert_eq!(audience(&op(Actor::Nobody)), ["public"]);
+        assert_eq!(audience(&op(user(vec![Role::Citizen]))), ["public"]);
+        assert_eq!(audience(&op(user(vec![Role::Provider]))), ["public", "staff", "org:o"]);
+    }
 }

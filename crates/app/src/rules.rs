@@ -11,6 +11,8 @@ pub struct Rules {
     pub sign_in: SignIn,
     pub call: Call,
     pub upload: Upload,
+    /// Rules of compiling; the shipped `rules/catalogue.toml` when the file says nothing of them.
+    pub catalogue: crate::catalogue::rules::CatalogueRules,
 }
 
 /// Working days a reviewer has.
@@ -56,8 +58,14 @@ impl Rules {
     }
     /// Reads a rule file; the error names line and key.
     pub fn parse(text: &str) -> model::Result<Self> {
-        toml::from_str(text).map_err(|e| {
+        let wrong = |e: toml::de::Error| {
             model::Error::invalid(format!("规则文件有误：{e}"), format!("the rule file is wrong: {e}"))
-        })
+        };
+        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        if !table.contains_key("catalogue") {
+            let shipped = toml::from_str(include_str!("../rules/catalogue.toml")).map_err(wrong)?;
+            table.insert("catalogue".into(), toml::Value::Table(shipped));
+        }
+        table.try_into().map_err(wrong)
     }
 }

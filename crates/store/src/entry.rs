@@ -158,11 +158,7 @@ impl Store {
     }
 
     /// A page of entries, newest first; `after` is the id of the last one seen.
-    pub async fn entry_list(
-        &self,
-        filter: &EntryFilter,
-        scope: &EntryScope,
-    ) -> Result<Vec<Entry>> {
+    pub async fn entry_list(&self, filter: &EntryFilter, scope: &EntryScope) -> Result<Vec<Entry>> {
         let mut c = Clause::default();
         if let Some(after) = &filter.after {
             c.and_text("id <", after);
@@ -190,11 +186,8 @@ impl Store {
                 c.close();
             }
         }
-        let sql = format!(
-            "SELECT * FROM entry{} ORDER BY id DESC LIMIT {}",
-            c.sql(),
-            page(filter.limit)
-        );
+        let sql =
+            format!("SELECT * FROM entry{} ORDER BY id DESC LIMIT {}", c.sql(), page(filter.limit));
         self.entries_by(&sql, c.values()).await
     }
 
@@ -206,8 +199,7 @@ impl Store {
         if let Some(after) = after {
             c.and_text("code >", after);
         }
-        let sql =
-            format!("SELECT * FROM entry{} ORDER BY code LIMIT {}", c.sql(), page(limit));
+        let sql = format!("SELECT * FROM entry{} ORDER BY code LIMIT {}", c.sql(), page(limit));
         self.entries_by(&sql, c.values()).await
     }
 
@@ -238,6 +230,15 @@ impl Store {
             rows: figure(&of_entries, "total_rows")?,
             organisations: figure(&of_entries, "organisations")?,
         })
+    }
+
+    /// Number of all entries.
+    pub async fn entry_count(&self) -> Result<u64> {
+        let row = sqlx::query("SELECT COUNT(*) AS entries FROM entry")
+            .fetch_one(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(u64::try_from(number(&row, "entries")?).unwrap_or(0))
     }
 
     /// Steps of an entry's life, oldest first.
@@ -513,8 +514,8 @@ fn read(row: &AnyRow) -> Result<Held> {
         |column: &str| Error::internal(format!("entry column `{column}` holds an unknown word"));
     let publish_state = PublishState::parse(&text(row, "publish_state")?)
         .ok_or_else(|| unknown("publish_state"))?;
-    let online_state = OnlineState::parse(&text(row, "online_state")?)
-        .ok_or_else(|| unknown("online_state"))?;
+    let online_state =
+        OnlineState::parse(&text(row, "online_state")?).ok_or_else(|| unknown("online_state"))?;
     let grade = Grade::parse(&text(row, "grade")?).ok_or_else(|| unknown("grade"))?;
     let pending = maybe(row, "pending")?
         .map(|p| serde_json::from_str(&p))

@@ -1,0 +1,487 @@
+//! Catalogue: entries are compiled, checked, reviewed, published, put online, kept in versions, compared.
+//!
+//! `check` finds contradictions, `flow` is the state machine, `compare` tells versions apart, `sheet` reads and writes
+//! whole catalogues, `index` keeps search in step (*read-your-writes*).
+
+mod check;
+mod compare;
+mod flow;
+pub(crate) mod index;
+mod look;
+pub mod rules;
+mod sheet;
+
+use model::audit::AuditEvent;
+use model::code::{OnlineState, PublishState};
+use model::entry::{Entry, EntryDraft};
+use model::{Actor, Code, Error, FieldError, Op, Result};
+use policy::{Action, Target};
+use serde::Serialize;
+use store::entry::{Base, EntryChange, Held};
+
+use crate::App;
+use crate::audit;
+use flow::{Effect, State};
+
+pub(crate) use index::INDEX_MARK;
+pub use index::{heal, landed, reindex};
+pub use look::{advise, compare, due, get, list, pending, steps, versions};
+pub use sheet::{export, import};
+
+/// What can be done next with an entry (state machine of facts.md §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Move {
+    /// unpublished | pub-reject → pub-auditing; change-reject → change-auditing
+    Submit,
+    /// any `*-auditing` → its goal
+    Approve,
+    /// any `*-auditing` → its reject state; a reason is needed
+    Reject,
+    /// published, notline | up-reject → up-auditing; offline | offline-up-reject → offline-up-auditing
+    PutOnline,
+    /// online | down-reject → down-auditing; a reason is needed
+    TakeOffline,
+    /// `*-auditing` → back to where it came from; change-reject → published, the change given up
+    Withdraw,
+}
+
+impl Move {
+    pub const ALL: [Move; 6] = [
+        Move::Submit,
+        Move::Approve,
+        Move::Reject,
+        Move::PutOnline,
+        Move::TakeOffline,
+        Move::Withdraw,
+    ];
+    /// Word of the step in the ledger and of the audit record (`entry.approve`).
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Move::Submit => "submit",
+            Move::Approve => "approve",
+            Move::Reject => "reject",
+            Move::PutOnline => "up",
+            Move::TakeOffline => "down",
+            Move::Withdraw => "withdraw",
+        }
+    }
+    #[must_use]
+    pub fn zh(self) -> &'static str {
+        match self {
+            Move::Submit => "提交审核",
+            Move::Approve => "审核通过",
+            Move::Reject => "驳回",
+            Move::PutOnline => "申请上线",
+            Move::TakeOffline => "申请下线",
+            Move::Withdraw => "撤回",
+        }
+    }
+    fn action(self) -> Action {
+        match self {
+            Move::Approve | Move::Reject => Action::EntryReview,
+            _ => Action::EntrySubmit,
+        }
+    }
+    fn needs_reason(self) -> bool {
+        matches!(self, Move::Reject | Move::TakeOffline)
+    }
+}
+
+/// Report of a catalogue import: nothing is imported unless every row is right.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ImportReport {
+    pub entries: u64,
+    pub items: u64,
+    pub created: Vec<String>,
+    pub changed: Vec<String>,
+    /// Row-by-row faults; when there are any, nothing was imported.
+    pub faults: Vec<FieldError>,
+    pub applied: bool,
+}
+
+/// Format of a catalogue file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SheetFormat {
+    Csv,
+    Xlsx,
+}
+
+/// Every contradiction of a draft, each with its rule (an L4 item cannot be unconditionally open, …).
+/// Whether organisation and region exist is asked when it is written.
+#[must_use]
+pub fn check(app: &App, draft: &EntryDraft) -> Vec<FieldError> {
+    check::check(&app.rules.catalogue, draft)
+}
+
+/// Compiles a new entry (state unpublished, notline, version 1).
+pub async fn create(app: &App, op: &Op, draft: EntryDraft) -> Result<Entry> {
+    let draft = tidy(draft);
+    let permit =
+        audit::permit(app, op, Action::EntryCompile, &Target::entry(&new_entry(op, draft.clone())))
+            .await?;
+    refuse_faults(check(app, &draft))?;
+    known(app, &draft).await?;
+    let change = change_new(op, draft, "create");
+    app.store.entry_apply(&permit, op, std::slice::from_ref(&change)).await?;
+    settled(app, op, "entry.create", &change, String::new()).await
+}
+
+/// Edits an entry. `base_version` guards against overwriting someone else's change. A published entry goes to change-auditing
+/// and the published version stays in force until the change is approved. An edit that changes nothing is no change.
+pub async fn edit(
+    app: &App,
+    op: &Op,
+    id: &str,
+    draft: EntryDraft,
+    base_version: i64,
+) -> Result<Entry> {
+    let held = visible(app, op, id).await?;
+    let permit =
+        audit::permit(app, op, Action::EntryCompile, &Target::entry(&held.entry)).await?;
+    if held.entry.version != base_version {
+        return Err(Error::new(
+            Code::Stale,
+            format!(
+                "目录已更新到版本 {}，您修改的是版本 {base_version}，请刷新后重试",
+                held.entry.version
+            ),
+            format!(
+                "the entry is at version {} by now, you changed version {base_version}: reload and try again",
+                held.entry.version
+            ),
+        ));
+    }
+    let draft = tidy(draft);
+    refuse_faults(check(app, &draft))?;
+    known(app, &draft).await?;
+    let Some(change) = change_edit(op, held.clone(), draft)? else { return Ok(held.entry) };
+    app.store.entry_apply(&permit, op, std::slice::from_ref(&change)).await?;
+    let word = format!("entry.{}", change.action);
+    settled(app, op, &word, &change, String::new()).await
+}
+
+/// Makes one move of the state machine, with its reason. Who handed something in may not review it (four eyes).
+pub async fn step(app: &App, op: &Op, id: &str, step: Move, reason: &str) -> Result<Entry> {
+    let held = visible(app, op, id).await?;
+    let permit = audit::permit(app, op, step.action(), &Target::entry(&held.entry)).await?;
+    let reason = reason.trim();
+    if step.needs_reason() && reason.is_empty() {
+        return Err(Error::invalid(
+            format!("{}须写明理由", step.zh()),
+            format!("`{}` needs a reason", step.word()),
+        )
+        .field("reason", "请填写理由", "give a reason"));
+    }
+    let word = format!("entry.{}", step.word());
+    if step.action() == Action::EntryReview && same_eyes(op, &held) {
+        let refusal = Error::new(
+            Code::Denied,
+            "提交人不能审核自己提交的事项，请由他人审核",
+            "who handed it in may not review it; someone else must",
+        )
+        .with_reasons(vec!["four_eyes".into()]);
+        audit::refused(app, op, &word, &held.entry.draft.code, &refusal).await?;
+        return Err(refusal);
+    }
+    let change = change_step(app, op, held, step, reason).await?;
+    app.store.entry_apply(&permit, op, std::slice::from_ref(&change)).await?;
+    settled(app, op, &word, &change, reason.to_owned()).await
+}
+
+/// Moves the caller may make now (for buttons).
+#[must_use]
+pub fn moves(app: &App, op: &Op, entry: &Entry) -> Vec<Move> {
+    let state = State { publish: entry.publish_state, online: entry.online_state };
+    let pending =
+        matches!(entry.publish_state, PublishState::ChangeAuditing | PublishState::ChangeReject);
+    let target = Target::entry(entry);
+    Move::ALL
+        .into_iter()
+        .filter(|m| flow::next(state, pending, *m, None).is_ok())
+        .filter(|m| app.policy.decide(op, m.action(), &target).allowed)
+        .collect()
+}
+
+/// The entry with all its items, if the caller may know of them; otherwise it is not found.
+pub(crate) async fn visible(app: &App, op: &Op, id_or_code: &str) -> Result<Held> {
+    let held = app.store.entry_held(id_or_code).await?;
+    held.filter(|h| whole(app, op, &h.entry))
+        .ok_or_else(|| Error::not_found("目录", "entry", id_or_code))
+}
+
+/// Whether the caller may see the whole entry: it would be shown to them even if it were not open to the public.
+pub(crate) fn whole(app: &App, op: &Op, entry: &Entry) -> bool {
+    let closed = Target {
+        open_type: Some(model::code::OpenType::None.as_str().to_owned()),
+        ..Target::entry(entry)
+    };
+    app.policy.decide(op, Action::EntryRead, &closed).allowed
+}
+
+/// The entry as this caller may see it: whole, or with its open items only, or not at all.
+pub(crate) fn seen(app: &App, op: &Op, mut entry: Entry) -> Option<Entry> {
+    if whole(app, op, &entry) {
+        return Some(entry);
+    }
+    if !entry.open() || !app.policy.decide(op, Action::EntryRead, &Target::entry(&entry)).allowed {
+        return None;
+    }
+    entry.draft.items.retain(|i| i.open_type != model::code::OpenType::None);
+    Some(entry)
+}
+
+/// Trims every text and evens line ends, so that what is written, exported and read back is the same. A primary
+/// item is never empty.
+pub(crate) fn tidy(mut draft: EntryDraft) -> EntryDraft {
+    for item in &mut draft.items {
+        if item.primary {
+            item.nullable = false;
+        }
+    }
+    let Ok(mut value) = serde_json::to_value(&draft) else { return draft };
+    tidy_value(&mut value);
+    let mut tidied = serde_json::from_value(value).unwrap_or(draft);
+    tidied.tags.retain(|t| !t.is_empty());
+    tidied
+}
+
+fn tidy_value(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => {
+            let even = text.replace("\r\n", "\n").replace('\r', "\n");
+            *text = even
+                .trim()
+                .chars()
+                .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+                .collect();
+        }
+        serde_json::Value::Array(all) => all.iter_mut().for_each(tidy_value),
+        serde_json::Value::Object(all) => all.values_mut().for_each(tidy_value),
+        _ => {}
+    }
+}
+
+fn refuse_faults(faults: Vec<FieldError>) -> Result<()> {
+    let Some(first) = faults.first() else { return Ok(()) };
+    Err(Error::new(
+        Code::RuleBroken,
+        format!("目录有 {} 处不符合编目规则：{}", faults.len(), first.zh),
+        format!("{} rules of compiling are broken: {}", faults.len(), first.en),
+    )
+    .with_fields(faults))
+}
+
+/// Organisation and region must be in the ledger.
+async fn known(app: &App, draft: &EntryDraft) -> Result<()> {
+    let mut faults = Vec::new();
+    if app.store.org_get(&draft.org).await?.is_none() {
+        faults.push(no_org(&draft.org));
+    }
+    if !app.store.regions_list().await?.iter().any(|r| r.code == draft.region) {
+        faults.push(no_region(&draft.region));
+    }
+    refuse_faults(faults)
+}
+
+fn no_org(org: &str) -> FieldError {
+    FieldError {
+        field: "org".into(),
+        zh: format!("没有登记机构 `{org}`，请先登记或改用已登记机构的编号"),
+        en: format!("the organisation `{org}` is not registered"),
+    }
+}
+
+fn no_region(region: &str) -> FieldError {
+    FieldError {
+        field: "region".into(),
+        zh: format!("没有行政区划 `{region}`，请使用 GB/T 2260 中本省的代码"),
+        en: format!("the region `{region}` is not in the list (GB/T 2260)"),
+    }
+}
+
+fn new_entry(op: &Op, draft: EntryDraft) -> Entry {
+    Entry {
+        id: op.new_id(),
+        grade: draft.grade(),
+        draft,
+        publish_state: PublishState::Unpublished,
+        online_state: OnlineState::Notline,
+        version: 1,
+        created_at: op.stamp(),
+        created_by: op.actor.id().to_owned(),
+        updated_at: op.stamp(),
+        published_at: None,
+        rows: 0,
+        data_at: None,
+    }
+}
+
+fn change_new(op: &Op, draft: EntryDraft, action: &'static str) -> EntryChange {
+    let entry = new_entry(op, draft);
+    EntryChange {
+        base: None,
+        declared: true,
+        action,
+        from: String::new(),
+        to: entry.publish_state.as_str().to_owned(),
+        reason: String::new(),
+        held: Held { entry, pending: None, submitted_by: None },
+    }
+}
+
+/// What an edit does to an entry; `None` when it changes nothing.
+fn change_edit(op: &Op, mut held: Held, draft: EntryDraft) -> Result<Option<EntryChange>> {
+    let base = Base::of(&held.entry);
+    let state = State { publish: held.entry.publish_state, online: held.entry.online_state };
+    if held.pending.as_ref().unwrap_or(&held.entry.draft) == &draft {
+        return Ok(None);
+    }
+    lasting(&held.entry, &draft)?;
+    if flow::auditing(state) {
+        return Err(Error::new(
+            Code::WrongState,
+            "目录正在审核中，请先撤回或等待审核结束再修改",
+            "the entry is under review: withdraw it or wait for the end before changing it",
+        ));
+    }
+    let from = state.publish;
+    let in_place = matches!(from, PublishState::Unpublished | PublishState::PubReject);
+    held.entry.updated_at = op.stamp();
+    if in_place {
+        held.entry.version += 1;
+        held.entry.grade = draft.grade();
+        held.entry.draft = draft;
+    } else {
+        held.entry.publish_state = PublishState::ChangeAuditing;
+        held.pending = Some(draft);
+        held.submitted_by = Some(op.actor.id().to_owned());
+    }
+    Ok(Some(EntryChange {
+        base: Some(base),
+        declared: in_place,
+        action: if in_place { "edit" } else { "alter" },
+        from: from.as_str().to_owned(),
+        to: held.entry.publish_state.as_str().to_owned(),
+        reason: String::new(),
+        held,
+    }))
+}
+
+/// What an edit may never change: the code and the owner; and the type of an item that holds rows already.
+fn lasting(entry: &Entry, draft: &EntryDraft) -> Result<()> {
+    let mut faults = Vec::new();
+    if draft.code != entry.draft.code {
+        faults.push(FieldError {
+            field: "code".into(),
+            zh: "目录编码确定后不能修改（它是调用地址和表名）".into(),
+            en: "the code of an entry cannot change (it is its address and table name)".into(),
+        });
+    }
+    if draft.org != entry.draft.org {
+        faults.push(FieldError {
+            field: "org".into(),
+            zh: "数源单位不能修改".into(),
+            en: "the owning organisation cannot change".into(),
+        });
+    }
+    if entry.rows > 0 {
+        for (i, item) in draft.items.iter().enumerate() {
+            let was = entry.draft.item(&item.identifier);
+            if was.is_some_and(|w| w.data_type != item.data_type || w.scale != item.scale) {
+                faults.push(FieldError {
+                    field: format!("items[{i}].data_type"),
+                    zh: format!(
+                        "数据项 `{}` 已有数据，不能改类型；请另增数据项",
+                        item.identifier
+                    ),
+                    en: format!(
+                        "the item `{}` holds data, its type cannot change; add another item",
+                        item.identifier
+                    ),
+                });
+            }
+        }
+    }
+    refuse_faults(faults)
+}
+
+async fn change_step(
+    app: &App,
+    op: &Op,
+    mut held: Held,
+    step: Move,
+    reason: &str,
+) -> Result<EntryChange> {
+    let base = Base::of(&held.entry);
+    let state = State { publish: held.entry.publish_state, online: held.entry.online_state };
+    let origin = match step {
+        Move::Withdraw => app.store.entry_steps(&held.entry.id).await?.pop().map(|s| s.from),
+        _ => None,
+    };
+    let next = flow::next(state, held.pending.is_some(), step, origin.as_deref())?;
+    held.entry.publish_state = next.state.publish;
+    held.entry.online_state = next.state.online;
+    held.entry.updated_at = op.stamp();
+    let mut declared = false;
+    match next.effect {
+        Effect::None => {}
+        Effect::Publish => held.entry.published_at = Some(op.stamp()),
+        Effect::Drop => held.pending = None,
+        Effect::SwapIn => {
+            let draft = held.pending.take().ok_or_else(|| {
+                Error::internal("an entry in change-auditing holds no pending change")
+            })?;
+            held.entry.version += 1;
+            held.entry.grade = draft.grade();
+            held.entry.draft = draft;
+            held.entry.published_at = Some(op.stamp());
+            declared = true;
+        }
+    }
+    held.submitted_by =
+        flow::auditing(next.state).then(|| op.actor.id().to_owned());
+    Ok(EntryChange {
+        base: Some(base),
+        declared,
+        action: step.word(),
+        from: next.from.to_owned(),
+        to: next.to.to_owned(),
+        reason: reason.to_owned(),
+        held,
+    })
+}
+
+/// Whether the caller handed in what is under review. The platform itself (demo seeding, recovery) is exempt.
+fn same_eyes(op: &Op, held: &Held) -> bool {
+    op.actor != Actor::System && held.submitted_by.as_deref() == Some(op.actor.id())
+}
+
+/// After a change is in the ledger: caches forget, search is brought up to date, the audit record is written.
+async fn settled(
+    app: &App,
+    op: &Op,
+    word: &str,
+    change: &EntryChange,
+    reason: String,
+) -> Result<Entry> {
+    let entry = change.held.entry.clone();
+    app.shares.forget();
+    index::put(app, std::slice::from_ref(&entry)).await?;
+    let steps = format!("{}→{}", change.from, change.to);
+    audit::record(
+        app,
+        AuditEvent {
+            level: entry.grade.as_str().to_owned(),
+            scope: steps,
+            reason,
+            ..audit::event(op, word, &entry.draft.code)
+        },
+    )
+    .await?;
+    Ok(entry)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! The rule file of compiling (`rules/catalogue.toml`): sizes, grades, wording of others.
+
+use std::collections::BTreeMap;
+
+use model::code::Grade;
+use serde::Deserialize;
+
+/// One version of the rules, in force from `effective`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CatalogueRules {
+    /// Day from which the file holds, `YYYY-MM-DD`.
+    pub effective: String,
+    pub size: Size,
+    pub grade: GradeRules,
+    pub advice: Advice,
+    pub opening: Opening,
+    pub quota: QuotaRules,
+    /// Column → wording of others → our wording.
+    #[serde(default)]
+    pub alias: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Longest texts in characters, and most rows.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Size {
+    pub title: usize,
+    pub description: usize,
+    pub items: usize,
+    pub tags: usize,
+    /// Any other text.
+    pub text: usize,
+    pub import_rows: usize,
+}
+
+/// Highest grade that an attribute allows.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GradeRules {
+    pub basis: String,
+    pub open_unconditional_most: Grade,
+    pub open_restricted_most: Grade,
+    pub share_unconditional_most: Grade,
+}
+
+/// Lowest grade that an attribute suggests.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Advice {
+    pub basis: String,
+    pub conditional_least: Grade,
+    pub prohibited_least: Grade,
+}
+
+/// What the open-data site shows.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Opening {
+    pub preview_rows: u64,
+}
+
+/// How the gate takes calls out of the store.
+#[derive(Clone, Debug, Deserialize)]
+pub struct QuotaRules {
+    pub lots: u64,
+    pub largest_lot: u64,
+    pub idle_hours: u64,
+}

@@ -1,0 +1,396 @@
+//! The gate: grant, rate, quota, look-up with masks inside, audit record durable, then the answer.
+//!
+//! *no-plain-way-out*: rows come only from engines that apply the grant. *every-release-audited*: a release whose
+//! record cannot be written is refused. What decides is kept per caller and resource until the ledger changes.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use model::audit::AuditEvent;
+use model::entry::Entry;
+use model::query::{Comparison, Condition, Count, RowPage, RowQuery};
+use model::request::{Request, RequestFilter, RequestState};
+use model::value::{Row, Value};
+use model::{Actor, Code, Error, Op, Result};
+use policy::{Action, Grant, GrantAsk, Target, Via};
+use store::request::RequestScope;
+
+use super::quota::Meter;
+use super::{Callable, Release};
+use crate::App;
+use crate::audit;
+
+/// What was decided for one caller and one resource, good for one epoch.
+pub(crate) struct Access {
+    epoch: u64,
+    policy: u64,
+    grant: Grant,
+    entry: Entry,
+    /// Whether the serving copy holds the rows.
+    served: bool,
+    meter: Arc<Meter>,
+    masked: Vec<String>,
+    masks: String,
+}
+
+/// The gate. `op.actor` is an application (by its approved request) or anyone (freely open resources only).
+pub async fn query(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<Release> {
+    let access = match access(app, op, code).await {
+        Ok(access) => access,
+        Err(e) => return refuse(app, op, code, e).await,
+    };
+    let calls_left = match count(app, op, &access).await {
+        Ok(left) => left,
+        Err(e) if e.kind() == model::Kind::Exhausted && !access.meter.tells(op) => return Err(e),
+        Err(e) => return refuse(app, op, code, e).await,
+    };
+    let page = match read(app, &access.grant, &access.entry, access.served, query).await {
+        Ok(page) => page,
+        Err(e) => {
+            if matches!(e.kind(), model::Kind::Internal | model::Kind::Unavailable) {
+                access.meter.uncount(op);
+            }
+            return refuse(app, op, code, e).await;
+        }
+    };
+    let mut event = release_event(op, &access.grant, query, &page);
+    event.masks.clone_from(&access.masks);
+    if let Err(e) = audit::record(app, event).await {
+        access.meter.uncount(op);
+        return Err(e);
+    }
+    let masked = match query.select.is_empty() {
+        true => access.masked.clone(),
+        false => access
+            .masked
+            .iter()
+            .filter(|m| query.select.iter().any(|(column, _)| column == *m))
+            .cloned()
+            .collect(),
+    };
+    Ok(Release { page, masked, calls_left })
+}
+
+/// Refusals leave a record, too; a refusal stands even when its record cannot be written.
+async fn refuse(app: &App, op: &Op, code: &str, e: Error) -> Result<Release> {
+    // What a caller wrote into the address may be of any length.
+    let object: String = code.chars().take(80).collect();
+    if let Err(trouble) = audit::refused(app, op, Action::RowsQuery.as_str(), &object, &e).await {
+        tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
+    }
+    Err(e)
+}
+
+async fn count(app: &App, op: &Op, access: &Access) -> Result<Option<u64>> {
+    access.grant.check_time(op.at)?;
+    match access.grant.quota() {
+        Some(quota) => access.meter.count(app, op, quota).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
+    app.shares.look(app, op).await?;
+    let (epoch, policy) = (app.shares.epoch(), app.policy.version());
+    let caller = match &op.actor {
+        Actor::Nobody => op.source.as_str(),
+        known => known.id(),
+    };
+    let key = format!("{caller}\n{code}");
+    if let Some(kept) = app.shares.access.get(&key)
+        && kept.epoch == epoch
+        && kept.policy == policy
+    {
+        return Ok(kept);
+    }
+    let (entry, request) = resolve(app, op, code).await?;
+    let via = request.as_ref().map_or(Via::Open, Via::Request);
+    let row_cap = app.rules.call.max_rows;
+    let grant =
+        app.policy.grant(op, &GrantAsk { action: Action::RowsQuery, entry: &entry, via, row_cap })?;
+    let served = app.store.serving().position(&entry.id).await?.is_some();
+    let meter_key = format!("{caller}\n{}", entry.id);
+    let kept = match &op.actor {
+        Actor::Application { id, .. } => Some((id.clone(), entry.id.clone())),
+        _ => None,
+    };
+    let meter = app.shares.meters.get_with(meter_key, || Arc::new(Meter::new(kept)));
+    let access = Arc::new(Access {
+        epoch,
+        policy,
+        masks: grant.masks_text(),
+        masked: masked(&grant),
+        grant,
+        entry,
+        served,
+        meter,
+    });
+    app.shares.access.insert(key, Arc::clone(&access));
+    Ok(access)
+}
+
+fn masked(grant: &Grant) -> Vec<String> {
+    let columns = grant.columns().iter().filter(|c| c.mask.is_some());
+    columns.map(|c| c.identifier.clone()).collect()
+}
+
+/// The resource and the approved share application behind the call (none: as open data). What the caller may not
+/// know of is not found; a 403 never leaks what a 404 hides.
+async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
+    let missing = || Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>());
+    let entry = app.store.entry_get(code).await?.filter(|e| e.draft.code == code).ok_or_else(missing)?;
+    if let Actor::Application { id, .. } = &op.actor {
+        if let Some(r) = app.store.request_newest(id, &entry.id, &[RequestState::Approved]).await? {
+            return Ok((entry, Some(r)));
+        }
+        if !entry.freely_open() {
+            // One that has ended says so.
+            let ended = [RequestState::Expired, RequestState::Revoked];
+            if app.store.request_newest(id, &entry.id, &ended).await?.is_some() {
+                return Err(Error::of(Code::GrantExpired));
+            }
+        }
+    }
+    if entry.freely_open() {
+        return Ok((entry, None));
+    }
+    if !app.policy.decide(op, Action::EntryRead, &Target::entry(&entry)).allowed {
+        return Err(missing());
+    }
+    Err(Error::new(
+        Code::NoGrant,
+        format!("对 `{code}` 没有有效的共享授权，请在共享平台申请，通过后再调用"),
+        format!("there is no valid grant for `{code}`: apply for it on the platform, then call again"),
+    ))
+}
+
+/// Rows through a grant: from the serving copy, or from the lake when the copy does not hold the entry.
+pub(crate) async fn read(
+    app: &App,
+    grant: &Grant,
+    entry: &Entry,
+    served: bool,
+    query: &RowQuery,
+) -> Result<RowPage> {
+    let call = &app.rules.call;
+    if query.offset > call.max_offset {
+        return Err(Error::new(
+            Code::InvalidQuery,
+            format!("offset 不能大于 {}，请用 after 翻页", call.max_offset),
+            format!("`offset` is {} at most, page on by `after`", call.max_offset),
+        ));
+    }
+    let limit = query.limit.unwrap_or(call.default_rows).min(grant.row_cap());
+    let query = RowQuery { limit: Some(limit), ..query.clone() };
+    if served {
+        return app.store.serving().query(grant, &query).await;
+    }
+    from_lake(app, grant, entry, query, limit).await
+}
+
+const PAGE_TOKEN: &str = "lake page";
+
+/// A page of the lake: the position is a version and an offset, sealed, so that pages stay steady while data land.
+async fn from_lake(
+    app: &App,
+    grant: &Grant,
+    entry: &Entry,
+    mut query: RowQuery,
+    limit: u64,
+) -> Result<RowPage> {
+    let vault = app.keys.vault();
+    let bond = format!("{}\n{:?}\n{:?}", grant.code(), query.filter, query.order);
+    let version = match query.after.take() {
+        Some(token) => {
+            let (version, offset) = open_token(&vault, &bond, &token)?;
+            query.offset = offset;
+            Some(version)
+        }
+        None => app.lake.versions(grant.code()).await?.first().map(|v| v.version),
+    };
+    let Some(version) = version else {
+        // Nothing has landed yet.
+        let columns = grant.columns().iter().map(|c| c.identifier.clone()).collect();
+        return Ok(RowPage { columns, rows: Vec::new(), total: Some(0), next: None });
+    };
+    // One row more tells whether there is a next page (unless the cap of one answer forbids it).
+    query.limit = Some(limit.saturating_add(1));
+    let mut stream = app.lake.scan(grant, &query, Some(version)).await?;
+    let mut page = RowPage { columns: Vec::new(), rows: Vec::new(), total: None, next: None };
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        page.columns = chunk.columns;
+        page.rows.extend(chunk.rows);
+    }
+    if page.columns.is_empty() {
+        page.columns = match query.select.is_empty() {
+            true => grant.columns().iter().map(|c| c.identifier.clone()).collect(),
+            false => query.select.iter().map(|(c, alias)| alias.as_ref().unwrap_or(c).clone()).collect(),
+        };
+    }
+    let full = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
+    let whole = query.filter.is_none() && grant.row_filter().is_none();
+    let total = u64::try_from(entry.rows).unwrap_or(0);
+    let at_cap = limit >= grant.row_cap();
+    let more = full > limit
+        || (at_cap && full == limit && (!whole || query.offset.saturating_add(limit) < total));
+    page.rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    if more && limit > 0 {
+        page.next = Some(seal_token(&vault, &bond, version, query.offset.saturating_add(limit))?);
+    }
+    if query.count != Count::None && whole {
+        page.total = Some(total);
+    }
+    Ok(page)
+}
+
+fn seal_token(vault: &guard::Vault, bond: &str, version: i64, offset: u64) -> Result<String> {
+    vault.seal_with(
+        guard::cipher::Cipher::Aes256Gcm,
+        PAGE_TOKEN,
+        format!("{version}\n{offset}\n{bond}").as_bytes(),
+    )
+}
+
+fn open_token(vault: &guard::Vault, bond: &str, token: &str) -> Result<(i64, u64)> {
+    let bad = || {
+        Error::new(
+            Code::InvalidQuery,
+            "翻页标记 after 无效，或与当前的筛选、排序条件不一致，请从第一页重新开始",
+            "the page token `after` is not valid for this filter and order; start again from the first page",
+        )
+    };
+    let plain = vault.open(PAGE_TOKEN, token).map_err(|_| bad())?;
+    let text = std::str::from_utf8(&plain).map_err(|_| bad())?;
+    let mut parts = text.splitn(3, '\n');
+    let version = parts.next().and_then(|v| v.parse().ok()).ok_or_else(bad)?;
+    let offset = parts.next().and_then(|v| v.parse().ok()).ok_or_else(bad)?;
+    if parts.next() == Some(bond) { Ok((version, offset)) } else { Err(bad()) }
+}
+
+/// The audit record of a release.
+pub(crate) fn release_event(op: &Op, grant: &Grant, query: &RowQuery, page: &RowPage) -> AuditEvent {
+    let columns = match query.select.is_empty() {
+        true => page.columns.join(","),
+        false => query.select.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>().join(","),
+    };
+    AuditEvent {
+        columns,
+        level: grant.grade().as_str().to_owned(),
+        scope: query.filter.as_ref().map(fingerprint).unwrap_or_default(),
+        rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
+        bytes: page.rows.iter().map(row_bytes).sum(),
+        purpose: grant.purpose().to_owned(),
+        request: grant.request().unwrap_or_default().to_owned(),
+        masks: grant.masks_text(),
+        ..audit::event(op, grant.action().as_str(), grant.code())
+    }
+}
+
+/// About how many bytes a row carries.
+fn row_bytes(row: &Row) -> u64 {
+    row.iter()
+        .map(|v| match v {
+            Value::Null | Value::Boolean(_) => 1,
+            Value::Text(t) => u64::try_from(t.len()).unwrap_or(u64::MAX),
+            Value::Integer(_) | Value::Float(_) | Value::Decimal(_) => 8,
+            Value::Date(_) => 10,
+            Value::DateTime(_) => 19,
+        })
+        .sum()
+}
+
+/// Columns and operators of a condition, never values: `(sfzh eq & (age gt | age is_null))`.
+fn fingerprint(condition: &Condition) -> String {
+    let join = |all: &[Condition], with: &str| {
+        format!("({})", all.iter().map(fingerprint).collect::<Vec<_>>().join(with))
+    };
+    match condition {
+        Condition::Column { column, comparison } => format!("{column} {}", operator(comparison)),
+        Condition::Not(inner) => format!("!{}", fingerprint(inner)),
+        Condition::And(all) => join(all, " & "),
+        Condition::Or(all) => join(all, " | "),
+    }
+}
+
+fn operator(comparison: &Comparison) -> String {
+    match comparison {
+        Comparison::Eq(_) => "eq",
+        Comparison::Neq(_) => "neq",
+        Comparison::Gt(_) => "gt",
+        Comparison::Gte(_) => "gte",
+        Comparison::Lt(_) => "lt",
+        Comparison::Lte(_) => "lte",
+        Comparison::Like(_) => "like",
+        Comparison::Ilike(_) => "ilike",
+        Comparison::In(values) => return format!("in[{}]", values.len()),
+        Comparison::IsNull => "is_null",
+        Comparison::IsTrue => "is_true",
+        Comparison::IsFalse => "is_false",
+    }
+    .to_owned()
+}
+
+/// Resources the caller may call now: by approved applications, and what is freely open (the first 1000 by code).
+pub async fn callable(app: &App, op: &Op) -> Result<Vec<Callable>> {
+    let row_cap = app.rules.call.max_rows;
+    let ask = |entry: Entry, request: Option<&Request>| {
+        let via = request.map_or(Via::Open, Via::Request);
+        let asked = GrantAsk { action: Action::RowsQuery, entry: &entry, via, row_cap };
+        // What was agreed and is not allowed any more is simply not callable.
+        app.policy.grant(op, &asked).ok().map(|grant| Callable { entry, grant })
+    };
+    let mut found: Vec<Callable> = Vec::new();
+    if let Actor::Application { id, .. } = &op.actor {
+        let mut filter = RequestFilter {
+            application: Some(id.clone()),
+            state: Some(RequestState::Approved),
+            limit: 1000,
+            ..RequestFilter::default()
+        };
+        loop {
+            let page = app.store.request_list(&filter, &RequestScope::All).await?;
+            for request in &page {
+                if let Some(entry) = app.store.entry_get(&request.entry).await? {
+                    found.extend(ask(entry, Some(request)));
+                }
+            }
+            let Some(last) = page.last() else { break };
+            filter.after = Some(last.id.clone());
+        }
+    }
+    for entry in app.store.entry_list_open(None, 1000).await? {
+        if entry.freely_open() && !found.iter().any(|c| c.entry.id == entry.id) {
+            found.extend(ask(entry, None));
+        }
+    }
+    found.sort_by(|a, b| a.entry.draft.code.cmp(&b.entry.draft.code));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_tells_columns_and_operators_but_no_value() {
+        let is = |column: &str, comparison| Condition::Column { column: column.into(), comparison };
+        let c = Condition::And(vec![
+            is("sfzh", Comparison::Eq("330106199001011234".into())),
+            Condition::Not(Box::new(Condition::Or(vec![
+                is("xm", Comparison::In(vec!["张三".into(), "李四".into()])),
+                is("age", Comparison::IsNull),
+            ]))),
+        ]);
+        assert_eq!(fingerprint(&c), "(sfzh eq & !(xm in[2] | age is_null))");
+    }
+
+    #[test]
+    fn a_lake_page_token_works_only_for_its_query() {
+        let vault = guard::KeyRing::from_bytes(&[7; 32]).unwrap().vault();
+        let token = seal_token(&vault, "a", 3, 200).unwrap();
+        assert_eq!(open_token(&vault, "a", &token).unwrap(), (3, 200));
+        assert_eq!(open_token(&vault, "b", &token).unwrap_err().code(), Code::InvalidQuery);
+        assert!(open_token(&vault, "a", "x").is_err());
+    }
+}
