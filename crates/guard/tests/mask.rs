@@ -192,7 +192,10 @@ fn answers_are_stable_across_versions() {
     let m = masker("app");
     let hash = m.apply(&Mask::Hash, "c", &text("11010519491231002X")).to_text().unwrap();
     let ff1 = |t: &str| m.apply(&Mask::FormatPreserving, "c", &text(t)).to_text().unwrap();
-    expect_test::expect!["3a337d512643baa31d84fa31fe1388f2 63098336005 82937780605000458X 燜B97141"].assert_eq(&format!(
+    expect_test::expect![
+        "3a337d512643baa31d84fa31fe1388f2 63098336005 82937780605000458X 燜B97141"
+    ]
+    .assert_eq(&format!(
         "{hash} {} {} {}",
         ff1("13800138000"),
         ff1("11010519491231002X"),

@@ -349,9 +349,15 @@ fn the_platform_itself_does_its_work_and_nothing_else() {
     check(&system, Action::SystemWork, &Target::plain("System", "expiry"), true, "system.work");
     let target = Target::entry(&entry(people_items()));
     check(&system, Action::DataCollect, &target, true, "system.work");
+    let mut open = entry(people_items());
+    open.draft.open_type = OpenType::Unconditional;
     for action in Action::ALL {
         if !matches!(action, Action::SystemWork | Action::DataCollect) {
             assert!(!policy().decide(&system, *action, &target).allowed, "{action:?}");
+            assert!(
+                !policy().decide(&system, *action, &Target::entry(&open)).allowed,
+                "{action:?}"
+            );
         }
     }
     for role in Role::ALL {

@@ -1,5 +1,13 @@
 //! The one integration binary of `policy`: decisions, rule files, releases, the permission matrix.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests: they fail by panic and may print"
+)]
+
 mod decisions;
 mod files;
 mod house;
