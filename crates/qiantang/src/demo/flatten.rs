@@ -11,14 +11,14 @@ use serde_json::Value;
 /// How a nested JSON file becomes rows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Flatten {
+pub(crate) struct Flatten {
     /// Column names of the keys, outermost first. Lists add no column.
-    pub levels: Vec<String>,
+    pub(crate) levels: Vec<String>,
     /// Column names of the value at the end of each path.
-    pub leaf: Vec<String>,
+    pub(crate) leaf: Vec<String>,
     /// Text that parts the value; without it the whole value is one cell.
     #[serde(default)]
-    pub split: Option<String>,
+    pub(crate) split: Option<String>,
 }
 
 /// Writes the rows as CSV with a header; answers their number. A value that does not fit the description is an
@@ -30,7 +30,12 @@ pub(super) fn write(how: &Flatten, root: &Value, out: &mut dyn Write) -> io::Res
     walk(how, root, &mut path, out)
 }
 
-fn walk<'a>(how: &Flatten, value: &'a Value, path: &mut Vec<&'a str>, out: &mut dyn Write) -> io::Result<u64> {
+fn walk<'a>(
+    how: &Flatten,
+    value: &'a Value,
+    path: &mut Vec<&'a str>,
+    out: &mut dyn Write,
+) -> io::Result<u64> {
     let mut rows = 0;
     match value {
         Value::Object(map) if path.len() < how.levels.len() => {
@@ -76,7 +81,8 @@ fn walk<'a>(how: &Flatten, value: &'a Value, path: &mut Vec<&'a str>, out: &mut 
 }
 
 fn line(out: &mut dyn Write, cells: &[&str]) -> io::Result<()> {
-    let quoted: Vec<String> = cells.iter().map(|c| format!("\"{}\"", c.replace('"', "\"\""))).collect();
+    let quoted: Vec<String> =
+        cells.iter().map(|c| format!("\"{}\"", c.replace('"', "\"\""))).collect();
     writeln!(out, "{}", quoted.join(","))
 }
 
@@ -98,8 +104,13 @@ mod tests {
 
     #[test]
     fn maps_and_lists_become_rows() {
-        let got = check(how(&["l", "d"], &["a", "b"], Some(",")), r#"{"h":{"1":"x,y","2":"z,\"w"}}"#).unwrap();
-        assert_eq!(got, "\"l\",\"d\",\"a\",\"b\"\n\"h\",\"1\",\"x\",\"y\"\n\"h\",\"2\",\"z\",\"\"\"w\"\n");
+        let got =
+            check(how(&["l", "d"], &["a", "b"], Some(",")), r#"{"h":{"1":"x,y","2":"z,\"w"}}"#)
+                .unwrap();
+        assert_eq!(
+            got,
+            "\"l\",\"d\",\"a\",\"b\"\n\"h\",\"1\",\"x\",\"y\"\n\"h\",\"2\",\"z\",\"\"\"w\"\n"
+        );
         let got = check(how(&["r", "s"], &["v"], None), r#"{"a":{"b":["c",1]},"d":{}}"#).unwrap();
         assert_eq!(got.lines().count(), 3);
     }

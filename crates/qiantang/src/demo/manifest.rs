@@ -7,36 +7,38 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 
-use model::code::{DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle};
+use model::code::{
+    DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle,
+};
 use model::entry::EntryDraft;
 use model::item::Item;
 use model::{Code, Error, Result};
 use policy::port::ReadOptions;
 use serde::Deserialize;
 
-pub use super::flatten::Flatten;
+pub(crate) use super::flatten::Flatten;
 
 /// The manifest of the real data sets, part of the project.
 const REAL_DATA: &str = include_str!("../../../../demo/real-data.toml");
 
 /// A data set to be catalogued and collected.
 #[derive(Clone, Debug)]
-pub struct DataSet {
-    pub draft: EntryDraft,
+pub(crate) struct DataSet {
+    pub(crate) draft: EntryDraft,
     /// The file, resolved against DIR; it exists.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// File name as people know it (relative path in DIR).
-    pub name: String,
-    pub options: ReadOptions,
+    pub(crate) name: String,
+    pub(crate) options: ReadOptions,
     /// The file's own number of data records, when the manifest says it.
-    pub expected_rows: Option<u64>,
+    pub(crate) expected_rows: Option<u64>,
     flatten: Option<Flatten>,
 }
 
 impl DataSet {
     /// The file to collect: the data set's own, or, for nested JSON, a table of the same content written into
     /// `scratch` (same bytes every time, so that collecting it twice changes nothing).
-    pub fn source(&self, scratch: &Path) -> Result<PathBuf> {
+    pub(crate) fn source(&self, scratch: &Path) -> Result<PathBuf> {
         let Some(how) = &self.flatten else { return Ok(self.path.clone()) };
         let unreadable = |e: &dyn std::fmt::Display| {
             Error::new(
@@ -173,7 +175,7 @@ fn l1() -> String {
 }
 
 /// The data sets of a folder, by its own `manifest.toml` or the project's manifest of the real data.
-pub fn for_dir(dir: &Path) -> Result<Vec<DataSet>> {
+pub(crate) fn for_dir(dir: &Path) -> Result<Vec<DataSet>> {
     let own = dir.join("manifest.toml");
     if !own.is_file() {
         return read(REAL_DATA, "demo/real-data.toml", dir);
@@ -190,10 +192,11 @@ pub fn for_dir(dir: &Path) -> Result<Vec<DataSet>> {
 
 /// Reads a manifest, resolving its files against `dir`. `name` stands in messages. Every fault says which line or
 /// which data set and key it concerns; nothing is returned unless all is right.
-pub fn read(manifest: &str, name: &str, dir: &Path) -> Result<Vec<DataSet>> {
+pub(crate) fn read(manifest: &str, name: &str, dir: &Path) -> Result<Vec<DataSet>> {
     let parsed: Manifest = toml::from_str(manifest).map_err(|e| {
         // The text of the parser names line, column and key.
-        let line = e.span().map(|s| manifest.get(..s.start).unwrap_or_default().matches('\n').count() + 1);
+        let line =
+            e.span().map(|s| manifest.get(..s.start).unwrap_or_default().matches('\n').count() + 1);
         let at = line.map_or_else(String::new, |l| format!(":{l}"));
         Error::invalid(
             format!("清单 {name}{at} 有误：{}", e.message()),
@@ -238,7 +241,13 @@ fn fault(code: &str, key: &str, zh: impl Into<String>, en: impl Into<String>) ->
 type Fault = Box<model::FieldError>;
 
 /// A word of a code list, or a fault that names all words.
-fn word<T>(code: &str, key: &str, text: &str, parse: fn(&str) -> Option<T>, known: &[&str]) -> std::result::Result<T, Fault> {
+fn word<T>(
+    code: &str,
+    key: &str,
+    text: &str,
+    parse: fn(&str) -> Option<T>,
+    known: &[&str],
+) -> std::result::Result<T, Fault> {
     parse(text).ok_or_else(|| {
         let list = known.join(", ");
         Box::new(fault(
@@ -252,14 +261,20 @@ fn word<T>(code: &str, key: &str, text: &str, parse: fn(&str) -> Option<T>, know
 
 macro_rules! parse {
     ($list:ident, $code:expr, $key:expr, $text:expr) => {
-        word($code, $key, $text, $list::parse, &$list::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>())
+        word(
+            $code,
+            $key,
+            $text,
+            $list::parse,
+            &$list::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>(),
+        )
     };
 }
 
 impl Described {
     fn resolve(self, dir: &Path) -> std::result::Result<DataSet, Fault> {
-        let code = self.code.as_str();
-        let path = inside(dir, code, &self.file)?;
+        let code = self.code.clone();
+        let code = code.as_str();
         let share_type = parse!(ShareType, code, "share", &self.share)?;
         let open_type = parse!(OpenType, code, "open", &self.open)?;
         let mut items = Vec::with_capacity(self.items.len());
@@ -300,6 +315,7 @@ impl Described {
             licence: self.licence,
             attribution: self.attribution,
         };
+        let path = inside(dir, code, &self.file)?;
         let expected_rows = self.rows;
         Ok(DataSet { draft, path, name: self.file, options, expected_rows, flatten: self.flatten })
     }
@@ -329,7 +345,13 @@ fn inside(dir: &Path, code: &str, file: &str) -> std::result::Result<PathBuf, Fa
 }
 
 impl DescribedItem {
-    fn resolve(&self, code: &str, share: ShareType, open: OpenType, source: &str) -> std::result::Result<Item, Fault> {
+    fn resolve(
+        &self,
+        code: &str,
+        share: ShareType,
+        open: OpenType,
+        source: &str,
+    ) -> std::result::Result<Item, Fault> {
         let at = |key: &str| format!("items.{}.{key}", self.id);
         if !Item::identifier_ok(&self.id) {
             return Err(Box::new(fault(
@@ -339,7 +361,8 @@ impl DescribedItem {
                 "an identifier has lower-case letters, digits and underscores and does not start with a digit",
             )));
         }
-        let mut item = Item::new(&self.id, &self.name, parse!(DataType, code, &at("type"), &self.data_type)?);
+        let mut item =
+            Item::new(&self.id, &self.name, parse!(DataType, code, &at("type"), &self.data_type)?);
         item.grade = parse!(Grade, code, &at("grade"), &self.grade)?;
         item.share_type = match &self.share {
             Some(word) => parse!(ShareType, code, &at("share"), word)?,

@@ -4,12 +4,12 @@
 //! Read `orgs` (who), `shape` (short words for declarations), the tables (`people`, `legal`, `place`, `nature`,
 //! `traffic`), `rows` (writing and spoiling), `requests`. `manifest` reads descriptions of other data for `--load`.
 
-pub mod manifest;
-pub mod orgs;
-pub mod requests;
-pub mod rows;
-pub mod seeded;
-pub mod subject;
+pub(crate) mod manifest;
+pub(crate) mod orgs;
+pub(crate) mod requests;
+pub(crate) mod rows;
+pub(crate) mod seeded;
+pub(crate) mod subject;
 
 mod flatten;
 mod legal;
@@ -24,31 +24,31 @@ use std::io::{self, Write};
 use model::entry::EntryDraft;
 use model::org::Org;
 
-pub use orgs::{DemoApplication, DemoUser};
-pub use requests::{DemoRequest, Outcome};
-pub use rows::Written;
+pub(crate) use orgs::{DemoApplication, DemoUser};
+pub(crate) use requests::{DemoRequest, Outcome};
+pub(crate) use rows::Written;
 
 /// Password of every account of the demo; documented, and refused nowhere else.
-pub const PASSWORD: &str = "Qiantang-demo-2026!";
+pub(crate) const PASSWORD: &str = "Qiantang-demo-2026!";
 
 /// Everything of the province.
 #[derive(Debug)]
-pub struct Province {
+pub(crate) struct Province {
     /// Parents stand before their children.
-    pub orgs: Vec<Org>,
-    pub users: Vec<DemoUser>,
-    pub applications: Vec<DemoApplication>,
-    pub entries: Vec<DemoEntry>,
-    pub requests: Vec<DemoRequest>,
+    pub(crate) orgs: Vec<Org>,
+    pub(crate) users: Vec<DemoUser>,
+    pub(crate) applications: Vec<DemoApplication>,
+    pub(crate) entries: Vec<DemoEntry>,
+    pub(crate) requests: Vec<DemoRequest>,
 }
 
 /// One entry of the province: what to declare, how far to take it, and its rows.
 #[derive(Clone, Debug)]
-pub struct DemoEntry {
-    pub draft: EntryDraft,
-    pub target: Target,
+pub(crate) struct DemoEntry {
+    pub(crate) draft: EntryDraft,
+    pub(crate) target: Target,
     /// User who compiles it and collects its data.
-    pub compiler: String,
+    pub(crate) compiler: String,
     seed: u64,
     scale: u32,
     table: Option<rows::Table>,
@@ -56,7 +56,7 @@ pub struct DemoEntry {
 
 /// The province of a seed. `scale` multiplies the rows (0 counts as 1).
 #[must_use]
-pub fn province(seed: u64, scale: u32) -> Province {
+pub(crate) fn province(seed: u64, scale: u32) -> Province {
     let plans = people::plans()
         .into_iter()
         .chain(legal::plans())
@@ -83,28 +83,36 @@ pub fn province(seed: u64, scale: u32) -> Province {
 impl DemoEntry {
     /// Name of the file of rows; `None` when the entry has none (it is not published).
     #[must_use]
-    pub fn file_name(&self) -> Option<String> {
+    pub(crate) fn file_name(&self) -> Option<String> {
         self.table.map(|t| format!("{}.{}", self.draft.code, t.dialect.ending()))
     }
 
     /// Data records that [`DemoEntry::write`] writes.
     #[must_use]
-    pub fn row_count(&self) -> u64 {
+    pub(crate) fn row_count(&self) -> u64 {
         self.table.map_or(0, |t| t.base.saturating_mul(u64::from(self.scale.max(1))))
     }
 
     /// Writes the rows as a delimited text with a header of Chinese names; some rows are dirty on purpose.
     /// Give a buffered writer. Nothing is written for an entry without rows.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<Written> {
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<Written> {
         let Some(table) = &self.table else { return Ok(Written::default()) };
         let counties = subject::counties();
-        rows::write(table, &self.draft.items, &self.draft.code, self.seed, self.scale, &counties, out)
+        rows::write(
+            table,
+            &self.draft.items,
+            &self.draft.code,
+            self.seed,
+            self.scale,
+            &counties,
+            out,
+        )
     }
 }
 
 /// Where an entry of the demo ends: every state of facts §2.2 is reached by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     Unpublished,
     PubAuditing,
     PubReject,
@@ -124,7 +132,7 @@ pub enum Target {
 
 /// What is done to an entry, in the words of `app::catalogue::Move` and `edit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub(crate) enum Deed {
     Submit,
     Approve,
     Reject,
@@ -136,7 +144,7 @@ pub enum Deed {
 
 /// Who does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub(crate) enum By {
     /// The entry's compiler.
     Compiler,
     /// The user `authority`.
@@ -145,10 +153,10 @@ pub enum By {
 
 /// One step on the way to a [`Target`]; reasons are given where they are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    pub deed: Deed,
-    pub by: By,
-    pub reason: &'static str,
+pub(crate) struct Step {
+    pub(crate) deed: Deed,
+    pub(crate) by: By,
+    pub(crate) reason: &'static str,
 }
 
 const fn step(deed: Deed, by: By, reason: &'static str) -> Step {
@@ -166,7 +174,8 @@ const NO_OFFLINE: Step = step(Deed::Reject, By::Authority, "仍有应用在使�
 const NO_CHANGE: Step = step(Deed::Reject, By::Authority, "名称修订缺少依据");
 
 impl Target {
-    pub const ALL: [Target; 14] = [
+    #[cfg(test)]
+    pub(crate) const ALL: [Target; 14] = [
         Self::Unpublished,
         Self::PubAuditing,
         Self::PubReject,
@@ -186,7 +195,7 @@ impl Target {
     /// The steps from a new entry to this state, in order. Data are collected after the second step
     /// (publication), before what follows.
     #[must_use]
-    pub fn steps(self) -> &'static [Step] {
+    pub(crate) fn steps(self) -> &'static [Step] {
         match self {
             Self::Unpublished => &[],
             Self::PubAuditing => &[SUBMIT],
@@ -207,7 +216,7 @@ impl Target {
 
     /// Whether the entry gets published on its way, so that data may be collected.
     #[must_use]
-    pub fn published(self) -> bool {
+    pub(crate) fn published(self) -> bool {
         self.steps().get(1) == Some(&ALLOW)
     }
 }

@@ -3,11 +3,11 @@
 
 use model::code::{Domain, Grade, UpdateCycle};
 
+use super::Target;
 use super::orgs::{CIVIL, CULTURE, EDUCATION, HEALTH, LABOUR, POLICE};
 use super::rows::Dialect;
 use super::shape::{Plan, citizen, date, entry, integer, number, place, region, text, uscc, word};
 use super::subject::{Cast, MARK, person, point};
-use super::Target;
 
 const NATIONS: [&str; 6] = ["汉族", "汉族", "汉族", "汉族", "畲族", "回族"];
 
@@ -52,63 +52,83 @@ fn population() -> Plan {
 }
 
 fn insurance() -> Plan {
-    entry("sb_cbxx", "社会保险参保信息", "Social insurance participation", LABOUR, Domain::Employment, "参保人")
-        .about("城镇职工社会保险参保登记与缴费状态。", &["社保", "就业"])
-        .cycle(UpdateCycle::Monthly)
-        .system("社会保险业务系统")
-        .share_if("用于办理本人授权的政务服务事项")
-        .never_open()
-        .items([
-            citizen("sfzh", "公民身份号码", "Citizen id number").key(),
-            text("xm", "姓名", "Name", 50).grade(Grade::L3),
-            word("xzlx", "险种类型", "Kind of insurance", "企业职工基本养老保险|城乡居民养老保险|失业保险|工伤保险").key(),
-            uscc("tyshxydm", "参保单位统一社会信用代码").grade(Grade::L2).lookup(),
-            date("cbrq", "参保日期", "Joined on").grade(Grade::L2),
-            number("jfjs", "月缴费基数", "Monthly base", 10, 2, "元").grade(Grade::L3),
-            word("cbzt", "参保状态", "State", "正常参保|暂停缴费|终止参保").grade(Grade::L2),
-        ])
-        .rows(4_000, Dialect::CommaBom, |c| {
-            let p = person(c.subject());
-            let firm = c.firm(c.subject() / 20);
-            vec![
-                p.id,
-                p.name,
-                "企业职工基本养老保险".into(),
-                firm.uscc,
-                c.past(4_000),
-                c.rng.decimal(446_200, 2_431_000, 2),
-                c.rng.pick(&["正常参保", "正常参保", "正常参保", "暂停缴费", "终止参保"]).into(),
-                MARK.into(),
-            ]
-        })
+    entry(
+        "sb_cbxx",
+        "社会保险参保信息",
+        "Social insurance participation",
+        LABOUR,
+        Domain::Employment,
+        "参保人",
+    )
+    .about("城镇职工社会保险参保登记与缴费状态。", &["社保", "就业"])
+    .cycle(UpdateCycle::Monthly)
+    .system("社会保险业务系统")
+    .share_if("用于办理本人授权的政务服务事项")
+    .never_open()
+    .items([
+        citizen("sfzh", "公民身份号码", "Citizen id number").key(),
+        text("xm", "姓名", "Name", 50).grade(Grade::L3),
+        word(
+            "xzlx",
+            "险种类型",
+            "Kind of insurance",
+            "企业职工基本养老保险|城乡居民养老保险|失业保险|工伤保险",
+        )
+        .key(),
+        uscc("tyshxydm", "参保单位统一社会信用代码").grade(Grade::L2).lookup(),
+        date("cbrq", "参保日期", "Joined on").grade(Grade::L2),
+        number("jfjs", "月缴费基数", "Monthly base", 10, 2, "元").grade(Grade::L3),
+        word("cbzt", "参保状态", "State", "正常参保|暂停缴费|终止参保").grade(Grade::L2),
+    ])
+    .rows(4_000, Dialect::CommaBom, |c| {
+        let p = person(c.subject());
+        let firm = c.firm(c.subject() / 20);
+        vec![
+            p.id,
+            p.name,
+            "企业职工基本养老保险".into(),
+            firm.uscc,
+            c.past(4_000),
+            c.rng.decimal(446_200, 2_431_000, 2),
+            c.rng.pick(&["正常参保", "正常参保", "正常参保", "暂停缴费", "终止参保"]).into(),
+            MARK.into(),
+        ]
+    })
 }
 
 fn fund() -> Plan {
-    entry("gjj_jcxx", "住房公积金缴存信息", "Housing fund deposits", LABOUR, Domain::Housing, "缴存人")
-        .about("住房公积金个人账户缴存状态，用于住房保障联办。", &["公积金", "住房保障"])
-        .system("公积金归集系统")
-        .share_if("须取得本人授权")
-        .never_open()
-        .until(Target::UpReject)
-        .items([
-            citizen("sfzh", "公民身份号码", "Citizen id number").key(),
-            text("xm", "姓名", "Name", 50).grade(Grade::L3),
-            number("yjce", "月缴存额", "Monthly deposit", 10, 2, "元").grade(Grade::L3),
-            text("jzny", "缴至年月", "Paid up to", 7).grade(Grade::L2),
-            word("jczt", "缴存状态", "State", "正常|封存").grade(Grade::L2),
-        ])
-        .rows(2_000, Dialect::Comma, |c| {
-            let p = person(c.subject() * 3);
-            let month = format!("2025-{:02}", c.rng.between(7, 12));
-            vec![
-                p.id,
-                p.name,
-                c.rng.decimal(50_000, 600_000, 2),
-                month,
-                c.rng.pick(&["正常", "正常", "正常", "封存"]).into(),
-                MARK.into(),
-            ]
-        })
+    entry(
+        "gjj_jcxx",
+        "住房公积金缴存信息",
+        "Housing fund deposits",
+        LABOUR,
+        Domain::Housing,
+        "缴存人",
+    )
+    .about("住房公积金个人账户缴存状态，用于住房保障联办。", &["公积金", "住房保障"])
+    .system("公积金归集系统")
+    .share_if("须取得本人授权")
+    .never_open()
+    .until(Target::UpReject)
+    .items([
+        citizen("sfzh", "公民身份号码", "Citizen id number").key(),
+        text("xm", "姓名", "Name", 50).grade(Grade::L3),
+        number("yjce", "月缴存额", "Monthly deposit", 10, 2, "元").grade(Grade::L3),
+        text("jzny", "缴至年月", "Paid up to", 7).grade(Grade::L2),
+        word("jczt", "缴存状态", "State", "正常|封存").grade(Grade::L2),
+    ])
+    .rows(2_000, Dialect::Comma, |c| {
+        let p = person(c.subject() * 3);
+        let month = format!("2025-{:02}", c.rng.between(7, 12));
+        vec![
+            p.id,
+            p.name,
+            c.rng.decimal(50_000, 600_000, 2),
+            month,
+            c.rng.pick(&["正常", "正常", "正常", "封存"]).into(),
+            MARK.into(),
+        ]
+    })
 }
 
 fn visits() -> Plan {
@@ -145,7 +165,13 @@ fn institution(plan: Plan, kind: (&str, &str, &str), size: (&str, &str, &str)) -
     ])
 }
 
-fn institution_row(c: &mut Cast<'_>, prefix: &str, name: &str, kinds: &[&str], size: (i64, i64)) -> Vec<String> {
+fn institution_row(
+    c: &mut Cast<'_>,
+    prefix: &str,
+    name: &str,
+    kinds: &[&str],
+    size: (i64, i64),
+) -> Vec<String> {
     let n = c.subject();
     let county = c.county(n);
     let (x, y) = c.position(&county);
@@ -169,31 +195,42 @@ fn schools() -> Plan {
         .about("经批准设立的中小学校与幼儿园名录。", &["教育", "学校", "名录"])
         .cycle(UpdateCycle::Yearly)
         .system("教育事业统计系统");
-    institution(plan, ("xxlx", "学校类型", "幼儿园|小学|初级中学|高级中学|九年一贯制学校"), ("zxss", "在校学生数", "人")).rows(
-        1_500,
-        Dialect::Comma,
-        |c| institution_row(c, "XX", "学校", &["幼儿园", "小学", "小学", "初级中学", "高级中学", "九年一贯制学校"], (80, 3_600)),
+    institution(
+        plan,
+        ("xxlx", "学校类型", "幼儿园|小学|初级中学|高级中学|九年一贯制学校"),
+        ("zxss", "在校学生数", "人"),
     )
+    .rows(1_500, Dialect::Comma, |c| {
+        institution_row(
+            c,
+            "XX",
+            "学校",
+            &["幼儿园", "小学", "小学", "初级中学", "高级中学", "九年一贯制学校"],
+            (80, 3_600),
+        )
+    })
 }
 
 fn hospitals() -> Plan {
-    let plan = entry("yy_ml", "医疗机构名录", "Medical institutions", HEALTH, Domain::Health, "医疗机构")
-        .about("取得执业许可的医院、卫生院与社区卫生服务中心名录。", &["医疗", "医院", "名录"])
-        .cycle(UpdateCycle::Quarterly)
-        .system("医疗机构登记系统");
-    institution(plan, ("jglx", "机构类型", "三级医院|二级医院|一级医院|社区卫生服务中心|乡镇卫生院"), ("cws", "床位数", "张")).rows(
-        900,
-        Dialect::Semicolon,
-        |c| {
-            institution_row(
-                c,
-                "YY",
-                "医院",
-                &["三级医院", "二级医院", "一级医院", "社区卫生服务中心", "乡镇卫生院"],
-                (20, 2_500),
-            )
-        },
+    let plan =
+        entry("yy_ml", "医疗机构名录", "Medical institutions", HEALTH, Domain::Health, "医疗机构")
+            .about("取得执业许可的医院、卫生院与社区卫生服务中心名录。", &["医疗", "医院", "名录"])
+            .cycle(UpdateCycle::Quarterly)
+            .system("医疗机构登记系统");
+    institution(
+        plan,
+        ("jglx", "机构类型", "三级医院|二级医院|一级医院|社区卫生服务中心|乡镇卫生院"),
+        ("cws", "床位数", "张"),
     )
+    .rows(900, Dialect::Semicolon, |c| {
+        institution_row(
+            c,
+            "YY",
+            "医院",
+            &["三级医院", "二级医院", "一级医院", "社区卫生服务中心", "乡镇卫生院"],
+            (20, 2_500),
+        )
+    })
 }
 
 fn nursing() -> Plan {
@@ -210,17 +247,30 @@ fn nursing() -> Plan {
 }
 
 fn welfare() -> Plan {
-    let plan = entry("fljg_ml", "福利机构名录", "Welfare institutions", CIVIL, Domain::Relief, "福利机构")
-        .about("儿童福利院、救助管理站等福利机构名录，地址与接收能力受限开放。", &["民政", "福利", "名录"])
-        .cycle(UpdateCycle::Yearly)
-        .system("社会福利管理系统")
-        .open_if("签订开放利用协议，用于公益服务")
-        .until(Target::ChangeReject);
-    institution(plan, ("jglx", "机构类型", "儿童福利院|救助管理站|残疾人托养中心"), ("jsrs", "接收能力", "人")).rows(
-        300,
-        Dialect::Comma,
-        |c| institution_row(c, "FL", "福利院", &["儿童福利院", "救助管理站", "残疾人托养中心"], (10, 300)),
+    let plan =
+        entry("fljg_ml", "福利机构名录", "Welfare institutions", CIVIL, Domain::Relief, "福利机构")
+            .about(
+                "儿童福利院、救助管理站等福利机构名录，地址与接收能力受限开放。",
+                &["民政", "福利", "名录"],
+            )
+            .cycle(UpdateCycle::Yearly)
+            .system("社会福利管理系统")
+            .open_if("签订开放利用协议，用于公益服务")
+            .until(Target::ChangeReject);
+    institution(
+        plan,
+        ("jglx", "机构类型", "儿童福利院|救助管理站|残疾人托养中心"),
+        ("jsrs", "接收能力", "人"),
     )
+    .rows(300, Dialect::Comma, |c| {
+        institution_row(
+            c,
+            "FL",
+            "福利院",
+            &["儿童福利院", "救助管理站", "残疾人托养中心"],
+            (10, 300),
+        )
+    })
 }
 
 fn museums() -> Plan {
@@ -229,11 +279,20 @@ fn museums() -> Plan {
         .cycle(UpdateCycle::Yearly)
         .system("博物馆年报系统")
         .until(Target::ChangeAuditing);
-    institution(plan, ("bwglx", "博物馆类型", "历史文化|艺术|自然科技|综合地志|革命纪念"), ("cps", "藏品数", "件/套")).rows(
-        400,
-        Dialect::Comma,
-        |c| institution_row(c, "BW", "博物馆", &["历史文化", "艺术", "自然科技", "综合地志", "革命纪念"], (100, 80_000)),
+    institution(
+        plan,
+        ("bwglx", "博物馆类型", "历史文化|艺术|自然科技|综合地志|革命纪念"),
+        ("cps", "藏品数", "件/套"),
     )
+    .rows(400, Dialect::Comma, |c| {
+        institution_row(
+            c,
+            "BW",
+            "博物馆",
+            &["历史文化", "艺术", "自然科技", "综合地志", "革命纪念"],
+            (100, 80_000),
+        )
+    })
 }
 
 fn scenic() -> Plan {

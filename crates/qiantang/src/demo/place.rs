@@ -2,11 +2,11 @@
 
 use model::code::{Domain, Grade, UpdateCycle};
 
+use super::Target;
 use super::orgs::{LAND, MARKET};
 use super::rows::Dialect;
 use super::shape::{Plan, citizen, date, entry, integer, number, place, region, text, word};
 use super::subject::{MARK, person, point};
-use super::Target;
 
 pub(super) fn plans() -> Vec<Plan> {
     vec![addresses(), facilities(), estate(), hazards(), stations()]
@@ -15,7 +15,10 @@ pub(super) fn plans() -> Vec<Plan> {
 fn addresses() -> Plan {
     let [jd, wd, wz] = place();
     entry("dmdz_bz", "标准地名地址", "Standard addresses", LAND, Domain::Geo, "地址")
-        .about("经标准化处理的地名地址及其坐标，是自然资源与空间地理库的基础数据。", &["地名地址", "空间地理", "基础库"])
+        .about(
+            "经标准化处理的地名地址及其坐标，是自然资源与空间地理库的基础数据。",
+            &["地名地址", "空间地理", "基础库"],
+        )
         .cycle(UpdateCycle::Monthly)
         .system("地理信息公共服务平台")
         .open_if("坐标用于非涉密场景，签订开放利用协议")
@@ -48,13 +51,22 @@ fn addresses() -> Plan {
 fn facilities() -> Plan {
     let [jd, wd, wz] = place();
     entry("ggss_dw", "公共服务设施点位", "Public facilities", LAND, Domain::Geo, "公共服务设施")
-        .about("公共厕所、公园、充电站等公共服务设施的位置与开放时间。", &["公共设施", "地图", "便民"])
+        .about(
+            "公共厕所、公园、充电站等公共服务设施的位置与开放时间。",
+            &["公共设施", "地图", "便民"],
+        )
         .cycle(UpdateCycle::Quarterly)
         .system("地理信息公共服务平台")
         .items([
             text("ssbm", "设施编码", "Facility code", 20).key(),
             text("ssmc", "设施名称", "Name", 100).required(),
-            word("sslx", "设施类型", "Kind", "公共厕所|公园绿地|充电站|图书馆|体育场馆|避灾安置场所").lookup(),
+            word(
+                "sslx",
+                "设施类型",
+                "Kind",
+                "公共厕所|公园绿地|充电站|图书馆|体育场馆|避灾安置场所",
+            )
+            .lookup(),
             text("kfsj", "开放时间", "Open hours", 50),
             region(),
             jd,
@@ -65,7 +77,10 @@ fn facilities() -> Plan {
             let n = c.subject();
             let county = c.county(n);
             let (x, y) = c.position(&county);
-            let kind = c.rng.pick(&["公共厕所", "公园绿地", "充电站", "图书馆", "体育场馆", "避灾安置场所"]).to_owned();
+            let kind = c
+                .rng
+                .pick(&["公共厕所", "公园绿地", "充电站", "图书馆", "体育场馆", "避灾安置场所"])
+                .to_owned();
             vec![
                 format!("SS{}{:06}", county.code, n % 1_000_000),
                 format!("{}测试{kind}{n:04}", county.name),
@@ -112,38 +127,45 @@ fn estate() -> Plan {
 
 fn hazards() -> Plan {
     let [jd, wd, wz] = place();
-    entry("dzzh_yhd", "地质灾害隐患点", "Geological hazard sites", LAND, Domain::Safety, "地质灾害隐患点")
-        .about("在册地质灾害隐患点及其防治状态。", &["地质灾害", "防汛防台"])
-        .system("地质灾害防治系统")
-        .until(Target::DownReject)
-        .items([
-            text("yhdbh", "隐患点编号", "Site number", 20).key(),
-            word("zhlx", "灾害类型", "Kind", "滑坡|崩塌|泥石流|地面塌陷"),
-            word("wxdj", "危险等级", "Danger", "低|中|高"),
-            integer("wxrk", "威胁人口", "People at risk", "人"),
-            date("pcrq", "排查日期", "Inspected on"),
-            region(),
-            jd,
-            wd,
-            wz,
-        ])
-        .rows(500, Dialect::Comma, |c| {
-            let n = c.subject();
-            let county = c.county(n);
-            let (x, y) = c.position(&county);
-            vec![
-                format!("DZ{}{n:05}", county.code),
-                c.rng.pick(&["滑坡", "滑坡", "崩塌", "泥石流", "地面塌陷"]).into(),
-                c.rng.pick(&["低", "中", "高"]).into(),
-                c.rng.between(0, 120).to_string(),
-                c.past(300),
-                county.code,
-                x.clone(),
-                y.clone(),
-                point(&x, &y),
-                MARK.into(),
-            ]
-        })
+    entry(
+        "dzzh_yhd",
+        "地质灾害隐患点",
+        "Geological hazard sites",
+        LAND,
+        Domain::Safety,
+        "地质灾害隐患点",
+    )
+    .about("在册地质灾害隐患点及其防治状态。", &["地质灾害", "防汛防台"])
+    .system("地质灾害防治系统")
+    .until(Target::DownReject)
+    .items([
+        text("yhdbh", "隐患点编号", "Site number", 20).key(),
+        word("zhlx", "灾害类型", "Kind", "滑坡|崩塌|泥石流|地面塌陷"),
+        word("wxdj", "危险等级", "Danger", "低|中|高"),
+        integer("wxrk", "威胁人口", "People at risk", "人"),
+        date("pcrq", "排查日期", "Inspected on"),
+        region(),
+        jd,
+        wd,
+        wz,
+    ])
+    .rows(500, Dialect::Comma, |c| {
+        let n = c.subject();
+        let county = c.county(n);
+        let (x, y) = c.position(&county);
+        vec![
+            format!("DZ{}{n:05}", county.code),
+            c.rng.pick(&["滑坡", "滑坡", "崩塌", "泥石流", "地面塌陷"]).into(),
+            c.rng.pick(&["低", "中", "高"]).into(),
+            c.rng.between(0, 120).to_string(),
+            c.past(300),
+            county.code,
+            x.clone(),
+            y.clone(),
+            point(&x, &y),
+            MARK.into(),
+        ]
+    })
 }
 
 fn stations() -> Plan {

@@ -4,7 +4,7 @@ use model::request::{Period, RequestNew};
 
 /// Where a share application of the demo ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Waits for the providing organisation.
     ProviderAuditing,
     /// The provider agreed; waits for the authority.
@@ -22,14 +22,20 @@ pub enum Outcome {
 /// A share application: who files it, what it asks, where it ends. `new.entry` is the entry's code and
 /// `new.application` the handle of a [`super::DemoApplication`], to be replaced by its id.
 #[derive(Clone, Debug)]
-pub struct DemoRequest {
+pub(crate) struct DemoRequest {
     /// User who files it.
-    pub by: &'static str,
-    pub new: RequestNew,
-    pub outcome: Outcome,
+    pub(crate) by: &'static str,
+    pub(crate) new: RequestNew,
+    pub(crate) outcome: Outcome,
 }
 
-fn ask(by: &'static str, application: &str, entry: &str, items: &[&str], scene: &str) -> DemoRequest {
+fn ask(
+    by: &'static str,
+    application: &str,
+    entry: &str,
+    items: &[&str],
+    scene: &str,
+) -> DemoRequest {
     DemoRequest {
         by,
         new: RequestNew {
@@ -37,7 +43,8 @@ fn ask(by: &'static str, application: &str, entry: &str, items: &[&str], scene: 
             application: application.into(),
             items: items.iter().map(|i| (*i).to_owned()).collect(),
             scene: scene.into(),
-            legal_basis: "《浙江省公共数据条例》关于公共数据共享的规定，以及本事项的职责依据".into(),
+            legal_basis: "《浙江省公共数据条例》关于公共数据共享的规定，以及本事项的职责依据"
+                .into(),
             period: Period::Days { days: 180 },
             calls_per_day: 10_000,
             area_range: String::new(),
@@ -63,17 +70,47 @@ impl DemoRequest {
 
 /// The applications, in the order in which they are filed.
 #[must_use]
-pub fn requests() -> Vec<DemoRequest> {
+pub(crate) fn requests() -> Vec<DemoRequest> {
     vec![
-        ask("consumer", "team", "fr_jbxx", &["tyshxydm", "qymc", "fddbr", "djzt", "clrq"], "企业办事时自动填表，免交营业执照"),
-        ask("consumer", "team", "rk_jbxx", &["sfzh", "xm", "xb", "csrq"], "群众办事时核对身份，减少重复填报")
-            .lasting(Period::Days { days: 90 }),
-        ask("consumer", "team", "kqzl_rb", &["csdm", "rq", "csmc", "aqi", "zldj", "pm25"], "在应用首页展示空气质量")
-            .lasting(Period::Long),
-        ask("county", "county", "dmdz_bz", &["dzbm", "dzqc", "xzqh", "jd", "wd"], "“一件事”联办时选择标准地址")
-            .lasting(Period::Long),
-        ask("consumer", "team", "dzzz_yyzz", &["zzbs", "zzhm", "cyrmc", "cyrdm", "zzzt"], "核验营业执照电子证照")
-            .ends(Outcome::AuthorityAuditing),
+        ask(
+            "consumer",
+            "team",
+            "fr_jbxx",
+            &["tyshxydm", "qymc", "fddbr", "djzt", "clrq"],
+            "企业办事时自动填表，免交营业执照",
+        ),
+        ask(
+            "consumer",
+            "team",
+            "rk_jbxx",
+            &["sfzh", "xm", "xb", "csrq"],
+            "群众办事时核对身份，减少重复填报",
+        )
+        .lasting(Period::Days { days: 90 }),
+        ask(
+            "consumer",
+            "team",
+            "kqzl_rb",
+            &["csdm", "rq", "csmc", "aqi", "zldj", "pm25"],
+            "在应用首页展示空气质量",
+        )
+        .lasting(Period::Long),
+        ask(
+            "county",
+            "county",
+            "dmdz_bz",
+            &["dzbm", "dzqc", "xzqh", "jd", "wd"],
+            "“一件事”联办时选择标准地址",
+        )
+        .lasting(Period::Long),
+        ask(
+            "consumer",
+            "team",
+            "dzzz_yyzz",
+            &["zzbs", "zzhm", "cyrmc", "cyrdm", "zzzt"],
+            "核验营业执照电子证照",
+        )
+        .ends(Outcome::AuthorityAuditing),
         ask("county", "county", "rk_jbxx", &["sfzh", "xm", "hjdz", "xzqh"], "入学一件事核对户籍")
             .within("330110")
             .ends(Outcome::ProviderAuditing),

@@ -18,7 +18,7 @@ const DIRTY_FIRST: u64 = 40;
 
 /// How a table's file looks: real files differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     Comma,
     /// With a byte order mark and CRLF, as spreadsheets save.
     CommaBom,
@@ -39,32 +39,35 @@ impl Dialect {
     }
     /// File name ending.
     #[must_use]
-    pub fn ending(self) -> &'static str {
+    pub(crate) fn ending(self) -> &'static str {
         if self == Dialect::Tab { "tsv" } else { "csv" }
     }
 }
 
 /// The rows of one table: how many at scale 1, and how one is made (cells in the order of the items).
 #[derive(Clone, Copy)]
-pub struct Table {
-    pub base: u64,
-    pub dialect: Dialect,
-    pub row: fn(&mut Cast<'_>) -> Vec<String>,
+pub(crate) struct Table {
+    pub(crate) base: u64,
+    pub(crate) dialect: Dialect,
+    pub(crate) row: fn(&mut Cast<'_>) -> Vec<String>,
 }
 
 impl std::fmt::Debug for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Table").field("base", &self.base).field("dialect", &self.dialect).finish_non_exhaustive()
+        f.debug_struct("Table")
+            .field("base", &self.base)
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
     }
 }
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub(crate) struct Written {
     /// Data records in the file.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Of these, rows that must end in quarantine.
-    pub dirty: u64,
+    pub(crate) dirty: u64,
 }
 
 /// Writes header (Chinese names) and rows.
@@ -114,21 +117,34 @@ fn line(out: &mut dyn Write, cells: &[String], dialect: Dialect) -> io::Result<(
 
 /// Puts one fault into a row; the kinds take turns, those a table cannot have are passed over.
 fn spoil(cells: &mut Vec<String>, items: &[Item], turn: u64) -> bool {
-    let faults: [fn(&mut Vec<String>, &[Item]) -> bool; 5] =
-        [wrong_check_digit, no_such_day, too_long, missing_key, cut_short];
-    let start = usize::try_from(turn % 5).unwrap_or(0);
-    faults.iter().cycle().skip(start).take(5).any(|fault| fault(cells, items))
+    (0..5).any(|next| match (turn + next) % 5 {
+        0 => wrong_check_digit(cells, items),
+        1 => no_such_day(cells, items),
+        2 => too_long(cells, items),
+        3 => missing_key(cells, items),
+        _ => {
+            // The last item (数据标注) must not be empty, so that a row without it cannot be taken.
+            cells.truncate(2);
+            true
+        }
+    })
 }
 
-fn change(cells: &mut [String], items: &[Item], which: impl Fn(&Item) -> bool, to: impl Fn(&str, &Item) -> String) -> bool {
-    let Some((cell, item)) = cells.iter_mut().zip(items).find(|(c, i)| !c.is_empty() && which(i)) else {
+fn change(
+    cells: &mut [String],
+    items: &[Item],
+    which: impl Fn(&Item) -> bool,
+    to: impl Fn(&str, &Item) -> String,
+) -> bool {
+    let Some((cell, item)) = cells.iter_mut().zip(items).find(|(c, i)| !c.is_empty() && which(i))
+    else {
         return false;
     };
     *cell = to(cell, item);
     true
 }
 
-fn wrong_check_digit(cells: &mut Vec<String>, items: &[Item]) -> bool {
+fn wrong_check_digit(cells: &mut [String], items: &[Item]) -> bool {
     let checked = |i: &Item| matches!(i.format.as_str(), "citizen_id" | "uscc");
     change(cells, items, checked, |cell, _| {
         let mut chars: Vec<char> = cell.chars().collect();
@@ -138,24 +154,30 @@ fn wrong_check_digit(cells: &mut Vec<String>, items: &[Item]) -> bool {
     })
 }
 
-fn no_such_day(cells: &mut Vec<String>, items: &[Item]) -> bool {
-    change(cells, items, |i| matches!(i.data_type, DataType::Date | DataType::DateTime), |_, i| {
-        if i.data_type == DataType::Date { "2026-02-30".into() } else { "2026-02-30 25:61:00".into() }
-    })
+fn no_such_day(cells: &mut [String], items: &[Item]) -> bool {
+    change(
+        cells,
+        items,
+        |i| matches!(i.data_type, DataType::Date | DataType::DateTime),
+        |_, i| {
+            if i.data_type == DataType::Date {
+                "2026-02-30".into()
+            } else {
+                "2026-02-30 25:61:00".into()
+            }
+        },
+    )
 }
 
-fn too_long(cells: &mut Vec<String>, items: &[Item]) -> bool {
-    change(cells, items, |i| i.data_type == DataType::Text && i.length > 0 && i.format.is_empty(), |_, i| {
-        "超长".repeat(usize::try_from(i.length).unwrap_or(0))
-    })
+fn too_long(cells: &mut [String], items: &[Item]) -> bool {
+    change(
+        cells,
+        items,
+        |i| i.data_type == DataType::Text && i.length > 0 && i.format.is_empty(),
+        |_, i| "超长".repeat(usize::try_from(i.length).unwrap_or(0)),
+    )
 }
 
-fn missing_key(cells: &mut Vec<String>, items: &[Item]) -> bool {
+fn missing_key(cells: &mut [String], items: &[Item]) -> bool {
     change(cells, items, |i| i.primary, |_, _| String::new())
-}
-
-fn cut_short(cells: &mut Vec<String>, _: &[Item]) -> bool {
-    // The last item (数据标注) must not be empty, so that a row without it cannot be taken.
-    cells.truncate(2);
-    true
 }

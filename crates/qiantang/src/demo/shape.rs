@@ -11,7 +11,8 @@ use super::subject::Cast;
 use super::{Target, orgs};
 
 /// Basis written where an item may not be opened.
-const NOT_OPEN_BASIS: &str = "《浙江省公共数据条例》关于禁止开放的规定：涉及个人信息、商业秘密或者保密商务信息";
+const NOT_OPEN_BASIS: &str =
+    "《浙江省公共数据条例》关于禁止开放的规定：涉及个人信息、商业秘密或者保密商务信息";
 /// Mark of synthetic rows, the last item of every table.
 const MARK: &str = "sjbz";
 
@@ -120,7 +121,14 @@ pub(super) struct Plan {
 }
 
 /// Starts an entry: unconditionally shared and open, full collection, online.
-pub(super) fn entry(code: &str, title: &str, title_en: &str, org: &str, domain: Domain, object: &'static str) -> Plan {
+pub(super) fn entry(
+    code: &str,
+    title: &str,
+    title_en: &str,
+    org: &str,
+    domain: Domain,
+    object: &'static str,
+) -> Plan {
     let draft = EntryDraft {
         code: code.into(),
         title: title.into(),
@@ -151,9 +159,11 @@ pub(super) fn entry(code: &str, title: &str, title_en: &str, org: &str, domain: 
 
 impl Plan {
     pub(super) fn about(mut self, text: &str, tags: &[&str]) -> Self {
-        self.draft.description =
-            format!("{text}本数据集为演示用合成数据（synthetic data），不涉及任何真实的个人、企业或设施。");
-        self.draft.tags = tags.iter().map(|t| (*t).to_owned()).chain(["合成数据".to_owned()]).collect();
+        self.draft.description = format!(
+            "{text}本数据集为演示用合成数据（synthetic data），不涉及任何真实的个人、企业或设施。"
+        );
+        self.draft.tags =
+            tags.iter().map(|t| (*t).to_owned()).chain(["合成数据".to_owned()]).collect();
         self
     }
     pub(super) fn cycle(mut self, cycle: UpdateCycle) -> Self {
@@ -199,13 +209,20 @@ impl Plan {
         self.target = target;
         self
     }
-    pub(super) fn rows(mut self, base: u64, dialect: Dialect, row: fn(&mut Cast<'_>) -> Vec<String>) -> Self {
+    pub(super) fn rows(
+        mut self,
+        base: u64,
+        dialect: Dialect,
+        row: fn(&mut Cast<'_>) -> Vec<String>,
+    ) -> Self {
         self.table = Some(Table { base, dialect, row });
         self
     }
     /// The items; the mark of synthetic data is added, attributes follow from entry and grade.
     pub(super) fn items(mut self, items: impl IntoIterator<Item = I>) -> Self {
-        let mark = text(MARK, "数据标注", "Data mark", 20).required().means("合成数据的标注，演示数据均为“合成数据”");
+        let mark = text(MARK, "数据标注", "Data mark", 20)
+            .required()
+            .means("合成数据的标注，演示数据均为“合成数据”");
         self.draft.items = items.into_iter().chain([mark]).map(|i| i.0).collect();
         let source_org = orgs::name_of(&self.draft.org);
         let entry = self.draft.clone();

@@ -10,7 +10,7 @@ use model::ident;
 use super::seeded::Seeded;
 
 /// City code, name, longitude and latitude of its centre in 1/100000 degree.
-pub const CITIES: [(&str, &str, i64, i64); 11] = [
+pub(crate) const CITIES: [(&str, &str, i64, i64); 11] = [
     ("330100", "杭州市", 12_015_000, 3_027_000),
     ("330200", "宁波市", 12_155_000, 2_987_000),
     ("330300", "温州市", 12_070_000, 2_800_000),
@@ -25,25 +25,25 @@ pub const CITIES: [(&str, &str, i64, i64); 11] = [
 ];
 
 /// The city taken when an index has none.
-pub const HANGZHOU: (&str, &str, i64, i64) = ("330100", "杭州市", 12_015_000, 3_027_000);
+pub(crate) const HANGZHOU: (&str, &str, i64, i64) = ("330100", "杭州市", 12_015_000, 3_027_000);
 
 /// What the last cell of every row says (数据标注).
-pub const MARK: &str = "合成数据";
+pub(crate) const MARK: &str = "合成数据";
 
 /// A county with its city.
 #[derive(Clone, Debug)]
-pub struct County {
-    pub code: String,
-    pub name: String,
-    pub city: String,
+pub(crate) struct County {
+    pub(crate) code: String,
+    pub(crate) name: String,
+    pub(crate) city: String,
     /// 1/100000 degree.
-    pub longitude: i64,
-    pub latitude: i64,
+    pub(crate) longitude: i64,
+    pub(crate) latitude: i64,
 }
 
 /// The 90 county units with an approximate position near their city's centre.
 #[must_use]
-pub fn counties() -> Vec<County> {
+pub(crate) fn counties() -> Vec<County> {
     model::region::zhejiang()
         .into_iter()
         .filter(|r| r.level == model::region::RegionLevel::County)
@@ -62,35 +62,46 @@ pub fn counties() -> Vec<County> {
 
 /// What a row writer works with.
 #[derive(Debug)]
-pub struct Cast<'a> {
+pub(crate) struct Cast<'a> {
     /// Row number from 0.
-    pub i: u64,
+    pub(crate) i: u64,
     /// Moves the subjects with the seed.
-    pub shift: u64,
-    pub rng: Seeded,
-    pub counties: &'a [County],
+    pub(crate) shift: u64,
+    pub(crate) rng: Seeded,
+    pub(crate) counties: &'a [County],
 }
 
 /// A synthetic person.
 #[derive(Clone, Debug)]
-pub struct Person {
-    pub id: String,
-    pub name: String,
-    pub sex: &'static str,
-    pub born: NaiveDate,
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) sex: &'static str,
+    pub(crate) born: NaiveDate,
 }
 
 /// A synthetic enterprise.
 #[derive(Clone, Debug)]
-pub struct Firm {
-    pub uscc: String,
-    pub name: String,
+pub(crate) struct Firm {
+    pub(crate) uscc: String,
+    pub(crate) name: String,
 }
 
 const SURNAMES: &str = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜";
 const GIVEN: &str = "安博晨达恩帆光浩嘉凯岚铭宁佩启荣书棠威欣雅泽子文武清云海山川";
 const TRADES: [&str; 12] = [
-    "数字科技", "智能制造", "纺织", "食品", "物流", "环保", "建材", "医药", "电子商务", "文化传媒", "农业发展", "机械",
+    "数字科技",
+    "智能制造",
+    "纺织",
+    "食品",
+    "物流",
+    "环保",
+    "建材",
+    "医药",
+    "电子商务",
+    "文化传媒",
+    "农业发展",
+    "机械",
 ];
 
 fn nth(list: &str, i: u64) -> char {
@@ -100,7 +111,7 @@ fn nth(list: &str, i: u64) -> char {
 
 /// A day counted from 2026-01-01, the demo's fixed present.
 #[must_use]
-pub fn day(offset: i64) -> NaiveDate {
+pub(crate) fn day(offset: i64) -> NaiveDate {
     let base = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap_or_default();
     let days = Days::new(offset.unsigned_abs());
     let moved = if offset < 0 { base.checked_sub_days(days) } else { base.checked_add_days(days) };
@@ -109,25 +120,30 @@ pub fn day(offset: i64) -> NaiveDate {
 
 /// Person number `n`: unique for the first hundred million.
 #[must_use]
-pub fn person(n: u64) -> Person {
+pub(crate) fn person(n: u64) -> Person {
     let city = CITIES.get(usize::try_from(n % 11).unwrap_or(0)).map_or("330100", |c| c.0);
     // 27011 days (74 years) are walked in leaps, so that neighbours differ.
     let turn = n / 11;
     let born = day(-(6_000 + i64::try_from((turn % 27_011) * 7_919 % 27_011).unwrap_or(0)));
-    let male = (n / 3) % 2 == 0;
+    let male = (n / 3).is_multiple_of(2);
     let sequence = (turn / 27_011) % 499 * 2 + if male { 1 } else { 2 };
     let first = format!("{city}{}{sequence:03}", born.format("%Y%m%d"));
     let check = ident::citizen_check(&first).unwrap_or('0');
     let mut name: String = [nth(SURNAMES, n / 2), nth(GIVEN, n * 7 + n / 31)].into_iter().collect();
-    if n % 3 != 0 {
+    if !n.is_multiple_of(3) {
         name.push(nth(GIVEN, n * 13 + 5));
     }
-    Person { id: format!("{first}{check}"), name: format!("{name}（测试）"), sex: if male { "男" } else { "女" }, born }
+    Person {
+        id: format!("{first}{check}"),
+        name: format!("{name}（测试）"),
+        sex: if male { "男" } else { "女" },
+        born,
+    }
 }
 
 /// A credit code of registering authority and kind `head` (two digits) in `region`, for number `n`.
 #[must_use]
-pub fn credit_code(head: &str, region: &str, n: u64) -> String {
+pub(crate) fn credit_code(head: &str, region: &str, n: u64) -> String {
     const DIGITS: &[u8] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
     let mut serial = String::new();
     let mut rest = n;
@@ -146,13 +162,13 @@ pub fn credit_code(head: &str, region: &str, n: u64) -> String {
 impl Cast<'_> {
     /// A number below `n` that walks through all of them and differs between tables of another seed.
     #[must_use]
-    pub fn subject(&self) -> u64 {
+    pub(crate) fn subject(&self) -> u64 {
         self.i + self.shift
     }
 
     /// The county of the row's subject.
     #[must_use]
-    pub fn county(&self, n: u64) -> County {
+    pub(crate) fn county(&self, n: u64) -> County {
         let at = usize::try_from(n % (self.counties.len().max(1) as u64)).unwrap_or(0);
         self.counties.get(at).cloned().unwrap_or_else(|| County {
             code: "330106".into(),
@@ -165,7 +181,7 @@ impl Cast<'_> {
 
     /// Enterprise number `n`, seated in the county of the same number.
     #[must_use]
-    pub fn firm(&self, n: u64) -> Firm {
+    pub(crate) fn firm(&self, n: u64) -> Firm {
         let county = self.county(n);
         let trade = TRADES.get(usize::try_from(n % 12).unwrap_or(0)).copied().unwrap_or("科技");
         let words: String = [nth(GIVEN, n / 7), nth(GIVEN, n / 11 + 9)].into_iter().collect();
@@ -177,14 +193,14 @@ impl Cast<'_> {
     }
 
     /// Longitude and latitude in degrees with five digits, near a county's city.
-    pub fn position(&mut self, county: &County) -> (String, String) {
+    pub(crate) fn position(&mut self, county: &County) -> (String, String) {
         let x = county.longitude + self.rng.between(-12_000, 12_000);
         let y = county.latitude + self.rng.between(-9_000, 9_000);
         (super::seeded::decimal(x, 5), super::seeded::decimal(y, 5))
     }
 
     /// A made-up street address.
-    pub fn address(&mut self, county: &County) -> String {
+    pub(crate) fn address(&mut self, county: &County) -> String {
         const STREETS: [&str; 8] =
             ["示范路", "样例街", "演示大道", "模拟路", "合成巷", "钱塘测试路", "数据街", "目录路"];
         let street = self.rng.pick(&STREETS);
@@ -192,12 +208,12 @@ impl Cast<'_> {
     }
 
     /// A mobile number of an unallocated block.
-    pub fn mobile(&mut self) -> String {
+    pub(crate) fn mobile(&mut self) -> String {
         format!("154{:08}", self.rng.below(100_000_000))
     }
 
     /// A day up to `back` days before the demo's present.
-    pub fn past(&mut self, back: i64) -> String {
+    pub(crate) fn past(&mut self, back: i64) -> String {
         let offset = self.rng.between(1, back.max(1));
         day(-offset).format("%Y-%m-%d").to_string()
     }
@@ -205,7 +221,7 @@ impl Cast<'_> {
 
 /// GeoJSON point.
 #[must_use]
-pub fn point(longitude: &str, latitude: &str) -> String {
+pub(crate) fn point(longitude: &str, latitude: &str) -> String {
     format!(r#"{{"type":"Point","coordinates":[{longitude},{latitude}]}}"#)
 }
 

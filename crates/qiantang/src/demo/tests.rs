@@ -56,7 +56,8 @@ fn records(entry: &DemoEntry) -> Vec<Vec<String>> {
 }
 
 fn split(line: &str, delimiter: char) -> Vec<String> {
-    let (mut cells, mut cell, mut quoted, mut chars) = (Vec::new(), String::new(), false, line.chars().peekable());
+    let (mut cells, mut cell, mut quoted, mut chars) =
+        (Vec::new(), String::new(), false, line.chars().peekable());
     while let Some(c) = chars.next() {
         match c {
             '"' if quoted && chars.peek() == Some(&'"') => cell.extend(chars.next()),
@@ -89,7 +90,9 @@ fn misfit(item: &Item, cell: &str) -> bool {
                 || digits > usize::from(item.precision - item.scale)
         }
         (_, DataType::Date) => chrono::NaiveDate::parse_from_str(cell, "%Y-%m-%d").is_err(),
-        (_, DataType::DateTime) => chrono::NaiveDateTime::parse_from_str(cell, "%Y-%m-%d %H:%M:%S").is_err(),
+        (_, DataType::DateTime) => {
+            chrono::NaiveDateTime::parse_from_str(cell, "%Y-%m-%d %H:%M:%S").is_err()
+        }
         (_, DataType::Geometry) => serde_json::from_str::<serde_json::Value>(cell).is_err(),
         _ => false,
     };
@@ -108,14 +111,20 @@ fn clean_rows_fit_and_dirty_rows_are_counted() {
         let mut dirty = 0;
         let mut keys = BTreeSet::new();
         for (n, cells) in records[1..].iter().enumerate() {
-            let bad: Vec<&Item> = items.iter().zip(cells).filter(|(i, c)| misfit(i, c)).map(|(i, _)| i).collect();
+            let bad: Vec<&Item> =
+                items.iter().zip(cells).filter(|(i, c)| misfit(i, c)).map(|(i, _)| i).collect();
             if cells.len() != items.len() || !bad.is_empty() {
                 dirty += 1;
-                kinds.insert(if cells.len() == items.len() { bad[0].data_type.as_str() } else { "ragged" });
+                kinds.insert(if cells.len() == items.len() {
+                    bad[0].data_type.as_str()
+                } else {
+                    "ragged"
+                });
                 assert_eq!(n as u64 % 211, 40, "{code} row {n} is dirty by accident: {cells:?}");
                 continue;
             }
-            let key: Vec<&String> = items.iter().zip(cells).filter(|(i, _)| i.primary).map(|(_, c)| c).collect();
+            let key: Vec<&String> =
+                items.iter().zip(cells).filter(|(i, _)| i.primary).map(|(_, c)| c).collect();
             assert!(keys.insert(format!("{key:?}")), "{code} row {n}: key {key:?} twice");
             assert_eq!(cells.last().unwrap(), "合成数据", "{code} row {n}");
         }
@@ -123,7 +132,10 @@ fn clean_rows_fit_and_dirty_rows_are_counted() {
         assert_eq!((written.rows, written.dirty), (records.len() as u64 - 1, dirty), "{code}");
         assert!(dirty > 0 && dirty * 50 < written.rows, "{code}: {dirty} of {}", written.rows);
     }
-    assert!(kinds.contains("ragged") && kinds.contains("date") && kinds.contains("text"), "{kinds:?}");
+    assert!(
+        kinds.contains("ragged") && kinds.contains("date") && kinds.contains("text"),
+        "{kinds:?}"
+    );
 }
 
 #[test]
@@ -135,13 +147,25 @@ fn declarations_keep_the_rules() {
         assert!(codes.insert(&d.code), "{}", d.code);
         assert!(d.description.contains("合成数据") && d.description.chars().count() <= 1000);
         assert!(province.orgs.iter().any(|o| o.id == d.org), "{}", d.org);
-        assert!(province.users.iter().any(|u| u.name == e.compiler && u.org.as_deref() == Some(&d.org)), "{}", d.code);
+        assert!(
+            province.users.iter().any(|u| u.name == e.compiler && u.org.as_deref() == Some(&d.org)),
+            "{}",
+            d.code
+        );
+        assert!(province.users.iter().any(|u| u.name == orgs::reviewer_of(&d.org)), "{}", d.code);
         assert!(!d.key().is_empty(), "{} has a key", d.code);
         let mut seen = BTreeSet::new();
         for i in &d.items {
             let at = format!("{}.{}", d.code, i.identifier);
             assert!(Item::identifier_ok(&i.identifier) && seen.insert(&i.identifier), "{at}");
-            for filled in [&i.name_en, &i.definition, &i.object_class, &i.representation, &i.source_org, &i.app] {
+            for filled in [
+                &i.name_en,
+                &i.definition,
+                &i.object_class,
+                &i.representation,
+                &i.source_org,
+                &i.app,
+            ] {
                 assert!(!filled.is_empty(), "{at}: {i:?}");
             }
             assert!(i.open_type != OpenType::Unconditional || i.grade == Grade::L1, "{at}");
@@ -152,7 +176,9 @@ fn declarations_keep_the_rules() {
             assert!(d.share_type != ShareType::None || i.share_type == ShareType::None, "{at}");
         }
         match d.open_type {
-            OpenType::Unconditional => assert!(d.items.iter().any(|i| i.open_type == OpenType::Unconditional)),
+            OpenType::Unconditional => {
+                assert!(d.items.iter().any(|i| i.open_type == OpenType::Unconditional))
+            }
             OpenType::Restricted => assert!(!d.open_condition.is_empty()),
             OpenType::None => assert!(!d.open_basis.is_empty()),
         }
@@ -187,16 +213,31 @@ fn organisations_and_people_fit_together() {
         ident::uscc(&org.uscc).unwrap();
         assert!(regions.iter().any(|r| r.code == org.region), "{org:?}");
         if let Some(parent) = &org.parent {
-            assert!(province.orgs[..n].iter().any(|o| o.id == *parent), "{} stands after its parent", org.id);
+            assert!(
+                province.orgs[..n].iter().any(|o| o.id == *parent),
+                "{} stands after its parent",
+                org.id
+            );
         }
     }
     assert_eq!(province.orgs.iter().map(|o| &o.uscc).collect::<BTreeSet<_>>().len(), by_id.len());
     for user in &province.users {
         assert!(user.org.as_ref().is_none_or(|o| by_id.contains_key(o.as_str())), "{user:?}");
     }
-    for name in
-        ["admin", "authority", "provider", "reviewer", "consumer", "security", "auditor", "enterprise", "citizen", "city", "county", "operator"]
-    {
+    for name in [
+        "admin",
+        "authority",
+        "provider",
+        "reviewer",
+        "consumer",
+        "security",
+        "auditor",
+        "enterprise",
+        "citizen",
+        "city",
+        "county",
+        "operator",
+    ] {
         assert!(province.users.iter().any(|u| u.name == name), "{name}");
     }
 }
@@ -209,12 +250,19 @@ fn share_applications_ask_for_what_is_there() {
         assert_eq!(entry.target, Target::Online, "{}", r.new.entry);
         assert_ne!(entry.draft.share_type, ShareType::None);
         for item in &r.new.items {
-            let item = entry.draft.item(item).unwrap_or_else(|| panic!("{} has no {item}", r.new.entry));
+            let item =
+                entry.draft.item(item).unwrap_or_else(|| panic!("{} has no {item}", r.new.entry));
             assert_ne!(item.share_type, ShareType::None);
         }
-        let application = province.applications.iter().find(|a| a.handle == r.new.application).unwrap();
+        let application =
+            province.applications.iter().find(|a| a.handle == r.new.application).unwrap();
         assert_eq!(application.owner, r.by);
-        assert!(province.users.iter().any(|u| u.name == r.by && u.org.as_deref() == Some(&application.new.org)));
+        assert!(
+            province
+                .users
+                .iter()
+                .any(|u| u.name == r.by && u.org.as_deref() == Some(&application.new.org))
+        );
     }
 }
 
@@ -257,6 +305,15 @@ items = [
         Ok(sets)
     }
 
+    /// Without the data folder nothing but the files may be missing.
+    #[test]
+    fn the_manifest_of_the_real_data_is_sound() {
+        let dir = tempfile::tempdir().unwrap();
+        let e = super::super::manifest::for_dir(dir.path()).unwrap_err();
+        assert_eq!(e.fields().len(), 28);
+        assert!(e.fields().iter().all(|f| f.field.ends_with(".file")), "{e}");
+    }
+
     #[test]
     fn a_good_manifest_is_read() {
         let sets = check(GOOD).unwrap();
@@ -264,9 +321,10 @@ items = [
         assert_eq!((set.expected_rows, set.options.delimiter), (Some(2), Some(';')));
         assert_eq!(set.draft.key(), ["code"]);
         assert!(set.draft.items[1].data_type == DataType::Integer && !set.draft.items[0].nullable);
-        let nested = GOOD
-            .replace("sub/a.csv", "m.json")
-            .replace("delimiter = \";\"", "flatten = { levels = [\"l\", \"k\"], leaf = [\"a\", \"b\"], split = \",\" }");
+        let nested = GOOD.replace("sub/a.csv", "m.json").replace(
+            "delimiter = \";\"",
+            "flatten = { levels = [\"l\", \"k\"], leaf = [\"a\", \"b\"], split = \",\" }",
+        );
         assert_eq!(check(&nested).unwrap().len(), 1);
     }
 

@@ -2,11 +2,11 @@
 
 use model::code::{Domain, Grade, UpdateCycle};
 
+use super::Target;
 use super::orgs::{CITY, TRAFFIC};
 use super::rows::Dialect;
 use super::shape::{Plan, date, entry, integer, moment, number, place, region, text, word};
 use super::subject::{CITIES, HANGZHOU, MARK, day, point};
-use super::Target;
 
 pub(super) fn plans() -> Vec<Plan> {
     vec![lines(), arrivals(), parking(), metro(), congestion()]
@@ -29,7 +29,8 @@ fn lines() -> Plan {
         ])
         .rows(900, Dialect::Comma, |c| {
             let n = c.i;
-            let city = CITIES.get(usize::try_from(n % 11).unwrap_or(0)).copied().unwrap_or(HANGZHOU);
+            let city =
+                CITIES.get(usize::try_from(n % 11).unwrap_or(0)).copied().unwrap_or(HANGZHOU);
             vec![
                 format!("GJ{}{n:05}", city.0),
                 format!("测试{}路", n / 11 + 1),
@@ -60,13 +61,19 @@ fn arrivals() -> Plan {
         ])
         .rows(20_000, Dialect::Comma, |c| {
             let n = c.i;
-            let city = CITIES.get(usize::try_from(n % 11).unwrap_or(0)).copied().unwrap_or(HANGZHOU);
+            let city =
+                CITIES.get(usize::try_from(n % 11).unwrap_or(0)).copied().unwrap_or(HANGZHOU);
             let on = day(-1 - i64::try_from(n / 5_000).unwrap_or(0)).format("%Y-%m-%d");
             vec![
                 format!("DZ{n:012}"),
                 format!("GJ{}{:05}", city.0, n % 900),
                 format!("测试{}站", c.rng.between(1, 60)),
-                format!("{on} {:02}:{:02}:{:02}", c.rng.between(5, 22), c.rng.below(60), c.rng.below(60)),
+                format!(
+                    "{on} {:02}:{:02}:{:02}",
+                    c.rng.between(5, 22),
+                    c.rng.below(60),
+                    c.rng.below(60)
+                ),
                 c.rng.between(-120, 600).to_string(),
                 c.rng.pick(&["宽松", "适中", "适中", "拥挤"]).into(),
                 MARK.into(),
@@ -77,7 +84,10 @@ fn arrivals() -> Plan {
 fn parking() -> Plan {
     let [jd, wd, wz] = place();
     entry("tcc_xx", "公共停车场信息", "Public car parks", CITY, Domain::Traffic, "停车场")
-        .about("公共停车场的位置、泊位数与收费标准，实时余位受限开放。", &["停车", "便民", "城市大脑"])
+        .about(
+            "公共停车场的位置、泊位数与收费标准，实时余位受限开放。",
+            &["停车", "便民", "城市大脑"],
+        )
         .region("330100")
         .cycle(UpdateCycle::RealTime)
         .system("城市停车系统")
