@@ -1,0 +1,237 @@
+//! Collection: the channels' parcels go through the one landing; what does not fit waits in quarantine.
+//!
+//! One walk: `spool` keeps an upload in the inbox → `start` makes a run → `work` reads it, puts misfits into quarantine
+//! and lands the rest once (*exactly-once*: the parcel id is a hash of entry, mode, content, options and item shapes)
+//! → `serve` brings the serving copy up → the catalogue learns the new figures → the file leaves the inbox. A query's
+//! rows are written into the inbox first (`extract`), so that both ways are one. `recover` goes on after a crash.
+
+mod extract;
+mod quarantine;
+mod recover;
+mod resume;
+mod serve;
+mod spool;
+mod work;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use model::code::SyncMode;
+use model::entry::Entry;
+use model::op::stamp;
+use model::parcel::{Reject, Run, RunState, Sniffed};
+use model::{Actor, Error, Op, Result};
+use parking_lot::Mutex;
+use policy::port::{ReadOptions, Source};
+use policy::{Action, Permit, Target};
+use store::parcel::{RunFilter, RunRecord};
+use tokio::sync::{Semaphore, watch};
+
+pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv, replay};
+pub use self::recover::recover;
+pub use self::spool::spool;
+use crate::{App, Page, audit, catalogue};
+
+/// Collections that read and land at the same time; others wait in state queued.
+const AT_WORK: usize = 2;
+/// Rejects that a dry run shows.
+const REJECTS_SHOWN: usize = 100;
+
+/// Progress and locks of running collections.
+#[derive(Debug)]
+pub struct Memory {
+    /// Runs of this process that have not ended.
+    live: Mutex<HashMap<String, watch::Sender<Run>>>,
+    /// One collection of an entry at a time.
+    entries: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    slots: Semaphore,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { live: Mutex::default(), entries: Mutex::default(), slots: Semaphore::new(AT_WORK) }
+    }
+}
+
+impl Memory {
+    fn lock_of(&self, entry: &str) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(self.entries.lock().entry(entry.to_owned()).or_default())
+    }
+    fn show(&self, run: &Run) {
+        if let Some(shown) = self.live.lock().get(&run.id) {
+            shown.send_replace(run.clone());
+        }
+    }
+    fn begin(&self, run: &Run) {
+        self.live.lock().insert(run.id.clone(), watch::Sender::new(run.clone()));
+    }
+    fn end(&self, run: &str) {
+        self.live.lock().remove(run);
+    }
+    fn of(&self, run: &str) -> Option<Run> {
+        self.live.lock().get(run).map(|shown| shown.borrow().clone())
+    }
+}
+
+/// A source kept in the inbox, safe against a crash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spooled {
+    pub path: PathBuf,
+    pub name: String,
+    /// SHA-256, lower hex.
+    pub checksum: String,
+    pub bytes: u64,
+}
+
+/// What to collect.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Entry id or code.
+    pub entry: String,
+    pub source: Source,
+    pub mode: SyncMode,
+    pub options: ReadOptions,
+}
+
+/// Asks for what a person may do with an entry; the platform itself works by `system.work`.
+async fn allowed(app: &App, op: &Op, action: Action, entry: &Entry) -> Result<Permit> {
+    match (&op.actor, action) {
+        (Actor::System, Action::DataCollect) => {
+            audit::permit(app, op, action, &Target::entry(entry)).await
+        }
+        (Actor::System, _) => {
+            audit::permit(app, op, Action::SystemWork, &Target::plain("System", "collection")).await
+        }
+        _ => audit::permit(app, op, action, &Target::entry(entry)).await,
+    }
+}
+
+/// Says what a file is.
+pub async fn sniff(app: &App, _op: &Op, path: &std::path::Path, name: &str) -> Result<Sniffed> {
+    app.intake.sniff(path, name).await
+}
+
+/// Starts a collection in the background and answers its run at once.
+pub async fn start(app: &Arc<App>, op: &Op, order: Order) -> Result<Run> {
+    let job = work::prepare(app, op, order).await?;
+    let run = job.run.clone();
+    drop(tokio::spawn(work::guarded(Arc::clone(app), job)));
+    Ok(run)
+}
+
+/// Collects and waits for the end. The work goes on even when the caller does not wait any more.
+pub async fn collect(app: &Arc<App>, op: &Op, order: Order) -> Result<Run> {
+    let job = work::prepare(app, op, order).await?;
+    tokio::spawn(work::guarded(Arc::clone(app), job))
+        .await
+        .map_err(|e| Error::internal("the collection's task ended early").caused_by(e))
+}
+
+/// Reads and types everything, lands nothing: the run as it would be, with the first rejects (at most 100).
+/// A file in the inbox is taken away afterwards.
+pub async fn dry_run(app: &App, op: &Op, order: Order) -> Result<(Run, Vec<Reject>)> {
+    let entry = catalogue::get(app, op, &order.entry).await?;
+    allowed(app, op, Action::DataCollect, &entry).await?;
+    let mut run = work::new_run(app, op, &entry, &order);
+    let read = rehearse(app, &entry, &order, &mut run).await;
+    if let Source::File { path, .. } = &order.source
+        && spool::in_inbox(app, path)
+    {
+        spool::discard(path).await;
+    }
+    let rejects = read?;
+    run.state = RunState::Succeeded;
+    run.finished_at = Some(stamp(app.now()));
+    Ok((run, rejects))
+}
+
+async fn rehearse(app: &App, entry: &Entry, order: &Order, run: &mut Run) -> Result<Vec<Reject>> {
+    let mut reading = app.intake.read(&order.source, &entry.draft.items, &order.options).await?;
+    run.bytes_total = reading.bytes_total;
+    let mut rejects = Vec::new();
+    while let Some(chunk) = reading.chunks.next().await {
+        let chunk = chunk?;
+        work::check_chunk(&chunk)?;
+        run.read += chunk.read;
+        run.accepted += chunk.batch.rows() as u64;
+        run.quarantined += chunk.rejects.len() as u64;
+        run.bytes_done = chunk.bytes_done;
+        let room = REJECTS_SHOWN.saturating_sub(rejects.len());
+        rejects.extend(chunk.rejects.into_iter().take(room));
+    }
+    Ok(rejects)
+}
+
+/// One run with live figures. A run the caller may not know of is not found.
+pub async fn run(app: &App, op: &Op, id: &str) -> Result<Run> {
+    let record = known(app, op, id).await?;
+    Ok(app.collections.of(id).unwrap_or(record.run))
+}
+
+/// A run the caller may look at.
+async fn known(app: &App, op: &Op, id: &str) -> Result<RunRecord> {
+    let missing = || Error::not_found("归集任务", "collection run", id);
+    let record = app.store.run_get(id).await?.ok_or_else(missing)?;
+    if op.actor == Actor::System {
+        return Ok(record);
+    }
+    let target = Target::of_org("Entry", &record.run.entry, &record.org);
+    match app.policy.permit(op, Action::RunRead, &target) {
+        Ok(_) => Ok(record),
+        Err(refusal) => {
+            audit::refused(app, op, Action::RunRead.as_str(), id, &refusal).await?;
+            Err(missing())
+        }
+    }
+}
+
+/// Waits until the figures or the state of a running collection change; answers at once when it is not running here.
+pub async fn changed(app: &App, id: &str) {
+    let watched = app.collections.live.lock().get(id).map(watch::Sender::subscribe);
+    if let Some(mut watched) = watched {
+        // An error says that the run has ended, which is a change too.
+        let _ = watched.changed().await;
+    }
+}
+
+/// Runs the caller may see, newest first; of one entry when given.
+pub async fn runs(
+    app: &App,
+    op: &Op,
+    entry: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Page<Run>> {
+    let of_org = |org: &str| Target::of_org("Entry", entry.unwrap_or("runs"), org);
+    let all = op.actor == Actor::System || app.may(op, Action::RunRead, &of_org(""));
+    let own = op.actor.org().filter(|_| !all);
+    if !all {
+        audit::permit(app, op, Action::RunRead, &of_org(own.unwrap_or_default())).await?;
+    }
+    let entry = match entry {
+        Some(entry) => Some(catalogue::get(app, op, entry).await?.id),
+        None => None,
+    };
+    let limit = if limit == 0 { 50 } else { limit.min(999) };
+    let filter =
+        RunFilter { entry: entry.as_deref(), org: own, unfinished: false, after, limit: limit + 1 };
+    let mut items: Vec<Run> =
+        app.store.run_list(&filter).await?.into_iter().map(|r| r.run).collect();
+    for run in &mut items {
+        if let Some(live) = app.collections.of(&run.id) {
+            *run = live;
+        }
+    }
+    Ok(page(items, limit, |run| run.id.clone()))
+}
+
+/// A page of at most `limit` of the `limit + 1` rows asked for.
+fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = if more { items.last().map(id) } else { None };
+    Page { items, next }
+}

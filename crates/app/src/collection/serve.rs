@@ -1,0 +1,83 @@
+//! Bringing the serving copy and the catalogue's figures level with the lake.
+
+use model::code::SyncMode;
+use model::entry::Entry;
+use model::{Op, Result};
+use policy::Permit;
+
+use crate::{App, catalogue};
+
+/// After a parcel is in the lake: the serving copy holds its rows, the catalogue knows count and time, search finds it.
+/// Done twice, nothing changes.
+pub(super) async fn settle(
+    app: &App,
+    op: &Op,
+    permit: &Permit,
+    entry: &Entry,
+    mode: SyncMode,
+    parcel: &str,
+    version: i64,
+) -> Result<()> {
+    bring(app, permit, entry, mode, parcel, version).await?;
+    let rows = app.lake.count(entry).await?;
+    catalogue::landed(app, op, &entry.id, rows).await?;
+    Ok(())
+}
+
+async fn bring(
+    app: &App,
+    permit: &Permit,
+    entry: &Entry,
+    mode: SyncMode,
+    parcel: &str,
+    version: i64,
+) -> Result<()> {
+    let serving = app.store.serving();
+    let position = serving.position(&entry.id).await?.map(|(_, at)| at);
+    if !entry.draft.served() {
+        if position.is_some() {
+            serving.remove(permit, &entry.id).await?;
+        }
+        return Ok(());
+    }
+    if position.is_some_and(|at| at >= version) {
+        return Ok(());
+    }
+    let next = position.is_some_and(|at| at + 1 == version);
+    if next || mode == SyncMode::Full {
+        return refresh(app, permit, entry, mode, parcel, version).await;
+    }
+    // The copy lags by more than this parcel (a crash, a lost file, an entry that was not served before): bring the
+    // missing ones in order, from the newest full one on.
+    let mut missing = Vec::new();
+    for v in app.lake.versions(&entry.draft.code).await? {
+        if v.version > version || v.parcel.is_empty() {
+            continue;
+        }
+        if position.is_some_and(|at| v.version <= at) {
+            break;
+        }
+        let mode = SyncMode::parse(&v.mode).unwrap_or(SyncMode::Incremental);
+        missing.push((mode, v.parcel, v.version));
+        if mode == SyncMode::Full {
+            break;
+        }
+    }
+    for (mode, parcel, version) in missing.into_iter().rev() {
+        refresh(app, permit, entry, mode, &parcel, version).await?;
+    }
+    Ok(())
+}
+
+async fn refresh(
+    app: &App,
+    permit: &Permit,
+    entry: &Entry,
+    mode: SyncMode,
+    parcel: &str,
+    version: i64,
+) -> Result<()> {
+    let rows = app.lake.replay(permit, entry, parcel).await?;
+    app.store.serving().refresh(permit, entry, mode, parcel, version, rows).await?;
+    Ok(())
+}
