@@ -174,25 +174,26 @@ fn l1() -> String {
     Grade::L1.as_str().into()
 }
 
-/// The data sets of a folder, by its own `manifest.toml` or the project's manifest of the real data.
-pub(crate) fn for_dir(dir: &Path) -> Result<Vec<DataSet>> {
+/// The data sets of a folder: by the manifest given, else by `DIR/manifest.toml`, else by the project's manifest of
+/// the real data.
+pub(crate) fn read(manifest: Option<&Path>, dir: &Path) -> Result<Vec<DataSet>> {
     let own = dir.join("manifest.toml");
-    if !own.is_file() {
-        return read(REAL_DATA, "demo/real-data.toml", dir);
-    }
-    let text = fs::read_to_string(&own).map_err(|e| {
+    let Some(file) = manifest.or_else(|| own.is_file().then_some(own.as_path())) else {
+        return parse(REAL_DATA, "demo/real-data.toml", dir);
+    };
+    let text = fs::read_to_string(file).map_err(|e| {
         Error::new(
             Code::InvalidFile,
-            format!("清单 `{}` 无法读取：{e}", own.display()),
-            format!("the manifest `{}` cannot be read: {e}", own.display()),
+            format!("清单 `{}` 无法读取：{e}", file.display()),
+            format!("the manifest `{}` cannot be read: {e}", file.display()),
         )
     })?;
-    read(&text, &own.display().to_string(), dir)
+    parse(&text, &file.display().to_string(), dir)
 }
 
 /// Reads a manifest, resolving its files against `dir`. `name` stands in messages. Every fault says which line or
 /// which data set and key it concerns; nothing is returned unless all is right.
-pub(crate) fn read(manifest: &str, name: &str, dir: &Path) -> Result<Vec<DataSet>> {
+pub(crate) fn parse(manifest: &str, name: &str, dir: &Path) -> Result<Vec<DataSet>> {
     let parsed: Manifest = toml::from_str(manifest).map_err(|e| {
         // The text of the parser names line, column and key.
         let line =

@@ -327,6 +327,7 @@ pub(crate) fn users() -> Vec<DemoUser> {
         person("operator", "数据运营 韩营", OPERATOR, &[Enterprise]),
     ];
     for (org, who) in [
+        (AUTHORITY, "省大数据局 柳数"),
         (ECOLOGY, "省生态环境厅 杨青"),
         (POLICE, "省公安厅 朱安"),
         (LAND, "省自然资源厅 秦图"),
@@ -351,7 +352,6 @@ pub(crate) fn compiler_of(org: &str) -> &str {
     match org {
         MARKET => "provider",
         CITY => "city",
-        AUTHORITY => "authority",
         other => other,
     }
 }
@@ -362,7 +362,6 @@ pub(crate) fn reviewer_of(org: &str) -> &str {
     match org {
         MARKET => "reviewer",
         CITY => "city",
-        AUTHORITY => "authority",
         other => other,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use model::account::Role;
 use model::code::{DataType, Grade, OpenType, ShareType};
 use model::ident;
 use model::item::Item;
@@ -224,6 +225,16 @@ fn organisations_and_people_fit_together() {
     for user in &province.users {
         assert!(user.org.as_ref().is_none_or(|o| by_id.contains_key(o.as_str())), "{user:?}");
     }
+    for org in &province.orgs {
+        let compiler = orgs::compiler_of(&org.id);
+        let compiles =
+            province.users.iter().any(|u| u.name == compiler && u.roles.contains(&Role::Provider));
+        assert!(
+            compiles || matches!(org.id.as_str(), "yhsj" | "bmyy" | "cskj" | "sqyy"),
+            "{}",
+            org.id
+        );
+    }
     for name in [
         "admin",
         "authority",
@@ -267,7 +278,7 @@ fn share_applications_ask_for_what_is_there() {
 }
 
 mod manifests {
-    use super::super::manifest::{DataSet, read};
+    use super::super::manifest::{DataSet, parse};
     use model::Result;
     use model::code::DataType;
 
@@ -297,7 +308,7 @@ items = [
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         std::fs::write(dir.path().join("sub/a.csv"), "code;n\n1;2\n3;4\n").unwrap();
         std::fs::write(dir.path().join("m.json"), r#"{"a":{"x":"1,2"},"b":{"y":"3,4"}}"#).unwrap();
-        let sets = read(text, "m.toml", dir.path())?;
+        let sets = parse(text, "m.toml", dir.path())?;
         for set in &sets {
             let source = set.source(&dir.path().join("scratch"))?;
             assert!(std::fs::read_to_string(source).unwrap().lines().count() == 3);
@@ -309,7 +320,7 @@ items = [
     #[test]
     fn the_manifest_of_the_real_data_is_sound() {
         let dir = tempfile::tempdir().unwrap();
-        let e = super::super::manifest::for_dir(dir.path()).unwrap_err();
+        let e = super::super::manifest::read(None, dir.path()).unwrap_err();
         assert_eq!(e.fields().len(), 28);
         assert!(e.fields().iter().all(|f| f.field.ends_with(".file")), "{e}");
     }
