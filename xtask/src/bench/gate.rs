@@ -33,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         &dir.join("peer.log"),
     )?;
     peer.wait_until(Duration::from_secs(10), || std::net::TcpStream::connect(&address).is_ok())?;
-    helper(&["check".as_ref(), &demo.ready, dir, address.as_ref()])?;
+    helper(&["check".as_ref(), dir, address.as_ref()])?;
 
     let script = dir.join("wrk.lua");
     std::fs::write(&script, include_str!("wrk.lua")).map_err(|e| e.to_string())?;
@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         let seconds = if round == 0 { 2 } else { options.seconds };
         let calls = dir.join("calls.txt");
         let number = (seconds * CALLS_PER_SECOND).to_string();
-        helper(&["sign".as_ref(), &demo.ready, dir, &calls, number.as_ref()])?;
+        helper(&["sign".as_ref(), dir, &calls, number.as_ref()])?;
         let one = wrk(&script, &gate, &calls, seconds)?;
         let two = wrk(&script, &address, &dir.join("bare.txt"), seconds)?;
         released += one.requests;
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
             bare.push(two);
         }
     }
-    helper(&["check".as_ref(), &demo.ready, dir, address.as_ref()])?;
+    helper(&["check".as_ref(), dir, address.as_ref()])?;
     let failed: u64 = ours.iter().chain(&bare).map(|r| r.failed).sum();
     let peak = peak_rss_mb(demo.server.id());
     demo.server.stop()?;
@@ -148,7 +148,12 @@ pub(super) fn peak_rss_mb(pid: u32) -> Option<u64> {
 
 /// Verifies the chain of the stopped demo and counts its records.
 fn audit(qiantang: &Path, data: &Path) -> Outcome<u64> {
-    let out = read(program(qiantang).args(["audit", "--json", "--data"]).arg(data).arg("verify"))?;
+    let out = read(
+        program(qiantang)
+            .args(["audit", "--json", "--as", "auditor", "--data"])
+            .arg(data)
+            .arg("verify"),
+    )?;
     let verdict: Value = serde_json::from_str(out.trim()).map_err(|e| format!("{out}: {e}"))?;
     if verdict.get("intact").and_then(Value::as_bool) != Some(true) {
         return Err(format!("the audit chain is broken: {verdict}"));

@@ -100,7 +100,7 @@ fn collect(qiantang: &Path, dir: &Path, data: &Path, file: &Path) -> Outcome<(f6
         program(qiantang)
             .arg("ingest")
             .arg(file)
-            .args(["--entry", CODE, "--json", "--data"])
+            .args(["--entry", CODE, "--json", "--as", "provider", "--data"])
             .arg(data),
         &log,
     )?;
