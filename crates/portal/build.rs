@@ -28,7 +28,8 @@ fn main() -> io::Result<()> {
         let path = modules.join(from);
         println!("cargo:rerun-if-changed={}", path.display());
         if path.is_file() {
-            let _ = writeln!(list, "    ({name:?}, include_bytes!({:?})),", path.display().to_string());
+            let _ =
+                writeln!(list, "    ({name:?}, include_bytes!({:?})),", path.display().to_string());
         } else {
             lost.push(*name);
         }

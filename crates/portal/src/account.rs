@@ -51,7 +51,9 @@ async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
             let kept = visit::cookie(SESSION_COOKIE, session.token, door.config.secure_cookies);
             Ok(with_cookie(Redirect::to(goal).into_response(), &kept.to_string()))
         }
-        Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::Exhausted | Kind::Invalid) => {
+        Err(error)
+            if matches!(error.kind(), Kind::Unauthenticated | Kind::Exhausted | Kind::Invalid) =>
+        {
             let context = context! {
                 next, name, error => visit.t(error.zh(), error.en()), code => error.code().as_str(),
             };
@@ -89,7 +91,8 @@ async fn profile(door: &Door, visit: &Visit, faults: Option<&Error>) -> Answer {
         Err(error) if error.kind() == Kind::Denied => Vec::new(),
         Err(error) => return Err(error.into()),
     };
-    let filter = RequestFilter { org: session.user.org.clone(), limit: 50, ..RequestFilter::default() };
+    let filter =
+        RequestFilter { org: session.user.org.clone(), limit: 50, ..RequestFilter::default() };
     let requests = match app::sharing::list(&door.app, &visit.op, &filter).await {
         Ok(page) => page.items,
         Err(error) if error.kind() == Kind::Denied => mine,
@@ -98,7 +101,7 @@ async fn profile(door: &Door, visit: &Visit, faults: Option<&Error>) -> Answer {
     let fields = faults.map(Error::fields).unwrap_or_default();
     let context = context! {
         account => value(&session.user),
-        expires_at => session.expires_at,
+        expires_at => &session.expires_at,
         requests => value(&requests),
         least => door.app.rules.sign_in.password_min_length,
         done => visit.q("done"),
@@ -113,17 +116,19 @@ async fn password(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -
     let outcome = if new == posted.raw("again") {
         app::account::change_password(&door.app, &visit.op, old, new).await
     } else {
-        Err(Error::invalid("两次输入的新密码不一致", "the two new passwords differ").with_fields(vec![
-            FieldError {
+        Err(Error::invalid("两次输入的新密码不一致", "the two new passwords differ").with_fields(
+            vec![FieldError {
                 field: "again".into(),
                 zh: "请再次输入相同的新密码".into(),
                 en: "enter the same new password again".into(),
-            },
-        ]))
+            }],
+        ))
     };
     match outcome {
         Ok(()) => Ok(Redirect::to("/me?done=password").into_response()),
-        Err(error) if matches!(error.kind(), Kind::Invalid) || error.code() == Code::WrongCredentials => {
+        Err(error)
+            if matches!(error.kind(), Kind::Invalid) || error.code() == Code::WrongCredentials =>
+        {
             let mut response = profile(&door, &visit, Some(&error)).await?;
             *response.status_mut() = axum::http::StatusCode::BAD_REQUEST;
             Ok(response)
@@ -139,7 +144,9 @@ mod tests {
     #[test]
     fn signing_in_never_leads_elsewhere() {
         assert_eq!(next_path("/console/runs?after=1"), Some("/console/runs?after=1"));
-        for bad in ["", "http://x", "//x", "/\\x", "/login?next=/", "console", "/a\r\nSet-Cookie: b"] {
+        for bad in
+            ["", "http://x", "//x", "/\\x", "/login?next=/", "console", "/a\r\nSet-Cookie: b"]
+        {
             assert_eq!(next_path(bad), None, "{bad}");
         }
     }

@@ -78,7 +78,9 @@ async fn file(Path(path): Path<String>, headers: HeaderMap) -> Response {
 
 fn bytes(path: &str) -> Option<Cow<'static, [u8]>> {
     match path.strip_prefix("vendor/") {
-        Some(name) => vendor::FILES.iter().find(|(n, _)| *n == name).map(|(_, b)| Cow::Borrowed(*b)),
+        Some(name) => {
+            vendor::FILES.iter().find(|(n, _)| *n == name).map(|(_, b)| Cow::Borrowed(*b))
+        }
         None => Own::get(path).map(|f| f.data),
     }
 }

@@ -70,7 +70,9 @@ fn help(kind: Kind) -> (&'static str, &'static str) {
             "请刷新页面查看最新状态后再操作。",
             "Reload the page to see the present state, then act again.",
         ),
-        Kind::TooLarge => ("请减小内容后重试，或分批办理。", "Make it smaller or send it in parts."),
+        Kind::TooLarge => {
+            ("请减小内容后重试，或分批办理。", "Make it smaller or send it in parts.")
+        }
         Kind::Exhausted => ("请稍后再试。", "Try again later."),
         Kind::Unavailable => (
             "请稍后再试；如持续出现，请把请求编号告诉管理员。",

@@ -5,7 +5,6 @@ use model::code::{
     DataType, Domain, Grade, OnlineState, OpenType, PublishState, ResourceKind, ShareType,
     SyncMode, UpdateCycle,
 };
-use model::request::RequestState;
 
 use crate::visit::Lang;
 
@@ -218,6 +217,7 @@ pub(crate) fn role(role: Role, lang: Lang) -> String {
 mod tests {
     use super::*;
     use model::parcel::RunState;
+    use model::request::RequestState;
 
     #[test]
     fn every_word_of_the_model_has_a_name_in_both_languages() {

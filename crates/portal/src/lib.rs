@@ -12,6 +12,8 @@ mod fault;
 mod form;
 mod label;
 mod names;
+#[cfg(test)]
+mod rehearsal;
 mod rows;
 mod site;
 mod view;

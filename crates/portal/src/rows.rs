@@ -8,7 +8,8 @@ use crate::visit::Inner;
 
 /// Reads `select`, `col`+`op`+`val`, `order`, `after` and `limit`.
 pub(crate) fn query(visit: &Inner, draft: &EntryDraft, limit: u64, most: u64) -> Result<RowQuery> {
-    let known = |name: &str| draft.item(name).map(|i| i.identifier.clone()).ok_or_else(|| no_item(name));
+    let known =
+        |name: &str| draft.item(name).map(|i| i.identifier.clone()).ok_or_else(|| no_item(name));
     let select =
         visit.qs("select").map(|s| known(s).map(|s| (s, None))).collect::<Result<Vec<_>>>()?;
     let filter = match visit.q("col") {
@@ -42,7 +43,13 @@ fn order(text: &str, known: impl Fn(&str) -> Result<String>) -> Result<Order> {
     let descending = match direction {
         "asc" => false,
         "desc" => true,
-        _ => return Err(bad("order", "排序方向应为 asc 或 desc", "the direction must be asc or desc")),
+        _ => {
+            return Err(bad(
+                "order",
+                "排序方向应为 asc 或 desc",
+                "the direction must be asc or desc",
+            ));
+        }
     };
     Ok(Order { column: known(column)?, descending, nulls_first: None })
 }

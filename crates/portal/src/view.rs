@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::http::header::{self, HeaderValue};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse};
 use chrono::DateTime;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -169,9 +169,9 @@ impl Door {
         let glue = if here.contains('?') { '&' } else { '?' };
         let user = visit.session.as_ref().map(|s| {
             context! {
-                name => s.user.name,
-                display_name => s.user.display_name,
-                org => s.user.org,
+                name => &s.user.name,
+                display_name => &s.user.display_name,
+                org => &s.user.org,
                 roles => s.user.roles.iter().map(|&r| label::role(r, visit.lang)).collect::<Vec<_>>(),
             }
         });
@@ -182,10 +182,10 @@ impl Door {
             site_name => visit.t(&self.config.site_name_cn, &self.config.site_name_en),
             path => visit.uri.path(),
             here,
-            base => visit.base,
+            base => &visit.base,
             gateway => self.gateway(visit),
-            csrf => visit.csrf,
-            request_id => visit.op.request_id,
+            csrf => &visit.csrf,
+            request_id => &visit.op.request_id,
             today => visit.op.today().to_string(),
             user,
             nav => self.nav(visit),
@@ -239,11 +239,24 @@ impl Door {
             .filter(|(_, _, _, shown)| *shown)
             .map(|(href, zh, en, _)| {
                 let current = here == href
-                    || (href != "/console" && here.strip_prefix(href).is_some_and(|r| r.starts_with('/')));
+                    || (href != "/console"
+                        && here.strip_prefix(href).is_some_and(|r| r.starts_with('/')));
                 context! { href, name => visit.t(zh, en), current }
             })
             .collect()
     }
+}
+
+/// Names of all templates.
+#[cfg(test)]
+pub(crate) fn names_of_templates() -> Vec<String> {
+    Files::iter().map(|n| n.to_string()).filter(|n| !n.ends_with(".py")).collect()
+}
+
+/// The text of a template.
+#[cfg(test)]
+pub(crate) fn source(name: &str) -> Option<String> {
+    Files::get(name).map(|f| String::from_utf8_lossy(&f.data).into_owned())
 }
 
 /// Whether the caller works for a public body (sees the console's catalogue).

@@ -94,7 +94,7 @@ impl Inner {
     }
     /// First non-empty value of a query parameter.
     pub(crate) fn q(&self, name: &str) -> Option<&str> {
-        self.qs(name).next()
+        self.query.iter().find(|(k, v)| k == name && !v.trim().is_empty()).map(|(_, v)| v.trim())
     }
     /// All non-empty values of a query parameter.
     pub(crate) fn qs<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -153,11 +153,15 @@ pub(crate) async fn open(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let jar = CookieJar::from_headers(request.headers());
-    let (visit, fresh) = enter(&door, &request, &jar).await;
+    let arrival = arrive(&door, &request);
+    let (visit, fresh) = enter(&door, arrival).await;
     let method = request.method().clone();
     if let Err(error) = same_site(&method, request.headers()) {
         return close(&door, &visit, fresh, failure_page(&door, &visit, &method, &error).await);
+    }
+    if visit.session.is_some() {
+        // A packed page that holds a secret (the form token) and an echo of the address tells the secret by its length.
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     request.extensions_mut().insert(visit.clone());
     let response = next.run(request).await;
@@ -180,13 +184,38 @@ struct Fresh {
     stale_session: bool,
 }
 
-async fn enter(door: &Door, request: &Request, jar: &CookieJar) -> (Visit, Fresh) {
+/// What a request says of its visitor, before anything is asked of the rooms.
+struct Arrival {
+    query: Vec<(String, String)>,
+    asked: Option<Lang>,
+    kept: Option<Lang>,
+    token: Option<String>,
+    anonymous: Option<String>,
+    source: String,
+    base: String,
+    uri: Uri,
+    fragment: bool,
+}
+
+fn arrive(door: &Door, request: &Request) -> Arrival {
+    let jar = CookieJar::from_headers(request.headers());
+    let value = |name: &str| jar.get(name).map(|c| c.value().to_owned());
     let query = pairs(request.uri().query().unwrap_or_default());
-    let asked = query.iter().find(|(k, _)| k == "lang").and_then(|(_, v)| Lang::parse(v));
-    let kept = jar.get(LANG_COOKIE).and_then(|c| Lang::parse(c.value()));
-    let lang = asked.or(kept).unwrap_or(Lang::Zh);
-    let token = jar.get(SESSION_COOKIE).map(|c| c.value().to_owned());
-    let session = match &token {
+    Arrival {
+        asked: query.iter().find(|(k, _)| k == "lang").and_then(|(_, v)| Lang::parse(v)),
+        kept: value(LANG_COOKIE).and_then(|v| Lang::parse(&v)),
+        token: value(SESSION_COOKIE).filter(|v| !v.is_empty()),
+        anonymous: value(CSRF_COOKIE).filter(|v| v.len() == 32),
+        source: source(door, request),
+        base: base(door, request),
+        uri: request.uri().clone(),
+        fragment: request.headers().contains_key("hx-request"),
+        query,
+    }
+}
+
+async fn enter(door: &Door, arrival: Arrival) -> (Visit, Fresh) {
+    let session = match &arrival.token {
         Some(token) => match app::account::session(&door.app, token).await {
             Ok(session) => session,
             Err(error) => {
@@ -196,26 +225,25 @@ async fn enter(door: &Door, request: &Request, jar: &CookieJar) -> (Visit, Fresh
         },
         None => None,
     };
-    let anonymous = jar.get(CSRF_COOKIE).map(|c| c.value().to_owned()).filter(|v| v.len() == 32);
     let csrf = match &session {
         Some(session) => session.csrf.clone(),
-        None => anonymous.clone().unwrap_or_else(new_token),
+        None => arrival.anonymous.clone().unwrap_or_else(new_token),
     };
     let fresh = Fresh {
-        csrf: session.is_none() && anonymous.is_none(),
-        lang: asked.is_some() && asked != kept,
-        stale_session: token.is_some() && session.is_none(),
+        csrf: session.is_none() && arrival.anonymous.is_none(),
+        lang: arrival.asked.is_some() && arrival.asked != arrival.kept,
+        stale_session: arrival.token.is_some() && session.is_none(),
     };
     let actor = session.as_ref().map_or(Actor::Nobody, |s| s.actor.clone());
     let visit = Visit(Arc::new(Inner {
-        op: door.app.op(actor, &source(door, request)),
+        op: door.app.op(actor, &arrival.source),
         session,
-        lang,
+        lang: arrival.asked.or(arrival.kept).unwrap_or(Lang::Zh),
         csrf,
-        uri: request.uri().clone(),
-        query,
-        base: base(door, request),
-        fragment: request.headers().contains_key("hx-request"),
+        uri: arrival.uri,
+        query: arrival.query,
+        base: arrival.base,
+        fragment: arrival.fragment,
     }));
     (visit, fresh)
 }
@@ -293,9 +321,11 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
         kept.make_permanent();
         cookies.push(kept);
     }
-    let sets_session = response.headers().get_all(header::SET_COOKIE).iter().any(|v| {
-        v.as_bytes().starts_with(SESSION_COOKIE.as_bytes())
-    });
+    let sets_session = response
+        .headers()
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .any(|v| v.as_bytes().starts_with(SESSION_COOKIE.as_bytes()));
     if fresh.stale_session && !sets_session {
         cookies.push(expired(SESSION_COOKIE, secure));
     }
@@ -332,7 +362,12 @@ pub(crate) fn protect(headers: &mut HeaderMap) {
 
 /// A cookie of this site: HttpOnly, SameSite=Lax, for every path.
 pub(crate) fn cookie(name: &'static str, value: String, secure: bool) -> Cookie<'static> {
-    Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax).secure(secure).build()
+    Cookie::build((name, value))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(secure)
+        .build()
 }
 
 /// The same cookie, ended.
@@ -357,7 +392,8 @@ mod tests {
     #[test]
     fn query_parameters_are_decoded_in_order() {
         let got = pairs("q=%E5%81%9C%E8%BD%A6+%E5%9C%BA&domain=09&domain=14&empty=&flag");
-        let want = [("q", "停车 场"), ("domain", "09"), ("domain", "14"), ("empty", ""), ("flag", "")];
+        let want =
+            [("q", "停车 场"), ("domain", "09"), ("domain", "14"), ("empty", ""), ("flag", "")];
         assert_eq!(got, want.map(|(k, v)| (k.to_owned(), v.to_owned())));
         assert_eq!(pairs("%zz=%ff").first().map(|p| p.0.as_str()), Some("%zz"));
     }

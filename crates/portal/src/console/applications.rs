@@ -48,7 +48,7 @@ async fn page(
         applications => value(&all), org, orgs => value(&door.names.get().orgs),
         may_manage => door.app.may(&visit.op, Action::ApplicationManage, &target),
         secret => secret.map(|s| context! {
-            application => value(&s.application), secret => s.secret,
+            application => value(&s.application), secret => &s.secret,
         }),
         error => error.map(|(e, _)| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(error.map(|(e, _)| e.fields()).unwrap_or_default()),

@@ -53,7 +53,8 @@ async fn form(
         .iter()
         .map(|item| {
             let offered = item.share_type != ShareType::None;
-            let ticked = if error.is_some() { chosen.contains(&item.identifier.as_str()) } else { offered };
+            let ticked =
+                if error.is_some() { chosen.contains(&item.identifier.as_str()) } else { offered };
             context! { item => value(item), offered, ticked }
         })
         .collect();
@@ -88,8 +89,11 @@ fn period(posted: &Posted) -> Result<Period> {
         "until" => {
             let date = posted.get("until");
             if date.is_empty() {
-                return Err(Error::invalid("请填写截止日期", "enter the last day of use")
-                    .field("until", "请填写日期", "enter a date"));
+                return Err(Error::invalid("请填写截止日期", "enter the last day of use").field(
+                    "until",
+                    "请填写日期",
+                    "enter a date",
+                ));
             }
             Period::Until { date: date.to_owned() }
         }

@@ -33,7 +33,11 @@ fn filter(visit: &Visit) -> Result<AuditFilter> {
         .q("before")
         .map(|b| {
             b.parse::<i64>().map_err(|_| {
-                Error::new(Code::InvalidQuery, "`before` 应为记录序号", "`before` must be a record's number")
+                Error::new(
+                    Code::InvalidQuery,
+                    "`before` 应为记录序号",
+                    "`before` must be a record's number",
+                )
             })
         })
         .transpose()?;
@@ -57,10 +61,7 @@ async fn page(door: &Door, visit: &Visit, verdict: Option<AuditVerdict>) -> Answ
     let filter = filter(visit)?;
     let records = app::audit::list(&door.app, &visit.op, &filter).await?;
     // A full page has a next one; the last record's number is its key.
-    let next = records
-        .last()
-        .filter(|_| records.len() >= PAGE as usize)
-        .map(|r| r.seq.to_string());
+    let next = records.last().filter(|_| records.len() >= PAGE as usize).map(|r| r.seq.to_string());
     let kept: Vec<String> = FILTERS
         .iter()
         .filter_map(|name| visit.q(name).map(|v| format!("{name}={}", encode(v))))

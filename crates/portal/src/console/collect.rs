@@ -18,10 +18,8 @@ use crate::visit::Visit;
 use crate::{Answer, Door};
 
 pub(super) fn router() -> Router<Arc<Door>> {
-    Router::new().route(
-        "/console/entries/{id}/collect",
-        post(collect).layer(DefaultBodyLimit::disable()),
-    )
+    Router::new()
+        .route("/console/entries/{id}/collect", post(collect).layer(DefaultBodyLimit::disable()))
 }
 
 async fn collect(
@@ -32,12 +30,16 @@ async fn collect(
 ) -> Answer {
     let entry = app::catalogue::get(&door.app, &visit.op, &id).await?;
     let (posted, spooled) = form::upload(&visit, &mut multipart, |_, name, bytes| {
-        app::collection::spool(&door.app, &visit.op, &entry.id, &base_name(&name).to_owned(), bytes)
+        let (app, op, id) = (&door.app, &visit.op, &entry.id);
+        async move { app::collection::spool(app, op, id, base_name(&name), bytes).await }
     })
     .await?;
     let spooled = spooled.ok_or_else(|| {
-        Error::invalid("请选择要上传的文件", "choose a file to upload")
-            .field("file", "请选择文件", "choose a file")
+        Error::invalid("请选择要上传的文件", "choose a file to upload").field(
+            "file",
+            "请选择文件",
+            "choose a file",
+        )
     })?;
     let order = order(&entry.id, &posted, spooled)?;
     if !posted.ticked("dry_run") {
@@ -45,7 +47,8 @@ async fn collect(
         return done(&format!("/console/runs/{}", run.id), "started");
     }
     let (run, rejects) = app::collection::dry_run(&door.app, &visit.op, order).await?;
-    let context = context! { entry => value(&entry), run => value(&run), rejects => value(&rejects) };
+    let context =
+        context! { entry => value(&entry), run => value(&run), rejects => value(&rejects) };
     door.page(&visit, "console/dry_run.html", context).await
 }
 
@@ -67,7 +70,9 @@ fn order(entry: &str, posted: &Posted, spooled: Spooled) -> Result<Order> {
                 _ => {
                     return Err(Error::invalid(
                         format!("分隔符应为一个字符，现为 `{one}`（制表符请填 tab）"),
-                        format!("the delimiter must be one character, not `{one}` (write tab for a tab)"),
+                        format!(
+                            "the delimiter must be one character, not `{one}` (write tab for a tab)"
+                        ),
                     ));
                 }
             }

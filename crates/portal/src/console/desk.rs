@@ -25,8 +25,11 @@ async fn desk(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         Vec::new()
     };
     let mine = if staff(&visit.op) {
-        let filter =
-            EntryFilter { org: visit.session()?.user.org.clone(), limit: 8, ..EntryFilter::default() };
+        let filter = EntryFilter {
+            org: visit.session()?.user.org.clone(),
+            limit: 8,
+            ..EntryFilter::default()
+        };
         or_empty(app::catalogue::list(&door.app, &visit.op, &filter).await.map(|p| p.items))?
     } else {
         Vec::new()

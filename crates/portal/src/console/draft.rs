@@ -1,5 +1,6 @@
 //! Entry drafts from and to forms: fields by name, items by number, and drafts from what a file was found to be.
 
+use model::FieldError;
 use model::code::{
     DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle,
 };
@@ -7,7 +8,6 @@ use model::entry::EntryDraft;
 use model::item::Item;
 use model::mask::{Generalise, Mask};
 use model::parcel::Sniffed;
-use model::FieldError;
 
 use crate::form::Posted;
 
@@ -15,7 +15,7 @@ use crate::form::Posted;
 const MOST_ITEMS: usize = 3_000;
 
 /// An empty entry of an organisation.
-pub(super) fn empty(org: &str, region: &str) -> EntryDraft {
+pub(crate) fn empty(org: &str, region: &str) -> EntryDraft {
     EntryDraft {
         code: String::new(),
         title: String::new(),
@@ -262,7 +262,8 @@ fn identifier(header: &str) -> Option<String> {
 
 /// Digits for a decimal: generous before the point, what the examples show (at least two) after it.
 fn decimal(examples: &[String]) -> (u8, u8) {
-    let shown = examples.iter().filter_map(|e| e.split_once('.')).map(|(_, d)| d.trim().len()).max();
+    let shown =
+        examples.iter().filter_map(|e| e.split_once('.')).map(|(_, d)| d.trim().len()).max();
     let scale = u8::try_from(shown.unwrap_or(2).clamp(2, 12)).unwrap_or(2);
     (28, scale)
 }
@@ -304,11 +305,8 @@ mod tests {
 
     #[test]
     fn wrong_words_are_named() {
-        let posted = Posted::of(&[
-            ("domain", "99"),
-            ("item-0-identifier", "x"),
-            ("item-0-length", "-3"),
-        ]);
+        let posted =
+            Posted::of(&[("domain", "99"), ("item-0-identifier", "x"), ("item-0-length", "-3")]);
         let (_, faults) = read(&posted);
         let fields: Vec<&str> = faults.iter().map(|f| f.field.as_str()).collect();
         assert_eq!(fields, ["domain", "item-0-length"]);

@@ -71,7 +71,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
     };
     let kept: Vec<_> = versions
         .iter()
-        .map(|v| context! { version => v.version, at => v.at, actor => v.actor, title => v.draft.title })
+        .map(|v| context! { version => v.version, at => &v.at, actor => &v.actor, title => &v.draft.title })
         .collect();
     let context = context! {
         entry => value(&entry), items => value(&entry.draft.items),

@@ -21,10 +21,7 @@ use crate::{Answer, Door};
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/console/entries/new", get(new_page).post(new_post))
-        .route(
-            "/console/entries/draft",
-            post(draft_post).layer(DefaultBodyLimit::disable()),
-        )
+        .route("/console/entries/draft", post(draft_post).layer(DefaultBodyLimit::disable()))
         .route("/console/entries/{id}/edit", get(edit_page).post(edit_post))
 }
 
@@ -108,7 +105,14 @@ async fn new_post(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -
     }
     drop_blank(&mut draft);
     if !faults.is_empty() {
-        return refused(&door, &visit, &draft, None, Error::of(Code::InvalidInput).with_fields(faults)).await;
+        return refused(
+            &door,
+            &visit,
+            &draft,
+            None,
+            Error::of(Code::InvalidInput).with_fields(faults),
+        )
+        .await;
     }
     match app::catalogue::create(&door.app, &visit.op, draft.clone()).await {
         Ok(entry) => done(&format!("/console/entries/{}", entry.id), "created"),
@@ -136,7 +140,14 @@ async fn edit_post(
     }
     drop_blank(&mut draft);
     if !faults.is_empty() {
-        return refused(&door, &visit, &draft, of, Error::of(Code::InvalidInput).with_fields(faults)).await;
+        return refused(
+            &door,
+            &visit,
+            &draft,
+            of,
+            Error::of(Code::InvalidInput).with_fields(faults),
+        )
+        .await;
     }
     match app::catalogue::edit(&door.app, &visit.op, &id, draft.clone(), base).await {
         Ok(entry) => done(&format!("/console/entries/{}", entry.id), "saved"),
@@ -194,7 +205,11 @@ async fn again(
 }
 
 /// A new entry form from a file or from pasted text.
-async fn draft_post(State(door): State<Arc<Door>>, visit: Visit, mut multipart: Multipart) -> Answer {
+async fn draft_post(
+    State(door): State<Arc<Door>>,
+    visit: Visit,
+    mut multipart: Multipart,
+) -> Answer {
     let most = door.app.rules.upload.max_bytes;
     let (posted, file) = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
         Ok((temporary::keep(bytes, most).await?, name))
@@ -203,7 +218,9 @@ async fn draft_post(State(door): State<Arc<Door>>, visit: Visit, mut multipart: 
     let (file, name) = match file {
         Some(file) => file,
         None if posted.get("paste").is_empty() => {
-            return Err(Error::invalid("请选择文件或粘贴内容", "choose a file or paste some text").into());
+            return Err(
+                Error::invalid("请选择文件或粘贴内容", "choose a file or paste some text").into()
+            );
         }
         None => {
             let text = bytes::Bytes::from(posted.raw("paste").to_owned());

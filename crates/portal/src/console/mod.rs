@@ -69,3 +69,6 @@ fn or_empty<T: Default>(outcome: model::Result<T>) -> model::Result<T> {
         other => other,
     }
 }
+
+#[cfg(test)]
+pub(crate) use draft::empty as empty_draft;

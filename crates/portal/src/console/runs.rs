@@ -31,7 +31,8 @@ pub(super) fn router() -> Router<Arc<Door>> {
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let page =
-        app::collection::runs(&door.app, &visit.op, visit.q("entry"), visit.q("after"), PAGE).await?;
+        app::collection::runs(&door.app, &visit.op, visit.q("entry"), visit.q("after"), PAGE)
+            .await?;
     let entry = match visit.q("entry") {
         Some(id) => Some(app::catalogue::get(&door.app, &visit.op, id).await?),
         None => None,
@@ -84,7 +85,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
 fn columns(entry: &Entry, visit: &Visit) -> Vec<minijinja::Value> {
     let named = |i: &model::item::Item| {
         let name = visit.t(&i.name_cn, if i.name_en.is_empty() { &i.name_cn } else { &i.name_en });
-        context! { identifier => i.identifier, name }
+        context! { identifier => &i.identifier, name }
     };
     entry.draft.items.iter().map(named).collect()
 }
@@ -96,9 +97,7 @@ async fn progress(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: 
     let mut response = door.page(&visit, "console/progress.html", context).await?;
     if !live {
         // The run has ended: the whole page shows the outcome and the quarantine.
-        response
-            .headers_mut()
-            .insert("hx-refresh", axum::http::HeaderValue::from_static("true"));
+        response.headers_mut().insert("hx-refresh", axum::http::HeaderValue::from_static("true"));
     }
     Ok(response)
 }
@@ -109,7 +108,8 @@ async fn quarantine_csv(
     visit: Visit,
 ) -> Answer {
     let bytes = app::collection::quarantine_csv(&door.app, &visit.op, &id).await?;
-    Ok((attachment(&format!("quarantine-{id}.csv"), "text/csv; charset=utf-8"), bytes).into_response())
+    Ok((attachment(&format!("quarantine-{id}.csv"), "text/csv; charset=utf-8"), bytes)
+        .into_response())
 }
 
 async fn mend(

@@ -39,7 +39,7 @@ async fn page(door: &Door, visit: &Visit, error: Option<(&Error, &Posted)>) -> A
         fields => value(error.map(|(e, _)| e.fields()).unwrap_or_default()),
         form => error.map_or(Value::UNDEFINED, |(_, p)| context! {
             name => p.get("name"), display_name => p.get("display_name"), org => p.get("org"),
-            roles => p.all("roles").collect::<Vec<_>>(),
+            roles => p.all("roles").map(str::to_owned).collect::<Vec<_>>(),
         }),
         done => visit.q("done"),
     };

@@ -171,7 +171,10 @@ mod tests {
     async fn csv_quotes_and_marks() {
         let text = whole(Format::Csv { bom: true }).await;
         assert!(text.starts_with("\u{feff}name,spaces,wz\r\n"), "{text}");
-        assert!(text.contains("\"A, \"\"甲\"\" & <乙>\n二行\",12,POINT (120.1 30.2)\r\n"), "{text}");
+        assert!(
+            text.contains("\"A, \"\"甲\"\" & <乙>\n二行\",12,POINT (120.1 30.2)\r\n"),
+            "{text}"
+        );
         assert!(!whole(Format::Csv { bom: false }).await.starts_with('\u{feff}'));
     }
 

@@ -104,7 +104,9 @@ impl Reader<'_> {
         let numbers: Vec<f64> =
             text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
         match numbers.as_slice() {
-            [x, y, ..] if numbers.len() <= 4 && x.is_finite() && y.is_finite() => Some(json!([x, y])),
+            [x, y, ..] if numbers.len() <= 4 && x.is_finite() && y.is_finite() => {
+                Some(json!([x, y]))
+            }
             _ => None,
         }
     }
@@ -120,10 +122,18 @@ mod tests {
             ("POINT(1 2)", "Point", json!(1.0)),
             ("SRID=4326;point z (1 2 3)", "Point", json!(1.0)),
             ("LINESTRING (1 2, 3 4)", "LineString", json!([1.0, 2.0])),
-            ("POLYGON((0 0,1 0,1 1,0 0),(0 0,1 0,1 1,0 0))", "Polygon", json!([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])),
+            (
+                "POLYGON((0 0,1 0,1 1,0 0),(0 0,1 0,1 1,0 0))",
+                "Polygon",
+                json!([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]),
+            ),
             ("MULTIPOINT((1 2),(3 4))", "MultiPoint", json!([1.0, 2.0])),
             ("MULTIPOINT(1 2,3 4)", "MultiPoint", json!([1.0, 2.0])),
-            ("MULTIPOLYGON(((0 0,1 0,1 1,0 0)))", "MultiPolygon", json!([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]])),
+            (
+                "MULTIPOLYGON(((0 0,1 0,1 1,0 0)))",
+                "MultiPolygon",
+                json!([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]]),
+            ),
         ] {
             let got = geometry(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(got["type"], kind, "{text}");
@@ -131,7 +141,16 @@ mod tests {
         }
         let all = geometry("GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(0 0,1 1))").unwrap();
         assert_eq!(all["geometries"].as_array().unwrap().len(), 2);
-        for bad in ["", "POINT", "POINT(1)", "POINT(1 2", "POINT(1 2) x", "CIRCLE(1 2)", "POLYGON((0 0,1 1)", "余杭"] {
+        for bad in [
+            "",
+            "POINT",
+            "POINT(1)",
+            "POINT(1 2",
+            "POINT(1 2) x",
+            "CIRCLE(1 2)",
+            "POLYGON((0 0,1 1)",
+            "余杭",
+        ] {
             assert!(geometry(bad).is_none(), "{bad}");
         }
     }

@@ -21,7 +21,9 @@ pub(crate) fn too_long(rows: u64) -> Error {
     Error::new(
         Code::TooLarge,
         format!("共 {rows} 行，超过一张工作表最多 {MOST_ROWS} 行的限制；请下载 CSV 或 JSON"),
-        format!("{rows} rows are more than the {MOST_ROWS} a sheet holds; download CSV or JSON instead"),
+        format!(
+            "{rows} rows are more than the {MOST_ROWS} a sheet holds; download CSV or JSON instead"
+        ),
     )
 }
 
@@ -73,7 +75,7 @@ impl Sheet {
     fn new(header: &[String]) -> Result<Self> {
         let mut workbook = Workbook::new();
         let bold = Format::new().set_bold();
-        let sheet = workbook.add_worksheet_with_constant_memory();
+        let sheet = workbook.add_worksheet_with_constant_memory().map_err(told)?;
         for (column, text) in (0_u16..).zip(header) {
             sheet.write_string_with_format(0, column, text, &bold).map_err(told)?;
         }

@@ -45,11 +45,11 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
     } else {
         (None, None)
     };
-    let selected: Vec<&str> = visit.qs("select").collect();
+    let selected: Vec<String> = visit.qs("select").map(str::to_owned).collect();
     let context = context! {
         dataset => value(&dataset), entry => value(&dataset.entry), items => value(&draft.items),
         endpoint, url, answer, trouble, selected,
-        path => format!("/api/v1/{}", draft.code),
+        api_path => format!("/api/v1/{}", draft.code),
         first => draft.items.first().map(|i| i.identifier.clone()),
         tried => visit.q("try").is_some(),
         col => visit.q("col"), op => visit.q("op"), val => visit.q("val"),

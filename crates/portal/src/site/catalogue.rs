@@ -107,13 +107,14 @@ async fn as_csv(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         writer.write_record(cells).map_err(told)?;
         writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))
     };
-    let mut head = if visit.q("bom") == Some("0") { Vec::new() } else { "\u{feff}".as_bytes().to_vec() };
+    let mut head =
+        if visit.q("bom") == Some("0") { Vec::new() } else { "\u{feff}".as_bytes().to_vec() };
     head.extend(record(COLUMNS.iter().map(|(_, name)| (*name).to_owned()).collect())?);
     let body = stream::iter([Ok(head)]).chain(pages(&door, &visit).map(move |page| {
         let mut out = Vec::new();
         for dataset in page? {
-            let cells = row(&dataset, &base).iter().map(|v| v.to_text().unwrap_or_default());
-            out.extend(record(cells.collect())?);
+            let cells = row(&dataset, &base);
+            out.extend(record(cells.iter().map(|v| v.to_text().unwrap_or_default()).collect())?);
         }
         Ok::<_, Error>(out)
     }));

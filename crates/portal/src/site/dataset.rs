@@ -104,8 +104,11 @@ fn table(visit: &Visit, dataset: &Dataset, page: &RowPage) -> Value {
             }
         })
         .collect();
-    let rows: Vec<Vec<Option<String>>> =
-        page.rows.iter().map(|row| row.iter().map(model::value::Value::to_text).collect()).collect();
+    let rows: Vec<Vec<Option<String>>> = page
+        .rows
+        .iter()
+        .map(|row| row.iter().map(model::value::Value::to_text).collect())
+        .collect();
     context! {
         columns, rows, total => page.total,
         first => visit.q("after").map(|_| with(visit, &[])),
@@ -124,7 +127,11 @@ fn with(visit: &Visit, changes: &[(&str, &str)]) -> String {
         .collect();
     parts.extend(changes.iter().map(|(k, v)| format!("{k}={}", encode(v))));
     let path = visit.uri.path();
-    if parts.is_empty() { format!("{path}#preview") } else { format!("{path}?{}#preview", parts.join("&")) }
+    if parts.is_empty() {
+        format!("{path}#preview")
+    } else {
+        format!("{path}?{}#preview", parts.join("&"))
+    }
 }
 
 /// Other open sets of the same domain.

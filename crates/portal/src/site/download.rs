@@ -126,7 +126,8 @@ async fn map(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vis
         std::future::ready(Some(chunk.map(|(rows, _)| rows)))
     });
     let format = Format::GeoJson;
-    let mut response: Response = export::body(format.encoder(heading), some.boxed()).into_response();
+    let mut response: Response =
+        export::body(format.encoder(heading), some.boxed()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     if rows > MAP_FEATURES as u64 {

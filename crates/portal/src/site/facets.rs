@@ -44,7 +44,12 @@ fn turned(visit: &Visit, name: &str, word: &str) -> String {
 }
 
 /// A facet without levels.
-pub(super) fn plain(name: &str, counts: &[(String, u64)], visit: &Visit, orgs: &[Org]) -> Vec<Value> {
+pub(super) fn plain(
+    name: &str,
+    counts: &[(String, u64)],
+    visit: &Visit,
+    orgs: &[Org],
+) -> Vec<Value> {
     let chosen: Vec<&str> = visit.qs(name).collect();
     counts
         .iter()
@@ -53,7 +58,12 @@ pub(super) fn plain(name: &str, counts: &[(String, u64)], visit: &Visit, orgs: &
                 "org" => orgs
                     .iter()
                     .find(|o| &o.id == word)
-                    .map(|o| visit.t(&o.name_cn, if o.name_en.is_empty() { &o.name_cn } else { &o.name_en }))
+                    .map(|o| {
+                        visit.t(
+                            &o.name_cn,
+                            if o.name_en.is_empty() { &o.name_cn } else { &o.name_en },
+                        )
+                    })
                     .unwrap_or(word)
                     .to_owned(),
                 _ => label::label(name, word, visit.lang),
@@ -79,15 +89,15 @@ pub(super) fn tree(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec
             RegionLevel::Province => (0, n > 0),
             RegionLevel::City => (1, n > 0 || ticked),
             RegionLevel::County => {
-                let opened = chosen.iter().any(|c| {
-                    Some(*c) == r.parent.as_deref() || region::parent_of(c) == r.parent
-                });
+                let opened = chosen
+                    .iter()
+                    .any(|c| Some(*c) == r.parent.as_deref() || region::parent_of(c) == r.parent);
                 (2, ticked || (n > 0 && opened))
             }
         };
         if shown || ticked {
             out.push(context! {
-                word => r.code, name => names.region(&r.code, visit.lang), count => n, depth,
+                word => &r.code, name => names.region(&r.code, visit.lang), count => n, depth,
                 chosen => ticked, href => turned(visit, "region", &r.code),
             });
         }

@@ -23,7 +23,11 @@ pub(super) fn router() -> Router<Arc<Door>> {
 }
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    let page = visit.q("page").map_or(Ok(1), str::parse::<u32>).ok().filter(|p| (1..=DEEPEST_PAGE).contains(p));
+    let page = visit
+        .q("page")
+        .map_or(Ok(1), str::parse::<u32>)
+        .ok()
+        .filter(|p| (1..=DEEPEST_PAGE).contains(p));
     let page = page.ok_or_else(|| {
         Error::new(
             Code::InvalidQuery,

@@ -92,8 +92,18 @@ fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
         .from_writer("\u{feff}".as_bytes().to_vec());
     writer
         .write_record([
-            "标识符", "中文名称", "英文名称", "定义", "数据类型", "数据格式", "值域", "计量单位",
-            "安全级别", "开放属性", "主键", "可空",
+            "标识符",
+            "中文名称",
+            "英文名称",
+            "定义",
+            "数据类型",
+            "数据格式",
+            "值域",
+            "计量单位",
+            "安全级别",
+            "开放属性",
+            "主键",
+            "可空",
         ])
         .map_err(told)?;
     for i in &dataset.entry.draft.items {
@@ -172,7 +182,9 @@ pub(super) fn turtle(dataset: &Dataset, base: &str, out: &mut String) {
     for word in words {
         let _ = writeln!(out, "  dcat:keyword {}@zh ;", literal(word));
     }
-    for (name, at) in [("issued", &dataset.entry.published_at), ("modified", &dataset.entry.data_at)] {
+    for (name, at) in
+        [("issued", &dataset.entry.published_at), ("modified", &dataset.entry.data_at)]
+    {
         if let Some(at) = at {
             let _ = writeln!(out, "  dct:{name} {}^^xsd:dateTime ;", literal(at));
         }
@@ -214,7 +226,9 @@ pub(super) fn json_ld(door: &Door, visit: &Visit, dataset: &Dataset) -> String {
     let items: Vec<_> = d
         .items
         .iter()
-        .map(|i| json!({ "@type": "PropertyValue", "name": i.identifier, "description": i.name_cn }))
+        .map(
+            |i| json!({ "@type": "PropertyValue", "name": i.identifier, "description": i.name_cn }),
+        )
         .collect();
     let mut keywords = d.tags.clone();
     keywords.push(label::label("domain", d.domain.as_str(), Lang::Zh));

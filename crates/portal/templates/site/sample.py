@@ -1,7 +1,7 @@
 import hashlib, hmac, secrets, time, urllib.request
 
 KEY, SECRET = "{{ t('应用的 key', 'key of your application') }}", "{{ t('应用的 secret', 'secret of your application') }}"
-HOST, PATH, QUERY = "{{ gateway }}", "{{ path }}", "limit=5"
+HOST, PATH, QUERY = "{{ gateway }}", "{{ api_path }}", "limit=5"
 
 timestamp, nonce = str(int(time.time() * 1000)), secrets.token_hex(16)
 body_hash = hashlib.sha256(b"").hexdigest()

@@ -240,16 +240,16 @@ async fn record(app: &App, op: &Op, name: &str, changes: &[EntryChange]) -> Resu
         ..audit::event(op, "entry.import", "catalogue")
     };
     audit::record(app, whole).await?;
-    futures::stream::iter(changes)
-        .map(|c| {
-            let event = AuditEvent {
-                level: c.held.entry.grade.as_str().to_owned(),
-                scope: format!("{}→{}", c.from, c.to),
-                reason: "import".into(),
-                ..audit::event(op, &format!("entry.{}", c.action), &c.held.entry.draft.code)
-            };
-            audit::record(app, event)
-        })
+    let event = |c: &EntryChange| AuditEvent {
+        level: c.held.entry.grade.as_str().to_owned(),
+        scope: format!("{}→{}", c.from, c.to),
+        reason: "import".into(),
+        ..audit::event(op, &format!("entry.{}", c.action), &c.held.entry.draft.code)
+    };
+    // Owned events: a stream over borrowed changes would keep callers from moving the future between threads.
+    let events: Vec<AuditEvent> = changes.iter().map(event).collect();
+    futures::stream::iter(events)
+        .map(|event| audit::record(app, event))
         .buffer_unordered(64)
         .try_collect::<Vec<()>>()
         .await?;

@@ -1,0 +1,332 @@
+//! Renders every template in both languages with made-up things in it, so that no page can break unseen.
+
+use std::sync::Arc;
+
+use minijinja::{UndefinedBehavior, Value, context};
+use model::audit::{AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditVerdict};
+use model::code::{DataType, OnlineState, OpenType, PublishState, SyncMode};
+use model::entry::{Difference, Entry, EntryStep};
+use model::item::Item;
+use model::mask::Mask;
+use model::parcel::{Quarantined, Reject, Run, RunState, Sniffed};
+use model::request::{Period, Request, RequestState, RequestStep};
+use model::search::{SearchDoc, SearchHit};
+
+use crate::names::Names;
+use crate::view::{Pages, names_of_templates, value};
+use crate::visit::Lang;
+
+const AT: &str = "2026-11-23T08:00:00.000Z";
+
+fn entry() -> Entry {
+    let mut draft = crate::console::empty_draft("o1", "330100");
+    draft.code = "parking".into();
+    draft.title = "停车场 <b>".into();
+    draft.description = "全市停车场".into();
+    draft.tags = vec!["停车".into()];
+    draft.open_type = OpenType::Unconditional;
+    let mut item = Item::new("id", "编号", DataType::Text);
+    item.mask = Some(Mask::Keep { head: 1, tail: 0 });
+    item.primary = true;
+    draft.items = vec![item, Item::new("spaces", "泊位数", DataType::Integer)];
+    Entry {
+        id: "e1".into(),
+        grade: draft.grade(),
+        draft,
+        publish_state: PublishState::Published,
+        online_state: OnlineState::Online,
+        version: 2,
+        created_at: AT.into(),
+        created_by: "u1".into(),
+        updated_at: AT.into(),
+        published_at: Some(AT.into()),
+        rows: 12_345,
+        data_at: None,
+    }
+}
+
+fn request() -> Request {
+    Request {
+        id: "r1".into(),
+        entry: "e1".into(),
+        entry_code: "parking".into(),
+        entry_title: "停车场".into(),
+        provider: "o1".into(),
+        application: "a1".into(),
+        application_name: "便民".into(),
+        org: "o2".into(),
+        items: vec!["id".into(), "gone".into()],
+        scene: "导航".into(),
+        legal_basis: "依据".into(),
+        period: Period::Days { days: 90 },
+        calls_per_day: 1000,
+        area_range: "330100".into(),
+        state: RequestState::Approved,
+        due: None,
+        expires_at: Some(AT.into()),
+        applicant: "u2".into(),
+        created_at: AT.into(),
+        updated_at: AT.into(),
+    }
+}
+
+fn run(state: RunState) -> Run {
+    Run {
+        id: "n1".into(),
+        entry: "e1".into(),
+        entry_title: "停车场".into(),
+        state,
+        mode: SyncMode::Full,
+        channel: "file".into(),
+        source: "a.csv".into(),
+        parcel: Some("p".into()),
+        checksum: "c".into(),
+        read: 10,
+        accepted: 9,
+        quarantined: 1,
+        bytes_done: 5,
+        bytes_total: 10,
+        version: None,
+        message_zh: "说明".into(),
+        message_en: "note".into(),
+        started_at: AT.into(),
+        finished_at: None,
+        actor: "u1".into(),
+    }
+}
+
+fn reject() -> Reject {
+    Reject {
+        record: 3,
+        line: 4,
+        column: "spaces".into(),
+        value: "many <script>".into(),
+        zh: "应为整数".into(),
+        en: "must be a whole number".into(),
+        cells: vec![Some("1".into()), None, Some("extra".into())],
+    }
+}
+
+fn hit() -> SearchHit {
+    let doc = SearchDoc {
+        id: "e1".into(),
+        code: "parking".into(),
+        title: "停车场 <b>".into(),
+        description: "说明".into(),
+        org: "o1".into(),
+        org_name: "某局".into(),
+        region: "330100".into(),
+        domain: "14".into(),
+        formats: vec!["CSV".into(), "API".into()],
+        update_cycle: "daily".into(),
+        open_type: "unconditional".into(),
+        rows: 12,
+        ..SearchDoc::default()
+    };
+    SearchHit { doc, title_html: "<mark>停车</mark>场".into(), description_html: String::new() }
+}
+
+/// What the frame of every page knows.
+fn every(signed_in: bool, lang: Lang) -> Value {
+    context! {
+        lang => lang.as_str(), html_lang => "zh-CN", switch => "/?lang=en", site_name => "钱塘",
+        path => "/console", here => "/console", base => "http://site", gateway => "http://gate",
+        csrf => "token", request_id => "q1", today => "2026-11-23", staff => signed_in,
+        user => signed_in.then(|| context! {
+            name => "li", display_name => "李", org => "o1", roles => vec!["主管部门"],
+        }),
+        nav => vec![context! { href => "/console", name => "工作台", current => true }],
+    }
+}
+
+/// Things the pages show. Lists are filled in `full`, empty otherwise; optional things are there or none.
+fn things(full: bool) -> Value {
+    let some = |v: Value| if full { v } else { Value::from(()) };
+    let list = |v: Vec<Value>| if full { Value::from(v) } else { Value::from(Vec::<Value>::new()) };
+    let e = value(entry());
+    let dataset = app::opening::Dataset {
+        entry: entry(),
+        org_name: "某局".into(),
+        org_name_en: String::new(),
+        region_name: "杭州市".into(),
+        region_name_en: "Hangzhou".into(),
+        free: full,
+        geometry: full.then(|| app::opening::Geometry::Item("wz".into())),
+    };
+    let step = RequestStep {
+        request: "r1".into(),
+        seq: 1,
+        at: AT.into(),
+        actor: "u".into(),
+        actor_name: "李".into(),
+        action: "submit".into(),
+        from: String::new(),
+        to: "provider-auditing".into(),
+        reason: "因为".into(),
+    };
+    let fields =
+        vec![model::FieldError { field: "code".into(), zh: "重复".into(), en: "taken".into() }];
+    let preview = context! {
+        columns => vec![context! { identifier => "id", name => "编号", sort => "none", number => false, href => "?order=id.asc" }],
+        rows => vec![vec![Some("1")], vec![None]], total => (), first => "?a", next => "?b",
+    };
+    let item_row = context! { i => 0, item => value(&entry().draft.items[0]), mask => "keep-9-9", wrong => full };
+    let page = context! {
+        entry => e, dataset => value(&dataset), items => value(&entry().draft.items),
+        entries => list(vec![value(entry())]), requests => list(vec![value(request())]),
+        runs => list(vec![value(run(RunState::Running))]), request => value(request()),
+        run => value(run(if full { RunState::Running } else { RunState::Failed })),
+        live => full, percent => some(Value::from(50)),
+        steps => list(vec![value(step)]), versions => list(vec![
+            context! { version => 2, at => AT, actor => "u", title => "t" },
+            context! { version => 1, at => AT, actor => "u", title => "t" },
+        ]),
+        masks => vec![Some("keep(1,0)".to_owned()), None], moves => list(vec![Value::from("approve"), Value::from("reject")]),
+        may_edit => full, may_collect => full, may_apply => full, may_manage => full, may_see => full,
+        may_mend => full, may_export => full, may_compile => full, is_open => full, has_key => full, largest => 1_000_000,
+        done => some(Value::from("saved")), next => some(Value::from("?after=1")), previous => some(Value::from("?page=1")),
+        inbox => context! { entries => list(vec![value(entry())]), requests => list(vec![value(request())]), mine => list(vec![]) },
+        fields => if full { value(&fields) } else { list(vec![]) }, faults => if full { value(&fields) } else { list(vec![]) },
+        error => some(Value::from("有误")), code => some(Value::from("invalid_input")),
+    };
+    let more = context! {
+        figures => context! { datasets => 1, interfaces => 2, items => 3, rows => 4_000_000, organisations => 5 },
+        latest => list(vec![value(hit())]), hits => list(vec![value(hit())]), related => list(vec![value(hit().doc)]),
+        docs => list(vec![value(hit().doc)]), updated => AT, words => vec!["停车场"],
+        domains => list(vec![context! { word => "14", name => "交通", count => 3, href => "/data?domain=14", chosen => false }]),
+        regions => list(vec![context! { code => "330100", level => "city", name => "杭州市", count => 0, href => "/data?region=330100" }]),
+        orgs => list(vec![context! { id => "o1", word => "o1", name => "某局", name_cn => "某局", name_en => "", count => 1,
+            uscc => "x", kind => "state_organ", region => "330000", parent => (), authority => true }]),
+        groups => vec![context! { id => "region", name => "行政区划", values => vec![
+            context! { word => "330100", name => "杭州", count => 1, depth => 1, chosen => true, href => "/data" }] }],
+        chips => list(vec![context! { facet => "区划", name => "杭州", href => "/data" }]),
+        hidden => vec![vec!["region", "330100"]], q => some(Value::from("停")), sort => "relevance", page => 1, pages => 3, total => 40,
+        formats => vec!["csv", "xlsx", "geojson"], preview => some(preview), trouble => (), jsonld => "{}", canonical => "http://site/data/x",
+        too_long => full, filter => context! { col => (), op => (), val => (), actor => (), action => (), object => (), result => (), from => (), to => () },
+        order => (), endpoint => "http://gate/api/v1/x", url => "http://gate/api/v1/x?limit=5", answer => some(Value::from("[]")),
+        selected => vec!["id"], first => "id", api_path => "/api/v1/x", tried => full, col => (), op => (), val => (), limit => "5",
+        window => 300, default_rows => 100, max_rows => 1000, max_offset => 10_000,
+        codes => vec![context! { code => "denied", status => 403, zh => "无权", en => "no" }],
+        status => 403, heading => "无权", own => full, zh => "无权", en => "no", reasons => vec!["rule-1"], help => "问管理员", sign_in => full,
+        name => some(Value::from("li")), account => context! { name => "li", display_name => "李", org => "o1", roles => vec!["authority"], created_at => AT },
+        expires_at => AT, least => 12,
+    };
+    let rest = context! {
+        org => (), own => some(Value::from("o1")), publish_state => (), online_state => (), view => "all", state => (),
+        rows => if full { Value::from(vec![context! { entry => value(entry()), moves => vec!["approve"] }]) } else { list(vec![]) },
+        draft => value(entry().draft), id => some(Value::from("e1")), base_version => some(Value::from(2)), grade => "L1", checked => full,
+        found => some(context! { name => "a.csv", sniffed => value(Sniffed {
+            format: "csv".into(), compression: "none".into(), encoding: "gb18030".into(), delimiter: None, quote: None, preamble: 0,
+            header_rows: 1, footer: 0, sheet: None, columns: vec![], records: Some(3), notes: vec![("注".into(), "note".into())],
+        }) }),
+        columns => vec![context! { identifier => "id", name => "编号" }], after => some(Value::from("k")),
+        rejects => list(vec![value(reject())]), from => 1, to => 2,
+        differences => list(vec![value(Difference { path: "title".into(), before: Some("a".into()), after: None })]),
+        report => some(value(app::catalogue::ImportReport { entries: 1, items: 2, created: vec!["a".into()], changed: vec![], faults: vec![], applied: true })),
+        dry_run => full, applications => list(vec![context! { id => "a1", name => "便民", description => "d", org => "o1", key => "k", active => true, created_at => AT }]),
+        secret => some(context! { application => context! { name => "便民", key => "k" }, secret => "s" }),
+        form => context! { application => "a1", scene => "", legal_basis => "", period => "90", until => "", calls_per_day => "1", area_range => "",
+            name => "n", description => "d", org => "o1", display_name => "d", roles => vec!["citizen"], name_cn => "", name_en => "", uscc => "", kind => "", region => "", parent => "", authority => false },
+        users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT }]),
+        entry_seen => full, verdict => some(value(AuditVerdict { records: 3, intact: false, head: "h".into(), fault: Some(AuditFault { seq: 2, kind: "altered".into(), zh: "变".into(), en: "changed".into() }) })),
+        records => list(vec![value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } })]),
+        export => "/console/audit.csv?", item_row,
+    };
+    context! { ..rest, ..more, ..page }
+}
+
+/// Pages whose own lists have another shape than the common things.
+fn own(template: &str, full: bool) -> Value {
+    let items = entry().draft.items;
+    match template {
+        "console/entry_form.html" => context! { items => vec![
+            context! { i => 0, item => value(&items[0]), mask => "keep-9-9", wrong => full },
+            context! { i => 1, item => value(&items[1]), mask => "", wrong => false },
+        ] },
+        "console/request.html" => context! { items => vec![
+            context! { identifier => "id", item => value(&items[0]) },
+            context! { identifier => "gone", item => value(None::<Item>) },
+        ] },
+        "console/apply.html" => {
+            context! { items => vec![context! { item => value(&items[0]), offered => full, ticked => true }] }
+        }
+        "console/run.html" if full => {
+            let row = Quarantined {
+                id: "x1".into(),
+                run: "n1".into(),
+                entry: "e1".into(),
+                reject: reject(),
+                state: "open".into(),
+                at: AT.into(),
+            };
+            context! { rows => vec![value(row)] }
+        }
+        "console/compare.html" => context! { versions => vec![2, 1] },
+        "console/entry.html" => context! { steps => value(vec![EntryStep {
+            entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
+            from: String::new(), to: "unpublished".into(), reason: String::new(),
+        }]) },
+        "console/audit.html" => context! { filter => value(AuditFilter::default()) },
+        _ => context! {},
+    }
+}
+
+#[test]
+fn every_template_renders_in_both_languages() {
+    let names = Arc::new(Names::default());
+    let pages = Pages::new(&names);
+    let mut seen = 0;
+    for lang in [Lang::Zh, Lang::En] {
+        let mut env = pages.of(lang).clone();
+        env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        for name in names_of_templates() {
+            // Parts are rendered with the pages that use them.
+            if name.contains("/_")
+                || name.starts_with('_')
+                || matches!(name.as_str(), "layout.html" | "console.html")
+            {
+                continue;
+            }
+            for full in [true, false] {
+                let context = context! { ..own(&name, full), ..things(full), ..every(full, lang) };
+                let template = env.get_template(&name).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+                let text =
+                    template.render(context).unwrap_or_else(|e| panic!("{name} ({full}): {e:#}"));
+                assert!(!text.contains("<script>"), "{name}: a value was not escaped");
+                assert!(
+                    !text.contains(" style=\""),
+                    "{name}: inline style is blocked by the policy"
+                );
+                assert!(!text.contains("停车场 <b>"), "{name}: a value was not escaped");
+                if text.contains("method=\"post\"") {
+                    let forms = text.matches("method=\"post\"").count();
+                    assert_eq!(
+                        text.matches("name=\"csrf\"").count(),
+                        forms,
+                        "{name}: a form without its token"
+                    );
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "{seen} renderings");
+}
+
+#[test]
+fn the_english_pages_hold_no_chinese_of_ours() {
+    // Each `t('中文', 'English')` has both halves, in this order.
+    for name in names_of_templates() {
+        let text = crate::view::source(&name).unwrap_or_default();
+        for call in text.split("t(").skip(1) {
+            let Some(quote) = call.chars().next().filter(|c| "\"'".contains(*c)) else { continue };
+            let mut parts = call[1..].split(quote);
+            let (zh, _, en) =
+                (parts.next().unwrap_or(""), parts.next(), parts.next().unwrap_or(""));
+            let chinese = |s: &str| s.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+            if chinese(zh) {
+                assert!(!chinese(en), "{name}: `{zh}` has no English");
+            }
+        }
+    }
+}
