@@ -6,7 +6,6 @@ mod arrows;
 mod bench;
 mod browser;
 mod clients;
-mod databases;
 mod demo;
 mod matrix;
 mod rust;

@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: installs what is missing, and is done in a moment when nothing is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Outcome;
 use crate::shell::{self, find, is_root, program, read};
@@ -83,7 +83,7 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "postgresql",
         purposes: &[Purpose::Test],
-        present: || crate::databases::postgres_tool("initdb").is_some(),
+        present: || postgres_tool("initdb").is_some(),
     },
     Package {
         name: "mariadb-server",
@@ -99,6 +99,20 @@ const PACKAGES: &[Package] = &[
     Package { name: "wrk", purposes: &[Purpose::Bench], present: || find("wrk").is_some() },
     Package { name: "python3-venv", purposes: &[Purpose::Bench], present: python_venv },
 ];
+
+/// A PostgreSQL program: on `PATH`, or in the versioned folder Debian keeps it in (the newest).
+fn postgres_tool(name: &str) -> Option<PathBuf> {
+    find(name).or_else(|| {
+        let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+            .ok()?
+            .flatten()
+            .map(|e| e.path().join("bin").join(name))
+            .filter(|p| p.is_file())
+            .collect();
+        found.sort();
+        found.pop()
+    })
+}
 
 fn chinese_font() -> bool {
     let folders = ["/usr/share/fonts", "/usr/local/share/fonts"];

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use crate::databases::Databases;
 use crate::setup::{self, Purpose};
 use crate::shell::{cargo, find, read, run_keeping};
 use crate::{Outcome, arrows, browser, shell, tidy};
@@ -81,9 +80,8 @@ fn clippy() -> Outcome<Option<String>> {
     ])))
 }
 
-/// Unit and integration tests. Both database servers are throw-away, so that one suite runs on each store.
+/// Unit and integration tests. Those that need a database server start a throw-away one of their own.
 fn rust_tests() -> Outcome<Option<String>> {
-    let databases = Databases::start()?;
     let nextest =
         find("cargo-nextest").is_some() || read(&mut cargo(&["nextest", "--version"])).is_ok();
     let (mut command, mark) = if nextest {
@@ -94,8 +92,5 @@ fn rust_tests() -> Outcome<Option<String>> {
         );
         (cargo(&["test", "--workspace", "--locked"]), "test result")
     };
-    for (name, url) in &databases.env {
-        command.env(name, url);
-    }
     run_keeping(&mut command, mark)
 }
