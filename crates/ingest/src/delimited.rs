@@ -105,10 +105,10 @@ pub(crate) fn plan(content: &Content, options: &ReadOptions, items: Option<&[Ite
         }
     }
     let sniffed = Sniffed {
-        format: if chosen.dialect.delimiter == b"\t" { "tsv".to_owned() } else { "csv".to_owned() },
+        format: "csv".to_owned(),
         compression: content.compression.to_owned(),
         encoding: head.letters.name.to_owned(),
-        delimiter: (width > 1 || options.delimiter.is_some())
+        delimiter: (chosen.dialect.delimiter != dialect::NO_SIGN.as_bytes())
             .then(|| String::from_utf8_lossy(&chosen.dialect.delimiter).into_owned()),
         quote: chosen.dialect.quote.filter(|_| chosen.quoted).map(|q| char::from(q).to_string()),
         preamble: start_line - 1,

@@ -17,6 +17,9 @@ pub(crate) struct Chosen {
     pub(crate) notes: Vec<(String, String)>,
 }
 
+/// The delimiter of a table of one column: a sign that no text holds.
+pub(crate) const NO_SIGN: &str = "\u{1c}";
+
 /// Single signs in order of preference.
 const SIGNS: [&str; 11] = [",", "\t", ";", "|", "\u{1}", "\u{1f}", "^", "~", "，", "；", ":"];
 /// Signs of several characters that exports use.
@@ -53,15 +56,16 @@ pub(crate) fn choose(text: &str, whole: bool, ordered: Option<char>) -> Chosen {
             best = Some((score, width, chosen));
         }
     }
-    if let Some((score, _, chosen)) = best
-        && score > 0.42
+    if let Some((score, width, chosen)) = best
+        && (score > 0.42 || (score > 0.2 && width > 2))
     {
         return chosen;
     }
     if let Some(chosen) = blanks(sample, whole) {
         return chosen;
     }
-    dress(sample, whole, ",")
+    // One column: commas in it are part of the text.
+    dress(sample, whole, NO_SIGN)
 }
 
 /// Whole lines at the start, enough to decide.
@@ -243,14 +247,15 @@ mod tests {
             ("sep=;\na;b\n1;2\n", ";"),
             ("名称，数量\n甲，1\n乙，2\n", "，"),
             ("root:x:0:0\nbin:x:1:1\n", ":"),
-            ("12:30:45\n12:31:00\n", ","),
+            ("12:30:45\n12:31:00\n", NO_SIGN),
             ("a\u{1}b\n1\u{1}2\n", "\u{1}"),
             ("name     age\nAnn      20\nBob      30\n", " "),
-            ("说明文字，没有表格。\n第二行，也是文字，三段。\n完\n", ","),
-            ("John Smith\nJane Roe\n", ","),
+            ("说明文字，没有表格。\n第二行，也是文字，三段。\n完\n", NO_SIGN),
+            ("John Smith\nJane Roe\n", NO_SIGN),
             ("标题：统计表\na,b,c\n1,\"x;y\",3\n2,\"z;w;v\",4\n", ","),
             ("time;v\n12:30:45;1\n12:31:45;2\n", ";"),
-            ("金额\n\"1,234\"\n\"5,678\"\n", ","),
+            ("金额\n\"1,234\"\n\"5,678\"\n", NO_SIGN),
+            ("金额\n1,234\n5,678\n", NO_SIGN),
         ] {
             assert_eq!(sign(text), want, "{text:?}");
         }

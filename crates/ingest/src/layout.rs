@@ -213,11 +213,11 @@ fn numbered_header(first: &Row, after: &[Row]) -> bool {
         .filter(|(c, t)| look(t) == Look::Text && mostly_typed(after, *c))
         .count();
     let years = |n: &i64| (1900..=2100).contains(n);
-    let steps = cells.iter().zip(cells.iter().skip(1)).all(|(a, b)| (b.1 - a.1).abs() == 1);
+    let steps = stepping(&cells.iter().map(|c| c.1).collect::<Vec<_>>());
     let same_below = |row: &Row| cells.iter().all(|(c, n)| row.cells.get(*c).is_some_and(|t| t.trim().parse() == Ok(*n)));
     let below_steps = after.first().is_some_and(|row| {
         let next: Vec<i64> = cells.iter().filter_map(|(c, _)| row.cells.get(*c)?.trim().parse().ok()).collect();
-        next.len() == cells.len() && next.len() > 1 && next.iter().zip(next.iter().skip(1)).all(|(a, b)| (b - a).abs() == 1)
+        next.len() == cells.len() && stepping(&next)
     });
     let all_years = cells.iter().all(|c| years(&c.1));
     let below_years = after.iter().take(20).any(|r| {
@@ -230,6 +230,15 @@ fn numbered_header(first: &Row, after: &[Row]) -> bool {
     let year_row = all_years && !below_years && (cells.len() >= 2 || words > 0);
     // The remaining cell is a corner: empty or a word.
     others == 0 && (sequence || year_row) && filled(&first.cells) + 1 >= first.cells.len() && (words <= cells.len())
+}
+
+/// Numbers that go up, or down, one by one.
+fn stepping(numbers: &[i64]) -> bool {
+    let step = match numbers {
+        [a, b, ..] => b.wrapping_sub(*a),
+        _ => return false,
+    };
+    step.abs() == 1 && numbers.iter().zip(numbers.iter().skip(1)).all(|(a, b)| b.wrapping_sub(*a) == step)
 }
 
 /// Tables of words only: a header is usual, unless its words come back below or have the shape of the data.
