@@ -1,0 +1,30 @@
+//! The rooms tried in the rehearsal house, on both control stores: one suite, two databases.
+
+mod catalogue;
+mod opening;
+mod sharing;
+
+/// Runs scenarios `async fn(House)` each in a house of its own: on SQLite as a test each, on PostgreSQL one after
+/// the other (a cluster takes a second to make).
+#[macro_export]
+macro_rules! on_both {
+    ($($scenario:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $scenario() {
+                    super::$scenario(testkit::House::new().await).await;
+                }
+            )+
+        }
+
+        #[tokio::test]
+        async fn on_postgres() {
+            let cluster = testkit::Postgres::start();
+            $(
+                let url = cluster.database(stringify!($scenario));
+                $scenario(testkit::House::on(&url).await).await;
+            )+
+        }
+    };
+}

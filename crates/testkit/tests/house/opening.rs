@@ -1,0 +1,114 @@
+//! The opening room: what the public finds, looks at and downloads, and what it never sees.
+
+use app::{opening, sharing};
+use futures::StreamExt as _;
+use model::Code;
+use model::audit::AuditFilter;
+use model::code::{DataType, OpenType, SyncMode};
+use model::item::Item;
+use model::query::{Count, RowQuery};
+use testkit::House;
+
+const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n3,c,3.00,2026-01-03\n";
+
+/// A data set with a hidden item is found, previewed and downloaded without it.
+async fn an_open_set(house: House) {
+    let (app, nobody) = (&house.app, house.nobody());
+    let mut draft = testkit::draft("shuizhi");
+    draft.items[1].open_type = OpenType::None;
+    house.publish(draft).await;
+    house.collect("shuizhi", "w.csv", ROWS, SyncMode::Full).await.unwrap();
+    let set = opening::dataset(app, &nobody, "shuizhi").await.unwrap();
+    assert!(set.free && set.geometry.is_none());
+    assert_eq!(set.entry.rows, 3);
+    let names: Vec<&str> = set.entry.draft.items.iter().map(|i| i.identifier.as_str()).collect();
+    assert_eq!(names, ["id", "amount", "day"]);
+    assert_eq!((set.org_name.as_str(), set.region_name.as_str()), ("省市场监管厅", "浙江省"));
+    let query = RowQuery { limit: Some(2), count: Count::Exact, ..RowQuery::default() };
+    let page = opening::preview(app, &nobody, "shuizhi", &query).await.unwrap();
+    assert_eq!((page.columns.len(), page.rows.len()), (3, 2));
+    let mut download = opening::download(app, &nobody, "shuizhi", None).await.unwrap();
+    let mut rows = 0;
+    while let Some(chunk) = download.rows.next().await {
+        let chunk = chunk.unwrap();
+        assert_eq!(chunk.columns, ["id", "amount", "day"]);
+        rows += chunk.rows.len();
+    }
+    assert_eq!(rows, 3);
+    let figures = opening::figures(app, &nobody).await.unwrap();
+    assert_eq!((figures.datasets, figures.rows, figures.items), (1, 3, 3));
+    // Called without an application, as anyone may.
+    let release = sharing::query(app, &nobody, "shuizhi", &RowQuery::default()).await.unwrap();
+    assert_eq!((release.page.rows.len(), release.page.columns.len()), (3, 3));
+    let auditor = house.person("auditor").await;
+    for action in ["rows.preview", "rows.download", "rows.query"] {
+        let filter = AuditFilter { action: Some(action.into()), limit: 10, ..AuditFilter::default() };
+        let records = app::audit::list(app, &auditor, &filter).await.unwrap();
+        assert_eq!(records.len(), 1, "{action}");
+        assert_eq!(records[0].event.columns, "id,amount,day");
+    }
+}
+
+/// Rows without a key are read from the lake, page by page without loss.
+async fn an_unkeyed_set(house: House) {
+    let (app, nobody) = (&house.app, house.nobody());
+    let mut draft = testkit::draft("riji");
+    draft.items[0].primary = false;
+    house.publish(draft).await;
+    let empty = sharing::query(app, &nobody, "riji", &RowQuery::default()).await.unwrap();
+    assert!(empty.page.rows.is_empty() && empty.page.columns.len() == 4);
+    let mut csv = "id,name,amount,day\n".to_owned();
+    for n in 0..25 {
+        csv.push_str(&format!("{n},n{n},{n}.00,2026-01-01\n"));
+    }
+    house.collect("riji", "r.csv", csv.as_bytes(), SyncMode::Full).await.unwrap();
+    let mut query = RowQuery { limit: Some(10), count: Count::Exact, ..RowQuery::default() };
+    let mut seen = Vec::new();
+    loop {
+        let op = house.nobody();
+        let page = sharing::query(app, &op, "riji", &query).await.unwrap().page;
+        assert_eq!(page.total, Some(25));
+        seen.extend(page.rows.iter().filter_map(|r| r[0].to_text()));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    let expected: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+    seen.sort_by_key(|s| s.parse::<i64>().unwrap());
+    assert_eq!(seen, expected);
+}
+
+/// What is not open does not exist here; what is open under conditions is shown without rows.
+async fn what_is_closed(house: House) {
+    let (app, nobody) = (&house.app, house.nobody());
+    house.publish(testkit::person_draft("renkou")).await;
+    let mut limited = testkit::draft("qiye");
+    limited.open_type = OpenType::Restricted;
+    limited.open_condition = "实名认证并签署协议".into();
+    let mut lng = Item::new("lng", "经度", DataType::Float);
+    lng.open_type = OpenType::None;
+    limited.items.push(lng);
+    house.publish(limited).await;
+    for what in ["renkou", "nothing", "../etc"] {
+        let e = opening::dataset(app, &nobody, what).await.unwrap_err();
+        assert_eq!(e.code(), Code::NotFound);
+        let e = opening::preview(app, &nobody, what, &RowQuery::default()).await.unwrap_err();
+        assert_eq!(e.code(), Code::NotFound);
+        let e = opening::download(app, &nobody, what, None).await.unwrap_err();
+        assert_eq!(e.code(), Code::NotFound);
+        let e = sharing::query(app, &nobody, what, &RowQuery::default()).await.unwrap_err();
+        assert_eq!(e.code(), Code::NotFound);
+    }
+    let set = opening::dataset(app, &nobody, "qiye").await.unwrap();
+    assert!(!set.free);
+    assert!(set.entry.draft.item("lng").is_none());
+    let e = opening::preview(app, &nobody, "qiye", &RowQuery::default()).await.unwrap_err();
+    assert_eq!(e.code(), Code::NoGrant);
+    let page = opening::datasets(app, &nobody, None, 10).await.unwrap();
+    let codes: Vec<&str> = page.items.iter().map(|d| d.entry.draft.code.as_str()).collect();
+    assert_eq!(codes, ["qiye"]);
+    assert_eq!(opening::figures(app, &nobody).await.unwrap().datasets, 1);
+}
+
+crate::on_both!(an_open_set, an_unkeyed_set, what_is_closed);
