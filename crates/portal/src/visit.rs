@@ -103,7 +103,12 @@ impl Inner {
             .filter(move |(k, v)| k == name && !v.trim().is_empty())
             .map(|(_, v)| v.trim())
     }
-    /// The session's token, for signing out.
+    /// The same operation by nobody in particular: the open site looks the same to everyone, and what only staff
+    /// may know is found in the console.
+    pub(crate) fn public_op(&self) -> Op {
+        Op { actor: Actor::Nobody, ..self.op.clone() }
+    }
+    /// The session, or the refusal that leads to the sign-in page.
     pub(crate) fn session(&self) -> Result<&Session> {
         self.session.as_ref().ok_or_else(|| Error::of(Code::SignInRequired))
     }

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use minijinja::context;
 use model::query::RowPage;
-use model::{Actor, Error, Result};
+use model::{Error, Result};
 use serde_json::{Map, Value};
 
 use crate::view::value;
@@ -65,9 +65,7 @@ async fn asked(
     code: &str,
     query: Result<model::query::RowQuery>,
 ) -> Result<String> {
-    let mut op = visit.op.clone();
-    op.actor = Actor::Nobody;
-    let release = app::sharing::query(&door.app, &op, code, &query?).await?;
+    let release = app::sharing::query(&door.app, &visit.public_op(), code, &query?).await?;
     as_json(&release.page)
 }
 

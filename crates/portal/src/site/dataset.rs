@@ -139,7 +139,7 @@ async fn related(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Value> {
     let mut filters = facets::open_only();
     filters.push(("domain".into(), dataset.entry.draft.domain.as_str().into()));
     let query = SearchQuery { filters, sort: "data_at".into(), limit: 6, ..SearchQuery::default() };
-    match app::opening::search(&door.app, &visit.op, query).await {
+    match app::opening::search(&door.app, &visit.public_op(), query).await {
         Ok(found) => found
             .hits
             .into_iter()

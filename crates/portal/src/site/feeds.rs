@@ -77,7 +77,7 @@ async fn feed(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         limit: 50,
         ..SearchQuery::default()
     };
-    let found = app::opening::search(&door.app, &visit.op, query).await?;
+    let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
     let docs: Vec<_> = found.hits.into_iter().map(|hit| hit.doc).collect();
     // An entry without data counts from its publication.
     let at = |d: &model::search::SearchDoc| {

@@ -26,7 +26,7 @@ async fn home(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         limit: 6,
         ..SearchQuery::default()
     };
-    let found = app::opening::search(app, &visit.op, query).await?;
+    let found = app::opening::search(app, &visit.public_op(), query).await?;
     door.names.refresh(app).await;
     let counts = |name: &str| facets::counts(&found.facets, name);
     let domains = facets::plain("domain", counts("domain"), &visit, &[]);
@@ -44,7 +44,7 @@ async fn home(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 /// Completions while typing, as `<option>`s of the search box's list.
 async fn suggest(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let words = match visit.q("q") {
-        Some(prefix) => app::opening::suggest(&door.app, &visit.op, prefix).await?,
+        Some(prefix) => app::opening::suggest(&door.app, &visit.public_op(), prefix).await?,
         None => Vec::new(),
     };
     door.page(&visit, "site/suggest.html", context! { words }).await

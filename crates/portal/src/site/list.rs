@@ -45,7 +45,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         offset: (page - 1) * PAGE_SIZE,
         limit: PAGE_SIZE,
     };
-    let found = app::opening::search(&door.app, &visit.op, query).await?;
+    let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
     door.names.refresh(&door.app).await;
     let names = door.names.get();
     let groups: Vec<_> = facets::SHOWN
