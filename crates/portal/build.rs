@@ -3,8 +3,6 @@
 //! Without `web/node_modules` nothing is embedded and the build says so; every page still works, since script only
 //! adds comfort.
 
-#![expect(clippy::print_stdout, reason = "cargo reads what a build script prints")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs, io};

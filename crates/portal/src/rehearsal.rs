@@ -323,7 +323,7 @@ fn the_english_pages_hold_no_chinese_of_ours() {
         let text = crate::view::source(&name).unwrap_or_default();
         for call in text.split("t(").skip(1) {
             let Some(quote) = call.chars().next().filter(|c| "\"'".contains(*c)) else { continue };
-            let mut parts = call[1..].split(quote);
+            let mut parts = call.split(quote).skip(1);
             let (zh, _, en) =
                 (parts.next().unwrap_or(""), parts.next(), parts.next().unwrap_or(""));
             let chinese = |s: &str| s.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));

@@ -147,7 +147,7 @@ mod tests {
 
     fn chunks() -> Vec<Result<Rows>> {
         let columns = vec!["name".to_owned(), "spaces".to_owned(), "wz".to_owned()];
-        let rows = vec![
+        let rows = [
             vec![
                 Value::Text("A, \"甲\" & <乙>\n二行".into()),
                 Value::Integer(12),
