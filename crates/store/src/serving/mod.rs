@@ -4,6 +4,8 @@
 //! positions, `sqlite` and `postgres` run it. A mark per entry names the live table, the parcel and the lake version it
 //! stands at, and changes in the same transaction as the rows (*exactly-once*). The copy can be rebuilt from the lake.
 
+mod condition;
+mod pattern;
 mod postgres;
 mod shape;
 mod sql;
