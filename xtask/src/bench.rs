@@ -11,11 +11,13 @@ pub(crate) const HELP: &str = "\
 Measures a promise against its rival in the same run. Builds in release mode, in a target directory that outlives the
 clone. The last line printed is one JSON object.
 
-Usage: cargo xtask bench gate|load [--seconds N] [--megabytes N]
+Usage: cargo xtask bench gate|load [--seconds N] [--megabytes N] [--profile NAME]
 
   gate   one-row look-up through the whole gate (signature, replay, quota, policy, mask, audit)
          against a bare axum + SQLite look-up of the same row; 64 connections, wrk
   load   a CSV file collected into the lake against DuckDB's CSV to Parquet on the same file
+
+`--profile demo` gives a quick look without the release build; its figures are no promise.
 
 Examples:
   cargo xtask bench gate --seconds 10
@@ -34,7 +36,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     };
     let options = Options::read(options)?;
     setup::run_for(Purpose::Bench)?;
-    let mut build = vec!["build", "--release", "--locked", "--package", "qiantang"];
+    let mut build =
+        vec!["build", "--profile", &options.profile, "--locked", "--package", "qiantang"];
     if name == "gate" {
         build.extend(["--package", "testkit", "--bins"]);
     }
@@ -48,13 +51,20 @@ pub(crate) struct Options {
     pub(crate) seconds: u64,
     /// Size of the generated file.
     pub(crate) megabytes: u64,
+    /// Build profile, `release` unless a quick look is wanted.
+    pub(crate) profile: String,
 }
 
 impl Options {
     fn read(args: &[String]) -> Outcome<Self> {
-        let mut options = Self { seconds: 10, megabytes: 1000 };
+        let mut options = Self { seconds: 10, megabytes: 1000, profile: "release".into() };
         let mut rest = args.iter();
         while let Some(flag) = rest.next() {
+            if flag == "--profile" {
+                let name = rest.next().ok_or("`--profile` wants a name")?;
+                options.profile.clone_from(name);
+                continue;
+            }
             let number = rest.next().and_then(|v| v.parse().ok()).filter(|n| *n > 0);
             let number = number.ok_or_else(|| format!("`{flag}` wants a number above 0"))?;
             match flag.as_str() {
@@ -68,5 +78,10 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// Folder of the programs built.
+    pub(crate) fn bin(&self) -> std::path::PathBuf {
+        shell::target().join(if self.profile == "dev" { "debug" } else { self.profile.as_str() })
     }
 }

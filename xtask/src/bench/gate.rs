@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Options;
 use crate::Outcome;
 use crate::browser::Demo;
-use crate::shell::{self, Background, Scratch, find, free_port, program, read};
+use crate::shell::{Background, Scratch, find, free_port, program, read};
 
 /// The least ratio to the bare peer, and the most milliseconds at the 99th percentile.
 const LIMIT: f64 = 0.3;
@@ -22,7 +22,7 @@ const CALLS_PER_SECOND: u64 = 40_000;
 pub(crate) fn run(options: &Options) -> Outcome {
     let scratch = Scratch::new("gate")?;
     let dir = scratch.path();
-    let bin = shell::target().join("release");
+    let bin = options.bin();
     let demo = Demo::start(&bin.join("qiantang"), dir, &[])?;
     let helper = |args: &[&Path]| read(program(bin.join("gatebench")).args(args));
     print!("{}", helper(&["plan".as_ref(), &demo.ready, dir])?);

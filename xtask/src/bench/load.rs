@@ -10,7 +10,7 @@ use super::Options;
 use super::gate::peak_rss_mb;
 use crate::Outcome;
 use crate::browser::Demo;
-use crate::shell::{self, Background, Scratch, cache, program, read};
+use crate::shell::{Background, Scratch, cache, program, read};
 
 /// The least ratio to DuckDB's speed, and the most memory.
 const LIMIT: f64 = 0.3;
@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     println!("file: {rows} rows, {:.0} MB", mb(bytes));
     let scratch = Scratch::new("load")?;
     let dir = scratch.path();
-    let qiantang = shell::target().join("release/qiantang");
+    let qiantang = options.bin().join("qiantang");
     let data = entry(&qiantang, dir)?;
 
     // Twice, so that neither is the one that finds the file cold; the second turn counts.
