@@ -26,7 +26,7 @@ use store::Store;
 
 // Doors import `app` and `model` only: what they need of `policy` to call a room comes with the room.
 pub use policy::port::{ReadOptions, Source};
-pub use policy::{Action, Target};
+pub use policy::{Action, GrantColumn, Target};
 
 /// Everything a room needs. Cheap to share as `Arc<App>`.
 pub struct App {

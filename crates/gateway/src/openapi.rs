@@ -1,12 +1,13 @@
 //! `GET /openapi.json`: OpenAPI 3.1, made for the caller: only what it may call, with only the items it is granted.
 
+use app::GrantColumn;
 use app::sharing::Callable;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use model::code::DataType;
 use model::entry::Entry;
-use policy::GrantColumn;
+
 use serde_json::{Map, Value, json};
 
 use crate::Door;

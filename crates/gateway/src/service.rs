@@ -1,6 +1,8 @@
 //! Health, readiness, metrics and the error table.
 
-use axum::extract::State;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -41,12 +43,13 @@ async fn ready(State(door): State<Door>) -> Response {
     (status, Json(state)).into_response()
 }
 
-async fn metrics_page(State(door): State<Door>) -> Response {
+/// For collectors on this machine only: figures tell about callers, too.
+async fn metrics_page(State(door): State<Door>, ConnectInfo(from): ConnectInfo<SocketAddr>) -> Response {
     match &door.config.metrics {
-        Some(render) => {
+        Some(render) if from.ip().is_loopback() => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render()).into_response()
         }
-        None => StatusCode::NOT_FOUND.into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

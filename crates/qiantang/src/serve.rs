@@ -18,6 +18,7 @@ use crate::house::House;
 pub struct Doors {
     portal: Option<TcpListener>,
     gateway: Option<TcpListener>,
+    addresses: (SocketAddr, SocketAddr),
     pub portal_url: String,
     pub gateway_url: String,
 }
@@ -27,19 +28,29 @@ impl Doors {
     pub async fn bind(config: &Config) -> Result<Self> {
         let portal = bind(config, ProcessRole::Portal, config.portal.listen, "portal.listen").await?;
         let gateway = bind(config, ProcessRole::Gateway, config.gateway.listen, "gateway.listen").await?;
-        let url = |set: &str, listener: &Option<TcpListener>, configured: SocketAddr| {
-            if !set.is_empty() {
-                return set.trim_end_matches('/').to_owned();
-            }
-            let address = listener.as_ref().and_then(|l| l.local_addr().ok()).unwrap_or(configured);
-            format!("http://{address}")
+        let place = |listener: &Option<TcpListener>, configured: SocketAddr| {
+            listener.as_ref().and_then(|l| l.local_addr().ok()).unwrap_or(configured)
+        };
+        let addresses = (place(&portal, config.portal.listen), place(&gateway, config.gateway.listen));
+        let url = |set: &str, address: SocketAddr| {
+            if set.is_empty() { format!("http://{address}") } else { set.trim_end_matches('/').to_owned() }
         };
         Ok(Self {
-            portal_url: url(&config.portal.public_url, &portal, config.portal.listen),
-            gateway_url: url(&config.gateway.public_url, &gateway, config.gateway.listen),
+            portal_url: url(&config.portal.public_url, addresses.0),
+            gateway_url: url(&config.gateway.public_url, addresses.1),
+            addresses,
             portal,
             gateway,
         })
+    }
+
+    /// Where the portal listens (its configured address when another process runs it).
+    pub fn portal_address(&self) -> SocketAddr {
+        self.addresses.0
+    }
+    /// Where the gateway listens.
+    pub fn gateway_address(&self) -> SocketAddr {
+        self.addresses.1
     }
 
     /// Serves until a signal comes, then lets running requests end (at most ten seconds).

@@ -1,0 +1,116 @@
+//! `qiantang demo`: everything in one process on the embedded stores, with a synthetic province.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use model::{Error, Result};
+
+use super::{err, out};
+use crate::config::Config;
+use crate::house::House;
+use crate::seed;
+use crate::serve::Doors;
+
+/// Start everything with a synthetic province. 启动演示省份。
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example 示例: qiantang demo --data ./qiantang-data --listen 127.0.0.1:8600 --ready ready.json")]
+pub(crate) struct Args {
+    /// Data folder; a second start on it resumes and changes nothing. 数据目录。
+    #[arg(long, value_name = "DIR", default_value = "./qiantang-data")]
+    data: PathBuf,
+    /// Address of the portal; the gateway takes the next port (port 0: two free ones). 门户地址。
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600")]
+    listen: SocketAddr,
+    /// Bring in the data sets described by `manifest.toml` in DIR (or by --manifest). 载入真实数据。
+    #[arg(long, value_name = "DIR")]
+    load: Option<PathBuf>,
+    /// Manifest for --load, when it does not stand in DIR. 数据清单。
+    #[arg(long, value_name = "FILE", requires = "load")]
+    manifest: Option<PathBuf>,
+    /// Multiplies the synthetic rows. 数据量倍数。
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    scale: u32,
+    /// Written as JSON when everything answers. 就绪文件。
+    #[arg(long, value_name = "FILE")]
+    ready: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: Args) -> Result<ExitCode> {
+    let config = config(&args)?;
+    let doors = Doors::bind(&config).await?;
+    let house = House::open(&config).await?;
+    let work = house.folder.sub("demo");
+    std::fs::create_dir_all(&work).map_err(|e| Error::internal("demo folder").caused_by(e))?;
+    let seeded = seed::seed(&house.app, args.scale, &work.join("apps.json"), &work).await?;
+    if let Some(dir) = &args.load {
+        let loaded = seed::load(&house.app, args.manifest.as_deref(), dir).await?;
+        let rows: u64 = loaded.iter().map(|(_, n)| n).sum();
+        err(&format!("已载入 loaded: {} data sets, {rows} rows", loaded.len()));
+    }
+    let resources = seed::resources(&house.app, &doors.gateway_url).await?;
+    let (portal, gateway) = (doors.portal_url.clone(), doors.gateway_url.clone());
+    greet(&portal, &gateway, &seeded, &resources);
+    if let Some(file) = args.ready.clone() {
+        let value = serde_json::json!({
+            "portal": portal,
+            "gateway": gateway,
+            "accounts": seeded.accounts.iter().map(|(role, user, password)| serde_json::json!({
+                "role": role, "user": user, "password": password })).collect::<Vec<_>>(),
+            "apps": seeded.apps.iter().map(|a| serde_json::json!({
+                "name": a.name, "key": a.key, "secret": a.secret })).collect::<Vec<_>>(),
+            "resources": resources,
+        });
+        tokio::spawn(tell_ready(file, value, doors.portal_address(), doors.gateway_address()));
+    }
+    doors.serve(&config, house).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(args: &Args) -> Result<Config> {
+    let mut config = Config::default();
+    config.data.folder.clone_from(&args.data);
+    config.portal.listen = args.listen;
+    config.gateway.listen = args.listen;
+    let port = args.listen.port();
+    let next = if port == 0 { Some(0) } else { port.checked_add(1) };
+    let next = next.ok_or_else(|| Error::invalid("端口应小于 65535", "the port must be below 65535"))?;
+    config.gateway.listen.set_port(next);
+    config.check()?;
+    Ok(config)
+}
+
+/// Waits until both doors answer, then writes the file in one move.
+async fn tell_ready(file: PathBuf, value: serde_json::Value, portal: SocketAddr, gateway: SocketAddr) {
+    for address in [portal, gateway] {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut part = file.clone().into_os_string();
+    part.push(".part");
+    let written = tokio::fs::write(&part, format!("{value:#}\n")).await;
+    let moved = match written {
+        Ok(()) => tokio::fs::rename(&part, &file).await,
+        failed => failed,
+    };
+    if let Err(e) = moved {
+        err(&format!("无法写入就绪文件 cannot write the ready file {}: {e}", file.display()));
+    }
+}
+
+fn greet(portal: &str, gateway: &str, seeded: &seed::Seeded, resources: &[seed::Resource]) {
+    let rows: i64 = resources.iter().map(|r| r.rows).sum();
+    out(&format!("\n钱塘演示省份已就绪 the demo province is ready: {} resources, {rows} rows (合成数据 synthetic)", resources.len()));
+    out(&format!("  门户 portal    {portal}"));
+    out(&format!("  接口 gateway   {gateway}  (OpenAPI: {gateway}/openapi.json)"));
+    out("  账号 accounts  (所有密码相同 one password for all)");
+    for (role, user, password) in &seeded.accounts {
+        out(&format!("    {user:<12} {password:<20} {role}"));
+    }
+    out("  应用 applications");
+    for a in &seeded.apps {
+        out(&format!("    {:<12} key {}  secret {}", a.name, a.key, a.secret));
+    }
+    out("  停止 stop: Ctrl-C");
+}
