@@ -89,10 +89,13 @@ fn decimal_array(
 ) -> Result<ArrayRef> {
     // Parquet keeps short decimals in 64 bits: a longer value would be cut without a word.
     let limit = 10i128.checked_pow(u32::from(precision)).unwrap_or(i128::MAX);
-    if let Some(value) = values.iter().flatten().find(|v| v.unsigned_abs() >= limit.unsigned_abs()) {
+    if let Some(value) = values.iter().flatten().find(|v| v.unsigned_abs() >= limit.unsigned_abs())
+    {
         return Err(Error::invalid(
             format!("数据项 `{name}` 的值超出 {precision} 位有效数字，请提高数据项的精度"),
-            format!("a value of `{name}` has more than {precision} digits: raise the item's precision"),
+            format!(
+                "a value of `{name}` has more than {precision} digits: raise the item's precision"
+            ),
         )
         .detail(format!("unscaled value with {} digits", value.unsigned_abs().to_string().len())));
     }
@@ -198,7 +201,9 @@ pub(crate) fn column(array: &dyn Array, kind: Kind, name: &str) -> Result<Column
             return Err(Error::new(
                 model::Code::RuleBroken,
                 format!("数据项 `{name}` 现为{zh}，与已入湖数据的类型不一致，请以全量方式重新入湖"),
-                format!("`{name}` is now {en}, which is not what was landed: land a full parcel anew"),
+                format!(
+                    "`{name}` is now {en}, which is not what was landed: land a full parcel anew"
+                ),
             ));
         }
     })

@@ -1,14 +1,15 @@
 //! The one commit of a landing, and reading back what commits say: which parcel, when, how many rows.
 
 use std::collections::HashMap;
+use std::sync::PoisonError;
 
 use chrono::{DateTime, Utc};
-use deltalake_core::{DeltaTable, kernel};
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
 use deltalake_core::kernel::{
     Action, Add, CommitInfo, Metadata, MetadataExt, Protocol, Transaction, new_metadata,
 };
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::{DeltaTable, kernel};
 use futures::{StreamExt, TryStreamExt, stream};
 use model::code::SyncMode;
 use model::op::stamp;
@@ -47,6 +48,17 @@ impl Said {
             biz_time: info.info.get("bizTimestamp").and_then(Value::as_i64).unwrap_or(0),
             at: info.timestamp,
         })
+    }
+
+    fn into_version(self, version: u64) -> LakeVersion {
+        let at = self.at.and_then(DateTime::<Utc>::from_timestamp_millis);
+        LakeVersion {
+            version: i64::try_from(version).unwrap_or(i64::MAX),
+            at: at.map(stamp).unwrap_or_default(),
+            parcel: self.parcel,
+            mode: self.mode,
+            rows: self.rows,
+        }
     }
 }
 
@@ -254,32 +266,30 @@ impl DeltaLake {
         }
     }
 
-    /// Versions, newest first.
+    /// Versions, newest first. Each commit is read once in the life of the process.
     pub(crate) async fn list_versions(&self, code: &str) -> Result<Vec<LakeVersion>> {
         const AT_ONCE: usize = 8;
         let Some(table) = self.table(code).await? else {
             return Ok(Vec::new());
         };
+        let slot = self.slot(code);
         let newest = table.version().unwrap_or(0);
+        let missing: Vec<u64> = {
+            let told = slot.told.lock().unwrap_or_else(PoisonError::into_inner);
+            (0..=newest).filter(|version| !told.contains_key(version)).collect()
+        };
         let table = &table;
-        let found: Vec<Option<LakeVersion>> = stream::iter((0..=newest).rev())
+        let read: Vec<(u64, Option<LakeVersion>)> = stream::iter(missing)
             .map(|version| async move {
-                Ok::<_, Error>(said(table, version).await?.map(|said| LakeVersion {
-                    version: i64::try_from(version).unwrap_or(i64::MAX),
-                    at: said
-                        .at
-                        .and_then(DateTime::<Utc>::from_timestamp_millis)
-                        .map(stamp)
-                        .unwrap_or_default(),
-                    parcel: said.parcel,
-                    mode: said.mode,
-                    rows: said.rows,
-                }))
+                let said = said(table, version).await?;
+                Ok::<_, Error>((version, said.map(|said| said.into_version(version))))
             })
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        Ok(found.into_iter().flatten().collect())
+        let mut told = slot.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.extend(read);
+        Ok(told.range(..=newest).rev().filter_map(|(_, version)| version.clone()).collect())
     }
 }
 

@@ -47,7 +47,9 @@ pub(crate) enum Piece {
     Open(String),
     Bytes(Bytes),
     /// The file is complete and holds so many rows.
-    Close { rows: u64 },
+    Close {
+        rows: u64,
+    },
 }
 
 /// What the encoder must know of the parcel.

@@ -7,7 +7,9 @@ use model::{Code, Error};
 /// A failure of the Delta log or the object store while doing `what` (operator's words).
 pub(crate) fn delta(what: &str, error: DeltaTableError) -> Error {
     match error {
-        DeltaTableError::ObjectStore { .. } | DeltaTableError::Io { .. } => unavailable(what, error),
+        DeltaTableError::ObjectStore { .. } | DeltaTableError::Io { .. } => {
+            unavailable(what, error)
+        }
         other => Error::internal(format!("lake: {what}")).caused_by(other),
     }
 }

@@ -52,7 +52,9 @@ fn check_condition(grant: &Grant, condition: &Condition, negated: bool) -> Resul
             Err(Error::new(
                 Code::ColumnNotGranted,
                 format!("数据项 `{column}` 不可用于此筛选条件；脱敏的查询项只能使用 eq 或 in"),
-                format!("`{column}` may not be filtered like this; a masked look-up item takes only eq and in"),
+                format!(
+                    "`{column}` may not be filtered like this; a masked look-up item takes only eq and in"
+                ),
             ))
         }
     }
@@ -111,7 +113,9 @@ fn compare(shape: &Shape, comparison: &Comparison) -> Result<Expr> {
         Comparison::Gte(text) => column.gt_eq(value(text)?),
         Comparison::Lt(text) => column.lt(value(text)?),
         Comparison::Lte(text) => column.lt_eq(value(text)?),
-        Comparison::Like(text) => only(shape, Kind::Text, "like").map(|()| column.like(lit(text)))?,
+        Comparison::Like(text) => {
+            only(shape, Kind::Text, "like").map(|()| column.like(lit(text)))?
+        }
         Comparison::Ilike(text) => {
             only(shape, Kind::Text, "ilike").map(|()| column.ilike(lit(text)))?
         }
@@ -121,7 +125,9 @@ fn compare(shape: &Shape, comparison: &Comparison) -> Result<Expr> {
         }
         Comparison::IsNull => column.is_null(),
         Comparison::IsTrue => only(shape, Kind::Boolean, "is.true").map(|()| column.is_true())?,
-        Comparison::IsFalse => only(shape, Kind::Boolean, "is.false").map(|()| column.is_false())?,
+        Comparison::IsFalse => {
+            only(shape, Kind::Boolean, "is.false").map(|()| column.is_false())?
+        }
     })
 }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake_core::delta_datafusion::DeltaSessionConfig;
 use futures::stream::BoxStream;
@@ -58,8 +58,9 @@ pub struct DeltaLake {
     pub(crate) root: String,
     pub(crate) mask_key: MaskKey,
     pub(crate) slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
-    runtime: Arc<RuntimeEnv>,
-    threads: usize,
+    /// Sessions ready to be copied: over all processors, and on one.
+    parallel: SessionState,
+    ordered: SessionState,
 }
 
 impl fmt::Debug for DeltaLake {
@@ -75,7 +76,10 @@ impl DeltaLake {
             Error::new(
                 Code::StoreUnavailable,
                 format!("无法打开数据湖目录 `{}`，请检查路径与权限", config.root),
-                format!("the lake's folder `{}` cannot be opened: check path and permissions", config.root),
+                format!(
+                    "the lake's folder `{}` cannot be opened: check path and permissions",
+                    config.root
+                ),
             )
             .caused_by(e)
         })?;
@@ -83,34 +87,38 @@ impl DeltaLake {
         if !root.ends_with('/') {
             root.push('/');
         }
-        let mut runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(config.memory_limit_bytes.max(16 << 20))));
+        let mut runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(
+            config.memory_limit_bytes.max(16 << 20),
+        )));
         if let Some(dir) = &config.spill_dir {
             runtime = runtime.with_temp_file_path(dir);
         }
+        let runtime = runtime.build_arc().map_err(|e| fault::plan("query memory", e))?;
         Ok(Self {
             root,
             mask_key,
             slots: std::sync::Mutex::default(),
-            runtime: runtime.build_arc().map_err(|e| fault::plan("query memory", e))?,
-            threads: config.threads.max(1),
+            parallel: session_state(&runtime, config.threads.max(1)),
+            ordered: session_state(&runtime, 1),
         })
     }
 
     /// A session for one plan. `parallel` spreads it over the processors; otherwise rows keep their stored order.
     pub(crate) fn session(&self, parallel: bool) -> SessionContext {
-        let threads = if parallel { self.threads } else { 1 };
-        let config = SessionConfig::from(DeltaSessionConfig::default())
-            .with_target_partitions(threads)
-            .with_batch_size(CHUNK_ROWS)
-            .with_information_schema(false);
-        let state = SessionStateBuilder::new()
-            .with_default_features()
-            .with_config(config)
-            .with_runtime_env(Arc::clone(&self.runtime))
-            .build();
-        SessionContext::new_with_state(state)
+        let state = if parallel { &self.parallel } else { &self.ordered };
+        SessionContext::new_with_state(state.clone())
     }
+}
+
+fn session_state(runtime: &Arc<RuntimeEnv>, threads: usize) -> SessionState {
+    let config = SessionConfig::from(DeltaSessionConfig::default())
+        .with_target_partitions(threads)
+        .with_batch_size(CHUNK_ROWS);
+    SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(runtime))
+        .build()
 }
 
 #[async_trait]

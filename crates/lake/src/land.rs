@@ -17,11 +17,11 @@ use tracing::info;
 use crate::commit::{self, Commit, Said};
 use crate::encode::{self, Encoded, Feed, Plan};
 use crate::lake::DeltaLake;
+use crate::name;
 use crate::schema::{self, Shape};
 use crate::system::{Constants, SystemColumns};
 use crate::table::{Loaded, Rules};
 use crate::upload::{self, Uploaded};
-use crate::name;
 
 /// Batches waiting for the encoder.
 const BATCHES_WAITING: usize = 2;
@@ -267,7 +267,9 @@ fn key_changed(stored: &[String], now: &[String]) -> Error {
     Error::new(
         Code::RuleBroken,
         format!("目录主键已由 `{stored}` 变更为 `{now}`，增量数据无法合并：请以全量方式重新入湖"),
-        format!("the business key changed from `{stored}` to `{now}`, so increments cannot be merged: land a full parcel anew"),
+        format!(
+            "the business key changed from `{stored}` to `{now}`, so increments cannot be merged: land a full parcel anew"
+        ),
     )
 }
 

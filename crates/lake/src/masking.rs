@@ -6,7 +6,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, StringBuilder, new_null_array};
+use arrow::array::{
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, StringBuilder, new_null_array,
+};
 use arrow::datatypes::DataType as ArrowType;
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{
@@ -121,7 +123,10 @@ impl ScalarUDFImpl for MaskFunction {
     fn return_type(&self, arguments: &[ArrowType]) -> Result<ArrowType, DataFusionError> {
         Ok(arguments.first().map_or(ArrowType::Utf8, |stored| self.becomes(stored)))
     }
-    fn invoke_with_args(&self, given: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
+    fn invoke_with_args(
+        &self,
+        given: ScalarFunctionArgs,
+    ) -> Result<ColumnarValue, DataFusionError> {
         let arrays = ColumnarValue::values_to_arrays(&given.args)?;
         match arrays.as_slice() {
             [array] => Ok(ColumnarValue::Array(self.mask(array)?)),

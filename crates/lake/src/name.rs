@@ -25,8 +25,12 @@ pub(crate) fn check_parcel(parcel: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(
-        format!("数据包标识 `{parcel}` 只能使用字母、数字、下划线和连字符，且不超过 {LONGEST} 个字符"),
-        format!("the parcel id `{parcel}` may hold letters, digits, _ and - only, at most {LONGEST}"),
+        format!(
+            "数据包标识 `{parcel}` 只能使用字母、数字、下划线和连字符，且不超过 {LONGEST} 个字符"
+        ),
+        format!(
+            "the parcel id `{parcel}` may hold letters, digits, _ and - only, at most {LONGEST}"
+        ),
     ))
 }
 

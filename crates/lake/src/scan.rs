@@ -83,9 +83,10 @@ impl DeltaLake {
         let loaded = Loaded::of(&table)?;
         let stored = loaded.columns()?;
         let (skip, limit) = span(grant, query);
-        let order = order(grant, query, &stored, limit.is_some() || skip > 0)?;
+        let order = order(grant, query, &stored);
 
-        // Without an order a single partition keeps the stored one, so that two downloads are the same.
+        // Without an order a single partition keeps the stored one, so that two downloads are the same and pages
+        // follow each other.
         let session = self.session(!order.is_empty());
         let mut rows = view::view(&session, &loaded).await?;
         for condition in grant.row_filter().into_iter().chain(&query.filter) {
@@ -145,33 +146,29 @@ fn span(grant: &Grant, query: &RowQuery) -> (usize, Option<usize>) {
 }
 
 /// The order of the answer: the caller's, else by the business key where the caller sees it plainly, else by its
-/// hash (stable, and tells nothing about hidden keys), else as stored. Whole downloads and first looks stay as
-/// stored: sorting gigabytes would serve nobody.
-fn order(grant: &Grant, query: &RowQuery, stored: &[Shape], paged: bool) -> Result<Vec<SortExpr>> {
+/// hash (stable, and tells nothing about hidden keys), else none: rows as stored. Whole downloads and previews stay
+/// as stored too: sorting gigabytes would serve nobody.
+fn order(grant: &Grant, query: &RowQuery, stored: &[Shape]) -> Vec<SortExpr> {
     let there = |name: &str| stored.iter().any(|c| c.name == name);
     let mut order: Vec<SortExpr> = Vec::new();
     for wish in query.order.iter().filter(|o| there(&o.column)) {
         let nulls_first = wish.nulls_first.unwrap_or(wish.descending);
         order.push(named(&wish.column).sort(!wish.descending, nulls_first));
     }
-    let first_look = grant.action() == Action::RowsPreview && query.offset == 0;
-    if query.order.is_empty() && paged && !first_look {
-        let plain = |name: &String| {
-            there(name) && grant.column(name).is_some_and(|c| c.mask.is_none())
-        };
-        if !grant.key().is_empty() && grant.key().iter().all(plain) {
+    if query.order.is_empty() && grant.action() == Action::RowsQuery && !grant.key().is_empty() {
+        let plain =
+            |name: &String| there(name) && grant.column(name).is_some_and(|c| c.mask.is_none());
+        if grant.key().iter().all(plain) {
             order.extend(grant.key().iter().map(|name| named(name).sort(true, false)));
-        } else if !grant.key().is_empty() && there(HASH) {
+        } else if there(HASH) {
             order.push(named(HASH).sort(true, false));
-        } else {
-            order.push(named(RECORD_ID).sort(true, false));
         }
     }
     if !order.is_empty() {
         // Equal rows must not change places between two pages.
         order.push(named(RECORD_ID).sort(true, false));
     }
-    Ok(order)
+    order
 }
 
 fn projection(wanted: &Wanted<'_>, stored: &[Shape], masker: &Arc<Masker>) -> Vec<Expr> {
@@ -180,7 +177,8 @@ fn projection(wanted: &Wanted<'_>, stored: &[Shape], masker: &Arc<Masker>) -> Ve
         .iter()
         .map(|(column, name)| {
             let there = stored.iter().any(|c| c.name == column.identifier);
-            let plain = if there { named(&column.identifier) } else { lit(ScalarValue::Utf8(None)) };
+            let plain =
+                if there { named(&column.identifier) } else { lit(ScalarValue::Utf8(None)) };
             match &column.mask {
                 Some(mask) => masking::masked(masker, mask, &column.identifier, plain).alias(*name),
                 None => plain.alias(*name),
@@ -206,7 +204,8 @@ async fn released(rows: DataFrame, names: Vec<String>) -> Result<BoxStream<'stat
 }
 
 fn rows_of(batch: &RecordBatch, names: &[String]) -> Result<Rows> {
-    let cells = batch.columns().iter().map(|c| Cells::of(c.as_ref())).collect::<Result<Vec<_>>>()?;
+    let cells =
+        batch.columns().iter().map(|c| Cells::of(c.as_ref())).collect::<Result<Vec<_>>>()?;
     let rows: Vec<Row> =
         (0..batch.num_rows()).map(|row| cells.iter().map(|c| c.value(row)).collect()).collect();
     Ok(Rows { columns: names.to_vec(), rows })

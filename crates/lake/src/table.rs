@@ -1,12 +1,13 @@
 //! Tables: finding, loading and remembering them, and what their metadata say of the current view.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use deltalake_core::kernel::Metadata;
 use deltalake_core::{DeltaTable, DeltaTableBuilder, ensure_table_uri};
 use model::{Error, Result};
+use policy::port::LakeVersion;
 
 use crate::lake::DeltaLake;
 use crate::schema::{self, Shape};
@@ -16,6 +17,8 @@ use crate::{fault, name};
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) landing: tokio::sync::Mutex<()>,
+    /// What commits say, once read: they never change.
+    pub(crate) told: std::sync::Mutex<BTreeMap<u64, Option<LakeVersion>>>,
     known: parking::Known,
 }
 

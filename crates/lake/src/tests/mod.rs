@@ -1,0 +1,7 @@
+//! The lake against itself: real folders, real Delta tables, small and middling parcels.
+
+mod entries;
+mod landing;
+mod merging;
+mod releasing;
+mod types;
