@@ -70,6 +70,16 @@ fn environment(lang: Lang, names: &Arc<Names>) -> Environment<'static> {
     env.add_function("label", move |kind: String, word: Option<String>| {
         word.map_or_else(String::new, |word| label::label(&kind, &word, lang))
     });
+    // A step's word is of either half of an entry's state (`published`, `published/online`).
+    env.add_function("state_label", move |word: Option<String>| {
+        let word = word.unwrap_or_default();
+        let parts = word.split(['/', ' ', ',']).filter(|p| !p.is_empty());
+        let named = parts.map(|p| {
+            let name = label::label("publish_state", p, lang);
+            if name == p { label::label("online_state", p, lang) } else { name }
+        });
+        named.collect::<Vec<_>>().join(" · ")
+    });
     env.add_function("choices", move |kind: String| {
         label::choices(&kind, lang)
             .into_iter()
