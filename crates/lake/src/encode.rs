@@ -156,8 +156,8 @@ impl Encoder {
             .map_err(fault::parquet)
     }
 
-    fn close(&mut self, mut file: ArrowWriter<Outlet>) -> Result<()> {
-        file.finish().map_err(fault::parquet)?;
+    fn close(&mut self, file: ArrowWriter<Outlet>) -> Result<()> {
+        // Writes the last row group and the footer.
         let mut outlet = file.into_inner().map_err(fault::parquet)?;
         outlet.hand_on().map_err(|e| Error::internal("lake: writing").caused_by(e))?;
         self.send(Piece::Close { rows: self.file_rows })
