@@ -242,7 +242,9 @@ impl ChainVerifier {
         if self.fault.is_none() {
             self.fault = match (&self.gap, anchor) {
                 (Some(gap), _) => Some(removed(gap.missing, gap.found)),
-                (None, Some((seq, _))) if seq >= self.next => Some(removed(self.next, seq + 1)),
+                (None, Some((seq, _))) if seq >= self.next => {
+                    Some(removed(self.next, seq.saturating_add(1)))
+                }
                 (None, Some((seq, hash))) if seq == self.next - 1 && hash != self.head => {
                     Some(altered(seq))
                 }
@@ -283,7 +285,7 @@ fn replaced(seq: i64, by: i64) -> AuditFault {
 }
 
 fn removed(missing: i64, found: i64) -> AuditFault {
-    let last = found - 1;
+    let last = found.saturating_sub(1);
     let (zh, en) = if last > missing {
         (
             format!("审计记录 {missing} 至 {last} 缺失（被删除）"),
