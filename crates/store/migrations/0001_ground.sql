@@ -3,7 +3,7 @@ CREATE TABLE region (code TEXT PRIMARY KEY, name_cn TEXT NOT NULL, name_en TEXT 
 CREATE TABLE org (id TEXT PRIMARY KEY, uscc TEXT NOT NULL UNIQUE, name_cn TEXT NOT NULL, name_en TEXT NOT NULL, kind TEXT NOT NULL, region TEXT NOT NULL, parent TEXT, authority BIGINT NOT NULL);
 CREATE TABLE user_account (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL, org TEXT, roles TEXT NOT NULL, password_hash TEXT NOT NULL, active BIGINT NOT NULL, failures BIGINT NOT NULL, locked_until TEXT, created_at TEXT NOT NULL);
 CREATE TABLE session (token_hash TEXT PRIMARY KEY, user_id TEXT NOT NULL, csrf TEXT NOT NULL, created_at TEXT NOT NULL, expires_at TEXT NOT NULL);
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_by_user ON session (user_id);
 CREATE TABLE application (id TEXT PRIMARY KEY, name TEXT NOT NULL, description TEXT NOT NULL, org TEXT NOT NULL, access_key TEXT NOT NULL UNIQUE, secret_sealed TEXT NOT NULL, active BIGINT NOT NULL, owner TEXT NOT NULL, created_at TEXT NOT NULL);
 CREATE INDEX application_org ON application (org, id);
 

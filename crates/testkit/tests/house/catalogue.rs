@@ -160,7 +160,9 @@ async fn refusals(house: House) {
 async fn pages(house: House) {
     let provider = house.person("provider").await;
     for n in 0..7 {
-        catalogue::create(&house.app, &provider, testkit::draft(&format!("set_{n}"))).await.unwrap();
+        // Ids follow the time of the operation.
+        let op = house.person("provider").await;
+        catalogue::create(&house.app, &op, testkit::draft(&format!("set_{n}"))).await.unwrap();
     }
     let mut filter = EntryFilter { limit: 3, ..EntryFilter::default() };
     let mut seen = Vec::new();
