@@ -6,7 +6,10 @@ use std::io::BufReader;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use calamine::{Data, DataRef, Dimensions, ExcelDateTime, Ods, OdsError, Reader, Sheet, SheetType, SheetVisible, Xls, XlsError, Xlsb, XlsbError, Xlsx, XlsxError};
+use calamine::{
+    Data, DataRef, Dimensions, ExcelDateTime, Ods, OdsError, Reader, Sheet, SheetType,
+    SheetVisible, Xls, XlsError, Xlsb, XlsbError, Xlsx, XlsxError,
+};
 use model::item::Item;
 use model::parcel::Sniffed;
 use model::{Error, Result};
@@ -73,7 +76,11 @@ pub(crate) fn word(kind: Kind) -> &'static str {
 
 impl Book {
     /// Opens a workbook and chooses its sheet: the one asked for, else the first visible one that holds a table.
-    pub(crate) fn open(content: &mut Content, options: &ReadOptions, items: Option<&[Item]>) -> Result<Self> {
+    pub(crate) fn open(
+        content: &mut Content,
+        options: &ReadOptions,
+        items: Option<&[Item]>,
+    ) -> Result<Self> {
         let kind = content.kind;
         let file = BufReader::new(content.seekable()?);
         let format = match kind {
@@ -82,7 +89,13 @@ impl Book {
             Kind::Ods => Format::Ods(Box::new(Ods::new(file).map_err(ods_error)?)),
             _ => Format::Xlsx(Box::new(Xlsx::new(file).map_err(xlsx_error)?)),
         };
-        let mut book = Self { format, sheet: String::new(), merges: Vec::new(), notes: Vec::new(), done: Arc::default() };
+        let mut book = Self {
+            format,
+            sheet: String::new(),
+            merges: Vec::new(),
+            notes: Vec::new(),
+            done: Arc::default(),
+        };
         book.choose(options, items)?;
         book.load_merges();
         Ok(book)
@@ -98,11 +111,14 @@ impl Book {
     }
 
     fn choose(&mut self, options: &ReadOptions, items: Option<&[Item]>) -> Result<()> {
-        let sheets: Vec<Sheet> = self.sheets().into_iter().filter(|s| s.typ == SheetType::WorkSheet).collect();
+        let sheets: Vec<Sheet> =
+            self.sheets().into_iter().filter(|s| s.typ == SheetType::WorkSheet).collect();
         let names = sheets.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join("、");
         if let Some(wanted) = &options.sheet {
             let found = sheets.iter().find(|s| s.name.trim() == wanted.trim());
-            let found = found.or_else(|| wanted.parse::<usize>().ok().and_then(|n| sheets.get(n.checked_sub(1)?)));
+            let found = found.or_else(|| {
+                wanted.parse::<usize>().ok().and_then(|n| sheets.get(n.checked_sub(1)?))
+            });
             let Some(found) = found else {
                 return Err(bad_file(
                     format!("没有名为「{wanted}」的工作表；工作簿中有：{names}"),
@@ -112,7 +128,8 @@ impl Book {
             self.sheet.clone_from(&found.name);
             return Ok(());
         }
-        let visible: Vec<&Sheet> = sheets.iter().filter(|s| s.visible == SheetVisible::Visible).collect();
+        let visible: Vec<&Sheet> =
+            sheets.iter().filter(|s| s.visible == SheetVisible::Visible).collect();
         let hidden = sheets.len() - visible.len();
         let mut seen: Vec<(String, usize, usize, usize)> = Vec::new();
         for sheet in &visible {
@@ -125,7 +142,11 @@ impl Book {
                     let headers: Vec<_> = row
                         .cells
                         .iter()
-                        .map(|c| crate::matching::Header::plain(c.as_ref().map_or("", |c| c.text.as_str())))
+                        .map(|c| {
+                            crate::matching::Header::plain(
+                                c.as_ref().map_or("", |c| c.text.as_str()),
+                            )
+                        })
                         .collect();
                     matched = matched.max(crate::matching::by_name(&headers, items, None).count());
                 }
@@ -138,7 +159,18 @@ impl Book {
             }
         }
         let full: Vec<&(String, usize, usize, usize)> = seen.iter().filter(|s| s.1 > 0).collect();
-        let words = ["说明", "填写说明", "填表说明", "封面", "目录", "字典", "readme", "notes", "cover", "help"];
+        let words = [
+            "说明",
+            "填写说明",
+            "填表说明",
+            "封面",
+            "目录",
+            "字典",
+            "readme",
+            "notes",
+            "cover",
+            "help",
+        ];
         let aside = |name: &str| words.iter().any(|w| name.trim().to_lowercase() == *w);
         let best_match = full.iter().map(|s| s.3).max().unwrap_or(0);
         let chosen = full
@@ -160,7 +192,10 @@ impl Book {
             ));
         }
         if hidden > 0 {
-            self.notes.push((format!("有 {hidden} 个隐藏的工作表未读取"), format!("{hidden} hidden sheets are not read")));
+            self.notes.push((
+                format!("有 {hidden} 个隐藏的工作表未读取"),
+                format!("{hidden} hidden sheets are not read"),
+            ));
         }
         Ok(())
     }
@@ -171,7 +206,11 @@ impl Book {
             Format::Xls(b) => b.merge_cells_by_sheet_name(&self.sheet).unwrap_or_default(),
             _ => Vec::new(),
         };
-        self.merges = merges.into_iter().filter(|m| m.start <= m.end && m.start != m.end).take(200_000).collect();
+        self.merges = merges
+            .into_iter()
+            .filter(|m| m.start <= m.end && m.start != m.end)
+            .take(200_000)
+            .collect();
         self.merges.sort_by_key(|m| m.start);
         if !self.merges.is_empty() {
             self.notes.push((
@@ -203,7 +242,8 @@ impl Rows for Book {
                 let mut cells = book.worksheet_cells_reader(&sheet).map_err(xlsx_error)?;
                 let mut building = Building::default();
                 while let Some(cell) = cells.next_cell().map_err(xlsx_error)? {
-                    if let Some(row) = building.put(cell.get_position(), of_ref(cell.get_value())?)?
+                    if let Some(row) =
+                        building.put(cell.get_position(), of_ref(cell.get_value())?)?
                         && !rows.emit(row, take)?
                     {
                         return Ok(());
@@ -215,7 +255,8 @@ impl Rows for Book {
                 let mut cells = book.worksheet_cells_reader(&sheet).map_err(xlsb_error)?;
                 let mut building = Building::default();
                 while let Some(cell) = cells.next_cell().map_err(xlsb_error)? {
-                    if let Some(row) = building.put(cell.get_position(), of_ref(cell.get_value())?)?
+                    if let Some(row) =
+                        building.put(cell.get_position(), of_ref(cell.get_value())?)?
                         && !rows.emit(row, take)?
                     {
                         return Ok(());
@@ -236,10 +277,15 @@ impl Rows for Book {
     }
 }
 
-fn whole_range(range: &calamine::Range<Data>, rows: &mut Merger<'_>, take: &mut dyn FnMut(GridRow) -> Result<bool>) -> Result<()> {
+fn whole_range(
+    range: &calamine::Range<Data>,
+    rows: &mut Merger<'_>,
+    take: &mut dyn FnMut(GridRow) -> Result<bool>,
+) -> Result<()> {
     let Some((top, left)) = range.start() else { return Ok(()) };
     for (line, cells) in (u64::from(top) + 1..).zip(range.rows()) {
-        let mut row = GridRow { line, cells: vec![None; usize::try_from(left).unwrap_or(0)], gap: false };
+        let mut row =
+            GridRow { line, cells: vec![None; usize::try_from(left).unwrap_or(0)], gap: false };
         for cell in cells {
             row.cells.push(of_data(cell)?);
         }
@@ -258,7 +304,11 @@ struct Building {
 
 impl Building {
     /// Puts a cell; a finished row comes out when the next one starts.
-    fn put(&mut self, (row, column): (u32, u32), cell: Option<GridCell>) -> Result<Option<GridRow>> {
+    fn put(
+        &mut self,
+        (row, column): (u32, u32),
+        cell: Option<GridCell>,
+    ) -> Result<Option<GridRow>> {
         let line = u64::from(row) + 1;
         let mut out = None;
         if self.row.line != line {
@@ -295,7 +345,11 @@ struct Merger<'a> {
 }
 
 impl Merger<'_> {
-    fn emit(&mut self, mut row: GridRow, take: &mut dyn FnMut(GridRow) -> Result<bool>) -> Result<bool> {
+    fn emit(
+        &mut self,
+        mut row: GridRow,
+        take: &mut dyn FnMut(GridRow) -> Result<bool>,
+    ) -> Result<bool> {
         if row.line == 0 || row.blank() {
             return Ok(true);
         }
@@ -307,8 +361,13 @@ impl Merger<'_> {
                 continue;
             }
             let corner = usize::try_from(area.start.1).unwrap_or(0);
-            let value = if u64::from(area.start.0) == at { row.cells.get(corner).cloned().flatten() } else { None };
-            let alone = row.cells.iter().flatten().filter(|c| !c.text.trim().is_empty()).count() == 1;
+            let value = if u64::from(area.start.0) == at {
+                row.cells.get(corner).cloned().flatten()
+            } else {
+                None
+            };
+            let alone =
+                row.cells.iter().flatten().filter(|c| !c.text.trim().is_empty()).count() == 1;
             // A title over the table stays one cell.
             if alone && area.start.0 == area.end.0 {
                 continue;
@@ -323,7 +382,11 @@ impl Merger<'_> {
                 if row.cells.len() <= column {
                     row.cells.resize(column + 1, None);
                 }
-                if let Some(slot) = row.cells.get_mut(column).filter(|s| s.as_ref().is_none_or(|c| c.text.trim().is_empty())) {
+                if let Some(slot) = row
+                    .cells
+                    .get_mut(column)
+                    .filter(|s| s.as_ref().is_none_or(|c| c.text.trim().is_empty()))
+                {
                     *slot = Some(value.clone());
                 }
             }
@@ -340,7 +403,11 @@ fn exact(text: String) -> Option<GridCell> {
 
 fn plain(text: &str) -> Result<Option<GridCell>> {
     if text.len() > CELL_LIMIT {
-        return Err(Error::new(model::Code::TooLarge, "单元格超过 16 MiB", "a cell is larger than 16 MiB"));
+        return Err(Error::new(
+            model::Code::TooLarge,
+            "单元格超过 16 MiB",
+            "a cell is larger than 16 MiB",
+        ));
     }
     Ok(Some(GridCell { text: text.to_owned(), mark: Mark::Plain }))
 }
@@ -395,10 +462,8 @@ fn date_text(t: &ExcelDateTime) -> Option<GridCell> {
         return number_text(value);
     }
     let whole = value.floor();
-    #[expect(clippy::cast_possible_truncation, reason = "a day has 86,400 seconds")]
     let seconds = ((value - whole) * 86_400.0).round() as i64;
     if t.is_duration() || value < 1.0 {
-        #[expect(clippy::cast_possible_truncation, reason = "bounded by the range check above")]
         let hours = whole as i64 * 24 + seconds / 3600;
         return exact(format!("{hours:02}:{:02}:{:02}", seconds / 60 % 60, seconds % 60));
     }
@@ -428,7 +493,11 @@ fn duration_text(text: &str) -> String {
         }
     }
     let part = |c: char| parts.get(&c).copied().unwrap_or(0.0);
-    if text.starts_with("PT") { format!("{:02}:{:02}:{:02}", part('H'), part('M'), part('S')) } else { text.to_owned() }
+    if text.starts_with("PT") {
+        format!("{:02}:{:02}:{:02}", part('H'), part('M'), part('S'))
+    } else {
+        text.to_owned()
+    }
 }
 
 /// What is known of a workbook before its rows are read.
@@ -467,8 +536,14 @@ mod tests {
     #[test]
     fn numbers_as_people_see_them() {
         for (f, want) in [
-            (1.0, "1"), (-2.0, "-2"), (0.1 + 0.2, "0.3"), (1234.560_000_000_000_1, "1234.56"), (13_800_138_000.0, "13800138000"),
-            (1e-10, "0.0000000001"), (45_292.5, "45292.5"), (0.0, "0"),
+            (1.0, "1"),
+            (-2.0, "-2"),
+            (0.1 + 0.2, "0.3"),
+            (1234.560_000_000_000_1, "1234.56"),
+            (13_800_138_000.0, "13800138000"),
+            (1e-10, "0.0000000001"),
+            (45_292.5, "45292.5"),
+            (0.0, "0"),
         ] {
             assert_eq!(number_text(f).unwrap().text, want);
         }

@@ -48,8 +48,24 @@ pub(crate) fn nothing_word(text: &str) -> bool {
             text.len() <= 12
                 && (matches!(
                     text,
-                    "--" | "---" | "—" | "——" | "－" | "\\N" | "空" | "无" | "缺失" | "缺测" | "暂无" | "不详"
-                        | "无数据" | "(null)" | "<null>" | "#N/A" | "***" | "..." | "…"
+                    "--" | "---"
+                        | "—"
+                        | "——"
+                        | "－"
+                        | "\\N"
+                        | "空"
+                        | "无"
+                        | "缺失"
+                        | "缺测"
+                        | "暂无"
+                        | "不详"
+                        | "无数据"
+                        | "(null)"
+                        | "<null>"
+                        | "#N/A"
+                        | "***"
+                        | "..."
+                        | "…"
                 ) || ["na", "n/a", "null", "none", "nan", "nil", "(null)", "<null>"]
                     .iter()
                     .any(|w| text.eq_ignore_ascii_case(w)))

@@ -60,13 +60,21 @@ fn corrupt(e: ParquetError) -> Error {
 impl Columnar {
     pub(crate) fn open(content: &mut Content) -> Result<Self> {
         let reader = SerializedFileReader::new(content.seekable()?).map_err(corrupt)?;
-        let columns = reader.metadata().file_metadata().schema().get_fields().iter().map(|f| stored(f)).collect();
+        let columns = reader
+            .metadata()
+            .file_metadata()
+            .schema()
+            .get_fields()
+            .iter()
+            .map(|f| stored(f))
+            .collect();
         Ok(Self { reader, columns })
     }
 
     fn rows(&self) -> Result<u64> {
-        u64::try_from(self.reader.metadata().file_metadata().num_rows())
-            .map_err(|_| bad_file("Parquet 文件的行数有误", "the Parquet file states a wrong number of rows"))
+        u64::try_from(self.reader.metadata().file_metadata().num_rows()).map_err(|_| {
+            bad_file("Parquet 文件的行数有误", "the Parquet file states a wrong number of rows")
+        })
     }
 
     /// What the file says of itself, with examples of its first rows.
@@ -74,7 +82,9 @@ impl Columnar {
         let mut examples: Vec<Vec<String>> = vec![Vec::new(); self.columns.len()];
         for row in self.reader.get_row_iter(None).map_err(corrupt)?.take(200) {
             let row = row.map_err(corrupt)?;
-            for ((_, field), (kept, column)) in row.get_column_iter().zip(examples.iter_mut().zip(&self.columns)) {
+            for ((_, field), (kept, column)) in
+                row.get_column_iter().zip(examples.iter_mut().zip(&self.columns))
+            {
                 if kept.len() < 5
                     && let Some(text) = text_of(field, column.clock)
                 {
@@ -126,7 +136,11 @@ impl Columnar {
         }
     }
 
-    pub(crate) fn matched(&self, items: &[Item], options: &ReadOptions) -> Result<(Matched, Vec<(String, Option<String>)>)> {
+    pub(crate) fn matched(
+        &self,
+        items: &[Item],
+        options: &ReadOptions,
+    ) -> Result<(Matched, Vec<(String, Option<String>)>)> {
         let headers: Vec<Header> = self.columns.iter().map(|c| Header::plain(&c.name)).collect();
         let matched = settle(&headers, items, true, options.operation_column.as_deref())?;
         let columns = matched.columns(&headers, items);
@@ -134,7 +148,15 @@ impl Columnar {
     }
 
     /// Sends every row through the sink.
-    pub(crate) fn run(&self, items: &[Item], matched: Matched, batch_rows: usize, done: Arc<AtomicU64>, total: u64, hand: &Hand) -> Result<()> {
+    pub(crate) fn run(
+        &self,
+        items: &[Item],
+        matched: Matched,
+        batch_rows: usize,
+        done: Arc<AtomicU64>,
+        total: u64,
+        hand: &Hand,
+    ) -> Result<()> {
         let mut wanted = vec![false; self.columns.len()];
         for column in matched.of_item.iter().flatten().chain(matched.operation.iter()) {
             if let Some(w) = wanted.get_mut(*column) {
@@ -150,20 +172,30 @@ impl Columnar {
             let row = row.map_err(|e| {
                 bad_file(
                     format!("Parquet 文件在第 {} 条记录处损坏，请重新导出", record + 1),
-                    format!("the Parquet file is corrupt at record {}; export it again", record + 1),
+                    format!(
+                        "the Parquet file is corrupt at record {}; export it again",
+                        record + 1
+                    ),
                 )
                 .detail(e.to_string())
             })?;
             record += 1;
             texts.clear();
-            texts.extend(row.get_column_iter().zip(self.columns.iter().zip(&wanted)).map(|((_, field), (column, wanted))| {
-                if *wanted { text_of(field, column.clock) } else { None }
-            }));
+            texts.extend(row.get_column_iter().zip(self.columns.iter().zip(&wanted)).map(
+                |((_, field), (column, wanted))| {
+                    if *wanted { text_of(field, column.clock) } else { None }
+                },
+            ));
             sink.row(record, 0, |column| {
                 texts.get(column)?.as_deref().map(|text| Cell { text, mark: Mark::Exact })
             });
             if sink.ready() {
-                done.store((u128::from(total) * u128::from(record) / u128::from(all)).try_into().unwrap_or(total), Ordering::Relaxed);
+                done.store(
+                    (u128::from(total) * u128::from(record) / u128::from(all))
+                        .try_into()
+                        .unwrap_or(total),
+                    Ordering::Relaxed,
+                );
                 hand.give(sink.take())?;
             }
         }
@@ -177,9 +209,12 @@ impl Columnar {
 
 fn stored(field: &Type) -> Stored {
     let info = field.get_basic_info();
-    let optional = !info.has_repetition() || info.repetition() != parquet::basic::Repetition::REQUIRED;
-    let (data_type, clock) = if field.is_primitive() { kind_of(field) } else { (DataType::Json, Clock::None) };
-    let repeated = info.has_repetition() && info.repetition() == parquet::basic::Repetition::REPEATED;
+    let optional =
+        !info.has_repetition() || info.repetition() != parquet::basic::Repetition::REQUIRED;
+    let (data_type, clock) =
+        if field.is_primitive() { kind_of(field) } else { (DataType::Json, Clock::None) };
+    let repeated =
+        info.has_repetition() && info.repetition() == parquet::basic::Repetition::REPEATED;
     let data_type = if repeated { DataType::Json } else { data_type };
     Stored { name: field.name().to_owned(), data_type, clock, optional }
 }
@@ -192,7 +227,11 @@ fn kind_of(field: &Type) -> (DataType, Clock) {
             TimeUnit::MICROS => 1_000_000,
             TimeUnit::NANOS => 1_000_000_000,
         };
-        let clock = if t.is_adjusted_to_u_t_c { Clock::Instant(per_second) } else { Clock::Local(per_second) };
+        let clock = if t.is_adjusted_to_u_t_c {
+            Clock::Instant(per_second)
+        } else {
+            Clock::Local(per_second)
+        };
         return (DataType::DateTime, clock);
     }
     if let Some(LogicalType::Json) = info.logical_type_ref() {
@@ -204,7 +243,10 @@ fn kind_of(field: &Type) -> (DataType, Clock) {
         ConvertedType::DATE => DataType::Date,
         ConvertedType::DECIMAL => DataType::Decimal,
         ConvertedType::JSON => DataType::Json,
-        ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::TIME_MILLIS | ConvertedType::TIME_MICROS => DataType::Text,
+        ConvertedType::UTF8
+        | ConvertedType::ENUM
+        | ConvertedType::TIME_MILLIS
+        | ConvertedType::TIME_MICROS => DataType::Text,
         _ => match field.get_physical_type() {
             Physical::BOOLEAN => DataType::Boolean,
             Physical::INT32 | Physical::INT64 => DataType::Integer,
@@ -238,13 +280,21 @@ fn text_of(field: &Field, clock: Clock) -> Option<String> {
             Ok(text) => text.to_owned(),
             Err(_) => b.data().iter().map(|b| format!("{b:02x}")).collect(),
         },
-        Field::Date(days) => model::batch::date_of_days(*days).map_or_else(|| days.to_string(), |d| d.to_string()),
+        Field::Date(days) => {
+            model::batch::date_of_days(*days).map_or_else(|| days.to_string(), |d| d.to_string())
+        }
         Field::TimeMillis(ms) => clock_text(i64::from(*ms) * 1000),
         Field::TimeMicros(us) => clock_text(*us),
-        Field::TimestampMillis(ms) => time_text(*ms, if clock == Clock::None { Clock::Instant(1_000) } else { clock }),
-        Field::TimestampMicros(us) => time_text(*us, if clock == Clock::None { Clock::Instant(1_000_000) } else { clock }),
+        Field::TimestampMillis(ms) => {
+            time_text(*ms, if clock == Clock::None { Clock::Instant(1_000) } else { clock })
+        }
+        Field::TimestampMicros(us) => {
+            time_text(*us, if clock == Clock::None { Clock::Instant(1_000_000) } else { clock })
+        }
         Field::Decimal(_) => field.to_string(),
-        Field::Group(_) | Field::ListInternal(_) | Field::MapInternal(_) => json_of(field).to_string(),
+        Field::Group(_) | Field::ListInternal(_) | Field::MapInternal(_) => {
+            json_of(field).to_string()
+        }
     })
 }
 
@@ -273,19 +323,33 @@ fn json_of(field: &Field) -> serde_json::Value {
     match field {
         Field::Null => Value::Null,
         Field::Bool(b) => Value::Bool(*b),
-        Field::Byte(_) | Field::Short(_) | Field::Int(_) | Field::Long(_) | Field::UByte(_) | Field::UShort(_) | Field::UInt(_) | Field::ULong(_) | Field::Float(_) | Field::Double(_) => {
+        Field::Byte(_)
+        | Field::Short(_)
+        | Field::Int(_)
+        | Field::Long(_)
+        | Field::UByte(_)
+        | Field::UShort(_)
+        | Field::UInt(_)
+        | Field::ULong(_)
+        | Field::Float(_)
+        | Field::Double(_) => {
             let text = text_of(field, Clock::None).unwrap_or_default();
             text.parse::<serde_json::Number>().map_or(Value::String(text), Value::Number)
         }
         Field::Group(row) => of_row(row),
         Field::ListInternal(list) => Value::Array(list.elements().iter().map(json_of).collect()),
         Field::MapInternal(map) => Value::Object(
-            map.entries().iter().map(|(k, v)| (text_of(k, Clock::None).unwrap_or_default(), json_of(v))).collect(),
+            map.entries()
+                .iter()
+                .map(|(k, v)| (text_of(k, Clock::None).unwrap_or_default(), json_of(v)))
+                .collect(),
         ),
         other => text_of(other, Clock::None).map_or(Value::Null, Value::String),
     }
 }
 
 fn of_row(row: &Row) -> serde_json::Value {
-    serde_json::Value::Object(row.get_column_iter().map(|(name, field)| (name.clone(), json_of(field))).collect())
+    serde_json::Value::Object(
+        row.get_column_iter().map(|(name, field)| (name.clone(), json_of(field))).collect(),
+    )
 }

@@ -59,14 +59,20 @@ fn unsupported(zh: impl Into<String>, en: impl Into<String>) -> Error {
 /// An input error in words for the user; `UnexpectedEof` inside a wrapper means a cut-off file.
 pub(crate) fn io_error(error: io::Error) -> Error {
     let cut_off = matches!(error.kind(), io::ErrorKind::UnexpectedEof);
-    let wrong = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other);
+    let wrong = matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
+    );
     let out = if cut_off {
         bad_file(
             "文件不完整（压缩数据在中途结束），请重新上传完整的文件",
             "the file is incomplete (its compressed data end too early); upload the whole file again",
         )
     } else if wrong {
-        bad_file("压缩数据已损坏，请重新压缩后上传", "the compressed data are corrupt; compress the file again")
+        bad_file(
+            "压缩数据已损坏，请重新压缩后上传",
+            "the compressed data are corrupt; compress the file again",
+        )
     } else {
         bad_file("文件无法读取", "the file cannot be read")
     };
@@ -96,7 +102,10 @@ impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         if n == 0 && !buf.is_empty() && self.inner.crc().sum() != self.want {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "wrong checksum of a zip member"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "wrong checksum of a zip member",
+            ));
         }
         Ok(n)
     }
@@ -106,12 +115,18 @@ impl Content {
     /// Recognises a file. `member` chooses among the files of a zip.
     pub(crate) fn open(path: &Path, name: &str, member: Option<&str>) -> Result<Self> {
         let bytes_total = std::fs::metadata(path)
-            .map_err(|e| bad_file("文件不存在或无法打开", "the file does not exist or cannot be opened").caused_by(e))
+            .map_err(|e| {
+                bad_file("文件不存在或无法打开", "the file does not exist or cannot be opened")
+                    .caused_by(e)
+            })
             .and_then(|m| {
                 if m.is_file() {
                     Ok(m.len())
                 } else {
-                    Err(bad_file("这不是文件（可能是文件夹）", "this is not a file (a folder, perhaps)"))
+                    Err(bad_file(
+                        "这不是文件（可能是文件夹）",
+                        "this is not a file (a folder, perhaps)",
+                    ))
                 }
             })?;
         let mut content = Self {
@@ -127,13 +142,19 @@ impl Content {
         for _ in 0..3 {
             let head = content.head(8 << 10)?;
             if head.is_empty() {
-                return Err(bad_file("文件是空的（0 字节），没有数据可读", "the file is empty (0 bytes); there is nothing to read"));
+                return Err(bad_file(
+                    "文件是空的（0 字节），没有数据可读",
+                    "the file is empty (0 bytes); there is nothing to read",
+                ));
             }
             if !content.unwrap_one(&head, member)? {
                 return Ok(content);
             }
         }
-        Err(unsupported("压缩嵌套过深，请先解压", "too many layers of compression; unpack the file first"))
+        Err(unsupported(
+            "压缩嵌套过深，请先解压",
+            "too many layers of compression; unpack the file first",
+        ))
     }
 
     /// Takes one wrapper off, or settles the kind and answers `false`.
@@ -197,7 +218,9 @@ impl Content {
         let macros = members.iter().any(|m| m.1.to_ascii_lowercase().ends_with("vbaproject.bin"));
         let kind = if has("xl/workbook.bin") {
             Some(Kind::Xlsb)
-        } else if has("xl/workbook.xml") || members.iter().any(|m| m.1.starts_with("xl/worksheets/")) {
+        } else if has("xl/workbook.xml")
+            || members.iter().any(|m| m.1.starts_with("xl/worksheets/"))
+        {
             Some(Kind::Xlsx)
         } else if has("content.xml") && (has("mimetype") || has("META-INF/manifest.xml")) {
             Some(Kind::Ods)
@@ -208,7 +231,8 @@ impl Content {
             if macros {
                 self.notes.push((
                     "工作簿含有宏，宏已忽略，只读取单元格的值".to_owned(),
-                    "the workbook holds macros; they are ignored and only cell values are read".to_owned(),
+                    "the workbook holds macros; they are ignored and only cell values are read"
+                        .to_owned(),
                 ));
             }
             self.kind = kind;
@@ -225,7 +249,10 @@ impl Content {
         if entry.encrypted() {
             return Err(bad_file(
                 format!("压缩包中的「{}」有密码保护，请去掉密码后上传", chosen.1),
-                format!("`{}` in the zip is protected by a password; remove it and upload again", chosen.1),
+                format!(
+                    "`{}` in the zip is protected by a password; remove it and upload again",
+                    chosen.1
+                ),
             ));
         }
         let deflated = match entry.compression() {
@@ -233,13 +260,22 @@ impl Content {
             zip::CompressionMethod::Deflated => true,
             _ => {
                 return Err(unsupported(
-                    format!("压缩包中的「{}」用了不常见的压缩方式，请用普通 ZIP 重新压缩", chosen.1),
+                    format!(
+                        "压缩包中的「{}」用了不常见的压缩方式，请用普通 ZIP 重新压缩",
+                        chosen.1
+                    ),
                     format!("`{}` is packed with an unusual method; use plain zip", chosen.1),
                 ));
             }
         };
-        let start = entry.data_start().ok_or_else(|| bad_file("压缩包已损坏", "the zip is corrupt"))?;
-        let layer = Layer::ZipMember { start, packed: entry.compressed_size(), deflated, crc: entry.crc32() };
+        let start =
+            entry.data_start().ok_or_else(|| bad_file("压缩包已损坏", "the zip is corrupt"))?;
+        let layer = Layer::ZipMember {
+            start,
+            packed: entry.compressed_size(),
+            deflated,
+            crc: entry.crc32(),
+        };
         drop(entry);
         self.inner_name = chosen.1;
         if self.compression == "none" {
@@ -263,7 +299,8 @@ impl Content {
             if holds("_VBA_PROJECT_CUR") || holds("_VBA_PROJECT") {
                 self.notes.push((
                     "工作簿含有宏，宏已忽略，只读取单元格的值".to_owned(),
-                    "the workbook holds macros; they are ignored and only cell values are read".to_owned(),
+                    "the workbook holds macros; they are ignored and only cell values are read"
+                        .to_owned(),
                 ));
             }
             self.kind = Kind::Xls;
@@ -290,12 +327,17 @@ impl Content {
         let mut reader: Box<dyn Read + Send> = Box::new(Counting { inner: file, done });
         for (depth, layer) in self.layers.iter().enumerate() {
             reader = match layer {
-                Layer::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(256 << 10, reader))),
-                Layer::Zstd => Box::new(zstd::stream::read::Decoder::new(reader).map_err(io_error)?),
+                Layer::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(
+                    BufReader::with_capacity(256 << 10, reader),
+                )),
+                Layer::Zstd => {
+                    Box::new(zstd::stream::read::Decoder::new(reader).map_err(io_error)?)
+                }
                 Layer::ZipMember { start, packed, deflated, crc } => {
                     if depth > 0 {
                         // Inside another wrapper there is no seeking: skip to the member.
-                        io::copy(&mut reader.by_ref().take(*start), &mut io::sink()).map_err(io_error)?;
+                        io::copy(&mut reader.by_ref().take(*start), &mut io::sink())
+                            .map_err(io_error)?;
                     }
                     let packed = BufReader::with_capacity(256 << 10, reader.take(*packed));
                     let plain: Box<dyn Read + Send> = if *deflated {
@@ -323,7 +365,8 @@ impl Content {
             return File::open(&self.path).map_err(io_error);
         }
         let mut file = tempfile::NamedTempFile::new().map_err(io_error)?;
-        let copied = io::copy(&mut self.stream(Arc::default())?.take(UNPACK_LIMIT + 1), &mut file).map_err(io_error)?;
+        let copied = io::copy(&mut self.stream(Arc::default())?.take(UNPACK_LIMIT + 1), &mut file)
+            .map_err(io_error)?;
         if copied > UNPACK_LIMIT {
             return Err(Error::new(
                 Code::TooLarge,
@@ -364,11 +407,16 @@ fn member_name(raw: &[u8]) -> String {
     }
 }
 
-fn choose_member(members: &[(usize, String, bool)], wanted: Option<&str>) -> Result<(usize, String)> {
+fn choose_member(
+    members: &[(usize, String, bool)],
+    wanted: Option<&str>,
+) -> Result<(usize, String)> {
     let hidden = |name: &str| {
-        name.starts_with("__MACOSX/") || name.rsplit('/').next().is_some_and(|n| n.starts_with('.') || n == "Thumbs.db")
+        name.starts_with("__MACOSX/")
+            || name.rsplit('/').next().is_some_and(|n| n.starts_with('.') || n == "Thumbs.db")
     };
-    let files: Vec<&(usize, String, bool)> = members.iter().filter(|m| !m.2 && !hidden(&m.1)).collect();
+    let files: Vec<&(usize, String, bool)> =
+        members.iter().filter(|m| !m.2 && !hidden(&m.1)).collect();
     let take = |m: &(usize, String, bool)| (m.0, m.1.clone());
     if let Some(wanted) = wanted {
         let found = files.iter().find(|m| m.1 == wanted || m.1.rsplit('/').next() == Some(wanted));
@@ -379,9 +427,12 @@ fn choose_member(members: &[(usize, String, bool)], wanted: Option<&str>) -> Res
     let data = |name: &str| {
         let lower = name.to_ascii_lowercase();
         let lower = lower.trim_end_matches(".gz").trim_end_matches(".zst");
-        ["csv", "tsv", "txt", "tab", "psv", "dat", "json", "jsonl", "ndjson", "geojson", "xlsx", "xlsm", "xlsb", "xls", "ods", "parquet"]
-            .iter()
-            .any(|e| lower.ends_with(&format!(".{e}")))
+        [
+            "csv", "tsv", "txt", "tab", "psv", "dat", "json", "jsonl", "ndjson", "geojson", "xlsx",
+            "xlsm", "xlsb", "xls", "ods", "parquet",
+        ]
+        .iter()
+        .any(|e| lower.ends_with(&format!(".{e}")))
             && !["readme.txt", "license.txt", "说明.txt"].iter().any(|r| lower.ends_with(r))
     };
     let candidates: Vec<_> = files.iter().filter(|m| data(&m.1)).collect();
@@ -395,8 +446,14 @@ fn choose_member(members: &[(usize, String, bool)], wanted: Option<&str>) -> Res
                 300,
             );
             Err(bad_file(
-                format!("压缩包里有 {} 个文件（{names}），请只保留一个，或用「工作表」选项写明文件名", files.len()),
-                format!("the zip holds {} files ({names}); keep one, or name it in the sheet option", files.len()),
+                format!(
+                    "压缩包里有 {} 个文件（{names}），请只保留一个，或用「工作表」选项写明文件名",
+                    files.len()
+                ),
+                format!(
+                    "the zip holds {} files ({names}); keep one, or name it in the sheet option",
+                    files.len()
+                ),
             ))
         }
     }
@@ -422,14 +479,21 @@ fn refuse_known(head: &[u8]) -> Result<()> {
         (b"\x00\x00\x27\x0a", "Shapefile 文件", "a shapefile"),
     ];
     for (magic, zh, en) in known {
-        if head.starts_with(magic) && !(magic == b"ORC" && head.get(3).is_some_and(|b| (0x20..0x7f).contains(b))) {
+        if head.starts_with(magic)
+            && !(magic == b"ORC" && head.get(3).is_some_and(|b| (0x20..0x7f).contains(b)))
+        {
             return Err(unsupported(
                 format!("这是{zh}，不能作为数据表读取；请提供 CSV、XLSX、JSON、Parquet 或 GeoJSON"),
-                format!("this is {en} and cannot be read as a table; provide CSV, XLSX, JSON, Parquet or GeoJSON"),
+                format!(
+                    "this is {en} and cannot be read as a table; provide CSV, XLSX, JSON, Parquet or GeoJSON"
+                ),
             ));
         }
     }
-    if matches!(head, [0x09, 0x00 | 0x02 | 0x04 | 0x08, ..]) && head.get(2..4).is_some_and(|b| b.contains(&0) ) && head.iter().take(64).filter(|b| **b == 0).count() > 4 {
+    if matches!(head, [0x09, 0x00 | 0x02 | 0x04 | 0x08, ..])
+        && head.get(2..4).is_some_and(|b| b.contains(&0))
+        && head.iter().take(64).filter(|b| **b == 0).count() > 4
+    {
         return Err(unsupported(
             "这是很旧的 Excel 格式（无容器的 BIFF），请用 Excel 打开后另存为 XLSX",
             "a very old Excel format (bare BIFF); open it in Excel and save it as XLSX",

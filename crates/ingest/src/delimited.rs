@@ -66,14 +66,21 @@ pub(crate) struct Plan {
 }
 
 /// Plans the reading. With `items` the header row is the one that names them.
-pub(crate) fn plan(content: &Content, options: &ReadOptions, items: Option<&[Item]>) -> Result<Plan> {
+pub(crate) fn plan(
+    content: &Content,
+    options: &ReadOptions,
+    items: Option<&[Item]>,
+) -> Result<Plan> {
     let head = head(content, options, HEAD)?;
     refuse_markup(&head.text)?;
     let chosen = dialect::choose(&head.text, head.whole, options.delimiter);
     let rows = rows_of(&head.text, 0, 1, &chosen.dialect, head.whole, layout::ROWS);
     let rows: Vec<_> = match rows.first() {
         // Excel's own line that names the delimiter.
-        Some(first) if first.cells.concat().to_ascii_lowercase().starts_with("sep=") || head.text.to_ascii_lowercase().starts_with("sep=") => {
+        Some(first)
+            if first.cells.concat().to_ascii_lowercase().starts_with("sep=")
+                || head.text.to_ascii_lowercase().starts_with("sep=") =>
+        {
             rows.into_iter().skip(1).collect()
         }
         _ => rows,
@@ -134,7 +141,13 @@ pub(crate) fn plan(content: &Content, options: &ReadOptions, items: Option<&[Ite
 pub(crate) fn refuse_markup(text: &str) -> Result<()> {
     let head: String = text.trim_start().chars().take(200).collect::<String>().to_ascii_lowercase();
     let refuse = |zh: &str, en: &str| Err(Error::new(Code::UnsupportedFormat, zh, en));
-    if head.starts_with("<!doctype html") || head.starts_with("<html") || head.starts_with("<table") || head.starts_with("<head") || head.starts_with("<meta") || head.starts_with("<style") {
+    if head.starts_with("<!doctype html")
+        || head.starts_with("<html")
+        || head.starts_with("<table")
+        || head.starts_with("<head")
+        || head.starts_with("<meta")
+        || head.starts_with("<style")
+    {
         return refuse(
             "这是 HTML 网页（不少系统把它导出成 .xls）；请用 Excel 打开后另存为 XLSX 或 CSV",
             "this is an HTML page (many systems export it as .xls); open it in Excel and save it as XLSX or CSV",
@@ -166,7 +179,8 @@ impl Plan {
     fn even(&self, tokens: &Tokens) -> bool {
         let cells = tokens.record().len();
         cells == self.width
-            || (cells > self.width && (self.width..cells).all(|c| tokens.cell(c).is_none_or(|t| t.blank())))
+            || (cells > self.width
+                && (self.width..cells).all(|c| tokens.cell(c).is_none_or(|t| t.blank())))
     }
 
     /// Reads the whole text once to count records, learn types and find notes at the end.
@@ -207,32 +221,59 @@ impl Plan {
         let notes = &mut self.sniffed.notes;
         row_notes(notes, &uneven, uneven_count, self.width, &troubled, trouble_count);
         if tokens.nul {
-            notes.push(("文件含有空字符（NUL），含有它的行将被隔离".to_owned(), "the file holds NUL characters; rows with one go to quarantine".to_owned()));
+            notes.push((
+                "文件含有空字符（NUL），含有它的行将被隔离".to_owned(),
+                "the file holds NUL characters; rows with one go to quarantine".to_owned(),
+            ));
         }
         if self.sniffed.header_rows == 0 {
-            notes.push(("没有表头行，列按位置命名".to_owned(), "there is no header row; columns are named by position".to_owned()));
+            notes.push((
+                "没有表头行，列按位置命名".to_owned(),
+                "there is no header row; columns are named by position".to_owned(),
+            ));
         }
         if !tokens.footer.is_empty() {
-            let text = cut(&tokens.footer.iter().map(|r| r.cells.join(" ").trim().to_owned()).collect::<Vec<_>>().join(" / "), 120);
+            let text = cut(
+                &tokens
+                    .footer
+                    .iter()
+                    .map(|r| r.cells.join(" ").trim().to_owned())
+                    .collect::<Vec<_>>()
+                    .join(" / "),
+                120,
+            );
             notes.push((
                 format!("末尾 {} 行是说明或合计，不作为数据：{text}", tokens.footer.len()),
-                format!("the last {} rows are notes or totals and not taken as data: {text}", tokens.footer.len()),
+                format!(
+                    "the last {} rows are notes or totals and not taken as data: {text}",
+                    tokens.footer.len()
+                ),
             ));
         }
         for (header, shape) in self.layout.headers.iter().zip(&shapes) {
             notes.extend(shape.notes(&header.name));
         }
-        if self.layout.headers.iter().any(|h| h.name.starts_with("column_")) && self.sniffed.header_rows > 0 {
-            notes.push(("有的列没有表头，已命名为 column_N".to_owned(), "some columns have no header and are named column_N".to_owned()));
+        if self.layout.headers.iter().any(|h| h.name.starts_with("column_"))
+            && self.sniffed.header_rows > 0
+        {
+            notes.push((
+                "有的列没有表头，已命名为 column_N".to_owned(),
+                "some columns have no header and are named column_N".to_owned(),
+            ));
         }
         self.sniffed.footer = tokens.footer.len() as u64;
         self.sniffed.records = Some(records);
-        self.sniffed.columns = self.layout.headers.iter().zip(&shapes).map(|(h, s)| s.column(&h.name)).collect();
+        self.sniffed.columns =
+            self.layout.headers.iter().zip(&shapes).map(|(h, s)| s.column(&h.name)).collect();
         // A delimiter at every line's end makes a last column of nothing.
         while self.sniffed.columns.len() > 1
             && shapes.get(self.sniffed.columns.len() - 1).is_some_and(|s| s.values == 0)
             && self.sniffed.header_rows > 0
-            && self.sniffed.columns.last().is_some_and(|c| c.name == format!("column_{}", self.sniffed.columns.len()))
+            && self
+                .sniffed
+                .columns
+                .last()
+                .is_some_and(|c| c.name == format!("column_{}", self.sniffed.columns.len()))
         {
             self.sniffed.columns.pop();
         }
@@ -252,25 +293,47 @@ impl Plan {
         if tally.damaged > 0 {
             notes.push((
                 format!("{} 行有无法解码的字节，所在的行将被隔离", tally.damaged),
-                format!("{} lines hold bytes that cannot be decoded; those rows go to quarantine", tally.damaged),
+                format!(
+                    "{} lines hold bytes that cannot be decoded; those rows go to quarantine",
+                    tally.damaged
+                ),
             ));
         }
         if self.sniffed.encoding == "big5" {
-            notes.push(("文本为 Big5 编码（繁体中文）".to_owned(), "the text is in Big5 (traditional Chinese)".to_owned()));
+            notes.push((
+                "文本为 Big5 编码（繁体中文）".to_owned(),
+                "the text is in Big5 (traditional Chinese)".to_owned(),
+            ));
         }
     }
 
     /// Matches the columns and makes the sink; nothing has been read of the records yet.
-    pub(crate) fn sink(&self, items: &[Item], options: &ReadOptions, done: Arc<AtomicU64>) -> Result<(Sink, Vec<(String, Option<String>)>)> {
+    pub(crate) fn sink(
+        &self,
+        items: &[Item],
+        options: &ReadOptions,
+        done: Arc<AtomicU64>,
+    ) -> Result<(Sink, Vec<(String, Option<String>)>)> {
         let headers = &self.layout.headers;
-        let matched = matching::settle(headers, items, self.layout.header_rows > 0, options.operation_column.as_deref())?;
+        let matched = matching::settle(
+            headers,
+            items,
+            self.layout.header_rows > 0,
+            options.operation_column.as_deref(),
+        )?;
         let columns = matched.columns(headers, items);
         let hint = |column: usize| self.hints.get(column).copied().unwrap_or_default();
         Ok((Sink::new(items, matched, hint, options.batch_rows, done), columns))
     }
 
     /// Sends every record through the sink.
-    pub(crate) fn run(&self, content: &Content, mut sink: Sink, done: Arc<AtomicU64>, hand: &Hand) -> Result<()> {
+    pub(crate) fn run(
+        &self,
+        content: &Content,
+        mut sink: Sink,
+        done: Arc<AtomicU64>,
+        hand: &Hand,
+    ) -> Result<()> {
         done.store(0, Ordering::Relaxed);
         let mut tokens = self.tokens(content, done)?;
         let mut record = 0_u64;
@@ -280,7 +343,10 @@ impl Plan {
             sink.doubt.damage = tokens.damaged;
             let line = tokens.record().line;
             let cells = tokens.record().len();
-            if tokens.record().trouble.is_none() && (cells == self.width || self.even(&tokens)) && !self.all_blank(&tokens) {
+            if tokens.record().trouble.is_none()
+                && (cells == self.width || self.even(&tokens))
+                && !self.all_blank(&tokens)
+            {
                 sink.row(record, line, |column| tokens.cell(column));
             } else {
                 self.refuse(&mut sink, &tokens, record, line);
@@ -311,10 +377,20 @@ impl Plan {
                 "右引号后面还有其他字符；单元格内的引号请写两遍",
                 "something follows a closing quote; write quotes inside a cell twice",
             ),
-            None if self.even(tokens) => Why::plain("整行都是空的，请删除该行", "the whole row is empty; remove it"),
+            None if self.even(tokens) => {
+                Why::plain("整行都是空的，请删除该行", "the whole row is empty; remove it")
+            }
             None => Why::told(
-                format!("该行有 {} 个单元格，表头有 {} 列；请检查分隔符、引号或漏填的列", cells.len(), self.width),
-                format!("the row has {} cells but the header has {} columns; check delimiters, quotes and missing cells", cells.len(), self.width),
+                format!(
+                    "该行有 {} 个单元格，表头有 {} 列；请检查分隔符、引号或漏填的列",
+                    cells.len(),
+                    self.width
+                ),
+                format!(
+                    "the row has {} cells but the header has {} columns; check delimiters, quotes and missing cells",
+                    cells.len(),
+                    self.width
+                ),
             ),
         };
         let text = cells.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" | ");
@@ -322,7 +398,14 @@ impl Plan {
     }
 }
 
-fn row_notes(notes: &mut Vec<(String, String)>, uneven: &[u64], uneven_count: u64, width: usize, troubled: &[u64], trouble_count: u64) {
+fn row_notes(
+    notes: &mut Vec<(String, String)>,
+    uneven: &[u64],
+    uneven_count: u64,
+    width: usize,
+    troubled: &[u64],
+    trouble_count: u64,
+) {
     let list = |lines: &[u64]| lines.iter().map(u64::to_string).collect::<Vec<_>>().join("、");
     if uneven_count > 0 {
         notes.push((

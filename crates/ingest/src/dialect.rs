@@ -56,10 +56,11 @@ pub(crate) fn choose(text: &str, whole: bool, ordered: Option<char>) -> Chosen {
             best = Some((score, width, chosen));
         }
     }
-    if let Some((score, width, chosen)) = best
-        && (score > 0.42 || (score > 0.2 && width > 2))
-    {
-        return chosen;
+    if let Some((score, width, chosen)) = best {
+        let weak = score > 0.12 && width > 2 && !prose(sample, &chosen.dialect.delimiter);
+        if score > 0.42 || weak {
+            return chosen;
+        }
     }
     if let Some(chosen) = blanks(sample, whole) {
         return chosen;
@@ -82,6 +83,14 @@ fn sample(text: &str, whole: bool) -> (&str, bool) {
     (head.get(..cut).unwrap_or(head), false)
 }
 
+/// The sign is punctuation of sentences: Chinese, or followed by blanks.
+fn prose(sample: &str, delimiter: &[u8]) -> bool {
+    let Ok(sign) = std::str::from_utf8(delimiter) else { return false };
+    let all = sample.matches(sign).count();
+    let spaced = sample.matches(&format!("{sign} ")).count();
+    !sign.is_ascii() || sign == ":" || spaced * 2 > all
+}
+
 /// Excel's `sep=;` in the first line.
 fn told(sample: &str) -> Option<String> {
     let line = sample.lines().next()?.trim_matches(['"', '\u{feff}']);
@@ -93,11 +102,19 @@ fn told(sample: &str) -> Option<String> {
 fn every_line(sample: &str, sign: &str) -> bool {
     let Some(first) = sign.chars().next() else { return false };
     let lines: Vec<&str> = sample.lines().filter(|l| !l.trim().is_empty()).take(200).collect();
-    let singles = |l: &str| sign.chars().filter(|c| *c == first).count() * l.matches(sign).count() == l.matches(first).count();
+    let singles = |l: &str| {
+        sign.chars().filter(|c| *c == first).count() * l.matches(sign).count()
+            == l.matches(first).count()
+    };
     let with: Vec<usize> = lines.iter().map(|l| l.matches(sign).count()).collect();
-    let Some(&usual) = with.iter().max_by_key(|n| with.iter().filter(|m| m == n).count()) else { return false };
+    let Some(&usual) = with.iter().max_by_key(|n| with.iter().filter(|m| m == n).count()) else {
+        return false;
+    };
     let even = with.iter().filter(|n| **n == usual).count();
-    usual > 0 && lines.len() > 1 && even * 10 >= lines.len() * 9 && lines.iter().filter(|l| l.contains(sign)).all(|l| singles(l))
+    usual > 0
+        && lines.len() > 1
+        && even * 10 >= lines.len() * 9
+        && lines.iter().filter(|l| l.contains(sign)).all(|l| singles(l))
 }
 
 /// Chooses the quote (and whether a backslash escapes) for a delimiter.
@@ -107,7 +124,10 @@ fn dress(sample: &str, whole: bool, sign: &str) -> Chosen {
     let edge = |quote: char| {
         let before = format!("{sign}{quote}");
         let after = format!("{quote}{sign}");
-        let ends = sample.lines().filter(|l| l.len() > 1 && (l.starts_with(quote) || l.ends_with(quote))).count();
+        let ends = sample
+            .lines()
+            .filter(|l| l.len() > 1 && (l.starts_with(quote) || l.ends_with(quote)))
+            .count();
         sample.matches(&before).count().min(sample.matches(&after).count() + ends) + ends
     };
     let mut choices = vec![plain.clone()];
@@ -117,10 +137,15 @@ fn dress(sample: &str, whole: bool, sign: &str) -> Chosen {
     if doubles && sample.contains("\\\"") {
         choices.push(Dialect { escape: true, ..plain.clone() });
     }
-    if doubles {
-        choices.push(Dialect { quote: None, ..plain.clone() });
-    }
     let trouble = |rows: &[Row]| rows.iter().filter(|r| r.trouble.is_some()).count();
+    if doubles {
+        // One stray quote is a mistake of its line; many mean that quotes are letters here.
+        let rows = rows_of(sample, 0, 1, &plain, whole, ROWS);
+        let lines = sample.lines().filter(|l| l.contains('"')).count();
+        if trouble(&rows) >= 2 && trouble(&rows) * 2 >= lines {
+            choices.push(Dialect { quote: None, ..plain.clone() });
+        }
+    }
     let mut best: Option<(f64, Dialect)> = None;
     for dialect in choices {
         let rows = rows_of(sample, 0, 1, &dialect, whole, ROWS);
@@ -128,7 +153,11 @@ fn dress(sample: &str, whole: bool, sign: &str) -> Chosen {
         match dialect.quote {
             // Quotes left standing around cells mean that they were quotes.
             None => {
-                let wrapped = rows.iter().flat_map(|r| &r.cells).filter(|c| c.len() > 1 && c.starts_with('"') && c.ends_with('"')).count();
+                let wrapped = rows
+                    .iter()
+                    .flat_map(|r| &r.cells)
+                    .filter(|c| c.len() > 1 && c.starts_with('"') && c.ends_with('"'))
+                    .count();
                 let cells = rows.iter().map(|r| r.cells.len()).sum::<usize>();
                 value -= 0.02 + ratio(wrapped, cells);
             }
@@ -155,7 +184,6 @@ fn dress(sample: &str, whole: bool, sign: &str) -> Chosen {
 }
 
 fn ratio(part: usize, all: usize) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "counts of a sample")]
     let ratio = part as f64 / all.max(1) as f64;
     ratio
 }
@@ -166,13 +194,18 @@ fn score(rows: &[Row]) -> (f64, usize) {
     for row in rows.iter().filter(|r| r.trouble.is_none()) {
         *counts.entry(row.cells.len()).or_default() += 1;
     }
-    let Some((&width, &even)) = counts.iter().max_by_key(|(w, n)| (**n, **w)) else { return (0.0, 1) };
+    let Some((&width, &even)) = counts.iter().max_by_key(|(w, n)| (**n, **w)) else {
+        return (0.0, 1);
+    };
     let mut cells = 0;
     let mut clean = 0;
     for row in rows.iter().filter(|r| r.cells.len() == width).take(100) {
         for (cell, quoted) in row.cells.iter().zip(&row.quoted) {
             cells += 1;
-            let sound = *quoted || !cell.contains([',', ';', '\t', '|', '\u{1}', '，']) || look(cell).typed() || cell.chars().count() > 12 && !cell.contains(['\t', '|', ';']);
+            let sound = *quoted
+                || !cell.contains([',', ';', '\t', '|', '\u{1}', '，'])
+                || look(cell).typed()
+                || cell.chars().count() > 12 && !cell.contains(['\t', '|', ';']);
             clean += usize::from(sound);
         }
     }
@@ -186,16 +219,25 @@ fn score(rows: &[Row]) -> (f64, usize) {
 
 /// Every line is one value (a time of day, a date and time).
 fn lines_look_whole(sample: &str) -> bool {
-    let lines: Vec<&str> = sample.lines().map(str::trim).filter(|l| !l.is_empty()).take(200).collect();
-    let time = |l: &str| l.len() <= 12 && l.split(':').all(|p| !p.is_empty() && p.len() <= 6 && p.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+    let lines: Vec<&str> =
+        sample.lines().map(str::trim).filter(|l| !l.is_empty()).take(200).collect();
+    let time = |l: &str| {
+        l.len() <= 12
+            && l.split(':').all(|p| {
+                !p.is_empty() && p.len() <= 6 && p.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+            })
+    };
     let whole = lines.iter().filter(|l| look(l).typed() || time(l)).count();
     whole * 10 >= lines.len() * 8
 }
 
 /// One column of numbers with thousands separators: the header has no comma and each line is one number.
 fn lone_numbers(rows: &[Row], sample: &str) -> bool {
-    let header_alone = rows.first().is_some_and(|r| r.cells.len() == 1 && look(r.cells.first().map_or("", String::as_str)) == Look::Text);
-    let lines: Vec<&str> = sample.lines().map(str::trim).filter(|l| !l.is_empty()).skip(1).take(200).collect();
+    let header_alone = rows.first().is_some_and(|r| {
+        r.cells.len() == 1 && look(r.cells.first().map_or("", String::as_str)) == Look::Text
+    });
+    let lines: Vec<&str> =
+        sample.lines().map(str::trim).filter(|l| !l.is_empty()).skip(1).take(200).collect();
     header_alone && !lines.is_empty() && lines.iter().all(|l| look(l) == Look::Number)
 }
 
@@ -211,7 +253,8 @@ fn blanks(sample: &str, whole: bool) -> Option<Chosen> {
     let lines: Vec<&str> = sample.lines().filter(|l| !l.trim().is_empty()).take(200).collect();
     let gaps = lines.iter().filter(|l| l.trim().contains("  ")).count();
     let typed_column = (0..width).any(|c| {
-        let looks: Vec<Look> = rows.iter().skip(1).filter_map(|r| r.cells.get(c)).map(|t| look(t)).collect();
+        let looks: Vec<Look> =
+            rows.iter().skip(1).filter_map(|r| r.cells.get(c)).map(|t| look(t)).collect();
         !looks.is_empty() && looks.iter().filter(|l| l.typed()).count() * 10 >= looks.len() * 9
     });
     if !(gaps * 10 >= lines.len() * 6 || (typed_column && width >= 2)) {
@@ -221,7 +264,10 @@ fn blanks(sample: &str, whole: bool) -> Option<Chosen> {
     Some(Chosen {
         dialect,
         quoted,
-        notes: vec![("列以空格对齐，连续空格算一个分隔符".to_owned(), "columns are aligned with blanks; a run of blanks is one delimiter".to_owned())],
+        notes: vec![(
+            "列以空格对齐，连续空格算一个分隔符".to_owned(),
+            "columns are aligned with blanks; a run of blanks is one delimiter".to_owned(),
+        )],
     })
 }
 

@@ -81,7 +81,12 @@ fn identifier(name: &str, at: usize) -> String {
     }
     let tidy = |text: &str| {
         let parts: Vec<&str> = text.split('_').filter(|p| !p.is_empty()).collect();
-        let joined: String = parts.join("_").chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(56).collect();
+        let joined: String = parts
+            .join("_")
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .take(56)
+            .collect();
         let joined = joined.trim_end_matches('_').to_owned();
         if joined.starts_with(|c: char| c.is_ascii_digit()) { format!("n{joined}") } else { joined }
     };
@@ -105,19 +110,81 @@ fn grade(identifier: &str, column: &SniffedColumn) -> Grade {
     let name = column.name.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
     let is = |words: &[&str]| {
-        words.iter().any(|w| identifier == *w || identifier.starts_with(&format!("{w}_")) || identifier.ends_with(&format!("_{w}")))
+        words.iter().any(|w| {
+            identifier == *w
+                || identifier.starts_with(&format!("{w}_"))
+                || identifier.ends_with(&format!("_{w}"))
+        })
     };
-    let values = |check: fn(&str) -> bool| !column.examples.is_empty() && column.examples.iter().all(|e| check(e));
-    if has(&["身份证", "公民身份", "身份号码", "护照", "银行卡", "银行账", "手机", "联系电话", "社保卡", "指纹", "人脸", "虹膜", "声纹", "家庭住址", "家庭地址", "现住址", "户籍地址", "病历", "诊断", "收入", "工资", "id_card", "passport", "mobile"])
-        || is(&["sfz", "sfzh", "sfzhm", "zjhm", "sjh", "sjhm", "lxdh", "phone", "idcard", "bank_card", "yhkh"])
-        || values(|e| ident::citizen_id(e).is_ok())
+    let values = |check: fn(&str) -> bool| {
+        !column.examples.is_empty() && column.examples.iter().all(|e| check(e))
+    };
+    if has(&[
+        "身份证",
+        "公民身份",
+        "身份号码",
+        "护照",
+        "银行卡",
+        "银行账",
+        "手机",
+        "联系电话",
+        "社保卡",
+        "指纹",
+        "人脸",
+        "虹膜",
+        "声纹",
+        "家庭住址",
+        "家庭地址",
+        "现住址",
+        "户籍地址",
+        "病历",
+        "诊断",
+        "收入",
+        "工资",
+        "id_card",
+        "passport",
+        "mobile",
+    ]) || is(&[
+        "sfz",
+        "sfzh",
+        "sfzhm",
+        "zjhm",
+        "sjh",
+        "sjhm",
+        "lxdh",
+        "phone",
+        "idcard",
+        "bank_card",
+        "yhkh",
+    ]) || values(|e| ident::citizen_id(e).is_ok())
         || values(ident::mobile)
     {
         return Grade::L3;
     }
-    if has(&["姓名", "联系人", "出生", "性别", "民族", "邮箱", "车牌", "法定代表人", "法人代表", "email", "e-mail", "person"])
-        || is(&["xm", "csrq", "xb", "full_name", "first_name", "last_name", "gender", "sex", "birthday"])
-    {
+    if has(&[
+        "姓名",
+        "联系人",
+        "出生",
+        "性别",
+        "民族",
+        "邮箱",
+        "车牌",
+        "法定代表人",
+        "法人代表",
+        "email",
+        "e-mail",
+        "person",
+    ]) || is(&[
+        "xm",
+        "csrq",
+        "xb",
+        "full_name",
+        "first_name",
+        "last_name",
+        "gender",
+        "sex",
+        "birthday",
+    ]) {
         return Grade::L2;
     }
     Grade::L1
@@ -171,7 +238,19 @@ mod tests {
         let ids: Vec<&str> = items.iter().map(|i| i.identifier.as_str()).collect();
         assert_eq!(
             ids,
-            ["street_code", "xingming", "shenfenzhenghao", "jine_wanyuan", "n2023", "xingming_2", "zjsgsqsgmysgyqyzyjjzb", "column_8", "x_dsc_city", "pm2_5", "beiyong"]
+            [
+                "street_code",
+                "xingming",
+                "shenfenzhenghao",
+                "jine_wanyuan",
+                "n2023",
+                "xingming_2",
+                "zjsgsqsgmysgyqyzyjjzb",
+                "column_8",
+                "x_dsc_city",
+                "pm2_5",
+                "beiyong"
+            ]
         );
         assert!(items.iter().all(|i| Item::identifier_ok(&i.identifier)));
         let grades: Vec<Grade> = items.iter().map(|i| i.grade).collect();

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
+use model::Result;
 use model::item::Item;
 use model::parcel::Sniffed;
-use model::Result;
 use policy::port::ReadOptions;
 
 use crate::cell::{Cell, Mark};
@@ -46,7 +46,11 @@ impl GridRow {
         Row {
             line: self.line,
             start: 0,
-            cells: self.cells.iter().map(|c| c.as_ref().map(|c| c.text.clone()).unwrap_or_default()).collect(),
+            cells: self
+                .cells
+                .iter()
+                .map(|c| c.as_ref().map(|c| c.text.clone()).unwrap_or_default())
+                .collect(),
             quoted: Vec::new(),
             trouble: None,
             gap: self.gap,
@@ -119,7 +123,11 @@ impl Grid {
     }
 
     /// Goes through the data rows; the notes at the end are given back.
-    fn data(&self, rows: &mut dyn Rows, take: &mut dyn FnMut(GridRow) -> Result<()>) -> Result<Vec<GridRow>> {
+    fn data(
+        &self,
+        rows: &mut dyn Rows,
+        take: &mut dyn FnMut(GridRow) -> Result<()>,
+    ) -> Result<Vec<GridRow>> {
         let mut held: VecDeque<GridRow> = VecDeque::with_capacity(HELD + 1);
         let mut headers = self.layout.header_rows;
         rows.each(&mut |row| {
@@ -170,22 +178,41 @@ impl Grid {
         self.describe(sniffed);
         sniffed.records = Some(records);
         sniffed.footer = notes.len() as u64;
-        sniffed.columns = self.layout.headers.iter().zip(&shapes).map(|(h, s)| s.column(&h.name)).collect();
+        sniffed.columns =
+            self.layout.headers.iter().zip(&shapes).map(|(h, s)| s.column(&h.name)).collect();
         let out = &mut sniffed.notes;
         if wide > 0 {
             out.push((
                 format!("{wide} 行的单元格多于表头的 {} 列，读取时将被隔离", self.width()),
-                format!("{wide} rows have more cells than the header's {} and will go to quarantine", self.width()),
+                format!(
+                    "{wide} rows have more cells than the header's {} and will go to quarantine",
+                    self.width()
+                ),
             ));
         }
-        if self.layout.header_rows == 0 && self.layout.headers.iter().all(|h| h.name.starts_with("column_")) {
-            out.push(("没有表头行，列按位置命名".to_owned(), "there is no header row; columns are named by position".to_owned()));
+        if self.layout.header_rows == 0
+            && self.layout.headers.iter().all(|h| h.name.starts_with("column_"))
+        {
+            out.push((
+                "没有表头行，列按位置命名".to_owned(),
+                "there is no header row; columns are named by position".to_owned(),
+            ));
         }
         if !notes.is_empty() {
-            let text = cut(&notes.iter().map(|r| r.plain().cells.join(" ").trim().to_owned()).collect::<Vec<_>>().join(" / "), 120);
+            let text = cut(
+                &notes
+                    .iter()
+                    .map(|r| r.plain().cells.join(" ").trim().to_owned())
+                    .collect::<Vec<_>>()
+                    .join(" / "),
+                120,
+            );
             out.push((
                 format!("末尾 {} 行是说明或合计，不作为数据：{text}", notes.len()),
-                format!("the last {} rows are notes or totals and not taken as data: {text}", notes.len()),
+                format!(
+                    "the last {} rows are notes or totals and not taken as data: {text}",
+                    notes.len()
+                ),
             ));
         }
         for (header, shape) in self.layout.headers.iter().zip(&shapes) {
@@ -198,9 +225,14 @@ impl Grid {
         row.cells.iter().skip(self.width()).flatten().any(|c| !c.text.trim().is_empty())
     }
 
-    pub(crate) fn matched(&self, items: &[Item], options: &ReadOptions) -> Result<(Matched, Vec<(String, Option<String>)>)> {
+    pub(crate) fn matched(
+        &self,
+        items: &[Item],
+        options: &ReadOptions,
+    ) -> Result<(Matched, Vec<(String, Option<String>)>)> {
         let headers = &self.layout.headers;
-        let named = self.layout.header_rows > 0 || headers.iter().any(|h| !h.name.starts_with("column_"));
+        let named =
+            self.layout.header_rows > 0 || headers.iter().any(|h| !h.name.starts_with("column_"));
         let matched = matching::settle(headers, items, named, options.operation_column.as_deref())?;
         let columns = matched.columns(headers, items);
         Ok((matched, columns))

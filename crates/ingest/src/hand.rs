@@ -35,7 +35,9 @@ fn gone() -> Error {
 }
 
 /// Runs a reading on a thread of its own and gives its chunks as a stream.
-pub(crate) fn on_thread(work: impl FnOnce(&Hand) -> Result<()> + Send + 'static) -> BoxStream<'static, Result<Chunk>> {
+pub(crate) fn on_thread(
+    work: impl FnOnce(&Hand) -> Result<()> + Send + 'static,
+) -> BoxStream<'static, Result<Chunk>> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let hand = Hand { sender };
     tokio::task::spawn_blocking(move || {

@@ -49,16 +49,23 @@ fn looks_like(text: &str, start: usize) -> bool {
     let likely = match (bytes.get(start), bytes.get(second)) {
         (Some(b'{'), Some(b'"' | b'}') | None) => true,
         (Some(b'['), Some(b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9')) => true,
-        (Some(b'['), Some(b't' | b'f' | b'n')) => {
-            ["true", "false", "null"].iter().any(|w| text.get(second..).is_some_and(|t| t.starts_with(w)))
-        }
+        (Some(b'['), Some(b't' | b'f' | b'n')) => ["true", "false", "null"]
+            .iter()
+            .any(|w| text.get(second..).is_some_and(|t| t.starts_with(w))),
         _ => false,
     };
     // A value followed by a comma on the top level is a delimited line.
-    likely && json_scan::value_end(bytes, start).is_none_or(|end| {
-        let next = end + bytes.get(end..).unwrap_or_default().iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-        !matches!(bytes.get(next), Some(b',' | b'\t' | b';' | b'|'))
-    })
+    likely
+        && json_scan::value_end(bytes, start).is_none_or(|end| {
+            let next = end
+                + bytes
+                    .get(end..)
+                    .unwrap_or_default()
+                    .iter()
+                    .take_while(|b| matches!(b, b' ' | b'\t'))
+                    .count();
+            !matches!(bytes.get(next), Some(b',' | b'\t' | b';' | b'|'))
+        })
 }
 
 /// A JSON text understood.
@@ -80,13 +87,23 @@ impl Plan {
         let start = json_scan::skip(bytes, 0);
         let mut notes = content.notes.clone();
         let first_end = json_scan::value_end(bytes, start);
-        let more = first_end.map(|end| json_scan::skip(bytes, end)).filter(|next| *next < text.len());
-        let lines_named = matches!(options.format.as_deref(), Some("jsonl" | "ndjson")) || matches!(content.ending().as_str(), "jsonl" | "ndjson" | "geojsonl" | "geojsons");
+        let more =
+            first_end.map(|end| json_scan::skip(bytes, end)).filter(|next| *next < text.len());
+        let lines_named = matches!(options.format.as_deref(), Some("jsonl" | "ndjson"))
+            || matches!(content.ending().as_str(), "jsonl" | "ndjson" | "geojsonl" | "geojsons");
         let sequence = more.is_some() || (lines_named && bytes.get(start) == Some(&b'{'));
         let mut beside = None;
         let (site, by_line) = if sequence {
-            let line_end = memchr::memchr2(b'\n', b'\r', bytes.get(start..).unwrap_or_default()).map(|n| n + start);
-            let by_line = first_end.is_none_or(|end| line_end.is_none_or(|l| end <= l)) && !(first_end == more && more.is_some());
+            let line_end = memchr::memchr2(b'\n', b'\r', bytes.get(start..).unwrap_or_default())
+                .map(|n| n + start);
+            let one_line = |end: usize| line_end.is_none_or(|l| end <= l);
+            let by_line = match (first_end, more) {
+                (Some(end), Some(next)) => {
+                    one_line(end) && text.get(end..next).is_some_and(|t| t.contains(['\n', '\r']))
+                }
+                (Some(end), None) => one_line(end),
+                (None, _) => lines_named,
+            };
             (Site { path: Vec::new(), kind: Kind::Sequence, start, count: 0, bytes: 0 }, by_line)
         } else {
             let sites = json_scan::locate(&text, start);
@@ -96,7 +113,12 @@ impl Plan {
             }
             (site, false)
         };
-        if asked && first_end.is_none() && head.whole && !sequence && !matches!(bytes.get(start), Some(b'{' | b'[')) {
+        if asked
+            && first_end.is_none()
+            && head.whole
+            && !sequence
+            && !matches!(bytes.get(start), Some(b'{' | b'['))
+        {
             return Err(bad_file("内容不是 JSON", "the content is not JSON"));
         }
         let mut plan = Self {
@@ -125,7 +147,10 @@ impl Plan {
         if !plan.site.path.is_empty() {
             let path = plan.site.path.join(".");
             if !plan.geo {
-                plan.sniffed.notes.push((format!("数据取自 JSON 中的「{path}」"), format!("the records are those of `{path}` in the JSON")));
+                plan.sniffed.notes.push((
+                    format!("数据取自 JSON 中的「{path}」"),
+                    format!("the records are those of `{path}` in the JSON"),
+                ));
             }
             plan.sniffed.sheet = (!plan.geo).then_some(path);
         }
@@ -149,22 +174,24 @@ impl Plan {
             return;
         }
         self.sniffed.format = "geojson".to_owned();
-        let crs = text
-            .find("\"crs\"")
-            .and_then(|at| text.get(at..)?.find("\"name\"").map(|n| at + n))
-            .and_then(|at| text.get(at + 6..))
-            .and_then(|t| t.trim_start_matches([' ', ':', '\n', '\r', '\t']).strip_prefix('"'))
-            .and_then(|t| t.split('"').next());
+        let crs = text.find("\"crs\"").and_then(|at| stated_name(text.get(at..)?));
         let (zh, en) = match crs {
             Some(name) if name.contains("CRS84") || name.contains("4326") => {
                 (format!("坐标系 WGS84（{name}）"), format!("coordinates are WGS84 ({name})"))
             }
-            Some(name) if name.contains("4490") => (format!("坐标系 CGCS2000（{name}）"), format!("coordinates are CGCS2000 ({name})")),
+            Some(name) if name.contains("4490") => {
+                (format!("坐标系 CGCS2000（{name}）"), format!("coordinates are CGCS2000 ({name})"))
+            }
             Some(name) => (
                 format!("文件声明的坐标系为 {name}，坐标按原样保存，不作转换"),
-                format!("the file states the coordinate system {name}; coordinates are kept as they are"),
+                format!(
+                    "the file states the coordinate system {name}; coordinates are kept as they are"
+                ),
             ),
-            None => ("未声明坐标系，按 GeoJSON 规定为 WGS84".to_owned(), "no coordinate system is stated; GeoJSON means WGS84".to_owned()),
+            None => (
+                "未声明坐标系，按 GeoJSON 规定为 WGS84".to_owned(),
+                "no coordinate system is stated; GeoJSON means WGS84".to_owned(),
+            ),
         };
         self.sniffed.notes.push((zh, en));
     }
@@ -177,7 +204,11 @@ impl Plan {
     fn head_frames(&self) -> Result<Frames> {
         let bytes = self.head.clone().into_bytes();
         let letters = crate::letters::ordered("utf-8", &[])?;
-        Frames::new(Blocks::new(Box::new(std::io::Cursor::new(bytes)), letters), &self.site, self.by_line)
+        Frames::new(
+            Blocks::new(Box::new(std::io::Cursor::new(bytes)), letters),
+            &self.site,
+            self.by_line,
+        )
     }
 
     fn is_rows(&self) -> bool {
@@ -233,7 +264,12 @@ impl Plan {
     }
 
     /// Matches columns by the head of the text, before anything is read.
-    pub(crate) fn prepare(&mut self, content: &Content, items: &[Item], options: &ReadOptions) -> Result<Prepared> {
+    pub(crate) fn prepare(
+        &mut self,
+        content: &Content,
+        items: &[Item],
+        options: &ReadOptions,
+    ) -> Result<Prepared> {
         if self.is_rows() {
             let mut rows = ArrayRows { plan: self, content, done: Arc::default() };
             let grid = Grid::plan(&mut rows, ARRAYS, options, Some(items), self.beside.clone())?;
@@ -275,7 +311,15 @@ impl Plan {
     }
 
     /// Sends every record through the sink.
-    pub(crate) fn run(&self, content: &Content, prepared: Prepared, items: &[Item], batch_rows: usize, done: Arc<AtomicU64>, hand: &Hand) -> Result<()> {
+    pub(crate) fn run(
+        &self,
+        content: &Content,
+        prepared: Prepared,
+        items: &[Item],
+        batch_rows: usize,
+        done: Arc<AtomicU64>,
+        hand: &Hand,
+    ) -> Result<()> {
         done.store(0, Ordering::Relaxed);
         match prepared {
             Prepared::Rows { grid, matched, .. } => {
@@ -284,8 +328,20 @@ impl Plan {
                 grid.run(&mut rows, sink, hand)
             }
             Prepared::Fields { mut table, matched, .. } => {
-                let free: Vec<usize> = matched.of_item.iter().enumerate().filter(|(_, c)| c.is_none()).map(|(i, _)| i).collect();
-                let mut sink = Sink::new(items, matched, |_| crate::typing::Hint::default(), batch_rows, done.clone());
+                let free: Vec<usize> = matched
+                    .of_item
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, c)| c.is_none())
+                    .map(|(i, _)| i)
+                    .collect();
+                let mut sink = Sink::new(
+                    items,
+                    matched,
+                    |_| crate::typing::Hint::default(),
+                    batch_rows,
+                    done.clone(),
+                );
                 let mut frames = self.frames(content, done)?;
                 let mut record = 0;
                 while let Some(frame) = frames.next_frame()? {
@@ -359,7 +415,14 @@ pub(crate) struct Fields {
 
 impl Fields {
     fn new(geo: bool, kind: Kind) -> Self {
-        Self { names: Vec::new(), at: HashMap::new(), text: String::new(), spans: Vec::new(), geo, kind }
+        Self {
+            names: Vec::new(),
+            at: HashMap::new(),
+            text: String::new(),
+            spans: Vec::new(),
+            geo,
+            kind,
+        }
     }
 
     fn clear(&mut self) {
@@ -423,7 +486,8 @@ impl Fields {
         let find = |name: &str| members.iter().find(|(k, _)| k == name).map(|(_, v)| *v);
         let properties = find("properties").filter(|p| p.starts_with('{'));
         if let Some(id) = find("id") {
-            let taken = properties.is_some_and(|p| json_scan::members(p).iter().any(|(k, _)| k == "id"));
+            let taken =
+                properties.is_some_and(|p| json_scan::members(p).iter().any(|(k, _)| k == "id"));
             self.put(if taken { "feature_id" } else { "id" }, id);
         }
         if let Some(properties) = properties {
@@ -484,9 +548,16 @@ fn columns_of(table: &Fields, shapes: &[(Shape, u64)], records: u64) -> Vec<Snif
 }
 
 /// The place of the table: the one asked for, else the largest array of objects, else of arrays, else a map.
-fn choose(sites: &[Site], options: &ReadOptions, start: usize, text: &str, notes: &mut Vec<(String, String)>) -> Result<Site> {
+fn choose(
+    sites: &[Site],
+    options: &ReadOptions,
+    start: usize,
+    text: &str,
+    notes: &mut Vec<(String, String)>,
+) -> Result<Site> {
     let name = |s: &Site| s.path.join(".");
-    let list = |sites: &[&Site]| cut(&sites.iter().map(|s| name(s)).collect::<Vec<_>>().join("、"), 200);
+    let list =
+        |sites: &[&Site]| cut(&sites.iter().map(|s| name(s)).collect::<Vec<_>>().join("、"), 200);
     if let Some(wanted) = options.sheet.as_deref().filter(|s| !s.is_empty()) {
         let all: Vec<&Site> = sites.iter().collect();
         return sites.iter().find(|s| name(s) == wanted).cloned().ok_or_else(|| {
@@ -512,19 +583,42 @@ fn choose(sites: &[Site], options: &ReadOptions, start: usize, text: &str, notes
         }
     }
     // An empty array under a usual name is a table without rows.
-    if let Some(empty) = sites.iter().find(|s| s.count == 0 && s.kind == Kind::Scalars && s.path.last().is_some_and(|n| usual(n))) {
+    if let Some(empty) = sites.iter().find(|s| {
+        s.count == 0 && s.kind == Kind::Scalars && s.path.last().is_some_and(|n| usual(n))
+    }) {
         return Ok(empty.clone());
     }
     let maps: Vec<&Site> = sites.iter().filter(|s| s.kind == Kind::Map).collect();
-    if let Some(best) = maps.iter().max_by_key(|s| (s.count, std::cmp::Reverse(s.path.len()))).filter(|s| !s.path.is_empty() || nested(text, start)) {
+    if let Some(best) = maps
+        .iter()
+        .max_by_key(|s| (s.count, std::cmp::Reverse(s.path.len())))
+        .filter(|s| !s.path.is_empty() || nested(text, start))
+    {
         notes.push((
-            format!("JSON 对象「{}」按键值表读取（列 key）{}", name(best), if maps.len() > 1 { format!("；另有：{}", list(&maps)) } else { String::new() }),
-            format!("the JSON object `{}` is read as a table by key (column key){}", name(best), if maps.len() > 1 { format!("; there are also: {}", list(&maps)) } else { String::new() }),
+            format!(
+                "JSON 对象「{}」按键值表读取（列 key）{}",
+                name(best),
+                if maps.len() > 1 { format!("；另有：{}", list(&maps)) } else { String::new() }
+            ),
+            format!(
+                "the JSON object `{}` is read as a table by key (column key){}",
+                name(best),
+                if maps.len() > 1 {
+                    format!("; there are also: {}", list(&maps))
+                } else {
+                    String::new()
+                }
+            ),
         ));
         return Ok((*best).clone());
     }
-    if text.as_bytes().get(start) == Some(&b'{') && json_scan::value_end(text.as_bytes(), start).is_some() {
-        notes.push(("JSON 是单个对象，按一条记录读取".to_owned(), "the JSON is one object and is read as one record".to_owned()));
+    if text.as_bytes().get(start) == Some(&b'{')
+        && json_scan::value_end(text.as_bytes(), start).is_some()
+    {
+        notes.push((
+            "JSON 是单个对象，按一条记录读取".to_owned(),
+            "the JSON is one object and is read as one record".to_owned(),
+        ));
         return Ok(Site { path: Vec::new(), kind: Kind::Sequence, start, count: 1, bytes: 0 });
     }
     Err(bad_file(
@@ -535,7 +629,11 @@ fn choose(sites: &[Site], options: &ReadOptions, start: usize, text: &str, notes
 
 fn usual(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["data", "datas", "records", "rows", "items", "list", "result", "results", "features", "values", "value", "content"].contains(&name.as_str())
+    [
+        "data", "datas", "records", "rows", "items", "list", "result", "results", "features",
+        "values", "value", "content",
+    ]
+    .contains(&name.as_str())
 }
 
 /// Every member of the root object is itself an object.
@@ -549,11 +647,13 @@ fn nested(text: &str, start: usize) -> bool {
 fn names_beside(sites: &[Site], table: &Site, text: &str) -> Option<Vec<Header>> {
     let words = ["columns", "fields", "header", "headers", "columnnames", "cols", "names"];
     let parent = table.path.split_last()?.1;
-    let first_end = json_scan::value_end(text.as_bytes(), json_scan::skip(text.as_bytes(), table.start))?;
+    let first_end =
+        json_scan::value_end(text.as_bytes(), json_scan::skip(text.as_bytes(), table.start))?;
     let width = json_scan::elements(text.get(table.start..first_end)?.trim_start()).len();
     let site = sites.iter().find(|s| {
-        s.path.split_last().is_some_and(|(last, above)| above == parent && words.contains(&last.to_ascii_lowercase().as_str()))
-            && s.count == width
+        s.path.split_last().is_some_and(|(last, above)| {
+            above == parent && words.contains(&last.to_ascii_lowercase().as_str())
+        }) && s.count == width
     })?;
     let array = text.get(site.start.checked_sub(1)?..)?;
     let end = json_scan::value_end(array.as_bytes(), 0)?;
@@ -561,12 +661,29 @@ fn names_beside(sites: &[Site], table: &Site, text: &str) -> Option<Vec<Header>>
         .into_iter()
         .map(|raw| {
             let named = raw.starts_with('{').then(|| {
-                json_scan::members(raw).into_iter().find(|(k, _)| k == "name" || k == "field").and_then(|(_, v)| json_scan::cell_text(v))
+                json_scan::members(raw)
+                    .into_iter()
+                    .find(|(k, _)| k == "name" || k == "field")
+                    .and_then(|(_, v)| json_scan::cell_text(v))
             });
-            Header::plain(named.flatten().or_else(|| json_scan::cell_text(raw)).unwrap_or_default().into_owned())
+            Header::plain(
+                named
+                    .flatten()
+                    .or_else(|| json_scan::cell_text(raw))
+                    .unwrap_or_default()
+                    .into_owned(),
+            )
         })
         .collect();
     Some(names)
+}
+
+/// The value of the first `"name":` in a text.
+fn stated_name(text: &str) -> Option<&str> {
+    let after = text.match_indices("\"name\"").find_map(|(at, word)| {
+        text.get(at + word.len()..)?.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')
+    })?;
+    after.split('"').next()
 }
 
 /// Arrays of arrays as rows.
@@ -601,7 +718,9 @@ fn array_row(raw: &str, frame: Frame, number: u64) -> Result<GridRow> {
     let values = if raw.starts_with('[') { json_scan::elements(raw) } else { vec![raw] };
     let cells = values
         .into_iter()
-        .map(|v| json_scan::cell_text(v).map(|t| GridCell { text: t.into_owned(), mark: Mark::Exact }))
+        .map(|v| {
+            json_scan::cell_text(v).map(|t| GridCell { text: t.into_owned(), mark: Mark::Exact })
+        })
         .collect();
     Ok(GridRow { line: number, cells, gap: false })
 }

@@ -32,7 +32,8 @@ pub(crate) fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
             let mut here = at;
             loop {
                 let rest = bytes.get(here..)?;
-                let next = rest.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']'))?;
+                let next =
+                    rest.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']'))?;
                 here += next;
                 match bytes.get(here)? {
                     b'"' => here = string_end(bytes, here)?,
@@ -52,7 +53,8 @@ pub(crate) fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
         }
         _ => {
             let rest = bytes.get(at..)?;
-            let length = rest.iter().position(|b| matches!(b, b',' | b']' | b'}' | b':') || blank(*b))?;
+            let length =
+                rest.iter().position(|b| matches!(b, b',' | b']' | b'}' | b':') || blank(*b))?;
             // A sign that starts no value is taken alone, so that scanning always moves on.
             Some(at + length.max(1))
         }
@@ -149,7 +151,12 @@ fn walk_array(text: &str, at: usize, path: &[String], sites: &mut Vec<Site>) -> 
     end
 }
 
-fn walk_object(text: &str, at: usize, path: &mut Vec<String>, sites: &mut Vec<Site>) -> Option<usize> {
+fn walk_object(
+    text: &str,
+    at: usize,
+    path: &mut Vec<String>,
+    sites: &mut Vec<Site>,
+) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut count, mut plain) = (0, 0);
     let mut here = at + 1;
@@ -265,7 +272,12 @@ fn compact(raw: &str) -> Cow<'_, str> {
             here = skip(bytes, here);
             continue;
         } else {
-            here + bytes.get(here..).unwrap_or_default().iter().position(|b| *b == b'"' || blank(*b)).unwrap_or(bytes.len() - here)
+            here + bytes
+                .get(here..)
+                .unwrap_or_default()
+                .iter()
+                .position(|b| *b == b'"' || blank(*b))
+                .unwrap_or(bytes.len() - here)
         };
         out.push_str(raw.get(here..next).unwrap_or_default());
         here = next.max(here + 1);
@@ -405,7 +417,8 @@ impl Frames {
                     None => None,
                 };
             }
-            if end.is_none() && self.over && self.depth == 0 && !matches!(sign, b'{' | b'[' | b'"') {
+            if end.is_none() && self.over && self.depth == 0 && !matches!(sign, b'{' | b'[' | b'"')
+            {
                 // A bare scalar ends with the text.
                 end = Some(self.text.len());
             }
@@ -420,8 +433,14 @@ impl Frames {
             if self.text.len() - self.at > RECORD_LIMIT {
                 return Err(Error::new(
                     Code::TooLarge,
-                    format!("第 {} 行起的 JSON 记录超过 48 MiB；请检查括号与引号是否配对", self.line),
-                    format!("the JSON record that starts at line {} is larger than 48 MiB; check its brackets and quotes", self.line),
+                    format!(
+                        "第 {} 行起的 JSON 记录超过 48 MiB；请检查括号与引号是否配对",
+                        self.line
+                    ),
+                    format!(
+                        "the JSON record that starts at line {} is larger than 48 MiB; check its brackets and quotes",
+                        self.line
+                    ),
                 ));
             }
             self.fill()?;
@@ -484,8 +503,14 @@ impl Frames {
 
     fn cut_off(&self) -> Error {
         bad_file(
-            format!("JSON 在第 {} 行附近中断，括号或引号没有闭合；文件可能不完整，请重新导出", self.line),
-            format!("the JSON breaks off near line {}: a bracket or quote is not closed; the file may be incomplete, export it again", self.line),
+            format!(
+                "JSON 在第 {} 行附近中断，括号或引号没有闭合；文件可能不完整，请重新导出",
+                self.line
+            ),
+            format!(
+                "the JSON breaks off near line {}: a bracket or quote is not closed; the file may be incomplete, export it again",
+                self.line
+            ),
         )
     }
 }
@@ -496,7 +521,12 @@ mod tests {
 
     #[test]
     fn tables_are_located() {
-        let find = |text: &str| locate(text, 0).into_iter().map(|s| (s.path.join("."), s.kind, s.count)).collect::<Vec<_>>();
+        let find = |text: &str| {
+            locate(text, 0)
+                .into_iter()
+                .map(|s| (s.path.join("."), s.kind, s.count))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(find("[{\"a\":1},{\"a\":[1,2]}]"), [(String::new(), Kind::Objects, 2)]);
         assert_eq!(
             find("{\"code\":0,\"result\":{\"total\":1,\"records\":[{\"a\":1}]}}"),
@@ -510,9 +540,17 @@ mod tests {
     #[test]
     fn values_keep_their_text() {
         let object = "{ \"a\" : 1.10, \"b\\n\":\"x\\\"y\", \"c\":null, \"d\":{ \"e\" : [1, \"a b\"] }, \"f\":true}";
-        let got: Vec<(String, Option<String>)> =
-            members(object).into_iter().map(|(k, v)| (k.into_owned(), cell_text(v).map(Cow::into_owned))).collect();
-        let want = [("a", Some("1.10")), ("b\n", Some("x\"y")), ("c", None), ("d", Some("{\"e\":[1,\"a b\"]}")), ("f", Some("true"))];
+        let got: Vec<(String, Option<String>)> = members(object)
+            .into_iter()
+            .map(|(k, v)| (k.into_owned(), cell_text(v).map(Cow::into_owned)))
+            .collect();
+        let want = [
+            ("a", Some("1.10")),
+            ("b\n", Some("x\"y")),
+            ("c", None),
+            ("d", Some("{\"e\":[1,\"a b\"]}")),
+            ("f", Some("true")),
+        ];
         assert_eq!(got, want.map(|(k, v)| (k.to_owned(), v.map(str::to_owned))));
         assert_eq!(elements("[1, [2,3], \"]\"]"), ["1", "[2,3]", "\"]\""]);
     }

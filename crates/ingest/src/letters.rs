@@ -80,8 +80,11 @@ pub(crate) fn detect(head: &[u8], whole: bool) -> Letters {
     }
     let mut legacy_lines: Vec<u8> = Vec::new();
     let mut tally = Tally::default();
-    let last_whole = if whole { head.len() } else { memchr::memrchr(b'\n', head).map_or(head.len(), |n| n + 1) };
-    for line in head.get(..last_whole).unwrap_or_default().split_inclusive(|b| *b == b'\n' || *b == b'\r') {
+    let last_whole =
+        if whole { head.len() } else { memchr::memrchr(b'\n', head).map_or(head.len(), |n| n + 1) };
+    for line in
+        head.get(..last_whole).unwrap_or_default().split_inclusive(|b| *b == b'\n' || *b == b'\r')
+    {
         if line.is_ascii() {
             continue;
         }
@@ -116,15 +119,23 @@ pub(crate) fn ordered(label: &str, head: &[u8]) -> Result<Letters> {
         "utf-16le" | "utf16le" | "utf-16" => {
             Letters { name: "utf-16le", bom: marked(&[0xff, 0xfe]), way: Way::Fixed(UTF_16LE) }
         }
-        "utf-16be" | "utf16be" => Letters { name: "utf-16be", bom: marked(&[0xfe, 0xff]), way: Way::Fixed(UTF_16BE) },
-        "gb18030" | "gbk" | "gb2312" | "cp936" => Letters { name: "gb18030", bom: 0, way: Way::Fixed(GB18030) },
+        "utf-16be" | "utf16be" => {
+            Letters { name: "utf-16be", bom: marked(&[0xfe, 0xff]), way: Way::Fixed(UTF_16BE) }
+        }
+        "gb18030" | "gbk" | "gb2312" | "cp936" => {
+            Letters { name: "gb18030", bom: 0, way: Way::Fixed(GB18030) }
+        }
         "big5" => Letters { name: "big5", bom: 0, way: Way::Fixed(BIG5) },
         other => match Encoding::for_label(other.as_bytes()) {
             Some(encoding) => Letters { name: encoding.name(), bom: 0, way: Way::Fixed(encoding) },
             None => {
                 return Err(Error::invalid(
-                    format!("不认识的编码「{other}」；可用 utf-8、utf-16le、utf-16be、gb18030、big5"),
-                    format!("unknown encoding `{other}`; use utf-8, utf-16le, utf-16be, gb18030 or big5"),
+                    format!(
+                        "不认识的编码「{other}」；可用 utf-8、utf-16le、utf-16be、gb18030、big5"
+                    ),
+                    format!(
+                        "unknown encoding `{other}`; use utf-8, utf-16le, utf-16be, gb18030 or big5"
+                    ),
                 ));
             }
         },
@@ -136,8 +147,11 @@ fn bare_utf16(head: &[u8]) -> Option<&'static Encoding> {
     if head.len() < 4 || !head.len().is_multiple_of(2) && head.len() < 64 {
         return None;
     }
-    let pairs: Vec<[u8; 2]> = head.chunks_exact(2).take(4096).filter_map(|p| p.try_into().ok()).collect();
-    let control = |high: u8, low: u8| high == 0 && (low == b'\n' || low == b'\r' || low == b'\t' || (0x20..0x7f).contains(&low));
+    let pairs: Vec<[u8; 2]> =
+        head.chunks_exact(2).take(4096).filter_map(|p| p.try_into().ok()).collect();
+    let control = |high: u8, low: u8| {
+        high == 0 && (low == b'\n' || low == b'\r' || low == b'\t' || (0x20..0x7f).contains(&low))
+    };
     let le = pairs.iter().filter(|[a, b]| control(*b, *a)).count();
     let be = pairs.iter().filter(|[a, b]| control(*a, *b)).count();
     let (most, encoding) = if le >= be { (le, UTF_16LE) } else { (be, UTF_16BE) };
@@ -150,7 +164,13 @@ fn bare_utf16(head: &[u8]) -> Option<&'static Encoding> {
     let even = head.get(..head.len() - head.len() % 2)?;
     let text = encoding.decode_without_bom_handling(even).0;
     let total = text.chars().count().max(1);
-    let strange = text.chars().filter(|c| matches!(c, '\u{fffd}' | '\u{e000}'..='\u{f8ff}') || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))).count();
+    let strange = text
+        .chars()
+        .filter(|c| {
+            matches!(c, '\u{fffd}' | '\u{e000}'..='\u{f8ff}')
+                || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+        })
+        .count();
     (strange * 50 <= total).then_some(encoding)
 }
 
@@ -168,7 +188,11 @@ enum LineWay {
 fn line_way(line: &[u8], legacy: Option<&'static Encoding>) -> LineWay {
     match std::str::from_utf8(line) {
         Ok(text) => {
-            if text.chars().any(|c| u32::from(c) >= 0x800) { LineWay::Utf8 } else { LineWay::Unsure }
+            if text.chars().any(|c| u32::from(c) >= 0x800) {
+                LineWay::Utf8
+            } else {
+                LineWay::Unsure
+            }
         }
         Err(_) => {
             let mut good = 0;
@@ -181,7 +205,10 @@ fn line_way(line: &[u8], legacy: Option<&'static Encoding>) -> LineWay {
                 return LineWay::Damaged;
             }
             match legacy {
-                Some(e) if e.decode_without_bom_handling_and_without_replacement(line).is_none() && good > bad => {
+                Some(e)
+                    if e.decode_without_bom_handling_and_without_replacement(line).is_none()
+                        && good > bad =>
+                {
                     LineWay::Damaged
                 }
                 _ => LineWay::Legacy,
@@ -258,7 +285,15 @@ impl Blocks {
             Way::Fixed(e) => Some(e.new_decoder_without_bom_handling()),
             _ => None,
         };
-        Self { reader, letters, decoder, rest: Vec::new(), started: false, ended: false, tally: Tally::default() }
+        Self {
+            reader,
+            letters,
+            decoder,
+            rest: Vec::new(),
+            started: false,
+            ended: false,
+            tally: Tally::default(),
+        }
     }
 
     /// The next block, or `None` at the end.
@@ -358,7 +393,9 @@ impl Blocks {
 }
 
 fn decode_on(decoder: &mut Decoder, raw: &[u8], last: bool) -> Block {
-    let mut text = String::with_capacity(decoder.max_utf8_buffer_length(raw.len()).unwrap_or(raw.len() * 3 + 16));
+    let mut text = String::with_capacity(
+        decoder.max_utf8_buffer_length(raw.len()).unwrap_or(raw.len() * 3 + 16),
+    );
     let (_, _, damaged) = decoder.decode_to_string(raw, &mut text, last);
     Block { text, damaged }
 }
@@ -371,7 +408,22 @@ pub(crate) fn refuse_binary(head: &str, damaged: bool) -> Result<()> {
     }
     let strange = sample
         .iter()
-        .filter(|c| (c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\0' | '\u{1}' | '\u{1e}' | '\u{1f}' | '\u{b}' | '\u{c}' | '\u{1a}')) || (damaged && **c == '\u{fffd}'))
+        .filter(|c| {
+            (c.is_control()
+                && !matches!(
+                    c,
+                    '\n' | '\r'
+                        | '\t'
+                        | '\0'
+                        | '\u{1}'
+                        | '\u{1e}'
+                        | '\u{1f}'
+                        | '\u{b}'
+                        | '\u{c}'
+                        | '\u{1a}'
+                ))
+                || (damaged && **c == '\u{fffd}')
+        })
         .count();
     let zeros = sample.iter().filter(|c| **c == '\0').count();
     if strange * 10 > sample.len() || zeros * 4 > sample.len() {
@@ -386,7 +438,9 @@ pub(crate) fn refuse_binary(head: &str, damaged: bool) -> Result<()> {
 
 /// Refuses text without any sign in it.
 pub(crate) fn refuse_blank(head: &str, whole: bool) -> Result<()> {
-    if whole && head.trim_matches(|c: char| c.is_whitespace() || c == '\0' || c == '\u{feff}').is_empty() {
+    if whole
+        && head.trim_matches(|c: char| c.is_whitespace() || c == '\0' || c == '\u{feff}').is_empty()
+    {
         return Err(bad_file(
             "文件里没有内容（只有空白），没有数据可读",
             "the file holds nothing but white space; there is nothing to read",
@@ -413,7 +467,9 @@ mod tests {
 
     fn utf16(text: &str, be: bool, bom: bool) -> Vec<u8> {
         let text = if bom { format!("\u{feff}{text}") } else { text.to_owned() };
-        text.encode_utf16().flat_map(|u| if be { u.to_be_bytes() } else { u.to_le_bytes() }).collect()
+        text.encode_utf16()
+            .flat_map(|u| if be { u.to_be_bytes() } else { u.to_le_bytes() })
+            .collect()
     }
 
     #[test]
@@ -433,12 +489,20 @@ mod tests {
             assert_eq!(found, name);
             assert_eq!(tally.damaged, 0);
             assert_eq!(text.trim_start_matches('\u{feff}').lines().count(), text.lines().count());
-            assert!(text.contains(if text.is_ascii() { "1,2" } else { "1,杭州市公共数据平台" }), "{name}: {text}");
+            assert!(
+                text.contains(if text.is_ascii() {
+                    "1,2"
+                } else {
+                    "1,杭州市公共数据平台"
+                }),
+                "{name}: {text}"
+            );
         }
         let traditional = "編號,資料名稱,地址\n1,桃園市政府資料開放平臺,桃園市桃園區縣府路\n2,臺北市政府,臺北市信義區市府路\n";
         let (found, text, _) = decode(BIG5.encode(traditional).0.into_owned());
         assert_eq!((found, text.as_str()), ("big5", traditional));
-        let (found, text, _) = decode(b"name,city\ncaf\xe9,Z\xfcrich\nd\xe9j\xe0,M\xfcnchen\n".to_vec());
+        let (found, text, _) =
+            decode(b"name,city\ncaf\xe9,Z\xfcrich\nd\xe9j\xe0,M\xfcnchen\n".to_vec());
         assert_eq!((found, text.contains("café,Zürich")), ("windows-1252", true), "{text}");
     }
 

@@ -27,7 +27,11 @@ pub(crate) struct Matched {
 
 impl Matched {
     /// Header texts in order with the item each was matched to.
-    pub(crate) fn columns(&self, headers: &[Header], items: &[Item]) -> Vec<(String, Option<String>)> {
+    pub(crate) fn columns(
+        &self,
+        headers: &[Header],
+        items: &[Item],
+    ) -> Vec<(String, Option<String>)> {
         headers
             .iter()
             .enumerate()
@@ -47,7 +51,10 @@ impl Matched {
 pub(crate) fn plain(text: &str) -> String {
     half_width(text)
         .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '\u{feff}' | '\u{200b}' | '\u{200c}' | '\u{200d}' | '\u{2060}'))
+        .filter(|c| {
+            !c.is_whitespace()
+                && !matches!(c, '\u{feff}' | '\u{200b}' | '\u{200c}' | '\u{200d}' | '\u{2060}')
+        })
         .flat_map(char::to_lowercase)
         .collect::<String>()
         .trim_start_matches(['*', '#'])
@@ -63,7 +70,11 @@ fn bare(text: &str) -> String {
 /// Without what stands in brackets (units, explanations).
 fn unbracketed(text: &str) -> String {
     let text = plain(text);
-    text.split(['(', '[', '{', '【', '〔']).next().unwrap_or_default().trim_end_matches(['/', ':', '：']).to_owned()
+    text.split(['(', '[', '{', '【', '〔'])
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(['/', ':', '：'])
+        .to_owned()
 }
 
 /// Matches by names only.
@@ -159,20 +170,36 @@ fn lacking(headers: &[Header], items: &[Item], missing: &[&Item]) -> Error {
         300,
     );
     let list = |items: &[&Item]| {
-        items.iter().map(|i| format!("{}（{}）", i.identifier, i.name_cn)).collect::<Vec<_>>().join("、")
+        items
+            .iter()
+            .map(|i| format!("{}（{}）", i.identifier, i.name_cn))
+            .collect::<Vec<_>>()
+            .join("、")
     };
     let mut error = if missing.is_empty() {
         let all: Vec<&Item> = items.iter().take(30).collect();
         Error::new(
             Code::InvalidFile,
-            format!("文件的列与数据项没有一个对应得上。文件的列：{found}；需要：{}。请修改表头", list(&all)),
-            format!("no column matches any data item; columns: {found}; wanted: {}; mend the header row", list(&all)),
+            format!(
+                "文件的列与数据项没有一个对应得上。文件的列：{found}；需要：{}。请修改表头",
+                list(&all)
+            ),
+            format!(
+                "no column matches any data item; columns: {found}; wanted: {}; mend the header row",
+                list(&all)
+            ),
         )
     } else {
         Error::new(
             Code::InvalidFile,
-            format!("文件缺少不可为空的数据项：{}。文件的列：{found}。请补充这些列或修改表头", list(missing)),
-            format!("mandatory data items are missing: {}; columns found: {found}; add them or mend the header row", list(missing)),
+            format!(
+                "文件缺少不可为空的数据项：{}。文件的列：{found}。请补充这些列或修改表头",
+                list(missing)
+            ),
+            format!(
+                "mandatory data items are missing: {}; columns found: {found}; add them or mend the header row",
+                list(missing)
+            ),
         )
     };
     for item in missing {
@@ -218,7 +245,8 @@ mod tests {
         let error = settle(&headers(&["金额"]), &items(), true, None).unwrap_err();
         assert!(error.zh().contains("id（编号）") && error.fields().len() == 1, "{error}");
         assert!(settle(&headers(&["column_1", "column_2"]), &items(), false, None).is_err());
-        let by_position = settle(&headers(&["column_1", "column_2", "column_3"]), &items(), false, None);
+        let by_position =
+            settle(&headers(&["column_1", "column_2", "column_3"]), &items(), false, None);
         assert_eq!(by_position.unwrap().of_item, [Some(0), Some(1), Some(2)]);
         assert!(settle(&headers(&["id"]), &items(), true, Some("op")).is_err());
     }

@@ -54,13 +54,17 @@ impl DateRule {
         } else {
             None
         };
-        let unix = if upper.contains("UNIX") || upper.contains("EPOCH") || format.contains("时间戳") {
+        let unix = if upper.contains("UNIX") || upper.contains("EPOCH") || format.contains("时间戳")
+        {
             let millis = upper.contains("MS") || upper.contains("MILLI") || format.contains("毫秒");
             Some(if millis { 1000 } else { 1 })
         } else {
             None
         };
-        let month_only = upper.contains("YYYY") && upper.contains("MM") && !upper.contains("DD") && !upper.contains("HH");
+        let month_only = upper.contains("YYYY")
+            && upper.contains("MM")
+            && !upper.contains("DD")
+            && !upper.contains("HH");
         Self { order, unix, month_only }
     }
 }
@@ -78,7 +82,11 @@ pub(crate) struct Moment {
 
 /// Days since 1970-01-01 of a civil date of the years 1 to 9999 (Hinnant's algorithm).
 pub(crate) fn days_of(year: i64, month: i64, day: i64) -> Option<i32> {
-    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || day < 1 || day > month_length(year, month) {
+    if !(1..=9999).contains(&year)
+        || !(1..=12).contains(&month)
+        || day < 1
+        || day > month_length(year, month)
+    {
         return None;
     }
     let y = if month <= 2 { year - 1 } else { year };
@@ -150,7 +158,10 @@ pub(crate) fn moment(text: &str, rule: DateRule) -> Result<Moment, Why> {
     let plain = plain_form(text);
     let plain = plain.trim();
     let digits = plain.len() - plain.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    if digits == plain.len() || (digits == 5 && plain.as_bytes().get(5) == Some(&b'.')) || digits >= 8 {
+    if digits == plain.len()
+        || (digits == 5 && plain.as_bytes().get(5) == Some(&b'.'))
+        || digits >= 8
+    {
         if let Some(found) = all_digits(plain, digits, rule) {
             return found;
         }
@@ -166,7 +177,10 @@ pub(crate) fn moment(text: &str, rule: DateRule) -> Result<Moment, Why> {
 
 fn unix(text: &str, per_second: i64) -> Result<Moment, Why> {
     let number: i64 = text.trim().parse().map_err(|_| {
-        Why::plain("不是时间戳（1970 年以来的秒或毫秒数）", "is not a time stamp (seconds or milliseconds since 1970)")
+        Why::plain(
+            "不是时间戳（1970 年以来的秒或毫秒数）",
+            "is not a time stamp (seconds or milliseconds since 1970)",
+        )
     })?;
     let micros = number
         .checked_mul(1_000_000 / per_second)
@@ -187,12 +201,12 @@ fn all_digits(plain: &str, digits: usize, rule: DateRule) -> Option<Result<Momen
     let ymd = || days_of(part(0, 4)?, part(4, 6)?, part(6, 8)?);
     let whole = digits == plain.len();
     match digits {
-        6 if whole && rule.month_only => {
-            Some(part(0, 4).zip(part(4, 6)).and_then(|(y, m)| days_of(y, m, 1)).map_or(
-                Err(NO_SUCH_DAY),
-                |days| Ok(Moment { days, micros: None, compact: true }),
-            ))
-        }
+        6 if whole && rule.month_only => Some(
+            part(0, 4)
+                .zip(part(4, 6))
+                .and_then(|(y, m)| days_of(y, m, 1))
+                .map_or(Err(NO_SUCH_DAY), |days| Ok(Moment { days, micros: None, compact: true })),
+        ),
         5 => Some(excel(plain)),
         8 => {
             let Some(days) = ymd() else { return Some(Err(NO_SUCH_DAY)) };
@@ -222,7 +236,6 @@ pub(crate) fn excel(text: &str) -> Result<Moment, Why> {
         return Err(NOT_A_DATE);
     }
     let millis = (serial * 86_400_000.0).round();
-    #[expect(clippy::cast_possible_truncation, reason = "bounded by the range check above")]
     let micros = (millis as i64 - 25_569 * 86_400_000) * 1000;
     let mut moment = settled(micros)?;
     if serial.fract() == 0.0 {
@@ -231,8 +244,23 @@ pub(crate) fn excel(text: &str) -> Result<Moment, Why> {
     Ok(moment)
 }
 
+/// `HH:MM:SS` and nothing else, the common shape.
+fn plain_time(text: &str) -> Option<i64> {
+    let [h1, h0, b':', m1, m0, b':', s1, s0] = text.as_bytes() else { return None };
+    let two = |a: &u8, b: &u8| {
+        (a.is_ascii_digit() && b.is_ascii_digit())
+            .then(|| i64::from(a - b'0') * 10 + i64::from(b - b'0'))
+    };
+    let (hour, minute, second) = (two(h1, h0)?, two(m1, m0)?, two(s1, s0)?);
+    (hour < 24 && minute < 60 && second < 60)
+        .then_some((hour * 3600 + minute * 60 + second) * 1_000_000)
+}
+
 /// Joins a date with a written time of day and zone.
 fn with_time(days: i32, text: &str) -> Result<Moment, Why> {
+    if let Some(micros) = plain_time(text) {
+        return Ok(Moment { days, micros: Some(micros), compact: false });
+    }
     let (micros, zone) = time(text)?;
     let at = i64::from(days) * DAY_MICROS + micros;
     match zone {
@@ -282,7 +310,11 @@ fn time(text: &str) -> Result<(i64, Option<i64>), Why> {
     half = half.or_else(|| c.half_day());
     let hour = match half {
         Some(_) if !(1..=12).contains(&hour) => {
-            if half == Some(true) && (12..24).contains(&hour) { hour } else { return Err(NO_SUCH_TIME) }
+            if half == Some(true) && (12..24).contains(&hour) {
+                hour
+            } else {
+                return Err(NO_SUCH_TIME);
+            }
         }
         Some(true) => hour % 12 + 12,
         Some(false) => hour % 12,
@@ -300,7 +332,8 @@ fn zone(text: &str) -> Result<Option<i64>, Why> {
     if text.is_empty() {
         return Ok(None);
     }
-    let rest = ["UTC", "GMT", "Z", "z"].iter().find_map(|w| text.strip_prefix(w)).map(|r| (true, r));
+    let rest =
+        ["UTC", "GMT", "Z", "z"].iter().find_map(|w| text.strip_prefix(w)).map(|r| (true, r));
     let (named, rest) = rest.unwrap_or((false, text));
     let rest = rest.trim();
     if rest.is_empty() {
@@ -312,9 +345,11 @@ fn zone(text: &str) -> Result<Option<i64>, Why> {
         _ => return Err(NOT_A_DATE),
     };
     // PostgreSQL writes +08, ISO +08:00 or +0800; a named zone may follow in brackets.
-    let digits: String = rest.get(1..).unwrap_or_default().split('[').next().unwrap_or_default().replace(':', "");
+    let digits: String =
+        rest.get(1..).unwrap_or_default().split('[').next().unwrap_or_default().replace(':', "");
     let number: i64 = digits.parse().map_err(|_| NOT_A_DATE)?;
-    let (hours, minutes) = if digits.len() <= 2 { (number, 0) } else { (number / 100, number % 100) };
+    let (hours, minutes) =
+        if digits.len() <= 2 { (number, 0) } else { (number / 100, number % 100) };
     if hours > 15 || minutes > 59 || digits.len() > 4 {
         return Err(NOT_A_DATE);
     }
@@ -379,7 +414,8 @@ fn plain_form(text: &str) -> String {
 
 /// `二〇二四年十二月三十一日` with digits.
 fn chinese_numerals(text: &str) -> String {
-    let digit = |c: char| "零一二三四五六七八九".chars().position(|d| d == c).or((c == '〇').then_some(0));
+    let digit =
+        |c: char| "零一二三四五六七八九".chars().position(|d| d == c).or((c == '〇').then_some(0));
     let mut out = String::with_capacity(text.len());
     let chars: Vec<char> = text.chars().collect();
     for (at, &c) in chars.iter().enumerate() {
@@ -403,8 +439,18 @@ fn chinese_numerals(text: &str) -> String {
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const FULL_MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 
 struct Cursor<'a> {
@@ -457,7 +503,9 @@ impl<'a> Cursor<'a> {
     }
     fn gap(&mut self) -> char {
         let mut sign = ' ';
-        while let Some(c) = self.rest.chars().next().filter(|c| matches!(c, ' ' | '-' | '/' | '.' | ',')) {
+        while let Some(c) =
+            self.rest.chars().next().filter(|c| matches!(c, ' ' | '-' | '/' | '.' | ','))
+        {
             if c != ' ' {
                 sign = c;
             }
@@ -500,7 +548,10 @@ impl<'a> Cursor<'a> {
         if second_length > 2 || first_sign == ' ' || first_sign == ',' {
             return Err(NOT_A_DATE);
         }
-        if (first_length == 4 || republic.is_some()) && self.rest.trim().is_empty() && rule.month_only {
+        if (first_length == 4 || republic.is_some())
+            && self.rest.trim().is_empty()
+            && rule.month_only
+        {
             return days_of(first, second, 1).ok_or(NO_SUCH_DAY);
         }
         if !self.take(first_sign) {
@@ -577,7 +628,8 @@ mod tests {
         Ok(match m.micros {
             None => day.to_string(),
             Some(us) => {
-                let t: NaiveDateTime = day.and_hms_opt(0, 0, 0).unwrap() + chrono::TimeDelta::microseconds(us);
+                let t: NaiveDateTime =
+                    day.and_hms_opt(0, 0, 0).unwrap() + chrono::TimeDelta::microseconds(us);
                 model::value::date_time_text(&t)
             }
         })
@@ -598,9 +650,26 @@ mod tests {
     #[test]
     fn dates_of_every_kind() {
         for text in [
-            "2024-01-02", "2024/1/2", "2024/01/02", "2024.1.2", "20240102", "2024年1月2日", "2024年01月02日",
-            "２０２４年１月２日", "二〇二四年一月二日", "民国113年1月2日", "2 Jan 2024", "02-Jan-2024", "Jan 2, 2024",
-            "January 2nd, 2024", "Tue, 02 Jan 2024", "2024-1-2", "2.1.2024", "45293", "2024年1月2号", "2024年1月2日 星期二",
+            "2024-01-02",
+            "2024/1/2",
+            "2024/01/02",
+            "2024.1.2",
+            "20240102",
+            "2024年1月2日",
+            "2024年01月02日",
+            "２０２４年１月２日",
+            "二〇二四年一月二日",
+            "民国113年1月2日",
+            "2 Jan 2024",
+            "02-Jan-2024",
+            "Jan 2, 2024",
+            "January 2nd, 2024",
+            "Tue, 02 Jan 2024",
+            "2024-1-2",
+            "2.1.2024",
+            "45293",
+            "2024年1月2号",
+            "2024年1月2日 星期二",
         ] {
             assert_eq!(read(text).as_deref(), Ok("2024-01-02"), "{text}");
         }
@@ -608,12 +677,29 @@ mod tests {
         assert_eq!(read("12/31/2024").as_deref(), Ok("2024-12-31"));
         assert_eq!(read("二〇二四年十二月三十一日").as_deref(), Ok("2024-12-31"));
         assert_eq!(read("二〇二四年十月二十日").as_deref(), Ok("2024-10-20"));
-        for bad in ["02/01/2024", "2024-02-30", "2024-13-01", "24-01-02", "2024", "2024年1月", "hello", "", "2024-01", "1.5", "99999999", "2024-01-02-03", "20241301"] {
+        for bad in [
+            "02/01/2024",
+            "2024-02-30",
+            "2024-13-01",
+            "24-01-02",
+            "2024",
+            "2024年1月",
+            "hello",
+            "",
+            "2024-01",
+            "1.5",
+            "99999999",
+            "2024-01-02-03",
+            "20241301",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
         let day_first = DateRule { order: Some(Order::DayFirst), ..DateRule::default() };
         assert_eq!(date("02/01/2024", day_first), Ok(days_of(2024, 1, 2).unwrap()));
-        assert_eq!(date("2024-01", DateRule::of_format("YYYY-MM")), Ok(days_of(2024, 1, 1).unwrap()));
+        assert_eq!(
+            date("2024-01", DateRule::of_format("YYYY-MM")),
+            Ok(days_of(2024, 1, 1).unwrap())
+        );
         assert_eq!(date("202401", DateRule::of_format("YYYYMM")), Ok(days_of(2024, 1, 1).unwrap()));
     }
 
@@ -640,11 +726,16 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Ok(want), "{text}");
         }
-        for bad in ["2024-01-02 25:00", "2024-01-02 03:60", "2024-01-02 03:04:05 XYZ", "2024-01-02 3"] {
+        for bad in
+            ["2024-01-02 25:00", "2024-01-02 03:60", "2024-01-02 03:04:05 XYZ", "2024-01-02 3"]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
         let unix = DateRule::of_format("unix_ms");
-        assert_eq!(date_time("1704164645000", unix).map(|m| m / 1_000_000), Ok(1_704_164_645 + 8 * 3600));
+        assert_eq!(
+            date_time("1704164645000", unix).map(|m| m / 1_000_000),
+            Ok(1_704_164_645 + 8 * 3600)
+        );
         assert!(date("2024-01-02 03:04", DateRule::default()).is_err());
         assert!(date("2024-01-02 00:00:00", DateRule::default()).is_ok());
     }

@@ -24,16 +24,15 @@ pub(crate) fn half_width(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
-    let changed = |c: char| matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{3000}' | '\u{a0}' | '\u{2212}');
+    let changed =
+        |c: char| matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{3000}' | '\u{a0}' | '\u{2212}');
     if !text.chars().any(changed) {
         return Cow::Borrowed(text);
     }
     let to_half = |c: char| match c {
         '\u{3000}' | '\u{a0}' => ' ',
         '\u{2212}' => '-',
-        '\u{ff01}'..='\u{ff5e}' => {
-            char::from_u32(u32::from(c).saturating_sub(0xfee0)).unwrap_or(c)
-        }
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c).saturating_sub(0xfee0)).unwrap_or(c),
         other => other,
     };
     Cow::Owned(text.chars().map(to_half).collect())
@@ -103,7 +102,8 @@ pub(crate) fn decimal(
             format!("has {digits} digits after the point, at most {scale} are allowed"),
         ));
     };
-    let value = 10_i128.checked_pow(missing).and_then(|p| mantissa.checked_mul(p)).ok_or(TOO_LONG)?;
+    let value =
+        10_i128.checked_pow(missing).and_then(|p| mantissa.checked_mul(p)).ok_or(TOO_LONG)?;
     let limit = 10_i128.checked_pow(u32::from(precision)).unwrap_or(i128::MAX);
     if value.unsigned_abs() >= limit.unsigned_abs() {
         return Err(Why::told(
@@ -148,7 +148,8 @@ fn plain_decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<i128> {
 
 /// Reads a floating number.
 pub(crate) fn float(text: &str, comma: bool, keep_percent: bool) -> Result<f64, Why> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'));
+    let plain =
+        text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'));
     if plain {
         return match text.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(value),
@@ -167,8 +168,7 @@ pub(crate) fn number(text: &str, comma: bool) -> Result<Number, Why> {
     let text = half_width(text);
     let text = text.trim();
     let (point, group) = if comma { (b',', b'.') } else { (b'.', b',') };
-    let mut out =
-        Number { mantissa: 0, scale: 0, percent: false, exponent: false, grouped: false };
+    let mut out = Number { mantissa: 0, scale: 0, percent: false, exponent: false, grouped: false };
     let mut negative = false;
     let mut seen_point = false;
     let mut digits = 0_u32;
@@ -298,7 +298,21 @@ mod tests {
         ] {
             assert_eq!(integer(text), Ok(want), "{text}");
         }
-        for bad in ["", "-", "1.5", "5%", "1,23", "12,34", ",123", "1,", "abc", "9223372036854775808", "1e999", "--1", "1-"] {
+        for bad in [
+            "",
+            "-",
+            "1.5",
+            "5%",
+            "1,23",
+            "12,34",
+            ",123",
+            "1,",
+            "abc",
+            "9223372036854775808",
+            "1e999",
+            "--1",
+            "1-",
+        ] {
             assert!(integer(bad).is_err(), "{bad}");
         }
     }
@@ -319,7 +333,10 @@ mod tests {
         assert!(decimal("1.234", 18, 2, false, false).is_err());
         assert!(decimal("12345.67", 6, 2, false, false).is_err());
         assert_eq!(decimal("1234.56", 6, 2, false, false), Ok(123_456));
-        assert_eq!(decimal("12345678901234567890.12", 28, 2, false, false), Ok(1_234_567_890_123_456_789_012));
+        assert_eq!(
+            decimal("12345678901234567890.12", 28, 2, false, false),
+            Ok(1_234_567_890_123_456_789_012)
+        );
     }
 
     #[test]

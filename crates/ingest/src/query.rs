@@ -44,7 +44,13 @@ impl Job {
             Ok(matched) => {
                 let columns = matched.columns(&headers, &self.items);
                 sender.send(Ok(columns)).ok()?;
-                let mut sink = Sink::new(&self.items, matched, |_| Hint::default(), self.options.batch_rows, self.done.clone());
+                let mut sink = Sink::new(
+                    &self.items,
+                    matched,
+                    |_| Hint::default(),
+                    self.options.batch_rows,
+                    self.done.clone(),
+                );
                 sink.doubt = Doubt { nul: true, damage: true };
                 Some(sink)
             }
@@ -69,7 +75,12 @@ impl Job {
 }
 
 /// Opens a query: when it returns, the columns are known and rows begin to flow.
-pub(crate) async fn read(url: &str, sql: &str, items: &[Item], options: &ReadOptions) -> Result<Reading> {
+pub(crate) async fn read(
+    url: &str,
+    sql: &str,
+    items: &[Item],
+    options: &ReadOptions,
+) -> Result<Reading> {
     let mysql = ["mysql://", "mariadb://"].iter().any(|p| url.starts_with(p));
     let postgres = ["postgres://", "postgresql://"].iter().any(|p| url.starts_with(p));
     if !mysql && !postgres {
@@ -80,7 +91,12 @@ pub(crate) async fn read(url: &str, sql: &str, items: &[Item], options: &ReadOpt
     }
     let sql = single_select(sql, mysql)?;
     let (sender, receiver) = oneshot::channel();
-    let job = Job { items: items.to_vec(), options: options.clone(), columns: Some(sender), done: Arc::default() };
+    let job = Job {
+        items: items.to_vec(),
+        options: options.clone(),
+        columns: Some(sender),
+        done: Arc::default(),
+    };
     let chunks = if mysql {
         let opts = mysql_opts(url)?;
         on_task(move |hand| from_mysql(opts, sql, job, hand))
@@ -88,9 +104,10 @@ pub(crate) async fn read(url: &str, sql: &str, items: &[Item], options: &ReadOpt
         let config = postgres_config(url)?;
         on_task(move |hand| from_postgres(config, sql, job, hand))
     };
-    let columns = receiver
-        .await
-        .map_err(|_| Error::of(Code::SourceUnavailable).detail("the reading task ended before its columns were known"))??;
+    let columns = receiver.await.map_err(|_| {
+        Error::of(Code::SourceUnavailable)
+            .detail("the reading task ended before its columns were known")
+    })??;
     Ok(Reading { sniffed: None, columns, bytes_total: 0, chunks })
 }
 
@@ -110,7 +127,9 @@ fn postgres_config(url: &str) -> Result<tokio_postgres::Config> {
 }
 
 fn mysql_opts(url: &str) -> Result<mysql_async::Opts> {
-    let url = url.strip_prefix("mariadb://").map_or_else(|| url.to_owned(), |rest| format!("mysql://{rest}"));
+    let url = url
+        .strip_prefix("mariadb://")
+        .map_or_else(|| url.to_owned(), |rest| format!("mysql://{rest}"));
     let by_socket = url.contains("socket=");
     let opts = mysql_async::Opts::from_url(&url).map_err(|_| bad_address())?;
     Ok(mysql_async::OptsBuilder::from_opts(opts).prefer_socket(by_socket).into())
@@ -126,11 +145,19 @@ fn unreachable(place: &str) -> Error {
 
 fn query_failed(message: &str) -> Error {
     let message = crate::why::cut(message, 300);
-    Error::new(Code::InvalidQuery, format!("数据源拒绝了查询：{message}"), format!("the source refused the query: {message}"))
+    Error::new(
+        Code::InvalidQuery,
+        format!("数据源拒绝了查询：{message}"),
+        format!("the source refused the query: {message}"),
+    )
 }
 
 fn broken_off() -> Error {
-    Error::new(Code::SourceUnavailable, "读取数据源时连接中断，请重试", "the connection to the source broke off while reading; try again")
+    Error::new(
+        Code::SourceUnavailable,
+        "读取数据源时连接中断，请重试",
+        "the connection to the source broke off while reading; try again",
+    )
 }
 
 fn postgres_error(e: tokio_postgres::Error) -> Error {
@@ -140,7 +167,12 @@ fn postgres_error(e: tokio_postgres::Error) -> Error {
     }
 }
 
-async fn from_postgres(config: tokio_postgres::Config, sql: String, mut job: Job, hand: Hand) -> Result<()> {
+async fn from_postgres(
+    config: tokio_postgres::Config,
+    sql: String,
+    mut job: Job,
+    hand: Hand,
+) -> Result<()> {
     let host = match config.get_hosts().first() {
         Some(tokio_postgres::config::Host::Tcp(name)) => name.clone(),
         Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
@@ -167,7 +199,12 @@ async fn from_postgres(config: tokio_postgres::Config, sql: String, mut job: Job
     }
 }
 
-async fn postgres_rows(client: &tokio_postgres::Client, sql: &str, job: &mut Job, hand: &Hand) -> Result<()> {
+async fn postgres_rows(
+    client: &tokio_postgres::Client,
+    sql: &str,
+    job: &mut Job,
+    hand: &Hand,
+) -> Result<()> {
     client
         .batch_execute("BEGIN TRANSACTION READ ONLY; SET LOCAL TimeZone = 'Asia/Shanghai'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'")
         .await
@@ -178,13 +215,19 @@ async fn postgres_rows(client: &tokio_postgres::Client, sql: &str, job: &mut Job
     while let Some(message) = stream.try_next().await.map_err(postgres_error)? {
         match message {
             SimpleQueryMessage::RowDescription(columns) => {
-                let Some(begun) = job.begin(columns.iter().map(|c| c.name().to_owned()).collect()) else { return Ok(()) };
+                let Some(begun) = job.begin(columns.iter().map(|c| c.name().to_owned()).collect())
+                else {
+                    return Ok(());
+                };
                 sink = Some(begun);
             }
             SimpleQueryMessage::Row(row) => {
                 let Some(sink) = sink.as_mut() else { continue };
                 record += 1;
-                let bytes: usize = (0..row.len()).filter_map(|i| row.try_get(i).ok().flatten()).map(str::len).sum();
+                let bytes: usize = (0..row.len())
+                    .filter_map(|i| row.try_get(i).ok().flatten())
+                    .map(str::len)
+                    .sum();
                 job.done.fetch_add(bytes as u64, Ordering::Relaxed);
                 sink.row(record, 0, |column| {
                     row.try_get(column).ok().flatten().map(|text| Cell { text, mark: Mark::Exact })
@@ -208,13 +251,20 @@ async fn postgres_rows(client: &tokio_postgres::Client, sql: &str, job: &mut Job
 
 fn mysql_error(e: mysql_async::Error) -> Error {
     match &e {
-        mysql_async::Error::Server(server) => query_failed(&format!("{}（{}）", server.message, server.code)),
+        mysql_async::Error::Server(server) => {
+            query_failed(&format!("{}（{}）", server.message, server.code))
+        }
         _ => broken_off().detail(e.to_string()),
     }
 }
 
 async fn from_mysql(opts: mysql_async::Opts, sql: String, mut job: Job, hand: Hand) -> Result<()> {
-    let place = format!("{}:{}/{}", opts.ip_or_hostname(), opts.tcp_port(), opts.db_name().unwrap_or_default());
+    let place = format!(
+        "{}:{}/{}",
+        opts.ip_or_hostname(),
+        opts.tcp_port(),
+        opts.db_name().unwrap_or_default()
+    );
     let connected = tokio::time::timeout(PATIENCE, mysql_async::Conn::new(opts)).await;
     let mut conn = match connected {
         Ok(Ok(conn)) => conn,
@@ -238,16 +288,31 @@ async fn from_mysql(opts: mysql_async::Opts, sql: String, mut job: Job, hand: Ha
     }
 }
 
-async fn mysql_rows(conn: &mut mysql_async::Conn, sql: &str, job: &mut Job, hand: &Hand) -> Result<()> {
-    for setting in ["SET time_zone = '+08:00'", "SET NAMES utf8mb4", "START TRANSACTION READ ONLY"] {
+async fn mysql_rows(
+    conn: &mut mysql_async::Conn,
+    sql: &str,
+    job: &mut Job,
+    hand: &Hand,
+) -> Result<()> {
+    for setting in ["SET time_zone = '+08:00'", "SET NAMES utf8mb4", "START TRANSACTION READ ONLY"]
+    {
         conn.query_drop(setting).await.map_err(mysql_error)?;
     }
     let mut answer = conn.query_iter(sql).await.map_err(mysql_error)?;
     let columns = answer.columns().ok_or_else(|| query_failed("the statement returns no rows"))?;
     // Character set 63 is "binary".
-    let binary: Vec<bool> = columns.iter().map(|c| c.character_set() == 63 && c.column_type().is_character_type()).collect();
-    let bits: Vec<bool> = columns.iter().map(|c| c.column_type() == mysql_async::consts::ColumnType::MYSQL_TYPE_BIT).collect();
-    let Some(mut sink) = job.begin(columns.iter().map(|c| c.name_str().into_owned()).collect()) else { return Ok(()) };
+    let binary: Vec<bool> = columns
+        .iter()
+        .map(|c| c.character_set() == 63 && c.column_type().is_character_type())
+        .collect();
+    let bits: Vec<bool> = columns
+        .iter()
+        .map(|c| c.column_type() == mysql_async::consts::ColumnType::MYSQL_TYPE_BIT)
+        .collect();
+    let Some(mut sink) = job.begin(columns.iter().map(|c| c.name_str().into_owned()).collect())
+    else {
+        return Ok(());
+    };
     let mut record = 0_u64;
     let mut texts: Vec<Option<String>> = Vec::new();
     while let Some(row) = answer.next().await.map_err(mysql_error)? {

@@ -42,22 +42,35 @@ impl Intake for Reader {
         in_thread(move || sniff(&path, &name, &ReadOptions::default())).await
     }
 
-    async fn read(&self, source: &Source, items: &[Item], options: &ReadOptions) -> Result<Reading> {
+    async fn read(
+        &self,
+        source: &Source,
+        items: &[Item],
+        options: &ReadOptions,
+    ) -> Result<Reading> {
         if items.is_empty() {
-            return Err(Error::invalid("目录没有数据项，请先编制数据项", "the entry has no data items; add them first"));
+            return Err(Error::invalid(
+                "目录没有数据项，请先编制数据项",
+                "the entry has no data items; add them first",
+            ));
         }
         match source {
             Source::File { path, name } => {
-                let (path, name, items, options) = (path.clone(), name.clone(), items.to_vec(), options.clone());
+                let (path, name, items, options) =
+                    (path.clone(), name.clone(), items.to_vec(), options.clone());
                 in_thread(move || read_file(&path, &name, items, options)).await
             }
             Source::Query { url, sql, .. } => query::read(url, sql, items, options).await,
-            Source::Cells { rows, .. } => Ok(read_cells(rows.clone(), items.to_vec(), options.batch_rows)),
+            Source::Cells { rows, .. } => {
+                Ok(read_cells(rows.clone(), items.to_vec(), options.batch_rows))
+            }
         }
     }
 }
 
-async fn in_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(move || guarded(work))
         .await
         .map_err(|e| Error::internal("the reading thread ended").caused_by(e))?
@@ -82,19 +95,29 @@ fn sniff(path: &Path, name: &str, options: &ReadOptions) -> Result<Sniffed> {
 fn wrong_ending(content: &Content, format: &str) -> Option<(String, String)> {
     let ending = content.ending();
     let fits: &[&str] = match format {
-        "csv" | "tsv" => &["csv", "tsv", "txt", "tab", "psv", "dat", "log", "text", "del", "asc", "data", "out", "unl"],
-        "json" | "jsonl" | "geojson" => &["json", "jsonl", "ndjson", "geojson", "geojsonl", "geojsons", "txt"],
+        "csv" | "tsv" => &[
+            "csv", "tsv", "txt", "tab", "psv", "dat", "log", "text", "del", "asc", "data", "out",
+            "unl",
+        ],
+        "json" | "jsonl" | "geojson" => {
+            &["json", "jsonl", "ndjson", "geojson", "geojsonl", "geojsons", "txt"]
+        }
         "xlsx" => &["xlsx", "xlsm", "xltx", "xltm"],
         other => &[other],
     };
-    let known = ["csv", "tsv", "json", "jsonl", "ndjson", "geojson", "xlsx", "xlsm", "xlsb", "xls", "ods", "parquet", "xml", "html", "pdf", "doc", "docx"];
+    let known = [
+        "csv", "tsv", "json", "jsonl", "ndjson", "geojson", "xlsx", "xlsm", "xlsb", "xls", "ods",
+        "parquet", "xml", "html", "pdf", "doc", "docx",
+    ];
     let also = format == "parquet" && ending == "pq";
     if fits.contains(&ending.as_str()) || also || !known.contains(&ending.as_str()) {
         return None;
     }
     Some((
         format!("扩展名是 .{ending}，内容其实是 {format}，已按内容读取"),
-        format!("the name ends with .{ending} but the content is {format}; it is read by its content"),
+        format!(
+            "the name ends with .{ending} but the content is {format}; it is read by its content"
+        ),
     ))
 }
 
@@ -113,7 +136,9 @@ fn check_format(content: &Content, options: &ReadOptions) -> Result<()> {
     }
     Err(bad_file(
         format!("指定的格式是 {wanted}，但文件内容不是；请去掉格式选项或更换文件"),
-        format!("the format {wanted} was asked for but the content is another; drop the format option or change the file"),
+        format!(
+            "the format {wanted} was asked for but the content is another; drop the format option or change the file"
+        ),
     ))
 }
 
@@ -140,7 +165,9 @@ fn read_file(path: &Path, name: &str, items: Vec<Item>, options: ReadOptions) ->
                 let columns = prepared.columns();
                 let mut sniffed = plan.sniffed.clone();
                 sniffed.notes.extend(wrong_ending(&content, &sniffed.format));
-                let chunks = on_thread(move |hand| plan.run(&content, prepared, &items, options.batch_rows, done, hand));
+                let chunks = on_thread(move |hand| {
+                    plan.run(&content, prepared, &items, options.batch_rows, done, hand)
+                });
                 return Ok(Reading { sniffed: Some(sniffed), columns, bytes_total, chunks });
             }
             let plan = delimited::plan(&content, &options, Some(&items))?;
@@ -170,7 +197,11 @@ fn read_file(path: &Path, name: &str, items: Vec<Item>, options: ReadOptions) ->
 }
 
 /// Mended rows: cells in the order of the items, checked like any others.
-fn read_cells(rows: Vec<(u64, Vec<Option<String>>)>, items: Vec<Item>, batch_rows: usize) -> Reading {
+fn read_cells(
+    rows: Vec<(u64, Vec<Option<String>>)>,
+    items: Vec<Item>,
+    batch_rows: usize,
+) -> Reading {
     let columns = items.iter().map(|i| (i.name_cn.clone(), Some(i.identifier.clone()))).collect();
     let chunks = on_thread(move |hand| {
         let width = items.len();
@@ -181,10 +212,17 @@ fn read_cells(rows: Vec<(u64, Vec<Option<String>>)>, items: Vec<Item>, batch_row
             let extra = cells.iter().skip(width).flatten().any(|c| !c.trim().is_empty());
             if extra || cells.len() < width {
                 let why = Why::told(
-                    format!("该行有 {} 个单元格，数据项有 {width} 个；请合并或删除多余的单元格", cells.len()),
-                    format!("the row has {} cells for {width} items; join or remove the rest", cells.len()),
+                    format!(
+                        "该行有 {} 个单元格，数据项有 {width} 个；请合并或删除多余的单元格",
+                        cells.len()
+                    ),
+                    format!(
+                        "the row has {} cells for {width} items; join or remove the rest",
+                        cells.len()
+                    ),
                 );
-                let text = cells.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" | ");
+                let text =
+                    cells.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" | ");
                 sink.refuse(*record, 0, why, &text, cells, width);
             } else {
                 sink.row(*record, 0, |column| cells.get(column)?.as_deref().map(Cell::plain));

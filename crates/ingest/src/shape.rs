@@ -38,7 +38,8 @@ pub(crate) fn look(text: &str) -> Look {
         return Look::Empty;
     }
     let starts = text.chars().next().unwrap_or(' ');
-    if !(starts.is_ascii_digit() || matches!(starts, '-' | '+' | '.' | '０'..='９' | '民' | '二' | '一'))
+    if !(starts.is_ascii_digit()
+        || matches!(starts, '-' | '+' | '.' | '０'..='９' | '民' | '二' | '一'))
         && !text.contains(|c: char| c.is_ascii_digit())
     {
         return if nothing_word(text) { Look::Nothing } else { Look::Text };
@@ -58,7 +59,9 @@ pub(crate) fn look(text: &str) -> Look {
 /// Digits that name something: leading zeros, or more than fit a quantity.
 fn code(text: &str) -> bool {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    digits && (text.len() >= 15 && moment_digits(text).is_none() || (text.len() > 1 && text.starts_with('0')))
+    digits
+        && (text.len() >= 15 && moment_digits(text).is_none()
+            || (text.len() > 1 && text.starts_with('0')))
 }
 
 fn moment_digits(text: &str) -> Option<()> {
@@ -123,7 +126,10 @@ impl Shape {
             return;
         }
         let first = text.as_bytes().first().copied().unwrap_or(b' ');
-        let numeric = first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'.') || first == 0xef || first == 0xe2;
+        let numeric = first.is_ascii_digit()
+            || matches!(first, b'-' | b'+' | b'.')
+            || first == 0xef
+            || first == 0xe2;
         let mut known = false;
         if numeric {
             known |= self.see_number(text);
@@ -131,7 +137,8 @@ impl Shape {
         if text.len() <= 5 || !text.is_ascii() && text.len() <= 9 {
             known |= self.see_boolean(text);
         }
-        if numeric || (text.len() <= 64 && text.contains(|c: char| c.is_ascii_digit() || c == '年')) {
+        if numeric || (text.len() <= 64 && text.contains(|c: char| c.is_ascii_digit() || c == '年'))
+        {
             known |= self.see_date(text);
         }
         if first == b'{' || first == b'[' {
@@ -224,7 +231,13 @@ impl Shape {
         }
         match moment::moment(text, rule) {
             // Five digits could be a serial number of Excel, but they could be anything.
-            Ok(_) if text.len() < 8 || (text.as_bytes().get(5) == Some(&b'.') && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')) => false,
+            Ok(_)
+                if text.len() < 8
+                    || (text.as_bytes().get(5) == Some(&b'.')
+                        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')) =>
+            {
+                false
+            }
             Ok(m) => {
                 if m.compact {
                     // Eight digits are a date only in a plausible year.
@@ -233,7 +246,11 @@ impl Shape {
                     }
                     self.compact_dates += 1;
                 }
-                if m.micros.is_some() { self.times += 1 } else { self.dates += 1 }
+                if m.micros.is_some() {
+                    self.times += 1
+                } else {
+                    self.dates += 1
+                }
                 true
             }
             Err(_) => false,
@@ -265,7 +282,10 @@ impl Shape {
         }
         if self.booleans == meant && self.boolean_words == meant {
             let both = self.truths > 0 && self.truths < meant;
-            let long = self.examples.iter().any(|e| e.chars().count() > 1 || matches!(e.as_str(), "是" | "否"));
+            let long = self
+                .examples
+                .iter()
+                .any(|e| e.chars().count() > 1 || matches!(e.as_str(), "是" | "否"));
             if both || long {
                 return DataType::Boolean;
             }
@@ -281,7 +301,10 @@ impl Shape {
         if !comma && self.integers == meant && self.whole_digits <= 18 {
             return DataType::Integer;
         }
-        if self.exponents > 0 && self.scale > 6 || self.scale > 12 || self.whole_digits + self.digits_after() > 28 {
+        if self.exponents > 0 && self.scale > 6
+            || self.scale > 12
+            || self.whole_digits + self.digits_after() > 28
+        {
             return DataType::Float;
         }
         DataType::Decimal
@@ -354,7 +377,9 @@ impl Shape {
             ));
         }
         let close = |n: u64| n < meant && meant >= 20 && n * 20 >= meant * 19;
-        if self.data_type() == DataType::Text && self.codes == 0 && (close(self.numbers) || close(self.dates + self.times))
+        if self.data_type() == DataType::Text
+            && self.codes == 0
+            && (close(self.numbers) || close(self.dates + self.times))
             && let Some((line, odd)) = &self.odd
         {
             let usual = self.numbers.max(self.dates + self.times);
@@ -440,8 +465,15 @@ mod tests {
     #[test]
     fn looks() {
         for (text, want) in [
-            ("", Look::Empty), ("NA", Look::Nothing), ("12", Look::Number), ("2024-01-02", Look::Date),
-            ("007", Look::Code), ("PM2.5", Look::Text), ("姓名", Look::Text), ("1,5", Look::Number), ("第1季度", Look::Text),
+            ("", Look::Empty),
+            ("NA", Look::Nothing),
+            ("12", Look::Number),
+            ("2024-01-02", Look::Date),
+            ("007", Look::Code),
+            ("PM2.5", Look::Text),
+            ("姓名", Look::Text),
+            ("1,5", Look::Number),
+            ("第1季度", Look::Text),
         ] {
             assert_eq!(look(text), want, "{text}");
         }

@@ -74,14 +74,27 @@ impl Sink {
     }
 
     /// Takes one record. `cell` gives the cell of a source's column.
-    pub(crate) fn row<'a>(&mut self, record: u64, line: u64, cell: impl Fn(usize) -> Option<Cell<'a>>) {
+    pub(crate) fn row<'a>(
+        &mut self,
+        record: u64,
+        line: u64,
+        cell: impl Fn(usize) -> Option<Cell<'a>>,
+    ) {
         self.read += 1;
         let rows = self.records.len();
         let operation = match self.operation(&cell) {
             Ok(operation) => operation,
             Err((value, why)) => {
                 let cells = self.cells(&cell);
-                self.reject(Reject { record, line, column: String::new(), value, zh: why.zh.into(), en: why.en.into(), cells });
+                self.reject(Reject {
+                    record,
+                    line,
+                    column: String::new(),
+                    value,
+                    zh: why.zh.into(),
+                    en: why.en.into(),
+                    cells,
+                });
                 return;
             }
         };
@@ -152,8 +165,13 @@ impl Sink {
             .collect()
     }
 
-    fn operation<'a>(&self, cell: &impl Fn(usize) -> Option<Cell<'a>>) -> Result<Operation, (String, Why)> {
-        let Some(given) = self.matched.operation.and_then(cell) else { return Ok(Operation::Insert) };
+    fn operation<'a>(
+        &self,
+        cell: &impl Fn(usize) -> Option<Cell<'a>>,
+    ) -> Result<Operation, (String, Why)> {
+        let Some(given) = self.matched.operation.and_then(cell) else {
+            return Ok(Operation::Insert);
+        };
         match given.text.trim().to_ascii_lowercase().as_str() {
             "" | "i" | "insert" | "新增" | "插入" => Ok(Operation::Insert),
             "u" | "update" | "修改" | "更新" | "变更" => Ok(Operation::Update),
@@ -170,7 +188,15 @@ impl Sink {
 
     /// Takes a record that is wrong as a whole. `cells` come in the order of the source's columns; those of the items
     /// are put in the items' order and any beyond the source's columns are kept at the end.
-    pub(crate) fn refuse(&mut self, record: u64, line: u64, why: Why, value: &str, cells: &[Option<String>], width: usize) {
+    pub(crate) fn refuse(
+        &mut self,
+        record: u64,
+        line: u64,
+        why: Why,
+        value: &str,
+        cells: &[Option<String>],
+        width: usize,
+    ) {
         self.read += 1;
         let mut kept: Vec<Option<String>> = self
             .matched

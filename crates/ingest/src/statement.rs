@@ -23,13 +23,30 @@ pub(crate) fn single_select(sql: &str, mysql: bool) -> Result<String> {
         None => return Err(refuse("查询语句是空的", "the statement is empty")),
     }
     const FORBIDDEN: [&str; 17] = [
-        "INTO", "INSERT", "UPDATE", "DELETE", "MERGE", "DROP", "ALTER", "CREATE", "TRUNCATE", "GRANT", "REVOKE", "COPY",
-        "LOAD_FILE", "CALL", "LOCK", "PG_READ_FILE", "PG_SLEEP",
+        "INTO",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "MERGE",
+        "DROP",
+        "ALTER",
+        "CREATE",
+        "TRUNCATE",
+        "GRANT",
+        "REVOKE",
+        "COPY",
+        "LOAD_FILE",
+        "CALL",
+        "LOCK",
+        "PG_READ_FILE",
+        "PG_SLEEP",
     ];
     if let Some(bad) = words.iter().find(|w| FORBIDDEN.contains(&w.as_str())) {
         return Err(refuse(
             format!("查询语句中不允许出现 {bad}；只允许只读的 SELECT（列名若为保留字请加引号）"),
-            format!("{bad} is not allowed in the statement, only a SELECT that reads (quote a column of that name)"),
+            format!(
+                "{bad} is not allowed in the statement, only a SELECT that reads (quote a column of that name)"
+            ),
         ));
     }
     Ok(sql.get(..end).unwrap_or(sql).trim().to_owned())
@@ -41,7 +58,12 @@ fn words(sql: &str, mysql: bool) -> Result<(Vec<String>, usize)> {
     let mut word = String::new();
     let mut ended: Option<usize> = None;
     let mut chars = sql.char_indices().peekable();
-    let open = || refuse("查询语句中的引号或注释没有闭合", "a quote or comment in the statement is not closed");
+    let open = || {
+        refuse(
+            "查询语句中的引号或注释没有闭合",
+            "a quote or comment in the statement is not closed",
+        )
+    };
     while let Some((at, c)) = chars.next() {
         let next = chars.peek().map(|n| n.1);
         let rest = sql.get(at..).unwrap_or_default();
@@ -61,7 +83,10 @@ fn words(sql: &str, mysql: bool) -> Result<(Vec<String>, usize)> {
             '#' if mysql => Some(at + rest.find('\n').unwrap_or(rest.len())),
             '/' if next == Some('*') => {
                 if rest.starts_with("/*!") || rest.starts_with("/*M!") {
-                    return Err(refuse("不允许可执行注释 /*! */", "executable comments /*! */ are not allowed"));
+                    return Err(refuse(
+                        "不允许可执行注释 /*! */",
+                        "executable comments /*! */ are not allowed",
+                    ));
                 }
                 Some(at + rest.find("*/").ok_or_else(open)? + 2)
             }

@@ -27,7 +27,12 @@ pub(crate) struct Dialect {
 
 impl Dialect {
     pub(crate) fn new(delimiter: &str) -> Self {
-        Self { delimiter: delimiter.as_bytes().to_vec(), quote: Some(b'"'), escape: false, collapse: false }
+        Self {
+            delimiter: delimiter.as_bytes().to_vec(),
+            quote: Some(b'"'),
+            escape: false,
+            collapse: false,
+        }
     }
 }
 
@@ -86,7 +91,9 @@ impl Record {
     fn blank(&self, text: &str) -> bool {
         match self.spans.as_slice() {
             [] => true,
-            [one] => !one.quoted && text.get(one.start..one.end).is_some_and(|t| t.trim().is_empty()),
+            [one] => {
+                !one.quoted && text.get(one.start..one.end).is_some_and(|t| t.trim().is_empty())
+            }
             _ => false,
         }
     }
@@ -129,23 +136,44 @@ impl Record {
                     let ends = match bytes.get(at) {
                         None if !last => return Scan::More,
                         None | Some(b'\n' | b'\r') => true,
-                        Some(b) => *b == first && (!wide || bytes.get(at..).is_some_and(|r| r.starts_with(&dialect.delimiter))),
+                        Some(b) => {
+                            *b == first
+                                && (!wide
+                                    || bytes
+                                        .get(at..)
+                                        .is_some_and(|r| r.starts_with(&dialect.delimiter)))
+                        }
                     };
                     if !ends {
                         self.trouble = Some(Trouble::Stray);
                         at += self.plain(bytes, at, first, dialect);
                         // Keep the cell as it was written, for mending.
                         self.spans.pop();
-                        self.spans.push(Span { start: from, end: at, quoted: true, unescape: false });
+                        self.spans.push(Span {
+                            start: from,
+                            end: at,
+                            quoted: true,
+                            unescape: false,
+                        });
                     }
                 } else {
                     let length = self.plain(bytes, at, first, dialect);
-                    self.spans.push(Span { start: at, end: at + length, quoted: false, unescape: false });
+                    self.spans.push(Span {
+                        start: at,
+                        end: at + length,
+                        quoted: false,
+                        unescape: false,
+                    });
                     at += length;
                 }
             } else {
                 let length = self.plain(bytes, at, first, dialect);
-                self.spans.push(Span { start: at, end: at + length, quoted: false, unescape: false });
+                self.spans.push(Span {
+                    start: at,
+                    end: at + length,
+                    quoted: false,
+                    unescape: false,
+                });
                 at += length;
             }
             match bytes.get(at) {
@@ -166,7 +194,9 @@ impl Record {
                 match bytes.get(at) {
                     None if last => return self.done(text, at, lines, dialect),
                     Some(b'\n') => return self.done(text, at + 1, lines, dialect),
-                    Some(b'\r') if bytes.get(at + 1) == Some(&b'\n') => return self.done(text, at + 2, lines, dialect),
+                    Some(b'\r') if bytes.get(at + 1) == Some(&b'\n') => {
+                        return self.done(text, at + 2, lines, dialect);
+                    }
                     _ => {}
                 }
             }
@@ -180,7 +210,9 @@ impl Record {
         let mut skipped = 0;
         loop {
             let tail = rest.get(skipped..).unwrap_or_default();
-            let found = tail.iter().position(|&b| b == first || b == b'\n' || b == b'\r' || (dialect.escape && b == b'\\'));
+            let found = tail.iter().position(|&b| {
+                b == first || b == b'\n' || b == b'\r' || (dialect.escape && b == b'\\')
+            });
             let Some(found) = found else { return rest.len() };
             let here = skipped + found;
             match tail.get(found) {
@@ -198,12 +230,22 @@ impl Record {
 
     /// A quoted cell whose opening quote was taken: pushes its span, answers the position after the closing quote
     /// and how many line ends it holds.
-    fn quoted(&mut self, bytes: &[u8], start: usize, quote: u8, escape: bool) -> Option<(usize, u64)> {
+    fn quoted(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        quote: u8,
+        escape: bool,
+    ) -> Option<(usize, u64)> {
         let mut at = start;
         let mut unescape = false;
         loop {
             let tail = bytes.get(at..)?;
-            let found = if escape { memchr::memchr2(quote, b'\\', tail)? } else { memchr::memchr(quote, tail)? };
+            let found = if escape {
+                memchr::memchr2(quote, b'\\', tail)?
+            } else {
+                memchr::memchr(quote, tail)?
+            };
             let here = at + found;
             if bytes.get(here) == Some(&b'\\') && escape && quote != b'\\' {
                 unescape = true;
@@ -229,8 +271,14 @@ impl Record {
                     continue;
                 }
                 let start = self.scratch.len();
-                unescape(raw, if span.quoted { dialect.quote } else { None }, dialect.escape, &mut self.scratch);
-                *span = Span { start, end: self.scratch.len(), quoted: span.quoted, unescape: true };
+                unescape(
+                    raw,
+                    if span.quoted { dialect.quote } else { None },
+                    dialect.escape,
+                    &mut self.scratch,
+                );
+                *span =
+                    Span { start, end: self.scratch.len(), quoted: span.quoted, unescape: true };
             }
         }
         Scan::Done(next, lines)
@@ -278,7 +326,12 @@ fn skip_spaces(bytes: &[u8], at: usize) -> usize {
 }
 
 fn skip_blanks(bytes: &[u8], at: usize) -> usize {
-    at + bytes.get(at..).unwrap_or_default().iter().take_while(|b| matches!(b, b' ' | b'\t')).count()
+    at + bytes
+        .get(at..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|b| matches!(b, b' ' | b'\t'))
+        .count()
 }
 
 /// Line ends of every kind: LF, CR LF, CR.
@@ -306,7 +359,14 @@ pub(crate) struct Row {
 
 /// Records of a text in hand, from offset `start` (which is on line `line`), blank lines left out.
 /// `whole`: the text is complete; otherwise an unfinished last record is left out.
-pub(crate) fn rows_of(text: &str, start: usize, line: u64, dialect: &Dialect, whole: bool, limit: usize) -> Vec<Row> {
+pub(crate) fn rows_of(
+    text: &str,
+    start: usize,
+    line: u64,
+    dialect: &Dialect,
+    whole: bool,
+    limit: usize,
+) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut record = Record::default();
     let (mut at, mut line, mut gap) = (start, line, false);
@@ -328,7 +388,13 @@ pub(crate) fn rows_of(text: &str, start: usize, line: u64, dialect: &Dialect, wh
 
 impl Record {
     /// Scans with recovery: the next position and the lines taken, or `None` when more text is needed.
-    fn take(&mut self, text: &str, at: usize, last: bool, dialect: &Dialect) -> Option<(usize, u64)> {
+    fn take(
+        &mut self,
+        text: &str,
+        at: usize,
+        last: bool,
+        dialect: &Dialect,
+    ) -> Option<(usize, u64)> {
         match self.scan(text, at, last, dialect) {
             Scan::Done(next, lines) => {
                 if self.trouble.is_some() && lines > 1 {
@@ -405,7 +471,9 @@ impl Tokens {
             None => self.over = true,
         }
         self.end = self.text.len();
-        if self.over && let Some(rule) = self.footer_rule.take() {
+        if self.over
+            && let Some(rule) = self.footer_rule.take()
+        {
             let rows = rows_of(&self.text, self.at, self.line, &self.dialect, true, usize::MAX);
             let count = rule(&rows).min(rows.len());
             let keep = rows.len() - count;
@@ -423,7 +491,9 @@ impl Tokens {
             loop {
                 let rest = self.text.as_bytes().get(self.at..self.end).unwrap_or_default();
                 let found = memchr::memchr2(b'\n', b'\r', rest);
-                let pair = found.is_some_and(|n| rest.get(n) == Some(&b'\r') && rest.get(n + 1) == Some(&b'\n'));
+                let pair = found.is_some_and(|n| {
+                    rest.get(n) == Some(&b'\r') && rest.get(n + 1) == Some(&b'\n')
+                });
                 match found {
                     Some(n) if n + 1 < rest.len() || self.over => {
                         self.at += n + 1 + usize::from(pair);
@@ -490,7 +560,10 @@ impl Tokens {
     fn too_large(&self) -> Error {
         Error::new(
             Code::TooLarge,
-            format!("第 {} 行起的单元格超过 16 MiB；可能缺少右引号，或列分隔符、引号设置不对，请检查该行", self.line),
+            format!(
+                "第 {} 行起的单元格超过 16 MiB；可能缺少右引号，或列分隔符、引号设置不对，请检查该行",
+                self.line
+            ),
             format!(
                 "the cell that starts at line {} is larger than 16 MiB; a closing quote may be missing or the delimiter or quote is wrong; look at that line",
                 self.line
@@ -514,14 +587,26 @@ mod tests {
     #[test]
     fn records_of_many_dialects() {
         let comma = Dialect::new(",");
-        assert_eq!(rows("a,b\r\n1,2\n3,\r4,5", &comma), strings(&[&["a", "b"], &["1", "2"], &["3", ""], &["4", "5"]]));
-        assert_eq!(rows("\"a,1\",\"b \"\"q\"\"\"\n\"x\ny\",z\n", &comma), strings(&[&["a,1", "b \"q\""], &["x\ny", "z"]]));
+        assert_eq!(
+            rows("a,b\r\n1,2\n3,\r4,5", &comma),
+            strings(&[&["a", "b"], &["1", "2"], &["3", ""], &["4", "5"]])
+        );
+        assert_eq!(
+            rows("\"a,1\",\"b \"\"q\"\"\"\n\"x\ny\",z\n", &comma),
+            strings(&[&["a,1", "b \"q\""], &["x\ny", "z"]])
+        );
         assert_eq!(rows("a, \"b,c\" ,d\n", &comma), strings(&[&["a", "b,c", "d"]]));
         assert_eq!(rows("a,5\" pipe,\"\"\n", &comma), strings(&[&["a", "5\" pipe", ""]]));
         assert_eq!(rows("a||b|c||d", &Dialect::new("||")), strings(&[&["a", "b|c", "d"]]));
-        assert_eq!(rows("甲，乙\n1，2", &Dialect::new("，")), strings(&[&["甲", "乙"], &["1", "2"]]));
+        assert_eq!(
+            rows("甲，乙\n1，2", &Dialect::new("，")),
+            strings(&[&["甲", "乙"], &["1", "2"]])
+        );
         let blanks = Dialect { collapse: true, ..Dialect::new(" ") };
-        assert_eq!(rows("  a   b c  \n1 2   3\n", &blanks), strings(&[&["a", "b", "c"], &["1", "2", "3"]]));
+        assert_eq!(
+            rows("  a   b c  \n1 2   3\n", &blanks),
+            strings(&[&["a", "b", "c"], &["1", "2", "3"]])
+        );
         let escape = Dialect { escape: true, ..Dialect::new(",") };
         assert_eq!(rows("\"a\\\"b\",c\\,d,\\N\n", &escape), strings(&[&["a\"b", "c,d", "\\N"]]));
         let single = Dialect { quote: Some(b'\''), ..Dialect::new(";") };
@@ -532,7 +617,8 @@ mod tests {
     fn a_stray_quote_costs_its_own_line_only() {
         let comma = Dialect::new(",");
         let got = rows_of("a,b\n\"1,2\n3,4\n5,\"6\"\n", 0, 1, &comma, true, 99);
-        let flat: Vec<(u64, bool, usize)> = got.iter().map(|r| (r.line, r.trouble.is_some(), r.cells.len())).collect();
+        let flat: Vec<(u64, bool, usize)> =
+            got.iter().map(|r| (r.line, r.trouble.is_some(), r.cells.len())).collect();
         assert_eq!(flat, [(1, false, 2), (2, true, 1), (3, false, 2), (4, false, 2)]);
         let got = rows_of("a,b\n\"1\"x,2\n3,4\n", 0, 1, &comma, true, 99);
         assert_eq!(got.get(1).unwrap().trouble, Some(Trouble::Stray));

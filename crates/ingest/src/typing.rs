@@ -20,19 +20,21 @@ const DAMAGED: Why = Why::plain(
     "含有无法解码的字节，请核对文件编码",
     "holds bytes that cannot be decoded; check the encoding of the file",
 );
-const FAULT: Why =
-    Why::plain("是表格中的错误值，请修正公式", "is an error value of the spreadsheet; mend the formula");
+const FAULT: Why = Why::plain(
+    "是表格中的错误值，请修正公式",
+    "is an error value of the spreadsheet; mend the formula",
+);
 const LOSSY: Why = Why::plain(
     "在表格中存为数值，超过 15 位的数字已丢失；请将该列设为文本后重新填写",
     "was stored as a number, so digits beyond the 15th are lost; format the column as text and fill it in again",
 );
-const NOT_BOOLEAN: Why =
-    Why::plain("不是布尔值（是/否、true/false、1/0、Y/N）", "is not a truth value (true/false, 1/0, Y/N, 是/否)");
-const NOT_JSON: Why = Why::plain("不是合法的 JSON", "is not valid JSON");
-const NOT_GEOMETRY: Why = Why::plain(
-    "不是 GeoJSON 几何对象或 WKT 文本",
-    "is neither a GeoJSON geometry nor WKT",
+const NOT_BOOLEAN: Why = Why::plain(
+    "不是布尔值（是/否、true/false、1/0、Y/N）",
+    "is not a truth value (true/false, 1/0, Y/N, 是/否)",
 );
+const NOT_JSON: Why = Why::plain("不是合法的 JSON", "is not valid JSON");
+const NOT_GEOMETRY: Why =
+    Why::plain("不是 GeoJSON 几何对象或 WKT 文本", "is neither a GeoJSON geometry nor WKT");
 
 /// A shape that text must have, from the item's `format`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,9 @@ enum Shape {
 impl Shape {
     fn of(format: &str) -> Self {
         match format.trim().to_ascii_lowercase().as_str() {
-            "citizen_id" | "公民身份号码" | "身份证号" | "身份证号码" | "gb11643" | "gb 11643" => Self::CitizenId,
+            "citizen_id" | "公民身份号码" | "身份证号" | "身份证号码" | "gb11643" | "gb 11643" => {
+                Self::CitizenId
+            }
             "uscc" | "统一社会信用代码" | "gb32100" | "gb 32100" => Self::Uscc,
             "mobile" | "手机号" | "手机号码" => Self::Mobile,
             "lei" => Self::Lei,
@@ -67,7 +71,9 @@ impl Shape {
         if !sound || !known {
             return Self::Any;
         }
-        Self::Digits(format.chars().map(|c| if "YyMmDdHhSs".contains(c) { '9' } else { c }).collect())
+        Self::Digits(
+            format.chars().map(|c| if "YyMmDdHhSs".contains(c) { '9' } else { c }).collect(),
+        )
     }
     fn check(&self, text: &str) -> Result<(), Why> {
         let told = |e: model::Error| Why::told(e.zh().to_owned(), e.en().to_owned());
@@ -78,23 +84,39 @@ impl Shape {
             Self::Any => Ok(()),
             Self::CitizenId => ident::citizen_id(text).map_err(told),
             Self::Uscc => ident::uscc(text).map_err(told),
-            Self::Mobile => say(ident::mobile(text), "不是 11 位手机号码", "is not a mobile number of 11 digits"),
-            Self::Lei => say(ident::lei(text), "不是有效的 LEI 编码（校验位不符）", "is not a valid LEI (check digits)"),
-            Self::BankCard => {
-                say(ident::luhn(text), "不是有效的银行卡号（校验位不符）", "is not a valid card number (check digit)")
-            }
+            Self::Mobile => say(
+                ident::mobile(text),
+                "不是 11 位手机号码",
+                "is not a mobile number of 11 digits",
+            ),
+            Self::Lei => say(
+                ident::lei(text),
+                "不是有效的 LEI 编码（校验位不符）",
+                "is not a valid LEI (check digits)",
+            ),
+            Self::BankCard => say(
+                ident::luhn(text),
+                "不是有效的银行卡号（校验位不符）",
+                "is not a valid card number (check digit)",
+            ),
             Self::OrgCode => {
                 let plain = text.replace('-', "");
                 let good = plain.len() == 9
                     && plain.is_ascii()
-                    && ident::org_code_check(plain.get(..8).unwrap_or_default()) == plain.chars().last();
-                say(good, "不是有效的组织机构代码（校验位不符）", "is not a valid organisation code (check digit)")
+                    && ident::org_code_check(plain.get(..8).unwrap_or_default())
+                        == plain.chars().last();
+                say(
+                    good,
+                    "不是有效的组织机构代码（校验位不符）",
+                    "is not a valid organisation code (check digit)",
+                )
             }
             Self::Digits(pattern) => {
                 let same = text.chars().count() == pattern.chars().count()
-                    && text.chars().zip(pattern.chars()).all(|(c, p)| {
-                        if p == '9' { c.is_ascii_digit() } else { c == p }
-                    });
+                    && text
+                        .chars()
+                        .zip(pattern.chars())
+                        .all(|(c, p)| if p == '9' { c.is_ascii_digit() } else { c == p });
                 if same {
                     return Ok(());
                 }
@@ -149,7 +171,11 @@ impl Field {
             nullable: item.nullable && !item.primary,
             primary: item.primary,
             allowed: enumeration(&item.value_domain),
-            shape: if item.data_type == DataType::Text { Shape::of(&item.format) } else { Shape::Any },
+            shape: if item.data_type == DataType::Text {
+                Shape::of(&item.format)
+            } else {
+                Shape::Any
+            },
             rule,
             comma: hint.comma,
             keep_percent: item.unit.contains('%') || item.unit.contains("百分"),
@@ -200,7 +226,12 @@ impl Field {
 
     /// Types one cell into the column. `relaxed`: the row is a delete, only keys must be there. `doubtful`: the text
     /// may hold NUL or replacement characters and is looked through. On an error the column is as before.
-    pub(crate) fn push(&mut self, cell: Option<Cell<'_>>, relaxed: bool, doubtful: Doubt) -> Result<(), Why> {
+    pub(crate) fn push(
+        &mut self,
+        cell: Option<Cell<'_>>,
+        relaxed: bool,
+        doubtful: Doubt,
+    ) -> Result<(), Why> {
         let Some(cell) = cell.filter(|c| !c.blank() && !c.null_word()) else {
             return self.push_null(relaxed);
         };
@@ -227,7 +258,8 @@ impl Field {
             Column::Text(_) => {}
             Column::Integer(v) => v.push(Some(number::integer(text)?)),
             Column::Decimal { values, scale } => {
-                let value = number::decimal(text, self.precision, *scale, self.comma, self.keep_percent)?;
+                let value =
+                    number::decimal(text, self.precision, *scale, self.comma, self.keep_percent)?;
                 values.push(Some(value));
             }
             Column::Float(v) => v.push(Some(number::float(text, self.comma, self.keep_percent)?)),
@@ -313,18 +345,27 @@ pub(crate) fn geometry(text: &str) -> bool {
             geometries: Option<serde::de::IgnoredAny>,
         }
         return serde_json::from_str::<Shape>(text).is_ok_and(|g| match g.kind.as_str() {
-            "Point" | "MultiPoint" | "LineString" | "MultiLineString" | "Polygon" | "MultiPolygon" => {
-                g.coordinates.is_some()
-            }
+            "Point" | "MultiPoint" | "LineString" | "MultiLineString" | "Polygon"
+            | "MultiPolygon" => g.coordinates.is_some(),
             "GeometryCollection" => g.geometries.is_some(),
             _ => false,
         });
     }
     let head: String = text.chars().take(24).collect::<String>().to_ascii_uppercase();
-    let word = head.trim_start_matches(|c: char| c != ';' && head.starts_with("SRID=")).trim_start_matches(';');
-    let known = ["POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION"]
-        .iter()
-        .any(|w| word.starts_with(w));
+    let word = head
+        .trim_start_matches(|c: char| c != ';' && head.starts_with("SRID="))
+        .trim_start_matches(';');
+    let known = [
+        "POINT",
+        "LINESTRING",
+        "POLYGON",
+        "MULTIPOINT",
+        "MULTILINESTRING",
+        "MULTIPOLYGON",
+        "GEOMETRYCOLLECTION",
+    ]
+    .iter()
+    .any(|w| word.starts_with(w));
     known && (text.ends_with(')') || text.to_ascii_uppercase().ends_with("EMPTY"))
 }
 
@@ -370,11 +411,22 @@ mod tests {
         let mut f = field(DataType::Text, |i| i.value_domain = "男|女".to_owned());
         assert!(push(&mut f, "男").is_ok() && push(&mut f, "未知").is_err());
         let mut f = field(DataType::Text, |i| i.format = "citizen_id".to_owned());
-        assert!(push(&mut f, "11010519491231002X").is_ok() && push(&mut f, "110105194912310021").is_err());
+        assert!(
+            push(&mut f, "11010519491231002X").is_ok()
+                && push(&mut f, "110105194912310021").is_err()
+        );
         let mut f = field(DataType::Integer, |i| i.nullable = false);
-        assert!(push(&mut f, "NA").is_err() && push(&mut f, "1,000").is_ok() && push(&mut f, "").is_err());
+        assert!(
+            push(&mut f, "NA").is_err()
+                && push(&mut f, "1,000").is_ok()
+                && push(&mut f, "").is_err()
+        );
         let mut f = field(DataType::Decimal, |i| (i.precision, i.scale) = (6, 2));
-        assert!(push(&mut f, "1.230").is_ok() && push(&mut f, "1.234").is_err() && push(&mut f, "-").is_ok());
+        assert!(
+            push(&mut f, "1.230").is_ok()
+                && push(&mut f, "1.234").is_err()
+                && push(&mut f, "-").is_ok()
+        );
         let mut f = field(DataType::Text, |i| i.format = "YYYY-MM".to_owned());
         assert!(push(&mut f, "2024-01").is_ok() && push(&mut f, "2024-1").is_err());
         let mut f = field(DataType::Geometry, |_| {});

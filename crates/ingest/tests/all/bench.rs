@@ -34,9 +34,12 @@ async fn speed_of_delimited_text() {
     let file = file("a.csv", text.as_bytes());
     drop(text);
     let before = peak_mb();
-    let wanted = items("id:integer! code:text name:text day:date at:datetime amount:decimal(12,2) rate:float ok:boolean addr:text");
+    let wanted = items(
+        "id:integer! code:text name:text day:date at:datetime amount:decimal(12,2) rate:float ok:boolean addr:text",
+    );
     let start = Instant::now();
-    let mut reading = ingest::Reader::new().read(&file.source(), &wanted, &ReadOptions::default()).await.unwrap();
+    let mut reading =
+        ingest::Reader::new().read(&file.source(), &wanted, &ReadOptions::default()).await.unwrap();
     let (mut read, mut rejected) = (0, 0);
     while let Some(chunk) = reading.chunks.next().await {
         let chunk = chunk.unwrap();
@@ -45,7 +48,9 @@ async fn speed_of_delimited_text() {
     }
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!((read, rejected), (n, 0));
-    #[expect(clippy::cast_precision_loss, reason = "a measurement")]
     let speed = megabytes as f64 / seconds;
-    println!("delimited text: {megabytes} MiB, {n} records in {seconds:.2} s = {speed:.0} MiB/s, peak {} MiB (before {before})", peak_mb());
+    println!(
+        "delimited text: {megabytes} MiB, {n} records in {seconds:.2} s = {speed:.0} MiB/s, peak {} MiB (before {before})",
+        peak_mb()
+    );
 }

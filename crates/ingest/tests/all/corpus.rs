@@ -5,7 +5,9 @@ use encoding_rs::{BIG5, GB18030};
 use model::Code;
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
-use crate::making::{self, gzip, locked_zip, ods, parquet, sheet, with_member, xls, xlsx, zip, zstd};
+use crate::making::{
+    self, gzip, locked_zip, ods, parquet, sheet, with_member, xls, xlsx, zip, zstd,
+};
 use crate::support::file;
 
 /// The true answer.
@@ -41,8 +43,17 @@ struct Case {
 
 fn csv(columns: &'static str, records: u64) -> Table {
     Table {
-        format: "csv", encoding: "utf-8", delimiter: Some(","), preamble: 0, header_rows: 1, footer: 0, columns, records,
-        rejected: 0, compression: "none", note: "",
+        format: "csv",
+        encoding: "utf-8",
+        delimiter: Some(","),
+        preamble: 0,
+        header_rows: 1,
+        footer: 0,
+        columns,
+        records,
+        rejected: 0,
+        compression: "none",
+        note: "",
     }
 }
 
@@ -58,11 +69,18 @@ fn table(title: &'static str, name: &'static str, bytes: impl Into<Vec<u8>>, wan
     Case { title, name, bytes: bytes.into(), want: Want::Table(want) }
 }
 
-fn refused(title: &'static str, name: &'static str, bytes: impl Into<Vec<u8>>, code: Code, word: &'static str) -> Case {
+fn refused(
+    title: &'static str,
+    name: &'static str,
+    bytes: impl Into<Vec<u8>>,
+    code: Code,
+    word: &'static str,
+) -> Case {
     Case { title, name, bytes: bytes.into(), want: Want::Refused(code, word) }
 }
 
-const PEOPLE: &str = "编号,姓名,生日,金额\n1,张三,2024-01-02,12.50\n2,李四,2023-12-31,8.00\n3,王五,,100.25\n";
+const PEOPLE: &str =
+    "编号,姓名,生日,金额\n1,张三,2024-01-02,12.50\n2,李四,2023-12-31,8.00\n3,王五,,100.25\n";
 const PEOPLE_COLUMNS: &str = "编号:integer 姓名:text 生日:date 金额:decimal";
 
 fn utf16(text: &str, be: bool, bom: bool) -> Vec<u8> {
@@ -192,7 +210,7 @@ fn jsons() -> Vec<Case> {
         table("columns beside rows", "a.json", "{\"columns\":[\"id\",\"name\"],\"data\":[[1,\"甲\"],[2,\"乙\"]]}", json("json", "id:integer name:text", 2)),
         table("header in the first row", "a.json", "[[\"id\",\"name\"],[1,\"甲\"],[2,\"乙\"]]", Table { header_rows: 1, ..json("json", "id:integer name:text", 2) }),
         table("a map of objects", "a.json", "{\"330100\":{\"n\":\"杭州\",\"p\":1},\"330200\":{\"n\":\"宁波\",\"p\":2},\"330300\":{\"n\":\"温州\",\"p\":3}}", Table { note: "key", ..json("json", "key:integer n:text p:integer", 3) }),
-        table("one object", "a.json", "{\"id\":1,\"name\":\"甲\"}", Table { note: "一条记录", ..json("jsonl", "id:integer name:text", 1) }),
+        table("one object", "a.json", "{\"id\":1,\"name\":\"甲\"}", Table { note: "一条记录", ..json("json", "id:integer name:text", 1) }),
         table("with a mark, called .csv", "a.csv", "\u{feff}[{\"id\":1},{\"id\":2}]", Table { encoding: "utf-8-bom", note: "扩展名", ..json("json", "id:integer", 2) }),
         table("GBK", "a.json", gbk("[{\"名称\":\"杭州市数据局\"},{\"名称\":\"宁波市数据局\"}]"), Table { encoding: "gb18030", ..json("json", "名称:text", 2) }),
         table("many digits", "a.json", "[{\"id\":110105194912310021,\"v\":12345678901234567890.12}]", json("json", "id:text v:decimal", 1)),
@@ -218,7 +236,8 @@ fn dated() -> Vec<u8> {
             sheet.write_string(row, 0, format!("名称{row}")).unwrap();
             let date = ExcelDateTime::from_ymd(2024, 1, u8::try_from(row).unwrap()).unwrap();
             sheet.write_datetime_with_format(row, 1, &date, &day).unwrap();
-            let at = ExcelDateTime::from_ymd(2024, 1, 2).unwrap().and_hms(3, 4, f64::from(row)).unwrap();
+            let at =
+                ExcelDateTime::from_ymd(2024, 1, 2).unwrap().and_hms(3, 4, f64::from(row)).unwrap();
             sheet.write_datetime_with_format(row, 2, &at, &time).unwrap();
             sheet.write_number(row, 3, f64::from(row) * 1.1).unwrap();
             sheet.write_boolean(row, 4, row % 2 == 0).unwrap();
@@ -255,47 +274,185 @@ fn books() -> Vec<Case> {
     let columns = "编号:integer 名称:text 数量:integer";
     vec![
         table("xlsx", "a.xlsx", sheet(rows), book("xlsx", columns, 2)),
-        table("xlsx called .csv", "a.csv", sheet(rows), Table { note: "扩展名", ..book("xlsx", columns, 2) }),
-        table("xlsx in gzip", "a.xlsx.gz", gzip(&sheet(rows)), Table { compression: "gzip", ..book("xlsx", columns, 2) }),
-        table("dates and truth values", "a.xlsx", dated(), book("xlsx", "名称:text 日期:date 时间:datetime 金额:decimal 有效:boolean", 3)),
-        table("merged cells, title, total, note", "a.xlsx", merged(), Table { preamble: 1, header_rows: 2, footer: 2, note: "合并单元格", ..book("xlsx", "地区:text 人口_男:integer 人口_女:integer 面积:integer 备注:text", 3) }),
         table(
-            "a cover sheet first", "a.xlsx",
+            "xlsx called .csv",
+            "a.csv",
+            sheet(rows),
+            Table { note: "扩展名", ..book("xlsx", columns, 2) },
+        ),
+        table(
+            "xlsx in gzip",
+            "a.xlsx.gz",
+            gzip(&sheet(rows)),
+            Table { compression: "gzip", ..book("xlsx", columns, 2) },
+        ),
+        table(
+            "dates and truth values",
+            "a.xlsx",
+            dated(),
+            book("xlsx", "名称:text 日期:date 时间:datetime 金额:decimal 有效:boolean", 3),
+        ),
+        table(
+            "merged cells, title, total, note",
+            "a.xlsx",
+            merged(),
+            Table {
+                preamble: 1,
+                header_rows: 2,
+                footer: 2,
+                note: "合并单元格",
+                ..book(
+                    "xlsx",
+                    "地区:text 人口_男:integer 人口_女:integer 面积:integer 备注:text",
+                    3,
+                )
+            },
+        ),
+        table(
+            "a cover sheet first",
+            "a.xlsx",
             xlsx(|book| {
-                making::fill(book.add_worksheet().set_name("说明").unwrap(), &[&["填表说明", ""], &["请如实填写", "谢谢"]]);
+                making::fill(
+                    book.add_worksheet().set_name("说明").unwrap(),
+                    &[&["填表说明", ""], &["请如实填写", "谢谢"]],
+                );
                 making::fill(book.add_worksheet().set_name("数据").unwrap(), rows);
             }),
             Table { note: "多个", ..book("xlsx", columns, 2) },
         ),
         table(
-            "a hidden sheet first", "a.xlsx",
+            "a hidden sheet first",
+            "a.xlsx",
             xlsx(|book| {
-                making::fill(book.add_worksheet().set_name("隐藏").unwrap().set_hidden(true), &[&["x", "y"], &["1", "2"]]);
+                making::fill(
+                    book.add_worksheet().set_name("隐藏").unwrap().set_hidden(true),
+                    &[&["x", "y"], &["1", "2"]],
+                );
                 making::fill(book.add_worksheet().set_name("数据").unwrap().set_active(true), rows);
             }),
             Table { note: "隐藏", ..book("xlsx", columns, 2) },
         ),
-        table("a macro workbook", "a.xlsm", with_member(&sheet(rows), "xl/vbaProject.bin", b"macro"), Table { note: "宏", ..book("xlsx", columns, 2) }),
-        table("numbers as text codes", "a.xlsx", xlsx(|book| {
-            let sheet = book.add_worksheet();
-            for (r, row) in [["代码", "值"], ["001", "5"], ["002", "6"]].iter().enumerate() {
-                for (c, cell) in row.iter().enumerate() {
-                    sheet.write_string(u32::try_from(r).unwrap(), u16::try_from(c).unwrap(), *cell).unwrap();
+        table(
+            "a macro workbook",
+            "a.xlsm",
+            with_member(&sheet(rows), "xl/vbaProject.bin", b"macro"),
+            Table { note: "宏", ..book("xlsx", columns, 2) },
+        ),
+        table(
+            "numbers as text codes",
+            "a.xlsx",
+            xlsx(|book| {
+                let sheet = book.add_worksheet();
+                for (r, row) in [["代码", "值"], ["001", "5"], ["002", "6"]].iter().enumerate() {
+                    for (c, cell) in row.iter().enumerate() {
+                        sheet
+                            .write_string(
+                                u32::try_from(r).unwrap(),
+                                u16::try_from(c).unwrap(),
+                                *cell,
+                            )
+                            .unwrap();
+                    }
                 }
-            }
-        }), book("xlsx", "代码:text 值:integer", 2)),
-        table("blank rows between", "a.xlsx", sheet(&[&["a", "b"], &["", ""], &["1", "x"], &["", ""], &["2", "y"]]), book("xlsx", "a:integer b:text", 2)),
-        table("a table off the corner", "a.xlsx", sheet(&[&["", "", ""], &["", "", ""], &["", "编号", "名称"], &["", "1", "甲"], &["", "2", "乙"]]), Table { preamble: 2, ..book("xlsx", "column_1:text 编号:integer 名称:text", 2) }),
+            }),
+            book("xlsx", "代码:text 值:integer", 2),
+        ),
+        table(
+            "blank rows between",
+            "a.xlsx",
+            sheet(&[&["a", "b"], &["", ""], &["1", "x"], &["", ""], &["2", "y"]]),
+            book("xlsx", "a:integer b:text", 2),
+        ),
+        table(
+            "a table off the corner",
+            "a.xlsx",
+            sheet(&[
+                &["", "", ""],
+                &["", "", ""],
+                &["", "编号", "名称"],
+                &["", "1", "甲"],
+                &["", "2", "乙"],
+            ]),
+            Table { preamble: 2, ..book("xlsx", "column_1:text 编号:integer 名称:text", 2) },
+        ),
         table("ods", "a.ods", ods(rows), book("ods", columns, 2)),
         table("xls", "a.xls", xls(rows, false), book("xls", columns, 2)),
-        table("parquet", "a.parquet", parquet(9), Table { header_rows: 0, ..book("parquet", "id:integer name:text amount:decimal day:date at:datetime ok:boolean rate:float", 9) }),
-        table("parquet called .csv", "a.csv", parquet(3), Table { header_rows: 0, note: "扩展名", ..book("parquet", "id:integer name:text amount:decimal day:date at:datetime ok:boolean rate:float", 3) }),
-        refused("an empty workbook", "a.xlsx", xlsx(|book| { book.add_worksheet(); }), Code::InvalidFile, "没有数据"),
-        refused("an encrypted workbook", "a.xlsx", making::compound("EncryptedPackage", &[7; 5000]), Code::InvalidFile, "密码"),
+        table(
+            "parquet",
+            "a.parquet",
+            parquet(9),
+            Table {
+                header_rows: 0,
+                ..book(
+                    "parquet",
+                    "id:integer name:text amount:decimal day:date at:datetime ok:boolean rate:float",
+                    9,
+                )
+            },
+        ),
+        table(
+            "parquet called .csv",
+            "a.csv",
+            parquet(3),
+            Table {
+                header_rows: 0,
+                note: "扩展名",
+                ..book(
+                    "parquet",
+                    "id:integer name:text amount:decimal day:date at:datetime ok:boolean rate:float",
+                    3,
+                )
+            },
+        ),
+        refused(
+            "an empty workbook",
+            "a.xlsx",
+            xlsx(|book| {
+                book.add_worksheet();
+            }),
+            Code::InvalidFile,
+            "没有数据",
+        ),
+        refused(
+            "an encrypted workbook",
+            "a.xlsx",
+            making::compound("EncryptedPackage", &[7; 5000]),
+            Code::InvalidFile,
+            "密码",
+        ),
         refused("an encrypted xls", "a.xls", xls(rows, true), Code::InvalidFile, "密码"),
-        refused("half a workbook", "a.xlsx", { let b = sheet(rows); b[..b.len() / 2].to_vec() }, Code::InvalidFile, "损坏"),
-        refused("a workbook with a broken sheet", "a.xlsx", { let mut b = sheet(rows); let n = b.len(); b[n / 3..n / 2].fill(0x55); b }, Code::InvalidFile, "损坏"),
-        refused("half a Parquet file", "a.parquet", { let b = parquet(9); b[..b.len() - 20].to_vec() }, Code::InvalidFile, "损坏"),
+        refused(
+            "half a workbook",
+            "a.xlsx",
+            {
+                let b = sheet(rows);
+                b[..b.len() / 2].to_vec()
+            },
+            Code::InvalidFile,
+            "损坏",
+        ),
+        refused(
+            "a workbook with a broken sheet",
+            "a.xlsx",
+            {
+                let mut b = sheet(rows);
+                let n = b.len();
+                b[n / 3..n / 2].fill(0x55);
+                b
+            },
+            Code::InvalidFile,
+            "损坏",
+        ),
+        refused(
+            "half a Parquet file",
+            "a.parquet",
+            {
+                let b = parquet(9);
+                b[..b.len() - 20].to_vec()
+            },
+            Code::InvalidFile,
+            "损坏",
+        ),
     ]
 }
 
@@ -304,20 +461,108 @@ fn refusals() -> Vec<Case> {
         refused("nothing", "a.csv", "", Code::InvalidFile, "空的"),
         refused("white space only", "a.csv", " \n\r\n\t\n", Code::InvalidFile, "空白"),
         refused("a mark only", "a.csv", "\u{feff}", Code::InvalidFile, "空白"),
-        refused("HTML called .xls", "a.xls", "<html><body><table><tr><td>1</td></tr></table></body></html>", Code::UnsupportedFormat, "HTML"),
-        refused("XML", "a.xml", "<?xml version=\"1.0\"?><rows><row a=\"1\"/></rows>", Code::UnsupportedFormat, "XML"),
+        refused(
+            "HTML called .xls",
+            "a.xls",
+            "<html><body><table><tr><td>1</td></tr></table></body></html>",
+            Code::UnsupportedFormat,
+            "HTML",
+        ),
+        refused(
+            "XML",
+            "a.xml",
+            "<?xml version=\"1.0\"?><rows><row a=\"1\"/></rows>",
+            Code::UnsupportedFormat,
+            "XML",
+        ),
         refused("PDF", "a.csv", "%PDF-1.7\n%\u{e2}\n1 0 obj\n", Code::UnsupportedFormat, "PDF"),
-        refused("an image", "a.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec(), Code::UnsupportedFormat, "PNG"),
-        refused("a Word document", "a.docx", zip(&[("[Content_Types].xml", b"x"), ("word/document.xml", b"x")]), Code::UnsupportedFormat, "Word"),
-        refused("noise", "a.csv", (0..4000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 & 0x9f).collect::<Vec<u8>>(), Code::UnsupportedFormat, "不是文本"),
-        refused("several files in a zip", "a.zip", zip(&[("a.csv", b"a,b\n1,2\n"), ("b.csv", b"a,b\n1,2\n")]), Code::InvalidFile, "2 个文件"),
+        refused(
+            "an image",
+            "a.csv",
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec(),
+            Code::UnsupportedFormat,
+            "PNG",
+        ),
+        refused(
+            "a Word document",
+            "a.docx",
+            zip(&[("[Content_Types].xml", b"x"), ("word/document.xml", b"x")]),
+            Code::UnsupportedFormat,
+            "Word",
+        ),
+        refused(
+            "noise",
+            "a.csv",
+            (0..4000_u32)
+                .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 & 0x9f)
+                .collect::<Vec<u8>>(),
+            Code::UnsupportedFormat,
+            "不是文本",
+        ),
+        refused(
+            "several files in a zip",
+            "a.zip",
+            zip(&[("a.csv", b"a,b\n1,2\n"), ("b.csv", b"a,b\n1,2\n")]),
+            Code::InvalidFile,
+            "2 个文件",
+        ),
         refused("an empty zip", "a.zip", zip(&[]), Code::InvalidFile, ""),
-        refused("a locked zip", "a.zip", locked_zip("a.csv", PEOPLE.as_bytes()), Code::InvalidFile, "密码"),
-        refused("half a gzip", "a.csv.gz", { let b = gzip(PEOPLE.repeat(50).as_bytes()); b[..b.len() / 2].to_vec() }, Code::InvalidFile, "不完整"),
-        refused("a changed gzip", "a.csv.gz", { let mut b = gzip(PEOPLE.repeat(50).as_bytes()); let n = b.len(); b[n - 6] ^= 0xff; b }, Code::InvalidFile, "损坏"),
-        refused("a huge cell", "a.csv", format!("a,b\n1,\"{}\"\n2,x\n", "长".repeat(6 << 20)), Code::TooLarge, "16 MiB"),
-        refused("an old bare Excel file", "a.xls", [&[0x09, 0x08, 0x10, 0x00, 0x00, 0x06, 0x05, 0x00][..], &[0; 80]].concat(), Code::UnsupportedFormat, "Excel"),
-        refused("a tar", "a.tar", { let mut b = vec![b'a'; 10]; b.resize(257, 0); b.extend(b"ustar\0"); b.resize(1024, 0); b }, Code::UnsupportedFormat, "tar"),
+        refused(
+            "a locked zip",
+            "a.zip",
+            locked_zip("a.csv", PEOPLE.as_bytes()),
+            Code::InvalidFile,
+            "密码",
+        ),
+        refused(
+            "half a gzip",
+            "a.csv.gz",
+            {
+                let b = gzip(PEOPLE.repeat(50).as_bytes());
+                b[..b.len() / 2].to_vec()
+            },
+            Code::InvalidFile,
+            "不完整",
+        ),
+        refused(
+            "a changed gzip",
+            "a.csv.gz",
+            {
+                let mut b = gzip(PEOPLE.repeat(50).as_bytes());
+                let n = b.len();
+                b[n - 6] ^= 0xff;
+                b
+            },
+            Code::InvalidFile,
+            "损坏",
+        ),
+        refused(
+            "a huge cell",
+            "a.csv",
+            format!("a,b\n1,\"{}\"\n2,x\n", "长".repeat(6 << 20)),
+            Code::TooLarge,
+            "16 MiB",
+        ),
+        refused(
+            "an old bare Excel file",
+            "a.xls",
+            [&[0x09, 0x08, 0x10, 0x00, 0x00, 0x06, 0x05, 0x00][..], &[0; 80]].concat(),
+            Code::UnsupportedFormat,
+            "Excel",
+        ),
+        refused(
+            "a tar",
+            "a.tar",
+            {
+                let mut b = vec![b'a'; 10];
+                b.resize(257, 0);
+                b.extend(b"ustar\0");
+                b.resize(1024, 0);
+                b
+            },
+            Code::UnsupportedFormat,
+            "tar",
+        ),
     ]
 }
 
@@ -329,11 +574,17 @@ async fn differences(case: &Case) -> Vec<String> {
     let want = match (&case.want, &found) {
         (Want::Refused(code, word), Err(e)) => {
             if e.code() != *code || !e.zh().contains(word) || e.en().is_empty() {
-                wrong.push(format!("refused as {:?} `{}`, expected {code:?} `{word}`", e.code(), e.zh()));
+                wrong.push(format!(
+                    "refused as {:?} `{}`, expected {code:?} `{word}`",
+                    e.code(),
+                    e.zh()
+                ));
             }
             return wrong;
         }
-        (Want::Refused(code, _), Ok(s)) => return vec![format!("taken as {} with {:?}, expected {code:?}", s.format, s.columns)],
+        (Want::Refused(code, _), Ok(s)) => {
+            return vec![format!("taken as {} with {:?}, expected {code:?}", s.format, s.columns)];
+        }
         (Want::Table(_), Err(e)) => return vec![format!("refused: {e:?}")],
         (Want::Table(want), Ok(_)) => want,
     };
@@ -350,16 +601,33 @@ async fn differences(case: &Case) -> Vec<String> {
     check("preamble", s.preamble.to_string(), want.preamble.to_string());
     check("header rows", s.header_rows.to_string(), want.header_rows.to_string());
     check("footer", s.footer.to_string(), want.footer.to_string());
-    let columns: Vec<String> = s.columns.iter().map(|c| format!("{}:{}", c.name, c.data_type)).collect();
+    let columns: Vec<String> =
+        s.columns.iter().map(|c| format!("{}:{}", c.name, c.data_type)).collect();
     check("columns", columns.join(" "), want.columns.to_owned());
     check("records", format!("{:?}", s.records), format!("{:?}", Some(want.records)));
     let noted = want.note.is_empty() || s.notes.iter().any(|n| n.0.contains(want.note));
-    check("note", format!("{noted} {:?}", if noted { &[][..] } else { &s.notes }), "true []".to_owned());
+    check(
+        "note",
+        format!("{noted} {:?}", if noted { &[][..] } else { &s.notes }),
+        "true []".to_owned(),
+    );
     if !s.columns.is_empty() {
         match file.read(&ingest::draft(&s)).await {
             Ok(got) => {
                 check("read", got.read.to_string(), want.records.to_string());
-                check("rejected", format!("{} {:?}", got.rejects.len(), if got.rejects.len() as u64 == want.rejected { &[][..] } else { &got.rejects }), format!("{} []", want.rejected));
+                check(
+                    "rejected",
+                    format!(
+                        "{} {:?}",
+                        got.rejects.len(),
+                        if got.rejects.len() as u64 == want.rejected {
+                            &[][..]
+                        } else {
+                            &got.rejects
+                        }
+                    ),
+                    format!("{} []", want.rejected),
+                );
             }
             Err(e) => check("reading", format!("{e:?}"), "read".to_owned()),
         }
@@ -370,7 +638,7 @@ async fn differences(case: &Case) -> Vec<String> {
 #[tokio::test]
 async fn the_corpus_is_understood() {
     let cases: Vec<Case> = [texts(), jsons(), books(), refusals()].into_iter().flatten().collect();
-    assert!(cases.len() >= 60);
+    assert!(cases.len() >= 130);
     let mut good = 0;
     let mut report = Vec::new();
     for case in &cases {

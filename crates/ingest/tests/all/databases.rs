@@ -22,7 +22,9 @@ fn port() -> u16 {
 }
 
 fn is_root() -> bool {
-    std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0).unwrap_or(false)
+    std::fs::metadata("/proc/self")
+        .map(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+        .unwrap_or(false)
 }
 
 #[expect(clippy::disallowed_methods, reason = "these tests start data base servers")]
@@ -78,7 +80,13 @@ fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
 }
 
 fn postgres() -> Server {
-    let bin = |name: &str| binary(&[&format!("/usr/lib/postgresql/15/bin/{name}"), &format!("/usr/lib/postgresql/16/bin/{name}"), &format!("/usr/lib/postgresql/17/bin/{name}")]);
+    let bin = |name: &str| {
+        binary(&[
+            &format!("/usr/lib/postgresql/15/bin/{name}"),
+            &format!("/usr/lib/postgresql/16/bin/{name}"),
+            &format!("/usr/lib/postgresql/17/bin/{name}"),
+        ])
+    };
     let dir = folder("postgres");
     let data = dir.join("data");
     let secret = dir.join("secret");
@@ -86,19 +94,58 @@ fn postgres() -> Server {
     if is_root() {
         run(command(Path::new("chown")).arg("postgres").arg(&secret));
     }
-    run(as_user("postgres", &bin("initdb")).arg("-D").arg(&data).args(["-U", "reader", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync", "--pwfile"]).arg(&secret));
+    run(as_user("postgres", &bin("initdb"))
+        .arg("-D")
+        .arg(&data)
+        .args([
+            "-U",
+            "reader",
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--pwfile",
+        ])
+        .arg(&secret));
     let port = port();
     let mut start = as_user("postgres", &bin("postgres"));
-    start.arg("-D").arg(&data).arg("-k").arg(&dir).args(["-h", "127.0.0.1", "-F", "-p", &port.to_string()]);
+    start.arg("-D").arg(&data).arg("-k").arg(&dir).args([
+        "-h",
+        "127.0.0.1",
+        "-F",
+        "-p",
+        &port.to_string(),
+    ]);
     let child = start.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let server = Server { child, dir, port };
     wait_for("PostgreSQL", || {
-        command(&bin("pg_isready")).args(["-h", "127.0.0.1", "-p", &server.port.to_string()]).stdout(Stdio::null()).status().unwrap().success()
+        command(&bin("pg_isready"))
+            .args(["-h", "127.0.0.1", "-p", &server.port.to_string()])
+            .stdout(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
     });
     let sql = "create table t (id bigint primary key, name text, amount numeric(10,2), day date, at timestamptz, ok boolean, doc jsonb);
         insert into t select n, '名称' || n, n + 0.25, date '2024-01-02' + n::int, timestamptz '2024-01-02 03:04:05+00', n % 2 = 0, '{\"a\":1}' from generate_series(1, 100000) n;
         insert into t values (100001, null, null, null, null, null, null);";
-    run(command(&bin("psql")).env("PGPASSWORD", "s3cret-word").args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "reader", "-d", "postgres", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql]));
+    run(command(&bin("psql")).env("PGPASSWORD", "s3cret-word").args([
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &server.port.to_string(),
+        "-U",
+        "reader",
+        "-d",
+        "postgres",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-c",
+        sql,
+    ]));
     server
 }
 
@@ -110,19 +157,36 @@ fn mariadb() -> Server {
     let data = dir.join("data");
     let socket = dir.join("s.sock");
     let user: &[&str] = if is_root() { &["--user=mysql"] } else { &[] };
-    run(command(&install).args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]).args(user).arg(format!("--datadir={}", data.display())));
+    run(command(&install)
+        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+        .args(user)
+        .arg(format!("--datadir={}", data.display())));
     let port = port();
     let mut start = command(&server_bin);
-    start.arg("--no-defaults").args(user).arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", socket.display()));
-    start.args([&format!("--port={port}"), "--bind-address=127.0.0.1", "--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]);
+    start
+        .arg("--no-defaults")
+        .args(user)
+        .arg(format!("--datadir={}", data.display()))
+        .arg(format!("--socket={}", socket.display()));
+    start.args([
+        &format!("--port={port}"),
+        "--bind-address=127.0.0.1",
+        "--character-set-server=utf8mb4",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--skip-log-bin",
+    ]);
     let child = start.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let server = Server { child, dir, port };
     let ask = |sql: &str| {
         let mut c = command(&client);
-        c.args(["--no-defaults", "--default-character-set=utf8mb4", "-uroot"]).arg(format!("--socket={}", socket.display())).args(["-e", sql]);
+        c.args(["--no-defaults", "--default-character-set=utf8mb4", "-uroot"])
+            .arg(format!("--socket={}", socket.display()))
+            .args(["-e", sql]);
         c
     };
-    wait_for("MariaDB", || ask("select 1").stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    wait_for("MariaDB", || {
+        ask("select 1").stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    });
     run(&mut ask("create database d character set utf8mb4; use d;
         create user reader@'127.0.0.1' identified by 's3cret-word'; grant select, insert on d.* to reader@'127.0.0.1';
         create user reader@localhost identified by 's3cret-word'; grant select, insert on d.* to reader@localhost;
@@ -132,7 +196,8 @@ fn mariadb() -> Server {
     server
 }
 
-const ITEMS: &str = "id:integer! name:text amount:decimal(10,2) day:date at:datetime ok:boolean doc:json";
+const ITEMS: &str =
+    "id:integer! name:text amount:decimal(10,2) day:date at:datetime ok:boolean doc:json";
 
 async fn ask(url: &str, sql: &str) -> model::Result<Collected> {
     let source = Source::Query { url: url.to_owned(), sql: sql.to_owned(), name: "q".into() };
@@ -150,7 +215,8 @@ async fn common(url: &str, wrong_secret: &str) {
     let bad = ask(url, "select id, 'x' as amount from t where id <= 3").await.unwrap();
     assert_eq!((bad.read, bad.rejects.len()), (3, 3));
     assert_eq!(ask(url, "select id from t where id < 0").await.unwrap().read, 0);
-    for refused in ["delete from t", "select 1; select 2", "select * from t into outfile '/tmp/x'"] {
+    for refused in ["delete from t", "select 1; select 2", "select * from t into outfile '/tmp/x'"]
+    {
         assert_eq!(ask(url, refused).await.unwrap_err().code(), Code::InvalidQuery, "{refused}");
     }
     let error = ask(url, "select nothing from nowhere").await.unwrap_err();
@@ -171,7 +237,10 @@ async fn a_query_on_postgresql() {
     let url = format!("postgres://reader:s3cret-word@127.0.0.1:{}/postgres", server.port);
     common(&url, &url.replace("s3cret-word", "wr0ng-word")).await;
     let got = ask(&url, "select * from t where id = 1").await.unwrap();
-    assert_eq!(got.texts()[0], ["1", "名称1", "1.25", "2024-01-03", "2024-01-02T11:04:05", "false", "{\"a\": 1}"]);
+    assert_eq!(
+        got.texts()[0],
+        ["1", "名称1", "1.25", "2024-01-03", "2024-01-02T11:04:05", "false", "{\"a\": 1}"]
+    );
     // A function that writes is stopped by the transaction.
     let error = ask(&url, "select setval(pg_get_serial_sequence('t', 'id'), 1) as id").await;
     assert!(error.is_err() || error.unwrap().rejects.len() == 1);
@@ -190,7 +259,12 @@ async fn a_query_on_mariadb() {
     let server = tokio::task::spawn_blocking(mariadb).await.unwrap();
     let url = format!("mysql://reader:s3cret-word@127.0.0.1:{}/d", server.port);
     common(&url, &url.replace("s3cret-word", "wr0ng-word")).await;
-    let got = ask(&url, "select id, name, hex(raw) as doc2, amount, day, at, ok, doc from t where id = 1").await.unwrap();
+    let got = ask(
+        &url,
+        "select id, name, hex(raw) as doc2, amount, day, at, ok, doc from t where id = 1",
+    )
+    .await
+    .unwrap();
     assert_eq!(got.texts()[0][..4], ["1", "名称1", "1.25", "2024-01-03"]);
     assert_eq!(got.texts()[0][5..], ["false", "{\"a\":1}"]);
     drop(server);

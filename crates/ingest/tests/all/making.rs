@@ -103,7 +103,8 @@ pub(crate) fn ods(rows: &[&[&str]]) -> Vec<u8> {
     );
     let manifest = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><manifest:manifest xmlns:manifest=\"urn:oasis:names:tc:opendocument:xmlns:manifest:1.0\"><manifest:file-entry manifest:full-path=\"/\" manifest:media-type=\"application/vnd.oasis.opendocument.spreadsheet\"/></manifest:manifest>";
     let mut out = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for (name, bytes) in [
         ("mimetype", "application/vnd.oasis.opendocument.spreadsheet"),
         ("content.xml", &content),
@@ -123,7 +124,9 @@ pub(crate) fn compound(stream: &str, bytes: &[u8]) -> Vec<u8> {
     data.resize(data.len().max(4096).next_multiple_of(512), 0);
     let sectors = u32::try_from(data.len() / 512).unwrap();
     let mut out = vec![0_u8; 512];
-    let put = |out: &mut Vec<u8>, at: usize, value: &[u8]| out[at..at + value.len()].copy_from_slice(value);
+    let put = |out: &mut Vec<u8>, at: usize, value: &[u8]| {
+        out[at..at + value.len()].copy_from_slice(value)
+    };
     put(&mut out, 0, &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]);
     put(&mut out, 24, &[0x3e, 0, 3, 0, 0xfe, 0xff, 9, 0, 6, 0]);
     put(&mut out, 44, &1_u32.to_le_bytes()); // one FAT sector
@@ -170,12 +173,18 @@ pub(crate) fn xls(rows: &[&[&str]], locked: bool) -> Vec<u8> {
         out.extend(u16::try_from(body.len()).unwrap().to_le_bytes());
         out.extend(body);
     }
-    let bof = |kind: u16| [0x0600_u16, kind, 0x0dbb, 0x07cc].iter().flat_map(|n| n.to_le_bytes()).chain([0; 8]).collect::<Vec<u8>>();
+    let bof = |kind: u16| {
+        [0x0600_u16, kind, 0x0dbb, 0x07cc]
+            .iter()
+            .flat_map(|n| n.to_le_bytes())
+            .chain([0; 8])
+            .collect::<Vec<u8>>()
+    };
     let name: Vec<u8> = "表一".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut globals = Vec::new();
     record(&mut globals, 0x0809, &bof(5));
     if locked {
-        record(&mut globals, 0x002f, &[0; 6]);
+        record(&mut globals, 0x002f, &[1, 0, 1, 0, 1, 0]);
     }
     record(&mut globals, 0x0042, &1200_u16.to_le_bytes());
     let place = globals.len() + 4;
@@ -187,7 +196,8 @@ pub(crate) fn xls(rows: &[&[&str]], locked: bool) -> Vec<u8> {
     globals[place..place + 4].copy_from_slice(&start.to_le_bytes());
     let mut out = globals;
     record(&mut out, 0x0809, &bof(0x10));
-    let (height, width) = (u32::try_from(rows.len()).unwrap(), u16::try_from(rows[0].len()).unwrap());
+    let (height, width) =
+        (u32::try_from(rows.len()).unwrap(), u16::try_from(rows[0].len()).unwrap());
     let mut dimensions = Vec::new();
     dimensions.extend(0_u32.to_le_bytes());
     dimensions.extend(height.to_le_bytes());
@@ -197,7 +207,10 @@ pub(crate) fn xls(rows: &[&[&str]], locked: bool) -> Vec<u8> {
     record(&mut out, 0x0200, &dimensions);
     for (r, row) in rows.iter().enumerate() {
         for (c, cell) in row.iter().enumerate() {
-            let mut body: Vec<u8> = [u16::try_from(r).unwrap(), u16::try_from(c).unwrap(), 0].iter().flat_map(|n| n.to_le_bytes()).collect();
+            let mut body: Vec<u8> = [u16::try_from(r).unwrap(), u16::try_from(c).unwrap(), 0]
+                .iter()
+                .flat_map(|n| n.to_le_bytes())
+                .collect();
             match cell.parse::<f64>() {
                 Ok(n) => {
                     body.extend(n.to_le_bytes());
@@ -220,13 +233,16 @@ pub(crate) fn xls(rows: &[&[&str]], locked: bool) -> Vec<u8> {
 
 /// A Parquet file: id INT64, name UTF8, amount DECIMAL(10,2), day DATE, at TIMESTAMP(ms, UTC), ok BOOLEAN, rate DOUBLE.
 pub(crate) fn parquet(rows: usize) -> Vec<u8> {
-    use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
+    use parquet::data_type::{
+        BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type,
+    };
     use parquet::file::writer::SerializedFileWriter;
     let schema = "message t { required int64 id; optional binary name (UTF8); optional int64 amount (DECIMAL(10,2)); \
                   optional int32 day (DATE); optional int64 at (TIMESTAMP(MILLIS,true)); optional boolean ok; optional double rate; }";
     let schema = std::sync::Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
     let mut out = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut out, schema, std::sync::Arc::default()).unwrap();
+    let mut writer =
+        SerializedFileWriter::new(&mut out, schema, std::sync::Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let count = i64::try_from(rows).unwrap();
     let there: Vec<i16> = (0..rows).map(|n| i16::from(n % 3 != 2)).collect();
@@ -239,12 +255,23 @@ pub(crate) fn parquet(rows: usize) -> Vec<u8> {
         }};
     }
     column!(Int64Type, (0..count).collect::<Vec<_>>(), None);
-    column!(ByteArrayType, kept.iter().map(|n| ByteArray::from(format!("名称{n}").as_str())).collect::<Vec<_>>(), Some(&there));
+    column!(
+        ByteArrayType,
+        kept.iter().map(|n| ByteArray::from(format!("名称{n}").as_str())).collect::<Vec<_>>(),
+        Some(&there)
+    );
     column!(Int64Type, kept.iter().map(|n| n * 100 + 25).collect::<Vec<_>>(), Some(&there));
-    column!(Int32Type, kept.iter().map(|n| 19_724 + i32::try_from(*n).unwrap()).collect::<Vec<_>>(), Some(&there));
-    column!(Int64Type, kept.iter().map(|n| 1_704_164_645_000 + n).collect::<Vec<_>>(), Some(&there));
+    column!(
+        Int32Type,
+        kept.iter().map(|n| 19_724 + i32::try_from(*n).unwrap()).collect::<Vec<_>>(),
+        Some(&there)
+    );
+    column!(
+        Int64Type,
+        kept.iter().map(|n| 1_704_164_645_000 + n).collect::<Vec<_>>(),
+        Some(&there)
+    );
     column!(BoolType, kept.iter().map(|n| n % 2 == 0).collect::<Vec<_>>(), Some(&there));
-    #[expect(clippy::cast_precision_loss, reason = "small test numbers")]
     let rates: Vec<f64> = kept.iter().map(|n| *n as f64 / 4.0).collect();
     column!(DoubleType, rates, Some(&there));
     group.close().unwrap();

@@ -12,15 +12,28 @@ async fn values_arrive_as_meant() {
                 1,张三,2024年1月2日,2024-01-02T03:04:05Z,\"1,234.5\",12.5%,是,\"第一行\n第二行\"\n\
                 2,李四,20240103,2024/1/3 4:05,-8,3%,否,\n\
                 3,NA,NA,,NULL,,Y,NA\n";
-    let mut items = items("id:integer! name:text birthday:date at:datetime amount:decimal(10,2) rate:decimal(5,4) ok:boolean note:text");
-    for (item, name) in items.iter_mut().zip(["编号", "姓名", "生日", "时间", "金额", "比例", "有效", "备注"]) {
+    let mut items = items(
+        "id:integer! name:text birthday:date at:datetime amount:decimal(10,2) rate:decimal(5,4) ok:boolean note:text",
+    );
+    for (item, name) in
+        items.iter_mut().zip(["编号", "姓名", "生日", "时间", "金额", "比例", "有效", "备注"])
+    {
         item.name_cn = name.to_owned();
     }
     let got = file("a.csv", text.as_bytes()).read(&items).await.unwrap();
     assert_eq!(
         got.texts(),
         [
-            vec!["1", "张三", "2024-01-02", "2024-01-02T11:04:05", "1234.50", "0.1250", "true", "第一行\n第二行"],
+            vec![
+                "1",
+                "张三",
+                "2024-01-02",
+                "2024-01-02T11:04:05",
+                "1234.50",
+                "0.1250",
+                "true",
+                "第一行\n第二行"
+            ],
             vec!["2", "李四", "2024-01-03", "2024-01-03T04:05:00", "-8.00", "0.0300", "false", "∅"],
             vec!["3", "NA", "∅", "∅", "∅", "∅", "true", "NA"],
         ]
@@ -39,21 +52,39 @@ async fn misfits_are_kept_with_place_and_reason_and_can_be_replayed() {
     assert_eq!(got.records, [1, 5]);
     assert_eq!(got.columns[0], ("extra".to_owned(), None));
     let first = &got.rejects[0];
-    assert_eq!((first.record, first.line, first.column.as_str(), first.value.as_str()), (2, 3, "amount", "abc"));
-    assert!(first.zh.contains("不是数字") && first.zh.contains("sex") && first.en.contains("also wrong"), "{first:?}");
-    assert_eq!(first.cells, [Some("2".to_owned()), Some("abc".to_owned()), Some("未知".to_owned())]);
+    assert_eq!(
+        (first.record, first.line, first.column.as_str(), first.value.as_str()),
+        (2, 3, "amount", "abc")
+    );
+    assert!(
+        first.zh.contains("不是数字")
+            && first.zh.contains("sex")
+            && first.en.contains("also wrong"),
+        "{first:?}"
+    );
+    assert_eq!(
+        first.cells,
+        [Some("2".to_owned()), Some("abc".to_owned()), Some("未知".to_owned())]
+    );
     let ragged = &got.rejects[2];
     assert_eq!((ragged.line, ragged.column.as_str()), (5, ""));
     assert!(ragged.zh.contains("3 个单元格") && ragged.zh.contains("4 列"));
     // Mended by hand and sent again.
-    let mut rows: Vec<(u64, Vec<Option<String>>)> = got.rejects.iter().map(|r| (r.record, r.cells.clone())).collect();
+    let mut rows: Vec<(u64, Vec<Option<String>>)> =
+        got.rejects.iter().map(|r| (r.record, r.cells.clone())).collect();
     rows[0].1 = vec![Some("2".into()), Some("7.10".into()), Some("男".into())];
     rows[1].1 = vec![Some("3".into()), Some("1.23".into()), Some("女".into())];
     let source = Source::Cells { name: "mended".into(), rows };
     let again = collect(&source, &items, &ReadOptions::default()).await.unwrap();
     assert_eq!(again.texts(), [["2", "7.10", "男"], ["3", "1.23", "女"], ["4", "2.00", "∅"]]);
     assert_eq!(again.records, [2, 3, 4]);
-    let source = Source::Cells { name: "mended".into(), rows: vec![(1, vec![Some("1".into())]), (2, vec![Some("1".into()), None, None, Some("more".into())])] };
+    let source = Source::Cells {
+        name: "mended".into(),
+        rows: vec![
+            (1, vec![Some("1".into())]),
+            (2, vec![Some("1".into()), None, None, Some("more".into())]),
+        ],
+    };
     let again = collect(&source, &items, &ReadOptions::default()).await.unwrap();
     assert_eq!((again.read, again.rejects.len()), (2, 2));
 }
@@ -80,7 +111,10 @@ async fn columns_are_matched_or_the_reading_fails_first() {
     assert_eq!(file("a.csv", text.as_bytes()).read(&named).await.unwrap().texts(), [["1", "甲"]]);
     // Words only and no header: by position.
     let words = items("a:text b:text");
-    assert_eq!(file("a.csv", "张三,杭州\n李四,宁波\n".as_bytes()).read(&words).await.unwrap().rows.len(), 2);
+    assert_eq!(
+        file("a.csv", "张三,杭州\n李四,宁波\n".as_bytes()).read(&words).await.unwrap().rows.len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -98,29 +132,52 @@ async fn changes_carry_their_operation() {
 async fn options_overrule_guessing() {
     let wanted = items("a:text b:text");
     let source = file("x.txt", b"1;x,y\n2;z,w\n");
-    let options = ReadOptions { delimiter: Some(';'), header_rows: Some(0), ..ReadOptions::default() };
+    let options =
+        ReadOptions { delimiter: Some(';'), header_rows: Some(0), ..ReadOptions::default() };
     let got = collect(&source.source(), &wanted, &options).await.unwrap();
     assert_eq!(got.texts(), [["1", "x,y"], ["2", "z,w"]]);
     let options = ReadOptions { encoding: Some("no-such".into()), ..ReadOptions::default() };
     assert!(collect(&source.source(), &wanted, &options).await.is_err());
     let options = ReadOptions { format: Some("parquet".into()), ..ReadOptions::default() };
-    assert!(collect(&source.source(), &wanted, &options).await.unwrap_err().zh().contains("parquet"));
+    assert!(
+        collect(&source.source(), &wanted, &options).await.unwrap_err().zh().contains("parquet")
+    );
     let book = making::xlsx(|book| {
         making::fill(book.add_worksheet().set_name("一月").unwrap(), &[&["a", "b"], &["1", "x"]]);
-        making::fill(book.add_worksheet().set_name("二月").unwrap(), &[&["a", "b"], &["2", "y"], &["3", "z"]]);
+        making::fill(
+            book.add_worksheet().set_name("二月").unwrap(),
+            &[&["a", "b"], &["2", "y"], &["3", "z"]],
+        );
     });
     let book = file("a.xlsx", &book);
     let options = ReadOptions { sheet: Some("二月".into()), ..ReadOptions::default() };
-    assert_eq!(collect(&book.source(), &wanted, &options).await.unwrap().texts(), [["2", "y"], ["3", "z"]]);
+    assert_eq!(
+        collect(&book.source(), &wanted, &options).await.unwrap().texts(),
+        [["2", "y"], ["3", "z"]]
+    );
     let options = ReadOptions { sheet: Some("三月".into()), ..ReadOptions::default() };
-    assert!(collect(&book.source(), &wanted, &options).await.unwrap_err().zh().contains("一月、二月"));
+    assert!(
+        collect(&book.source(), &wanted, &options).await.unwrap_err().zh().contains("一月、二月")
+    );
     let options = ReadOptions { batch_rows: 1, ..ReadOptions::default() };
-    assert_eq!(collect(&source.source(), &items("x:text"), &ReadOptions { delimiter: Some('~'), header_rows: Some(0), ..options }).await.unwrap().chunks, 2);
+    assert_eq!(
+        collect(
+            &source.source(),
+            &items("x:text"),
+            &ReadOptions { delimiter: Some('~'), header_rows: Some(0), ..options }
+        )
+        .await
+        .unwrap()
+        .chunks,
+        2
+    );
 }
 
 #[tokio::test]
 async fn parquet_and_json_values() {
-    let wanted = items("id:integer! name:text amount:decimal(10,2) day:date at:datetime ok:boolean rate:float");
+    let wanted = items(
+        "id:integer! name:text amount:decimal(10,2) day:date at:datetime ok:boolean rate:float",
+    );
     let got = file("a.parquet", &making::parquet(3)).read(&wanted).await.unwrap();
     assert_eq!(
         got.texts(),
@@ -131,9 +188,15 @@ async fn parquet_and_json_values() {
         ]
     );
     let text = r#"{"data":[{"id":1,"name":"a","tags":{"x": [1, 2]}},{"name":"NULL","id":2,"late":5},{"id":"三"},7,{"id":4,"tags":"x"}]}"#;
-    let got = file("a.json", text.as_bytes()).read(&items("id:integer! name:text tags:json late:integer")).await.unwrap();
+    let got = file("a.json", text.as_bytes())
+        .read(&items("id:integer! name:text tags:json late:integer"))
+        .await
+        .unwrap();
     assert_eq!(got.texts(), [vec!["1", "a", "{\"x\":[1,2]}", "∅"], vec!["2", "NULL", "∅", "5"]]);
-    assert_eq!(got.rejects.iter().map(|r| (r.record, r.column.as_str())).collect::<Vec<_>>(), [(3, "id"), (4, ""), (5, "tags")]);
+    assert_eq!(
+        got.rejects.iter().map(|r| (r.record, r.column.as_str())).collect::<Vec<_>>(),
+        [(3, "id"), (4, ""), (5, "tags")]
+    );
 }
 
 #[tokio::test]
@@ -153,8 +216,12 @@ async fn check_digits_and_lossy_numbers_are_caught() {
     wanted[1].name_cn = "身份证号".into();
     wanted[1].format = "citizen_id".into();
     let got = file("a.xlsx", &book).read(&wanted).await.unwrap();
-    assert_eq!(got.rows.len(), 1);
-    assert!(got.rejects[0].zh.contains("15 位") && got.rejects[1].zh.contains("校验位"), "{:?}", got.rejects);
+    assert_eq!(got.rows.len(), 1, "{:?}", got.rejects);
+    assert!(
+        got.rejects[0].zh.contains("15 位") && got.rejects[1].zh.contains("校验位"),
+        "{:?}",
+        got.rejects
+    );
     assert_eq!(got.rejects.iter().map(|r| r.line).collect::<Vec<_>>(), [3, 4]);
 }
 
@@ -168,7 +235,13 @@ async fn large_files_stream_in_chunks() {
     for n in 0..rows {
         writeln!(csv, "{n},\"名称 {n}, x\",{}.5", n % 1000).unwrap();
         writeln!(lines, "{{\"id\":{n},\"name\":\"名称 {n}\",\"v\":{}.5}}", n % 1000).unwrap();
-        write!(array, "{}{{\"id\":{n},\"name\":\"名称 {n}\",\"v\":{}.5}}", if n > 0 { "," } else { "" }, n % 1000).unwrap();
+        write!(
+            array,
+            "{}{{\"id\":{n},\"name\":\"名称 {n}\",\"v\":{}.5}}",
+            if n > 0 { "," } else { "" },
+            n % 1000
+        )
+        .unwrap();
     }
     array.push_str("],\"total\":200000}");
     let wanted = items("id:integer! name:text v:decimal(6,1)");
@@ -181,7 +254,11 @@ async fn large_files_stream_in_chunks() {
         ("a.csv", csv.encode_utf16().flat_map(u16::to_le_bytes).collect()),
     ] {
         let got = file(name, &bytes).read(&wanted).await.unwrap();
-        assert_eq!((got.read, got.rows.len(), got.rejects.len()), (rows, 200_000, 0), "{name}");
+        assert_eq!(
+            (got.read, got.rows.len(), got.rejects.first()),
+            (rows, 200_000, None),
+            "{name}"
+        );
         assert!(got.chunks >= 4);
         assert_eq!(got.rows[199_999][0], model::value::Value::Integer(199_999));
         assert!(got.texts()[123_456][1].starts_with("名称 123456"));
@@ -194,14 +271,18 @@ async fn large_files_stream_in_chunks() {
 async fn a_listener_that_goes_away_stops_the_reading() {
     let text = "id\n".to_owned() + &"1\n".repeat(3_000_000);
     let file = file("a.csv", text.as_bytes());
-    let reading = ingest::Reader::new().read(&file.source(), &items("id:integer"), &ReadOptions::default()).await.unwrap();
+    let reading = ingest::Reader::new()
+        .read(&file.source(), &items("id:integer"), &ReadOptions::default())
+        .await
+        .unwrap();
     drop(reading);
 }
 
 #[tokio::test]
 async fn missing_files_are_told() {
     let reader = ingest::Reader::new();
-    let error = reader.sniff(std::path::Path::new("/no/such/file.csv"), "file.csv").await.unwrap_err();
+    let error =
+        reader.sniff(std::path::Path::new("/no/such/file.csv"), "file.csv").await.unwrap_err();
     assert!(error.zh().contains("不存在") && !error.zh().contains("/no/such"), "{error}");
     let error = reader.sniff(std::path::Path::new("/"), "x").await.unwrap_err();
     assert!(error.zh().contains("文件夹"), "{error}");

@@ -47,7 +47,11 @@ pub(crate) struct Collected {
     pub(crate) chunks: usize,
 }
 
-pub(crate) async fn collect(source: &Source, items: &[Item], options: &ReadOptions) -> Result<Collected> {
+pub(crate) async fn collect(
+    source: &Source,
+    items: &[Item],
+    options: &ReadOptions,
+) -> Result<Collected> {
     let mut reading = Reader::new().read(source, items, options).await?;
     let mut out = Collected { columns: reading.columns.clone(), ..Collected::default() };
     while let Some(chunk) = reading.chunks.next().await {
@@ -57,7 +61,11 @@ pub(crate) async fn collect(source: &Source, items: &[Item], options: &ReadOptio
         for column in &batch.columns {
             assert_eq!(column.len(), batch.rows());
         }
-        assert_eq!(batch.rows() as u64 + chunk.rejects.len() as u64, chunk.read, "accepted + rejected = read");
+        assert_eq!(
+            batch.rows() as u64 + chunk.rejects.len() as u64,
+            chunk.read,
+            "accepted + rejected = read"
+        );
         for row in 0..batch.rows() {
             out.rows.push(batch.columns.iter().map(|c| c.value(row)).collect());
             out.operations.push(batch.operation(row).as_str());
@@ -73,7 +81,10 @@ pub(crate) async fn collect(source: &Source, items: &[Item], options: &ReadOptio
 impl Collected {
     /// Rows as text, nulls as `∅`.
     pub(crate) fn texts(&self) -> Vec<Vec<String>> {
-        self.rows.iter().map(|r| r.iter().map(|v| v.to_text().unwrap_or_else(|| "∅".to_owned())).collect()).collect()
+        self.rows
+            .iter()
+            .map(|r| r.iter().map(|v| v.to_text().unwrap_or_else(|| "∅".to_owned())).collect())
+            .collect()
     }
 }
 
