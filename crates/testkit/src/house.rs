@@ -1,6 +1,6 @@
 //! Building the house and moving about in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use app::catalogue::Move;
@@ -46,7 +46,10 @@ impl Clock for SetClock {
 pub struct House {
     pub app: Arc<App>,
     pub clock: Arc<SetClock>,
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Removes the folder with the house, unless it is one that stays.
+    #[expect(dead_code, reason = "held for its drop")]
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl House {
@@ -57,18 +60,30 @@ impl House {
 
     /// On the store of `url`; on Monday, 2 March 2026, 09:00 in China.
     pub async fn on(url: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().to_owned();
+        Self { temporary: Some(temporary), ..Self::within(folder, url).await }
+    }
+
+    /// On SQLite in a folder that stays, with the people moved in when it is new: a process may die in it.
+    pub async fn at(folder: &Path) -> Self {
+        Self::within(folder.to_owned(), "sqlite:").await
+    }
+
+    async fn within(folder: PathBuf, url: &str) -> Self {
         let clock = Arc::new(SetClock(Mutex::new("2026-03-02T01:00:00Z".parse().unwrap())));
-        let app = Arc::new(open(folder.path(), url, Arc::clone(&clock)).await);
-        let house = Self { app, clock, folder };
-        house.settle_in().await;
+        let app = Arc::new(open(&folder, url, Arc::clone(&clock)).await);
+        let house = Self { app, clock, folder, temporary: None };
+        if house.app.store.org_get(crate::people::AUTHORITY_ORG).await.unwrap().is_none() {
+            house.settle_in().await;
+        }
         house
     }
 
     /// Closes the stores and opens the same folder again, as after a restart.
     pub async fn reopen(mut self) -> Self {
         self.app.store.close().await;
-        let (path, clock) = (self.folder.path().to_owned(), Arc::clone(&self.clock));
+        let (path, clock) = (self.folder.clone(), Arc::clone(&self.clock));
         // The old app (and its index lock) must be gone before the new one opens.
         self.app = {
             let empty = tempfile::tempdir().unwrap();
@@ -158,7 +173,7 @@ impl House {
 
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 }
 
@@ -189,6 +204,6 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
 
 impl std::fmt::Debug for House {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("House").field("folder", &self.folder.path()).finish_non_exhaustive()
+        f.debug_struct("House").field("folder", &self.folder).finish_non_exhaustive()
     }
 }

@@ -109,3 +109,41 @@ fn of_reject(names: &[String], reject: &Reject) -> Map<String, Json> {
         .map(|(name, cell)| (name.clone(), cell.map_or(Json::Null, |c| Json::String(c.clone()))))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use model::batch::{Column, TextColumn};
+
+    use super::*;
+
+    #[test]
+    fn rows_and_misfits_are_written_in_the_order_they_came() {
+        let mut texts = TextColumn::with_capacity(2);
+        texts.push(Some("甲\n乙"));
+        texts.push(None);
+        let batch = Batch {
+            columns: vec![Column::Text(texts), Column::Integer(vec![Some(1), Some(4)])],
+            records: vec![1, 4],
+            operations: vec![Operation::Insert, Operation::Delete],
+        };
+        let reject = |record, cell: &str| Reject {
+            record,
+            line: 0,
+            column: "n".into(),
+            value: cell.into(),
+            zh: String::new(),
+            en: String::new(),
+            cells: vec![None, Some(cell.into()), Some("beyond".into())],
+        };
+        let rejects = vec![reject(2, "x"), reject(3, "y"), reject(9, "z")];
+        let chunk = Chunk { batch, rejects, read: 5, bytes_done: 0 };
+        let bytes = lines(&["t".to_owned(), "n".to_owned()], &chunk).unwrap();
+        let expected = r#"{"t":"甲\n乙","n":"1","dsc_biz_operation":"I"}
+{"t":null,"n":"x"}
+{"t":null,"n":"y"}
+{"t":null,"n":"4","dsc_biz_operation":"D"}
+{"t":null,"n":"z"}
+"#;
+        assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected.replace("\\\\n", "\\n"));
+    }
+}

@@ -36,6 +36,8 @@ use crate::{App, Page, audit, catalogue};
 
 /// Collections that read and land at the same time; others wait in state queued.
 const AT_WORK: usize = 2;
+/// Locks remembered before those that nobody holds are forgotten.
+const LOCKS_KEPT: usize = 1024;
 /// Rejects that a dry run shows.
 const REJECTS_SHOWN: usize = 100;
 
@@ -57,7 +59,11 @@ impl Default for Memory {
 
 impl Memory {
     fn lock_of(&self, entry: &str) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(self.entries.lock().entry(entry.to_owned()).or_default())
+        let mut locks = self.entries.lock();
+        if locks.len() > LOCKS_KEPT {
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        Arc::clone(locks.entry(entry.to_owned()).or_default())
     }
     fn show(&self, run: &Run) {
         if let Some(shown) = self.live.lock().get(&run.id) {

@@ -1,6 +1,7 @@
 //! The rooms tried in the rehearsal house, on both control stores: one suite, two databases.
 
 mod catalogue;
+mod collection;
 mod opening;
 mod sharing;
 
