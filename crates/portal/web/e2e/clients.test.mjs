@@ -20,11 +20,12 @@ test("postgrest-js selects, filters, orders, limits and counts", async () => {
   const columns = Object.keys(rows[0]);
   // An unmasked text column to look up by.
   const column = columns.find((c) => typeof rows[0][c] === "string" && !rows[0][c].includes("*"));
+  const another = columns.find((c) => c !== column);
 
-  const few = await client.from(resource.code).select(`${columns[0]},${column}`).limit(2);
+  const few = await client.from(resource.code).select(`${another},${column}`).limit(2);
   expect(few.error).toBeNull();
   expect(few.data).toHaveLength(2);
-  expect(Object.keys(few.data[0]).sort()).toEqual([...new Set([columns[0], column])].sort());
+  expect(Object.keys(few.data[0]).sort()).toEqual([another, column].sort());
 
   const one = await client.from(resource.code).select("*").eq(column, rows[0][column]);
   expect(one.error).toBeNull();
