@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode, header};
 use portal::PortalConfig;
 use testkit::House;
-use testkit::people::PASSWORD;
+use testkit::PASSWORD;
 use tower::ServiceExt;
 
 pub(crate) struct Browser {

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use testkit::House;
-use testkit::people::PROVIDER_ORG;
+use testkit::PROVIDER_ORG;
 
 use crate::browser::{Browser, encode};
 

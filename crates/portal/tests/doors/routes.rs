@@ -113,7 +113,7 @@ async fn a_citizen_in_the_console_meets_refusals_not_failures() {
 async fn signing_in_needs_the_token_and_the_password() {
     let house = House::new().await;
     let mut browser = Browser::new(&house);
-    let form = [("name", "provider"), ("password", testkit::people::PASSWORD)];
+    let form = [("name", "provider"), ("password", testkit::PASSWORD)];
     assert_eq!(browser.post_raw("/login", &form).await.status, StatusCode::FORBIDDEN);
     let token = browser.get("/login?next=/console/runs").await.after("name=\"csrf\" value=\"");
     let wrong = [("csrf", token.as_str()), ("name", "provider"), ("password", "wrong")];
@@ -123,7 +123,7 @@ async fn signing_in_needs_the_token_and_the_password() {
     let right = [
         ("csrf", token.as_str()),
         ("name", "provider"),
-        ("password", testkit::people::PASSWORD),
+        ("password", testkit::PASSWORD),
         ("next", "//evil.example"),
     ];
     let page = browser.post_raw("/login", &right).await;

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use model::code::{Grade, OpenType, SyncMode};
 use testkit::House;
-use testkit::drafts;
+use testkit::person_draft;
 
 use crate::browser::{Browser, encode};
 
@@ -11,7 +11,7 @@ const ROWS: &str = "编号,名称,金额,日期,备注\n1,甲 <b>,1.50,2026-01-0
 
 /// A live data set with three rows and an item that is not open.
 async fn open_set(house: &House, code: &str) {
-    let mut draft = drafts::draft(code);
+    let mut draft = testkit::draft(code);
     let mut inner = model::item::Item::new("remark", "备注", model::code::DataType::Text);
     inner.grade = Grade::L2;
     inner.open_type = OpenType::None;
@@ -83,7 +83,7 @@ async fn an_open_set_is_found_shown_and_downloaded() {
 async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
     let house = House::new().await;
     open_set(&house, "open_two").await;
-    house.publish(drafts::person_draft("closed_one")).await;
+    house.publish(person_draft("closed_one")).await;
     let mut nobody = Browser::new(&house);
     for path in [
         "/data/open_two/metadata.json",
