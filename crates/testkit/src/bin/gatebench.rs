@@ -1,11 +1,12 @@
-//! Helper of `cargo xtask bench gate`: finds a governed row of a running demo that needs a mask, copies those rows for a
-//! bare axum + SQLite peer, signs calls ahead of the measurement, serves the peer, and compares both answers.
+//! Helper of `cargo xtask bench gate`: registers an application in a running demo and has its use of a governed
+//! resource approved, by the same pages and people as always; copies the rows it may see for a bare axum + SQLite peer,
+//! signs calls ahead of the measurement, serves the peer, and compares both answers.
 //!
 //! ```text
-//! gatebench plan  READY DIR          choose resource and key column, write DIR/plan.json, DIR/bare.db, DIR/bare.txt
-//! gatebench sign  READY DIR FILE N   write N signed calls, each with its own nonce, one after the other
+//! gatebench plan  READY DIR          apply and be approved, write DIR/plan.json, DIR/bare.db, DIR/bare.txt
+//! gatebench sign  DIR FILE N         write N signed calls, each with its own nonce, one after the other
 //! gatebench peer  DIR ADDRESS        serve the bare peer
-//! gatebench check READY DIR ADDRESS  look rows up through both and compare them
+//! gatebench check DIR ADDRESS        look rows up through both and compare them
 //! ```
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
@@ -38,9 +39,9 @@ async fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["plan", ready, dir] => plan(Path::new(ready), Path::new(dir)).await,
-        ["sign", ready, dir, file, n] => sign(Path::new(ready), Path::new(dir), Path::new(file), n),
+        ["sign", dir, file, n] => sign(Path::new(dir), Path::new(file), n),
         ["peer", dir, address] => peer(Path::new(dir), address).await,
-        ["check", ready, dir, address] => check(Path::new(ready), Path::new(dir), address).await,
+        ["check", dir, address] => check(Path::new(dir), address).await,
         _ => Err("usage: gatebench plan|sign|peer|check … (see the head of its source)".into()),
     };
     match done {
@@ -52,16 +53,30 @@ async fn main() -> ExitCode {
     }
 }
 
+/// What is called: the largest governed resource of the demo, and columns of which some leave masked.
+const RESOURCE: &str = "fr_jbxx";
+const ITEMS: &[&str] = &["tyshxydm", "qymc", "fddbr", "djzt", "clrq"];
+/// Calls per day that are applied for: the quota is metered but must not end the measurement.
+const CALLS_PER_DAY: &str = "100000000000";
+
 /// What the demo says of itself when it is ready (the parts needed here).
 #[derive(Deserialize)]
 struct Ready {
-    apps: Vec<AppKey>,
+    portal: String,
+    accounts: Vec<Account>,
     resources: Vec<Resource>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
+struct Account {
+    role: String,
+    user: String,
+    password: String,
+}
+
+/// An application's credential.
+#[derive(Clone, Serialize, Deserialize)]
 struct AppKey {
-    name: String,
     key: String,
     secret: String,
 }
@@ -69,9 +84,92 @@ struct AppKey {
 #[derive(Deserialize)]
 struct Resource {
     code: String,
-    rows: u64,
-    open: bool,
     url: String,
+}
+
+/// A signed-in person of the demo, using its pages.
+struct Person {
+    client: reqwest::Client,
+    portal: String,
+}
+
+impl Person {
+    async fn sign_in(ready: &Ready, role: &str) -> Outcome<Self> {
+        let found = ready.accounts.iter().find(|a| a.role == role);
+        let account = found.ok_or_else(|| format!("the demo has no account of role {role}"))?;
+        let client = reqwest::Client::builder().cookie_store(true).build()?;
+        let person = Self { client, portal: ready.portal.trim_end_matches('/').to_owned() };
+        let fields = [("name", account.user.as_str()), ("password", account.password.as_str())];
+        person.post("/login", "/login", &fields).await?;
+        Ok(person)
+    }
+
+    async fn page(&self, path: &str) -> Outcome<String> {
+        let answer = self.client.get(format!("{}{path}", self.portal)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// Posts a form of the page `at`; answers where it led and the page there.
+    async fn post(&self, at: &str, to: &str, fields: &[(&str, &str)]) -> Outcome<(String, String)> {
+        let page = self.page(at).await?;
+        let csrf = between(&page, "name=\"csrf\" value=\"", "\"").ok_or("a page without csrf")?;
+        let mut form = vec![("csrf", csrf)];
+        form.extend_from_slice(fields);
+        let answer = self.client.post(format!("{}{to}", self.portal)).form(&form).send().await?;
+        let (status, path) = (answer.status(), answer.url().path().to_owned());
+        let text = answer.text().await?;
+        if status.is_success() {
+            return Ok((path, text));
+        }
+        let why = between(&text, "<main", "</main>").unwrap_or_default();
+        Err(format!("{to} answered {status}:\n{why}").into())
+    }
+}
+
+/// What stands between two marks.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
+    text.split_once(from)?.1.split_once(to).map(|(found, _)| found)
+}
+
+/// Registers an application and has its request approved by all who must.
+async fn enrol(ready: &Ready) -> Outcome<AppKey> {
+    let consumer = Person::sign_in(ready, "consumer").await?;
+    let name = format!("gate bench {}", now()?);
+    let fields = [("name", name.as_str()), ("description", "bench")];
+    let (_, page) =
+        consumer.post("/console/applications", "/console/applications", &fields).await?;
+    let part =
+        |id: &str| between(&page, &format!("id=\"{id}\">"), "<").map(|t| t.trim().to_owned());
+    let app = AppKey {
+        key: part("key").ok_or("no key was shown")?,
+        secret: part("secret").ok_or("no secret was shown")?,
+    };
+
+    let apply = format!("/apply/{RESOURCE}");
+    let page = consumer.page(&apply).await?;
+    let id = page
+        .split("<option value=\"")
+        .filter_map(|rest| rest.split_once('"'))
+        .find(|(_, rest)| between(rest, ">", "<") == Some(&name))
+        .map(|(id, _)| id.to_owned())
+        .ok_or("the application cannot be chosen")?;
+    let mut fields = vec![
+        ("application", id.as_str()),
+        ("scene", "bench of the gate"),
+        ("legal_basis", "bench"),
+        ("period", "90"),
+        ("calls_per_day", CALLS_PER_DAY),
+    ];
+    fields.extend(ITEMS.iter().map(|i| ("items", *i)));
+    let (request, _) = consumer.post(&apply, &apply, &fields).await?;
+    for role in ["reviewer", "authority"] {
+        let person = Person::sign_in(ready, role).await?;
+        if person.page(&request).await?.contains("value=\"approve\"") {
+            let fields = [("do", "approve"), ("reason", "bench")];
+            person.post(&request, &format!("{request}/decide"), &fields).await?;
+        }
+    }
+    Ok(app)
 }
 
 /// What is measured: which rows, by which column, called by whom.
@@ -81,7 +179,7 @@ struct Plan {
     key_column: String,
     columns: Vec<String>,
     masked: Vec<String>,
-    app_key: String,
+    app: AppKey,
     /// `host:port` and path of the resource.
     host: String,
     path: String,
@@ -110,7 +208,12 @@ fn split(url: &str) -> Outcome<(String, String)> {
 }
 
 /// The headers of one signed GET.
-fn signed(app: &AppKey, path: &str, query: &str, nonce: &str) -> Outcome<Vec<(&'static str, String)>> {
+fn signed(
+    app: &AppKey,
+    path: &str,
+    query: &str,
+    nonce: &str,
+) -> Outcome<Vec<(&'static str, String)>> {
     let algorithm = Algorithm::HmacSha256;
     let (timestamp, body_hash) = (now()?, algorithm.body_hash(b""));
     let call =
@@ -166,19 +269,15 @@ fn lookup(column: &str, key: &str) -> String {
 
 async fn plan(ready_file: &Path, dir: &Path) -> Outcome {
     let ready = ready(ready_file)?;
+    let resource = ready.resources.iter().find(|r| r.code == RESOURCE);
+    let resource = resource.ok_or_else(|| format!("the demo has no resource {RESOURCE}"))?;
+    let app = enrol(&ready).await?;
     let client = reqwest::Client::new();
-    // Governed resources first, the largest first: an index must be worth having.
-    let mut resources: Vec<&Resource> = ready.resources.iter().filter(|r| !r.open).collect();
-    resources.sort_by_key(|r| std::cmp::Reverse(r.rows));
-    for resource in resources {
-        for app in &ready.apps {
-            let page = rows(&client, app, &resource.url, &format!("limit={ROWS}")).await?;
-            let Some(page) = page.filter(|p| p.len() > 1) else { continue };
-            let Some(key_column) = key_column(&client, app, resource, &page).await? else { continue };
-            return write_plan(dir, resource, app, key_column, &page);
-        }
-    }
-    Err("no application of the demo may look up single rows of a governed resource with a mask".into())
+    let page = rows(&client, &app, &resource.url, &format!("limit={ROWS}")).await?;
+    let page = page.filter(|p| p.len() > 1).ok_or("the approved application sees no rows")?;
+    let key = key_column(&client, &app, resource, &page).await?;
+    let key = key.ok_or("rows came without a mask, or cannot be looked up one by one")?;
+    write_plan(dir, resource, app, key, &page)
 }
 
 /// The first column that is not masked and by which exactly one row is found.
@@ -210,11 +309,12 @@ fn masked(row: &Map<String, Value>) -> Vec<String> {
 fn write_plan(
     dir: &Path,
     resource: &Resource,
-    app: &AppKey,
+    app: AppKey,
     key_column: String,
     page: &[Map<String, Value>],
 ) -> Outcome {
-    let columns: Vec<String> = page.first().map(|r| r.keys().cloned().collect()).unwrap_or_default();
+    let columns: Vec<String> =
+        page.first().map(|r| r.keys().cloned().collect()).unwrap_or_default();
     let (host, path) = split(&resource.url)?;
     let keys: Vec<String> =
         page.iter().filter_map(|r| r.get(&key_column)?.as_str()).map(str::to_owned).collect();
@@ -228,7 +328,7 @@ fn write_plan(
     let plan = Plan {
         resource: resource.code.clone(),
         masked: page.first().map(masked).unwrap_or_default(),
-        app_key: app.key.clone(),
+        app,
         key_column,
         columns,
         host,
@@ -237,11 +337,10 @@ fn write_plan(
     };
     std::fs::write(dir.join("plan.json"), serde_json::to_vec(&plan)?)?;
     println!(
-        "{} rows of `{}` looked up by `{}` as `{}`, masked: {}",
+        "{} rows of `{}` looked up by `{}`, masked: {}",
         plan.keys.len(),
         plan.resource,
         plan.key_column,
-        app.name,
         plan.masked.join(", ")
     );
     Ok(())
@@ -281,15 +380,14 @@ fn to_sql(value: &Value) -> Sql {
     }
 }
 
-fn sign(ready_file: &Path, dir: &Path, file: &Path, n: &str) -> Outcome {
-    let (ready, plan, n) = (ready(ready_file)?, read_plan(dir)?, n.parse::<usize>()?);
-    let app = ready.apps.iter().find(|a| a.key == plan.app_key).ok_or("the application is gone")?;
+fn sign(dir: &Path, file: &Path, n: &str) -> Outcome {
+    let (plan, n) = (read_plan(dir)?, n.parse::<usize>()?);
     let mut out = std::io::BufWriter::new(std::fs::File::create(file)?);
     let base = now()?;
     for (number, key) in plan.keys.iter().cycle().take(n).enumerate() {
         let query = lookup(&plan.key_column, key);
         write!(out, "GET {}?{query} HTTP/1.1\r\nHost: {}\r\n", plan.path, plan.host)?;
-        for (name, value) in signed(app, &plan.path, &query, &nonce(base, number))? {
+        for (name, value) in signed(&plan.app, &plan.path, &query, &nonce(base, number))? {
             write!(out, "{name}: {value}\r\n")?;
         }
         out.write_all(b"\r\n")?;
@@ -318,7 +416,8 @@ async fn peer(dir: &Path, address: &str) -> Outcome {
         key_column: plan.key_column,
         columns: plan.columns,
     });
-    let router = axum::Router::new().route(&plan.path, axum::routing::get(answer)).with_state(state);
+    let router =
+        axum::Router::new().route(&plan.path, axum::routing::get(answer)).with_state(state);
     let listener = tokio::net::TcpListener::bind(address).await?;
     Ok(axum::serve(listener, router).await?)
 }
@@ -368,17 +467,21 @@ fn of_sql(value: Sql) -> Value {
 }
 
 /// Both must give the same row, and ours must be masked and refuse what it should.
-async fn check(ready_file: &Path, dir: &Path, address: &str) -> Outcome {
-    let (ready, plan) = (ready(ready_file)?, read_plan(dir)?);
-    let app = ready.apps.iter().find(|a| a.key == plan.app_key).ok_or("the application is gone")?;
+async fn check(dir: &Path, address: &str) -> Outcome {
+    let plan = read_plan(dir)?;
+    let app = &plan.app;
     let client = reqwest::Client::new();
     let url = format!("http://{}{}", plan.host, plan.path);
     let step = (plan.keys.len() / 50).max(1);
     for key in plan.keys.iter().step_by(step) {
         let query = lookup(&plan.key_column, key);
         let ours = rows(&client, app, &url, &query).await?.ok_or("a look-up was refused")?;
-        let bare: Vec<Map<String, Value>> =
-            client.get(format!("http://{address}{}?{query}", plan.path)).send().await?.json().await?;
+        let bare: Vec<Map<String, Value>> = client
+            .get(format!("http://{address}{}?{query}", plan.path))
+            .send()
+            .await?
+            .json()
+            .await?;
         if ours != bare || ours.len() != 1 {
             return Err(format!("row `{key}` differs:\n  {ours:?}\n  {bare:?}").into());
         }
@@ -400,7 +503,10 @@ async fn check(ready_file: &Path, dir: &Path, address: &str) -> Outcome {
         }
     }
     let bare = client.get(format!("{url}?{query}")).send().await?.status();
-    if bare != StatusCode::UNAUTHORIZED && bare != StatusCode::FORBIDDEN && bare != StatusCode::NOT_FOUND {
+    if bare != StatusCode::UNAUTHORIZED
+        && bare != StatusCode::FORBIDDEN
+        && bare != StatusCode::NOT_FOUND
+    {
         return Err(format!("a call without a signature was answered with {bare}").into());
     }
     Ok(())
