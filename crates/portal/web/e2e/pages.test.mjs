@@ -41,6 +41,7 @@ for (const [name, role, path] of PAGES) {
       const { violations } = await new AxeBuilder({ page }).analyze();
       expect(violations.map((v) => `${v.id}: ${v.help} — ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`)).toEqual([]);
       expect(faults).toEqual([]);
+      await page.context().close();
     });
   }
 }
