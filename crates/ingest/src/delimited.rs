@@ -183,84 +183,50 @@ impl Plan {
                 && (self.width..cells).all(|c| tokens.cell(c).is_none_or(|t| t.blank())))
     }
 
+    /// The header row once more, in the middle of glued files.
+    fn header_again(&self, tokens: &Tokens) -> bool {
+        let same = |at: usize| {
+            let header = self.layout.headers.get(at).map(|h| h.name.as_str());
+            tokens.cell(at).map(|c| c.text.trim()) == header
+        };
+        self.layout.header_rows == 1 && self.width > 1 && same(0) && (1..self.width).all(same)
+    }
+
     /// Reads the whole text once to count records, learn types and find notes at the end.
     pub(crate) fn sniff(mut self, content: &Content) -> Result<Sniffed> {
         let mut tokens = self.tokens(content, Arc::default())?;
         let mut shapes = vec![Shape::default(); self.width];
         let mut records = 0_u64;
-        let mut uneven: Vec<u64> = Vec::new();
-        let mut troubled: Vec<u64> = Vec::new();
-        let (mut uneven_count, mut trouble_count) = (0_u64, 0_u64);
+        let (mut uneven, mut troubled, mut again) =
+            (Lines::default(), Lines::default(), Lines::default());
         while tokens.advance()? {
             records += 1;
             let line = tokens.record().line;
             if tokens.record().trouble.is_some() {
-                trouble_count += 1;
-                if troubled.len() < 5 {
-                    troubled.push(line);
-                }
-                continue;
-            }
-            if !self.even(&tokens) {
-                uneven_count += 1;
-                if uneven.len() < 5 {
-                    uneven.push(line);
-                }
-                continue;
-            }
-            if records > ALL_RECORDS && !records.is_multiple_of(16) {
-                continue;
-            }
-            for (column, shape) in shapes.iter_mut().enumerate() {
-                if let Some(cell) = tokens.cell(column) {
-                    shape.see(cell.text, cell.null_word(), line);
+                troubled.see(line);
+            } else if !self.even(&tokens) {
+                uneven.see(line);
+            } else if self.header_again(&tokens) {
+                again.see(line);
+            } else if records <= ALL_RECORDS || records.is_multiple_of(16) {
+                for (column, shape) in shapes.iter_mut().enumerate() {
+                    if let Some(cell) = tokens.cell(column) {
+                        shape.see(cell.text, cell.null_word(), line);
+                    }
                 }
             }
         }
         self.encoding_notes(tokens.tally());
         let notes = &mut self.sniffed.notes;
-        row_notes(notes, &uneven, uneven_count, self.width, &troubled, trouble_count);
-        if tokens.nul {
-            notes.push((
-                "文件含有空字符（NUL），含有它的行将被隔离".to_owned(),
-                "the file holds NUL characters; rows with one go to quarantine".to_owned(),
-            ));
-        }
-        if self.sniffed.header_rows == 0 {
-            notes.push((
-                "没有表头行，列按位置命名".to_owned(),
-                "there is no header row; columns are named by position".to_owned(),
-            ));
-        }
-        if !tokens.footer.is_empty() {
-            let text = cut(
-                &tokens
-                    .footer
-                    .iter()
-                    .map(|r| r.cells.join(" ").trim().to_owned())
-                    .collect::<Vec<_>>()
-                    .join(" / "),
-                120,
-            );
-            notes.push((
-                format!("末尾 {} 行是说明或合计，不作为数据：{text}", tokens.footer.len()),
-                format!(
-                    "the last {} rows are notes or totals and not taken as data: {text}",
-                    tokens.footer.len()
-                ),
-            ));
-        }
-        for (header, shape) in self.layout.headers.iter().zip(&shapes) {
-            notes.extend(shape.notes(&header.name));
-        }
-        if self.layout.headers.iter().any(|h| h.name.starts_with("column_"))
-            && self.sniffed.header_rows > 0
-        {
-            notes.push((
-                "有的列没有表头，已命名为 column_N".to_owned(),
-                "some columns have no header and are named column_N".to_owned(),
-            ));
-        }
+        let width = self.width;
+        uneven.note(
+            notes,
+            &format!("单元格数与表头的 {width} 列不符"),
+            &format!("do not have the header's {width} cells"),
+        );
+        troubled.note(notes, "引号不配对", "have unbalanced quotes");
+        again.note(notes, "重复了表头", "repeat the header");
+        self.more_notes(&tokens, &shapes);
         self.sniffed.footer = tokens.footer.len() as u64;
         self.sniffed.records = Some(records);
         self.sniffed.columns =
@@ -278,6 +244,45 @@ impl Plan {
             self.sniffed.columns.pop();
         }
         Ok(self.sniffed)
+    }
+
+    fn more_notes(&mut self, tokens: &Tokens, shapes: &[Shape]) {
+        let notes = &mut self.sniffed.notes;
+        if tokens.nul {
+            notes.push((
+                "文件含有空字符（NUL），含有它的行将被隔离".to_owned(),
+                "the file holds NUL characters; rows with one go to quarantine".to_owned(),
+            ));
+        }
+        if self.sniffed.header_rows == 0 {
+            notes.push((
+                "没有表头行，列按位置命名".to_owned(),
+                "there is no header row; columns are named by position".to_owned(),
+            ));
+        }
+        if !tokens.footer.is_empty() {
+            let rows: Vec<String> =
+                tokens.footer.iter().map(|r| r.cells.join(" ").trim().to_owned()).collect();
+            let text = cut(&rows.join(" / "), 120);
+            notes.push((
+                format!("末尾 {} 行是说明或合计，不作为数据：{text}", rows.len()),
+                format!(
+                    "the last {} rows are notes or totals and not taken as data: {text}",
+                    rows.len()
+                ),
+            ));
+        }
+        for (header, shape) in self.layout.headers.iter().zip(shapes) {
+            notes.extend(shape.notes(&header.name));
+        }
+        if self.layout.headers.iter().any(|h| h.name.starts_with("column_"))
+            && self.sniffed.header_rows > 0
+        {
+            notes.push((
+                "有的列没有表头，已命名为 column_N".to_owned(),
+                "some columns have no header and are named column_N".to_owned(),
+            ));
+        }
     }
 
     fn encoding_notes(&mut self, tally: Tally) {
@@ -346,6 +351,7 @@ impl Plan {
             if tokens.record().trouble.is_none()
                 && (cells == self.width || self.even(&tokens))
                 && !self.all_blank(&tokens)
+                && !self.header_again(&tokens)
             {
                 sink.row(record, line, |column| tokens.cell(column));
             } else {
@@ -398,25 +404,28 @@ impl Plan {
     }
 }
 
-fn row_notes(
-    notes: &mut Vec<(String, String)>,
-    uneven: &[u64],
-    uneven_count: u64,
-    width: usize,
-    troubled: &[u64],
-    trouble_count: u64,
-) {
-    let list = |lines: &[u64]| lines.iter().map(u64::to_string).collect::<Vec<_>>().join("、");
-    if uneven_count > 0 {
-        notes.push((
-            format!("{uneven_count} 行的单元格数与表头的 {width} 列不符（第 {} 行等），读取时将被隔离", list(uneven)),
-            format!("{uneven_count} rows do not have the header's {width} cells (lines {} …) and will go to quarantine", list(uneven)),
-        ));
+/// Lines with the same fault: how many, and the first of them.
+#[derive(Debug, Default)]
+struct Lines {
+    first: Vec<u64>,
+    count: u64,
+}
+
+impl Lines {
+    fn see(&mut self, line: u64) {
+        self.count += 1;
+        if self.first.len() < 5 {
+            self.first.push(line);
+        }
     }
-    if trouble_count > 0 {
+    fn note(&self, notes: &mut Vec<(String, String)>, zh: &str, en: &str) {
+        if self.count == 0 {
+            return;
+        }
+        let list = self.first.iter().map(u64::to_string).collect::<Vec<_>>().join("、");
         notes.push((
-            format!("{trouble_count} 行的引号不配对（第 {} 行等），读取时将被隔离", list(troubled)),
-            format!("{trouble_count} rows have unbalanced quotes (lines {} …) and will go to quarantine", list(troubled)),
+            format!("{} 行{zh}（第 {list} 行等），读取时将被隔离", self.count),
+            format!("{} rows {en} (lines {list} …) and will go to quarantine", self.count),
         ));
     }
 }

@@ -1,19 +1,20 @@
 //! JSON, JSON lines and GeoJSON: the table inside the text, and its records into the sink, streaming.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::item::Item;
-use model::parcel::{Sniffed, SniffedColumn};
+use model::parcel::Sniffed;
 use model::{Error, Result};
 use policy::port::ReadOptions;
 
-use crate::cell::{Cell, Mark};
+use crate::cell::Mark;
 use crate::content::{Content, bad_file};
 use crate::delimited::{Head, head};
 use crate::grid::{Grid, GridCell, GridRow, Rows};
 use crate::hand::Hand;
+use crate::json_fields::{Fields, check, columns_of};
+use crate::json_place::{choose, names_beside};
 use crate::json_scan::{self, Frame, Frames, Kind, Site};
 use crate::layout::Manner;
 use crate::letters::{Blocks, Letters};
@@ -21,7 +22,7 @@ use crate::matching::{self, Header, Matched};
 use crate::shape::Shape;
 use crate::sink::Sink;
 use crate::typing::Doubt;
-use crate::why::{Why, cut};
+use crate::why::Why;
 
 /// Text looked at to find the table.
 const HEAD: u64 = 4 << 20;
@@ -228,12 +229,13 @@ impl Plan {
         let mut table = Fields::new(self.geo, self.site.kind);
         let mut shapes: Vec<(Shape, u64)> = Vec::new();
         let (mut records, mut bad, mut first_bad) = (0_u64, 0_u64, 0_u64);
+        let mut first_why: Option<Why> = None;
         while let Some(frame) = frames.next_frame()? {
             records += 1;
-            if table.take(frames.text(frame)).is_err() {
+            if let Err(why) = table.take(frames.text(frame)) {
                 bad += 1;
-                if first_bad == 0 {
-                    first_bad = frame.line;
+                if first_why.is_none() {
+                    (first_bad, first_why) = (frame.line, Some(why));
                 }
                 continue;
             }
@@ -249,6 +251,9 @@ impl Plan {
             }
         }
         let good = records - bad;
+        if bad > 0 && good == 0 {
+            return Err(nothing_valid(first_bad, first_why));
+        }
         self.sniffed.columns = columns_of(&table, &shapes, good);
         self.sniffed.records = Some(records);
         if bad > 0 {
@@ -281,9 +286,12 @@ impl Plan {
         let mut frames = self.head_frames()?;
         let mut shapes: Vec<(Shape, u64)> = Vec::new();
         let mut good = 0;
+        let mut first_bad: Option<(u64, Why)> = None;
         // The head ends inside the text: an error at its end is not the file's.
         while let Ok(Some(frame)) = frames.next_frame() {
-            if table.take(frames.text(frame)).is_ok() {
+            if let Err(why) = table.take(frames.text(frame)) {
+                first_bad.get_or_insert((frame.line, why));
+            } else {
                 good += 1;
                 shapes.resize(table.names.len(), (Shape::default(), 0));
                 for (at, (shape, present)) in shapes.iter_mut().enumerate() {
@@ -296,6 +304,9 @@ impl Plan {
             if good >= 20_000 {
                 break;
             }
+        }
+        if let (0, Some((line, why))) = (good, first_bad) {
+            return Err(nothing_valid(line, Some(why)));
         }
         self.sniffed.columns = columns_of(&table, &shapes, good);
         let headers: Vec<Header> = table.names.iter().map(Header::plain).collect();
@@ -373,6 +384,17 @@ impl Plan {
     }
 }
 
+/// The refusal of a text in which no record is valid.
+fn nothing_valid(line: u64, why: Option<Why>) -> Error {
+    let (zh, en) = why.map(|w| (w.zh, w.en)).unwrap_or_default();
+    bad_file(
+        format!("没有一条记录是合法的 JSON 对象（第 {line} 行：{zh}）；名称和文本须用双引号"),
+        format!(
+            "no record is a valid JSON object (line {line}: {en}); names and texts need double quotes"
+        ),
+    )
+}
+
 /// Rows of arrays may be shorter than the header; the names of groups are unknown.
 const ARRAYS: Manner = Manner { ragged: true, reach: false };
 
@@ -401,281 +423,6 @@ impl Prepared {
             Prepared::Fields { columns, .. } | Prepared::Rows { columns, .. } => columns.clone(),
         }
     }
-}
-
-/// The cells of one record by column; columns are added as names appear.
-pub(crate) struct Fields {
-    pub(crate) names: Vec<String>,
-    at: HashMap<String, usize>,
-    text: String,
-    spans: Vec<Option<(usize, usize)>>,
-    geo: bool,
-    kind: Kind,
-}
-
-impl Fields {
-    fn new(geo: bool, kind: Kind) -> Self {
-        Self {
-            names: Vec::new(),
-            at: HashMap::new(),
-            text: String::new(),
-            spans: Vec::new(),
-            geo,
-            kind,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.text.clear();
-        self.spans.clear();
-    }
-
-    fn cell(&self, at: usize) -> Option<Cell<'_>> {
-        let (start, end) = (*self.spans.get(at)?)?;
-        Some(Cell { text: self.text.get(start..end)?, mark: Mark::Exact })
-    }
-
-    fn put(&mut self, name: &str, raw: &str) {
-        let at = match self.at.get(name) {
-            Some(at) => *at,
-            None => {
-                let at = self.names.len();
-                self.names.push(name.to_owned());
-                self.at.insert(name.to_owned(), at);
-                at
-            }
-        };
-        let span = json_scan::cell_text(raw).map(|text| {
-            let start = self.text.len();
-            self.text.push_str(&text);
-            (start, self.text.len())
-        });
-        if self.spans.len() <= at {
-            self.spans.resize(at + 1, None);
-        }
-        if let Some(slot) = self.spans.get_mut(at) {
-            *slot = span;
-        }
-    }
-
-    /// Takes a record's raw text apart.
-    fn take(&mut self, raw: &str) -> Result<(), Why> {
-        self.clear();
-        if self.kind == Kind::Map {
-            return self.take_member(raw);
-        }
-        check(raw)?;
-        if self.kind == Kind::Scalars {
-            self.put("value", raw);
-            return Ok(());
-        }
-        if !raw.starts_with('{') {
-            return Err(Why::plain("记录不是 JSON 对象", "the record is not a JSON object"));
-        }
-        if self.geo {
-            return self.take_feature(raw);
-        }
-        for (name, value) in json_scan::members(raw) {
-            self.put(&name, value);
-        }
-        Ok(())
-    }
-
-    fn take_feature(&mut self, raw: &str) -> Result<(), Why> {
-        let members = json_scan::members(raw);
-        let find = |name: &str| members.iter().find(|(k, _)| k == name).map(|(_, v)| *v);
-        let properties = find("properties").filter(|p| p.starts_with('{'));
-        if let Some(id) = find("id") {
-            let taken =
-                properties.is_some_and(|p| json_scan::members(p).iter().any(|(k, _)| k == "id"));
-            self.put(if taken { "feature_id" } else { "id" }, id);
-        }
-        if let Some(properties) = properties {
-            for (name, value) in json_scan::members(properties) {
-                let name = if name == "geometry" { "properties_geometry" } else { &name };
-                self.put(name, value);
-            }
-        }
-        match find("geometry") {
-            Some(geometry) => self.put("geometry", geometry),
-            None => return Err(Why::plain("要素缺少 geometry", "the feature has no geometry")),
-        }
-        Ok(())
-    }
-
-    /// `"key": value` of an object used as a table.
-    fn take_member(&mut self, raw: &str) -> Result<(), Why> {
-        let wrapped = format!("{{{raw}}}");
-        check(&wrapped)?;
-        for (key, value) in json_scan::members(&wrapped) {
-            let quoted = serde_json::to_string(&key).unwrap_or_default();
-            self.put("key", &quoted);
-            if value.starts_with('{') {
-                for (name, value) in json_scan::members(value) {
-                    self.put(if name == "key" { "key_2" } else { &name }, value);
-                }
-            } else {
-                self.put("value", value);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn check(raw: &str) -> Result<(), Why> {
-    json_scan::valid(raw).map_err(|e| {
-        Why::told(
-            format!("不是合法的 JSON（记录内第 {} 行第 {} 列）", e.line(), e.column()),
-            format!("is not valid JSON (line {}, column {} of the record)", e.line(), e.column()),
-        )
-    })
-}
-
-fn columns_of(table: &Fields, shapes: &[(Shape, u64)], records: u64) -> Vec<SniffedColumn> {
-    table
-        .names
-        .iter()
-        .zip(shapes)
-        .map(|(name, (shape, present))| {
-            let mut column = shape.column(name);
-            column.nullable |= *present < records;
-            if table.geo && name == "geometry" {
-                column.data_type = model::code::DataType::Geometry;
-            }
-            column
-        })
-        .collect()
-}
-
-/// The place of the table: the one asked for, else the largest array of objects, else of arrays, else a map.
-fn choose(
-    sites: &[Site],
-    options: &ReadOptions,
-    start: usize,
-    text: &str,
-    notes: &mut Vec<(String, String)>,
-) -> Result<Site> {
-    let name = |s: &Site| s.path.join(".");
-    let list =
-        |sites: &[&Site]| cut(&sites.iter().map(|s| name(s)).collect::<Vec<_>>().join("、"), 200);
-    if let Some(wanted) = options.sheet.as_deref().filter(|s| !s.is_empty()) {
-        let all: Vec<&Site> = sites.iter().collect();
-        return sites.iter().find(|s| name(s) == wanted).cloned().ok_or_else(|| {
-            bad_file(
-                format!("JSON 中没有「{wanted}」这个数组；可选：{}", list(&all)),
-                format!("the JSON has no array `{wanted}`; there are: {}", list(&all)),
-            )
-        });
-    }
-    if let Some(root) = sites.iter().find(|s| s.path.is_empty() && s.kind != Kind::Map) {
-        return Ok(root.clone());
-    }
-    for kind in [Kind::Objects, Kind::Arrays] {
-        let of_kind: Vec<&Site> = sites.iter().filter(|s| s.kind == kind && s.count > 0).collect();
-        if let Some(best) = of_kind.iter().max_by_key(|s| s.bytes) {
-            if of_kind.len() > 1 {
-                notes.push((
-                    format!("JSON 中有多个数组（{}），读取「{}」；可用「工作表」选项另选", list(&of_kind), name(best)),
-                    format!("the JSON has several arrays ({}); `{}` is read; another can be chosen with the sheet option", list(&of_kind), name(best)),
-                ));
-            }
-            return Ok((*best).clone());
-        }
-    }
-    // An empty array under a usual name is a table without rows.
-    if let Some(empty) = sites.iter().find(|s| {
-        s.count == 0 && s.kind == Kind::Scalars && s.path.last().is_some_and(|n| usual(n))
-    }) {
-        return Ok(empty.clone());
-    }
-    let maps: Vec<&Site> = sites.iter().filter(|s| s.kind == Kind::Map).collect();
-    if let Some(best) = maps
-        .iter()
-        .max_by_key(|s| (s.count, std::cmp::Reverse(s.path.len())))
-        .filter(|s| !s.path.is_empty() || nested(text, start))
-    {
-        notes.push((
-            format!(
-                "JSON 对象「{}」按键值表读取（列 key）{}",
-                name(best),
-                if maps.len() > 1 { format!("；另有：{}", list(&maps)) } else { String::new() }
-            ),
-            format!(
-                "the JSON object `{}` is read as a table by key (column key){}",
-                name(best),
-                if maps.len() > 1 {
-                    format!("; there are also: {}", list(&maps))
-                } else {
-                    String::new()
-                }
-            ),
-        ));
-        return Ok((*best).clone());
-    }
-    if text.as_bytes().get(start) == Some(&b'{')
-        && json_scan::value_end(text.as_bytes(), start).is_some()
-    {
-        notes.push((
-            "JSON 是单个对象，按一条记录读取".to_owned(),
-            "the JSON is one object and is read as one record".to_owned(),
-        ));
-        return Ok(Site { path: Vec::new(), kind: Kind::Sequence, start, count: 1, bytes: 0 });
-    }
-    Err(bad_file(
-        "JSON 中没有找到由对象组成的数组，或文件不完整；请提供 [{…},{…}] 或 {\"data\":[{…}]} 形式的数据",
-        "no array of objects was found in the JSON, or the file is incomplete; provide [{…},{…}] or {\"data\":[{…}]}",
-    ))
-}
-
-fn usual(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    [
-        "data", "datas", "records", "rows", "items", "list", "result", "results", "features",
-        "values", "value", "content",
-    ]
-    .contains(&name.as_str())
-}
-
-/// Every member of the root object is itself an object.
-fn nested(text: &str, start: usize) -> bool {
-    let Some(end) = json_scan::value_end(text.as_bytes(), start) else { return false };
-    let members = json_scan::members(text.get(start..end).unwrap_or_default());
-    !members.is_empty() && members.iter().all(|(_, v)| v.starts_with('{'))
-}
-
-/// `{"columns":["a","b"],"data":[[1,2]]}`: names that stand beside array rows.
-fn names_beside(sites: &[Site], table: &Site, text: &str) -> Option<Vec<Header>> {
-    let words = ["columns", "fields", "header", "headers", "columnnames", "cols", "names"];
-    let parent = table.path.split_last()?.1;
-    let first_end =
-        json_scan::value_end(text.as_bytes(), json_scan::skip(text.as_bytes(), table.start))?;
-    let width = json_scan::elements(text.get(table.start..first_end)?.trim_start()).len();
-    let site = sites.iter().find(|s| {
-        s.path.split_last().is_some_and(|(last, above)| {
-            above == parent && words.contains(&last.to_ascii_lowercase().as_str())
-        }) && s.count == width
-    })?;
-    let array = text.get(site.start.checked_sub(1)?..)?;
-    let end = json_scan::value_end(array.as_bytes(), 0)?;
-    let names = json_scan::elements(array.get(..end)?)
-        .into_iter()
-        .map(|raw| {
-            let named = raw.starts_with('{').then(|| {
-                json_scan::members(raw)
-                    .into_iter()
-                    .find(|(k, _)| k == "name" || k == "field")
-                    .and_then(|(_, v)| json_scan::cell_text(v))
-            });
-            Header::plain(
-                named
-                    .flatten()
-                    .or_else(|| json_scan::cell_text(raw))
-                    .unwrap_or_default()
-                    .into_owned(),
-            )
-        })
-        .collect();
-    Some(names)
 }
 
 /// The value of the first `"name":` in a text.

@@ -1,7 +1,7 @@
 //! Channels: files and queries of departments into typed batches, with every record accounted for.
 //!
 //! Read in this order: `content` (wrappers and kinds), `letters` (encodings), `token` and `dialect` (delimited text),
-//! `layout` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `typing` (cells to values),
+//! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `typing` (cells to values),
 //! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`.
 //!
 //! Promise kept here: accepted + rejected = read. A record that does not fit is never dropped and never bent to fit; it
@@ -9,7 +9,8 @@
 //! mended and replayed through `Source::Cells`. What a format cannot promise (a broken workbook, an encrypted file, a
 //! cell of more than 16 MiB) fails the reading with a message that names the place and the remedy.
 //!
-//! Known limits: fractions of a second beyond the microsecond are cut; a cell of white space only is null.
+//! Known limits: fractions of a second beyond the microsecond are cut; a cell of white space only is null; tabs at the
+//! end of a text and the wrapping of `="007"`, with which exports protect codes from Excel, are taken off.
 
 mod book;
 mod cell;
@@ -18,9 +19,13 @@ mod content;
 mod delimited;
 mod dialect;
 mod draft;
+mod footer;
 mod grid;
 mod hand;
+mod header;
 mod json;
+mod json_fields;
+mod json_place;
 mod json_scan;
 mod layout;
 mod letters;

@@ -271,7 +271,8 @@ impl Field {
     }
 
     fn push_text(&mut self, cell: Cell<'_>, relaxed: bool) -> Result<(), Why> {
-        let mut text = cell.text;
+        // A tab at the end is how exports keep Excel from turning codes into numbers.
+        let mut text = cell.text.trim_end_matches('\t');
         match self.data_type {
             DataType::Json => {
                 serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| NOT_JSON)?;

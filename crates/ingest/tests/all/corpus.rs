@@ -221,6 +221,7 @@ fn jsons() -> Vec<Case> {
         ),
         table("features called .json, gzip", "a.json.gz", gzip(b"{\"type\":\"FeatureCollection\",\"features\":[{\"geometry\":{\"type\":\"Point\",\"coordinates\":[1,2]},\"type\":\"Feature\",\"properties\":{\"a\":1}}]}"), Table { compression: "gzip", note: "WGS84", ..json("geojson", "a:integer geometry:geometry", 1) }),
         table("an empty array", "a.json", "[]", json("json", "", 0)),
+        refused("single quotes in JSON", "a.json", "[{'a': 1}, {'a': 2}]", Code::InvalidFile, "双引号"),
         refused("cut off", "a.json", "[{\"id\":1},{\"id\":", Code::InvalidFile, "中断"),
         refused("cut off after the table", "a.json", "{\"data\":[{\"id\":1},{\"id\":2}],\"x\":", Code::InvalidFile, "中断"),
     ]
