@@ -82,7 +82,9 @@ pub async fn suggest(app: &App, op: &Op, prefix: &str) -> Result<Vec<String>> {
     if prefix.is_empty() {
         return Ok(Vec::new());
     }
-    tokio::task::spawn_blocking(move || index.suggest(&prefix, &audience, 8)).await.map_err(broken)?
+    tokio::task::spawn_blocking(move || index.suggest(&prefix, &audience, 8))
+        .await
+        .map_err(broken)?
 }
 
 /// Labels by which search tells what the caller may know of.
@@ -164,7 +166,7 @@ pub async fn preview(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result
     let grant = grant(app, op, &entry, Action::RowsPreview, cap).await?;
     let served = app.store.serving().position(&entry.id).await?.is_some();
     let page = read(app, &grant, &entry, served, query).await?;
-    audit::record(app, release_event(op, &grant, query, &page)).await?;
+    audit::record(app, release_event(op, &grant, &grant.masks_text(), query, &page)).await?;
     Ok(page)
 }
 
@@ -186,10 +188,7 @@ pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> R
     };
     let columns: Vec<(String, String)> =
         grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone())).collect();
-    let count = versions
-        .iter()
-        .find(|v| Some(v.version) == known)
-        .map_or(0, |v| v.rows);
+    let count = versions.iter().find(|v| Some(v.version) == known).map_or(0, |v| v.rows);
     let event = AuditEvent {
         columns: columns.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>().join(","),
         level: grant.grade().as_str().to_owned(),
@@ -272,9 +271,8 @@ fn geometry(items: &[Item]) -> Option<Geometry> {
     if let Some(item) = free().find(|i| i.data_type == DataType::Geometry) {
         return Some(Geometry::Item(item.identifier.clone()));
     }
-    let number = |i: &&Item| {
-        matches!(i.data_type, DataType::Decimal | DataType::Float | DataType::Integer)
-    };
+    let number =
+        |i: &&Item| matches!(i.data_type, DataType::Decimal | DataType::Float | DataType::Integer);
     let named = |name: &str| free().filter(number).find(|i| i.identifier == name);
     let called = |name: &str| free().filter(number).find(|i| i.name_cn.ends_with(name));
     let pair = POINTS
@@ -294,18 +292,15 @@ mod tests {
     #[test]
     fn places_are_found_by_type_or_by_name_of_open_items() {
         let item = |name: &str, cn: &str, t| Item::new(name, cn, t);
-        let point = |a: &str, b: &str| {
-            Some(Geometry::Point { longitude: a.into(), latitude: b.into() })
-        };
+        let point =
+            |a: &str, b: &str| Some(Geometry::Point { longitude: a.into(), latitude: b.into() });
         let jd = item("jd", "经度", DataType::Decimal);
         let wd = item("wd", "纬度", DataType::Decimal);
         assert_eq!(geometry(&[wd.clone(), jd.clone()]), point("jd", "wd"));
         let shape = item("geom", "范围", DataType::Geometry);
-        assert_eq!(
-            geometry(&[jd.clone(), wd.clone(), shape]),
-            Some(Geometry::Item("geom".into()))
-        );
-        let (a, b) = (item("a", "中心经度", DataType::Float), item("b", "中心纬度", DataType::Float));
+        assert_eq!(geometry(&[jd.clone(), wd.clone(), shape]), Some(Geometry::Item("geom".into())));
+        let (a, b) =
+            (item("a", "中心经度", DataType::Float), item("b", "中心纬度", DataType::Float));
         assert_eq!(geometry(&[a, b]), point("a", "b"));
         let mut hidden = wd;
         hidden.open_type = OpenType::None;
@@ -315,7 +310,8 @@ mod tests {
 
     #[test]
     fn the_audience_follows_the_caller() {
-        let op = |actor| Op::new(actor, "r".into(), "-".into(), "2026-03-02T01:00:00Z".parse().unwrap());
+        let op =
+            |actor| Op::new(actor, "r".into(), "-".into(), "2026-03-02T01:00:00Z".parse().unwrap());
         let user = |roles| Actor::User {
             id: "u".into(),
             name: "u".into(),

@@ -59,7 +59,10 @@ impl Rules {
     /// Reads a rule file; the error names line and key.
     pub fn parse(text: &str) -> model::Result<Self> {
         let wrong = |e: toml::de::Error| {
-            model::Error::invalid(format!("规则文件有误：{e}"), format!("the rule file is wrong: {e}"))
+            model::Error::invalid(
+                format!("规则文件有误：{e}"),
+                format!("the rule file is wrong: {e}"),
+            )
         };
         let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
         if !table.contains_key("catalogue") {

@@ -166,8 +166,7 @@ impl Store {
             c.or_text("r.provider =", org);
             c.close();
         }
-        let sql =
-            format!("{SELECT}{} ORDER BY r.id DESC LIMIT {}", c.sql(), page(filter.limit));
+        let sql = format!("{SELECT}{} ORDER BY r.id DESC LIMIT {}", c.sql(), page(filter.limit));
         self.requests_by(&sql, c.values()).await
     }
 

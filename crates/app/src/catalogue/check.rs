@@ -59,7 +59,10 @@ pub(super) fn advise(rules: &CatalogueRules, draft: &EntryDraft) -> Vec<FieldErr
             f.add(
                 "grade",
                 format!("{zh}的公共数据建议不低于 {least}（{}），现为 {grade}", advice.basis),
-                format!("{en} public data should be {least} or higher ({}), it is {grade}", advice.basis),
+                format!(
+                    "{en} public data should be {least} or higher ({}), it is {grade}",
+                    advice.basis
+                ),
             );
         }
     };
@@ -69,11 +72,7 @@ pub(super) fn advise(rules: &CatalogueRules, draft: &EntryDraft) -> Vec<FieldErr
         lower(advice.conditional_least, "受限共享或受限开放", "conditionally shared or opened");
     }
     if draft.open_type == OpenType::None && draft.open_basis.is_empty() {
-        f.add(
-            "open_basis",
-            "建议填写禁止开放的依据",
-            "say on what basis the data are not opened",
-        );
+        f.add("open_basis", "建议填写禁止开放的依据", "say on what basis the data are not opened");
     }
     if draft.open_type == OpenType::None {
         for (i, item) in draft.items.iter().enumerate() {
@@ -81,7 +80,10 @@ pub(super) fn advise(rules: &CatalogueRules, draft: &EntryDraft) -> Vec<FieldErr
                 f.add(
                     format!("items[{i}].open_type"),
                     format!("目录禁止开放，数据项 `{}` 的开放属性不起作用", item.identifier),
-                    format!("the entry is not open, so the open attribute of `{}` has no effect", item.identifier),
+                    format!(
+                        "the entry is not open, so the open attribute of `{}` has no effect",
+                        item.identifier
+                    ),
                 );
             }
         }
@@ -94,7 +96,10 @@ fn texts(f: &mut Faults<'_>, d: &EntryDraft) {
     if !code_ok(&d.code) {
         f.add(
             "code",
-            format!("目录编码 `{}` 应以小写字母开头，只含小写字母、数字和下划线，2 至 50 位", d.code),
+            format!(
+                "目录编码 `{}` 应以小写字母开头，只含小写字母、数字和下划线，2 至 50 位",
+                d.code
+            ),
             format!("the code `{}` must match [a-z][a-z0-9_]{{1,49}}", d.code),
         );
     }
@@ -156,7 +161,8 @@ fn attributes(f: &mut Faults<'_>, d: &EntryDraft) {
         ),
         _ => {}
     }
-    if d.open_type == OpenType::Restricted && d.open_condition.is_empty() && d.open_basis.is_empty() {
+    if d.open_type == OpenType::Restricted && d.open_condition.is_empty() && d.open_basis.is_empty()
+    {
         f.add(
             "open_condition",
             "受限开放须写明开放条件或理由",
@@ -253,14 +259,25 @@ fn item_attributes(f: &mut Faults<'_>, i: usize, item: &Item, d: &EntryDraft) {
         if item.grade > most {
             f.add(
                 at(field),
-                format!("{} 级数据项 `{name}` 不能{zh}（{} 规定最高 {most}）", item.grade, grade.basis),
-                format!("the {} item `{name}` cannot be {en} ({most} at most, {})", item.grade, grade.basis),
+                format!(
+                    "{} 级数据项 `{name}` 不能{zh}（{} 规定最高 {most}）",
+                    item.grade, grade.basis
+                ),
+                format!(
+                    "the {} item `{name}` cannot be {en} ({most} at most, {})",
+                    item.grade, grade.basis
+                ),
             );
         }
     };
     match item.open_type {
         OpenType::Unconditional => {
-            too_high("open_type", "无条件开放", "unconditionally open", grade.open_unconditional_most);
+            too_high(
+                "open_type",
+                "无条件开放",
+                "unconditionally open",
+                grade.open_unconditional_most,
+            );
         }
         OpenType::Restricted => {
             too_high("open_type", "受限开放", "open under conditions", grade.open_restricted_most);
@@ -268,16 +285,24 @@ fn item_attributes(f: &mut Faults<'_>, i: usize, item: &Item, d: &EntryDraft) {
         OpenType::None => {}
     }
     if item.share_type == ShareType::Unconditional {
-        too_high("share_type", "无条件共享", "unconditionally shared", grade.share_unconditional_most);
+        too_high(
+            "share_type",
+            "无条件共享",
+            "unconditionally shared",
+            grade.share_unconditional_most,
+        );
         if d.share_type == ShareType::None {
             f.add(
                 at("share_type"),
                 format!("目录不共享，数据项 `{name}` 不能无条件共享"),
-                format!("the entry is not shared, so the item `{name}` cannot be unconditionally shared"),
+                format!(
+                    "the entry is not shared, so the item `{name}` cannot be unconditionally shared"
+                ),
             );
         }
     }
-    if item.share_type == ShareType::None && item.share_basis.is_empty() && d.share_basis.is_empty() {
+    if item.share_type == ShareType::None && item.share_basis.is_empty() && d.share_basis.is_empty()
+    {
         f.add(
             at("share_basis"),
             format!("数据项 `{name}` 不共享，须写明依据"),
@@ -292,7 +317,9 @@ fn item_attributes(f: &mut Faults<'_>, i: usize, item: &Item, d: &EntryDraft) {
         f.add(
             at("share_condition"),
             format!("数据项 `{name}` 受限共享，须写明条件或理由（也可写在目录上）"),
-            format!("the item `{name}` is shared under conditions: say which (here or on the entry)"),
+            format!(
+                "the item `{name}` is shared under conditions: say which (here or on the entry)"
+            ),
         );
     }
 }
@@ -306,7 +333,10 @@ fn item_shape(f: &mut Faults<'_>, i: usize, item: &Item) {
         f.add(
             at("scale"),
             format!("小数位数 {} 不能大于精度 {}", item.scale, item.precision),
-            format!("the scale {} cannot be larger than the precision {}", item.scale, item.precision),
+            format!(
+                "the scale {} cannot be larger than the precision {}",
+                item.scale, item.precision
+            ),
         );
     }
     let keyed = item.primary || item.lookup;

@@ -66,7 +66,9 @@ pub(super) fn next(state: State, pending: bool, step: Move, origin: Option<&str>
     let published = matches!(publish, P::Published | P::ChangeReject);
     let came_from = |usual: O| origin.and_then(O::parse).unwrap_or(usual);
     Ok(match (step, publish, online) {
-        (Move::Submit, P::Unpublished | P::PubReject, _) => to_publish(P::PubAuditing, Effect::None),
+        (Move::Submit, P::Unpublished | P::PubReject, _) => {
+            to_publish(P::PubAuditing, Effect::None)
+        }
         (Move::Submit, P::ChangeReject, _) if pending && idle => {
             to_publish(P::ChangeAuditing, Effect::None)
         }
@@ -92,7 +94,9 @@ pub(super) fn next(state: State, pending: bool, step: Move, origin: Option<&str>
         (Move::PutOnline, _, O::Offline | O::OfflineUpReject) if published => {
             to_online(O::OfflineUpAuditing)
         }
-        (Move::TakeOffline, _, O::Online | O::DownReject) if published => to_online(O::DownAuditing),
+        (Move::TakeOffline, _, O::Online | O::DownReject) if published => {
+            to_online(O::DownAuditing)
+        }
         _ => return Err(refuse(state, step)),
     })
 }
@@ -105,7 +109,13 @@ fn refuse(state: State, step: Move) -> Error {
     };
     Error::new(
         Code::WrongState,
-        format!("目录处于“{}、{}”，不能{}{}", state.publish.zh(), state.online.zh(), step.zh(), hint.0),
+        format!(
+            "目录处于“{}、{}”，不能{}{}",
+            state.publish.zh(),
+            state.online.zh(),
+            step.zh(),
+            hint.0
+        ),
         format!(
             "the entry is {}, {}: it cannot be moved by `{}`{}",
             state.publish,
@@ -143,10 +153,8 @@ mod tests {
                 edges.insert(format!("{} -edit-> change-auditing", state.publish));
                 nexts.push(State { publish: PublishState::ChangeAuditing, ..state });
             }
-            let pending = matches!(
-                state.publish,
-                PublishState::ChangeAuditing | PublishState::ChangeReject
-            );
+            let pending =
+                matches!(state.publish, PublishState::ChangeAuditing | PublishState::ChangeReject);
             for step in MOVES {
                 if let Ok(n) = next(state, pending, step, None) {
                     edges.insert(format!("{} -{}-> {}", n.from, step.word(), n.to));
@@ -161,13 +169,14 @@ mod tests {
             }
         }
         for state in &seen {
-            let both = matches!(
-                state.publish,
-                PublishState::PubAuditing | PublishState::ChangeAuditing
-            ) && matches!(
-                state.online,
-                OnlineState::UpAuditing | OnlineState::DownAuditing | OnlineState::OfflineUpAuditing
-            );
+            let both =
+                matches!(state.publish, PublishState::PubAuditing | PublishState::ChangeAuditing)
+                    && matches!(
+                        state.online,
+                        OnlineState::UpAuditing
+                            | OnlineState::DownAuditing
+                            | OnlineState::OfflineUpAuditing
+                    );
             assert!(!both, "two reviews at once: {state:?}");
         }
         edges

@@ -22,7 +22,7 @@ pub async fn landed(app: &App, op: &Op, entry_id: &str, rows: u64) -> Result<Ent
     app.store.entry_set_data(&permit, &entry.id, count, &op.stamp()).await?;
     app.shares.forget();
     let entry = app.store.entry_get(&entry.id).await?.ok_or_else(missing)?;
-    put(app, std::slice::from_ref(&entry)).await?;
+    put(app, &[entry.id.as_str()]).await?;
     audit::record(
         app,
         AuditEvent {
@@ -35,12 +35,16 @@ pub async fn landed(app: &App, op: &Op, entry_id: &str, rows: u64) -> Result<Ent
     Ok(entry)
 }
 
-/// Brings these entries up to date in search.
-pub(crate) async fn put(app: &App, entries: &[Entry]) -> Result<()> {
+/// Brings these entries up to date in search. They are read anew, one call after the other: whoever comes last
+/// puts what the ledger holds, so that two changes at once cannot leave the older one in search.
+pub(crate) async fn put(app: &App, ids: &[&str]) -> Result<()> {
+    let _in_turn = app.shares.indexing.lock().await;
     let mut names = HashMap::new();
-    let mut docs = Vec::with_capacity(entries.len());
-    for entry in entries {
-        docs.push(doc(entry, &org_name(app, &mut names, &entry.draft.org).await?));
+    let mut docs = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(entry) = app.store.entry_get(id).await? {
+            docs.push(doc(&entry, &org_name(app, &mut names, &entry.draft.org).await?));
+        }
     }
     let search = std::sync::Arc::clone(&app.search);
     tokio::task::spawn_blocking(move || search.put(&docs)).await.map_err(broken)?

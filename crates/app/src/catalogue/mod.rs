@@ -138,8 +138,7 @@ pub async fn edit(
     base_version: i64,
 ) -> Result<Entry> {
     let held = visible(app, op, id).await?;
-    let permit =
-        audit::permit(app, op, Action::EntryCompile, &Target::entry(&held.entry)).await?;
+    let permit = audit::permit(app, op, Action::EntryCompile, &Target::entry(&held.entry)).await?;
     if held.entry.version != base_version {
         return Err(Error::new(
             Code::Stale,
@@ -392,10 +391,7 @@ fn lasting(entry: &Entry, draft: &EntryDraft) -> Result<()> {
             if was.is_some_and(|w| w.data_type != item.data_type || w.scale != item.scale) {
                 faults.push(FieldError {
                     field: format!("items[{i}].data_type"),
-                    zh: format!(
-                        "数据项 `{}` 已有数据，不能改类型；请另增数据项",
-                        item.identifier
-                    ),
+                    zh: format!("数据项 `{}` 已有数据，不能改类型；请另增数据项", item.identifier),
                     en: format!(
                         "the item `{}` holds data, its type cannot change; add another item",
                         item.identifier
@@ -440,8 +436,7 @@ async fn change_step(
             declared = true;
         }
     }
-    held.submitted_by =
-        flow::auditing(next.state).then(|| op.actor.id().to_owned());
+    held.submitted_by = flow::auditing(next.state).then(|| op.actor.id().to_owned());
     Ok(EntryChange {
         base: Some(base),
         declared,
@@ -468,7 +463,7 @@ async fn settled(
 ) -> Result<Entry> {
     let entry = change.held.entry.clone();
     app.shares.forget();
-    index::put(app, std::slice::from_ref(&entry)).await?;
+    index::put(app, &[entry.id.as_str()]).await?;
     let steps = format!("{}→{}", change.from, change.to);
     audit::record(
         app,

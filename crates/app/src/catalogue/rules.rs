@@ -60,5 +60,4 @@ pub struct Opening {
 pub struct QuotaRules {
     pub lots: u64,
     pub largest_lot: u64,
-    pub idle_hours: u64,
 }

@@ -26,7 +26,9 @@ pub async fn apply(app: &App, op: &Op, new: RequestNew) -> Result<Request> {
         .application_get(&new.application)
         .await?
         .filter(|a| op.actor.org() == Some(a.org.as_str()))
-        .ok_or_else(|| Error::not_found("本单位的应用", "application of your organisation", &new.application))?;
+        .ok_or_else(|| {
+            Error::not_found("本单位的应用", "application of your organisation", &new.application)
+        })?;
     let target = Target::apply(&entry, &application.org);
     let permit = audit::permit(app, op, Action::RequestSubmit, &target).await?;
     if !application.active {
@@ -97,9 +99,9 @@ fn request(
 /// Whether entry and every item wanted are shared without condition.
 fn unconditional(entry: &Entry, items: &[String]) -> bool {
     entry.draft.share_type == ShareType::Unconditional
-        && items.iter().all(|i| {
-            entry.draft.item(i).is_some_and(|i| i.share_type == ShareType::Unconditional)
-        })
+        && items
+            .iter()
+            .all(|i| entry.draft.item(i).is_some_and(|i| i.share_type == ShareType::Unconditional))
 }
 
 fn check(op: &Op, entry: &Entry, request: &Request, at_once: bool) -> Vec<FieldError> {
@@ -152,11 +154,13 @@ fn check(op: &Op, entry: &Entry, request: &Request, at_once: bool) -> Vec<FieldE
             "有效期应为 1 至 3650 天".into(),
             "the period must be 1 to 3650 days".into(),
         ),
-        Period::Until { date } if date.parse::<NaiveDate>().map_or(true, |d| d < op.today()) => add(
-            "date",
-            "截止日期应为今天或以后的日期（YYYY-MM-DD）".into(),
-            "the last day must be today or later (YYYY-MM-DD)".into(),
-        ),
+        Period::Until { date } if date.parse::<NaiveDate>().map_or(true, |d| d < op.today()) => {
+            add(
+                "date",
+                "截止日期应为今天或以后的日期（YYYY-MM-DD）".into(),
+                "the last day must be today or later (YYYY-MM-DD)".into(),
+            )
+        }
         _ => {}
     }
     faults
@@ -286,8 +290,7 @@ async fn other_eyes(app: &App, op: &Op, request: &Request) -> Result<()> {
 /// The applicant withdraws: what is under review, or what was approved and is no longer needed.
 pub async fn undo(app: &App, op: &Op, id: &str, reason: &str) -> Result<Request> {
     let request = visible(app, op, id).await?;
-    let permit =
-        audit::permit(app, op, Action::RequestUndo, &Target::request(&request)).await?;
+    let permit = audit::permit(app, op, Action::RequestUndo, &Target::request(&request)).await?;
     if !can_undo(request.state) {
         return Err(wrong_state(request.state));
     }
@@ -311,8 +314,7 @@ pub(super) fn can_undo(state: RequestState) -> bool {
 /// Provider or authority revokes what was approved; calls stop at once.
 pub async fn revoke(app: &App, op: &Op, id: &str, reason: &str) -> Result<Request> {
     let request = visible(app, op, id).await?;
-    let permit =
-        audit::permit(app, op, Action::RequestRevoke, &Target::request(&request)).await?;
+    let permit = audit::permit(app, op, Action::RequestRevoke, &Target::request(&request)).await?;
     if request.state != RequestState::Approved {
         return Err(wrong_state(request.state));
     }

@@ -53,8 +53,7 @@ pub async fn query(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<R
             return refuse(app, op, code, e).await;
         }
     };
-    let mut event = release_event(op, &access.grant, query, &page);
-    event.masks.clone_from(&access.masks);
+    let event = release_event(op, &access.grant, &access.masks, query, &page);
     if let Err(e) = audit::record(app, event).await {
         access.meter.uncount(op);
         return Err(e);
@@ -106,8 +105,9 @@ async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
     let (entry, request) = resolve(app, op, code).await?;
     let via = request.as_ref().map_or(Via::Open, Via::Request);
     let row_cap = app.rules.call.max_rows;
-    let grant =
-        app.policy.grant(op, &GrantAsk { action: Action::RowsQuery, entry: &entry, via, row_cap })?;
+    let grant = app
+        .policy
+        .grant(op, &GrantAsk { action: Action::RowsQuery, entry: &entry, via, row_cap })?;
     let served = app.store.serving().position(&entry.id).await?.is_some();
     let meter_key = format!("{caller}\n{}", entry.id);
     let kept = match &op.actor {
@@ -137,8 +137,10 @@ fn masked(grant: &Grant) -> Vec<String> {
 /// The resource and the approved share application behind the call (none: as open data). What the caller may not
 /// know of is not found; a 403 never leaks what a 404 hides.
 async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
-    let missing = || Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>());
-    let entry = app.store.entry_get(code).await?.filter(|e| e.draft.code == code).ok_or_else(missing)?;
+    let missing =
+        || Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>());
+    let entry =
+        app.store.entry_get(code).await?.filter(|e| e.draft.code == code).ok_or_else(missing)?;
     if let Actor::Application { id, .. } = &op.actor {
         if let Some(r) = app.store.request_newest(id, &entry.id, &[RequestState::Approved]).await? {
             return Ok((entry, Some(r)));
@@ -160,7 +162,9 @@ async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Reques
     Err(Error::new(
         Code::NoGrant,
         format!("对 `{code}` 没有有效的共享授权，请在共享平台申请，通过后再调用"),
-        format!("there is no valid grant for `{code}`: apply for it on the platform, then call again"),
+        format!(
+            "there is no valid grant for `{code}`: apply for it on the platform, then call again"
+        ),
     ))
 }
 
@@ -225,7 +229,9 @@ async fn from_lake(
     if page.columns.is_empty() {
         page.columns = match query.select.is_empty() {
             true => grant.columns().iter().map(|c| c.identifier.clone()).collect(),
-            false => query.select.iter().map(|(c, alias)| alias.as_ref().unwrap_or(c).clone()).collect(),
+            false => {
+                query.select.iter().map(|(c, alias)| alias.as_ref().unwrap_or(c).clone()).collect()
+            }
         };
     }
     let full = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
@@ -269,7 +275,13 @@ fn open_token(vault: &guard::Vault, bond: &str, token: &str) -> Result<(i64, u64
 }
 
 /// The audit record of a release.
-pub(crate) fn release_event(op: &Op, grant: &Grant, query: &RowQuery, page: &RowPage) -> AuditEvent {
+pub(crate) fn release_event(
+    op: &Op,
+    grant: &Grant,
+    masks: &str,
+    query: &RowQuery,
+    page: &RowPage,
+) -> AuditEvent {
     let columns = match query.select.is_empty() {
         true => page.columns.join(","),
         false => query.select.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>().join(","),
@@ -282,7 +294,7 @@ pub(crate) fn release_event(op: &Op, grant: &Grant, query: &RowQuery, page: &Row
         bytes: page.rows.iter().map(row_bytes).sum(),
         purpose: grant.purpose().to_owned(),
         request: grant.request().unwrap_or_default().to_owned(),
-        masks: grant.masks_text(),
+        masks: masks.to_owned(),
         ..audit::event(op, grant.action().as_str(), grant.code())
     }
 }

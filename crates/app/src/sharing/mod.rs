@@ -35,6 +35,8 @@ pub struct Memory {
     looked: AtomicI64,
     access: moka::sync::Cache<String, Arc<gate::Access>>,
     meters: moka::sync::Cache<String, Arc<quota::Meter>>,
+    /// One bringing-up of search at a time.
+    pub(crate) indexing: tokio::sync::Mutex<()>,
     /// Figures of the open-data site, per epoch.
     pub(crate) figures: parking_lot::Mutex<Option<(u64, crate::opening::Figures)>>,
 }
@@ -53,6 +55,7 @@ impl Default for Memory {
                 .max_capacity(500_000)
                 .time_to_idle(Duration::from_secs(26 * 3600))
                 .build(),
+            indexing: tokio::sync::Mutex::new(()),
             figures: parking_lot::Mutex::new(None),
         }
     }

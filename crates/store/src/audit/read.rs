@@ -8,37 +8,46 @@ use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 
 use super::AuditLog;
+use crate::clause::Clause;
 use crate::db::{fail, json, number, page, text};
 
 impl AuditLog {
     /// Records within a filter, newest first.
     pub async fn list(&self, permit: &Permit, filter: &AuditFilter) -> Result<Vec<AuditRecord>> {
         permit.require(&[Action::AuditRead, Action::AuditExport])?;
-        let mut query = sqlx::QueryBuilder::<sqlx::Any>::new(
-            "SELECT seq, prev_hash, hash, body FROM audit WHERE seq < ",
-        );
-        query.push_bind(filter.before.unwrap_or(i64::MAX));
-        for (column, value) in [
-            (" AND actor = ", &filter.actor),
-            (" AND object = ", &filter.object),
-            (" AND result = ", &filter.result),
-        ] {
-            if let Some(value) = value.as_deref().filter(|v| !v.is_empty()) {
-                query.push(column).push_bind(value.to_owned());
+        let mut c = Clause::default();
+        if let Some(before) = filter.before {
+            c.and(&format!("seq < {before}"));
+        }
+        let given = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
+        for (condition, value) in
+            [("actor =", &filter.actor), ("object =", &filter.object), ("result =", &filter.result)]
+        {
+            if let Some(value) = given(value) {
+                c.and_text(condition, &value);
             }
         }
-        if let Some(action) = filter.action.as_deref().filter(|v| !v.is_empty()) {
-            query.push(" AND (action = ").push_bind(action.to_owned());
-            query.push(" OR action LIKE ").push_bind(format!("{}.%", action.replace(['%', '_'], ""))).push(")");
+        if let Some(action) = given(&filter.action) {
+            c.and_text("(action =", &action);
+            c.or_text("action LIKE", &format!("{}.%", action.replace(['%', '_'], "")));
+            c.close();
         }
-        if let Some(from) = filter.from.as_deref().filter(|v| !v.is_empty()) {
-            query.push(" AND ts >= ").push_bind(from.to_owned());
+        if let Some(from) = given(&filter.from) {
+            c.and_text("ts >=", &from);
         }
-        if let Some(to) = filter.to.as_deref().filter(|v| !v.is_empty()) {
-            query.push(" AND ts < ").push_bind(format!("{to}~"));
+        if let Some(to) = given(&filter.to) {
+            c.and_text("ts <", &format!("{to}~"));
         }
-        query.push(" ORDER BY seq DESC LIMIT ").push_bind(page(filter.limit));
-        let rows = query.build().fetch_all(&self.pool).await.map_err(fail)?;
+        let sql = format!(
+            "SELECT seq, prev_hash, hash, body FROM audit{} ORDER BY seq DESC LIMIT {}",
+            c.sql(),
+            page(filter.limit)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for value in c.values() {
+            query = query.bind(value.as_str());
+        }
+        let rows = query.fetch_all(&self.pool).await.map_err(fail)?;
         rows.iter().map(read).collect()
     }
 
@@ -71,7 +80,13 @@ impl AuditLog {
     }
 
     /// Number of records of an action and object since a time: what quotas are recovered from.
-    pub async fn count_since(&self, actor: &str, action: &str, object: &str, since: &str) -> Result<i64> {
+    pub async fn count_since(
+        &self,
+        actor: &str,
+        action: &str,
+        object: &str,
+        since: &str,
+    ) -> Result<i64> {
         let row = sqlx::query(
             "SELECT COUNT(*) AS n FROM audit WHERE actor = $1 AND action = $2 AND object = $3 AND ts >= $4 AND result = 'ok'",
         )
@@ -97,9 +112,13 @@ fn read(row: &AnyRow) -> Result<AuditRecord> {
 
 fn columns_differ(row: &AnyRow, record: &AuditRecord) -> Result<Option<AuditFault>> {
     let e = &record.event;
-    for (column, value) in
-        [("ts", &e.ts), ("actor", &e.actor), ("action", &e.action), ("object", &e.object), ("result", &e.result)]
-    {
+    for (column, value) in [
+        ("ts", &e.ts),
+        ("actor", &e.actor),
+        ("action", &e.action),
+        ("object", &e.object),
+        ("result", &e.result),
+    ] {
         if &text(row, column)? != value {
             return Ok(Some(altered(record.seq)));
         }

@@ -42,7 +42,10 @@ impl Head {
                 }
             }
         };
-        Ok(text.trim().split_once(' ').and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_owned()))))
+        Ok(text
+            .trim()
+            .split_once(' ')
+            .and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_owned()))))
     }
 }
 
@@ -89,7 +92,10 @@ fn answer(waiting: Vec<Waiting>, records: &[AuditRecord], outcome: Result<()>) {
     }
 }
 
-pub(crate) async fn start_sqlite(config: &StoreConfig, waiting: Receiver<Pending>) -> Result<(AnyPool, Head)> {
+pub(crate) async fn start_sqlite(
+    config: &StoreConfig,
+    waiting: Receiver<Pending>,
+) -> Result<(AnyPool, Head)> {
     let path = config.folder.join("audit.db");
     let head_path = config.folder.join("audit.head");
     let connection = open_sqlite(&path)?;
@@ -119,7 +125,9 @@ fn open_sqlite(path: &Path) -> Result<rusqlite::Connection> {
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")
         .map_err(broken)?;
     let exists: bool = connection
-        .query_row("SELECT count(*) > 0 FROM sqlite_master WHERE name = 'audit'", [], |row| row.get(0))
+        .query_row("SELECT count(*) > 0 FROM sqlite_master WHERE name = 'audit'", [], |row| {
+            row.get(0)
+        })
         .map_err(broken)?;
     if !exists {
         connection.execute_batch(AUDIT_SQL).map_err(broken)?;
@@ -138,7 +146,12 @@ fn last(connection: &rusqlite::Connection) -> Result<Tail> {
     Ok(found.unwrap_or_else(|| Tail { seq: 0, hash: guard::chain::GENESIS.to_owned() }))
 }
 
-fn run_sqlite(mut connection: rusqlite::Connection, mut tail: Tail, mut waiting: Receiver<Pending>, head: &Path) {
+fn run_sqlite(
+    mut connection: rusqlite::Connection,
+    mut tail: Tail,
+    mut waiting: Receiver<Pending>,
+    head: &Path,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
         let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
@@ -168,7 +181,17 @@ fn write_sqlite(connection: &mut rusqlite::Connection, records: &[AuditRecord]) 
             let e = &r.event;
             let body = to_json(e)?;
             insert
-                .execute(rusqlite::params![r.seq, e.ts, e.actor, e.action, e.object, e.result, r.prev_hash, r.hash, body])
+                .execute(rusqlite::params![
+                    r.seq,
+                    e.ts,
+                    e.actor,
+                    e.action,
+                    e.object,
+                    e.result,
+                    r.prev_hash,
+                    r.hash,
+                    body
+                ])
                 .map_err(broken)?;
         }
     }
@@ -198,7 +221,10 @@ async fn write_postgres(
 ) -> Result<()> {
     let mut tx = pool.begin().await.map_err(fail)?;
     // Processes take turns; the number is the platform's own ("qtau").
-    sqlx::query("SELECT pg_advisory_xact_lock(1903452533)").execute(&mut *tx).await.map_err(fail)?;
+    sqlx::query("SELECT CAST(pg_advisory_xact_lock(1903452533) AS TEXT)")
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
     let tail = match sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
         .fetch_optional(&mut *tx)
         .await
@@ -212,22 +238,32 @@ async fn write_postgres(
     };
     (*records, *callers) = tail.link(batch);
     for chunk in records.chunks(500) {
-        let mut insert = sqlx::QueryBuilder::<sqlx::Any>::new(
-            "INSERT INTO audit (seq, ts, actor, action, object, result, prev_hash, hash, body) ",
+        // The builder of sqlx writes `?` for an `Any` connection, which PostgreSQL does not read.
+        let marks: Vec<String> = (0..chunk.len())
+            .map(|r| {
+                let row: Vec<String> = (1..=9).map(|c| format!("${}", r * 9 + c)).collect();
+                format!("({})", row.join(", "))
+            })
+            .collect();
+        let sql = format!(
+            "INSERT INTO audit (seq, ts, actor, action, object, result, prev_hash, hash, body) VALUES {}",
+            marks.join(", ")
         );
         let bodies = chunk.iter().map(|r| to_json(&r.event)).collect::<Result<Vec<_>>>()?;
-        insert.push_values(chunk.iter().zip(&bodies), |mut row, (r, body)| {
-            row.push_bind(r.seq)
-                .push_bind(r.event.ts.as_str())
-                .push_bind(r.event.actor.as_str())
-                .push_bind(r.event.action.as_str())
-                .push_bind(r.event.object.as_str())
-                .push_bind(r.event.result.as_str())
-                .push_bind(r.prev_hash.as_str())
-                .push_bind(r.hash.as_str())
-                .push_bind(body.as_str());
-        });
-        insert.build().execute(&mut *tx).await.map_err(fail)?;
+        let mut insert = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for (r, body) in chunk.iter().zip(&bodies) {
+            insert = insert
+                .bind(r.seq)
+                .bind(r.event.ts.as_str())
+                .bind(r.event.actor.as_str())
+                .bind(r.event.action.as_str())
+                .bind(r.event.object.as_str())
+                .bind(r.event.result.as_str())
+                .bind(r.prev_hash.as_str())
+                .bind(r.hash.as_str())
+                .bind(body.as_str());
+        }
+        insert.execute(&mut *tx).await.map_err(fail)?;
     }
     if let Some(r) = records.last() {
         sqlx::query(

@@ -71,7 +71,10 @@ async fn a_life(house: House) {
     let e = catalogue::step(app, &authority, &e.id, Move::Approve, "").await.unwrap();
     assert_eq!(e.online_state, OnlineState::Offline);
     assert!(titles(&house, &nobody, "西湖水质").await.is_empty());
-    assert_eq!(catalogue::get(app, &nobody, "lake_water").await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(
+        catalogue::get(app, &nobody, "lake_water").await.unwrap_err().code(),
+        Code::NotFound
+    );
     assert_eq!(titles(&house, &provider, "西湖水质").await.len(), 1);
 }
 
@@ -210,7 +213,10 @@ async fn files(house: House) {
         .replace("人口基本信息 beta", "人口基本信息 gamma");
     std::fs::write(&path, &changed).unwrap();
     let dry = catalogue::import(app, &provider, &path, "changed.csv", true).await.unwrap();
-    assert_eq!((dry.created.as_slice(), dry.changed.as_slice()), (&["gamma".to_owned()][..], &["alpha".to_owned()][..]));
+    assert_eq!(
+        (dry.created.as_slice(), dry.changed.as_slice()),
+        (&["gamma".to_owned()][..], &["alpha".to_owned()][..])
+    );
     assert!(!dry.applied && catalogue::get(app, &provider, "gamma").await.is_err());
     let broken = changed.replacen("L3 较敏感", "L7", 1);
     std::fs::write(&path, &broken).unwrap();

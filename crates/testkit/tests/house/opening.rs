@@ -9,7 +9,8 @@ use model::item::Item;
 use model::query::{Count, RowQuery};
 use testkit::House;
 
-const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n3,c,3.00,2026-01-03\n";
+const ROWS: &[u8] =
+    b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n3,c,3.00,2026-01-03\n";
 
 /// A data set with a hidden item is found, previewed and downloaded without it.
 async fn an_open_set(house: House) {
@@ -42,7 +43,8 @@ async fn an_open_set(house: House) {
     assert_eq!((release.page.rows.len(), release.page.columns.len()), (3, 3));
     let auditor = house.person("auditor").await;
     for action in ["rows.preview", "rows.download", "rows.query"] {
-        let filter = AuditFilter { action: Some(action.into()), limit: 10, ..AuditFilter::default() };
+        let filter =
+            AuditFilter { action: Some(action.into()), limit: 10, ..AuditFilter::default() };
         let records = app::audit::list(app, &auditor, &filter).await.unwrap();
         assert_eq!(records.len(), 1, "{action}");
         assert_eq!(records[0].event.columns, "id,amount,day");

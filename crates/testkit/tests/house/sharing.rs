@@ -84,11 +84,15 @@ async fn a_request(house: House) {
     assert!(!text.contains(&"11010519491231002X".to_owned()), "{text:?}");
     // Items that were not applied for stay closed.
     let more = RowQuery { select: vec![("sjh".into(), None)], ..key.clone() };
-    assert_eq!(code(&house, &later(&house, &caller), "renkou", &more).await, Code::ColumnNotGranted);
+    assert_eq!(
+        code(&house, &later(&house, &caller), "renkou", &more).await,
+        Code::ColumnNotGranted
+    );
 
     // Every release and refusal is in the chain, without the values.
     let auditor = house.person("auditor").await;
-    let filter = AuditFilter { action: Some("rows.query".into()), limit: 100, ..AuditFilter::default() };
+    let filter =
+        AuditFilter { action: Some("rows.query".into()), limit: 100, ..AuditFilter::default() };
     let records = app::audit::list(app, &auditor, &filter).await.unwrap();
     let released: Vec<_> = records.iter().filter(|r| r.event.result == "ok").collect();
     assert_eq!(released.len(), 1);
@@ -116,7 +120,15 @@ async fn a_quota(house: House) {
     let consumer = house.person("consumer").await;
     let (caller, secret) = house.application("统计应用").await;
     house.publish(testkit::draft("tongji")).await;
-    house.collect("tongji", "t.csv", b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n", SyncMode::Full).await.unwrap();
+    house
+        .collect(
+            "tongji",
+            "t.csv",
+            b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n",
+            SyncMode::Full,
+        )
+        .await
+        .unwrap();
     let ask = wanted(&secret.application.id, "tongji", &["id", "amount"]);
     let request = sharing::apply(app, &consumer, ask).await.unwrap();
     assert_eq!(request.state, RequestState::Approved);
@@ -194,7 +206,8 @@ async fn who_may_apply(house: House) {
     let county = house.person("county").await;
     let e = sharing::apply(app, &county, wanted(id, "renkou", &["xm"])).await.unwrap_err();
     assert_eq!(e.code(), Code::NotFound, "another organisation's application");
-    let e = sharing::apply(app, &consumer, wanted(id, &entry.id, &["xm", "salary"])).await.unwrap_err();
+    let e =
+        sharing::apply(app, &consumer, wanted(id, &entry.id, &["xm", "salary"])).await.unwrap_err();
     assert_eq!((e.code(), e.fields().len()), (Code::RuleBroken, 1));
     let mut bare = wanted(id, "renkou", &["xm"]);
     bare.legal_basis = String::new();

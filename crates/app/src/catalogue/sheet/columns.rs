@@ -108,7 +108,10 @@ macro_rules! yes_no {
 
 fn not_in_list(value: &str, all: &[&str]) -> Wrong {
     let list = all.join("、");
-    (format!("`{value}` 不在代码表中，可用：{list}"), format!("`{value}` is not in the list: {list}"))
+    (
+        format!("`{value}` 不在代码表中，可用：{list}"),
+        format!("`{value}` is not in the list: {list}"),
+    )
 }
 
 /// Header of the owner's name, written for people and not read back.
@@ -127,10 +130,11 @@ pub(super) const ENTRY: &[Column<EntryDraft>] = &[
         get: |t| t.domain.zh().to_owned(),
         set: |t, v| {
             // A spreadsheet turns the code `01` into 1.
-            t.domain = Domain::parse(v).or_else(|| Domain::parse(&format!("0{v}"))).ok_or_else(|| {
-                let all: Vec<&str> = Domain::ALL.iter().map(|w| w.zh()).collect();
-                not_in_list(v, &all)
-            })?;
+            t.domain =
+                Domain::parse(v).or_else(|| Domain::parse(&format!("0{v}"))).ok_or_else(|| {
+                    let all: Vec<&str> = Domain::ALL.iter().map(|w| w.zh()).collect();
+                    not_in_list(v, &all)
+                })?;
             Ok(())
         },
         needed: false,
@@ -140,7 +144,8 @@ pub(super) const ENTRY: &[Column<EntryDraft>] = &[
         zh: "标签",
         get: |t| t.tags.join("|"),
         set: |t, v| {
-            t.tags = v.split('|').map(str::trim).filter(|w| !w.is_empty()).map(Into::into).collect();
+            t.tags =
+                v.split('|').map(str::trim).filter(|w| !w.is_empty()).map(Into::into).collect();
             Ok(())
         },
         needed: false,
@@ -238,10 +243,7 @@ fn mask(text: &str) -> Result<Mask, Wrong> {
     let arguments = rest.strip_suffix(')').unwrap_or(rest).trim();
     let found = match (method.trim(), arguments) {
         ("keep", both) => both.split_once(',').and_then(|(head, tail)| {
-            Some(Mask::Keep {
-                head: head.trim().parse().ok()?,
-                tail: tail.trim().parse().ok()?,
-            })
+            Some(Mask::Keep { head: head.trim().parse().ok()?, tail: tail.trim().parse().ok()? })
         }),
         ("hash", "") => Some(Mask::Hash),
         ("blank", "") => Some(Mask::Blank),

@@ -40,8 +40,7 @@ pub async fn import(
         .iter()
         .map(|(code, h)| (code.clone(), h.pending.as_ref().unwrap_or(&h.entry.draft).clone()))
         .collect();
-    let Parsed { mut drafts, mut faults } =
-        parse::parse(&table, &now, &app.rules.catalogue.alias);
+    let Parsed { mut drafts, mut faults } = parse::parse(&table, &now, &app.rules.catalogue.alias);
     resolve(app, op, &mut drafts, &mut faults).await?;
     let changes = plan(app, op, &mut drafts, held, &mut faults);
     let codes = |new: bool| -> Vec<String> {
@@ -63,8 +62,8 @@ pub async fn import(
     if applied && !changes.is_empty() {
         app.store.entry_apply(&permit, op, &changes).await?;
         app.shares.forget();
-        let entries: Vec<_> = changes.iter().map(|c| c.held.entry.clone()).collect();
-        index::put(app, &entries).await?;
+        let ids: Vec<&str> = changes.iter().map(|c| c.held.entry.id.as_str()).collect();
+        index::put(app, &ids).await?;
         record(app, op, name, &changes).await?;
     }
     Ok(report)
@@ -91,8 +90,7 @@ pub async fn export(app: &App, op: &Op, format: SheetFormat) -> Result<Vec<u8>> 
             break;
         }
     }
-    let event =
-        AuditEvent { rows: entries, ..audit::event(op, "entry.export", "catalogue") };
+    let event = AuditEvent { rows: entries, ..audit::event(op, "entry.export", "catalogue") };
     audit::record(app, event).await?;
     tokio::task::spawn_blocking(move || table::write(format, &rows))
         .await

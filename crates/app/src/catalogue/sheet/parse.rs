@@ -109,13 +109,13 @@ fn places(header: &[String], faults: &mut Vec<FieldError>) -> Option<Places> {
             let (zh, en) = if twice {
                 ("列标题重复", "this header stands twice")
             } else {
-                ("不认识的列标题，请使用导出文件中的标题", "unknown header, use those of an exported file")
+                (
+                    "不认识的列标题，请使用导出文件中的标题",
+                    "unknown header, use those of an exported file",
+                )
             };
-            faults.push(FieldError {
-                field: format!("标题行 {h}"),
-                zh: zh.into(),
-                en: en.into(),
-            });
+            faults
+                .push(FieldError { field: format!("标题行 {h}"), zh: zh.into(), en: en.into() });
         }
     }
     let mut needed = |zh: &str, place: Option<usize>| {
@@ -183,10 +183,8 @@ impl Reader<'_> {
     fn new_entry(&mut self, row: u64, cells: &[String]) -> usize {
         let now = self.existing.get(&self.code);
         let is_new = now.is_none();
-        let mut draft = now.map_or_else(|| blank(&self.code), |d| EntryDraft {
-            items: Vec::new(),
-            ..d.clone()
-        });
+        let mut draft = now
+            .map_or_else(|| blank(&self.code), |d| EntryDraft { items: Vec::new(), ..d.clone() });
         if let Some(d) = now {
             let places =
                 d.items.iter().enumerate().map(|(i, item)| (item.identifier.clone(), i)).collect();

@@ -68,10 +68,9 @@ fn cell(data: &Data) -> String {
         Data::Empty => String::new(),
         Data::String(s) | Data::DateTimeIso(s) | Data::DurationIso(s) => s.clone(),
         Data::Bool(b) => if *b { "是" } else { "否" }.to_owned(),
-        Data::DateTime(d) => d
-            .as_datetime()
-            .map(|t| t.format("%Y-%m-%d").to_string())
-            .unwrap_or_default(),
+        Data::DateTime(d) => {
+            d.as_datetime().map(|t| t.format("%Y-%m-%d").to_string()).unwrap_or_default()
+        }
         other => other.to_string(),
     };
     even(&text)
@@ -141,9 +140,8 @@ fn write_csv(rows: &[Vec<String>]) -> Result<Vec<u8>> {
     let failed = |e: String| Error::internal(format!("cannot write CSV: {e}"));
     // Spreadsheets take a file without the mark for the local encoding.
     let mut out = b"\xEF\xBB\xBF".to_vec();
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(&mut out);
+    let mut writer =
+        csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut out);
     for row in rows {
         writer.write_record(row).map_err(|e| failed(e.to_string()))?;
     }

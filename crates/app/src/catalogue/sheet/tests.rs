@@ -103,7 +103,10 @@ fn gb18030_english_headers_and_merged_cells_are_read() {
     assert_eq!(d.items.len(), 2);
     assert_eq!(d.items[1].data_type, DataType::Date);
     // What a row does not say is as the entry says.
-    assert_eq!((d.items[1].share_type, d.items[1].open_type), (ShareType::Restricted, OpenType::None));
+    assert_eq!(
+        (d.items[1].share_type, d.items[1].open_type),
+        (ShareType::Restricted, OpenType::None)
+    );
 }
 
 #[test]
