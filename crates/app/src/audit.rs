@@ -45,7 +45,13 @@ pub async fn permit(app: &App, op: &Op, action: Action, target: &Target) -> Resu
 }
 
 /// Records a refusal with its code and reasons.
-pub async fn refused(app: &App, op: &Op, action: &str, object: &str, refusal: &Error) -> Result<()> {
+pub async fn refused(
+    app: &App,
+    op: &Op,
+    action: &str,
+    object: &str,
+    refusal: &Error,
+) -> Result<()> {
     let mut event = event(op, action, object);
     event.result = "denied".into();
     event.reason = std::iter::once(refusal.code().as_str().to_owned())
@@ -104,8 +110,30 @@ pub async fn export(app: &App, op: &Op, filter: &AuditFilter) -> Result<Vec<u8>>
 }
 
 const COLUMNS: [&str; 24] = [
-    "seq", "ts", "event_id", "actor", "actor_name", "org", "app_key", "source", "action", "object", "columns", "level",
-    "scope", "rows", "bytes", "result", "reason", "purpose", "request", "masks", "trace_id", "prev_hash", "hash", "algorithm",
+    "seq",
+    "ts",
+    "event_id",
+    "actor",
+    "actor_name",
+    "org",
+    "app_key",
+    "source",
+    "action",
+    "object",
+    "columns",
+    "level",
+    "scope",
+    "rows",
+    "bytes",
+    "result",
+    "reason",
+    "purpose",
+    "request",
+    "masks",
+    "trace_id",
+    "prev_hash",
+    "hash",
+    "algorithm",
 ];
 
 fn cells(r: &AuditRecord) -> [String; 24] {

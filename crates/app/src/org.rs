@@ -27,12 +27,19 @@ pub async fn create(app: &App, op: &Op, org: Org) -> Result<Org> {
 }
 
 async fn check(app: &App, org: &Org) -> Result<()> {
-    if org.id.is_empty() || org.id.len() > 64 || !org.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-        return Err(Error::invalid("机构编号只能含字母、数字、- 和 _，最长 64 位", "the organisation id may hold letters, digits, - and _, at most 64")
-            .field("id", "请改写机构编号", "rewrite the organisation id"));
+    if org.id.is_empty()
+        || org.id.len() > 64
+        || !org.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    {
+        return Err(Error::invalid(
+            "机构编号只能含字母、数字、- 和 _，最长 64 位",
+            "the organisation id may hold letters, digits, - and _, at most 64",
+        )
+        .field("id", "请改写机构编号", "rewrite the organisation id"));
     }
     if org.name_cn.trim().is_empty() {
-        return Err(Error::invalid("请填写机构名称", "the organisation needs a name").field("name_cn", "必填", "required"));
+        return Err(Error::invalid("请填写机构名称", "the organisation needs a name")
+            .field("name_cn", "必填", "required"));
     }
     ident::uscc(&org.uscc)?;
     region::level_of(&org.region)?;
@@ -47,7 +54,8 @@ async fn check(app: &App, org: &Org) -> Result<()> {
 
 /// Enters regions that are not there yet.
 pub async fn enter_regions(app: &App, op: &Op, regions: &[Region]) -> Result<u64> {
-    let permit = audit::permit(app, op, Action::OrgManage, &Target::plain("Org", "regions")).await?;
+    let permit =
+        audit::permit(app, op, Action::OrgManage, &Target::plain("Org", "regions")).await?;
     app.store.regions_insert(&permit, regions).await
 }
 

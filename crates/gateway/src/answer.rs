@@ -40,7 +40,8 @@ impl IntoResponse for Refusal {
         if status.is_server_error() {
             tracing::error!(request.id = %self.request_id, error = %error.operator_text(), "a call failed");
         }
-        metrics::counter!("qt_gateway_refusals_total", "code" => error.code().as_str()).increment(1);
+        metrics::counter!("qt_gateway_refusals_total", "code" => error.code().as_str())
+            .increment(1);
         let details: Vec<String> =
             error.fields().iter().map(|f| format!("{}: {} / {}", f.field, f.en, f.zh)).collect();
         let body = ErrorBody {
@@ -53,9 +54,10 @@ impl IntoResponse for Refusal {
         };
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("QT-HMAC realm=\"qiantang\""));
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("QT-HMAC realm=\"qiantang\""),
+            );
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -108,7 +110,14 @@ impl Form {
 }
 
 /// A page of rows in the wanted form. `first` is the offset of its first row.
-pub(crate) fn page(page: &RowPage, form: Form, method: &Method, first: u64, next: Option<String>, masked: &[String]) -> Result<Response> {
+pub(crate) fn page(
+    page: &RowPage,
+    form: Form,
+    method: &Method,
+    first: u64,
+    next: Option<String>,
+    masked: &[String],
+) -> Result<Response> {
     let n = page.rows.len() as u64;
     let (mime, bytes) = match form {
         Form::Json => ("application/json; charset=utf-8", json(page)?),
@@ -128,7 +137,8 @@ pub(crate) fn page(page: &RowPage, form: Form, method: &Method, first: u64, next
         },
     };
     let total = page.total.map_or_else(|| "*".to_owned(), |t| t.to_string());
-    let range = if n == 0 { format!("*/{total}") } else { format!("{first}-{}/{total}", first + n - 1) };
+    let range =
+        if n == 0 { format!("*/{total}") } else { format!("{first}-{}/{total}", first + n - 1) };
     // As PostgREST: 206 when the total is known and this is not all of it.
     let status = match page.total {
         Some(total) if n < total && n > 0 => StatusCode::PARTIAL_CONTENT,

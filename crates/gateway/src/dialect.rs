@@ -38,11 +38,21 @@ pub fn read(raw: &str, preferences: &Preferences<'_>, rules: &Call) -> Result<Ro
             "offset" => query.offset = number("offset", &value)?,
             "after" => query.after = Some(value),
             "and" | "or" | "not.and" | "not.or" => all.push(group(&name, &value, 0)?),
-            "columns" | "on_conflict" => return Err(refuse(&name, "只读接口不支持", "is for writing; this interface only reads")),
+            "columns" | "on_conflict" => {
+                return Err(refuse(
+                    &name,
+                    "只读接口不支持",
+                    "is for writing; this interface only reads",
+                ));
+            }
             column => all.push(condition(column, &value)?),
         }
         if all.len() > CONDITIONS {
-            return Err(refuse(&name, "条件过多（最多 64 个）", "has too many conditions (at most 64)"));
+            return Err(refuse(
+                &name,
+                "条件过多（最多 64 个）",
+                "has too many conditions (at most 64)",
+            ));
         }
     }
     if let Some(range) = preferences.range {
@@ -70,7 +80,12 @@ pub fn read(raw: &str, preferences: &Preferences<'_>, rules: &Call) -> Result<Ro
 
 fn refuse(parameter: &str, zh: &str, en: &str) -> Error {
     let shown: String = parameter.chars().take(80).collect();
-    Error::new(Code::InvalidQuery, format!("参数 `{shown}` {zh}"), format!("the parameter `{shown}` {en}")).field(shown, zh, en)
+    Error::new(
+        Code::InvalidQuery,
+        format!("参数 `{shown}` {zh}"),
+        format!("the parameter `{shown}` {en}"),
+    )
+    .field(shown, zh, en)
 }
 
 fn decode(text: &str) -> Result<String> {
@@ -82,7 +97,10 @@ fn decode(text: &str) -> Result<String> {
 }
 
 fn number(name: &str, value: &str) -> Result<u64> {
-    value.trim().parse().map_err(|_| refuse(name, "应为非负整数", "must be a whole number, zero or more"))
+    value
+        .trim()
+        .parse()
+        .map_err(|_| refuse(name, "应为非负整数", "must be a whole number, zero or more"))
 }
 
 fn count(prefer: &str) -> Count {
@@ -123,17 +141,29 @@ fn select(value: &str) -> Result<Vec<(String, Option<String>)>> {
         .map(|part| {
             let part = part.trim();
             if part.contains(['(', ')', '!']) {
-                return Err(refuse("select", "不支持嵌套资源或聚合", "does not support embedding or aggregates"));
+                return Err(refuse(
+                    "select",
+                    "不支持嵌套资源或聚合",
+                    "does not support embedding or aggregates",
+                ));
             }
             if part.contains("::") || part.contains("->") {
-                return Err(refuse("select", "不支持类型转换或 JSON 路径", "does not support casts or JSON paths"));
+                return Err(refuse(
+                    "select",
+                    "不支持类型转换或 JSON 路径",
+                    "does not support casts or JSON paths",
+                ));
             }
             let (alias, column) = match part.split_once(':') {
                 Some((alias, column)) => (Some(name_ok("select", alias)?), column),
                 None => (None, part),
             };
             if column == "*" {
-                return Err(refuse("select", "中的 * 不能与其他列同用", "cannot mix * with other columns"));
+                return Err(refuse(
+                    "select",
+                    "中的 * 不能与其他列同用",
+                    "cannot mix * with other columns",
+                ));
             }
             Ok((name_ok("select", column)?, alias))
         })
@@ -143,7 +173,11 @@ fn select(value: &str) -> Result<Vec<(String, Option<String>)>> {
 fn name_ok(parameter: &str, name: &str) -> Result<String> {
     let name = name.trim().trim_matches('"');
     if name.is_empty() || name.chars().count() > 63 || name.chars().any(char::is_control) {
-        return Err(refuse(parameter, "中有空的或过长的列名", "holds an empty or overlong column name"));
+        return Err(refuse(
+            parameter,
+            "中有空的或过长的列名",
+            "holds an empty or overlong column name",
+        ));
     }
     Ok(name.to_owned())
 }
@@ -154,15 +188,24 @@ fn order(value: &str) -> Result<Vec<Order>> {
         .filter(|p| !p.trim().is_empty())
         .map(|part| {
             let mut words = part.trim().split('.');
-            let mut order =
-                Order { column: name_ok("order", words.next().unwrap_or_default())?, descending: false, nulls_first: None };
+            let mut order = Order {
+                column: name_ok("order", words.next().unwrap_or_default())?,
+                descending: false,
+                nulls_first: None,
+            };
             for word in words {
                 match word {
                     "asc" => order.descending = false,
                     "desc" => order.descending = true,
                     "nullsfirst" => order.nulls_first = Some(true),
                     "nullslast" => order.nulls_first = Some(false),
-                    _ => return Err(refuse("order", "应形如 列名.asc 或 列名.desc.nullslast", "must read like column.asc or column.desc.nullslast")),
+                    _ => {
+                        return Err(refuse(
+                            "order",
+                            "应形如 列名.asc 或 列名.desc.nullslast",
+                            "must read like column.asc or column.desc.nullslast",
+                        ));
+                    }
                 }
             }
             Ok(order)
@@ -178,7 +221,11 @@ fn condition(column: &str, value: &str) -> Result<Condition> {
         None => (false, value),
     };
     let Some((operator, operand)) = rest.split_once('.') else {
-        return Err(refuse(&column, "应形如 eq.值（运算符.值）", "must read like eq.value (operator.value)"));
+        return Err(refuse(
+            &column,
+            "应形如 eq.值（运算符.值）",
+            "must read like eq.value (operator.value)",
+        ));
     };
     let comparison = comparison(&column, operator, operand)?;
     let condition = match (operator, operand) {
@@ -207,7 +254,13 @@ fn comparison(column: &str, operator: &str, operand: &str) -> Result<Comparison>
             "null" | "not_null" => Comparison::IsNull,
             "true" => Comparison::IsTrue,
             "false" => Comparison::IsFalse,
-            _ => return Err(refuse(column, "的 is 只能接 null、not_null、true、false", "takes null, not_null, true or false after is")),
+            _ => {
+                return Err(refuse(
+                    column,
+                    "的 is 只能接 null、not_null、true、false",
+                    "takes null, not_null, true or false after is",
+                ));
+            }
         },
         _ => {
             return Err(refuse(
@@ -241,7 +294,8 @@ fn unquote(value: &str) -> String {
 
 /// Splits by commas that are not inside parentheses or quotes.
 fn split_top(text: &str) -> Vec<&str> {
-    let (mut parts, mut depth, mut quoted, mut escaped, mut start) = (Vec::new(), 0_usize, false, false, 0);
+    let (mut parts, mut depth, mut quoted, mut escaped, mut start) =
+        (Vec::new(), 0_usize, false, false, 0);
     for (i, c) in text.char_indices() {
         match c {
             _ if escaped => escaped = false,
@@ -277,7 +331,8 @@ fn group(name: &str, value: &str, depth: usize) -> Result<Condition> {
     if parts.len() > CONDITIONS {
         return Err(refuse(name, "条件过多（最多 64 个）", "has too many conditions (at most 64)"));
     }
-    let members = parts.into_iter().map(|part| member(part.trim(), depth)).collect::<Result<Vec<_>>>()?;
+    let members =
+        parts.into_iter().map(|part| member(part.trim(), depth)).collect::<Result<Vec<_>>>()?;
     let condition = if kind == "or" { Condition::Or(members) } else { Condition::And(members) };
     Ok(if negated { Condition::Not(Box::new(condition)) } else { condition })
 }
@@ -288,8 +343,9 @@ fn member(part: &str, depth: usize) -> Result<Condition> {
             return group(name, rest, depth + 1);
         }
     }
-    let (column, rest) =
-        part.split_once('.').ok_or_else(|| refuse(part, "应形如 列名.eq.值", "must read like column.eq.value"))?;
+    let (column, rest) = part
+        .split_once('.')
+        .ok_or_else(|| refuse(part, "应形如 列名.eq.值", "must read like column.eq.value"))?;
     let condition = condition(column, rest)?;
     // Values inside a group may be quoted so that they can hold commas and parentheses.
     Ok(unquoted(condition))
@@ -308,7 +364,9 @@ fn unquoted(condition: Condition) -> Condition {
         other => other,
     };
     match condition {
-        Condition::Column { column, comparison } => Condition::Column { column, comparison: plain(comparison) },
+        Condition::Column { column, comparison } => {
+            Condition::Column { column, comparison: plain(comparison) }
+        }
         Condition::Not(inner) => Condition::Not(Box::new(unquoted(*inner))),
         other => other,
     }
@@ -338,21 +396,44 @@ mod tests {
     fn filters_orders_and_pages_are_read() {
         check(
             "select=a,n:name&a=eq.1&name=not.like.*%E5%B8%82&order=a.desc.nullslast,name&limit=5&offset=10",
-            expect![[r#"{"select":[["a",null],["name","n"]],"filter":{"and":[{"column":{"column":"a","comparison":{"eq":"1"}}},{"not":{"column":{"column":"name","comparison":{"like":"%市"}}}}]},"order":[{"column":"a","descending":true,"nulls_first":false},{"column":"name","descending":false,"nulls_first":null}],"limit":5,"offset":10,"after":null}"#]],
+            expect![[
+                r#"{"select":[["a",null],["name","n"]],"filter":{"and":[{"column":{"column":"a","comparison":{"eq":"1"}}},{"not":{"column":{"column":"name","comparison":{"like":"%市"}}}}]},"order":[{"column":"a","descending":true,"nulls_first":false},{"column":"name","descending":false,"nulls_first":null}],"limit":5,"offset":10,"after":null}"#
+            ]],
         );
         check(
             r#"or=(a.eq.1,not.and(b.in.(x,"y,z"),c.is.not_null))"#,
-            expect![[r#"{"select":[],"filter":{"or":[{"column":{"column":"a","comparison":{"eq":"1"}}},{"not":{"and":[{"column":{"column":"b","comparison":{"in":["x","y,z"]}}},{"not":{"column":{"column":"c","comparison":"is_null"}}}]}}]},"order":[],"limit":1000,"offset":0,"after":null}"#]],
+            expect![[
+                r#"{"select":[],"filter":{"or":[{"column":{"column":"a","comparison":{"eq":"1"}}},{"not":{"and":[{"column":{"column":"b","comparison":{"in":["x","y,z"]}}},{"not":{"column":{"column":"c","comparison":"is_null"}}}]}}]},"order":[],"limit":1000,"offset":0,"after":null}"#
+            ]],
         );
     }
 
     #[test]
     fn what_is_not_offered_is_refused_by_name() {
-        check("a=1", expect!["invalid_query: the parameter `a` must read like eq.value (operator.value)"]);
-        check("select=a,b(c)", expect!["invalid_query: the parameter `select` does not support embedding or aggregates"]);
-        check("a=fts.x", expect!["invalid_query: the parameter `a` has an operator that is not supported; use eq neq gt gte lt lte like ilike in is, with not. before it"]);
-        check("limit=-1", expect!["invalid_query: the parameter `limit` must be a whole number, zero or more"]);
-        check("offset=100001", expect!["invalid_query: offset is at most 100000; reach deeper pages by `after`"]);
+        check(
+            "a=1",
+            expect!["invalid_query: the parameter `a` must read like eq.value (operator.value)"],
+        );
+        check(
+            "select=a,b(c)",
+            expect![
+                "invalid_query: the parameter `select` does not support embedding or aggregates"
+            ],
+        );
+        check(
+            "a=fts.x",
+            expect![
+                "invalid_query: the parameter `a` has an operator that is not supported; use eq neq gt gte lt lte like ilike in is, with not. before it"
+            ],
+        );
+        check(
+            "limit=-1",
+            expect!["invalid_query: the parameter `limit` must be a whole number, zero or more"],
+        );
+        check(
+            "offset=100001",
+            expect!["invalid_query: offset is at most 100000; reach deeper pages by `after`"],
+        );
         check("a=%ff.x", expect!["invalid_query: the parameter `%ff.x` is not valid UTF-8"]);
     }
 

@@ -31,7 +31,9 @@ pub struct GatewayConfig {
 
 impl std::fmt::Debug for GatewayConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GatewayConfig").field("public_url", &self.public_url).finish_non_exhaustive()
+        f.debug_struct("GatewayConfig")
+            .field("public_url", &self.public_url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -46,8 +48,10 @@ pub(crate) struct Door {
 /// All routes of the door.
 pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
     let per_second = NonZeroU32::new(config.anonymous_per_second).unwrap_or(NonZeroU32::MIN);
-    let quota = Quota::per_second(per_second).allow_burst(per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
-    let door = Door { app, config: Arc::new(config), anonymous: Arc::new(RateLimiter::keyed(quota)) };
+    let quota = Quota::per_second(per_second)
+        .allow_burst(per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
+    let door =
+        Door { app, config: Arc::new(config), anonymous: Arc::new(RateLimiter::keyed(quota)) };
     Router::new()
         .merge(rows::router())
         .merge(openapi::router())

@@ -19,8 +19,9 @@ pub(crate) fn router() -> Router<Door> {
 }
 
 async fn document(State(door): State<Door>, Caller(op): Caller) -> Result<Json<Value>, Refusal> {
-    let callable =
-        app::sharing::callable(&door.app, &op).await.map_err(|e| Refusal::new(e, &op.request_id))?;
+    let callable = app::sharing::callable(&door.app, &op)
+        .await
+        .map_err(|e| Refusal::new(e, &op.request_id))?;
     Ok(Json(describe(&door.config.public_url, &callable, &door.app.rules.call)))
 }
 
@@ -28,11 +29,17 @@ fn describe(url: &str, callable: &[Callable], rules: &app::rules::Call) -> Value
     let mut paths = Map::new();
     let mut schemas = Map::new();
     paths.insert("/health".into(), fixed("health", "The process answers / 进程存活", &["200"]));
-    paths.insert("/ready".into(), fixed("ready", "The parts behind it answer / 就绪", &["200", "503"]));
+    paths.insert(
+        "/ready".into(),
+        fixed("ready", "The parts behind it answer / 就绪", &["200", "503"]),
+    );
     paths.insert("/errors".into(), fixed("errors", "The error table / 错误码表", &["200"]));
     for c in callable {
         let code = &c.entry.draft.code;
-        paths.insert(format!("/api/v1/{code}"), resource_path(&c.entry, c.grant.columns(), c.grant.row_cap(), rules));
+        paths.insert(
+            format!("/api/v1/{code}"),
+            resource_path(&c.entry, c.grant.columns(), c.grant.row_cap(), rules),
+        );
         schemas.insert(code.clone(), row_schema(&c.entry, c.grant.columns()));
     }
     schemas.insert("Error".into(), error_schema());
@@ -78,22 +85,40 @@ fn fixed(id: &str, summary: &str, statuses: &[&str]) -> Value {
     json!({ "get": { "operationId": id, "summary": summary, "security": [{}], "responses": responses } })
 }
 
-fn resource_path(entry: &Entry, columns: &[GrantColumn], row_cap: u64, rules: &app::rules::Call) -> Value {
+fn resource_path(
+    entry: &Entry,
+    columns: &[GrantColumn],
+    row_cap: u64,
+    rules: &app::rules::Call,
+) -> Value {
     let code = &entry.draft.code;
     let names: Vec<&str> = columns.iter().map(|c| c.identifier.as_str()).collect();
-    let orderable: Vec<&str> = columns.iter().filter(|c| c.filterable).map(|c| c.identifier.as_str()).collect();
+    let orderable: Vec<&str> =
+        columns.iter().filter(|c| c.filterable).map(|c| c.identifier.as_str()).collect();
     let mut parameters = vec![
-        parameter("select", "Columns wanted / 所需列", json!({ "type": "string", "pattern": list_pattern(&names, "") })),
+        parameter(
+            "select",
+            "Columns wanted / 所需列",
+            json!({ "type": "string", "pattern": list_pattern(&names, "") }),
+        ),
         parameter(
             "limit",
             "Rows of one page / 每页行数",
             json!({ "type": "integer", "minimum": 1, "maximum": row_cap.min(rules.max_rows) }),
         ),
-        parameter("offset", "Rows to skip / 跳过行数", json!({ "type": "integer", "minimum": 0, "maximum": rules.max_offset })),
+        parameter(
+            "offset",
+            "Rows to skip / 跳过行数",
+            json!({ "type": "integer", "minimum": 0, "maximum": rules.max_offset }),
+        ),
     ];
     if !orderable.is_empty() {
         let pattern = list_pattern(&orderable, r"(\.(asc|desc))?(\.(nullsfirst|nullslast))?");
-        parameters.push(parameter("order", "Sort / 排序", json!({ "type": "string", "pattern": pattern })));
+        parameters.push(parameter(
+            "order",
+            "Sort / 排序",
+            json!({ "type": "string", "pattern": pattern }),
+        ));
     }
     for column in columns.iter().filter(|c| c.filterable || c.lookup) {
         parameters.push(parameter(
@@ -112,7 +137,10 @@ fn resource_path(entry: &Entry, columns: &[GrantColumn], row_cap: u64, rules: &a
         "application/vnd.pgrst.object+json": { "schema": { "$ref": format!("#/components/schemas/{code}") } },
     });
     let mut responses = Map::new();
-    for (status, text) in [("200", "Rows / 数据行"), ("206", "A part of the rows, the total in Content-Range / 部分数据行")] {
+    for (status, text) in [
+        ("200", "Rows / 数据行"),
+        ("206", "A part of the rows, the total in Content-Range / 部分数据行"),
+    ] {
         responses.insert(status.into(), json!({ "description": text, "content": rows }));
     }
     for (status, text) in ERRORS {
@@ -163,7 +191,9 @@ fn filter_pattern(column: &GrantColumn) -> String {
         DataType::DateTime => {
             "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
         }
-        DataType::Text | DataType::Geometry | DataType::Json => r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,50}",
+        DataType::Text | DataType::Geometry | DataType::Json => {
+            r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,50}"
+        }
     };
     let operators = match (column.filterable, column.data_type) {
         (false, _) | (true, DataType::Boolean) => "eq",

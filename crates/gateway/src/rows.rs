@@ -25,7 +25,9 @@ async fn rows(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let started = std::time::Instant::now();
-    let answer = release(&door, &op, &resource, &method, query.as_deref().unwrap_or_default(), &headers).await;
+    let answer =
+        release(&door, &op, &resource, &method, query.as_deref().unwrap_or_default(), &headers)
+            .await;
     metrics::histogram!("qt_gateway_call_seconds").record(started.elapsed().as_secs_f64());
     metrics::counter!("qt_gateway_calls_total", "outcome" => if answer.is_ok() { "ok" } else { "refused" }).increment(1);
     answer.map_err(|e| Refusal::new(e, &op.request_id))

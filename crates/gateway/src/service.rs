@@ -44,10 +44,14 @@ async fn ready(State(door): State<Door>) -> Response {
 }
 
 /// For collectors on this machine only: figures tell about callers, too.
-async fn metrics_page(State(door): State<Door>, ConnectInfo(from): ConnectInfo<SocketAddr>) -> Response {
+async fn metrics_page(
+    State(door): State<Door>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+) -> Response {
     match &door.config.metrics {
         Some(render) if from.ip().is_loopback() => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render()).into_response()
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render())
+                .into_response()
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }

@@ -123,9 +123,9 @@ impl Entry {
             self.online_state,
             OnlineState::Online | OnlineState::DownAuditing | OnlineState::DownReject
         ) && matches!(
-                self.publish_state,
-                PublishState::Published | PublishState::ChangeAuditing | PublishState::ChangeReject
-            )
+            self.publish_state,
+            PublishState::Published | PublishState::ChangeAuditing | PublishState::ChangeReject
+        )
     }
 }
 

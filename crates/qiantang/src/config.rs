@@ -129,17 +129,25 @@ impl Default for LakePart {
 }
 impl Default for PortalPart {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 8600).into(), public_url: String::new(), secure_cookies: false }
+        Self {
+            listen: ([127, 0, 0, 1], 8600).into(),
+            public_url: String::new(),
+            secure_cookies: false,
+        }
     }
 }
 impl Default for GatewayPart {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 8601).into(), public_url: String::new(), anonymous_per_second: 200 }
+        Self {
+            listen: ([127, 0, 0, 1], 8601).into(),
+            public_url: String::new(),
+            anonymous_per_second: 200,
+        }
     }
 }
 impl Default for LogPart {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".into() }
+        Self { format: LogFormat::Text, level: "info,tantivy=warn,deltalake_core=warn".into() }
     }
 }
 
@@ -171,13 +179,29 @@ impl Config {
 
     /// What cannot be seen from one key alone.
     pub fn check(&self) -> Result<()> {
-        let bad = |key: &str, zh: &str, en: &str| Err(Error::invalid(format!("配置项 {key}：{zh}"), format!("configuration key {key}: {en}")));
+        let bad = |key: &str, zh: &str, en: &str| {
+            Err(Error::invalid(
+                format!("配置项 {key}：{zh}"),
+                format!("configuration key {key}: {en}"),
+            ))
+        };
         if self.roles.is_empty() {
-            return bad("roles", "至少要有一个角色（portal、gateway、worker）", "needs at least one of portal, gateway, worker");
+            return bad(
+                "roles",
+                "至少要有一个角色（portal、gateway、worker）",
+                "needs at least one of portal, gateway, worker",
+            );
         }
         let url = self.store.url.as_str();
-        if !(url.starts_with("sqlite:") || url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-            return bad("store.url", "应以 sqlite: 或 postgres:// 开头", "must start with sqlite: or postgres://");
+        if !(url.starts_with("sqlite:")
+            || url.starts_with("postgres://")
+            || url.starts_with("postgresql://"))
+        {
+            return bad(
+                "store.url",
+                "应以 sqlite: 或 postgres:// 开头",
+                "must start with sqlite: or postgres://",
+            );
         }
         if self.roles.len() < 3 && url.starts_with("sqlite:") {
             return bad(
@@ -187,7 +211,11 @@ impl Config {
             );
         }
         if self.portal.listen == self.gateway.listen && self.portal.listen.port() != 0 {
-            return bad("gateway.listen", "不能与 portal.listen 相同", "must differ from portal.listen");
+            return bad(
+                "gateway.listen",
+                "不能与 portal.listen 相同",
+                "must differ from portal.listen",
+            );
         }
         if self.lake.memory_mb < 64 {
             return bad("lake.memory_mb", "至少为 64", "must be at least 64");
@@ -196,7 +224,11 @@ impl Config {
     }
 
     pub fn lake_root(&self) -> PathBuf {
-        if self.lake.root.as_os_str().is_empty() { self.data.folder.join("lake") } else { self.lake.root.clone() }
+        if self.lake.root.as_os_str().is_empty() {
+            self.data.folder.join("lake")
+        } else {
+            self.lake.root.clone()
+        }
     }
 }
 

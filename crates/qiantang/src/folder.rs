@@ -13,8 +13,6 @@ pub struct DataFolder {
     path: PathBuf,
     _lock: File,
     pub keys: KeyRing,
-    /// It was made just now.
-    pub fresh: bool,
 }
 
 const MARK: &str = "qiantang-folder.toml";
@@ -31,11 +29,14 @@ impl DataFolder {
                 format!("the data folder {} {en}", path.display()),
             )
         };
-        std::fs::create_dir_all(path).map_err(|e| trouble("无法创建，请检查权限", "cannot be made, check permissions").caused_by(e))?;
+        std::fs::create_dir_all(path).map_err(|e| {
+            trouble("无法创建，请检查权限", "cannot be made, check permissions").caused_by(e)
+        })?;
         let mark = path.join(MARK);
         let fresh = !mark.exists();
         if fresh {
-            let mut inside = std::fs::read_dir(path).map_err(|e| trouble("无法读取", "cannot be read").caused_by(e))?;
+            let mut inside = std::fs::read_dir(path)
+                .map_err(|e| trouble("无法读取", "cannot be read").caused_by(e))?;
             if inside.any(|entry| entry.is_ok_and(|e| e.file_name() != "lock")) {
                 return Err(trouble(
                     "中有其他文件，不是本平台的数据目录；请换一个空目录",
@@ -53,7 +54,9 @@ impl DataFolder {
             .truncate(false)
             .write(true)
             .open(path.join("lock"))
-            .map_err(|e| trouble("无法写入，请检查权限", "cannot be written, check permissions").caused_by(e))?;
+            .map_err(|e| {
+                trouble("无法写入，请检查权限", "cannot be written, check permissions").caused_by(e)
+            })?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -62,13 +65,16 @@ impl DataFolder {
                     "is in use by another process; stop it first or name another folder",
                 ));
             }
-            Err(TryLockError::Error(e)) => return Err(trouble("无法加锁", "cannot be locked").caused_by(e)),
+            Err(TryLockError::Error(e)) => {
+                return Err(trouble("无法加锁", "cannot be locked").caused_by(e));
+            }
         }
         let keys = master_key(&path.join("master.key"))?;
         if fresh {
-            std::fs::write(&mark, MARK_TEXT).map_err(|e| trouble("无法写入", "cannot be written").caused_by(e))?;
+            std::fs::write(&mark, MARK_TEXT)
+                .map_err(|e| trouble("无法写入", "cannot be written").caused_by(e))?;
         }
-        Ok(Self { path: path.to_owned(), _lock: lock, keys, fresh })
+        Ok(Self { path: path.to_owned(), _lock: lock, keys })
     }
 
     pub fn sub(&self, name: &str) -> PathBuf {
@@ -116,12 +122,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("data");
         let first = DataFolder::open(&path).unwrap();
-        assert!(first.fresh);
         assert!(DataFolder::open(&path).unwrap_err().en().contains("in use by another process"));
         let print = first.keys.fingerprint();
         drop(first);
         let again = DataFolder::open(&path).unwrap();
-        assert!(!again.fresh && again.keys.fingerprint() == print);
+        assert_eq!(again.keys.fingerprint(), print);
         std::fs::write(temp.path().join("other.txt"), "x").unwrap();
         assert!(DataFolder::open(temp.path()).unwrap_err().en().contains("holds other files"));
     }

@@ -91,7 +91,10 @@ impl House {
         app::catalogue::heal(&self.app).await?;
         let finished = app::collection::recover(&self.app).await?;
         if finished > 0 {
-            tracing::info!(run.count = finished, "finished {finished} collections that a crash had interrupted");
+            tracing::info!(
+                run.count = finished,
+                "finished {finished} collections that a crash had interrupted"
+            );
         }
         Ok(())
     }
@@ -121,6 +124,9 @@ impl House {
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| {
-        Error::invalid(format!("无法读取 {}：{e}", path.display()), format!("{} cannot be read: {e}", path.display()))
+        Error::invalid(
+            format!("无法读取 {}：{e}", path.display()),
+            format!("{} cannot be read: {e}", path.display()),
+        )
     })
 }

@@ -3,7 +3,10 @@
 //! `config` and `folder` are what it is given, `house` wires the engines into the rooms, `serve` opens the doors,
 //! `command` holds one file per command, `demo` makes the synthetic province, `seed` brings it in.
 
-#![expect(unreachable_pub, reason = "modules of a binary: `pub` says what a module offers its neighbours")]
+#![expect(
+    unreachable_pub,
+    reason = "modules of a binary: `pub` says what a module offers its neighbours"
+)]
 
 mod command;
 mod config;

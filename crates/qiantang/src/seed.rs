@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use app::App;
@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::err;
 use crate::demo::orgs::reviewer_of;
-use crate::demo::{By, Deed, DemoEntry, DemoRequest, Outcome, PASSWORD, Province, manifest, province};
+use crate::demo::{
+    By, Deed, DemoEntry, DemoRequest, Outcome, PASSWORD, Province, manifest, province,
+};
 
 /// The seed of the demo province: the same everywhere.
 const SEED: u64 = 2026;
@@ -117,7 +119,10 @@ async fn applications(app: &App, province: &Province, keep: &Path) -> Result<Vec
             handle: wanted.handle.to_owned(),
             id: made.application.id,
         });
-        write_private(keep, &serde_json::to_vec_pretty(&apps).map_err(|e| Error::internal("JSON").caused_by(e))?)?;
+        write_private(
+            keep,
+            &serde_json::to_vec_pretty(&apps).map_err(|e| Error::internal("JSON").caused_by(e))?,
+        )?;
     }
     Ok(apps)
 }
@@ -131,11 +136,14 @@ fn read_apps(keep: &Path) -> Result<Vec<DemoApp>> {
         )
         .caused_by(e)
     })?;
-    serde_json::from_str(&text).map_err(|e| Error::internal("the demo's credential file is damaged").caused_by(e))
+    serde_json::from_str(&text)
+        .map_err(|e| Error::internal("the demo's credential file is damaged").caused_by(e))
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: std::io::Error| Error::internal(format!("cannot write {}", path.display())).caused_by(e);
+    let failed = |e: std::io::Error| {
+        Error::internal(format!("cannot write {}", path.display())).caused_by(e)
+    };
     let mut options = std::fs::OpenOptions::new();
     options.create(true).write(true).truncate(true);
     #[cfg(unix)]
@@ -203,7 +211,9 @@ async fn rows(app: &Arc<App>, op: &Op, demo: &DemoEntry, entry: &Entry, work: &P
         return Ok(());
     }
     let path = work.join(&name);
-    let failed = |e: std::io::Error| Error::internal(format!("cannot write {}", path.display())).caused_by(e);
+    let failed = |e: std::io::Error| {
+        Error::internal(format!("cannot write {}", path.display())).caused_by(e)
+    };
     let mut out = BufWriter::new(std::fs::File::create(&path).map_err(failed)?);
     demo.write(&mut out).map_err(failed)?;
     std::io::Write::flush(&mut out).map_err(failed)?;
@@ -217,9 +227,19 @@ async fn landed(app: &App, op: &Op, entry: &Entry) -> Result<bool> {
     Ok(runs.items.iter().any(|r| r.state == RunState::Succeeded))
 }
 
-async fn collect(app: &Arc<App>, op: &Op, entry: &Entry, path: &Path, name: &str, options: ReadOptions) -> Result<u64> {
+async fn collect(
+    app: &Arc<App>,
+    op: &Op,
+    entry: &Entry,
+    path: &Path,
+    name: &str,
+    options: ReadOptions,
+) -> Result<u64> {
     let file = tokio::fs::File::open(path).await.map_err(|e| {
-        Error::invalid(format!("无法读取 {}：{e}", path.display()), format!("{} cannot be read: {e}", path.display()))
+        Error::invalid(
+            format!("无法读取 {}：{e}", path.display()),
+            format!("{} cannot be read: {e}", path.display()),
+        )
     })?;
     let stream = tokio_util::io::ReaderStream::with_capacity(file, 1 << 20)
         .map(|chunk| chunk.map_err(|e| Error::of(Code::SourceUnavailable).caused_by(e)))
@@ -240,16 +260,25 @@ async fn collect(app: &Arc<App>, op: &Op, entry: &Entry, path: &Path, name: &str
 /// Files one application and takes it to its outcome; one filed before is taken up where it stands.
 async fn one_request(app: &Arc<App>, demo: &DemoRequest, apps: &[DemoApp]) -> Result<()> {
     let op = op_of(app, demo.by).await?;
-    let application = apps
-        .iter()
-        .find(|a| a.handle == demo.new.application)
-        .ok_or_else(|| Error::internal(format!("no demo application `{}`", demo.new.application)))?;
-    let filter = RequestFilter { application: Some(application.id.clone()), limit: 1000, ..RequestFilter::default() };
+    let application = apps.iter().find(|a| a.handle == demo.new.application).ok_or_else(|| {
+        Error::internal(format!("no demo application `{}`", demo.new.application))
+    })?;
+    let filter = RequestFilter {
+        application: Some(application.id.clone()),
+        limit: 1000,
+        ..RequestFilter::default()
+    };
     let known = app::sharing::list(app, &op, &filter).await?.items;
-    let mut request = match known.into_iter().find(|r| r.entry_code == demo.new.entry && r.scene == demo.new.scene) {
+    let mut request = match known
+        .into_iter()
+        .find(|r| r.entry_code == demo.new.entry && r.scene == demo.new.scene)
+    {
         Some(request) => request,
         None => {
-            let new = model::request::RequestNew { application: application.id.clone(), ..demo.new.clone() };
+            let new = model::request::RequestNew {
+                application: application.id.clone(),
+                ..demo.new.clone()
+            };
             app::sharing::apply(app, &op, new).await?
         }
     };
@@ -259,14 +288,17 @@ async fn one_request(app: &Arc<App>, demo: &DemoRequest, apps: &[DemoApp]) -> Re
         }
         return Ok(());
     }
-    if request.state == RequestState::ProviderAuditing && demo.outcome != Outcome::ProviderAuditing {
+    if request.state == RequestState::ProviderAuditing && demo.outcome != Outcome::ProviderAuditing
+    {
         let (agree, reason) = match demo.outcome {
             Outcome::Rejected(reason) => (false, reason),
             _ => (true, "符合共享条件"),
         };
         request = decide(app, reviewer_of(&request.provider), &request, agree, reason).await?;
     }
-    if request.state == RequestState::AuthorityAuditing && matches!(demo.outcome, Outcome::Approved | Outcome::Revoked(_)) {
+    if request.state == RequestState::AuthorityAuditing
+        && matches!(demo.outcome, Outcome::Approved | Outcome::Revoked(_))
+    {
         request = decide(app, "authority", &request, true, "同意").await?;
     }
     if let (Outcome::Revoked(reason), RequestState::Approved) = (demo.outcome, request.state) {
@@ -276,31 +308,42 @@ async fn one_request(app: &Arc<App>, demo: &DemoRequest, apps: &[DemoApp]) -> Re
     Ok(())
 }
 
-async fn decide(app: &App, user: &str, request: &Request, agree: bool, reason: &str) -> Result<Request> {
+async fn decide(
+    app: &App,
+    user: &str,
+    request: &Request,
+    agree: bool,
+    reason: &str,
+) -> Result<Request> {
     let op = op_of(app, user).await?;
     app::sharing::review(app, &op, &request.id, agree, reason).await
 }
 
 /// Brings in every data set that a manifest describes; files are found under `dir`.
-pub async fn load(app: &Arc<App>, manifest_file: Option<&Path>, dir: &Path) -> Result<Vec<(String, u64)>> {
+pub async fn load(
+    app: &Arc<App>,
+    manifest_file: Option<&Path>,
+    dir: &Path,
+    work: &Path,
+) -> Result<Vec<(String, u64)>> {
     let described = manifest::read(manifest_file, dir)?;
     let mut loaded = Vec::new();
     for set in described {
-        let rows = one_set(app, &set).await.map_err(|e| named(e, &set.draft.code))?;
+        let rows = one_set(app, &set, work).await.map_err(|e| named(e, &set.draft.code))?;
         loaded.push((set.draft.code.clone(), rows));
     }
     Ok(loaded)
 }
 
-async fn one_set(app: &Arc<App>, set: &manifest::DataSet) -> Result<u64> {
+async fn one_set(app: &Arc<App>, set: &manifest::DataSet, work: &Path) -> Result<u64> {
     let compiler = op_of(app, crate::demo::orgs::compiler_of(&set.draft.org)).await?;
     let entry = ensure_live(app, &compiler, &set.draft).await?;
     if landed(app, &compiler, &entry).await? {
         return Ok(u64::try_from(entry.rows).unwrap_or(0));
     }
-    let path: PathBuf = set.path.clone();
+    let path = set.source(work)?;
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    err(&format!("  {} ← {name}", set.draft.code));
+    err(&format!("  {} ← {}", set.draft.code, set.name));
     let read = collect(app, &compiler, &entry, &path, &name, set.options.clone()).await?;
     if let Some(expected) = set.expected_rows.filter(|expected| *expected != read) {
         return Err(Error::new(
@@ -349,8 +392,13 @@ pub async fn resources(app: &App, gateway_url: &str) -> Result<Vec<Resource>> {
         let page = app::catalogue::list(app, &op, &filter).await?;
         for e in page.items.into_iter().filter(Entry::live) {
             let url = format!("{gateway_url}/api/v1/{}", e.draft.code);
-            let resource =
-                Resource { open: e.freely_open(), name: e.draft.title, rows: e.rows, url, code: e.draft.code.clone() };
+            let resource = Resource {
+                open: e.freely_open(),
+                name: e.draft.title,
+                rows: e.rows,
+                url,
+                code: e.draft.code.clone(),
+            };
             all.insert(e.draft.code, resource);
         }
         match page.next {

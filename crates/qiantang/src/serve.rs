@@ -26,14 +26,21 @@ pub struct Doors {
 impl Doors {
     /// Binds the ports first, so that a port in use is told before anything else happens.
     pub async fn bind(config: &Config) -> Result<Self> {
-        let portal = bind(config, ProcessRole::Portal, config.portal.listen, "portal.listen").await?;
-        let gateway = bind(config, ProcessRole::Gateway, config.gateway.listen, "gateway.listen").await?;
+        let portal =
+            bind(config, ProcessRole::Portal, config.portal.listen, "portal.listen").await?;
+        let gateway =
+            bind(config, ProcessRole::Gateway, config.gateway.listen, "gateway.listen").await?;
         let place = |listener: &Option<TcpListener>, configured: SocketAddr| {
             listener.as_ref().and_then(|l| l.local_addr().ok()).unwrap_or(configured)
         };
-        let addresses = (place(&portal, config.portal.listen), place(&gateway, config.gateway.listen));
+        let addresses =
+            (place(&portal, config.portal.listen), place(&gateway, config.gateway.listen));
         let url = |set: &str, address: SocketAddr| {
-            if set.is_empty() { format!("http://{address}") } else { set.trim_end_matches('/').to_owned() }
+            if set.is_empty() {
+                format!("http://{address}")
+            } else {
+                set.trim_end_matches('/').to_owned()
+            }
         };
         Ok(Self {
             portal_url: url(&config.portal.public_url, addresses.0),
@@ -74,7 +81,10 @@ impl Doors {
             let router = gateway_router(&house.app, &self.gateway_url, config);
             serving.spawn(run(listener, router, stop.clone()));
         }
-        let chores = config.roles.contains(&ProcessRole::Worker).then(|| tokio::spawn(House::chores(Arc::clone(&house.app))));
+        let chores = config
+            .roles
+            .contains(&ProcessRole::Worker)
+            .then(|| tokio::spawn(House::chores(Arc::clone(&house.app))));
         stop.cancelled().await;
         tracing::info!("stopping: no new calls, running ones may end");
         let ended = tokio::time::timeout(std::time::Duration::from_secs(10), async {
@@ -98,7 +108,8 @@ impl Doors {
 
 /// The machines' door for an app.
 pub fn gateway_router(app: &Arc<App>, url: &str, config: &Config) -> Router {
-    let metrics = metrics_handle().map(|handle| Arc::new(move || handle.render()) as Arc<dyn Fn() -> String + Send + Sync>);
+    let metrics = metrics_handle()
+        .map(|handle| Arc::new(move || handle.render()) as Arc<dyn Fn() -> String + Send + Sync>);
     gateway::router(
         Arc::clone(app),
         gateway::GatewayConfig {
@@ -123,21 +134,41 @@ fn metrics_handle() -> Option<PrometheusHandle> {
         .clone()
 }
 
-async fn bind(config: &Config, role: ProcessRole, address: SocketAddr, key: &str) -> Result<Option<TcpListener>> {
+async fn bind(
+    config: &Config,
+    role: ProcessRole,
+    address: SocketAddr,
+    key: &str,
+) -> Result<Option<TcpListener>> {
     if !config.roles.contains(&role) {
         return Ok(None);
     }
     TcpListener::bind(address).await.map(Some).map_err(|e| {
         let (zh, en) = match e.kind() {
-            std::io::ErrorKind::AddrInUse => ("端口已被占用；请停止占用它的程序，或换一个端口", "the port is in use; stop the program that holds it or choose another port"),
-            std::io::ErrorKind::PermissionDenied => ("没有权限监听该端口（1024 以下需要特权）", "no permission to listen there (ports below 1024 need privileges)"),
+            std::io::ErrorKind::AddrInUse => (
+                "端口已被占用；请停止占用它的程序，或换一个端口",
+                "the port is in use; stop the program that holds it or choose another port",
+            ),
+            std::io::ErrorKind::PermissionDenied => (
+                "没有权限监听该端口（1024 以下需要特权）",
+                "no permission to listen there (ports below 1024 need privileges)",
+            ),
             _ => ("无法监听该地址", "cannot listen on this address"),
         };
-        Error::new(Code::InvalidInput, format!("{key} = {address}：{zh}"), format!("{key} = {address}: {en}")).caused_by(e)
+        Error::new(
+            Code::InvalidInput,
+            format!("{key} = {address}：{zh}"),
+            format!("{key} = {address}: {en}"),
+        )
+        .caused_by(e)
     })
 }
 
-async fn run(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
+async fn run(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
         // Small answers must not wait for more.
         let _ = stream.set_nodelay(true);
@@ -151,7 +182,9 @@ async fn on_signal(stop: CancellationToken) {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {
-        if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        if let Ok(mut terminate) =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        {
             tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
         } else {
             let _ = interrupt.await;

@@ -35,7 +35,12 @@ pub struct SessionRow {
 }
 
 impl Store {
-    pub async fn user_insert(&self, permit: &Permit, user: &User, password_hash: &str) -> Result<()> {
+    pub async fn user_insert(
+        &self,
+        permit: &Permit,
+        user: &User,
+        password_hash: &str,
+    ) -> Result<()> {
         permit.require(&[Action::UserManage, Action::SystemWork])?;
         sqlx::query(
             "INSERT INTO user_account (id, name, display_name, org, roles, password_hash, active, failures, locked_until, created_at)
@@ -113,7 +118,12 @@ impl Store {
     }
 
     /// Counts a failed sign-in, or forgets failures after a good one. No permit: it happens before anyone is known.
-    pub async fn user_attempt(&self, id: &str, failures: i64, locked_until: Option<&str>) -> Result<()> {
+    pub async fn user_attempt(
+        &self,
+        id: &str,
+        failures: i64,
+        locked_until: Option<&str>,
+    ) -> Result<()> {
         sqlx::query("UPDATE user_account SET failures = $1, locked_until = $2 WHERE id = $3")
             .bind(failures)
             .bind(locked_until)
@@ -197,13 +207,15 @@ impl Store {
     /// Takes a nonce for all gateways of this store; `false` when it was seen. Minutes out of every window are forgotten.
     pub async fn nonce_insert(&self, key: &str, nonce: &str, timestamp_ms: i64) -> Result<bool> {
         let minute = timestamp_ms.div_euclid(60_000);
-        let new = sqlx::query("INSERT INTO nonce (id, minute) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
-            .bind(format!("{key} {nonce}"))
-            .bind(minute)
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?
-            .rows_affected()
+        let new = sqlx::query(
+            "INSERT INTO nonce (id, minute) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(format!("{key} {nonce}"))
+        .bind(minute)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?
+        .rows_affected()
             > 0;
         if new && timestamp_ms % 1000 == 0 {
             sqlx::query("DELETE FROM nonce WHERE minute < $1")
@@ -216,7 +228,12 @@ impl Store {
     }
 
     /// `sealed` is the secret under the platform's secrets key.
-    pub async fn application_insert(&self, permit: &Permit, application: &Application, sealed: &str) -> Result<()> {
+    pub async fn application_insert(
+        &self,
+        permit: &Permit,
+        application: &Application,
+        sealed: &str,
+    ) -> Result<()> {
         permit.require(&[Action::ApplicationManage])?;
         sqlx::query(
             "INSERT INTO application (id, name, description, org, access_key, secret_sealed, active, owner, created_at)
@@ -270,7 +287,12 @@ impl Store {
             .collect()
     }
 
-    pub async fn application_set_secret(&self, permit: &Permit, id: &str, sealed: &str) -> Result<()> {
+    pub async fn application_set_secret(
+        &self,
+        permit: &Permit,
+        id: &str,
+        sealed: &str,
+    ) -> Result<()> {
         permit.require(&[Action::ApplicationManage])?;
         sqlx::query("UPDATE application SET secret_sealed = $1 WHERE id = $2")
             .bind(sealed)
@@ -281,7 +303,12 @@ impl Store {
         Ok(())
     }
 
-    pub async fn application_set_active(&self, permit: &Permit, id: &str, active: bool) -> Result<()> {
+    pub async fn application_set_active(
+        &self,
+        permit: &Permit,
+        id: &str,
+        active: bool,
+    ) -> Result<()> {
         permit.require(&[Action::ApplicationManage])?;
         sqlx::query("UPDATE application SET active = $1 WHERE id = $2")
             .bind(i64::from(active))

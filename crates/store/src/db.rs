@@ -24,7 +24,8 @@ pub struct Db {
 impl Db {
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let backend = if config.url.starts_with("postgres") { Backend::Postgres } else { Backend::Sqlite };
+        let backend =
+            if config.url.starts_with("postgres") { Backend::Postgres } else { Backend::Sqlite };
         let url = match backend {
             Backend::Postgres => config.url.clone(),
             Backend::Sqlite => {
@@ -134,7 +135,9 @@ pub(crate) fn fail(e: sqlx::Error) -> Error {
     let code = match &e {
         sqlx::Error::Database(d) if d.is_unique_violation() => Code::Duplicate,
         sqlx::Error::RowNotFound => Code::NotFound,
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Code::StoreUnavailable,
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+            Code::StoreUnavailable
+        }
         _ => Code::Internal,
     };
     Error::of(code).caused_by(e)
@@ -143,7 +146,9 @@ pub(crate) fn fail(e: sqlx::Error) -> Error {
 /// Says in the user's words what exists already.
 pub(crate) fn on_duplicate(e: sqlx::Error, zh: &str, en: &str) -> Error {
     match &e {
-        sqlx::Error::Database(d) if d.is_unique_violation() => Error::new(Code::Duplicate, zh, en).caused_by(e),
+        sqlx::Error::Database(d) if d.is_unique_violation() => {
+            Error::new(Code::Duplicate, zh, en).caused_by(e)
+        }
         _ => fail(e),
     }
 }
@@ -162,8 +167,9 @@ pub(crate) fn number(row: &AnyRow, column: &str) -> Result<i64> {
 }
 /// A JSON column read into its type.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T> {
-    serde_json::from_str(&text(row, column)?)
-        .map_err(|e| Error::internal(format!("column `{column}` holds unexpected JSON")).caused_by(e))
+    serde_json::from_str(&text(row, column)?).map_err(|e| {
+        Error::internal(format!("column `{column}` holds unexpected JSON")).caused_by(e)
+    })
 }
 /// A value as JSON text for a column.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {

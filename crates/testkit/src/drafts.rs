@@ -1,6 +1,8 @@
 //! Catalogue drafts that tests start from.
 
-use model::code::{DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle};
+use model::code::{
+    DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle,
+};
 use model::entry::EntryDraft;
 use model::item::Item;
 
@@ -38,7 +40,12 @@ pub fn draft(code: &str) -> EntryDraft {
         source_system: String::new(),
         licence: String::new(),
         attribution: String::new(),
-        items: vec![id, Item::new("name", "名称", DataType::Text), amount, Item::new("day", "日期", DataType::Date)],
+        items: vec![
+            id,
+            Item::new("name", "名称", DataType::Text),
+            amount,
+            Item::new("day", "日期", DataType::Date),
+        ],
     }
 }
 

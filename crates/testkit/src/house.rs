@@ -131,7 +131,12 @@ impl House {
         let new = ApplicationNew { name: name.into(), description: String::new(), org };
         let made = app::account::register_application(&self.app, &consumer, new).await.unwrap();
         let a = &made.application;
-        let actor = Actor::Application { id: a.id.clone(), key: a.key.clone(), name: a.name.clone(), org: a.org.clone() };
+        let actor = Actor::Application {
+            id: a.id.clone(),
+            key: a.key.clone(),
+            name: a.name.clone(),
+            org: a.org.clone(),
+        };
         (self.app.op(actor, "127.0.0.1"), made)
     }
 
@@ -146,7 +151,8 @@ impl House {
             (&provider, Move::PutOnline),
             (&authority, Move::Approve),
         ] {
-            latest = app::catalogue::step(&self.app, op, &latest.id, step, "rehearsal").await.unwrap();
+            latest =
+                app::catalogue::step(&self.app, op, &latest.id, step, "rehearsal").await.unwrap();
         }
         latest
     }
@@ -159,7 +165,13 @@ impl House {
     }
 
     /// Uploads and collects a file by the provider, and waits.
-    pub async fn collect(&self, entry: &str, name: &str, bytes: &[u8], mode: SyncMode) -> Result<Run> {
+    pub async fn collect(
+        &self,
+        entry: &str,
+        name: &str,
+        bytes: &[u8],
+        mode: SyncMode,
+    ) -> Result<Run> {
         let provider = self.person("provider").await;
         let spooled = self.spool(&provider, entry, name, bytes).await?;
         let order = Order {
@@ -179,7 +191,13 @@ impl House {
 
 async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
     let keys = guard::KeyRing::from_bytes(&[7; 32]).unwrap();
-    let store = Store::open(&StoreConfig { url: url.into(), folder: folder.join("store"), keys: keys.clone() }).await.unwrap();
+    let store = Store::open(&StoreConfig {
+        url: url.into(),
+        folder: folder.join("store"),
+        keys: keys.clone(),
+    })
+    .await
+    .unwrap();
     let config = lake::LakeConfig::new(folder.join("lake").to_string_lossy());
     let inbox = folder.join("inbox");
     std::fs::create_dir_all(&inbox).unwrap();

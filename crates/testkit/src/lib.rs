@@ -8,7 +8,12 @@
 //! # Ok(()) }
 //! ```
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a house for tests: what cannot be built ends the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a house for tests: what cannot be built ends the test"
+)]
 
 mod drafts;
 mod house;
@@ -17,5 +22,8 @@ mod postgres;
 
 pub use drafts::{draft, person_draft};
 pub use house::{House, SetClock};
-pub use people::{AUTHORITY_ORG, CITY_ORG, CONSUMER_ORG, COUNTY_ORG, ENTERPRISE_ORG, PASSWORD, PROVIDER_ORG, STRANGER_ORG};
+pub use people::{
+    AUTHORITY_ORG, CITY_ORG, CONSUMER_ORG, COUNTY_ORG, ENTERPRISE_ORG, PASSWORD, PROVIDER_ORG,
+    STRANGER_ORG,
+};
 pub use postgres::Postgres;

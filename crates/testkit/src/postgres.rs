@@ -25,16 +25,38 @@ impl Postgres {
             run(Command::new("chown").arg("-R").arg("postgres").arg(this.folder.path()));
         }
         let data = this.data();
-        this.tool("initdb", &["-D", &data, "-U", "qiantang", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"]);
-        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c wal_level=logical");
-        this.tool("pg_ctl", &["-D", &data, "-w", "-l", &format!("{data}.log"), "-o", &options, "start"]);
+        this.tool(
+            "initdb",
+            &[
+                "-D",
+                &data,
+                "-U",
+                "qiantang",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-sync",
+                "--locale=C.UTF-8",
+            ],
+        );
+        let options = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c wal_level=logical"
+        );
+        this.tool(
+            "pg_ctl",
+            &["-D", &data, "-w", "-l", &format!("{data}.log"), "-o", &options, "start"],
+        );
         this
     }
 
     /// Makes a new, empty database and answers its URL.
     #[must_use]
     pub fn database(&self, name: &str) -> String {
-        self.tool("createdb", &["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "qiantang", name]);
+        self.tool(
+            "createdb",
+            &["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "qiantang", name],
+        );
         format!("postgres://qiantang@127.0.0.1:{}/{name}", self.port)
     }
 
@@ -72,8 +94,10 @@ fn is_root() -> bool {
 }
 
 fn find() -> Option<PathBuf> {
-    let mut versions: Vec<PathBuf> =
-        std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(|e| Some(e.ok()?.path().join("bin"))).collect();
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .filter_map(|e| Some(e.ok()?.path().join("bin")))
+        .collect();
     versions.sort();
     versions.into_iter().rev().find(|bin| Path::new(bin).join("initdb").exists())
 }

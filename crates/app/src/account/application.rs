@@ -16,13 +16,20 @@ fn context(id: &str) -> String {
 }
 
 /// Registers an application; its secret is shown once.
-pub async fn register_application(app: &App, op: &Op, new: ApplicationNew) -> Result<ApplicationSecret> {
+pub async fn register_application(
+    app: &App,
+    op: &Op,
+    new: ApplicationNew,
+) -> Result<ApplicationSecret> {
     let target = Target::of_org("Application", "new", &new.org);
     let permit = audit::permit(app, op, Action::ApplicationManage, &target).await?;
     let name = new.name.trim();
     if name.is_empty() || name.chars().count() > 100 {
-        return Err(Error::invalid("应用名称为 1 至 100 个字", "the application's name has 1 to 100 characters")
-            .field("name", "必填", "required"));
+        return Err(Error::invalid(
+            "应用名称为 1 至 100 个字",
+            "the application's name has 1 to 100 characters",
+        )
+        .field("name", "必填", "required"));
     }
     app.store.org_require(&new.org).await?;
     let application = Application {
@@ -54,7 +61,12 @@ pub async fn renew_secret(app: &App, op: &Op, id: &str) -> Result<ApplicationSec
 }
 
 /// Stops or restarts an application.
-pub async fn set_application_active(app: &App, op: &Op, id: &str, active: bool) -> Result<Application> {
+pub async fn set_application_active(
+    app: &App,
+    op: &Op,
+    id: &str,
+    active: bool,
+) -> Result<Application> {
     let (application, permit) = managed(app, op, id).await?;
     app.store.application_set_active(&permit, id, active).await?;
     app.accounts.credentials.invalidate(&application.key);
@@ -76,7 +88,10 @@ async fn managed(app: &App, op: &Op, id: &str) -> Result<(Application, policy::P
 
 /// Applications the caller may see: its organisation's, or all where policy lets it read any.
 pub async fn applications(app: &App, op: &Op) -> Result<Vec<Application>> {
-    let all = app.policy.decide(op, Action::ApplicationRead, &Target::plain("Application", "all")).allowed;
+    let all = app
+        .policy
+        .decide(op, Action::ApplicationRead, &Target::plain("Application", "all"))
+        .allowed;
     let own = match op.actor.org() {
         None if !all => return Ok(Vec::new()),
         own => own,
@@ -96,7 +111,9 @@ pub(super) async fn credential(app: &App, key: &str) -> Result<Option<Arc<Creden
     if let Some(known) = app.accounts.credentials.get(key) {
         return Ok(Some(known));
     }
-    let Some((application, sealed)) = app.store.application_by_key(key).await? else { return Ok(None) };
+    let Some((application, sealed)) = app.store.application_by_key(key).await? else {
+        return Ok(None);
+    };
     if !application.active {
         return Ok(None);
     }

@@ -39,7 +39,10 @@ pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
         return Err(Error::new(
             Code::TimestampOutOfWindow,
             format!("时间戳与服务器相差超过 {} 秒，请校准时钟", window / 1000),
-            format!("the time stamp differs from ours by more than {} seconds; set the clock", window / 1000),
+            format!(
+                "the time stamp differs from ours by more than {} seconds; set the clock",
+                window / 1000
+            ),
         ));
     }
     // An unknown key and a wrong signature read the same.
@@ -58,7 +61,9 @@ pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
     .verify(algorithm, &known.secret, call.signature)?;
     // The nonce is taken only now: a stranger cannot use up someone's nonces.
     app.accounts.nonces.take(call.key, call.nonce, timestamp, now - window)?;
-    if app.store.backend() == Backend::Postgres && !app.store.nonce_insert(call.key, call.nonce, timestamp).await? {
+    if app.store.backend() == Backend::Postgres
+        && !app.store.nonce_insert(call.key, call.nonce, timestamp).await?
+    {
         return Err(Error::of(Code::Replayed));
     }
     Ok(known.actor.clone())
@@ -108,7 +113,8 @@ mod tests {
     #[test]
     fn a_nonce_is_taken_once_per_key_and_old_minutes_are_forgotten() {
         let nonces = Nonces::new(DateTime::from_timestamp_millis(1_000_000).unwrap());
-        let take = |key, nonce, at, oldest| nonces.take(key, nonce, at, oldest).map_err(|e| e.code());
+        let take =
+            |key, nonce, at, oldest| nonces.take(key, nonce, at, oldest).map_err(|e| e.code());
         assert_eq!(take("a", "n1", 1_200_000, 900_000), Ok(()));
         assert_eq!(take("a", "n1", 1_200_000, 900_000), Err(Code::Replayed));
         assert_eq!(take("b", "n1", 1_200_000, 900_000), Ok(()));

@@ -14,7 +14,9 @@ use serde::Serialize;
 
 pub use application::{applications, register_application, renew_secret, set_application_active};
 pub use call::{SignedCall, verify_call};
-pub use person::{change_password, create_user, person, session, set_user_active, sign_in, sign_out, users};
+pub use person::{
+    change_password, create_user, person, session, set_user_active, sign_in, sign_out, users,
+};
 
 /// Credential cache, seen nonces, and the price of a password hash.
 #[derive(Debug)]

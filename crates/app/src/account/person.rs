@@ -18,7 +18,10 @@ pub async fn sign_in(app: &App, op: &Op, name: &str, secret: &str) -> Result<Ses
         let error = Error::new(
             Code::LockedOut,
             format!("尝试次数过多，请在 {} 秒后再试", (until - op.at).num_seconds().max(1)),
-            format!("too many attempts, try again in {} seconds", (until - op.at).num_seconds().max(1)),
+            format!(
+                "too many attempts, try again in {} seconds",
+                (until - op.at).num_seconds().max(1)
+            ),
         );
         return refuse(app, op, &name, error).await;
     }
@@ -41,7 +44,11 @@ pub async fn sign_in(app: &App, op: &Op, name: &str, secret: &str) -> Result<Ses
 async fn open(app: &App, op: &Op, user: User) -> Result<Session> {
     let token = keys::token(32)?;
     let expires = op.at + TimeDelta::hours(i64::from(app.rules.sign_in.session_hours));
-    let row = SessionRow { user: user.id.clone(), csrf: keys::token(24)?, expires_at: op::stamp(expires) };
+    let row = SessionRow {
+        user: user.id.clone(),
+        csrf: keys::token(24)?,
+        expires_at: op::stamp(expires),
+    };
     app.store.session_insert(&hash::sha256_hex(token.as_bytes()), &row, &op.stamp()).await?;
     let actor = actor_of(app, &user).await?;
     let mut known = op.clone();
@@ -63,7 +70,9 @@ async fn check(app: &App, found: Option<&UserSecret>, secret: String) -> Result<
         Some(phc) => password::verify(&secret, &phc),
         None => password::verify_nobody(&secret, &cost),
     };
-    tokio::task::spawn_blocking(verify).await.map_err(|e| Error::internal("password check").caused_by(e))?
+    tokio::task::spawn_blocking(verify)
+        .await
+        .map_err(|e| Error::internal("password check").caused_by(e))?
 }
 
 fn locked(user: &UserSecret, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -74,7 +83,10 @@ fn locked(user: &UserSecret, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
 fn lock_until(app: &App, failures: i64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let rules = &app.rules.sign_in;
     let over = u32::try_from(failures).ok()?.checked_sub(rules.free_failures)?;
-    let seconds = rules.first_lock_seconds.saturating_mul(2_u64.saturating_pow(over.min(20))).min(rules.longest_lock_seconds);
+    let seconds = rules
+        .first_lock_seconds
+        .saturating_mul(2_u64.saturating_pow(over.min(20)))
+        .min(rules.longest_lock_seconds);
     now.checked_add_signed(TimeDelta::seconds(i64::try_from(seconds).ok()?))
 }
 
@@ -109,7 +121,9 @@ pub async fn sign_out(app: &App, op: &Op, token: &str) -> Result<()> {
 
 /// The session of a cookie's token, if it is valid now.
 pub async fn session(app: &App, token: &str) -> Result<Option<Session>> {
-    let Some(row) = app.store.session_get(&hash::sha256_hex(token.as_bytes())).await? else { return Ok(None) };
+    let Some(row) = app.store.session_get(&hash::sha256_hex(token.as_bytes())).await? else {
+        return Ok(None);
+    };
     if row.expires_at <= op::stamp(app.now()) {
         return Ok(None);
     }
@@ -118,7 +132,13 @@ pub async fn session(app: &App, token: &str) -> Result<Option<Session>> {
         return Ok(None);
     }
     let actor = actor_of(app, &known.user).await?;
-    Ok(Some(Session { token: token.to_owned(), csrf: row.csrf, user: known.user, actor, expires_at: row.expires_at }))
+    Ok(Some(Session {
+        token: token.to_owned(),
+        csrf: row.csrf,
+        user: known.user,
+        actor,
+        expires_at: row.expires_at,
+    }))
 }
 
 /// Changes one's own password; all sessions end, one's own included.
@@ -127,7 +147,8 @@ pub async fn change_password(app: &App, op: &Op, old: &str, new: &str) -> Result
         return Err(Error::of(Code::SignInRequired));
     };
     if !check(app, Some(&known), old.to_owned()).await? {
-        let error = Error::new(Code::WrongCredentials, "原密码不正确", "the present password is wrong");
+        let error =
+            Error::new(Code::WrongCredentials, "原密码不正确", "the present password is wrong");
         audit::refused(app, op, "account.password", &known.user.name, &error).await?;
         return Err(error);
     }
@@ -147,12 +168,20 @@ async fn hashed(app: &App, secret: String) -> Result<String> {
 
 fn good_password(app: &App, secret: &str, name: &str) -> Result<()> {
     let least = app.rules.sign_in.password_min_length;
-    let weak = |zh: String, en: String| Err(Error::invalid(zh.clone(), en.clone()).field("password", zh, en));
+    let weak = |zh: String, en: String| {
+        Err(Error::invalid(zh.clone(), en.clone()).field("password", zh, en))
+    };
     if secret.chars().count() < least {
-        return weak(format!("密码至少 {least} 个字符"), format!("the password needs at least {least} characters"));
+        return weak(
+            format!("密码至少 {least} 个字符"),
+            format!("the password needs at least {least} characters"),
+        );
     }
     if secret.to_lowercase().contains(name) {
-        return weak("密码不能包含用户名".into(), "the password must not contain the user name".into());
+        return weak(
+            "密码不能包含用户名".into(),
+            "the password must not contain the user name".into(),
+        );
     }
     let kinds: [fn(char) -> bool; 4] = [
         |c| c.is_ascii_lowercase(),
@@ -184,11 +213,14 @@ pub async fn create_user(app: &App, op: &Op, new: UserNew) -> Result<User> {
         .field("name", "请改写用户名", "rewrite the user name"));
     }
     if new.roles.is_empty() {
-        return Err(Error::invalid("请至少选择一个角色", "choose at least one role").field("roles", "必选", "required"));
+        return Err(Error::invalid("请至少选择一个角色", "choose at least one role")
+            .field("roles", "必选", "required"));
     }
-    let bodies = [Role::Authority, Role::Provider, Role::Reviewer, Role::Consumer, Role::Enterprise];
+    let bodies =
+        [Role::Authority, Role::Provider, Role::Reviewer, Role::Consumer, Role::Enterprise];
     if new.org.is_none() && new.roles.iter().any(|r| bodies.contains(r)) {
-        return Err(Error::invalid("该角色须属于一个机构", "this role needs an organisation").field("org", "必选", "required"));
+        return Err(Error::invalid("该角色须属于一个机构", "this role needs an organisation")
+            .field("org", "必选", "required"));
     }
     if let Some(org) = &new.org {
         app.store.org_require(org).await?;
@@ -211,11 +243,16 @@ pub async fn create_user(app: &App, op: &Op, new: UserNew) -> Result<User> {
 
 /// Closes or reopens an account; closing ends its sessions.
 pub async fn set_user_active(app: &App, op: &Op, id: &str, active: bool) -> Result<User> {
-    let known = app.store.user_get(id).await?.ok_or_else(|| Error::not_found("用户", "user", id))?;
+    let known =
+        app.store.user_get(id).await?.ok_or_else(|| Error::not_found("用户", "user", id))?;
     let target = Target { org: known.user.org.clone(), ..Target::plain("User", id) };
     let permit = audit::permit(app, op, Action::UserManage, &target).await?;
     if op.actor.id() == id && !active {
-        return Err(Error::new(Code::RuleBroken, "不能停用自己的账号", "you cannot close your own account"));
+        return Err(Error::new(
+            Code::RuleBroken,
+            "不能停用自己的账号",
+            "you cannot close your own account",
+        ));
     }
     app.store.user_set_active(&permit, id, active).await?;
     let action = if active { "user.open" } else { "user.close" };
@@ -227,7 +264,8 @@ pub async fn set_user_active(app: &App, op: &Op, id: &str, active: bool) -> Resu
 pub async fn users(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<User>> {
     audit::permit(app, op, Action::UserRead, &Target::plain("User", "users")).await?;
     let items = app.store.users_list(after, limit).await?;
-    let full = items.len() >= usize::try_from(if limit == 0 { 50 } else { limit }).unwrap_or(usize::MAX);
+    let full =
+        items.len() >= usize::try_from(if limit == 0 { 50 } else { limit }).unwrap_or(usize::MAX);
     let next = if full { items.last().map(|u| u.id.clone()) } else { None };
     Ok(Page { items, next })
 }

@@ -10,7 +10,9 @@ use super::{Place, out, out_json};
 
 /// Open and list accounts, register applications. 账号与应用。
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example 示例: qiantang account create --name admin --role system_administrator --password-file pw.txt")]
+#[command(
+    after_help = "Example 示例: qiantang account create --name admin --role system_administrator --password-file pw.txt"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -64,8 +66,17 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             let roles = roles.iter().map(|word| role(word)).collect::<Result<Vec<_>>>()?;
             let password = text.lines().next().unwrap_or_default().to_owned();
             let display_name = if display_name.is_empty() { name.clone() } else { display_name };
-            let user = app::account::create_user(&house.app, &op, UserNew { name, display_name, org, roles, password }).await?;
-            if args.json { out_json(&user)? } else { out(&format!("已开户 opened: {}", user.name)) }
+            let user = app::account::create_user(
+                &house.app,
+                &op,
+                UserNew { name, display_name, org, roles, password },
+            )
+            .await?;
+            if args.json {
+                out_json(&user)?
+            } else {
+                out(&format!("已开户 opened: {}", user.name))
+            }
         }
         Action::List => {
             let mut after = None;
@@ -76,7 +87,12 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
                         out_json(user)?;
                     } else {
                         let roles: Vec<_> = user.roles.iter().map(|r| r.as_str()).collect();
-                        out(&format!("{:<20} {:<24} {}", user.name, user.org.as_deref().unwrap_or("-"), roles.join(",")));
+                        out(&format!(
+                            "{:<20} {:<24} {}",
+                            user.name,
+                            user.org.as_deref().unwrap_or("-"),
+                            roles.join(",")
+                        ));
                     }
                 }
                 match page.next {
@@ -91,7 +107,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             if args.json {
                 out_json(&made)?;
             } else {
-                out(&format!("应用 application {}\n  key    {}\n  secret {}  （仅显示一次 shown once）", made.application.name, made.application.key, made.secret));
+                out(&format!(
+                    "应用 application {}\n  key    {}\n  secret {}  （仅显示一次 shown once）",
+                    made.application.name, made.application.key, made.secret
+                ));
             }
         }
     }
@@ -102,6 +121,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 fn role(word: &str) -> Result<Role> {
     Role::parse(word).ok_or_else(|| {
         let all: Vec<_> = Role::ALL.iter().map(|r| r.as_str()).collect();
-        Error::invalid(format!("没有角色 `{word}`，可选：{}", all.join("、")), format!("there is no role `{word}`; choose of {}", all.join(", ")))
+        Error::invalid(
+            format!("没有角色 `{word}`，可选：{}", all.join("、")),
+            format!("there is no role `{word}`; choose of {}", all.join(", ")),
+        )
     })
 }

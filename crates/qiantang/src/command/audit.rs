@@ -50,18 +50,26 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             } else if let Some(fault) = &verdict.fault {
                 out(&format!("审计链已损坏 the chain is broken\n  {}\n  {}", fault.zh, fault.en));
             } else {
-                out(&format!("审计链完整 the chain is intact: {} records, head {}", verdict.records, verdict.head));
+                out(&format!(
+                    "审计链完整 the chain is intact: {} records, head {}",
+                    verdict.records, verdict.head
+                ));
             }
             if verdict.intact { ExitCode::SUCCESS } else { ExitCode::from(1) }
         }
         Action::Export { out: file, from, to } => {
-            let filter = AuditFilter { from: from.clone(), to: to.clone(), ..AuditFilter::default() };
+            let filter =
+                AuditFilter { from: from.clone(), to: to.clone(), ..AuditFilter::default() };
             let csv = app::audit::export(&house.app, &op, &filter).await?;
             if file.as_os_str() == "-" {
                 out(&String::from_utf8_lossy(&csv));
             } else {
                 std::fs::write(file, &csv).map_err(|e| {
-                    Error::invalid(format!("无法写入 {}", file.display()), format!("cannot write {}", file.display())).caused_by(e)
+                    Error::invalid(
+                        format!("无法写入 {}", file.display()),
+                        format!("cannot write {}", file.display()),
+                    )
+                    .caused_by(e)
                 })?;
             }
             ExitCode::SUCCESS

@@ -12,7 +12,9 @@ use super::{Place, out, out_json};
 
 /// Import, export and list the catalogue. 目录导入、导出、列表。
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example 示例: qiantang catalogue import catalogue.xlsx --as authority --dry-run")]
+#[command(
+    after_help = "Example 示例: qiantang catalogue import catalogue.xlsx --as authority --dry-run"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -47,7 +49,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     match &args.action {
         Action::Import { file, dry_run } => {
-            let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let name =
+                file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             let report = app::catalogue::import(&house.app, &op, file, &name, *dry_run).await?;
             if args.json {
                 out_json(&report)?;
@@ -55,8 +58,19 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
                 for fault in &report.faults {
                     out(&format!("{}: {} / {}", fault.field, fault.zh, fault.en));
                 }
-                let state = if report.applied { "已导入 imported" } else { "未导入 nothing imported" };
-                out(&format!("{state}: {} entries, {} items, {} new, {} changed, {} faults", report.entries, report.items, report.created.len(), report.changed.len(), report.faults.len()));
+                let state = if report.applied {
+                    "已导入 imported"
+                } else {
+                    "未导入 nothing imported"
+                };
+                out(&format!(
+                    "{state}: {} entries, {} items, {} new, {} changed, {} faults",
+                    report.entries,
+                    report.items,
+                    report.created.len(),
+                    report.changed.len(),
+                    report.faults.len()
+                ));
             }
             if !report.faults.is_empty() {
                 code = ExitCode::from(1);
@@ -66,25 +80,38 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             let format = match file.extension().and_then(|e| e.to_str()) {
                 Some("csv") => SheetFormat::Csv,
                 Some("xlsx") => SheetFormat::Xlsx,
-                _ => return Err(Error::invalid("文件名应以 .csv 或 .xlsx 结尾", "the file name must end in .csv or .xlsx")),
+                _ => {
+                    return Err(Error::invalid(
+                        "文件名应以 .csv 或 .xlsx 结尾",
+                        "the file name must end in .csv or .xlsx",
+                    ));
+                }
             };
             let bytes = app::catalogue::export(&house.app, &op, format).await?;
             std::fs::write(file, bytes).map_err(|e| {
-                Error::invalid(format!("无法写入 {}", file.display()), format!("cannot write {}", file.display())).caused_by(e)
+                Error::invalid(
+                    format!("无法写入 {}", file.display()),
+                    format!("cannot write {}", file.display()),
+                )
+                .caused_by(e)
             })?;
             if !args.json {
                 out(&format!("已导出 exported: {}", file.display()));
             }
         }
         Action::List { text } => {
-            let mut filter = EntryFilter { text: text.clone(), limit: 500, ..EntryFilter::default() };
+            let mut filter =
+                EntryFilter { text: text.clone(), limit: 500, ..EntryFilter::default() };
             loop {
                 let page = app::catalogue::list(&house.app, &op, &filter).await?;
                 for e in &page.items {
                     if args.json {
                         out_json(e)?;
                     } else {
-                        out(&format!("{:<28} {:<14} {:<12} {:>10}  {}", e.draft.code, e.publish_state, e.online_state, e.rows, e.draft.title));
+                        out(&format!(
+                            "{:<28} {:<14} {:<12} {:>10}  {}",
+                            e.draft.code, e.publish_state, e.online_state, e.rows, e.draft.title
+                        ));
                     }
                 }
                 match page.next {

@@ -43,7 +43,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             }
         }
         Action::Print => {
-            let text = toml::to_string_pretty(&Config::default()).map_err(|e| Error::internal("TOML").caused_by(e))?;
+            let text = toml::to_string_pretty(&Config::default())
+                .map_err(|e| Error::internal("TOML").caused_by(e))?;
             out(&text);
         }
     }

@@ -14,7 +14,9 @@ use crate::serve::Doors;
 
 /// Start everything with a synthetic province. 启动演示省份。
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example 示例: qiantang demo --data ./qiantang-data --listen 127.0.0.1:8600 --ready ready.json")]
+#[command(
+    after_help = "Example 示例: qiantang demo --data ./qiantang-data --listen 127.0.0.1:8600 --ready ready.json"
+)]
 pub(crate) struct Args {
     /// Data folder; a second start on it resumes and changes nothing. 数据目录。
     #[arg(long, value_name = "DIR", default_value = "./qiantang-data")]
@@ -44,7 +46,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     std::fs::create_dir_all(&work).map_err(|e| Error::internal("demo folder").caused_by(e))?;
     let seeded = seed::seed(&house.app, args.scale, &work.join("apps.json"), &work).await?;
     if let Some(dir) = &args.load {
-        let loaded = seed::load(&house.app, args.manifest.as_deref(), dir).await?;
+        let loaded = seed::load(&house.app, args.manifest.as_deref(), dir, &work).await?;
         let rows: u64 = loaded.iter().map(|(_, n)| n).sum();
         err(&format!("已载入 loaded: {} data sets, {rows} rows", loaded.len()));
     }
@@ -74,14 +76,20 @@ fn config(args: &Args) -> Result<Config> {
     config.gateway.listen = args.listen;
     let port = args.listen.port();
     let next = if port == 0 { Some(0) } else { port.checked_add(1) };
-    let next = next.ok_or_else(|| Error::invalid("端口应小于 65535", "the port must be below 65535"))?;
+    let next =
+        next.ok_or_else(|| Error::invalid("端口应小于 65535", "the port must be below 65535"))?;
     config.gateway.listen.set_port(next);
     config.check()?;
     Ok(config)
 }
 
 /// Waits until both doors answer, then writes the file in one move.
-async fn tell_ready(file: PathBuf, value: serde_json::Value, portal: SocketAddr, gateway: SocketAddr) {
+async fn tell_ready(
+    file: PathBuf,
+    value: serde_json::Value,
+    portal: SocketAddr,
+    gateway: SocketAddr,
+) {
     for address in [portal, gateway] {
         while tokio::net::TcpStream::connect(address).await.is_err() {
             tokio::task::yield_now().await;
@@ -101,7 +109,10 @@ async fn tell_ready(file: PathBuf, value: serde_json::Value, portal: SocketAddr,
 
 fn greet(portal: &str, gateway: &str, seeded: &seed::Seeded, resources: &[seed::Resource]) {
     let rows: i64 = resources.iter().map(|r| r.rows).sum();
-    out(&format!("\n钱塘演示省份已就绪 the demo province is ready: {} resources, {rows} rows (合成数据 synthetic)", resources.len()));
+    out(&format!(
+        "\n钱塘演示省份已就绪 the demo province is ready: {} resources, {rows} rows (合成数据 synthetic)",
+        resources.len()
+    ));
     out(&format!("  门户 portal    {portal}"));
     out(&format!("  接口 gateway   {gateway}  (OpenAPI: {gateway}/openapi.json)"));
     out("  账号 accounts  (所有密码相同 one password for all)");

@@ -14,7 +14,9 @@ use super::{Place, err, out, out_json, progress};
 
 /// Collect a file or a query into an entry. 归集文件或查询。
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples 示例:\n  qiantang ingest air.csv.zst --entry air_daily\n  qiantang ingest --query 'SELECT * FROM t' --url-file source.url --entry t --mode incremental")]
+#[command(
+    after_help = "Examples 示例:\n  qiantang ingest air.csv.zst --entry air_daily\n  qiantang ingest --query 'SELECT * FROM t' --url-file source.url --entry t --mode incremental"
+)]
 pub(crate) struct Args {
     /// File to read; not with --query. 文件。
     file: Option<PathBuf>,
@@ -57,7 +59,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let entry = app::catalogue::get(&house.app, &op, &args.entry).await?;
     let mode = match args.mode.as_deref() {
         None => entry.draft.sync_mode,
-        Some(word) => SyncMode::parse(word).ok_or_else(|| Error::invalid("方式应为 full 或 incremental", "the mode is full or incremental"))?,
+        Some(word) => SyncMode::parse(word).ok_or_else(|| {
+            Error::invalid("方式应为 full 或 incremental", "the mode is full or incremental")
+        })?,
     };
     let options = ReadOptions {
         encoding: args.encoding.clone(),
@@ -98,7 +102,11 @@ async fn watched(house: &crate::house::House, op: &model::Op, order: Order) -> R
     }
 }
 
-async fn source(args: &Args, house: &crate::house::House, op: &model::Op) -> Result<(Source, Option<Sniffed>)> {
+async fn source(
+    args: &Args,
+    house: &crate::house::House,
+    op: &model::Op,
+) -> Result<(Source, Option<Sniffed>)> {
     if let (Some(sql), Some(url_file)) = (&args.query, &args.url_file) {
         let text = std::fs::read_to_string(url_file).map_err(|e| unreadable(url_file, e))?;
         let url = text.lines().next().unwrap_or_default().trim().to_owned();
@@ -129,10 +137,18 @@ async fn source(args: &Args, house: &crate::house::House, op: &model::Op) -> Res
 }
 
 fn unreadable(path: &std::path::Path, e: std::io::Error) -> Error {
-    Error::invalid(format!("无法读取 {}：{e}", path.display()), format!("{} cannot be read: {e}", path.display()))
+    Error::invalid(
+        format!("无法读取 {}：{e}", path.display()),
+        format!("{} cannot be read: {e}", path.display()),
+    )
 }
 
-fn report(args: &Args, run: &Run, sniffed: Option<&Sniffed>, rejects: &[model::parcel::Reject]) -> Result<()> {
+fn report(
+    args: &Args,
+    run: &Run,
+    sniffed: Option<&Sniffed>,
+    rejects: &[model::parcel::Reject],
+) -> Result<()> {
     if args.json {
         return out_json(&serde_json::json!({
             "run": run.id,
@@ -151,7 +167,10 @@ fn report(args: &Args, run: &Run, sniffed: Option<&Sniffed>, rejects: &[model::p
         }));
     }
     for r in rejects {
-        out(&format!("  记录 record {} 行 line {} {}: {} / {} ({})", r.record, r.line, r.column, r.zh, r.en, r.value));
+        out(&format!(
+            "  记录 record {} 行 line {} {}: {} / {} ({})",
+            r.record, r.line, r.column, r.zh, r.en, r.value
+        ));
     }
     out(&format!(
         "{} {}: 读取 read {} = 接收 accepted {} + 隔离 quarantined {}",

@@ -15,14 +15,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use model::{Actor, Error, Kind, Op, Result};
+use model::{Error, Kind, Op, Result};
 
 use crate::config::{Config, LogFormat, LogPart};
 use crate::house::House;
 
 /// 钱塘：公共数据平台。Public-data platform: catalogue, collect, govern, share, open.
 #[derive(Debug, Parser)]
-#[command(name = "qiantang", version, max_term_width = 110, after_help = "Example 示例: qiantang demo --listen 127.0.0.1:8600\nExit codes 退出码: 0 ok, 1 input to mend 输入有误, 2 usage 用法, 3 refused 无权限, 4 not available 不可用, 5 defect 内部错误")]
+#[command(
+    name = "qiantang",
+    version,
+    max_term_width = 110,
+    after_help = "Example 示例: qiantang demo --listen 127.0.0.1:8600\nExit codes 退出码: 0 ok, 1 input to mend 输入有误, 2 usage 用法, 3 refused 无权限, 4 not available 不可用, 5 defect 内部错误"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -93,12 +98,19 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let log = match &cli.command {
         Command::Serve(args) => args.log(),
-        Command::Demo(_) => LogPart { level: "warn,qiantang=info".into(), ..LogPart::default() },
-        _ => LogPart { level: "error".into(), ..LogPart::default() },
+        Command::Demo(_) => LogPart {
+            level: "warn,qiantang=info,tantivy=error,deltalake_core=off".into(),
+            ..LogPart::default()
+        },
+        _ => LogPart { level: "error,deltalake_core=off".into(), ..LogPart::default() },
     };
     start_log(&log);
     let json = wants_json(&cli.command);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(8 << 20)
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => {
             err(&format!("error: no runtime: {e}"));
@@ -187,26 +199,21 @@ pub(crate) fn progress(total: u64) -> indicatif::ProgressBar {
         return indicatif::ProgressBar::hidden();
     }
     let bar = indicatif::ProgressBar::new(total);
-    if let Ok(style) = indicatif::ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {msg}") {
+    if let Ok(style) = indicatif::ProgressStyle::with_template(
+        "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {msg}",
+    ) {
         bar.set_style(style);
     }
     bar
 }
 
 fn start_log(part: &LogPart) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&part.level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = tracing_subscriber::EnvFilter::try_new(&part.level)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start of the log in one process is not an error worth telling.
     let _ = match part.format {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text => builder.with_target(false).try_init(),
     };
-}
-
-/// Whose name stands in messages of the command line.
-pub(crate) fn who(op: &Op) -> &str {
-    match &op.actor {
-        Actor::System => "operator",
-        other => other.name(),
-    }
 }

@@ -26,7 +26,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let sniffed = ingest::Reader::default().sniff(&args.file, &name).await?;
     let items = args.draft.then(|| ingest::draft(&sniffed));
     if args.json {
-        let mut value = serde_json::to_value(&sniffed).map_err(|e| model::Error::internal("JSON").caused_by(e))?;
+        let mut value = serde_json::to_value(&sniffed)
+            .map_err(|e| model::Error::internal("JSON").caused_by(e))?;
         if let (Some(items), Some(map)) = (&items, value.as_object_mut()) {
             map.insert("draft".into(), serde_json::json!({ "title": name, "items": items }));
         }
@@ -47,14 +48,22 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         sniffed.records.map_or_else(|| "?".to_owned(), |n| n.to_string()),
     ));
     for column in &sniffed.columns {
-        out(&format!("  {:<24} {:<10} {}", column.name, column.data_type, column.examples.join(" | ")));
+        out(&format!(
+            "  {:<24} {:<10} {}",
+            column.name,
+            column.data_type,
+            column.examples.join(" | ")
+        ));
     }
     for (zh, en) in &sniffed.notes {
         out(&format!("注意 note: {zh} / {en}"));
     }
     if let Some(items) = items {
         for item in items {
-            out(&format!("  draft {:<24} {:<10} {} {}", item.identifier, item.data_type, item.grade, item.name_cn));
+            out(&format!(
+                "  draft {:<24} {:<10} {} {}",
+                item.identifier, item.data_type, item.grade, item.name_cn
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -72,6 +72,8 @@ impl DemoRequest {
 #[must_use]
 pub(crate) fn requests() -> Vec<DemoRequest> {
     vec![
+        ask("consumer", "team", "fr_jbxx", &["tyshxydm", "qymc", "lxdh"], "短信通知企业办事进度")
+            .ends(Outcome::Undone("改用消息组件，不再需要联系电话")),
         ask(
             "consumer",
             "team",
@@ -118,8 +120,6 @@ pub(crate) fn requests() -> Vec<DemoRequest> {
             .ends(Outcome::ProviderAuditing),
         ask("consumer", "team", "sb_cbxx", &["sfzh", "xm", "jfjs"], "向用户推荐金融产品")
             .ends(Outcome::Rejected("用途超出政务服务范围，缴费基数不予提供")),
-        ask("consumer", "team", "fr_jbxx", &["tyshxydm", "qymc", "lxdh"], "短信通知企业办事进度")
-            .ends(Outcome::Undone("改用消息组件，不再需要联系电话")),
         ask("county", "county", "fr_jbxx", &["tyshxydm", "qymc", "zs", "djzt"], "区内企业走访")
             .lasting(Period::Days { days: 30 })
             .ends(Outcome::Revoked("应用已下线，停止使用")),

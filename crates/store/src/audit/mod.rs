@@ -49,7 +49,6 @@ impl AuditLog {
         outcome.await.map_err(|_| gone())?
     }
 
-
     /// A cheap question to the chain's table.
     pub async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map_err(crate::db::fail)?;

@@ -84,8 +84,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) limit: u64,
     /// Places in the SELECT list of the sort columns, for the next page's token.
     pub(crate) position: Vec<(usize, Storage)>,
-    /// Binds a token to the filter and order it was made for.
-    pub(crate) bond: String,
     /// Whether the order is by row number, which a full refresh renews.
     pub(crate) by_row_number: bool,
     pub(crate) count: Option<Counting>,
@@ -205,7 +203,6 @@ pub(crate) fn plan<'a>(
         outputs,
         limit,
         position,
-        bond: bond(view, query),
         by_row_number: sorts.iter().any(|s| s.column.is_none()),
         count,
     })

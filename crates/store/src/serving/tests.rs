@@ -7,13 +7,13 @@ mod story;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use guard::KeyRing;
+use model::Result;
 use model::batch::{Batch, Column, Operation, days_of_date};
 use model::code::{DataType, Grade, SyncMode};
 use model::entry::Entry;
 use model::item::Item;
 use model::query::{Comparison, Condition, Count, Order, RowPage, RowQuery};
 use model::value::Value;
-use model::Result;
 use policy::GrantColumn;
 use proptest::prelude::*;
 

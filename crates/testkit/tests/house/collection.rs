@@ -30,7 +30,8 @@ crate::on_both!(
 fn csv(first: u64, rows: u64) -> String {
     let mut text = "编号,名称,金额,日期\n".to_owned();
     for n in first..first + rows {
-        let amount = if n % 10 == 7 { "十二x".to_owned() } else { format!("{}.{:02}", n, n % 100) };
+        let amount =
+            if n % 10 == 7 { "十二x".to_owned() } else { format!("{}.{:02}", n, n % 100) };
         writeln!(text, "{n},企业{n},{amount},2026-01-{:02}", n % 28 + 1).unwrap();
     }
     text
@@ -63,19 +64,44 @@ async fn quarantined(house: &House, op: &Op, run: &str) -> Vec<model::parcel::Qu
 async fn misfits_wait_are_mended_and_land_once(house: House) {
     let entry = house.publish(draft("firms")).await;
     let provider = house.person("provider").await;
-    let run = house.collect("firms", "企业.csv", csv(0, 100).as_bytes(), SyncMode::Full).await.unwrap();
-    assert_eq!((run.state, run.read, run.accepted, run.quarantined), (RunState::Succeeded, 100, 90, 10), "{run:?}");
+    let run =
+        house.collect("firms", "企业.csv", csv(0, 100).as_bytes(), SyncMode::Full).await.unwrap();
+    assert_eq!(
+        (run.state, run.read, run.accepted, run.quarantined),
+        (RunState::Succeeded, 100, 90, 10),
+        "{run:?}"
+    );
     assert_eq!(lake_rows(&house, &entry).await, 90);
     assert_eq!(served(&house, &entry).await, run.version);
     let now = app::catalogue::get(&house.app, &provider, "firms").await.unwrap();
     assert_eq!(now.rows, 90);
     assert!(now.data_at.is_some());
-    assert_eq!(std::fs::read_dir(&house.app.folders.inbox).unwrap().count(), 0, "the inbox is empty again");
+    assert_eq!(
+        std::fs::read_dir(&house.app.folders.inbox).unwrap().count(),
+        0,
+        "the inbox is empty again"
+    );
 
     // The same file again changes nothing, neither rows nor versions nor quarantine.
-    let again = house.collect("firms", "copy.csv", csv(0, 100).as_bytes(), SyncMode::Full).await.unwrap();
-    assert_eq!((again.state, again.read, again.accepted), (RunState::Unchanged, 100, 90), "{again:?}");
-    assert_eq!(house.app.lake.versions("firms").await.unwrap().iter().filter(|v| !v.parcel.is_empty()).count(), 1);
+    let again =
+        house.collect("firms", "copy.csv", csv(0, 100).as_bytes(), SyncMode::Full).await.unwrap();
+    assert_eq!(
+        (again.state, again.read, again.accepted),
+        (RunState::Unchanged, 100, 90),
+        "{again:?}"
+    );
+    assert_eq!(
+        house
+            .app
+            .lake
+            .versions("firms")
+            .await
+            .unwrap()
+            .iter()
+            .filter(|v| !v.parcel.is_empty())
+            .count(),
+        1
+    );
     assert!(quarantined(&house, &provider, &again.id).await.is_empty());
 
     // Every misfit is told with its place.
@@ -84,7 +110,10 @@ async fn misfits_wait_are_mended_and_land_once(house: House) {
     let first = &rows[0];
     assert_eq!((first.reject.record, first.reject.line), (8, 9));
     assert_eq!((first.reject.column.as_str(), first.reject.value.as_str()), ("amount", "十二x"));
-    let text = String::from_utf8(collection::quarantine_csv(&house.app, &provider, &run.id).await.unwrap()).unwrap();
+    let text = String::from_utf8(
+        collection::quarantine_csv(&house.app, &provider, &run.id).await.unwrap(),
+    )
+    .unwrap();
     assert_eq!(text.lines().count(), 11);
     assert!(text.lines().nth(1).unwrap().starts_with("8,9,amount,十二x,"), "{text}");
 
@@ -97,12 +126,20 @@ async fn misfits_wait_are_mended_and_land_once(house: House) {
     mend(0, "7.77").await.unwrap();
     mend(1, "还是x").await.unwrap();
     collection::dismiss(&house.app, &provider, &rows[2].id, "重复登记").await.unwrap();
-    assert_eq!(collection::dismiss(&house.app, &provider, &rows[2].id, "again").await.unwrap_err().code(), Code::WrongState);
+    assert_eq!(
+        collection::dismiss(&house.app, &provider, &rows[2].id, "again").await.unwrap_err().code(),
+        Code::WrongState
+    );
     let replay = collection::replay(&house.app, &provider, &run.id).await.unwrap();
-    assert_eq!((replay.state, replay.read, replay.accepted, replay.quarantined), (RunState::Succeeded, 9, 1, 8), "{replay:?}");
+    assert_eq!(
+        (replay.state, replay.read, replay.accepted, replay.quarantined),
+        (RunState::Succeeded, 9, 1, 8),
+        "{replay:?}"
+    );
     assert_eq!(lake_rows(&house, &entry).await, 91);
     assert_eq!(served(&house, &entry).await, replay.version);
-    let states: Vec<String> = quarantined(&house, &provider, &run.id).await.into_iter().map(|q| q.state).collect();
+    let states: Vec<String> =
+        quarantined(&house, &provider, &run.id).await.into_iter().map(|q| q.state).collect();
     assert_eq!(states.iter().filter(|s| *s == "open").count(), 8);
     assert_eq!((states[0].as_str(), states[2].as_str()), ("replayed", "dismissed"));
     let replay = collection::replay(&house.app, &provider, &run.id).await.unwrap();
@@ -115,7 +152,8 @@ async fn misfits_wait_are_mended_and_land_once(house: House) {
 
     let auditor = house.person("auditor").await;
     for action in ["data.collect", "quarantine.read", "quarantine.mend", "quarantine.dismiss"] {
-        let filter = AuditFilter { action: Some(action.into()), limit: 100, ..AuditFilter::default() };
+        let filter =
+            AuditFilter { action: Some(action.into()), limit: 100, ..AuditFilter::default() };
         let records = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
         assert!(!records.is_empty(), "no audit record of {action}");
     }
@@ -128,16 +166,23 @@ async fn what_cannot_be_landed_leaves_everything_as_it_was(house: House) {
     let broken = b"PK\x03\x04 this is no workbook".to_vec();
     let wrong_header = "甲,乙,丙\n1,2,3\n".as_bytes().to_vec();
     let none_fits = "编号,名称,金额,日期\nx,a,1,2026-01-01\ny,b,2,2026-01-02\n".as_bytes().to_vec();
-    for (name, bytes) in [("a.xlsx", broken), ("b.csv", wrong_header), ("c.csv", none_fits), ("d.csv", Vec::new())] {
+    for (name, bytes) in
+        [("a.xlsx", broken), ("b.csv", wrong_header), ("c.csv", none_fits), ("d.csv", Vec::new())]
+    {
         let run = house.collect("firms", name, &bytes, SyncMode::Full).await.unwrap();
         assert_eq!((run.state, run.version), (RunState::Failed, None), "{name}: {run:?}");
         assert!(!run.message_zh.is_empty() && !run.message_en.is_empty(), "{name}");
-        assert_eq!((lake_rows(&house, &entry).await, served(&house, &entry).await), before, "{name}");
+        assert_eq!(
+            (lake_rows(&house, &entry).await, served(&house, &entry).await),
+            before,
+            "{name}"
+        );
     }
     // An upload that breaks off, or is too large, leaves nothing in the inbox.
     let provider = house.person("provider").await;
     let kept = std::fs::read_dir(&house.app.folders.inbox).unwrap().count();
-    let pieces = vec![Ok(bytes::Bytes::from_static(b"abc")), Err(Error::of(Code::SourceUnavailable))];
+    let pieces =
+        vec![Ok(bytes::Bytes::from_static(b"abc")), Err(Error::of(Code::SourceUnavailable))];
     let stream = futures::stream::iter(pieces).boxed();
     assert!(collection::spool(&house.app, &provider, "firms", "x.csv", stream).await.is_err());
     assert_eq!(std::fs::read_dir(&house.app.folders.inbox).unwrap().count(), kept);
@@ -156,7 +201,9 @@ async fn a_dry_run_tells_and_lands_nothing(house: House) {
     let (run, rejects) = collection::dry_run(&house.app, &provider, order).await.unwrap();
     assert_eq!((run.read, run.accepted, run.quarantined, rejects.len()), (1500, 1350, 150, 100));
     assert_eq!((lake_rows(&house, &entry).await, served(&house, &entry).await), (0, None));
-    assert!(collection::runs(&house.app, &provider, None, None, 10).await.unwrap().items.is_empty());
+    assert!(
+        collection::runs(&house.app, &provider, None, None, 10).await.unwrap().items.is_empty()
+    );
     assert_eq!(std::fs::read_dir(&house.app.folders.inbox).unwrap().count(), 0);
 }
 
@@ -168,8 +215,15 @@ async fn strangers_neither_collect_nor_look(house: House) {
     for name in ["consumer", "citizen", "stranger"] {
         let op = house.person(name).await;
         assert!(house.spool(&op, "firms", "a.csv", b"x").await.is_err(), "{name}");
-        assert_eq!(collection::run(&house.app, &op, &run.id).await.unwrap_err().code(), Code::NotFound, "{name}");
-        assert!(collection::quarantine(&house.app, &op, &run.id, None, 10).await.is_err(), "{name}");
+        assert_eq!(
+            collection::run(&house.app, &op, &run.id).await.unwrap_err().code(),
+            Code::NotFound,
+            "{name}"
+        );
+        assert!(
+            collection::quarantine(&house.app, &op, &run.id, None, 10).await.is_err(),
+            "{name}"
+        );
         assert!(collection::quarantine_csv(&house.app, &op, &run.id).await.is_err(), "{name}");
         assert!(collection::mend(&house.app, &op, &row.id, vec![None; 4]).await.is_err(), "{name}");
         assert!(collection::replay(&house.app, &op, &run.id).await.is_err(), "{name}");
@@ -178,7 +232,10 @@ async fn strangers_neither_collect_nor_look(house: House) {
         assert!(listed.map_or(true, |page| page.items.is_empty()), "{name}");
     }
     let authority = house.person("authority").await;
-    assert_eq!(collection::runs(&house.app, &authority, None, None, 10).await.unwrap().items.len(), 1);
+    assert_eq!(
+        collection::runs(&house.app, &authority, None, None, 10).await.unwrap().items.len(),
+        1
+    );
 }
 
 /// The serving copy that was lost, or lags, is brought up from the lake at the next landing.
@@ -191,11 +248,21 @@ async fn a_serving_copy_that_lags_catches_up(house: House) {
     let permit = house.app.policy.permit(&system, policy::Action::SystemWork, &target).unwrap();
     house.app.store.serving().remove(&permit, &entry.id).await.unwrap();
     assert_eq!(served(&house, &entry).await, None);
-    let run = house.collect("firms", "c.csv", csv(20, 10).as_bytes(), SyncMode::Incremental).await.unwrap();
+    let run = house
+        .collect("firms", "c.csv", csv(20, 10).as_bytes(), SyncMode::Incremental)
+        .await
+        .unwrap();
     assert_eq!(run.state, RunState::Succeeded, "{run:?}");
     assert_eq!(served(&house, &entry).await, run.version);
     assert_eq!(lake_rows(&house, &entry).await, 27);
-    let page = app::opening::preview(&house.app, &house.nobody(), "firms", &model::query::RowQuery::default()).await.unwrap();
+    let page = app::opening::preview(
+        &house.app,
+        &house.nobody(),
+        "firms",
+        &model::query::RowQuery::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!(page.rows.len(), 27, "all three parcels are served");
 }
 
@@ -226,7 +293,10 @@ fn dying() {
         let house = House::at(Path::new(&folder)).await;
         println!("READY");
         let text = csv(first.parse().unwrap(), ROWS);
-        let run = house.collect("events", "file.csv", text.as_bytes(), SyncMode::Incremental).await.unwrap();
+        let run = house
+            .collect("events", "file.csv", text.as_bytes(), SyncMode::Incremental)
+            .await
+            .unwrap();
         println!("DONE {}", run.state.as_str());
     });
 }
@@ -291,10 +361,19 @@ fn kill_9_at_any_moment_loses_and_doubles_nothing() {
             resumed += collection::recover(&house.app).await.unwrap();
             let provider = house.person("provider").await;
             let before = runs_of(&house, &provider).await;
-            assert!(before.iter().all(|r| !matches!(r.state, RunState::Queued | RunState::Running | RunState::Failed)), "{before:?}");
+            assert!(
+                before.iter().all(|r| !matches!(
+                    r.state,
+                    RunState::Queued | RunState::Running | RunState::Failed
+                )),
+                "{before:?}"
+            );
             // Handed in once more: either it never got so far as a run, or nothing changes.
             let text = csv(first, ROWS);
-            let run = house.collect("events", "file.csv", text.as_bytes(), SyncMode::Incremental).await.unwrap();
+            let run = house
+                .collect("events", "file.csv", text.as_bytes(), SyncMode::Incremental)
+                .await
+                .unwrap();
             let known = before.iter().any(|r| r.parcel == run.parcel);
             let expected = if known { RunState::Unchanged } else { RunState::Succeeded };
             assert_eq!(run.state, expected, "{run:?}");
@@ -302,14 +381,28 @@ fn kill_9_at_any_moment_loses_and_doubles_nothing() {
             let entry = app::catalogue::get(&house.app, &provider, "events").await.unwrap();
             let (files, all) = (u64::from(n) + 1, (u64::from(n) + 1) * ROWS);
             let bad = dirty(0, all);
-            assert_eq!(lake_rows(&house, &entry).await, all - bad, "rows in the lake after {files} files");
+            assert_eq!(
+                lake_rows(&house, &entry).await,
+                all - bad,
+                "rows in the lake after {files} files"
+            );
             let held: Vec<Run> = runs_of(&house, &provider).await;
-            let kept: u64 = held.iter().filter(|r| r.state == RunState::Succeeded).map(|r| r.quarantined).sum();
+            let kept: u64 =
+                held.iter().filter(|r| r.state == RunState::Succeeded).map(|r| r.quarantined).sum();
             assert_eq!(kept, bad, "quarantined figures after {files} files");
-            let latest = held.iter().find(|r| r.state == RunState::Succeeded && r.parcel == run.parcel).unwrap();
+            let latest = held
+                .iter()
+                .find(|r| r.state == RunState::Succeeded && r.parcel == run.parcel)
+                .unwrap();
             let rows = house.app.store.quarantine_count(&latest.id, "open").await.unwrap();
             assert_eq!(rows, dirty(first, ROWS), "quarantined rows of the newest file");
-            let landed = house.app.lake.landed("events", run.parcel.as_deref().unwrap()).await.unwrap().unwrap();
+            let landed = house
+                .app
+                .lake
+                .landed("events", run.parcel.as_deref().unwrap())
+                .await
+                .unwrap()
+                .unwrap();
             assert!(served(&house, &entry).await >= Some(landed.version));
             assert_eq!(entry.rows, i64::try_from(all - bad).unwrap());
             house.app.store.close().await;

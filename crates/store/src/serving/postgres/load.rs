@@ -79,7 +79,11 @@ impl Load<'_> {
     }
 
     /// Takes the staging table's last records into the live table and moves the mark.
-    pub(super) async fn apply(&mut self, connection: &mut PgConnection, mode: SyncMode) -> Result<u64> {
+    pub(super) async fn apply(
+        &mut self,
+        connection: &mut PgConnection,
+        mode: SyncMode,
+    ) -> Result<u64> {
         execute(connection, "BEGIN".to_owned()).await?;
         let done = self.apply_in(connection, mode).await;
         execute(connection, if done.is_ok() { "COMMIT" } else { "ROLLBACK" }.to_owned()).await?;

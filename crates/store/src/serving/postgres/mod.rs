@@ -26,10 +26,8 @@ use sqlx::{AssertSqlSafe, Postgres as Pg, Row};
 
 use self::load::Load;
 use super::shape::{Cell, Kind, Shape, Storage, integer_value, text_value};
-use super::sql::{Counting, Dialect, Plan, View, plan};
-use super::{
-    EMPTY, FILL, Masking, Protection, ServingCopy, Table, names, nothing, slug, token,
-};
+use super::sql::{Counting, Dialect, Plan, View, bond, plan};
+use super::{EMPTY, FILL, Masking, Protection, ServingCopy, Table, names, nothing, slug, token};
 use crate::db::fail;
 
 /// Serialised by an advisory lock, because two processes may start together.
@@ -116,9 +114,7 @@ impl Postgres {
     ) -> Result<RowPage, Failure> {
         let after = match &query.after {
             None => None,
-            Some(text) => {
-                Some(token::open(&self.protection.vault, &super::sql::bond(view, query), text)?)
-            }
+            Some(text) => Some(token::open(&self.protection.vault, &bond(view, query), text)?),
         };
         let generation = after.as_ref().map(|a| a.generation);
         let mut plan = plan(
@@ -157,7 +153,12 @@ impl Postgres {
         let next = match last {
             Some(row) => {
                 let cells = position(&plan, row)?;
-                Some(token::seal(&self.protection.vault, &plan.bond, table.generation, cells)?)
+                Some(token::seal(
+                    &self.protection.vault,
+                    &bond(view, query),
+                    table.generation,
+                    cells,
+                )?)
             }
             None => None,
         };

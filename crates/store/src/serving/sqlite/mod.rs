@@ -30,10 +30,8 @@ use tokio::sync::{Semaphore, mpsc};
 use self::load::Load;
 use super::pattern::like;
 use super::shape::{Cell, Kind, Shape, integer_value, text_value};
-use super::sql::{Counting, Dialect, View, is_point, plan};
-use super::{
-    EMPTY, FILL, Masking, Protection, ServingCopy, Table, names, nothing, token,
-};
+use super::sql::{Counting, Dialect, View, bond, is_point, plan};
+use super::{EMPTY, FILL, Masking, Protection, ServingCopy, Table, names, nothing, token};
 
 const GROUND: &str = "
 CREATE TABLE IF NOT EXISTS mark (entry TEXT PRIMARY KEY, name TEXT NOT NULL, generation INTEGER NOT NULL, stamp INTEGER NOT NULL, parcel TEXT NOT NULL, lake_version INTEGER NOT NULL, row_count INTEGER NOT NULL, shape TEXT NOT NULL) WITHOUT ROWID;
@@ -282,9 +280,7 @@ impl Inner {
     ) -> Result<RowPage> {
         let after = match &query.after {
             None => None,
-            Some(text) => {
-                Some(token::open(&self.protection.vault, &super::sql::bond(view, query), text)?)
-            }
+            Some(text) => Some(token::open(&self.protection.vault, &bond(view, query), text)?),
         };
         let generation = after.as_ref().map(|a| a.generation);
         let plan = plan(Dialect::Sqlite, &table.name, &table.shape, view, query, after)?;
@@ -322,7 +318,7 @@ impl Inner {
             }
         }
         let next = if more && limit > 0 {
-            Some(token::seal(&self.protection.vault, &plan.bond, table.generation, last)?)
+            Some(token::seal(&self.protection.vault, &bond(view, query), table.generation, last)?)
         } else {
             None
         };
