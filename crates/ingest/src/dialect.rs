@@ -184,8 +184,7 @@ fn dress(sample: &str, whole: bool, sign: &str) -> Chosen {
 }
 
 fn ratio(part: usize, all: usize) -> f64 {
-    let ratio = part as f64 / all.max(1) as f64;
-    ratio
+    part as f64 / all.max(1) as f64
 }
 
 /// Evenness, width and cleanness of a reading, from 0 to 1, and the usual width.
@@ -257,7 +256,8 @@ fn blanks(sample: &str, whole: bool) -> Option<Chosen> {
             rows.iter().skip(1).filter_map(|r| r.cells.get(c)).map(|t| look(t)).collect();
         !looks.is_empty() && looks.iter().filter(|l| l.typed()).count() * 10 >= looks.len() * 9
     });
-    if !(gaps * 10 >= lines.len() * 6 || (typed_column && width >= 2)) {
+    let aligned = gaps * 10 >= lines.len() * 6;
+    if !aligned && !typed_column {
         return None;
     }
     let quoted = sample.contains('"');
