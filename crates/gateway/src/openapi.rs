@@ -219,10 +219,9 @@ fn row_schema(entry: &Entry, columns: &[GrantColumn]) -> Value {
         let mut schema = Map::new();
         schema.insert("type".into(), kinds);
         schema.insert("title".into(), json!(column.name_cn));
-        if let Some(item) = entry.draft.item(&column.identifier) {
-            if !item.definition.is_empty() {
-                schema.insert("description".into(), json!(item.definition));
-            }
+        let definition = entry.draft.item(&column.identifier).map(|i| i.definition.as_str());
+        if let Some(definition) = definition.filter(|d| !d.is_empty()) {
+            schema.insert("description".into(), json!(definition));
         }
         properties.insert(column.identifier.clone(), Value::Object(schema));
     }

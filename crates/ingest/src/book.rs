@@ -206,11 +206,7 @@ impl Book {
             Format::Xls(b) => b.merge_cells_by_sheet_name(&self.sheet).unwrap_or_default(),
             _ => Vec::new(),
         };
-        self.merges = merges
-            .into_iter()
-            .filter(|m| m.start <= m.end && m.start != m.end)
-            .take(200_000)
-            .collect();
+        self.merges = merges.into_iter().filter(|m| m.start < m.end).take(200_000).collect();
         self.merges.sort_by_key(|m| m.start);
         if !self.merges.is_empty() {
             self.notes.push((

@@ -160,13 +160,11 @@ pub(crate) fn moment(text: &str, rule: DateRule) -> Result<Moment, Why> {
     let plain = plain_form(text);
     let plain = plain.trim();
     let digits = plain.len() - plain.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    if digits == plain.len()
+    let shaped = digits == plain.len()
         || (digits == 5 && plain.as_bytes().get(5) == Some(&b'.'))
-        || digits >= 8
-    {
-        if let Some(found) = all_digits(plain, digits, rule) {
-            return found;
-        }
+        || digits >= 8;
+    if let Some(found) = shaped.then(|| all_digits(plain, digits, rule)).flatten() {
+        return found;
     }
     let mut cursor = Cursor { rest: plain };
     let days = cursor.date(rule)?;
@@ -481,7 +479,7 @@ impl<'a> Cursor<'a> {
         }
         let (third, third_length) = self.digits().ok_or(NOT_A_DATE)?;
         if republic.is_some() && third_length <= 2 {
-            return days_of(first + 1911, second, third).ok_or(NO_SUCH_DAY);
+            return days_of(first.saturating_add(1911), second, third).ok_or(NO_SUCH_DAY);
         }
         match (first_length, third_length) {
             (4, 1 | 2) => days_of(first, second, third).ok_or(NO_SUCH_DAY),

@@ -255,10 +255,8 @@ impl Record {
                 memchr::memchr(quote, tail)?
             };
             let here = at + found;
-            if bytes.get(here) == Some(&b'\\') && escape && quote != b'\\' {
-                unescape = true;
-                at = here + 2;
-            } else if bytes.get(here + 1) == Some(&quote) {
+            let escaped = bytes.get(here) == Some(&b'\\') && escape && quote != b'\\';
+            if escaped || bytes.get(here + 1) == Some(&quote) {
                 unescape = true;
                 at = here + 2;
             } else {

@@ -68,7 +68,7 @@ impl House {
             store,
             policy,
             lake: Arc::new(lake),
-            intake: Arc::new(ingest::Reader::default()),
+            intake: Arc::new(ingest::Reader),
             search: Arc::new(index),
             clock,
             keys: folder.keys.clone(),

@@ -207,7 +207,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
         store,
         policy: Policy::shipped().unwrap(),
         lake: Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap()),
-        intake: Arc::new(ingest::Reader::default()),
+        intake: Arc::new(ingest::Reader),
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
         clock,
         keys,

@@ -55,7 +55,7 @@ impl Meter {
         self.rate(op, quota.calls_per_second)?;
         let day = op.today().to_string();
         loop {
-            if let Some(answer) = self.from_lot(&day, quota.calls_per_day) {
+            if let Some(answer) = self.of_lot(&day, quota.calls_per_day) {
                 return answer;
             }
             self.refill(app, &day, quota.calls_per_day).await?;
@@ -77,7 +77,7 @@ impl Meter {
     }
 
     /// `None` when the lot is empty and another may be taken.
-    fn from_lot(&self, day: &str, quota: u64) -> Option<Result<u64>> {
+    fn of_lot(&self, day: &str, quota: u64) -> Option<Result<u64>> {
         let mut lot = self.lot.lock();
         if lot.day != day {
             return None;
@@ -210,17 +210,17 @@ mod tests {
     #[test]
     fn a_lot_is_given_out_exactly_and_by_day() {
         let meter = Meter::new(None);
-        assert!(meter.from_lot("2026-03-02", 10).is_none());
+        assert!(meter.of_lot("2026-03-02", 10).is_none());
         *meter.lot.lock() = Lot { day: "2026-03-02".into(), left: 2, taken: 2, used_up_at: None };
-        assert_eq!(meter.from_lot("2026-03-02", 10).unwrap().unwrap(), 9);
-        assert_eq!(meter.from_lot("2026-03-02", 10).unwrap().unwrap(), 8);
-        assert!(meter.from_lot("2026-03-02", 10).is_none());
+        assert_eq!(meter.of_lot("2026-03-02", 10).unwrap().unwrap(), 9);
+        assert_eq!(meter.of_lot("2026-03-02", 10).unwrap().unwrap(), 8);
+        assert!(meter.of_lot("2026-03-02", 10).is_none());
         meter.lot.lock().used_up_at = Some(10);
-        let refused = meter.from_lot("2026-03-02", 10).unwrap();
+        let refused = meter.of_lot("2026-03-02", 10).unwrap();
         assert_eq!(refused.unwrap_err().code(), Code::QuotaUsedUp);
         // A larger quota or another day is looked up anew.
-        assert!(meter.from_lot("2026-03-02", 20).is_none());
-        assert!(meter.from_lot("2026-03-03", 10).is_none());
+        assert!(meter.of_lot("2026-03-02", 20).is_none());
+        assert!(meter.of_lot("2026-03-03", 10).is_none());
     }
 
     #[test]

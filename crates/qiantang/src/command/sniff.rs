@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let name = args.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let sniffed = ingest::Reader::default().sniff(&args.file, &name).await?;
+    let sniffed = ingest::Reader.sniff(&args.file, &name).await?;
     let items = args.draft.then(|| ingest::draft(&sniffed));
     if args.json {
         let mut value = serde_json::to_value(&sniffed)

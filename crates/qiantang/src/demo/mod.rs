@@ -88,6 +88,7 @@ impl DemoEntry {
     }
 
     /// Data records that [`DemoEntry::write`] writes.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn row_count(&self) -> u64 {
         self.table.map_or(0, |t| t.base.saturating_mul(u64::from(self.scale.max(1))))

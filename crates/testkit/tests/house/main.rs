@@ -1,5 +1,14 @@
 //! The rooms tried in the rehearsal house, on both control stores: one suite, two databases.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test ends where something is wrong"
+)]
+
 mod catalogue;
 mod collection;
 mod opening;

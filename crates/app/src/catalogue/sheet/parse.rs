@@ -265,10 +265,10 @@ impl Reader<'_> {
         for (column, place) in columns.iter().zip(places) {
             let cell = place.map(|i| cells.get(i).map_or("", String::as_str));
             match cell {
+                None | Some("")
+                    if column.needed && column.key == "code" && (is_new || cell.is_some()) => {}
                 None | Some("") if column.needed && (is_new || cell.is_some()) => {
-                    if column.key != "code" {
-                        self.fault(row, column.zh, "不能为空", "must not be empty");
-                    }
+                    self.fault(row, column.zh, "不能为空", "must not be empty");
                 }
                 None => {}
                 // An empty cell of a code list takes the default.
