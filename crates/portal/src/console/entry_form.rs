@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::{Action, Target};
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -92,13 +93,25 @@ async fn own_draft(door: &Door, visit: &Visit) -> model::Result<EntryDraft> {
     Ok(draft::empty(&org, &region.unwrap_or_else(|| "330000".into())))
 }
 
+/// The form is for those who may save what it holds (the room decides again).
+fn may_compile(door: &Door, visit: &Visit) -> model::Result<()> {
+    let org = visit.session()?.user.org.clone();
+    let target = Target { kind: "Entry", org, ..Target::default() };
+    if door.app.may(&visit.op, Action::EntryCompile, &target) {
+        return Ok(());
+    }
+    Err(Error::of(Code::Denied))
+}
+
 async fn new_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    may_compile(&door, &visit)?;
     let mut draft = own_draft(&door, &visit).await?;
     draft.items = vec![draft::empty_item(), draft::empty_item(), draft::empty_item()];
     show(&door, &visit, plain(&draft)).await
 }
 
 async fn new_post(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
+    may_compile(&door, &visit)?;
     let (mut draft, faults) = draft::read(&posted);
     if posted.get("do") != "save" {
         return again(&door, &visit, &posted, &mut draft, faults, None).await;
@@ -210,6 +223,7 @@ async fn draft_post(
     visit: Visit,
     mut multipart: Multipart,
 ) -> Answer {
+    may_compile(&door, &visit)?;
     let most = door.app.rules.upload.max_bytes;
     let (posted, file) = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
         Ok((temporary::keep(bytes, most).await?, name))

@@ -27,7 +27,8 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
+        // The templates write a slash of a value as an entity.
+        String::from_utf8_lossy(&self.bytes).replace("&#x2f;", "/")
     }
     /// Value of the first attribute text between `before` and the next quote.
     pub(crate) fn after(&self, before: &str) -> String {
