@@ -1,5 +1,6 @@
 //! The corpus: odd files with their true answers. The test prints `sniff corpus: N/M` and wants all of them; each table
 //! is also collected by the items drafted from it, and its records must all be accounted for.
+// tidy: long because it is one table of cases, read from top to bottom.
 
 use encoding_rs::{BIG5, GB18030};
 use model::Code;
