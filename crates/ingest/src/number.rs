@@ -175,8 +175,7 @@ pub(crate) fn number(text: &str, comma: bool) -> Result<Number, Why> {
     let mut since_group: Option<u32> = None;
     let mut run = 0_u32;
     let bytes = text.as_bytes();
-    let mut rest = bytes.iter().enumerate();
-    while let Some((at, &b)) = rest.next() {
+    for (at, &b) in bytes.iter().enumerate() {
         match b {
             b'0'..=b'9' => {
                 out.mantissa = out

@@ -99,7 +99,7 @@ proptest! {
         let items: Vec<Item> = (0..width).map(|n| Item::new(&format!("col_{n}_name"), "列", DataType::Text)).collect();
         let got = run(file("t.csv", &written.bytes()).read(&items)).unwrap();
         prop_assert_eq!(got.rejects.len(), 0, "{:?} {:?}", got.rejects, written.text);
-        prop_assert_eq!(got.texts(), written.rows.clone());
+        prop_assert_eq!(&got.texts(), &written.rows);
         // And the header is found without help.
         let sniffed = run(file("t.csv", &written.bytes()).sniff()).unwrap();
         prop_assert_eq!(sniffed.records, Some(written.rows.len() as u64));
