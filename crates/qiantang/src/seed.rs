@@ -12,7 +12,7 @@ use app::collection::{self, Order};
 use futures::StreamExt;
 use model::code::SyncMode;
 use model::entry::{Entry, EntryDraft, EntryFilter};
-use model::parcel::RunState;
+use model::parcel::{Run, RunState};
 use model::request::{Request, RequestFilter, RequestState};
 use model::{Code, Error, Op, Result};
 use policy::port::{ReadOptions, Source};
@@ -234,7 +234,7 @@ async fn collect(
     path: &Path,
     name: &str,
     options: ReadOptions,
-) -> Result<u64> {
+) -> Result<Run> {
     let file = tokio::fs::File::open(path).await.map_err(|e| {
         Error::invalid(
             format!("无法读取 {}：{e}", path.display()),
@@ -254,7 +254,7 @@ async fn collect(
             format!("{name} was not collected: {}", run.message_en),
         ));
     }
-    Ok(run.read)
+    Ok(run)
 }
 
 /// Files one application and takes it to its outcome; one filed before is taken up where it stands.
@@ -344,7 +344,13 @@ async fn one_set(app: &Arc<App>, set: &manifest::DataSet, work: &Path) -> Result
     let path = set.source(work)?;
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     err(&format!("  {} ← {}", set.draft.code, set.name));
-    let read = collect(app, &compiler, &entry, &path, &name, set.options.clone()).await?;
+    let run = collect(app, &compiler, &entry, &path, &name, set.options.clone()).await?;
+    let read = run.read;
+    // `cargo xtask real-data` reads this line.
+    err(&format!(
+        "  {}: read {read} = accepted {} + quarantined {}",
+        set.draft.code, run.accepted, run.quarantined
+    ));
     if let Some(expected) = set.expected_rows.filter(|expected| *expected != read) {
         return Err(Error::new(
             Code::InvalidFile,
