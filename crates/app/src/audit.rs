@@ -8,7 +8,13 @@ use crate::App;
 
 /// Writes one record and waits until it is durable (group commit). *every-release-audited*: a release calls it before it answers.
 pub async fn record(app: &App, event: AuditEvent) -> Result<()> {
-    app.store.audit().append(event).await.map(|_| ())
+    let begun = std::time::Instant::now();
+    let written = app.store.audit().append(event).await;
+    metrics::histogram!("qt_audit_append_seconds").record(begun.elapsed().as_secs_f64());
+    if written.is_err() {
+        metrics::counter!("qt_audit_failures_total").increment(1);
+    }
+    written.map(|_| ())
 }
 
 /// An event with what `op` knows filled in.

@@ -71,6 +71,7 @@ impl std::fmt::Debug for Download {
 /// The audience of the query is set here, whatever the caller wrote.
 pub async fn search(app: &App, op: &Op, mut query: SearchQuery) -> Result<SearchPage> {
     query.audience = audience(op);
+    crate::catalogue::follow(app).await?;
     let index = Arc::clone(&app.search);
     tokio::task::spawn_blocking(move || index.search(&query)).await.map_err(broken)?
 }
@@ -82,6 +83,7 @@ pub async fn suggest(app: &App, op: &Op, prefix: &str) -> Result<Vec<String>> {
     if prefix.is_empty() {
         return Ok(Vec::new());
     }
+    crate::catalogue::follow(app).await?;
     tokio::task::spawn_blocking(move || index.suggest(&prefix, &audience, 8))
         .await
         .map_err(broken)?

@@ -132,7 +132,7 @@ pub struct Quarantined {
 }
 
 /// What a file is, found without any entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sniffed {
     /// `csv`, `json`, `jsonl`, `xlsx`, `xls`, `ods`, `parquet`, `geojson`
     pub format: String,

@@ -61,6 +61,9 @@ pub trait Lake: Send + Sync {
 
     /// Versions, newest first.
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>>;
+
+    /// A cheap question to the place the tables lie in, for readiness.
+    async fn ping(&self) -> Result<()>;
 }
 
 /// Where a parcel goes and what the system columns say.

@@ -23,10 +23,10 @@ use crate::App;
 use crate::audit;
 use flow::{Effect, State};
 
-pub(crate) use index::INDEX_MARK;
+pub(crate) use index::{INDEX_MARK, Level, follow};
 pub use index::{heal, landed, reindex};
 pub use look::{advise, compare, due, get, list, pending, steps, versions};
-pub use sheet::{export, import};
+pub use sheet::{export, import, sheet_of};
 
 /// What can be done next with an entry (state machine of facts.md §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -37,6 +37,8 @@ pub struct Memory {
     meters: moka::sync::Cache<String, Arc<quota::Meter>>,
     /// One bringing-up of search at a time.
     pub(crate) indexing: tokio::sync::Mutex<()>,
+    /// With which state of the ledger search is level.
+    pub(crate) level: parking_lot::Mutex<crate::catalogue::Level>,
     /// Figures of the open-data site, per epoch.
     pub(crate) figures: parking_lot::Mutex<Option<(u64, crate::opening::Figures)>>,
 }
@@ -56,6 +58,7 @@ impl Default for Memory {
                 .time_to_idle(Duration::from_secs(26 * 3600))
                 .build(),
             indexing: tokio::sync::Mutex::new(()),
+            level: parking_lot::Mutex::default(),
             figures: parking_lot::Mutex::new(None),
         }
     }

@@ -26,6 +26,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Open an account. 开户。
+    #[command(
+        after_help = "Example 示例: qiantang account create --name wu --org sscjg --role provider --role reviewer --password-file pw.txt"
+    )]
     Create {
         #[arg(long)]
         name: String,
@@ -41,9 +44,13 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         password_file: std::path::PathBuf,
     },
-    /// List accounts. 列出账号。
+    /// List accounts. Runs beside a server. 列出账号。
+    #[command(after_help = "Example 示例: qiantang account list --json")]
     List,
-    /// Register an application; its secret is printed once. 登记应用。
+    /// Register an application of the acting user's organisation; its secret is printed once. 登记应用。
+    #[command(
+        after_help = "Example 示例: qiantang account application --name 便民一点通 --org bmyy --as consumer"
+    )]
     Application {
         #[arg(long)]
         name: String,
@@ -53,7 +60,10 @@ enum Action {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
-    let (house, op) = args.place.enter().await?;
+    let (house, op) = match args.action {
+        Action::List => args.place.look().await?,
+        Action::Create { .. } | Action::Application { .. } => args.place.enter().await?,
+    };
     match args.action {
         Action::Create { name, display_name, org, roles, password_file } => {
             let text = std::fs::read_to_string(&password_file).map_err(|e| {

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use model::audit::AuditFilter;
 use model::{Error, Result};
 
-use super::{Place, out, out_json};
+use super::{Place, out, out_json, working};
 
 /// Verify and export the audit chain. 审计链校验与导出。
 #[derive(Debug, clap::Args)]
@@ -24,9 +24,13 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Walk the whole chain; names the first record that is altered, removed or out of order. 校验。
+    /// Walk the whole chain; names the first record that is altered, removed or out of order. Runs beside a server. 校验。
+    #[command(after_help = "Example 示例: qiantang audit verify --config qiantang.toml --json")]
     Verify,
-    /// Write records as CSV. 导出。
+    /// Write records as CSV. Runs beside a server. 导出。
+    #[command(
+        after_help = "Example 示例: qiantang audit export --from 2026-01-01 --to 2026-01-31 --out audit.csv"
+    )]
     Export {
         /// File to write; `-` is standard output. 输出文件。
         #[arg(long, value_name = "FILE", default_value = "-")]
@@ -41,10 +45,12 @@ enum Action {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
-    let (house, op) = args.place.enter().await?;
+    let (house, op) = args.place.look().await?;
     let code = match &args.action {
         Action::Verify => {
+            let told = working("校验审计链 verifying the audit chain");
             let verdict = app::audit::verify(&house.app, &op).await?;
+            drop(told);
             if args.json {
                 out_json(&verdict)?;
             } else if let Some(fault) = &verdict.fault {
@@ -60,7 +66,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         Action::Export { out: file, from, to } => {
             let filter =
                 AuditFilter { from: from.clone(), to: to.clone(), ..AuditFilter::default() };
+            let told = working("导出审计记录 exporting audit records");
             let csv = app::audit::export(&house.app, &op, &filter).await?;
+            drop(told);
             if file.as_os_str() == "-" {
                 out(&String::from_utf8_lossy(&csv));
             } else {
@@ -71,6 +79,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
                     )
                     .caused_by(e)
                 })?;
+                if args.json {
+                    out_json(&serde_json::json!({ "file": file, "bytes": csv.len() }))?;
+                } else {
+                    out(&format!("已导出 exported: {}", file.display()));
+                }
             }
             ExitCode::SUCCESS
         }

@@ -5,6 +5,7 @@ use model::code::{
 };
 use model::entry::EntryDraft;
 use model::item::Item;
+use model::mask::Mask;
 
 use super::rows::{Dialect, Table};
 use super::subject::Cast;
@@ -105,6 +106,11 @@ impl I {
         self.0.nullable = false;
         self
     }
+    /// Declares the mask instead of leaving it to the rules.
+    pub(super) fn mask(mut self, mask: Mask) -> Self {
+        self.0.mask = Some(mask);
+        self
+    }
     pub(super) fn means(mut self, definition: &str) -> Self {
         self.0.definition = definition.to_owned();
         self
@@ -168,6 +174,15 @@ impl Plan {
     }
     pub(super) fn cycle(mut self, cycle: UpdateCycle) -> Self {
         self.draft.update_cycle = cycle;
+        self
+    }
+    pub(super) fn kind(mut self, kind: ResourceKind) -> Self {
+        self.draft.kind = kind;
+        self
+    }
+    /// Raises the data set's level above its items'.
+    pub(super) fn raised(mut self, grade: Grade) -> Self {
+        self.draft.raised_grade = Some(grade);
         self
     }
     pub(super) fn system(mut self, name: &str) -> Self {

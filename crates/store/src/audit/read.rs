@@ -79,6 +79,15 @@ impl AuditLog {
         Ok(verdict)
     }
 
+    /// Number of the last record; 0 when there is none.
+    pub(crate) async fn last_number(&self) -> Result<u64> {
+        let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM audit")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fail)?;
+        Ok(u64::try_from(number(&row, "n")?).unwrap_or(0))
+    }
+
     /// Number of records of an action and object since a time: what quotas are recovered from.
     pub async fn count_since(
         &self,

@@ -4,6 +4,7 @@
 //! positions, `sqlite` and `postgres` run it. A mark per entry names the live table, the parcel and the lake version it
 //! stands at, and changes in the same transaction as the rows (*exactly-once*). The copy can be rebuilt from the lake.
 
+mod absent;
 mod condition;
 mod pattern;
 mod postgres;
@@ -29,6 +30,7 @@ use model::{Error, Result};
 use parking_lot::RwLock;
 use policy::{Action, Grant, Permit};
 
+pub(crate) use self::absent::Absent;
 use self::shape::Shape;
 use self::sql::{Output, Plan, View};
 use crate::{Backend, Db, StoreConfig};

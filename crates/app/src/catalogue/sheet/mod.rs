@@ -97,6 +97,15 @@ pub async fn export(app: &App, op: &Op, format: SheetFormat) -> Result<Vec<u8>> 
         .map_err(|e| Error::internal("the writing task ended").caused_by(e))?
 }
 
+/// Drafts as a catalogue file that [`import`] takes. Nothing of the ledger is read: owners stand as they were given.
+pub async fn sheet_of(format: SheetFormat, drafts: &[EntryDraft]) -> Result<Vec<u8>> {
+    let rows: Vec<Vec<String>> =
+        std::iter::once(header()).chain(drafts.iter().flat_map(|d| cells(d, ""))).collect();
+    tokio::task::spawn_blocking(move || table::write(format, &rows))
+        .await
+        .map_err(|e| Error::internal("the writing task ended").caused_by(e))?
+}
+
 /// The catalogue of the caller's organisation: each entry is decided by itself besides.
 fn own_catalogue(op: &Op) -> Target {
     let org = op.actor.org().unwrap_or_default();
