@@ -138,6 +138,10 @@ fn check_mark(path: &Path) -> Result<bool> {
             .file_name();
         let name = name.to_string_lossy();
         if !(name == LOCK || name == KEY || name.ends_with(PART)) {
+            // A process that starts at the same time writes the mark before anything else.
+            if path.join(MARK).exists() {
+                return Ok(false);
+            }
             return Err(trouble(
                 path,
                 &format!("中有其他文件（如 {name}），不是本平台的数据目录；请换一个空目录"),

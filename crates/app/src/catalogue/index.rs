@@ -92,6 +92,8 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
         let search = std::sync::Arc::clone(&app.search);
         tokio::task::spawn_blocking(move || search.remove(&gone)).await.map_err(broken)??;
     }
+    // Grants and figures remembered of the older ledger no longer hold either.
+    app.shares.forget();
     // Read before the entries were: what changed meanwhile has moved the epoch on and is fetched by the next look.
     *app.shares.level.lock() = Level { epoch: Some(epoch), marks };
     Ok(())

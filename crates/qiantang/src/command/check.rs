@@ -32,7 +32,7 @@ enum Action {
         config: PathBuf,
     },
     /// Print the defaults as a file to start from. 打印默认配置。
-    #[command(after_help = "Example 示例: qiantang config print > qiantang.toml")]
+    #[command(after_help = "Example 示例: qiantang config print")]
     Print,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::desk::{Desk, path_text, text};
+use crate::desk::{Desk, listening, path_text, text};
 
 const FILE: &str = "编号,名称,金额,日期\n1,甲,1.50,2026-01-01\n2,乙,2.25,2026-01-02\n";
 
@@ -99,6 +99,38 @@ async fn the_operators_door_tells_how_it_is() {
     assert_eq!(status, 503, "{ready}");
     assert!(ready.contains("\"lake\":\"unavailable\""), "{ready}");
     assert!(ready.contains("\"store\":\"ok\""), "{ready}");
+}
+
+/// A13: behind a proxy of ours the records name the caller, not the proxy, and not what the caller claims to be.
+#[tokio::test]
+async fn behind_a_proxy_records_name_the_caller() {
+    let desk = Desk::with_config(&format!(
+        "[data]\nfolder = \"data\"\n{}",
+        listening(&["portal", "gateway", "operation"])
+            .replace("[gateway]\n", "[gateway]\nbehind_proxy = true\n")
+    ));
+    let server = desk.serve();
+    let answer = reqwest::Client::new()
+        .get(format!("{}/api/v1/anything", server.url("gateway")))
+        .header("x-qt-key", "no-such-key")
+        .header("x-qt-timestamp", "1")
+        .header("x-qt-nonce", "n")
+        .header("x-qt-signature", "s")
+        .header("x-forwarded-for", "198.51.100.7, 203.0.113.9")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 401);
+    let records = desk.ok(&["audit", "export"]);
+    assert!(records.contains("203.0.113.9") && !records.contains("198.51.100.7"), "{records}");
+    // The figures of the door are for this machine only, and such a caller is not on it.
+    let figures = reqwest::Client::new()
+        .get(format!("{}/metrics", server.url("gateway")))
+        .header("x-forwarded-for", "203.0.113.9")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(figures.status(), 404);
 }
 
 #[test]
