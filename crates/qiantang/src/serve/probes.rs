@@ -1,9 +1,11 @@
 //! Health, readiness and metrics: for every process on the operator's door, for balancers on the portal's, too.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use app::App;
+use app::operation::Gauge;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -44,13 +46,7 @@ async fn metrics_page(State(app): State<Arc<App>>) -> Response {
     };
     let up = match app::operation::gauges(&app).await {
         Ok(gauges) => {
-            for g in gauges {
-                if g.state.is_empty() {
-                    metrics::gauge!(g.name).set(g.value);
-                } else {
-                    metrics::gauge!(g.name, "state" => g.state).set(g.value);
-                }
-            }
+            show(gauges);
             1.0
         }
         Err(e) => {
@@ -61,6 +57,23 @@ async fn metrics_page(State(app): State<Arc<App>>) -> Response {
     metrics::gauge!("qt_store_up").set(up);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
         .into_response()
+}
+
+/// Sets the figures. A state that nothing is in any more goes to zero instead of keeping its last figure.
+fn show(gauges: Vec<Gauge>) {
+    static SHOWN: Mutex<BTreeSet<(&'static str, String)>> = Mutex::new(BTreeSet::new());
+    let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    for (name, state) in shown.iter() {
+        metrics::gauge!(*name, "state" => state.clone()).set(0.0);
+    }
+    for g in gauges {
+        if g.state.is_empty() {
+            metrics::gauge!(g.name).set(g.value);
+        } else {
+            metrics::gauge!(g.name, "state" => g.state.clone()).set(g.value);
+            shown.insert((g.name, g.state));
+        }
+    }
 }
 
 /// The one recorder of this process, installed when first asked for.
