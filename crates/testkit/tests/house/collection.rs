@@ -8,7 +8,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use app::collection::{self, Order};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use model::audit::AuditFilter;
 use model::code::{DataType, SyncMode};
 use model::entry::{Entry, EntryDraft};
@@ -61,6 +61,12 @@ async fn quarantined(house: &House, op: &Op, run: &str) -> Vec<model::parcel::Qu
     }
 }
 
+async fn quarantine_text(house: &House, op: &Op, run: &str) -> String {
+    let pieces = collection::quarantine_csv(&house.app, op, run).await.unwrap();
+    let bytes: Vec<bytes::Bytes> = pieces.try_collect().await.unwrap();
+    String::from_utf8(bytes.concat()).unwrap()
+}
+
 async fn misfits_wait_are_mended_and_land_once(house: House) {
     let entry = house.publish(draft("firms")).await;
     let provider = house.person("provider").await;
@@ -110,10 +116,7 @@ async fn misfits_wait_are_mended_and_land_once(house: House) {
     let first = &rows[0];
     assert_eq!((first.reject.record, first.reject.line), (8, 9));
     assert_eq!((first.reject.column.as_str(), first.reject.value.as_str()), ("amount", "十二x"));
-    let text = String::from_utf8(
-        collection::quarantine_csv(&house.app, &provider, &run.id).await.unwrap(),
-    )
-    .unwrap();
+    let text = quarantine_text(&house, &provider, &run.id).await;
     assert_eq!(text.lines().count(), 11);
     assert!(text.lines().nth(1).unwrap().starts_with("8,9,amount,十二x,"), "{text}");
 
@@ -121,7 +124,7 @@ async fn misfits_wait_are_mended_and_land_once(house: House) {
     let mend = |n: usize, amount: &str| {
         let mut cells = rows[n].reject.cells.clone();
         cells[2] = Some(amount.to_owned());
-        collection::mend(&house.app, &provider, &rows[n].id, cells)
+        collection::mend(&house.app, &provider, &rows[n].id, cells, None)
     };
     mend(0, "7.77").await.unwrap();
     mend(1, "还是x").await.unwrap();
@@ -225,7 +228,11 @@ async fn strangers_neither_collect_nor_look(house: House) {
             "{name}"
         );
         assert!(collection::quarantine_csv(&house.app, &op, &run.id).await.is_err(), "{name}");
-        assert!(collection::mend(&house.app, &op, &row.id, vec![None; 4]).await.is_err(), "{name}");
+        let cells = vec![None; 4];
+        assert!(
+            collection::mend(&house.app, &op, &row.id, cells, None).await.is_err(),
+            "{name}"
+        );
         assert!(collection::replay(&house.app, &op, &run.id).await.is_err(), "{name}");
         assert!(collection::dismiss(&house.app, &op, &row.id, "x").await.is_err(), "{name}");
         let listed = collection::runs(&house.app, &op, None, None, 10).await;
