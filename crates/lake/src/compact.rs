@@ -18,7 +18,6 @@ use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action as LogAction, CommitInfo};
 use deltalake_core::protocol::DeltaOperation;
 use futures::StreamExt;

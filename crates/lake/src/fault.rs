@@ -114,7 +114,8 @@ mod tests {
         ] {
             assert_eq!(commit(theirs).code(), Code::Stale);
         }
-        let full = || object_store::Error::Generic { store: "disk", source: "no space left".into() };
+        let full =
+            || object_store::Error::Generic { store: "disk", source: "no space left".into() };
         for storage in [
             DeltaTableError::ObjectStore { source: full() },
             DeltaTableError::Io { source: std::io::Error::other("no space left") },

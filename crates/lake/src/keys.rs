@@ -61,7 +61,8 @@ impl DeltaLake {
             let active = loaded.files()?;
             let (mut paths, mut later) = (Vec::new(), Vec::new());
             for (parcel, landing) in waiting {
-                let own = active.iter().filter(|(path, _)| parcel_of(path) == Some(&parcel));
+                let own =
+                    active.iter().filter(|(path, _)| parcel_of(path) == Some(parcel.as_str()));
                 let whole = own.clone().map(|(_, rows)| rows.unwrap_or(0)).sum::<u64>();
                 if whole == landing.rows || landing.version == here {
                     paths.extend(own.map(|(path, _)| path.clone()));

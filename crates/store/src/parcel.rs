@@ -261,12 +261,7 @@ impl Store {
         permit.require(COLLECT)?;
         let sql = "DELETE FROM quarantine WHERE run = $1 AND state = 'open'
                    AND EXISTS (SELECT 1 FROM run WHERE id = $1 AND owner = $2)";
-        sqlx::query(sql)
-            .bind(run)
-            .bind(owner)
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?;
+        sqlx::query(sql).bind(run).bind(owner).execute(self.db.pool()).await.map_err(fail)?;
         Ok(())
     }
 

@@ -74,7 +74,9 @@ fn csv_head(items: &[Item]) -> Result<Bytes> {
     let fixed = ["记录", "行", "数据项", "值", "原因", "reason", "状态", "操作"];
     let names = items.iter().map(|item| item.identifier.as_str());
     // Spreadsheet programs take a file for UTF-8 by this mark.
-    csv("\u{feff}".as_bytes().to_vec(), |writer| writer.write_record(fixed.into_iter().chain(names)))
+    csv("\u{feff}".as_bytes().to_vec(), |writer| {
+        writer.write_record(fixed.into_iter().chain(names))
+    })
 }
 
 fn csv_rows(rows: Vec<Quarantined>, items: &[Item]) -> Result<Bytes> {

@@ -47,8 +47,7 @@ pub async fn replay(app: &Arc<App>, op: &Op, run: &str) -> Result<Run> {
     superseded(app, &entry, &record.run).await?;
     let new = work::blank_run(app, op, &entry, SyncMode::Incremental, "replay", &record.run.source);
     let source = Kept::Replay { of: run.to_owned(), slice: None };
-    let resume =
-        Resume { source, options: Options::default(), committing: false, anew: false };
+    let resume = Resume { source, options: Options::default(), committing: false, anew: false };
     work::keep(app, op, &permit, &entry, &new, &resume).await?;
     let job = Job {
         op: op.clone(),
@@ -65,8 +64,7 @@ pub async fn replay(app: &Arc<App>, op: &Op, run: &str) -> Result<Run> {
 /// Rows set aside from a parcel that a later full one replaced must not come back.
 async fn superseded(app: &App, entry: &Entry, run: &Run) -> Result<()> {
     let versions = app.lake.versions(&entry.draft.code).await?;
-    let Some(later) =
-        versions.iter().find(|v| after(v, run) && v.mode == SyncMode::Full.as_str())
+    let Some(later) = versions.iter().find(|v| after(v, run) && v.mode == SyncMode::Full.as_str())
     else {
         return Ok(());
     };
@@ -147,8 +145,10 @@ async fn slices(app: &Arc<App>, job: &mut Job) -> Result<()> {
             .await?;
     }
     if job.run.quarantined > 0 {
-        job.run.message_zh =
-            format!("仍有 {} 行不符合要求或已被更新的数据取代，留在原任务的隔离区", job.run.quarantined);
+        job.run.message_zh = format!(
+            "仍有 {} 行不符合要求或已被更新的数据取代，留在原任务的隔离区",
+            job.run.quarantined
+        );
         job.run.message_en = format!(
             "{} rows still do not fit or were overtaken by newer ones, and stay in the run's quarantine",
             job.run.quarantined

@@ -73,7 +73,8 @@ fn stands<'a>(
     mode: SyncMode,
     content: &str,
 ) -> Option<&'a str> {
-    let mut landed = versions.iter().filter(|v| !v.parcel.is_empty() && !is_replay(&v.parcel, None));
+    let mut landed =
+        versions.iter().filter(|v| !v.parcel.is_empty() && !is_replay(&v.parcel, None));
     let same = |v: &&LakeVersion| content_of(&v.parcel) == content;
     let appended = mode == SyncMode::Incremental && entry.draft.key().is_empty();
     if !appended {

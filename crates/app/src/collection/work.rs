@@ -502,12 +502,7 @@ impl Passage {
 }
 
 /// Rejects as kept. The id is of run and record: the same record of the same run is the same row.
-fn quarantined(
-    run: &Run,
-    items: &[String],
-    rejects: Vec<Reject>,
-    at: &str,
-) -> Vec<Quarantined> {
+fn quarantined(run: &Run, items: &[String], rejects: Vec<Reject>, at: &str) -> Vec<Quarantined> {
     rejects
         .into_iter()
         .map(|reject| Quarantined {
