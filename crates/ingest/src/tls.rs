@@ -28,13 +28,19 @@ pub(crate) enum Mode {
 }
 
 /// An address without what it says about encryption, and that.
-#[derive(Debug)]
 pub(crate) struct Wish {
     /// The address with the driver's own parameters only.
     pub(crate) url: String,
     pub(crate) mode: Mode,
     /// Certificates of the file named.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
+}
+
+impl std::fmt::Debug for Wish {
+    /// Without the address, which holds a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wish").field("mode", &self.mode).finish_non_exhaustive()
+    }
 }
 
 impl Wish {

@@ -45,8 +45,6 @@ const LARGE_BYTES: u64 = 128 << 20;
 const PART_OF_BASE: u64 = 4;
 /// Record batches waiting for the encoder.
 const BATCHES_WAITING: usize = 2;
-/// Bytes a file of another tool may be of when the log does not say: any.
-const UNKNOWN: u64 = 0;
 
 /// What is to be written together.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ impl Plan {
         let paths = || all.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
         if loaded.rules.key.is_empty() {
             let sizes = loaded.sizes()?;
-            let size = |path: &String| sizes.get(path).copied().unwrap_or(UNKNOWN);
+            let size = |path: &String| sizes.get(path).copied().unwrap_or(0);
             let small: Vec<String> =
                 paths().into_iter().filter(|path| size(path) < LARGE_BYTES).collect();
             return Ok((small.len() >= MANY).then_some(Self::Rows(small)));
