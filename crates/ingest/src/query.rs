@@ -333,7 +333,8 @@ async fn mysql_conn(
     use mysql_async::DriverError::NoClientSslFlagFromServer as NoTls;
     match mysql_async::Conn::new(opts.clone()).await {
         Err(mysql_async::Error::Driver(NoTls)) if mode == Mode::Prefer => {
-            let plain = mysql_async::OptsBuilder::from_opts(opts).ssl_opts(None::<mysql_async::SslOpts>);
+            let plain =
+                mysql_async::OptsBuilder::from_opts(opts).ssl_opts(None::<mysql_async::SslOpts>);
             mysql_async::Conn::new(plain).await
         }
         other => other,

@@ -88,9 +88,9 @@ fn certificates(dir: &Path, user: &str) {
     let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
     std::fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1\n").unwrap();
     let ca = ["-x509", "-keyout", "ca.key", "-out", "ca.crt", "-days", "30", "-subj", "/CN=ca"];
-    made(&[&["req"], &new[..], &ca[..]].concat());
+    made(&[&["req"][..], &new[..], &ca[..]].concat());
     let server = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=db"];
-    made(&[&["req"], &new[..], &server[..]].concat());
+    made(&[&["req"][..], &new[..], &server[..]].concat());
     made(&[
         "x509",
         "-req",

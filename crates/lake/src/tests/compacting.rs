@@ -1,6 +1,7 @@
 //! Compaction: what is seen, earlier versions, parcels and what is known of keys stay as they were.
 
 use chrono::TimeDelta;
+use futures::StreamExt;
 use model::Code;
 use model::batch::Operation::{Delete, Insert, Update};
 use model::code::{DataType, SyncMode};
@@ -160,8 +161,8 @@ async fn a_landing_of_another_process_wins_over_a_compaction() {
     });
     let theirs = tokio::spawn(async move {
         let head = parcel("late", SyncMode::Incremental);
-        let slow = Box::pin(slow);
-        (other.lake.land_parcel(&op_at(40), &head, &target(&person()), slow).await, other)
+        let target = target(&person());
+        (other.lake.land_parcel(&op_at(40), &head, &target, slow.boxed()).await, other)
     });
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     house.lake.compact_table(&op_at(41), "person").await.unwrap().unwrap();
