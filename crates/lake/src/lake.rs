@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -21,8 +22,8 @@ use model::parcel::ParcelHead;
 use model::query::RowQuery;
 use model::value::Rows;
 use model::{Code, Error, Op, Result};
-use policy::port::{LakeVersion, LandTarget, Landing};
-use policy::{Grant, Permit};
+use policy::port::{Compacted, LakeVersion, LandTarget, Landing};
+use policy::{Action, Grant, Permit};
 
 use crate::fault;
 use crate::table::Slot;
@@ -162,6 +163,27 @@ impl policy::port::Lake for DeltaLake {
     ) -> Result<BoxStream<'static, Result<Batch>>> {
         self.check_replay(permit)?;
         self.replay_parcel(entry, parcel).await
+    }
+
+    async fn records_of_keys(
+        &self,
+        permit: &Permit,
+        entry: &Entry,
+        rows: &Batch,
+        parcels: &[String],
+    ) -> Result<Vec<Option<u64>>> {
+        self.check_keys(permit)?;
+        self.find_records(entry, rows, parcels).await
+    }
+
+    async fn compact(&self, permit: &Permit, op: &Op, code: &str) -> Result<Option<Compacted>> {
+        permit.require(&[Action::SystemWork])?;
+        self.compact_table(op, code).await
+    }
+
+    async fn sweep(&self, permit: &Permit, code: &str, before: DateTime<Utc>) -> Result<u64> {
+        permit.require(&[Action::SystemWork])?;
+        self.sweep_table(code, before).await
     }
 
     async fn count(&self, entry: &Entry) -> Result<u64> {

@@ -56,6 +56,25 @@ pub trait Lake: Send + Sync {
         parcel: &str,
     ) -> Result<BoxStream<'static, Result<Batch>>>;
 
+    /// For each row of `rows` (columns in the order of the entry's items): the highest record number under which one
+    /// of `parcels` holds or deletes its business key; `None` where none does, and always without a key. Needs a
+    /// permit for mending, collecting or `system.work`; no row is told, only numbers.
+    async fn records_of_keys(
+        &self,
+        permit: &Permit,
+        entry: &Entry,
+        rows: &Batch,
+        parcels: &[String],
+    ) -> Result<Vec<Option<u64>>>;
+
+    /// Writes many small files together when there are enough of them; the rows seen are the same before and after,
+    /// earlier versions and parcels stay as they were. Answers `None` when nothing was to be done. Needs `system.work`.
+    async fn compact(&self, permit: &Permit, op: &Op, code: &str) -> Result<Option<Compacted>>;
+
+    /// Removes files that no commit ever named and that were last written before `before`; answers how many.
+    /// Needs `system.work`.
+    async fn sweep(&self, permit: &Permit, code: &str, before: DateTime<Utc>) -> Result<u64>;
+
     /// Rows of the current view; 0 when nothing has landed.
     async fn count(&self, entry: &Entry) -> Result<u64>;
 
@@ -84,6 +103,17 @@ pub struct Landing {
     pub rows: u64,
     /// The parcel was there before; nothing changed.
     pub repeated: bool,
+}
+
+/// What a compaction did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// Delta version it made.
+    pub version: i64,
+    pub files_before: u64,
+    pub files_after: u64,
+    /// Rows written.
+    pub rows: u64,
 }
 
 /// One version of a lake table.
@@ -120,11 +150,22 @@ pub enum Source {
         sql: String,
         name: String,
     },
-    /// Rows given in hand: mended quarantine rows. Cells are in the order of the items.
+    /// Rows given in hand: mended quarantine rows.
     Cells {
         name: String,
-        rows: Vec<(u64, Vec<Option<String>>)>,
+        rows: Vec<CellRow>,
     },
+}
+
+/// A row given in hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CellRow {
+    /// Record number, told again in batches and rejects.
+    pub record: u64,
+    /// In the order of the items.
+    pub cells: Vec<Option<String>>,
+    /// `I`, `U`, `D` or a word for one; `None` is an insert.
+    pub operation: Option<String>,
 }
 
 impl std::fmt::Debug for Source {

@@ -104,6 +104,7 @@ fn reject() -> Reject {
         zh: "应为整数".into(),
         en: "must be a whole number".into(),
         cells: vec![Some("1".into()), None, Some("extra".into())],
+        operation: Some("X".into()),
     }
 }
 
@@ -256,6 +257,7 @@ fn own(template: &str, full: bool) -> Value {
                 run: "n1".into(),
                 entry: "e1".into(),
                 reject: reject(),
+                items: vec!["id".into(), "spaces".into()],
                 state: "open".into(),
                 at: AT.into(),
             };

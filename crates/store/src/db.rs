@@ -104,6 +104,7 @@ impl Db {
         if self.backend == Backend::Postgres {
             all.push(migration(2, "audit", AUDIT_SQL));
         }
+        all.push(migration(3, "lease", include_str!("../migrations/0003_lease.sql")));
         Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
             Error::new(
                 Code::StoreUnavailable,

@@ -70,6 +70,11 @@ impl House {
         Self::within(folder.to_owned(), "sqlite:").await
     }
 
+    /// On the store of `url`, in a folder that stays.
+    pub async fn kept(folder: &Path, url: &str) -> Self {
+        Self::within(folder.to_owned(), url).await
+    }
+
     async fn within(folder: PathBuf, url: &str) -> Self {
         let clock = Arc::new(SetClock(Mutex::new("2026-03-02T01:00:00Z".parse().unwrap())));
         let app = Arc::new(open(&folder, url, Arc::clone(&clock)).await);

@@ -382,6 +382,49 @@ items = [
         assert!(e.fields().iter().all(|f| f.field.ends_with(".file")), "{e}");
     }
 
+    /// Reads every file as `--load` would: all records, and none that does not fit.
+    #[tokio::test]
+    #[ignore = "needs the folder of the real data, named by QIANTANG_REAL_DATA"]
+    #[expect(clippy::disallowed_methods, reason = "the folder is said by whoever runs it by hand")]
+    async fn the_real_data_are_read_to_the_last_record() {
+        use futures::StreamExt;
+        use policy::port::{Intake, Source};
+
+        let dir = std::env::var("QIANTANG_REAL_DATA")
+            .expect("set QIANTANG_REAL_DATA to the folder of the real data");
+        let scratch = tempfile::tempdir().unwrap();
+        let mut faults = Vec::new();
+        for set in super::super::manifest::read(None, std::path::Path::new(&dir)).unwrap() {
+            let code = set.draft.code.clone();
+            let path = set.source(scratch.path()).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let source = Source::File { path, name };
+            let reading = ingest::Reader.read(&source, &set.draft.items, &set.options).await;
+            let mut reading = match reading {
+                Ok(reading) => reading,
+                Err(e) => {
+                    faults.push(format!("{code}: {} {:?}", e.en(), e.fields()));
+                    continue;
+                }
+            };
+            let (mut read, mut rejects) = (0, Vec::new());
+            while let Some(chunk) = reading.chunks.next().await {
+                let chunk = chunk.unwrap_or_else(|e| panic!("{code}: {e}"));
+                read += chunk.read;
+                rejects.extend(chunk.rejects);
+            }
+            if set.expected_rows != Some(read) || !rejects.is_empty() {
+                let first = rejects.first().map(|r| format!("{}: {} ({})", r.line, r.en, r.value));
+                faults.push(format!(
+                    "{code}: {read} of {:?} read, {} do not fit, first {first:?}",
+                    set.expected_rows,
+                    rejects.len()
+                ));
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
     #[test]
     fn a_good_manifest_is_read() {
         let sets = check(GOOD).unwrap();

@@ -11,7 +11,9 @@
 
 mod catalogue;
 mod collection;
+mod dying;
 mod opening;
+mod returning;
 mod sharing;
 
 /// Runs scenarios `async fn(House)` each in a house of its own: on SQLite as a test each, on PostgreSQL one after
