@@ -1,9 +1,11 @@
 //! `qiantang audit`: verify and export the chain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use model::audit::AuditFilter;
 use model::{Error, Result};
 
@@ -31,10 +33,10 @@ enum Action {
         /// File to write; `-` is standard output. 输出文件。
         #[arg(long, value_name = "FILE", default_value = "-")]
         out: PathBuf,
-        /// From this day (YYYY-MM-DD). 起始日。
+        /// From this civil day in China (YYYY-MM-DD). 起始日（北京时间）。
         #[arg(long)]
         from: Option<String>,
-        /// To this day, included. 截止日。
+        /// To this civil day in China, included. 截止日（北京时间，含当日）。
         #[arg(long)]
         to: Option<String>,
     },
@@ -61,20 +63,30 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             let filter =
                 AuditFilter { from: from.clone(), to: to.clone(), ..AuditFilter::default() };
             let csv = app::audit::export(&house.app, &op, &filter).await?;
-            if file.as_os_str() == "-" {
-                out(&String::from_utf8_lossy(&csv));
-            } else {
-                std::fs::write(file, &csv).map_err(|e| {
-                    Error::invalid(
-                        format!("无法写入 {}", file.display()),
-                        format!("cannot write {}", file.display()),
-                    )
-                    .caused_by(e)
-                })?;
-            }
+            write(csv, file).await?;
             ExitCode::SUCCESS
         }
     };
     house.close().await;
     Ok(code)
+}
+
+/// Writes a stream to a file, or to standard output where the file is `-`, as it comes.
+async fn write<B: AsRef<[u8]>>(mut csv: BoxStream<'static, Result<B>>, file: &Path) -> Result<()> {
+    use std::io::Write;
+    let failed = |e: std::io::Error| {
+        Error::invalid(
+            format!("无法写入 {}：{e}", file.display()),
+            format!("cannot write {}: {e}", file.display()),
+        )
+    };
+    let mut to: Box<dyn Write + Send> = if file.as_os_str() == "-" {
+        Box::new(std::io::stdout())
+    } else {
+        Box::new(std::io::BufWriter::new(std::fs::File::create(file).map_err(failed)?))
+    };
+    while let Some(piece) = csv.next().await {
+        to.write_all(piece?.as_ref()).map_err(failed)?;
+    }
+    to.flush().map_err(failed)
 }
