@@ -142,3 +142,10 @@ pub async fn flush(app: &App) -> Result<()> {
     let epoch = app.store.ledger_epoch().await?;
     app.store.meta_set(&permit, crate::catalogue::INDEX_MARK, &epoch.to_string()).await
 }
+
+/// The epoch of what callers may do, having noticed what other processes changed: a description made at one epoch
+/// holds until the next.
+pub async fn ledger_epoch(app: &App, op: &Op) -> Result<u64> {
+    app.shares.look(app, op).await?;
+    Ok(app.shares.epoch())
+}

@@ -1,9 +1,11 @@
 //! `qiantang audit`: verify and export the chain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use model::audit::AuditFilter;
 use model::{Error, Result};
 
@@ -35,10 +37,10 @@ enum Action {
         /// File to write; `-` is standard output. 输出文件。
         #[arg(long, value_name = "FILE", default_value = "-")]
         out: PathBuf,
-        /// From this day (YYYY-MM-DD). 起始日。
+        /// From this civil day in China (YYYY-MM-DD). 起始日（北京时间）。
         #[arg(long)]
         from: Option<String>,
-        /// To this day, included. 截止日。
+        /// To this civil day in China, included. 截止日（北京时间，含当日）。
         #[arg(long)]
         to: Option<String>,
     },
@@ -68,26 +70,40 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
                 AuditFilter { from: from.clone(), to: to.clone(), ..AuditFilter::default() };
             let told = working("导出审计记录 exporting audit records");
             let csv = app::audit::export(&house.app, &op, &filter).await?;
+            let bytes = write(csv, file).await?;
             drop(told);
-            if file.as_os_str() == "-" {
-                out(&String::from_utf8_lossy(&csv));
-            } else {
-                std::fs::write(file, &csv).map_err(|e| {
-                    Error::invalid(
-                        format!("无法写入 {}", file.display()),
-                        format!("cannot write {}", file.display()),
-                    )
-                    .caused_by(e)
-                })?;
-                if args.json {
-                    out_json(&serde_json::json!({ "file": file, "bytes": csv.len() }))?;
-                } else {
-                    out(&format!("已导出 exported: {}", file.display()));
-                }
+            if args.json && file.as_os_str() != "-" {
+                out_json(&serde_json::json!({ "file": file, "bytes": bytes }))?;
+            } else if file.as_os_str() != "-" {
+                out(&format!("已导出 exported: {}", file.display()));
             }
             ExitCode::SUCCESS
         }
     };
     house.close().await;
     Ok(code)
+}
+
+/// Writes a stream to a file, or to standard output where the file is `-`, as it comes; answers its bytes.
+async fn write<B: AsRef<[u8]>>(mut csv: BoxStream<'static, Result<B>>, file: &Path) -> Result<u64> {
+    use std::io::Write;
+    let failed = |e: std::io::Error| {
+        Error::invalid(
+            format!("无法写入 {}：{e}", file.display()),
+            format!("cannot write {}: {e}", file.display()),
+        )
+    };
+    let mut to: Box<dyn Write + Send> = if file.as_os_str() == "-" {
+        Box::new(std::io::stdout())
+    } else {
+        Box::new(std::io::BufWriter::new(std::fs::File::create(file).map_err(failed)?))
+    };
+    let mut bytes = 0;
+    while let Some(piece) = csv.next().await {
+        let piece = piece?;
+        to.write_all(piece.as_ref()).map_err(failed)?;
+        bytes += u64::try_from(piece.as_ref().len()).unwrap_or(0);
+    }
+    to.flush().map_err(failed)?;
+    Ok(bytes)
 }

@@ -3,9 +3,17 @@
 //! Records that arrive while a commit is under way are written together by the next one, so the price of a durable
 //! write is shared. On SQLite the chain has a file and a thread of its own; on PostgreSQL an advisory lock makes the
 //! processes take turns. Beside the chain stands its head (last number and hash): a cut-off tail is noticed, too.
+//!
+//! Before a writer goes on behind a tail it compares the tail with the head. When they do not fit, the next record of
+//! the chain says so (`audit.fault`), so that a tail cut off while the platform stood still cannot be covered up by
+//! going on from there: [`AuditLog::verify`] reports that record for ever.
 
 mod beside;
+mod fault;
+mod head;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use model::audit::AuditEvent;
@@ -20,7 +28,7 @@ use crate::{Backend, Db, StoreConfig};
 pub struct AuditLog {
     queue: mpsc::Sender<Pending>,
     pool: AnyPool,
-    head: write::Head,
+    head: head::Head,
     /// Where commands that read beside us leave their records (SQLite only).
     beside: Option<std::path::PathBuf>,
 }
