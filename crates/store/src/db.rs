@@ -104,6 +104,7 @@ impl Db {
         if self.backend == Backend::Postgres {
             all.push(migration(2, "audit", AUDIT_SQL));
         }
+        all.push(migration(4, "guard", include_str!("../migrations/0004_guard.sql")));
         Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
             Error::new(
                 Code::StoreUnavailable,
