@@ -54,7 +54,7 @@ async fn register(house: &House, op: &Op, org: &str) -> model::Result<Applicatio
 /// The caller of a signed call, as the gateway asks for it.
 async fn call(house: &House, of: &ApplicationSecret, nonce: &str) -> model::Result<Op> {
     let timestamp = house.app.now().timestamp_millis();
-    let body_hash = Algorithm::Sm3.body_hash(b"");
+    let body_hash = Algorithm::HmacSm3.body_hash(b"");
     let signature = SignedRequest {
         method: "GET",
         path: "/api/v1/x",
@@ -63,14 +63,14 @@ async fn call(house: &House, of: &ApplicationSecret, nonce: &str) -> model::Resu
         timestamp,
         nonce,
     }
-    .sign(Algorithm::Sm3, of.secret.as_bytes());
+    .sign(Algorithm::HmacSm3, of.secret.as_bytes());
     let call = SignedCall {
         method: "GET",
         path: "/api/v1/x",
         query: "",
         body: b"",
         key: &of.application.key,
-        algorithm: Algorithm::Sm3.as_str(),
+        algorithm: Algorithm::HmacSm3.as_str(),
         timestamp: &timestamp.to_string(),
         nonce,
         signature: &signature,
