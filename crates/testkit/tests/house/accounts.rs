@@ -184,8 +184,9 @@ async fn roles_and_unlocking(house: House) {
         roles: roles.to_vec(),
     };
     let both = change(&[Role::Reviewer, Role::Consumer, Role::Reviewer], Some(COUNTY_ORG));
-    let by_other = account::change_user(app, &house.person("county").await, &id, both.clone());
-    assert_eq!(by_other.await.unwrap_err().code(), Code::Denied);
+    let county = house.person("county").await;
+    let by_other = account::change_user(app, &county, &id, both.clone()).await;
+    assert_eq!(by_other.unwrap_err().code(), Code::Denied);
     let user = account::change_user(app, &admin, &id, both).await.unwrap();
     assert_eq!(user.roles, [Role::Reviewer, Role::Consumer]);
     let session = account::session(app, &session.token).await.unwrap().unwrap();
