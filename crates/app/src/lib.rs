@@ -11,6 +11,7 @@ pub mod collection;
 pub mod opening;
 pub mod operation;
 pub mod org;
+mod rate;
 pub mod rules;
 pub mod sharing;
 

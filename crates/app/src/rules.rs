@@ -32,6 +32,26 @@ pub struct SignIn {
     pub longest_lock_seconds: u64,
     pub session_hours: u32,
     pub password_min_length: usize,
+    /// Failed attempts from one address within `address_window_seconds`, whatever the names.
+    #[serde(default = "SignIn::address_failures")]
+    pub address_failures: u32,
+    #[serde(default = "SignIn::address_window_seconds")]
+    pub address_window_seconds: u32,
+    /// Hours in which a one-time password given by an administrator is good.
+    #[serde(default = "SignIn::one_time_hours")]
+    pub one_time_hours: u32,
+}
+
+impl SignIn {
+    fn address_failures() -> u32 {
+        30
+    }
+    fn address_window_seconds() -> u32 {
+        60
+    }
+    fn one_time_hours() -> u32 {
+        24
+    }
 }
 
 /// Calls of applications.

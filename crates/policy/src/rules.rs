@@ -89,6 +89,7 @@ pub(crate) struct RequestQuota {
     pub(crate) calls_per_day: u64,
     pub(crate) calls_per_second_least: u32,
     pub(crate) burst: u64,
+    pub(crate) at_once_most: u64,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

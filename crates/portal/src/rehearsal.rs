@@ -9,7 +9,7 @@ use model::entry::{Difference, Entry, EntryStep};
 use model::item::Item;
 use model::mask::Mask;
 use model::parcel::{Quarantined, Reject, Run, RunState, Sniffed};
-use model::request::{Period, Request, RequestState, RequestStep};
+use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
 
 use crate::names::Names;
@@ -55,6 +55,8 @@ fn request() -> Request {
         application: "a1".into(),
         application_name: "便民".into(),
         org: "o2".into(),
+        way: RequestWay::Share,
+        region: "330100".into(),
         items: vec!["id".into(), "gone".into()],
         scene: "导航".into(),
         legal_basis: "依据".into(),
@@ -186,7 +188,10 @@ fn things(full: bool) -> Value {
         may_edit => full, may_collect => full, may_apply => full, may_manage => full, may_see => full,
         may_mend => full, may_export => full, may_compile => full, is_open => full, has_key => full, largest => 1_000_000,
         done => some(Value::from("saved")), next => some(Value::from("?after=1")), previous => some(Value::from("?page=1")),
-        inbox => context! { entries => list(vec![value(entry())]), requests => list(vec![value(request())]), mine => list(vec![]) },
+        inbox => context! { entries => list(vec![value(entry())]), requests => list(vec![value(request())]), mine => list(vec![]),
+            entries_due => context! { e1 => "2026-11-20" }, rejected_entries => list(vec![value(entry())]), rejected => list(vec![value(request())]),
+            ending => list(vec![value(request())]), more => context! { entries => full, requests => full, mine => full,
+                rejected_entries => full, rejected => full, ending => full } },
         fields => if full { value(&fields) } else { list(vec![]) }, faults => if full { value(&fields) } else { list(vec![]) },
         error => some(Value::from("有误")), code => some(Value::from("invalid_input")),
     };
@@ -224,11 +229,13 @@ fn things(full: bool) -> Value {
         rejects => list(vec![value(reject())]), from => 1, to => 2,
         differences => list(vec![value(Difference { path: "title".into(), before: Some("a".into()), after: None })]),
         report => some(value(app::catalogue::ImportReport { entries: 1, items: 2, created: vec!["a".into()], changed: vec![], faults: vec![], applied: true })),
-        dry_run => full, applications => list(vec![context! { id => "a1", name => "便民", description => "d", org => "o1", key => "k", active => true, created_at => AT }]),
+        dry_run => full, must_change => full, way => if full { "open" } else { "share" }, at_once_most => 100_000, may_own => full, may_org => full,
+        applications => list(vec![context! { id => "a1", name => "便民", description => "d", org => "o1", key => "k", active => true, created_at => AT }]),
         secret => some(context! { application => context! { name => "便民", key => "k" }, secret => "s" }),
         form => context! { application => "a1", scene => "", legal_basis => "", period => "90", until => "", calls_per_day => "1", area_range => "",
             name => "n", description => "d", org => "o1", display_name => "d", roles => vec!["citizen"], name_cn => "", name_en => "", uscc => "", kind => "", region => "", parent => "", authority => false },
-        users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT }]),
+        users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT,
+            locked_until => some(Value::from(AT)), one_time_until => some(Value::from(AT)) }]),
         entry_seen => full, verdict => some(value(AuditVerdict { records: 3, intact: false, head: "h".into(), fault: Some(AuditFault { seq: 2, kind: "altered".into(), zh: "变".into(), en: "changed".into() }) })),
         records => list(vec![value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } })]),
         export => "/console/audit.csv?", item_row,
@@ -262,6 +269,21 @@ fn own(template: &str, full: bool) -> Value {
                 at: AT.into(),
             };
             context! { rows => vec![value(row)] }
+        }
+        "console/applications.html" => {
+            let application = context! { id => "a1", name => "便民", description => "d", org => "", key => "k", active => full, created_at => AT };
+            context! {
+                rows => if full { vec![context! { application, may_manage => true }] } else { vec![] },
+                form => context! { name => "n", description => "d", whose => "own" },
+            }
+        }
+        "console/user.html" => context! {
+            account => context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => full,
+                created_at => AT, locked_until => full.then_some(AT), one_time_until => full.then_some(AT) },
+            own => !full, given => full.then(|| context! { password => "a-b", until => AT }),
+        },
+        "console/org.html" => {
+            context! { org => context! { id => "o1", name_cn => "某局", name_en => "" } }
         }
         "console/compare.html" => context! { versions => vec![2, 1] },
         "console/entry.html" => context! { steps => value(vec![EntryStep {

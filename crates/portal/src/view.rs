@@ -237,7 +237,8 @@ impl Door {
                 "应用管理",
                 "Applications",
                 may(Action::ApplicationRead, "Application")
-                    || may(Action::ApplicationManage, "Application"),
+                    || may(Action::ApplicationManage, "Application")
+                    || app::account::may_register(&self.app, op, ""),
             ),
             ("/console/users", "账号", "Accounts", may(Action::UserRead, "User")),
             ("/console/orgs", "机构", "Organisations", may(Action::OrgManage, "Org")),

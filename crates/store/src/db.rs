@@ -105,6 +105,7 @@ impl Db {
             all.push(migration(2, "audit", AUDIT_SQL));
         }
         all.push(migration(3, "lease", include_str!("../migrations/0003_lease.sql")));
+        all.push(migration(4, "guard", include_str!("../migrations/0004_guard.sql")));
         Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
             Error::new(
                 Code::StoreUnavailable,

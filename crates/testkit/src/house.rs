@@ -141,6 +141,7 @@ impl House {
             key: a.key.clone(),
             name: a.name.clone(),
             org: a.org.clone(),
+            public_body: true,
         };
         (self.app.op(actor, "127.0.0.1"), made)
     }

@@ -15,6 +15,9 @@ pub struct CatalogueRules {
     pub advice: Advice,
     pub opening: Opening,
     pub quota: QuotaRules,
+    /// As shipped when an older rule file says nothing of it.
+    #[serde(default)]
+    pub mask: MaskRules,
     /// Column → wording of others → our wording.
     #[serde(default)]
     pub alias: BTreeMap<String, BTreeMap<String, String>>,
@@ -53,6 +56,23 @@ pub struct Advice {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Opening {
     pub preview_rows: u64,
+}
+
+/// What an item's own mask must hide at least.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct MaskRules {
+    /// Most characters that may stay.
+    pub keep_most: u32,
+    /// Most characters that may stay, in percent of the item's length.
+    pub keep_most_percent: u32,
+    /// Least step of rounding.
+    pub round_least: i64,
+}
+
+impl Default for MaskRules {
+    fn default() -> Self {
+        Self { keep_most: 10, keep_most_percent: 64, round_least: 2 }
+    }
 }
 
 /// How the gate takes calls out of the store.

@@ -1,9 +1,10 @@
 //! Sharing: applications for a resource, their review, and the one gate through which rows leave by interface.
 //!
-//! `ask` files and decides applications, `look` shows them, `gate` releases rows, `quota` counts the calls.
+//! `ask` files and decides applications, `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `quota` counts the calls.
 
 mod ask;
 mod gate;
+mod inbox;
 mod look;
 mod quota;
 
@@ -13,17 +14,16 @@ use std::time::Duration;
 
 use model::entry::Entry;
 use model::query::RowPage;
-use model::request::Request;
 use model::{Op, Result};
 use policy::{Action, Grant, Target};
-use serde::Serialize;
 
 use crate::App;
 
-pub use ask::{apply, expire, review, revoke, undo};
+pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
 pub use gate::{callable, query};
 pub(crate) use gate::{read, release_event};
-pub use look::{get, inbox, list, moves, steps};
+pub use inbox::{Inbox, More, inbox};
+pub use look::{get, list, moves, steps};
 
 /// Cached grants and quota counters.
 pub struct Memory {
@@ -50,7 +50,9 @@ impl Default for Memory {
             stored: AtomicI64::new(-1),
             looked: AtomicI64::new(i64::MIN),
             access: moka::sync::Cache::builder()
-                .max_capacity(200_000)
+                // Weighed by columns: about half a kilobyte each.
+                .weigher(|_, access: &Arc<gate::Access>| access.weight())
+                .max_capacity(400_000)
                 .time_to_idle(Duration::from_secs(3600))
                 .build(),
             meters: moka::sync::Cache::builder()
@@ -69,6 +71,13 @@ impl Memory {
     /// Called after the change is in the store; the next call reads anew.
     pub fn forget(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many decisions are kept: one per known caller and resource, one per resource for the whole public.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.access.run_pending_tasks();
+        self.access.entry_count()
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -100,17 +109,6 @@ impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Memory").field("epoch", &self.epoch()).finish_non_exhaustive()
     }
-}
-
-/// What awaits the caller.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Inbox {
-    /// Entries awaiting my review.
-    pub entries: Vec<Entry>,
-    /// Applications awaiting my decision.
-    pub requests: Vec<Request>,
-    /// My own applications still under way.
-    pub mine: Vec<Request>,
 }
 
 /// Rows released through the gate.

@@ -80,7 +80,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         moves => value(app::catalogue::moves(app, op, &entry)),
         may_edit => app.may(op, Action::EntryCompile, &target),
         may_collect => app.may(op, Action::DataCollect, &target),
-        may_apply => entry.live() && app.may(op, Action::RequestSubmit, &target),
+        may_apply => app::sharing::may_apply(app, op, &entry),
         is_open => entry.open(),
         has_key => !entry.draft.key().is_empty(),
         largest => app.rules.upload.max_bytes,

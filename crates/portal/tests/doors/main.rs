@@ -10,6 +10,7 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod accounts;
 mod audit;
 mod browser;
 mod console;

@@ -28,7 +28,7 @@ use crate::{Backend, Db, StoreConfig};
 pub struct AuditLog {
     queue: mpsc::Sender<Pending>,
     pool: AnyPool,
-    head: head::Head,
+    head: write::Head,
     /// Where commands that read beside us leave their records (SQLite only).
     beside: Option<std::path::PathBuf>,
 }

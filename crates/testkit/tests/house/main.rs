@@ -9,6 +9,8 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod accounts;
+mod applying;
 mod catalogue;
 mod collection;
 mod dying;
