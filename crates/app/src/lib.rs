@@ -11,7 +11,9 @@ pub mod collection;
 pub mod opening;
 pub mod operation;
 pub mod org;
+pub mod overview;
 pub mod rules;
+pub mod security;
 pub mod sharing;
 
 use std::path::PathBuf;

@@ -88,6 +88,7 @@ impl House {
     async fn settle(&self) -> Result<()> {
         let op = model::Op::system(self.app.now());
         app::org::enter_regions(&self.app, &op, &model::region::zhejiang()).await?;
+        app::security::observe(&self.app, &op).await?;
         app::catalogue::heal(&self.app).await?;
         let finished = app::collection::recover(&self.app).await?;
         if finished > 0 {

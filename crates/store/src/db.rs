@@ -85,6 +85,7 @@ impl Db {
         if self.backend == Backend::Postgres {
             all.push(migration(2, "audit", AUDIT_SQL));
         }
+        all.push(migration(6, "source", include_str!("../migrations/0006_source.sql")));
         Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
             Error::new(
                 Code::StoreUnavailable,

@@ -3,13 +3,14 @@
 //! One walk: `spool` keeps an upload in the inbox → `start` makes a run → `work` reads it, puts misfits into quarantine
 //! and lands the rest once (*exactly-once*: the parcel id is a hash of entry, mode, content, options and item shapes)
 //! → `serve` brings the serving copy up → the catalogue learns the new figures → the file leaves the inbox. A query's
-//! rows are written into the inbox first (`extract`), so that both ways are one. `recover` goes on after a crash.
+//! rows are written into the inbox first (`extract`), so that both ways are one; `source` keeps the databases they come from. `recover` goes on after a crash.
 
 mod extract;
 mod quarantine;
 mod recover;
 mod resume;
 mod serve;
+pub mod source;
 mod spool;
 mod work;
 

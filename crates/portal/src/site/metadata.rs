@@ -68,10 +68,17 @@ pub(super) fn outward(dataset: &Dataset, base: &str) -> serde_json::Value {
                 "definition": i.definition, "data_type": i.data_type, "format": i.format,
                 "value_domain": i.value_domain, "unit": i.unit, "grade": i.grade,
                 "open_type": i.open_type, "nullable": i.nullable, "primary": i.primary,
+                "object_class": i.object_class, "representation": i.representation,
+                "relation": i.relation, "source_org": i.source_org, "app": i.app,
+                "remark": i.remark, "version": i.version, "publish_date": i.publish_date,
+                "length": i.length, "precision": i.precision, "scale": i.scale,
+                "standard_code": i.standard_code, "code_table": i.code_table,
+                "source_system": i.source_system, "source_system_level": i.source_system_level,
+                "timestamp": i.timestamp, "sensitive": i.sensitive,
             })
         })
         .collect();
-    json!({
+    let mut whole = json!({
         "code": d.code, "title": d.title, "title_en": d.title_en, "description": d.description,
         "organisation": dataset.org_name, "organisation_en": dataset.org_name_en,
         "region": d.region, "region_name": dataset.region_name,
@@ -81,8 +88,16 @@ pub(super) fn outward(dataset: &Dataset, base: &str) -> serde_json::Value {
         "grade": dataset.entry.grade, "time_range": d.time_range, "licence": d.licence,
         "attribution": d.attribution, "version": dataset.entry.version,
         "rows": dataset.entry.rows, "published_at": dataset.entry.published_at,
-        "data_at": dataset.entry.data_at, "page": page, "downloads": downloads, "items": items,
-    })
+        "data_at": dataset.entry.data_at, "source_system": d.source_system,
+        "page": page, "downloads": downloads, "items": items,
+    });
+    // The further fields of the schema stand beside the others, under their own names.
+    if let (Some(whole), Ok(serde_json::Value::Object(profile))) =
+        (whole.as_object_mut(), serde_json::to_value(&d.profile))
+    {
+        whole.extend(profile);
+    }
+    whole
 }
 
 fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {

@@ -152,6 +152,7 @@ pub(super) fn entry(
         source_system: "钱塘演示系统".into(),
         licence: "演示数据，可自由使用".into(),
         attribution: "钱塘演示省（合成数据）".into(),
+        profile: model::entry::Profile::default(),
         items: Vec::new(),
     };
     Plan { draft, target: Target::Online, table: None, object }
