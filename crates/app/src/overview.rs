@@ -49,9 +49,10 @@ pub struct Folder {
 pub async fn overview(app: &App, op: &Op) -> Result<Overview> {
     audit::permit(app, op, Action::SystemRead, &Target::plain("System", "system")).await?;
     let root = app.folders.inbox.parent().map(Path::to_path_buf);
-    let folders = tokio::task::spawn_blocking(move || root.map(|r| folders(&r)).unwrap_or_default())
-        .await
-        .map_err(|e| model::Error::internal("measuring folders").caused_by(e))?;
+    let folders =
+        tokio::task::spawn_blocking(move || root.map(|r| folders(&r)).unwrap_or_default())
+            .await
+            .map_err(|e| model::Error::internal("measuring folders").caused_by(e))?;
     Ok(Overview {
         health: operation::readiness(app).await,
         version: env!("CARGO_PKG_VERSION"),
@@ -116,7 +117,8 @@ mod tests {
         std::fs::write(temp.path().join("lake/y"), "67").unwrap();
         std::fs::write(temp.path().join("master.key"), "not counted").unwrap();
         let got = folders(temp.path());
-        let folder = |name: &str, bytes, files| Folder { name: name.into(), bytes, files, more: false };
+        let folder =
+            |name: &str, bytes, files| Folder { name: name.into(), bytes, files, more: false };
         assert_eq!(got, [folder("inbox", 0, 0), folder("lake", 7, 2)]);
     }
 }

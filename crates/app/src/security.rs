@@ -75,7 +75,14 @@ pub async fn observe(app: &App, op: &Op) -> Result<Vec<Seen>> {
     let system = Op { actor: Actor::System, ..op.clone() };
     let permit =
         audit::permit(app, &system, Action::SystemWork, &Target::plain("System", "rules")).await?;
-    seen.insert(0, Seen { fingerprint: fingerprint.clone(), since: op.stamp(), by: op.actor.name().to_owned() });
+    seen.insert(
+        0,
+        Seen {
+            fingerprint: fingerprint.clone(),
+            since: op.stamp(),
+            by: op.actor.name().to_owned(),
+        },
+    );
     seen.truncate(REMEMBERED);
     let text = serde_json::to_string(&seen)
         .map_err(|e| model::Error::internal("the trace of rules").caused_by(e))?;
@@ -150,7 +157,8 @@ async fn of_entry(app: &App, entry: &Entry) -> Result<Option<Declared>> {
         return Ok(None);
     }
     let steps = app.store.entry_steps(&entry.id).await?;
-    let last = steps.into_iter().rev().find(|s| matches!(s.action.as_str(), "create" | "edit" | "alter"));
+    let last =
+        steps.into_iter().rev().find(|s| matches!(s.action.as_str(), "create" | "edit" | "alter"));
     Ok(Some(Declared {
         entry: entry.id.clone(),
         code: draft.code.clone(),

@@ -276,7 +276,12 @@ impl Door {
             ("/console/users", "账号", "Accounts", may(Action::UserRead, "User")),
             ("/console/orgs", "机构", "Organisations", may(Action::OrgManage, "Org")),
             ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
-            ("/console/security", "安全规则", "Security rules", may(Action::SecurityManage, "System")),
+            (
+                "/console/security",
+                "安全规则",
+                "Security rules",
+                may(Action::SecurityManage, "System"),
+            ),
             ("/console/system", "系统状况", "System", may(Action::SystemRead, "System")),
         ];
         let here = visit.uri.path();

@@ -27,10 +27,8 @@ impl Store {
         let mut found = Vec::with_capacity(COUNTED.len());
         for (word, table) in COUNTED {
             let sql = format!("SELECT COUNT(*) AS n FROM {table}");
-            let row = sqlx::query(AssertSqlSafe(sql))
-                .fetch_one(self.db.pool())
-                .await
-                .map_err(fail)?;
+            let row =
+                sqlx::query(AssertSqlSafe(sql)).fetch_one(self.db.pool()).await.map_err(fail)?;
             found.push((*word, number(&row, "n")?));
         }
         Ok(found)

@@ -19,15 +19,17 @@ impl Store {
         url_sealed: &str,
     ) -> Result<()> {
         permit.require(WRITERS)?;
-        sqlx::query("INSERT INTO source (id, org, name, url_sealed, body) VALUES ($1, $2, $3, $4, $5)")
-            .bind(source.id.as_str())
-            .bind(source.org.as_str())
-            .bind(source.name.as_str())
-            .bind(url_sealed)
-            .bind(to_json(source)?)
-            .execute(self.db.pool())
-            .await
-            .map_err(|e| taken(e, source))?;
+        sqlx::query(
+            "INSERT INTO source (id, org, name, url_sealed, body) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(source.id.as_str())
+        .bind(source.org.as_str())
+        .bind(source.name.as_str())
+        .bind(url_sealed)
+        .bind(to_json(source)?)
+        .execute(self.db.pool())
+        .await
+        .map_err(|e| taken(e, source))?;
         Ok(())
     }
 
@@ -94,6 +96,9 @@ fn taken(e: sqlx::Error, source: &DataSource) -> Error {
     on_duplicate(
         e,
         &format!("本单位已有名为 `{}` 的数据源，请换一个名称", source.name),
-        &format!("your organisation has a data source called `{}` already, choose another name", source.name),
+        &format!(
+            "your organisation has a data source called `{}` already, choose another name",
+            source.name
+        ),
     )
 }

@@ -88,12 +88,7 @@ async fn outlook_of(app: &App, op: &Op, held: &Held) -> Result<Outlook> {
 }
 
 /// Entries that await a review, newest first, with what a reviewer must see.
-pub async fn queue(
-    app: &App,
-    op: &Op,
-    after: Option<&str>,
-    limit: u32,
-) -> Result<Page<Awaiting>> {
+pub async fn queue(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<Awaiting>> {
     let filter = EntryFilter {
         auditing: true,
         after: after.map(str::to_owned),

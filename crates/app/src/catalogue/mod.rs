@@ -25,8 +25,8 @@ use crate::App;
 use crate::audit;
 use flow::{Effect, State};
 
-pub(crate) use index::INDEX_MARK;
 pub use history::{Landed, history};
+pub(crate) use index::INDEX_MARK;
 pub use index::{heal, landed, reindex};
 pub use look::{
     Awaiting, Outlook, advise, compare, due, get, list, outlook, pending, queue, steps, versions,

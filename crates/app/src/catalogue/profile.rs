@@ -55,7 +55,10 @@ pub(super) fn check(rules: &CatalogueRules, draft: &EntryDraft) -> Vec<FieldErro
             found.push(fault(
                 format!("items[{i}].timestamp"),
                 format!("时间戳数据项 `{}` 应为日期或日期时间型", item.identifier),
-                format!("the time-stamp item `{}` must be a date or a date and time", item.identifier),
+                format!(
+                    "the time-stamp item `{}` must be a date or a date and time",
+                    item.identifier
+                ),
             ));
         }
     }

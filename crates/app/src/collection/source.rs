@@ -158,7 +158,8 @@ pub async fn collect(app: &Arc<App>, op: &Op, order: QueryOrder) -> Result<Run> 
     let url = opened(app, &source.id, &sealed)?;
     let name = source.name.replace(['/', '\\'], "_");
     let asked = Source::Query { url: url.to_string(), sql: order.sql.clone(), name };
-    let options = ReadOptions { operation_column: order.operation_column, ..ReadOptions::default() };
+    let options =
+        ReadOptions { operation_column: order.operation_column, ..ReadOptions::default() };
     let order_of = Order { entry: order.entry, source: asked, mode: order.mode, options };
     let run = start(app, op, order_of).await?;
     let event = AuditEvent {
@@ -217,13 +218,21 @@ fn checked(mut new: SourceNew, with_password: bool) -> Result<SourceNew> {
         wrong("database", "请填写库名", "name the database");
     }
     if !plain(&new.account, 128) {
-        wrong("account", "请填写账号（建议用只读账号）", "name the account (a read-only one is best)");
+        wrong(
+            "account",
+            "请填写账号（建议用只读账号）",
+            "name the account (a read-only one is best)",
+        );
     }
     if with_password && new.password.is_empty() {
         wrong("password", "请填写密码", "enter the password");
     }
     if new.password.chars().any(char::is_control) || new.password.len() > 1024 {
-        wrong("password", "密码不能含控制字符，最长 1024 字节", "the password may hold no control characters, 1024 bytes at most");
+        wrong(
+            "password",
+            "密码不能含控制字符，最长 1024 字节",
+            "the password may hold no control characters, 1024 bytes at most",
+        );
     }
     if error.fields().is_empty() { Ok(new) } else { Err(error) }
 }
@@ -266,11 +275,8 @@ fn opened(app: &App, id: &str, sealed: &str) -> Result<Zeroizing<String>> {
 /// The connection URL with its parts encoded, so that no part can change what another says.
 fn url(source: &DataSource, password: &str) -> Zeroizing<String> {
     let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let host = if source.host.contains(':') {
-        format!("[{}]", source.host)
-    } else {
-        source.host.clone()
-    };
+    let host =
+        if source.host.contains(':') { format!("[{}]", source.host) } else { source.host.clone() };
     let (scheme, tls) = match (source.kind, source.tls) {
         (SourceKind::Postgres, SourceTls::Prefer) => ("postgres", ""),
         (SourceKind::Postgres, SourceTls::Require) => ("postgres", "?sslmode=require"),

@@ -84,8 +84,7 @@ fn days(today: NaiveDate, runs: &[Run]) -> Vec<Day> {
 }
 
 async fn review(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    let page =
-        app::catalogue::queue(&door.app, &visit.op, visit.q("after"), PAGE).await?;
+    let page = app::catalogue::queue(&door.app, &visit.op, visit.q("after"), PAGE).await?;
     let context = context! {
         rows => value(&page.items), next => next_link(&visit, "after", page.next.as_deref()),
         done => visit.q("done"),

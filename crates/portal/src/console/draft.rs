@@ -335,8 +335,12 @@ mod tests {
 
     #[test]
     fn wrong_words_are_named() {
-        let posted =
-            Posted::of(&[("domain", "99"), ("item-0-identifier", "x"), ("item-0-length", "-3"), ("data_range", "moon")]);
+        let posted = Posted::of(&[
+            ("domain", "99"),
+            ("item-0-identifier", "x"),
+            ("item-0-length", "-3"),
+            ("data_range", "moon"),
+        ]);
         let (_, faults) = read(&posted);
         let fields: Vec<&str> = faults.iter().map(|f| f.field.as_str()).collect();
         assert_eq!(fields, ["domain", "data_range", "item-0-length"]);

@@ -13,9 +13,7 @@ use crate::visit::Visit;
 use crate::{Answer, Door};
 
 pub(super) fn router() -> Router<Arc<Door>> {
-    Router::new()
-        .route("/console/security", get(security))
-        .route("/console/system", get(system))
+    Router::new().route("/console/security", get(security)).route("/console/system", get(system))
 }
 
 async fn security(State(door): State<Arc<Door>>, visit: Visit) -> Answer {

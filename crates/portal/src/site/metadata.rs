@@ -119,6 +119,21 @@ fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
             "开放属性",
             "主键",
             "可空",
+            "对象类词",
+            "表示词",
+            "关系",
+            "公共数据来源机构",
+            "所属应用",
+            "备注",
+            "版本",
+            "发布日期",
+            "长度",
+            "标准数据元",
+            "引用代码表",
+            "来源系统",
+            "来源系统类别",
+            "时间戳",
+            "敏感个人信息",
         ])
         .map_err(told)?;
     for i in &dataset.entry.draft.items {
@@ -137,6 +152,21 @@ fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
                 i.open_type.zh(),
                 yes(i.primary),
                 yes(i.nullable),
+                &i.object_class,
+                &i.representation,
+                &i.relation,
+                &i.source_org,
+                &i.app,
+                &i.remark,
+                &i.version,
+                &i.publish_date,
+                &i.length.to_string(),
+                &i.standard_code,
+                &i.code_table,
+                &i.source_system,
+                i.source_system_level.map_or("", |w| w.zh()),
+                yes(i.timestamp),
+                yes(i.sensitive),
             ])
             .map_err(told)?;
     }

@@ -12,5 +12,8 @@
 
 mod browser;
 mod console;
+mod ledger;
 mod routes;
 mod site;
+mod sources;
+mod supervise;

@@ -141,8 +141,8 @@ fn unpacks_within(bytes: &[u8], name: &str, most: &Most) -> Result<()> {
         )
         .detail(e)
     };
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes))
-        .map_err(|e| corrupt(e.to_string()))?;
+    let mut archive =
+        zip::ZipArchive::new(std::io::Cursor::new(bytes)).map_err(|e| corrupt(e.to_string()))?;
     let mut left = most.unpacked;
     for n in 0..archive.len() {
         let part = archive.by_index(n).map_err(|e| corrupt(e.to_string()))?;
