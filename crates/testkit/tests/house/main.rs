@@ -11,6 +11,7 @@
 
 mod catalogue;
 mod collection;
+mod desk;
 mod opening;
 mod sharing;
 
