@@ -170,6 +170,11 @@ fn outlook(full: bool) -> app::catalogue::Outlook {
         overdue: full,
         asked: full.then(|| entry_step("alter", "change-auditing")),
         refused: full.then(|| entry_step("reject", "change-reject")),
+        advice: vec![model::FieldError {
+            field: "grade".into(),
+            zh: "低".into(),
+            en: "low".into(),
+        }],
     }
 }
 

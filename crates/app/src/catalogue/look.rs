@@ -49,6 +49,8 @@ pub struct Outlook {
     pub asked: Option<EntryStep>,
     /// The refusal that waits to be answered.
     pub refused: Option<EntryStep>,
+    /// What of the declaration under review should be thought over.
+    pub advice: Vec<FieldError>,
 }
 
 /// An entry that awaits a review.
@@ -72,7 +74,12 @@ async fn outlook_of(app: &App, op: &Op, held: &Held) -> Result<Outlook> {
     let waits = [entry.publish_state.as_str(), entry.online_state.as_str()]
         .iter()
         .any(|state| state.ends_with("-reject"));
+    let advice = match due {
+        Some(_) => advise(app, held.pending.as_ref().unwrap_or(&entry.draft)),
+        None => Vec::new(),
+    };
     Ok(Outlook {
+        advice,
         moves: moves(app, op, held),
         own: due.is_some() && same_eyes(op, held),
         changes: held
