@@ -11,8 +11,10 @@ pub mod collection;
 pub mod opening;
 pub mod operation;
 pub mod org;
+pub mod overview;
 mod rate;
 pub mod rules;
+pub mod security;
 pub mod sharing;
 
 use std::path::PathBuf;

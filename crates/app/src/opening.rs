@@ -267,7 +267,7 @@ const POINTS: &[(&str, &str)] = &[
 ];
 
 /// How the places of a data set are told, by its items that may be shown to anyone.
-fn geometry(items: &[Item]) -> Option<Geometry> {
+pub(crate) fn geometry(items: &[Item]) -> Option<Geometry> {
     let free = || items.iter().filter(|i| i.open_type == OpenType::Unconditional);
     if let Some(item) = free().find(|i| i.data_type == DataType::Geometry) {
         return Some(Geometry::Item(item.identifier.clone()));

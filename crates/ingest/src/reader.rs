@@ -42,6 +42,10 @@ impl Intake for Reader {
         in_thread(move || sniff(&path, &name, &ReadOptions::default())).await
     }
 
+    fn draft(&self, sniffed: &Sniffed) -> Vec<Item> {
+        crate::draft(sniffed)
+    }
+
     async fn read(
         &self,
         source: &Source,

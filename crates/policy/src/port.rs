@@ -131,6 +131,9 @@ pub struct LakeVersion {
 pub trait Intake: Send + Sync {
     /// Says what a file is. `name` is the user's file name (a hint only: content decides).
     async fn sniff(&self, path: &Path, name: &str) -> Result<Sniffed>;
+    /// Items for a person to complete, one for each column found: valid, unique identifiers (Chinese headers by pinyin),
+    /// types as found, grades raised where names or values look personal.
+    fn draft(&self, sniffed: &Sniffed) -> Vec<Item>;
     /// Reads a source by the entry's items, in bounded memory. Header texts are matched to items by identifier,
     /// Chinese or English name; a missing non-nullable item or an unreadable file fails before the first chunk.
     async fn read(&self, source: &Source, items: &[Item], options: &ReadOptions)

@@ -84,6 +84,7 @@ pub(crate) fn entry(items: Vec<Item>) -> Entry {
         source_system: String::new(),
         licence: String::new(),
         attribution: String::new(),
+        profile: model::entry::Profile::default(),
         items,
     };
     Entry {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::catalogue::Move;
 use minijinja::{UndefinedBehavior, Value, context};
 use model::audit::{AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditVerdict};
 use model::code::{DataType, OnlineState, OpenType, PublishState, SyncMode};
@@ -11,6 +12,7 @@ use model::mask::Mask;
 use model::parcel::{Quarantined, Reject, Run, RunState, Sniffed};
 use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
+use model::source::{DataSource, SourceKind, SourceTls};
 
 use crate::names::Names;
 use crate::view::{Pages, names_of_templates, value};
@@ -142,6 +144,97 @@ fn every(signed_in: bool, lang: Lang) -> Value {
     }
 }
 
+fn entry_step(action: &str, to: &str) -> EntryStep {
+    EntryStep {
+        entry: "e1".into(),
+        seq: 1,
+        at: AT.into(),
+        actor: "u".into(),
+        actor_name: "李".into(),
+        action: action.into(),
+        from: String::new(),
+        to: to.into(),
+        reason: "因为".into(),
+    }
+}
+
+fn outlook(full: bool) -> app::catalogue::Outlook {
+    app::catalogue::Outlook {
+        moves: if full { vec![Move::Approve, Move::Withdraw] } else { vec![] },
+        own: full,
+        changes: full.then(|| {
+            vec![Difference {
+                path: "items.id.grade".into(),
+                before: Some("L1".into()),
+                after: Some("L2".into()),
+            }]
+        }),
+        due: full.then(|| "2026-11-25".parse().unwrap()),
+        overdue: full,
+        asked: full.then(|| entry_step("alter", "change-auditing")),
+        refused: full.then(|| entry_step("reject", "change-reject")),
+        advice: vec![model::FieldError {
+            field: "grade".into(),
+            zh: "低".into(),
+            en: "low".into(),
+        }],
+    }
+}
+
+fn source() -> DataSource {
+    DataSource {
+        id: "s1".into(),
+        org: "o1".into(),
+        name: "业务库".into(),
+        kind: SourceKind::Postgres,
+        host: "db.example".into(),
+        port: 5432,
+        database: "main".into(),
+        account: "reader".into(),
+        tls: SourceTls::Prefer,
+        created_at: AT.into(),
+        created_by: "li".into(),
+        updated_at: AT.into(),
+        tried_at: Some(AT.into()),
+        tried: "ok".into(),
+    }
+}
+
+/// What the pages of the desk, of sources and of supervision show besides.
+fn desk_things(full: bool) -> Value {
+    let some = |v: Value| if full { v } else { Value::from(()) };
+    let list = |v: Vec<Value>| if full { Value::from(v) } else { Value::from(Vec::<Value>::new()) };
+    let awaiting = app::catalogue::Awaiting { entry: entry(), outlook: outlook(full) };
+    let text = "x".to_owned();
+    let rules = context! {
+        files => vec![context! { name => "masks.toml", own => full, edition => "2026.1", lines => 10, written_at => some(Value::from(AT)) }],
+        masks => vec![
+            context! { id => "name", zh => "z", keywords => vec!["xm"], except => vec!["xmmc"], grade => (), types => Vec::<String>::new(), label => "keep(1,0)", effective => "2020-01-01", until => (), basis => "b", in_effect => true },
+            context! { id => "grade-L2", zh => "", keywords => Vec::<String>::new(), except => Vec::<String>::new(), grade => "L2", types => vec!["text", "date"], label => "blank", effective => "2020-01-01", until => "2030-01-01", basis => "b", in_effect => false },
+        ],
+        effective => "2026-01-01",
+        grade => context! { basis => "b", open_unconditional_most => "L1", open_restricted_most => "L3", share_unconditional_most => "L3" },
+        advice => context! { basis => "b", conditional_least => "L2", prohibited_least => "L4" },
+        classified => context! { basis => "b" },
+        history => vec![context! { fingerprint => "0f", since => AT, by => "system" }],
+    };
+    context! {
+        outlook => value(full.then(|| outlook(full))), queue => list(vec![value(&awaiting)]),
+        refused => list(vec![value(entry())]), days => vec![context! { day => "2026-11-23", runs => 1, accepted => 2, quarantined => 3 }],
+        busy => full, landed => list(vec![context! { version => 1, at => AT, mode => "full", rows => 3 }]),
+        sources => list(vec![value(source())]), source => value(source()), largest => 1_000_000, locked => full,
+        changes => value(outlook(full).changes), base_at => some(Value::from(AT)), pending => full,
+        advice => list(vec![value(model::FieldError { field: "grade".into(), zh: "低".into(), en: "low".into() })]),
+        rules, declared => list(vec![context! { entry => "e1", code => "c", title => "t", org => "o1",
+            items => vec![(text.clone(), text.clone(), "L2".to_owned(), "blank".to_owned())], raised => some(Value::from("L3")), by => "li", at => AT }]),
+        overview => context! {
+            health => context! { ready => true, store => "ok", search => "unavailable", audit => "ok" }, version => "0.1.0", backend => "sqlite",
+            rules => "0f", limits => "2026-01-01", figures => vec![("entries", 3)], rows => 9, control_bytes => 4096, documents => 3,
+            folders => list(vec![context! { name => "lake", bytes => 5, files => 2, more => true }]),
+        },
+    }
+}
+
 /// Things the pages show. Lists are filled in `full`, empty otherwise; optional things are there or none.
 fn things(full: bool) -> Value {
     let some = |v: Value| if full { v } else { Value::from(()) };
@@ -240,14 +333,14 @@ fn things(full: bool) -> Value {
         records => list(vec![value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } })]),
         export => "/console/audit.csv?", item_row,
     };
-    context! { ..rest, ..more, ..page }
+    context! { ..rest, ..more, ..page, ..desk_things(full) }
 }
 
 /// Pages whose own lists have another shape than the common things.
 fn own(template: &str, full: bool) -> Value {
     let items = entry().draft.items;
     match template {
-        "console/entry_form.html" => context! { items => vec![
+        "console/entry_form.html" if !full => context! { refused => (), items => vec![
             context! { i => 0, item => value(&items[0]), mask => "keep-9-9", wrong => full },
             context! { i => 1, item => value(&items[1]), mask => "", wrong => false },
         ] },
@@ -286,6 +379,25 @@ fn own(template: &str, full: bool) -> Value {
             context! { org => context! { id => "o1", name_cn => "某局", name_en => "" } }
         }
         "console/compare.html" => context! { versions => vec![2, 1] },
+        "console/review.html" => {
+            let row = app::catalogue::Awaiting { entry: entry(), outlook: outlook(full) };
+            context! { rows => if full { vec![value(row)] } else { vec![] } }
+        }
+        "console/entry_form.html" if full => {
+            context! { refused => value(entry_step("reject", "pub-reject")), items => vec![
+                context! { i => 0, item => value(&items[0]), mask => "keep-9-9", wrong => full },
+            ] }
+        }
+        "console/sources.html" | "console/source.html" => context! { form => context! {
+            name => "n", kind => "mysql", host => "h", port => "3306", database => "d", account => "a", tls => "require",
+        } },
+        "console/query.html" => context! {
+            form => context! { source => "s1", sql => "SELECT 1", mode => "full", operation_column => "" },
+            preview => if full { context! {
+                columns => vec![("a".to_owned(), Some("id".to_owned())), ("b".to_owned(), None)], items => vec!["id"],
+                rows => vec![vec![Some("1"), None]], rejects => vec![value(reject())],
+            } } else { Value::from(()) },
+        },
         "console/entry.html" => context! { steps => value(vec![EntryStep {
             entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
             from: String::new(), to: "unpublished".into(), reason: String::new(),

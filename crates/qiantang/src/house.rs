@@ -46,6 +46,7 @@ impl House {
         house.same_key().await?;
         let op = Op::system(house.app.now());
         app::org::enter_regions(&house.app, &op, &model::region::zhejiang()).await?;
+        app::security::observe(&house.app, &op).await?;
         app::catalogue::heal(&house.app).await?;
         app::operation::tidy(&house.app).await?;
         if let Some((zh, en)) = calendar_advice(&house.app.calendar, op.today()) {

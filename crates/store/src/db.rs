@@ -106,6 +106,7 @@ impl Db {
         }
         all.push(migration(3, "lease", include_str!("../migrations/0003_lease.sql")));
         all.push(migration(4, "guard", include_str!("../migrations/0004_guard.sql")));
+        all.push(migration(6, "source", include_str!("../migrations/0006_source.sql")));
         Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
             Error::new(
                 Code::StoreUnavailable,

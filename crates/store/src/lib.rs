@@ -9,11 +9,13 @@ pub mod audit;
 mod clause;
 mod db;
 pub mod entry;
+pub mod figures;
 pub mod operation;
 pub mod org;
 pub mod parcel;
 pub mod request;
 pub mod serving;
+pub mod source;
 
 use std::path::PathBuf;
 use std::sync::Arc;

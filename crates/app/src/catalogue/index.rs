@@ -121,8 +121,9 @@ pub async fn reindex(app: &App) -> Result<u64> {
     Ok(count)
 }
 
-/// Name of the mark that says with which ledger epoch the index is level, written at a calm stop.
-pub(crate) const INDEX_MARK: &str = "index_epoch";
+/// Name of the mark that says with which ledger epoch the index is level, written at a calm stop. Its number grows
+/// when the documents are made in another way: then the first start makes them anew.
+pub(crate) const INDEX_MARK: &str = "index_epoch.2";
 
 /// After a start: rebuilds search unless the last stop left it level with the ledger. Answers whether it did.
 /// Several processes have an index each, so there the mark of one says nothing of another's: it is always rebuilt.
@@ -206,5 +207,7 @@ fn formats(entry: &Entry) -> Vec<String> {
         (_, ResourceKind::File) => &files,
         _ => &["API"],
     };
-    all.iter().map(|f| (*f).to_owned()).collect()
+    let places = entry.draft.open_type == OpenType::Unconditional
+        && crate::opening::geometry(&entry.draft.items).is_some();
+    all.iter().copied().chain(places.then_some("GeoJSON")).map(str::to_owned).collect()
 }

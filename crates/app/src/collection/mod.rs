@@ -3,8 +3,9 @@
 //! One walk: `spool` keeps an upload in the inbox → `start` makes a run → `work` reads it, puts misfits into quarantine
 //! and lands the rest once (*exactly-once*: the parcel id is a hash of entry, mode, content, options and item shapes)
 //! → `serve` brings the serving copy up → the catalogue learns the new figures → the file leaves the inbox. A query's
-//! rows are written into the inbox first (`extract`), so that both ways are one. `standing` tells what is there already.
-//! `lease` says whose a run is, `recover` goes on after a crash, `tidy` is the worker's housekeeping.
+//! rows are written into the inbox first (`extract`), so that both ways are one; `source` keeps the databases they come
+//! from. `standing` tells what is there already. `lease` says whose a run is, `recover` goes on after a crash, `tidy` is the
+//! worker's housekeeping.
 
 mod extract;
 mod lease;
@@ -13,6 +14,7 @@ mod recover;
 mod replay;
 mod resume;
 mod serve;
+pub mod source;
 mod spool;
 mod standing;
 mod tidy;

@@ -12,6 +12,8 @@ mod orgs;
 mod requests;
 mod runs;
 mod sheet;
+mod sources;
+mod supervise;
 mod temporary;
 mod users;
 
@@ -31,6 +33,8 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(collect::router())
         .merge(runs::router())
         .merge(sheet::router())
+        .merge(sources::router())
+        .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())
         .merge(applications::router())

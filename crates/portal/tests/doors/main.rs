@@ -14,5 +14,8 @@ mod accounts;
 mod audit;
 mod browser;
 mod console;
+mod ledger;
 mod routes;
 mod site;
+mod sources;
+mod supervise;

@@ -1,9 +1,10 @@
 //! Short words for long declarations: items and entries of the demo with all their attributes filled.
 
 use model::code::{
-    DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle,
+    DataLevel, DataType, Domain, Grade, OpenType, ProcessingLevel, ProviderChannel, ResourceKind,
+    ShareType, SharedMode, SyncMode, TableType, UpdateCycle,
 };
-use model::entry::EntryDraft;
+use model::entry::{EntryDraft, Profile};
 use model::item::Item;
 use model::mask::Mask;
 
@@ -158,6 +159,14 @@ pub(super) fn entry(
         source_system: "钱塘演示系统".into(),
         licence: "演示数据，可自由使用".into(),
         attribution: "钱塘演示省（合成数据）".into(),
+        profile: Profile {
+            data_level: Some(DataLevel::Province),
+            processing_level: Some(ProcessingLevel::Raw),
+            provider_channel: Some(ProviderChannel::Government),
+            shared_mode: Some(SharedMode::Platform),
+            table_type: Some(TableType::Standard),
+            ..Profile::default()
+        },
         items: Vec::new(),
     };
     Plan { draft, target: Target::Online, table: None, object }

@@ -13,6 +13,7 @@ mod accounts;
 mod applying;
 mod catalogue;
 mod collection;
+mod desk;
 mod dying;
 mod opening;
 mod returning;
