@@ -21,6 +21,8 @@ pub enum Hold {
     Together,
     /// Not at all: beside the process that holds it, for reading.
     Beside,
+    /// In the process that holds it, which lends it to a command (see `relay`).
+    Guest,
 }
 
 /// An opened data folder; the lock holds as long as this lives.

@@ -17,7 +17,7 @@ use crate::folder::{DataFolder, Hold};
 #[derive(Debug)]
 pub struct House {
     pub app: Arc<App>,
-    pub folder: DataFolder,
+    pub folder: Arc<DataFolder>,
     hold: Hold,
 }
 
@@ -58,16 +58,19 @@ impl House {
     /// Opens for a command that changes something. On PostgreSQL servers may run at the same time: they notice the
     /// change by themselves, and no index is made for the moment a command takes.
     pub async fn work(config: &Config) -> Result<Self> {
+        if let Some((app, folder)) = crate::relay::house() {
+            return Ok(Self { app, folder, hold: Hold::Guest });
+        }
         if !config.shared() {
             if DataFolder::held(&config.data.folder) {
                 return Err(Error::new(
                     Code::StoreUnavailable,
                     format!(
-                        "数据目录 {} 正被运行中的服务器使用：SQLite 存储只能由一个进程写入。请先停止服务器再执行本命令，或改用 PostgreSQL（只读的 list、export、verify 可在服务器运行时执行）",
+                        "数据目录 {} 正被另一个进程使用，且该进程不接受命令（例如另一条命令正在执行）：SQLite 存储只能由一个进程写入。请稍后重试，或先停止该进程",
                         config.data.folder.display()
                     ),
                     format!(
-                        "a running server holds the data folder {}: an SQLite store is written by one process. Stop the server for this command, or use PostgreSQL (list, export and verify only read and may run beside it)",
+                        "another process holds the data folder {} and takes no commands (another command, perhaps): an SQLite store is written by one process. Try again shortly, or stop that process",
                         config.data.folder.display()
                     ),
                 ));
@@ -140,7 +143,7 @@ impl House {
             shares: app::sharing::Memory::default(),
             collections: app::collection::Memory::default(),
         });
-        Ok(Self { app, folder, hold })
+        Ok(Self { app, folder: Arc::new(folder), hold })
     }
 
     /// All processes of a store must hold the same master key: secrets sealed by one are read by the other, and masks
@@ -182,6 +185,9 @@ impl House {
 
     /// Writes what is still in memory and closes the stores.
     pub async fn close(self) {
+        if self.hold == Hold::Guest {
+            return;
+        }
         // Beside a server nothing is ours to write.
         if self.hold != Hold::Beside
             && let Err(e) = app::sharing::flush(&self.app).await

@@ -7,6 +7,7 @@ use model::account::{ApplicationNew, Role, UserNew};
 use model::{Error, Result};
 
 use super::{Place, out, out_json};
+use crate::relay;
 
 /// Open and list accounts, register applications. 账号与应用。
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     /// Answer as JSON. 以 JSON 输出。
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -59,6 +60,13 @@ enum Action {
     },
 }
 
+impl Args {
+    /// Whether the command changes something (then it cannot go beside a server by itself).
+    pub(crate) fn changes(&self) -> bool {
+        !matches!(self.action, Action::List)
+    }
+}
+
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let (house, op) = match args.action {
         Action::List => args.place.look().await?,
@@ -66,6 +74,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     };
     match args.action {
         Action::Create { name, display_name, org, roles, password_file } => {
+            let password_file = relay::meant(&password_file);
             let text = std::fs::read_to_string(&password_file).map_err(|e| {
                 Error::invalid(
                     format!("无法读取密码文件 {}", password_file.display()),

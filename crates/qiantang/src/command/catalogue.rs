@@ -9,6 +9,7 @@ use model::entry::EntryFilter;
 use model::{Error, Result};
 
 use super::{Place, out, out_json, working};
+use crate::relay;
 
 /// Import, export and list the catalogue. 目录导入、导出、列表。
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     /// Answer as JSON. 以 JSON 输出。
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -49,6 +50,13 @@ enum Action {
     },
 }
 
+impl Args {
+    /// Whether the command changes something (then it cannot go beside a server by itself).
+    pub(crate) fn changes(&self) -> bool {
+        !matches!(self.action, Action::Export { .. } | Action::List { .. })
+    }
+}
+
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let (house, op) = match args.action {
         Action::Import { .. } => args.place.enter().await?,
@@ -60,7 +68,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             let name =
                 file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             let told = working("导入目录 importing the catalogue");
-            let report = app::catalogue::import(&house.app, &op, file, &name, *dry_run).await?;
+            let report =
+                app::catalogue::import(&house.app, &op, &relay::meant(file), &name, *dry_run)
+                    .await?;
             drop(told);
             if args.json {
                 out_json(&report)?;

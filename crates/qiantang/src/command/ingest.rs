@@ -11,6 +11,7 @@ use model::{Code, Error, Result};
 use policy::port::{ReadOptions, Source};
 
 use super::{Place, err, out, out_json, progress};
+use crate::relay;
 
 /// Collect a file or a query into an entry. 归集文件或查询。
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long)]
     header_rows: Option<u64>,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     /// Answer as JSON. 以 JSON 输出。
     #[arg(long)]
     pub(crate) json: bool,
@@ -122,11 +123,12 @@ async fn source(
     op: &model::Op,
 ) -> Result<(Source, Option<Sniffed>)> {
     if let (Some(sql), Some(url_file)) = (&args.query, &args.url_file) {
+        let url_file = &relay::meant(url_file);
         let text = std::fs::read_to_string(url_file).map_err(|e| unreadable(url_file, e))?;
         let url = text.lines().next().unwrap_or_default().trim().to_owned();
         return Ok((Source::Query { url, sql: sql.clone(), name: "query".into() }, None));
     }
-    let Some(file) = &args.file else {
+    let Some(file) = &args.file.as_deref().map(relay::meant) else {
         return Err(Error::invalid("请给出文件，或用 --query", "name a file, or use --query"));
     };
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

@@ -19,7 +19,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::{Error, Kind, Op, Result};
 
 use crate::config::{Config, LogFormat, LogPart};
+use crate::folder::DataFolder;
 use crate::house::House;
+use crate::relay;
 
 /// 钱塘：公共数据平台。Public-data platform: catalogue, collect, govern, share, open.
 #[derive(Debug, Parser)]
@@ -146,31 +148,75 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(5);
         }
     };
-    let outcome = runtime.block_on(async {
-        match cli.command {
-            Command::Demo(args) => demo::run(args).await,
-            Command::Serve(args) => serve::run(args).await,
-            Command::Catalogue(args) => catalogue::run(args).await,
-            Command::Ingest(args) => ingest::run(args).await,
-            Command::Sniff(args) => sniff::run(args).await,
-            Command::Org(args) => org::run(args).await,
-            Command::Account(args) => account::run(args).await,
-            Command::Audit(args) => audit::run(args).await,
-            Command::Config(args) => check::run(&args),
-            Command::Matrix(args) => matrix::run(&args),
-        }
-    });
-    match outcome {
-        Ok(code) => code,
+    let outcome = match beside(&cli.command) {
+        Some(told) => told,
+        None => runtime.block_on(dispatch(cli.command)),
+    };
+    outcome.unwrap_or_else(|e| ExitCode::from(failed(&e, json)))
+}
+
+/// A changing command while a server on SQLite holds the folder is run by the server.
+fn beside(command: &Command) -> Option<Result<ExitCode>> {
+    let place = match command {
+        Command::Ingest(args) => &args.place,
+        Command::Catalogue(args) if args.changes() => &args.place,
+        Command::Org(args) if args.changes() => &args.place,
+        Command::Account(args) if args.changes() => &args.place,
+        _ => return None,
+    };
+    // A configuration that cannot be read is told by the command itself.
+    let config = place.config().ok().filter(|c| !c.shared())?;
+    if !DataFolder::held(&config.data.folder) {
+        return None;
+    }
+    relay::hand_over(&config.data.folder)
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Catalogue(args) => catalogue::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
+        Command::Sniff(args) => sniff::run(args).await,
+        Command::Org(args) => org::run(args).await,
+        Command::Account(args) => account::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
+        Command::Config(args) => check::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
+    }
+}
+
+/// Runs a command that came over the relay and answers its exit code; what it says goes back over the relay.
+pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
+    let parsed = command_line().try_get_matches_from(args);
+    let cli = match parsed.and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
         Err(e) => {
-            tell(&e, json);
-            ExitCode::from(match e.kind() {
-                Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::TooLarge => 1,
-                Kind::Unauthenticated | Kind::Denied => 3,
-                Kind::Unavailable | Kind::Exhausted => 4,
-                Kind::Internal => 5,
-            })
+            err(&e.to_string());
+            return 2;
         }
+    };
+    if matches!(cli.command, Command::Demo(_) | Command::Serve(_)) {
+        return 2;
+    }
+    let json = wants_json(&cli.command);
+    // A future of every command is large: it stands on the heap.
+    match Box::pin(dispatch(cli.command)).await {
+        // An exit code keeps its number to itself; it can be compared.
+        Ok(code) => (0..=u8::MAX).find(|n| ExitCode::from(*n) == code).unwrap_or(5),
+        Err(e) => failed(&e, json),
+    }
+}
+
+/// Tells an error; answers its exit code.
+fn failed(e: &Error, json: bool) -> u8 {
+    tell(e, json);
+    match e.kind() {
+        Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::TooLarge => 1,
+        Kind::Unauthenticated | Kind::Denied => 3,
+        Kind::Unavailable | Kind::Exhausted => 4,
+        Kind::Internal => 5,
     }
 }
 
@@ -211,12 +257,19 @@ fn tell(e: &Error, json: bool) {
     }
 }
 
-/// A line on standard output. A closed pipe ends the program quietly later; nothing to do here.
+/// A line on standard output, here or where the command was given. A closed pipe ends the program quietly later;
+/// nothing to do here.
 pub(crate) fn out(text: &str) {
+    if relay::say(text, false) {
+        return;
+    }
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 /// A line on standard error.
 pub(crate) fn err(text: &str) {
+    if relay::say(text, true) {
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 /// JSON on one line.
@@ -228,7 +281,7 @@ pub(crate) fn out_json<T: serde::Serialize>(value: &T) -> Result<()> {
 /// A progress bar on a terminal, nothing elsewhere.
 pub(crate) fn progress(total: u64) -> indicatif::ProgressBar {
     use std::io::IsTerminal;
-    if !std::io::stderr().is_terminal() {
+    if relay::relayed() || !std::io::stderr().is_terminal() {
         return indicatif::ProgressBar::hidden();
     }
     let bar = indicatif::ProgressBar::new(total);
@@ -243,7 +296,7 @@ pub(crate) fn progress(total: u64) -> indicatif::ProgressBar {
 /// On a terminal says what is being done as long as the answer lives; nothing elsewhere.
 pub(crate) fn working(what: &str) -> Working {
     use std::io::IsTerminal;
-    if !std::io::stderr().is_terminal() {
+    if relay::relayed() || !std::io::stderr().is_terminal() {
         return Working(indicatif::ProgressBar::hidden());
     }
     let spinner = indicatif::ProgressBar::new_spinner();
@@ -267,7 +320,7 @@ impl Drop for Working {
 /// A bar over so many steps on a terminal, nothing elsewhere.
 pub(crate) fn steps(total: u64) -> indicatif::ProgressBar {
     use std::io::IsTerminal;
-    if !std::io::stderr().is_terminal() {
+    if relay::relayed() || !std::io::stderr().is_terminal() {
         return indicatif::ProgressBar::hidden();
     }
     let bar = indicatif::ProgressBar::new(total);

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     /// Answer as JSON. 以 JSON 输出。
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -56,6 +56,13 @@ enum Action {
     /// List organisations. Runs beside a server. 列出机构。
     #[command(after_help = "Example 示例: qiantang org list --json")]
     List,
+}
+
+impl Args {
+    /// Whether the command changes something (then it cannot go beside a server by itself).
+    pub(crate) fn changes(&self) -> bool {
+        !matches!(self.action, Action::List)
+    }
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {

@@ -96,6 +96,9 @@ impl Doors {
         let mut chores = tokio::task::JoinSet::new();
         chores.spawn(probes::upkeep());
         chores.spawn(House::tidy(Arc::clone(app)));
+        if !config.shared() {
+            chores.spawn(crate::relay::serve(Arc::clone(app), Arc::clone(&house.folder)));
+        }
         if config.runs(ProcessRole::Worker) {
             chores.spawn(House::chores(Arc::clone(app)));
         }

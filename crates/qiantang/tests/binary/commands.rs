@@ -37,7 +37,41 @@ fn a_sniffed_draft_is_imported_as_it_stands() {
     assert_eq!(listed[0]["items"].as_array().unwrap().len(), 4);
 }
 
-/// B7: reading commands run beside a server on SQLite; writing ones say why not and what to do.
+/// Commands that change something are run by the server that holds the folder; paths are meant where the person stands.
+#[test]
+fn changing_commands_are_run_by_the_server() {
+    let desk = Desk::new();
+    desk.settle_in();
+    let server = desk.serve();
+    desk.write("湖泊.csv", FILE);
+    let draft = path_text(&desk.path("draft.csv"));
+    let sniff =
+        ["--draft", "--org", "market", "--region", "330000", "--code", "lake", "--out", &draft];
+    let file = path_text(&desk.path("湖泊.csv"));
+    let output = crate::desk::binary().args(["sniff", &file]).args(sniff).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report = &desk.json(&["catalogue", "import", &draft, "--as", "provider"])[0];
+    assert_eq!(report["applied"], true, "{report}");
+
+    let mut ingest = crate::desk::binary();
+    ingest.args(["ingest", "湖泊.csv", "--entry", "lake", "--as", "provider", "--json"]);
+    let output = desk.place_of(&mut ingest).current_dir(desk.path("")).output().unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["read"], &told["accepted"]), (&2.into(), &2.into()), "{told}");
+    // The server's refusal reads, and counts, as if it were said here.
+    let refused = desk.run(&["ingest", &file, "--entry", "none", "--as", "provider", "--json"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    assert!(text(&refused.stdout).contains("\"code\":\"not_found\""));
+
+    let bad = desk.run(&["org", "create", "--id", "x", "--uscc", "1", "--name", "x"]);
+    assert_eq!(bad.status.code(), Some(2), "{}", text(&bad.stderr));
+    server.stop();
+    let verdict = desk.json(&["audit", "verify"])[0].clone();
+    assert_eq!(verdict["intact"], true, "{verdict}");
+}
+
+/// Reading commands run beside a server on SQLite.
 #[test]
 fn reading_commands_run_beside_a_server() {
     let desk = Desk::new();
@@ -51,11 +85,6 @@ fn reading_commands_run_beside_a_server() {
     desk.ok(&["config", "check"]);
     let before = desk.json(&["audit", "verify"])[0].clone();
     assert_eq!(before["intact"], true, "{before}");
-
-    let refused = desk.run(&["catalogue", "import", &out, "--as", "authority"]);
-    assert_eq!(refused.status.code(), Some(4));
-    let told = text(&refused.stderr);
-    assert!(told.contains("Stop the server") && told.contains("PostgreSQL"), "{told}");
 
     // What was read beside the server is in the chain once the server looks again, here at its next start.
     server.stop();

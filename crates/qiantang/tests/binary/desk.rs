@@ -54,6 +54,11 @@ impl Desk {
         binary().args(args).args(&self.place).stdin(Stdio::null()).output().unwrap()
     }
 
+    /// The command with what says where the store is.
+    pub(crate) fn place_of<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.args(&self.place)
+    }
+
     /// Runs a command that must go well; its standard output.
     pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
