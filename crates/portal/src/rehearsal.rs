@@ -226,7 +226,7 @@ fn desk_things(full: bool) -> Value {
         changes => value(outlook(full).changes), base_at => some(Value::from(AT)), pending => full,
         advice => list(vec![value(model::FieldError { field: "grade".into(), zh: "低".into(), en: "low".into() })]),
         rules, declared => list(vec![context! { entry => "e1", code => "c", title => "t", org => "o1",
-            items => vec![(text.clone(), text.clone(), "L2".to_owned(), "blank".to_owned())], raised => some(Value::from("L3")), by => "li", at => AT }]),
+            items => vec![(text.clone(), text, "L2".to_owned(), "blank".to_owned())], raised => some(Value::from("L3")), by => "li", at => AT }]),
         overview => context! {
             health => context! { ready => true, store => "ok", search => "unavailable", audit => "ok" }, version => "0.1.0", backend => "sqlite",
             rules => "0f", limits => "2026-01-01", figures => vec![("entries", 3)], rows => 9, control_bytes => 4096, documents => 3,

@@ -36,6 +36,8 @@ impl Clock for SystemClock {
 const KEY_MARK: &str = "master_key";
 /// How often work comes round.
 const ROUND: Duration = Duration::from_secs(60);
+/// How often the lake is tidied.
+const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
 impl House {
     /// Opens everything for serving. Nothing listens yet, and nothing a crash left is taken up yet (see
@@ -177,10 +179,10 @@ impl House {
         }
     }
 
-    /// Work that comes round in the worker: grants end, and collections that a crash interrupted are taken up. The two
-    /// do not wait for each other.
+    /// Work that comes round in the worker: grants end, collections that a crash interrupted are taken up, small files of
+    /// the lake are written together. None waits for another.
     pub async fn chores(app: Arc<App>) {
-        tokio::join!(expiry(Arc::clone(&app)), recovery(app));
+        tokio::join!(expiry(Arc::clone(&app)), recovery(Arc::clone(&app)), housekeeping(app));
     }
 
     /// Writes what is still in memory and closes the stores.
@@ -223,6 +225,17 @@ async fn recovery(app: Arc<App>) {
                 "finished {n} collections that a crash had interrupted"
             ),
             Err(e) => tracing::error!(error = %e.operator_text(), "recovery failed"),
+        }
+    }
+}
+
+async fn housekeeping(app: Arc<App>) {
+    let mut every = tokio::time::interval(HOUSEKEEPING);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if let Err(e) = app::collection::tidy(&app).await {
+            tracing::error!(error = %e.operator_text(), "tidying the lake failed");
         }
     }
 }

@@ -300,8 +300,10 @@ async fn a_query_on_postgresql() {
     let url = format!("postgres://reader:s3cret-word@127.0.0.1:{}/postgres", server.port);
     common(&url, &url.replace("s3cret-word", "wr0ng-word")).await;
     sealed(&url, &server).await;
+    let encrypted =
+        format!("{url}?sslmode=require&sslrootcert={}", server.dir.join("ca.crt").display());
     let secret = ask(
-        &format!("{url}?sslmode=require&sslrootcert={}", server.dir.join("ca.crt").display()),
+        &encrypted,
         "select (select ssl::int from pg_stat_ssl where pid = pg_backend_pid()) as id",
     );
     assert_eq!(secret.await.unwrap().texts()[0][0], "1", "the connection is encrypted");

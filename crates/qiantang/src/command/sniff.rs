@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use model::code::{DataType, Domain, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle};
-use model::entry::EntryDraft;
+use model::entry::{EntryDraft, Profile};
 use model::parcel::{Sniffed, SniffedColumn};
 use model::{Error, Result};
 use policy::port::Intake;
@@ -142,6 +142,7 @@ fn draft(args: &Args, name: &str, sniffed: &Sniffed) -> EntryDraft {
         source_system: String::new(),
         licence: String::new(),
         attribution: String::new(),
+        profile: Profile::default(),
         items: ingest::draft(sniffed),
     }
 }
