@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// The rule file (`rules/limits.toml`), one version.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// Day from which the file holds, `YYYY-MM-DD`.
     pub effective: String,
@@ -13,6 +13,17 @@ pub struct Rules {
     pub upload: Upload,
     /// Rules of compiling; the shipped `rules/catalogue.toml` when the file says nothing of them.
     pub catalogue: crate::catalogue::rules::CatalogueRules,
+}
+
+/// The file as written; read in one go, so that a fault names its line.
+#[derive(Deserialize)]
+struct Written {
+    effective: String,
+    review: Review,
+    sign_in: SignIn,
+    call: Call,
+    upload: Upload,
+    catalogue: Option<crate::catalogue::rules::CatalogueRules>,
 }
 
 /// Working days a reviewer has.
@@ -84,11 +95,18 @@ impl Rules {
                 format!("the rule file is wrong: {e}"),
             )
         };
-        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
-        if !table.contains_key("catalogue") {
-            let shipped = toml::from_str(include_str!("../rules/catalogue.toml")).map_err(wrong)?;
-            table.insert("catalogue".into(), toml::Value::Table(shipped));
-        }
-        table.try_into().map_err(wrong)
+        let written: Written = toml::from_str(text).map_err(wrong)?;
+        let catalogue = match written.catalogue {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/catalogue.toml")).map_err(wrong)?,
+        };
+        Ok(Self {
+            effective: written.effective,
+            review: written.review,
+            sign_in: written.sign_in,
+            call: written.call,
+            upload: written.upload,
+            catalogue,
+        })
     }
 }

@@ -305,7 +305,7 @@ fn things(full: bool) -> Value {
         order => (), endpoint => "http://gate/api/v1/x", url => "http://gate/api/v1/x?limit=5", answer => some(Value::from("[]")),
         selected => vec!["id"], first => "id", api_path => "/api/v1/x", tried => full, col => (), op => (), val => (), limit => "5",
         window => 300, default_rows => 100, max_rows => 1000, max_offset => 10_000,
-        codes => vec![context! { code => "denied", status => 403, zh => "无权", en => "no" }],
+        codes => vec![context! { code => "denied", status => 403, zh => "无权", en => "no", help_zh => "请联系管理员", help_en => "ask the administrator" }],
         status => 403, heading => "无权", own => full, zh => "无权", en => "no", reasons => vec!["rule-1"], help => "问管理员", sign_in => full,
         name => some(Value::from("li")), account => context! { name => "li", display_name => "李", org => "o1", roles => vec!["authority"], created_at => AT },
         expires_at => AT, least => 12,

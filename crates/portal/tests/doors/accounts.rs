@@ -52,7 +52,7 @@ async fn a_one_time_password_leads_to_its_change_and_nowhere_else() {
     assert_eq!(page.location, "/console/runs");
     // The workbench names roles in words.
     let desk = provider.get("/console").await.text();
-    assert!(desk.contains("数据提供单位") && !desk.contains("provider</"), "{desk}");
+    assert!(desk.contains("· 数据提供单位") && !desk.contains("· provider</"), "{desk}");
     assert!(provider.get("/console?lang=en").await.text().contains("Data provider"));
     assert_eq!(provider.get(&one).await.status, StatusCode::OK, "one's own account");
     let other = format!("/console/users/{}", id_of(&house, "consumer").await);

@@ -118,7 +118,7 @@ async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
         // An address may write `_` as `%5F`: the same address.
         let text = nobody.get(path).await.text().replace("%5F", "_");
         assert!(text.contains("open_two"), "{path}: {text}");
-        assert!(!text.contains("closed_one") && !text.contains("remark"), "{path}");
+        assert!(!text.contains("closed_one") && !text.contains("备注"), "{path}");
     }
     let items = nobody.get("/data/open_two/metadata.csv").await.text();
     assert!(items.contains("金额") && !items.contains("备注"));

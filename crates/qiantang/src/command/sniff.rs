@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn codes_from_file_names_are_codes() {
         for (stem, code) in [
-            ("空气质量", "kong_qi_zhi_liang"),
+            ("空气质量", "kongqizhiliang"),
             ("air-2024", "air_2024"),
             ("2024年报", "t_"),
             ("a", "t_a"),

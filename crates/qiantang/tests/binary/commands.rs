@@ -112,6 +112,8 @@ async fn the_operators_door_tells_how_it_is() {
     assert_eq!(status, 200, "{ready}");
     assert!(ready.contains("\"lake\":\"ok\""), "{ready}");
     let _ = get(format!("{portal}/about")).await;
+    // A refused call leaves a record.
+    let _ = get(format!("{}/api/v1/anything", server.url("gateway"))).await;
     let (_, figures) = get(format!("{operation}/metrics")).await;
     for figure in [
         "qt_store_up 1",
