@@ -10,7 +10,6 @@ use app::App;
 use app::catalogue::Move;
 use app::collection::{self, Order};
 use chrono::TimeDelta;
-use futures::StreamExt;
 use model::code::SyncMode;
 use model::entry::{Entry, EntryDraft, EntryFilter};
 use model::parcel::{Run, RunState};
@@ -240,16 +239,7 @@ async fn collect(
     name: &str,
     options: ReadOptions,
 ) -> Result<Run> {
-    let file = tokio::fs::File::open(path).await.map_err(|e| {
-        Error::invalid(
-            format!("无法读取 {}：{e}", path.display()),
-            format!("{} cannot be read: {e}", path.display()),
-        )
-    })?;
-    let stream = tokio_util::io::ReaderStream::with_capacity(file, 1 << 20)
-        .map(|chunk| chunk.map_err(|e| Error::of(Code::SourceUnavailable).caused_by(e)))
-        .boxed();
-    let spooled = collection::spool(app, op, &entry.id, name, stream).await?;
+    let spooled = collection::spool_file(app, op, &entry.id, name, path).await?;
     let source = Source::File { path: spooled.path, name: name.to_owned() };
     let order = Order { entry: entry.id.clone(), source, mode: SyncMode::Full, options };
     let run = collection::collect(app, op, order).await?;

@@ -75,10 +75,11 @@ fn duckdb() -> Outcome<PathBuf> {
 fn duckdb_seconds(python: &Path, dir: &Path, file: &Path, rows: u64) -> Outcome<f64> {
     let code = "import duckdb, sys, time\n\
         source, target = sys.argv[1:3]\n\
+        duckdb.execute('SET enable_progress_bar = false')\n\
         begin = time.perf_counter()\n\
-        duckdb.sql(f\"COPY (SELECT * FROM read_csv('{source}')) TO '{target}' (FORMAT parquet)\")\n\
+        duckdb.execute(f\"COPY (SELECT * FROM read_csv('{source}')) TO '{target}' (FORMAT parquet)\")\n\
         seconds = time.perf_counter() - begin\n\
-        count = duckdb.sql(f\"SELECT count(*) FROM '{target}'\").fetchone()[0]\n\
+        count = duckdb.execute(f\"SELECT count(*) FROM '{target}'\").fetchall()[0][0]\n\
         print(seconds, count)\n";
     let target = dir.join("duckdb.parquet");
     let out = read(program(python).arg("-c").arg(code).arg(file).arg(&target))?;

@@ -41,7 +41,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;
-pub use self::spool::spool;
+pub use self::spool::{spool, spool_file};
 pub use self::tidy::{Tidied, tidy};
 use crate::{App, Page, audit, catalogue};
 

@@ -3,7 +3,7 @@
 //! A file is called `<SHA-256>.<id>.<name>`; while it arrives it ends with `.part`. Its own checksum in its name saves
 //! reading it once more.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -51,6 +51,92 @@ pub async fn spool(
         }
     }
     writer.finish().await
+}
+
+/// Copies a file of this machine into the inbox (fsynced); the kernel copies, and the copy is hashed as it grows.
+pub async fn spool_file(
+    app: &App,
+    op: &Op,
+    entry: &str,
+    name: &str,
+    source: &Path,
+) -> Result<Spooled> {
+    let entry = catalogue::get(app, op, entry).await?;
+    allowed(app, op, Action::DataCollect, &entry).await?;
+    let most = app.rules.upload.max_bytes;
+    let (inbox, id) = (app.folders.inbox.clone(), op.new_id());
+    let (name, source) = (name.to_owned(), source.to_owned());
+    tokio::task::spawn_blocking(move || {
+        let from = std::fs::File::open(&source).map_err(|e| unreadable(&source, e))?;
+        let copied = copy(&inbox, &id, &name, &from, most);
+        if !matches!(copied, Ok(Some(_))) {
+            let _ = std::fs::remove_file(inbox.join(format!("{id}.part")));
+        }
+        copied.map_err(unwritable)?.ok_or_else(|| too_large(&name, most))
+    })
+    .await
+    .map_err(|e| Error::internal("copying into the inbox").caused_by(e))?
+}
+
+/// Bytes copied and hashed at a time.
+const STEP: u64 = 8 << 20;
+
+/// `None`: the file is larger than allowed.
+fn copy(
+    inbox: &Path,
+    id: &str,
+    name: &str,
+    source: &std::fs::File,
+    most: u64,
+) -> std::io::Result<Option<Spooled>> {
+    std::fs::create_dir_all(inbox)?;
+    let part = inbox.join(format!("{id}.part"));
+    let target = std::fs::File::create(&part)?;
+    let (grown, steps) = std::sync::mpsc::channel();
+    let (bytes, checksum) = std::thread::scope(|scope| {
+        let hashed = scope.spawn(|| hash_growing(&part, steps));
+        let mut bytes = 0_u64;
+        let copied = loop {
+            match std::io::copy(&mut source.take(STEP), &mut &target) {
+                Ok(0) => break target.sync_all(),
+                Ok(n) => bytes += n,
+                Err(e) => break Err(e),
+            }
+            if bytes > most || grown.send(bytes).is_err() {
+                break Ok(());
+            }
+        };
+        drop(grown);
+        let checksum =
+            hashed.join().map_err(|_| std::io::Error::other("the hashing thread ended early"))?;
+        copied.and(checksum).map(|checksum| (bytes, checksum))
+    })?;
+    if bytes > most {
+        return Ok(None);
+    }
+    let path = inbox.join(format!("{checksum}.{id}.{}", safe_name(name)));
+    std::fs::rename(&part, &path)?;
+    sync_folder(inbox)?;
+    Ok(Some(Spooled { path, name: name.to_owned(), checksum, bytes }))
+}
+
+/// Hashes a file up to each length it is said to have reached.
+fn hash_growing(path: &Path, lengths: std::sync::mpsc::Receiver<u64>) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    let mut buffer = vec![0; 1 << 18];
+    let mut done = 0;
+    for length in lengths {
+        let mut rest = (&mut file).take(length - done);
+        loop {
+            match rest.read(&mut buffer)? {
+                0 => break,
+                n => hasher.update(buffer.get(..n).unwrap_or_default()),
+            }
+        }
+        done = length;
+    }
+    Ok(hasher.finish())
 }
 
 /// A file being written into the inbox by a thread of its own.
@@ -125,14 +211,23 @@ fn write(
     if !matches!(done, Ok(Some(_))) {
         let _ = std::fs::remove_file(&part);
     }
-    done.map_err(|e: std::io::Error| {
-        Error::new(
-            Code::StoreUnavailable,
-            "收件目录无法写入，请检查磁盘空间和权限后重试",
-            "the inbox cannot be written; check disk space and permissions, then try again",
-        )
-        .caused_by(e)
-    })
+    done.map_err(unwritable)
+}
+
+fn unwritable(e: std::io::Error) -> Error {
+    Error::new(
+        Code::StoreUnavailable,
+        "收件目录无法写入，请检查磁盘空间和权限后重试",
+        "the inbox cannot be written; check disk space and permissions, then try again",
+    )
+    .caused_by(e)
+}
+
+fn unreadable(path: &Path, e: std::io::Error) -> Error {
+    Error::invalid(
+        format!("无法读取 {}：{e}", path.display()),
+        format!("{} cannot be read: {e}", path.display()),
+    )
 }
 
 /// Makes a rename durable.

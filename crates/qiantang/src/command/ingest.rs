@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use app::collection::{self, Order};
-use futures::StreamExt;
 use model::code::SyncMode;
 use model::parcel::{Run, RunState, Sniffed};
-use model::{Code, Error, Result};
+use model::{Error, Result};
 use policy::port::{ReadOptions, Source};
 
 use super::{Place, err, out, out_json, progress};
@@ -136,11 +135,7 @@ async fn source(
         let sniffed = collection::sniff(&house.app, op, file, &name).await?;
         return Ok((Source::File { path: file.clone(), name }, Some(sniffed)));
     }
-    let bytes = tokio::fs::File::open(file).await.map_err(|e| unreadable(file, e))?;
-    let stream = tokio_util::io::ReaderStream::with_capacity(bytes, 1 << 20)
-        .map(|chunk| chunk.map_err(|e| Error::of(Code::SourceUnavailable).caused_by(e)))
-        .boxed();
-    let spooled = collection::spool(&house.app, op, &args.entry, &name, stream).await?;
+    let spooled = collection::spool_file(&house.app, op, &args.entry, &name, file).await?;
     let sniffed = match collection::sniff(&house.app, op, &spooled.path, &name).await {
         Ok(found) => Some(found),
         Err(e) => {

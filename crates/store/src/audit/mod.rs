@@ -9,6 +9,7 @@
 //! going on from there: [`AuditLog::verify`] reports that record for ever.
 
 mod beside;
+mod checkpoint;
 mod fault;
 mod head;
 mod read;

@@ -10,6 +10,7 @@ use sqlx::{AnyPool, Row};
 use tokio::sync::mpsc::Receiver;
 
 use super::Pending;
+use super::checkpoint::Checkpoints;
 use super::fault::Break;
 use super::head::{self, HeadFile};
 use crate::db::{AUDIT_SQL, fail};
@@ -111,7 +112,8 @@ pub(crate) async fn start_sqlite(
     let tail = last(&connection, noted.as_ref())?;
     warn(tail.broken.as_ref());
     let head = HeadFile::open(&head_path)?;
-    let writer = Writer { connection, tail, head };
+    let checkpoints = Checkpoints::start(&path)?;
+    let writer = Writer { connection, tail, head, checkpoints };
     std::thread::Builder::new()
         .name("audit".into())
         .spawn(move || writer.run(waiting))
@@ -133,7 +135,9 @@ fn open_sqlite(path: &Path) -> Result<rusqlite::Connection> {
     connection.busy_timeout(Duration::from_secs(15)).map_err(broken)?;
     // FULL: a record is on the disk before anyone is told so.
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;",
+        )
         .map_err(broken)?;
     let exists: bool = connection
         .query_row("SELECT count(*) > 0 FROM sqlite_master WHERE name = 'audit'", [], |row| {
@@ -177,6 +181,7 @@ struct Writer {
     connection: rusqlite::Connection,
     tail: Tail,
     head: HeadFile,
+    checkpoints: Checkpoints,
 }
 
 impl Writer {
@@ -190,6 +195,7 @@ impl Writer {
             let (events, callers) = part(taken);
             let (records, outcome) = self.append(events);
             answer(callers, &records, outcome);
+            self.checkpoints.after(&self.connection, records.len());
         }
     }
 
