@@ -17,7 +17,7 @@ const LIMIT_P99_MS: f64 = 20.0;
 /// Turns of each side.
 const ROUNDS: usize = 3;
 /// Calls signed ahead per second of measurement: more than two cores can answer.
-const CALLS_PER_SECOND: u64 = 40_000;
+const CALLS_PER_SECOND: u64 = 80_000;
 
 pub(crate) fn run(options: &Options) -> Outcome {
     let scratch = Scratch::new("gate")?;

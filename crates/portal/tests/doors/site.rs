@@ -121,7 +121,7 @@ async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
         assert!(!text.contains("closed_one") && !text.contains("备注"), "{path}");
     }
     let items = nobody.get("/data/open_two/metadata.csv").await.text();
-    assert!(items.contains("金额") && !items.contains("备注"));
+    assert!(items.contains("金额") && !items.contains("remark"));
     let turtle = nobody.get("/data/open_two/metadata.ttl").await.text();
     assert!(turtle.contains("a dcat:Dataset") && turtle.contains("download.csv>"));
     assert!(nobody.get("/catalogue.xlsx").await.bytes.starts_with(b"PK"));

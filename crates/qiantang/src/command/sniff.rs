@@ -174,7 +174,7 @@ mod tests {
         for (stem, code) in [
             ("空气质量", "kongqizhiliang"),
             ("air-2024", "air_2024"),
-            ("2024年报", "t_"),
+            ("2024年报", "n2024_nianbao"),
             ("a", "t_a"),
             ("dsc_x", "t_dsc_x"),
             ("", "t_"),
