@@ -45,7 +45,14 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     setup::run_for(Purpose::Bench)?;
     // Always the same programs with the features of the whole workspace, so that each is built once.
     let build = ["build", "--profile", &options.profile, "--locked", "--workspace"];
-    shell::run(cargo(&build).args(["--bin", "qiantang", "--bin", "gatebench", "--bin", "ledgerbench"]))?;
+    shell::run(cargo(&build).args([
+        "--bin",
+        "qiantang",
+        "--bin",
+        "gatebench",
+        "--bin",
+        "ledgerbench",
+    ]))?;
     bench(&options)
 }
 

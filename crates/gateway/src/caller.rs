@@ -71,13 +71,7 @@ async fn failed(
     app::audit::record(&door.app, event).await.map_err(|e| Refusal::new(e, op))
 }
 
-async fn actor(
-    parts: &Parts,
-    door: &Door,
-    network: IpAddr,
-    op: &Op,
-    body: &[u8],
-) -> Result<Actor> {
+async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op, body: &[u8]) -> Result<Actor> {
     let Some(key) = header(parts, "x-qt-key")? else {
         if door.anonymous.check_key(&network).is_err() {
             return Err(Error::of(Code::RateLimited));

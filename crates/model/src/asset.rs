@@ -55,9 +55,9 @@ impl Ledger {
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.trim();
-        Self::ALL.into_iter().find(|l| {
-            l.as_str() == word || l.zh() == word || l.en().eq_ignore_ascii_case(word)
-        })
+        Self::ALL
+            .into_iter()
+            .find(|l| l.as_str() == word || l.zh() == word || l.en().eq_ignore_ascii_case(word))
     }
 }
 
@@ -388,11 +388,8 @@ mod tests {
 
     #[test]
     fn a_node_is_read_as_it_was_written() {
-        for node in [
-            Node::asset(Ledger::Cloud, "c1"),
-            Node::entry("e1"),
-            Node::item("e1", "sfzh"),
-        ] {
+        for node in [Node::asset(Ledger::Cloud, "c1"), Node::entry("e1"), Node::item("e1", "sfzh")]
+        {
             assert_eq!(Node::parse(&node.key()), Some(node));
         }
         for wrong in ["", "cloud:", "moon:1", "cloud:1#x", "data:1#", "data"] {

@@ -267,12 +267,7 @@ impl Door {
             ("/console/entries", "数据目录", "Catalogue", staff),
             ("/console/ledger", "一本账", "Ledgers", staff),
             ("/console/search", "一站式搜索", "Search", staff),
-            (
-                "/console/proposals",
-                "应用查重",
-                "Proposals",
-                may(Action::ProposalRead, "Proposal"),
-            ),
+            ("/console/proposals", "应用查重", "Proposals", may(Action::ProposalRead, "Proposal")),
             ("/console/review", "目录审核", "Catalogue review", may(Action::EntryReview, "Entry")),
             ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),

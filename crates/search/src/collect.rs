@@ -103,7 +103,11 @@ impl Collector for Gather<'_> {
     type Fruit = Gathered;
     type Child = Part;
 
-    fn for_segment(&self, ordinal: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<Part> {
+    fn for_segment(
+        &self,
+        ordinal: SegmentOrdinal,
+        reader: &SegmentReader,
+    ) -> tantivy::Result<Part> {
         let segment = self.columns.of(reader)?;
         let counts = self
             .facets
@@ -186,7 +190,8 @@ impl Part {
 
     fn place(&mut self, doc: DocId, score: Score) {
         // Bits of a float that is not negative sort like the float.
-        let first = if self.scored { u64::from(score.max(0.0).to_bits()) } else { at(&self.first, doc) };
+        let first =
+            if self.scored { u64::from(score.max(0.0).to_bits()) } else { at(&self.first, doc) };
         let full = self.heap.len() >= self.keep;
         if full && self.heap.peek().is_some_and(|Reverse((least, _))| first < least.0) {
             return;

@@ -32,7 +32,8 @@ impl Column {
             for &doc in docs {
                 let number = usize::try_from(doc).ok().and_then(|d| numbers.get(d));
                 if let Some(n) = number
-                    && let Some(count) = usize::try_from((*n).into()).ok().and_then(|n| counts.get_mut(n))
+                    && let Some(count) =
+                        usize::try_from((*n).into()).ok().and_then(|n| counts.get_mut(n))
                 {
                     *count += 1;
                 }
@@ -96,7 +97,10 @@ fn read(reader: &SegmentReader, name: &str) -> tantivy::Result<Column> {
     let docs = reader.max_doc();
     let mut values = vec![String::new()];
     let Some(column) = reader.fast_fields().str(name)? else {
-        return Ok(Column { numbers: pack(vec![0; usize::try_from(docs).unwrap_or(0)], 1), values });
+        return Ok(Column {
+            numbers: pack(vec![0; usize::try_from(docs).unwrap_or(0)], 1),
+            values,
+        });
     };
     for ord in (0_u64..).take(column.num_terms()) {
         let mut value = String::new();

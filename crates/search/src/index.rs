@@ -120,9 +120,7 @@ impl Index {
             writer: Mutex::new(Some(writer)),
             reader,
             columns: Columns::default(),
-            synonyms: RwLock::new(Arc::new(Synonyms::read(include_str!(
-                "../rules/synonyms.txt"
-            )))),
+            synonyms: RwLock::new(Arc::new(Synonyms::read(include_str!("../rules/synonyms.txt")))),
             counts: moka::sync::Cache::new(KEPT_COUNTS),
             state: AtomicU64::new(0),
             needs_rebuild: AtomicBool::new(fresh),
@@ -217,16 +215,12 @@ impl Index {
         if let Some(kept) = kept {
             return Ok((kept, found.top));
         }
-        let mut values: HashMap<&str, Counts> = free
-            .iter()
-            .filter_map(|i| FACETS.get(*i).copied())
-            .zip(found.counts)
-            .collect();
+        let mut values: HashMap<&str, Counts> =
+            free.iter().filter_map(|i| FACETS.get(*i).copied()).zip(found.counts).collect();
         for name in narrowed.into_iter().filter(|n| wanted(n)) {
             let Some(number) = FACETS.iter().position(|f| *f == name) else { continue };
             // Without its ledger filter a question may be about more.
-            let about =
-                if name == "ledger" { About { wholes: true, items: true } } else { about };
+            let about = if name == "ledger" { About { wholes: true, items: true } } else { about };
             let sideways = self.combined(q, asked, care, about, Some(name))?;
             let gather = Gather {
                 columns: &self.columns,
@@ -259,9 +253,9 @@ impl Index {
         }
         let json = text(self.fields.json)
             .ok_or_else(|| Error::internal("a search document holds no JSON"))?;
-        serde_json::from_str(&json).map(|d| Stored::Whole(Box::new(d))).map_err(|e| {
-            Error::internal("a search document holds unexpected JSON").caused_by(e)
-        })
+        serde_json::from_str(&json)
+            .map(|d| Stored::Whole(Box::new(d)))
+            .map_err(|e| Error::internal("a search document holds unexpected JSON").caused_by(e))
     }
 
     /// The hit at an address; an item's entry is looked up once per page.

@@ -15,8 +15,8 @@ use tantivy::query::{
 use tantivy::schema::{Field, IndexRecordOption};
 
 use crate::schema::{FACETS, Fields, facet};
-use crate::synonym::Synonyms;
 use crate::sound::{MAX_INITIALS, MAX_SPELLING, spelling};
+use crate::synonym::Synonyms;
 use crate::text::{Script, normalise, query_words, runs, slice};
 
 /// Characters of a query that are used; the rest is ignored.
@@ -195,8 +195,9 @@ fn heard(text: &str) -> Option<String> {
 /// Words one letter away.
 fn misspelt(field: Field, word: &str) -> Option<Clause> {
     let length = word.chars().count();
-    ((FUZZY_FROM..=32).contains(&length) && word.bytes().all(|b| b.is_ascii_alphabetic()))
-        .then(|| Box::new(FuzzyTermQuery::new(Term::from_field_text(field, word), 1, true)) as Clause)
+    ((FUZZY_FROM..=32).contains(&length) && word.bytes().all(|b| b.is_ascii_alphabetic())).then(
+        || Box::new(FuzzyTermQuery::new(Term::from_field_text(field, word), 1, true)) as Clause,
+    )
 }
 
 /// Titles only, for completions.
@@ -454,7 +455,9 @@ mod tests {
 
     #[test]
     fn text_is_cut_by_script() {
-        let Asked::Pieces(p) = asked("  杭州PM2.5 数据", &Synonyms::default()) else { panic!("pieces") };
+        let Asked::Pieces(p) = asked("  杭州PM2.5 数据", &Synonyms::default()) else {
+            panic!("pieces")
+        };
         let got: Vec<&str> = p.iter().map(|p| p.text.as_str()).collect();
         assert_eq!(got, ["杭州", "pm2", "5", "数据"]);
         assert!(matches!(asked(" \t　", &Synonyms::default()), Asked::All));

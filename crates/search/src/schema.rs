@@ -236,9 +236,12 @@ fn shared(out: &mut TantivyDocument, f: &Fields, doc: &SearchDoc) {
         add_facet(out, f, "region", region);
     }
     add(out, f.region_at, &doc.region);
-    for (name, value) in
-        [("org", &doc.org), ("domain", &doc.domain), ("update_cycle", &doc.update_cycle), ("state", &doc.state)]
-    {
+    for (name, value) in [
+        ("org", &doc.org),
+        ("domain", &doc.domain),
+        ("update_cycle", &doc.update_cycle),
+        ("state", &doc.state),
+    ] {
         add_facet(out, f, name, value);
     }
     out.add_u64(f.published, time_key(&doc.published_at));

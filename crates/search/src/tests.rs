@@ -322,12 +322,16 @@ fn an_item_hit_names_its_entry_and_follows_it() {
     assert_eq!(hit.doc.ledger, "item");
     assert_eq!(facet(&page, "org"), [("org2", 1)]);
     // Of several words one must be the item's own, the others may be its entry's.
-    for (text, n) in [("身份证号 人口", 1), ("公安厅 姓名", 1), ("人口 公安厅", 0), ("公民身份号码", 1)] {
+    for (text, n) in
+        [("身份证号 人口", 1), ("公安厅 姓名", 1), ("人口 公安厅", 0), ("公民身份号码", 1)]
+    {
         q.text = text.into();
         assert_eq!(index.search(&q).unwrap().total, n, "{text}");
     }
     // An entry that loses an item, or goes, takes its items' hits along.
-    index.put(&[SearchDoc { items: vec![item("xm", "姓名")], ..doc("rk", "人口基本信息") }]).unwrap();
+    index
+        .put(&[SearchDoc { items: vec![item("xm", "姓名")], ..doc("rk", "人口基本信息") }])
+        .unwrap();
     q.text = "身份证号".into();
     assert_eq!(index.search(&q).unwrap().total, 0);
     index.remove(&["rk".into(), "qy".into()]).unwrap();
@@ -339,7 +343,9 @@ fn an_item_hit_names_its_entry_and_follows_it() {
 fn a_closed_item_is_not_found_by_the_public() {
     let index = Index::in_memory().unwrap();
     let closed = SearchItem { closed: true, ..item("sfzh", "身份证号") };
-    index.put(&[SearchDoc { items: vec![closed, item("xm", "姓名")], ..doc("rk", "人口") }]).unwrap();
+    index
+        .put(&[SearchDoc { items: vec![closed, item("xm", "姓名")], ..doc("rk", "人口") }])
+        .unwrap();
     let mut q = ask("身份证号");
     q.filters.clear();
     assert_eq!(index.search(&q).unwrap().total, 0);

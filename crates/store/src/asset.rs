@@ -99,10 +99,8 @@ impl Store {
         let mut out = Vec::new();
         for chunk in codes.chunks(400) {
             let marks: Vec<String> = (2..chunk.len() + 2).map(|n| format!("${n}")).collect();
-            let sql = format!(
-                "SELECT * FROM asset WHERE ledger = $1 AND code IN ({})",
-                marks.join(", ")
-            );
+            let sql =
+                format!("SELECT * FROM asset WHERE ledger = $1 AND code IN ({})", marks.join(", "));
             let mut query = sqlx::query(AssertSqlSafe(sql)).bind(ledger.as_str());
             for code in chunk {
                 query = query.bind(code.clone());
@@ -261,12 +259,7 @@ impl Store {
     }
 
     /// Keeps a month's ranking; a month that is kept already stays as it is.
-    pub async fn rank_keep(
-        &self,
-        permit: &Permit,
-        month: &str,
-        orgs: &[OrgQuality],
-    ) -> Result<()> {
+    pub async fn rank_keep(&self, permit: &Permit, month: &str, orgs: &[OrgQuality]) -> Result<()> {
         permit.require(&[Action::SystemWork])?;
         let mut tx = self.db.begin().await?;
         for o in orgs {
@@ -378,7 +371,9 @@ fn clause(filter: &AssetFilter) -> Clause {
     }
     if filter.orphan {
         c.and("NOT EXISTS (SELECT 1 FROM asset_link WHERE from_node = asset.ledger || ':' || asset.id)");
-        c.and("NOT EXISTS (SELECT 1 FROM asset_link WHERE to_node = asset.ledger || ':' || asset.id)");
+        c.and(
+            "NOT EXISTS (SELECT 1 FROM asset_link WHERE to_node = asset.ledger || ':' || asset.id)",
+        );
     }
     c
 }
@@ -449,11 +444,7 @@ async fn insert(tx: &mut Transaction<'static, Any>, changes: &[&AssetChange]) ->
     Ok(())
 }
 
-async fn update(
-    tx: &mut Transaction<'static, Any>,
-    change: &AssetChange,
-    base: i64,
-) -> Result<()> {
+async fn update(tx: &mut Transaction<'static, Any>, change: &AssetChange, base: i64) -> Result<()> {
     let (a, d) = (&change.asset, &change.asset.draft);
     let done = sqlx::query(
         "UPDATE asset SET name = $1, name_key = $2, org = $3, region = $4, state = $5, owner = $6, version = $7,

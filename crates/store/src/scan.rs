@@ -74,13 +74,15 @@ impl Store {
 
     /// A mark of every asset that stands, which changes whenever search's document of it does.
     pub async fn asset_marks(&self) -> Result<Vec<(String, String)>> {
-        sqlx::query("SELECT id, CAST(version AS TEXT) || COALESCE(merged_into, '') AS mark FROM asset")
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| Ok((text(row, "id")?, text(row, "mark")?)))
-            .collect()
+        sqlx::query(
+            "SELECT id, CAST(version AS TEXT) || COALESCE(merged_into, '') AS mark FROM asset",
+        )
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?
+        .iter()
+        .map(|row| Ok((text(row, "id")?, text(row, "mark")?)))
+        .collect()
     }
 
     /// How many documents search should hold: entries, their items, and assets that were not merged away.

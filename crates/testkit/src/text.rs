@@ -21,9 +21,7 @@ pub fn grams(text: &str) -> String {
     };
     while let Some(&c) = chars.get(at) {
         let end = (at..chars.len())
-            .find(|i| {
-                chars.get(*i).is_none_or(|n| is_cjk(*n) != is_cjk(c) || !n.is_alphanumeric())
-            })
+            .find(|i| chars.get(*i).is_none_or(|n| is_cjk(*n) != is_cjk(c) || !n.is_alphanumeric()))
             .unwrap_or(chars.len());
         let run = chars.get(at..end).unwrap_or_default();
         if is_cjk(c) && run.len() > 1 {

@@ -20,9 +20,12 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let mut fill = program(bin.join("qiantang"));
     fill.args(["ledger", "fill", "--json", "--data"]).arg(&folder);
     fill.args(["--items", &(options.thousands * 1000).to_string()]);
-    for (flag, whole) in
-        [("--entries", 200_000), ("--applications", 13_363), ("--components", 397), ("--cloud", 89_000)]
-    {
+    for (flag, whole) in [
+        ("--entries", 200_000),
+        ("--applications", 13_363),
+        ("--components", 397),
+        ("--cloud", 89_000),
+    ] {
         fill.args([flag, &share(whole)]);
     }
     let made = last_json(&read(&mut fill)?)?;

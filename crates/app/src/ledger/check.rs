@@ -33,7 +33,9 @@ pub(super) fn tidy(mut draft: AssetDraft, rule: &LedgerRule) -> AssetDraft {
             let kind = rule.field(&key).map(|f| f.kind);
             let value = even(&value);
             let value = match kind {
-                Some(FieldKind::Choices) => joined(value.split(['、', ',', '，', ';', '；', '|']), "、"),
+                Some(FieldKind::Choices) => {
+                    joined(value.split(['、', ',', '，', ';', '；', '|']), "、")
+                }
                 Some(FieldKind::Lines) => joined(value.split(['\n', ';', '；']), "\n"),
                 _ => value,
             };
@@ -87,7 +89,11 @@ pub(super) fn faults(draft: &AssetDraft, rule: &LedgerRule, known: &Known) -> Ve
     ] {
         let n = text.chars().count();
         if n > most {
-            say(key, format!("有 {n} 个字，最多 {most} 个"), format!("{n} characters, at most {most}"));
+            say(
+                key,
+                format!("有 {n} 个字，最多 {most} 个"),
+                format!("{n} characters, at most {most}"),
+            );
         }
     }
     if !known.orgs.contains(&draft.org) {
@@ -106,11 +112,7 @@ pub(super) fn faults(draft: &AssetDraft, rule: &LedgerRule, known: &Known) -> Ve
     }
     for key in draft.fields.keys() {
         if rule.field(key).is_none() {
-            say(
-                key,
-                "该台账没有这个字段".into(),
-                "this ledger has no such field".into(),
-            );
+            say(key, "该台账没有这个字段".into(), "this ledger has no such field".into());
         }
     }
     for field in &rule.field {
@@ -143,7 +145,10 @@ fn fits(field: &FieldRule, value: &str) -> Result<(), (String, String)> {
             let most = if field.kind == FieldKind::Text { TEXT } else { LINES };
             let n = value.chars().count();
             if n > most {
-                return Err((format!("有 {n} 个字，最多 {most} 个"), format!("{n} characters, at most {most}")));
+                return Err((
+                    format!("有 {n} 个字，最多 {most} 个"),
+                    format!("{n} characters, at most {most}"),
+                ));
             }
         }
         FieldKind::Number => match value.parse::<f64>() {
@@ -151,13 +156,18 @@ fn fits(field: &FieldRule, value: &str) -> Result<(), (String, String)> {
                 if let Some(most) = field.most
                     && value.parse::<rust_decimal::Decimal>().is_ok_and(|n| n > most.into())
                 {
-                    return Err((format!("`{shown}` 大于上限 {most}"), format!("`{shown}` is above {most}")));
+                    return Err((
+                        format!("`{shown}` 大于上限 {most}"),
+                        format!("`{shown}` is above {most}"),
+                    ));
                 }
             }
             _ => {
                 return Err((
                     format!("`{shown}` 不是非负数字，请只填数字，不带单位和千分位"),
-                    format!("`{shown}` is not a number from 0 up: digits only, no unit or separators"),
+                    format!(
+                        "`{shown}` is not a number from 0 up: digits only, no unit or separators"
+                    ),
                 ));
             }
         },
@@ -191,7 +201,11 @@ fn fits(field: &FieldRule, value: &str) -> Result<(), (String, String)> {
             if let Some(odd) = value.split('、').find(|w| !listed(w)) {
                 return Err((
                     format!("`{}` 不在代码表中，可用：{}（多项用“、”分开）", cut(odd), options()),
-                    format!("`{}` is not in the list: {} (several are separated by 、)", cut(odd), options()),
+                    format!(
+                        "`{}` is not in the list: {} (several are separated by 、)",
+                        cut(odd),
+                        options()
+                    ),
                 ));
             }
         }
@@ -219,8 +233,7 @@ pub(super) fn score(draft: &AssetDraft, rule: &LedgerRule, weights: &QualityRule
 
 /// The name without noise words, spaces and punctuation, in lower case; the plain name when nothing is left.
 pub(super) fn name_key(name: &str, rules: &DuplicateRules) -> String {
-    let plain: String =
-        name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain: String = name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
     let mut key = plain.clone();
     for noise in &rules.noise {
         let left = key.replace(noise.as_str(), "");

@@ -173,7 +173,9 @@ pub(super) async fn leave_field(
     is: &Asset,
 ) -> Result<()> {
     let former = was.draft.field("application");
-    if was.draft.ledger != Ledger::Cloud || former.is_empty() || former == is.draft.field("application")
+    if was.draft.ledger != Ledger::Cloud
+        || former.is_empty()
+        || former == is.draft.field("application")
     {
         return Ok(());
     }
@@ -213,8 +215,7 @@ pub async fn walk(app: &App, op: &Op, start: &Node, back: bool) -> Result<Walk> 
             break;
         }
         let found = step(app, &frontier, back, u64::try_from(room).unwrap_or(0)).await?;
-        let mut fresh: Vec<Step> =
-            found.into_values().filter(|s| !met.contains(&s.node)).collect();
+        let mut fresh: Vec<Step> = found.into_values().filter(|s| !met.contains(&s.node)).collect();
         if fresh.is_empty() {
             frontier.clear();
             break;

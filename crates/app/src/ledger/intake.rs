@@ -117,16 +117,14 @@ struct Desk<'a> {
     may: HashMap<(String, String), bool>,
 }
 
-pub(super) async fn plan(
-    app: &App,
-    op: &Op,
-    ledger: Ledger,
-    rows: Vec<RawRow>,
-) -> Result<Plan> {
+pub(super) async fn plan(app: &App, op: &Op, ledger: Ledger, rows: Vec<RawRow>) -> Result<Plan> {
     let rules = rules(app, op)?;
     let rule = rules.of(ledger)?;
-    let codes: Vec<String> =
-        rows.iter().filter_map(|r| r.given.get("code").cloned()).filter(|c| !c.is_empty()).collect();
+    let codes: Vec<String> = rows
+        .iter()
+        .filter_map(|r| r.given.get("code").cloned())
+        .filter(|c| !c.is_empty())
+        .collect();
     let now = app.store.asset_by_codes(ledger, &codes).await?;
     let (mut orgs, mut ids) = (HashMap::new(), HashSet::new());
     for org in app.store.orgs_list().await? {
@@ -266,9 +264,7 @@ impl Desk<'_> {
             return Err(faults);
         }
         Ok(match now {
-            Some(now) => {
-                edit_change(self.op, self.rules, self.rule, &now, draft, &state, "import")
-            }
+            Some(now) => edit_change(self.op, self.rules, self.rule, &now, draft, &state, "import"),
             None => Some(new_change(self.op, self.rules, self.rule, draft, &state, "import")),
         })
     }

@@ -30,8 +30,8 @@ use crate::{App, Page, audit};
 use check::Known;
 use rules::{LedgerRule, LedgerRules};
 
-pub use fill::{Seed, seed_assets, seed_entries, seed_links, seed_orgs};
 pub use browse::{forget, looked, save, saved, search, suggest};
+pub use fill::{Seed, seed_assets, seed_entries, seed_links, seed_orgs};
 pub use graph::{Level, Neighbour, Walk, link, links, unlink, walk};
 pub(crate) use index::{pages, put_now};
 pub use intake::{IntakeReport, intake};
@@ -58,8 +58,7 @@ pub async fn create(app: &App, op: &Op, draft: AssetDraft, despite: bool) -> Res
     if draft.code.is_empty() {
         draft.code = new_code(op, rule, &draft);
     }
-    let permit =
-        audit::permit(app, op, Action::AssetCompile, &Target::new_asset(&draft)).await?;
+    let permit = audit::permit(app, op, Action::AssetCompile, &Target::new_asset(&draft)).await?;
     refuse(check::faults(&draft, rule, &known(app).await?))?;
     if !despite {
         let found = like::of_draft(app, rules, &draft, None).await?;
@@ -314,12 +313,7 @@ fn edit_change(
     if now.draft == draft && now.state == state {
         return None;
     }
-    let asset = Asset {
-        draft,
-        state: state.to_owned(),
-        version: now.version + 1,
-        ..now.clone()
-    };
+    let asset = Asset { draft, state: state.to_owned(), version: now.version + 1, ..now.clone() };
     let mut change = change_of(op, rules, rule, asset, action);
     change.base = Some(now.version);
     change.from.clone_from(&now.state);

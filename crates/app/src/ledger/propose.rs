@@ -20,7 +20,8 @@ type Grams = HashSet<(char, char)>;
 
 /// Words every application uses to speak of itself: they tell nothing apart.
 const COMMONPLACE: [&str; 14] = [
-    "系统", "平台", "应用", "管理", "功能", "建设", "实现", "提供", "支持", "进行", "用户", "信息", "数据", "服务",
+    "系统", "平台", "应用", "管理", "功能", "建设", "实现", "提供", "支持", "进行", "用户", "信息",
+    "数据", "服务",
 ];
 
 /// Enters a proposal of one's organisation.
@@ -70,7 +71,11 @@ fn refuse(draft: &ProposalDraft) -> Result<()> {
         );
     }
     if draft.functions.is_empty() || draft.functions.len() > 100 {
-        e = e.field("functions", "请列出 1 至 100 项功能，每行一项", "list 1 to 100 functions, one a line");
+        e = e.field(
+            "functions",
+            "请列出 1 至 100 项功能，每行一项",
+            "list 1 to 100 functions, one a line",
+        );
     }
     if draft.data.len() > 200 {
         e = e.field("data", "最多 200 项数据", "200 data at most");
@@ -85,7 +90,8 @@ async fn region_of(app: &App, org: &str) -> Result<String> {
 
 /// One proposal, if the caller may see it.
 pub async fn proposal(app: &App, op: &Op, id: &str) -> Result<Proposal> {
-    let missing = || Error::not_found("拟建应用", "proposal", &id.chars().take(64).collect::<String>());
+    let missing =
+        || Error::not_found("拟建应用", "proposal", &id.chars().take(64).collect::<String>());
     let found = app.store.proposal_get(id).await?.ok_or_else(missing)?;
     let region = region_of(app, &found.draft.org).await?;
     let target = Target::proposal(&found, &region);
@@ -156,8 +162,11 @@ pub async fn decide(
     let permit = audit::permit(app, op, Action::ProposalDecide, &target).await?;
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > 2000 {
-        return Err(Error::invalid("请写明结论的理由（2000 字以内）", "give the reason of the decision (2000 characters at most)")
-            .field("reason", "必填", "required"));
+        return Err(Error::invalid(
+            "请写明结论的理由（2000 字以内）",
+            "give the reason of the decision (2000 characters at most)",
+        )
+        .field("reason", "必填", "required"));
     }
     let (matches, _) = compare(app, op, id).await?;
     decided.verdict = Some(verdict);
@@ -176,17 +185,10 @@ pub async fn decide(
 }
 
 /// Every application in pages; only what has something in common with the proposal is kept.
-async fn against_all(
-    app: &App,
-    rules: &LedgerRules,
-    draft: &ProposalDraft,
-) -> Result<Vec<Match>> {
+async fn against_all(app: &App, rules: &LedgerRules, draft: &ProposalDraft) -> Result<Vec<Match>> {
     let asked = Features::of_proposal(draft, rules);
-    let mut filter = AssetFilter {
-        ledger: Some(Ledger::Application),
-        limit: 1000,
-        ..AssetFilter::default()
-    };
+    let mut filter =
+        AssetFilter { ledger: Some(Ledger::Application), limit: 1000, ..AssetFilter::default() };
     let mut found: Vec<Match> = Vec::new();
     loop {
         let page = app.store.asset_list(&filter).await?;
@@ -209,8 +211,7 @@ async fn data_used(
     if draft.data.is_empty() {
         return Ok(());
     }
-    let wanted: Vec<(String, Grams)> =
-        draft.data.iter().map(|d| (d.clone(), telling(d))).collect();
+    let wanted: Vec<(String, Grams)> = draft.data.iter().map(|d| (d.clone(), telling(d))).collect();
     for m in found {
         let node = Node::asset(Ledger::Application, &m.asset);
         let links = app.store.links_of(std::slice::from_ref(&node), false, 500).await?;

@@ -67,7 +67,8 @@ pub async fn ranking(app: &App, op: &Op, month: Option<&str>) -> Result<Vec<OrgR
     readable(app, op, &AssetFilter::default()).await?;
     let mut rows = match month {
         Some(month) => {
-            let well = month.len() == 7 && format!("{month}-01").parse::<chrono::NaiveDate>().is_ok();
+            let well =
+                month.len() == 7 && format!("{month}-01").parse::<chrono::NaiveDate>().is_ok();
             if !well {
                 return Err(Error::invalid(
                     "月份请写成 2026-03 的形式",

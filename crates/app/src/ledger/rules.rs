@@ -158,8 +158,7 @@ impl LedgerBook {
     #[must_use]
     pub fn at(&self, day: NaiveDate) -> Option<&LedgerRules> {
         let come = self.version.iter().filter(|v| v.effective <= day);
-        come.max_by_key(|v| v.effective)
-            .or_else(|| self.version.iter().min_by_key(|v| v.effective))
+        come.max_by_key(|v| v.effective).or_else(|| self.version.iter().min_by_key(|v| v.effective))
     }
 }
 
@@ -256,13 +255,8 @@ mod tests {
         let book = shipped();
         book.check().unwrap();
         let rules = book.at("2026-03-02".parse().unwrap()).unwrap();
-        let states: Vec<&str> = rules
-            .of(Ledger::Application)
-            .unwrap()
-            .state
-            .iter()
-            .map(|s| s.zh.as_str())
-            .collect();
+        let states: Vec<&str> =
+            rules.of(Ledger::Application).unwrap().state.iter().map(|s| s.zh.as_str()).collect();
         assert_eq!(
             states,
             ["谋划中", "申报中", "建设中", "运行中", "功能变更中", "已停用", "其他"]

@@ -154,7 +154,11 @@ fn columns<'a>(
         }
     }
     if header.iter().all(|h| h.trim().is_empty()) {
-        say("—", "文件是空的，第一行应为列标题".into(), "the file is empty: the first row holds the headers".into());
+        say(
+            "—",
+            "文件是空的，第一行应为列标题".into(),
+            "the file is empty: the first row holds the headers".into(),
+        );
     } else if !out.iter().any(|(_, k)| *k == "code") {
         say("编号", "缺少列“编号”".into(), "the column `编号` (code) is missing".into());
     }
@@ -168,9 +172,9 @@ pub async fn export(
     filter: &AssetFilter,
     format: SheetFormat,
 ) -> Result<Vec<u8>> {
-    let ledger = filter.ledger.ok_or_else(|| {
-        Error::invalid("请选择要导出的台账", "choose the ledger to export")
-    })?;
+    let ledger = filter
+        .ledger
+        .ok_or_else(|| Error::invalid("请选择要导出的台账", "choose the ledger to export"))?;
     let target = Target { org: filter.org.clone(), ..Target::plain("Asset", ledger.as_str()) };
     audit::permit(app, op, Action::AssetExport, &target).await?;
     let rule = rules(app, op)?.of(ledger)?;
@@ -184,8 +188,7 @@ pub async fn export(
         rows.extend(page.iter().map(|a| cells(a, rule, &names)));
     }
     let count = u64::try_from(rows.len() - 1).unwrap_or(0);
-    let event =
-        AuditEvent { rows: count, ..audit::event(op, "asset.export", ledger.as_str()) };
+    let event = AuditEvent { rows: count, ..audit::event(op, "asset.export", ledger.as_str()) };
     audit::record(app, event).await?;
     tokio::task::spawn_blocking(move || table::write(format, &rows))
         .await
@@ -241,7 +244,11 @@ pub async fn accept_held(
 ) -> Result<SheetReport> {
     let place = held(app, op, token)?;
     if !tokio::fs::try_exists(&place).await.unwrap_or(false) {
-        return Err(Error::not_found("待确认的文件（可能已过期，请重新上传）", "the held file (upload it again)", token));
+        return Err(Error::not_found(
+            "待确认的文件（可能已过期，请重新上传）",
+            "the held file (upload it again)",
+            token,
+        ));
     }
     let report = import(app, op, ledger, &place, name, Accept::GoodRows).await?;
     if let Err(e) = tokio::fs::remove_file(&place).await {
@@ -251,7 +258,8 @@ pub async fn accept_held(
 }
 
 fn held(app: &App, op: &Op, token: &str) -> Result<PathBuf> {
-    let plain = |t: &str| !t.is_empty() && t.len() <= 64 && t.bytes().all(|b| b.is_ascii_alphanumeric());
+    let plain =
+        |t: &str| !t.is_empty() && t.len() <= 64 && t.bytes().all(|b| b.is_ascii_alphanumeric());
     let who: String = op.actor.id().chars().filter(char::is_ascii_alphanumeric).collect();
     if !plain(token) || !plain(&who) {
         return Err(Error::not_found("待确认的文件", "held file", "?"));

@@ -124,11 +124,7 @@ pub(super) fn filter(visit: &Visit, ledger: Ledger) -> AssetFilter {
     }
 }
 
-async fn list(
-    State(door): State<Arc<Door>>,
-    Path(word): Path<String>,
-    visit: Visit,
-) -> Answer {
+async fn list(State(door): State<Arc<Door>>, Path(word): Path<String>, visit: Visit) -> Answer {
     let ledger = ledger_of(&word)?;
     if ledger == Ledger::Data {
         return Ok(Redirect::to("/console/entries").into_response());
@@ -191,7 +187,8 @@ async fn detail(
     let (needs, needs_total) = ledger::links(app, op, &node, false).await?;
     let (used_by, used_total) = ledger::links(app, op, &node, true).await?;
     let rule = ledger::rules(app, op)?.of(asset.draft.ledger)?;
-    let may = app.may(op, Action::AssetCompile, &Target::asset(&asset)) && asset.merged_into.is_none();
+    let may =
+        app.may(op, Action::AssetCompile, &Target::asset(&asset)) && asset.merged_into.is_none();
     let alike = if may { ledger::alike(app, op, &asset.id).await? } else { Vec::new() };
     let context = context! {
         ledger => asset.draft.ledger.as_str(),
@@ -305,7 +302,8 @@ async fn edit(
 ) -> Answer {
     let asset = asset_at(&door, &visit, &word, &id).await?;
     let base = posted.number::<i64>("base_version")?;
-    let draft = AssetDraft { code: asset.draft.code.clone(), ..draft_of(&posted, ledger_of(&word)?) };
+    let draft =
+        AssetDraft { code: asset.draft.code.clone(), ..draft_of(&posted, ledger_of(&word)?) };
     match ledger::edit(&door.app, &visit.op, &asset.id, draft.clone(), base).await {
         Ok(asset) => done(&format!("/console/ledger/{word}/{}", asset.id), "saved"),
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {

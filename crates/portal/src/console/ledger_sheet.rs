@@ -117,7 +117,11 @@ async fn accept(
     show(&door, &visit, ledger, Some(told), None).await
 }
 
-async fn export_csv(State(door): State<Arc<Door>>, Path(word): Path<String>, visit: Visit) -> Answer {
+async fn export_csv(
+    State(door): State<Arc<Door>>,
+    Path(word): Path<String>,
+    visit: Visit,
+) -> Answer {
     let ledger = ledger_of(&word)?;
     let filter = filter(&visit, ledger);
     let bytes = ledger::export(&door.app, &visit.op, &filter, SheetFormat::Csv).await?;
@@ -125,7 +129,11 @@ async fn export_csv(State(door): State<Arc<Door>>, Path(word): Path<String>, vis
     Ok((attachment(&name, "text/csv; charset=utf-8"), bytes).into_response())
 }
 
-async fn export_xlsx(State(door): State<Arc<Door>>, Path(word): Path<String>, visit: Visit) -> Answer {
+async fn export_xlsx(
+    State(door): State<Arc<Door>>,
+    Path(word): Path<String>,
+    visit: Visit,
+) -> Answer {
     let ledger = ledger_of(&word)?;
     let filter = filter(&visit, ledger);
     let bytes = ledger::export(&door.app, &visit.op, &filter, SheetFormat::Xlsx).await?;

@@ -25,7 +25,15 @@ const PAGE_SIZE: u32 = 20;
 const SHOWN: usize = 30;
 /// Facets of the page, in their order.
 const FACETS: [&str; 9] = [
-    "ledger", "region", "org", "domain", "state", "share_type", "open_type", "grade", "update_cycle",
+    "ledger",
+    "region",
+    "org",
+    "domain",
+    "state",
+    "share_type",
+    "open_type",
+    "grade",
+    "update_cycle",
 ];
 
 pub(super) fn router() -> Router<Arc<Door>> {
@@ -193,9 +201,9 @@ fn regions(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec<Value> 
         .filter_map(|r| {
             let (n, ticked) = (count(&r.code), chosen.contains(&r.code.as_str()));
             let parent = r.parent.as_deref();
-            let opened = chosen.iter().any(|c| {
-                Some(*c) == parent || model::region::parent_of(c).as_deref() == parent
-            });
+            let opened = chosen
+                .iter()
+                .any(|c| Some(*c) == parent || model::region::parent_of(c).as_deref() == parent);
             let (depth, shown) = match r.level {
                 RegionLevel::Province => (0, n > 0),
                 RegionLevel::City => (1, n > 0),
@@ -238,7 +246,11 @@ async fn open_saved(State(door): State<Arc<Door>>, Path(id): Path<String>, visit
     let found = ledger::search(&door.app, &visit.op, asked).await?;
     ledger::looked(&door.app, &visit.op, &saved.id, found.total).await?;
     let now = i64::try_from(found.total).unwrap_or(i64::MAX);
-    let word = if now > saved.seen { format!("news-{}", now - saved.seen) } else { "opened-search".into() };
+    let word = if now > saved.seen {
+        format!("news-{}", now - saved.seen)
+    } else {
+        "opened-search".into()
+    };
     done(&format!("/console/search?{}", saved.query), &word)
 }
 

@@ -34,7 +34,9 @@ async fn an_asset_is_entered_moved_linked_and_found() {
         .post("/console/ledger/application/new", &with(&[("field-level", "国家级"), ("name", "")]))
         .await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
-    assert!(wrong.text().contains("<code>level</code>") && wrong.text().contains("<code>name</code>"));
+    assert!(
+        wrong.text().contains("<code>level</code>") && wrong.text().contains("<code>name</code>")
+    );
     let form = with(&[("field-ends", "浙里办"), ("field-functions", "企业信用查询\n信用评分")]);
     let made = provider.post("/console/ledger/application/new", &form).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
@@ -53,7 +55,8 @@ async fn an_asset_is_entered_moved_linked_and_found() {
     let second = made.location.split('?').next().unwrap().to_owned();
     assert!(provider.get(&second).await.text().contains("id=\"merge\""));
 
-    let moved = provider.post(&format!("{path}/move"), &[("to", "applying"), ("reason", "报批")]).await;
+    let moved =
+        provider.post(&format!("{path}/move"), &[("to", "applying"), ("reason", "报批")]).await;
     assert_eq!(moved.status, StatusCode::SEE_OTHER);
     let back = provider.post(&format!("{path}/move"), &[("to", "running"), ("reason", "")]).await;
     assert_eq!(back.status, StatusCode::CONFLICT);
@@ -71,7 +74,12 @@ async fn an_asset_is_entered_moved_linked_and_found() {
     ]);
     let cloud: Vec<(&str, &str)> = cloud
         .into_iter()
-        .filter(|(k, _)| !matches!(*k, "field-field" | "field-ends" | "field-type" | "field-level" | "field-major"))
+        .filter(|(k, _)| {
+            !matches!(
+                *k,
+                "field-field" | "field-ends" | "field-type" | "field-level" | "field-major"
+            )
+        })
         .collect();
     let made = provider.post("/console/ledger/cloud/new", &cloud).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
@@ -87,11 +95,18 @@ async fn an_asset_is_entered_moved_linked_and_found() {
     assert!(found.text().contains(&path), "found by pinyin initials");
     let list = provider.get("/console/ledger/application?region=330000&state=applying").await;
     assert!(list.text().contains("A-1") && !list.text().contains("A-2"));
-    for page in ["/console/ledger", "/console/ledger/ranking", "/console/ledger?lang=en", "/console/entries"] {
+    for page in [
+        "/console/ledger",
+        "/console/ledger/ranking",
+        "/console/ledger?lang=en",
+        "/console/entries",
+    ] {
         let page = provider.get(page).await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.text());
     }
-    let saved = provider.post("/console/search/saved", &[("name", "信用"), ("query", "q=%E4%BF%A1%E7%94%A8")]).await;
+    let saved = provider
+        .post("/console/search/saved", &[("name", "信用"), ("query", "q=%E4%BF%A1%E7%94%A8")])
+        .await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER);
     assert!(provider.get("/console/search").await.text().contains("id=\"saved\""));
     // Merging by the form, with a reason.
@@ -108,11 +123,12 @@ async fn a_file_with_broken_rows_waits_for_the_person() {
     let mut text = String::from("编号,名称,所属单位,行政区划,资源类型,云区,vCPU,到期日\n");
     for n in 0..200 {
         let vcpu = if n % 50 == 7 { "八" } else { "8" };
-        text.push_str(&format!("R-{n},主机{n}号,{PROVIDER_ORG},330000,云服务器,互联网区,{vcpu},2027-01-31\n"));
+        text.push_str(&format!(
+            "R-{n},主机{n}号,{PROVIDER_ORG},330000,云服务器,互联网区,{vcpu},2027-01-31\n"
+        ));
     }
-    let page = provider
-        .upload("/console/ledger/cloud/import", &[], "cloud.csv", text.as_bytes())
-        .await;
+    let page =
+        provider.upload("/console/ledger/cloud/import", &[], "cloud.csv", text.as_bytes()).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
     let html = page.text();
     assert!(html.contains("第 9 行 vCPU") && html.contains("id=\"accept\""), "{html}");
@@ -152,7 +168,11 @@ async fn a_proposal_is_compared_and_decided() {
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
     let path = made.location.split('?').next().unwrap().to_owned();
     let page = consumer.get(&path).await;
-    assert!(page.text().contains("A-1") && !page.text().contains("id=\"decide\""), "{}", page.text());
+    assert!(
+        page.text().contains("A-1") && !page.text().contains("id=\"decide\""),
+        "{}",
+        page.text()
+    );
     let mut authority = Browser::of(&house, "authority").await;
     assert!(authority.get(&path).await.text().contains("id=\"decide\""));
     let decided = authority

@@ -33,7 +33,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Import a ledger (application, component, cloud) from XLSX or CSV. 导入台账。
-    #[command(after_help = "Example 示例: qiantang ledger import cloud cloud.csv --as provider --good")]
+    #[command(
+        after_help = "Example 示例: qiantang ledger import cloud cloud.csv --as provider --good"
+    )]
     Import {
         ledger: String,
         file: PathBuf,
@@ -54,7 +56,9 @@ enum Action {
     #[command(after_help = "Example 示例: qiantang ledger rank")]
     Rank,
     /// Fill the ledgers with synthetic content of the size of a province. 填充合成台账。
-    #[command(after_help = "Example 示例: qiantang ledger fill --data ./province --entries 2000 --items 22440 --applications 130 --components 40 --cloud 890")]
+    #[command(
+        after_help = "Example 示例: qiantang ledger fill --data ./province --entries 2000 --items 22440 --applications 130 --components 40 --cloud 890"
+    )]
     Fill {
         #[arg(long, default_value_t = 13_363)]
         applications: u64,
@@ -181,7 +185,8 @@ async fn import(
         for alike in &report.alike {
             out(&format!("疑似重复 alike {}", alike.field));
         }
-        let state = if report.applied { "已导入 imported" } else { "未导入 nothing imported" };
+        let state =
+            if report.applied { "已导入 imported" } else { "未导入 nothing imported" };
         out(&format!(
             "{state}: {} rows, {} new, {} changed, {} the same, {} refused, {} may be duplicates",
             report.rows, report.new, report.changed, report.same, report.refused, report.duplicates
@@ -198,7 +203,10 @@ async fn check(house: &House, op: &Op, json: bool) -> Result<ExitCode> {
     } else {
         for a in &told {
             let word = if a.agree { "一致 agree" } else { "不一致 DIFFER" };
-            out(&format!("{:<12} 存储 store {:>9}  索引 index {:>9}  {word}", a.ledger, a.store, a.index));
+            out(&format!(
+                "{:<12} 存储 store {:>9}  索引 index {:>9}  {word}",
+                a.ledger, a.store, a.index
+            ));
         }
         if !all {
             out("索引可用重新启动重建。 A restart rebuilds the index.");
@@ -221,8 +229,16 @@ async fn filled(house: &House, json: bool, size: Size) -> Result<ExitCode> {
     } else {
         out(&format!(
             "已填充 filled: {} organisations, {} applications, {} entries with {} items, {} components, {} cloud resources, {} links; written in {:.0} s, {} documents indexed in {:.0} s",
-            made.organisations, made.applications, made.entries, made.items, made.components, made.cloud,
-            made.links, made.write_seconds, made.documents, made.index_seconds
+            made.organisations,
+            made.applications,
+            made.entries,
+            made.items,
+            made.components,
+            made.cloud,
+            made.links,
+            made.write_seconds,
+            made.documents,
+            made.index_seconds
         ));
     }
     Ok(ExitCode::SUCCESS)

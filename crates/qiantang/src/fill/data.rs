@@ -43,9 +43,11 @@ impl Names {
 
     /// The `n`th entry, with `items` items.
     pub(super) fn entry(&mut self, n: u64, items: u64, orgs: &[Org]) -> EntryDraft {
-        let at = usize::try_from(self.chance.below(u64::try_from(orgs.len()).unwrap_or(1))).unwrap_or(0);
-        let (org, name, region) =
-            orgs.get(at).map_or(("", "", "330000"), |o| (o.id.as_str(), o.name_cn.as_str(), o.region.as_str()));
+        let at =
+            usize::try_from(self.chance.below(u64::try_from(orgs.len()).unwrap_or(1))).unwrap_or(0);
+        let (org, name, region) = orgs
+            .get(at)
+            .map_or(("", "", "330000"), |o| (o.id.as_str(), o.name_cn.as_str(), o.region.as_str()));
         let subject = self.chance.pick(SUBJECTS);
         let form = self.chance.pick(FORMS);
         let department = DEPARTMENTS.iter().find(|(d, _)| name.ends_with(d));
@@ -62,7 +64,12 @@ impl Names {
             _ => OpenType::None,
         };
         let cycle = UpdateCycle::ALL
-            .get(usize::try_from(self.chance.below(u64::try_from(UpdateCycle::ALL.len()).unwrap_or(1))).unwrap_or(0))
+            .get(
+                usize::try_from(
+                    self.chance.below(u64::try_from(UpdateCycle::ALL.len()).unwrap_or(1)),
+                )
+                .unwrap_or(0),
+            )
             .copied()
             .unwrap_or(UpdateCycle::Daily);
         let items = self.items(subject, items);
@@ -70,7 +77,10 @@ impl Names {
             code: format!("qt{n:07}"),
             title: format!("{place}{subject}{form}"),
             title_en: String::new(),
-            description: format!("{name}在履行职责中形成的{subject}{form}，共 {} 个数据项。", items.len()),
+            description: format!(
+                "{name}在履行职责中形成的{subject}{form}，共 {} 个数据项。",
+                items.len()
+            ),
             org: org.to_owned(),
             region: region.to_owned(),
             domain,
@@ -166,7 +176,11 @@ fn attributes(draft: &mut EntryDraft) {
             Grade::L1 => (draft.share_type, draft.open_type),
             Grade::L2 | Grade::L3 => (
                 draft.share_type,
-                if draft.open_type == OpenType::Unconditional { OpenType::Restricted } else { draft.open_type },
+                if draft.open_type == OpenType::Unconditional {
+                    OpenType::Restricted
+                } else {
+                    draft.open_type
+                },
             ),
             Grade::L4 => (ShareType::None, OpenType::None),
         };

@@ -51,10 +51,8 @@ pub(crate) async fn fill(app: &App, size: Size, step: impl Fn(u64, &'static str)
     let orgs = things::orgs(size.seed);
     let op = Op::system(app.now());
     let seed = app::ledger::seed_orgs(app, &op, &orgs).await?;
-    let mut made = Made {
-        organisations: u64::try_from(orgs.len()).unwrap_or(0),
-        ..Made::default()
-    };
+    let mut made =
+        Made { organisations: u64::try_from(orgs.len()).unwrap_or(0), ..Made::default() };
     let mut entries = Vec::new();
     let mut names = data::Names::new(size.seed);
     while made.entries < size.entries {
@@ -82,7 +80,8 @@ pub(crate) async fn fill(app: &App, size: Size, step: impl Fn(u64, &'static str)
     let codes = size.applications;
     let cloud = assets(app, &seed, size.cloud, |n| things.cloud(n, codes), &step).await?;
     made.cloud = size.cloud;
-    made.links = links(app, &seed, size.seed, &Ids { entries, components, applications, cloud }).await?;
+    made.links =
+        links(app, &seed, size.seed, &Ids { entries, components, applications, cloud }).await?;
     made.write_seconds = started.elapsed().as_secs_f64();
     let started = std::time::Instant::now();
     made.documents = app::catalogue::reindex(app).await?;
@@ -156,7 +155,8 @@ async fn links(app: &App, seed: &Seed, number: u64, ids: &Ids) -> Result<u64> {
     }
     for (n, cloud) in (0_u64..).zip(&ids.cloud) {
         let at = things::application_of(n, u64::try_from(ids.applications.len()).unwrap_or(0));
-        if let Some(application) = usize::try_from(at).ok().and_then(|at| ids.applications.get(at)) {
+        if let Some(application) = usize::try_from(at).ok().and_then(|at| ids.applications.get(at))
+        {
             let from = Node::asset(Application, application);
             all.push((from, Node::asset(Cloud, cloud), LinkKind::Uses));
         }

@@ -99,7 +99,8 @@ impl Things {
                 functions.push(function);
             }
         }
-        let field = ["党政机关整体智治", "数字政府", "数字经济", "数字社会", "数字法治", "数字文化"];
+        let field =
+            ["党政机关整体智治", "数字政府", "数字经济", "数字社会", "数字法治", "数字文化"];
         let kind = ["办公类", "业务办理类", "门户网站", "硬件类", "工具类", "其他"];
         let ends = ["浙里办", "浙政钉", "数字化改革门户", "微信", "网页", "APP端"];
         let (first, second) = (self.one(&ends), self.one(&ends));
@@ -128,10 +129,16 @@ impl Things {
             org,
             region,
             owner: self.owner(),
-            description: format!("{org_name}建设的{aim}{shape}，提供{}等功能。", functions.join("、")),
+            description: format!(
+                "{org_name}建设的{aim}{shape}，提供{}等功能。",
+                functions.join("、")
+            ),
             fields,
         };
-        let states = ["running", "running", "running", "running", "building", "planned", "applying", "changing", "stopped"];
+        let states = [
+            "running", "running", "running", "running", "building", "planned", "applying",
+            "changing", "stopped",
+        ];
         (draft, self.one(&states))
     }
 
@@ -144,7 +151,12 @@ impl Things {
             .copied()
             .unwrap_or(("全文检索", "其他"));
         let calls = ["REST", "SDK", "H5", "小程序插件", "RPC", "消息队列"];
-        let version = format!("{}.{}.{}", self.chance.between(1, 5), self.chance.between(0, 9), self.chance.between(0, 9));
+        let version = format!(
+            "{}.{}.{}",
+            self.chance.between(1, 5),
+            self.chance.between(0, 9),
+            self.chance.between(0, 9)
+        );
         let fields = BTreeMap::from([
             ("kind".to_owned(), kind.to_owned()),
             ("version".to_owned(), version),
@@ -156,7 +168,10 @@ impl Things {
         let draft = AssetDraft {
             ledger: Ledger::Component,
             code: format!("C{n:06}"),
-            name: format!("{name}组件{}", if n < 35 { String::new() } else { format!("（{org_name}）") }),
+            name: format!(
+                "{name}组件{}",
+                if n < 35 { String::new() } else { format!("（{org_name}）") }
+            ),
             org,
             region,
             owner: self.owner(),
@@ -204,7 +219,10 @@ impl Things {
             description: format!("{org_name}{aim}所用的{kind}。"),
             fields,
         };
-        let states = ["running", "running", "running", "running", "running", "halted", "expired", "applied", "released"];
+        let states = [
+            "running", "running", "running", "running", "running", "halted", "expired", "applied",
+            "released",
+        ];
         (draft, self.one(&states))
     }
 }

@@ -90,7 +90,8 @@ fn kill_9_during_intake_leaves_whole_files_and_a_level_index() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("house");
     std::fs::create_dir_all(&folder).unwrap();
-    let whole = kill_after(&folder, 0, Duration::from_secs(600)).expect("an undisturbed intake ends");
+    let whole =
+        kill_after(&folder, 0, Duration::from_secs(600)).expect("an undisturbed intake ends");
     let moments = 6_u32;
     let mut ended = 0;
     for n in 1..=moments {
@@ -116,6 +117,9 @@ fn kill_9_during_intake_leaves_whole_files_and_a_level_index() {
         assert!(kept >= 1 + ended, "{kept} files kept, {ended} told to be done");
         let told = ledger::agree(&house.app, &model::Op::system(house.app.now())).await.unwrap();
         assert!(told.iter().all(|a| a.agree), "{told:?}");
-        println!("{kept} of {} files are there whole, {ended} ended before their kill", moments + 1);
+        println!(
+            "{kept} of {} files are there whole, {ended} ended before their kill",
+            moments + 1
+        );
     });
 }

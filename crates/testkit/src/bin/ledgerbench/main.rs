@@ -45,7 +45,12 @@ fn main() {
 fn percentile(times: &[Duration], p: f64) -> f64 {
     let mut sorted: Vec<f64> = times.iter().map(|t| t.as_secs_f64() * 1000.0).collect();
     sorted.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
     let at = ((sorted.len() as f64 * p).ceil() as usize).clamp(1, sorted.len()) - 1;
     sorted[at]
 }
@@ -74,12 +79,8 @@ fn search(folder: &Path) {
     let mut out = json!({ "documents": documents, "questions": questions.len() });
     out["qiantang"] = figures("qiantang (with all facets)", &ours);
     for kind in questions::KINDS {
-        let own: Vec<Duration> = questions
-            .iter()
-            .zip(&ours)
-            .filter(|(q, _)| q.kind == *kind)
-            .map(|(_, t)| *t)
-            .collect();
+        let own: Vec<Duration> =
+            questions.iter().zip(&ours).filter(|(q, _)| q.kind == *kind).map(|(_, t)| *t).collect();
         out["kinds"][*kind] = figures(&format!("  {kind}"), &own);
     }
     out["write"] = write(&runtime, &house);
@@ -140,7 +141,8 @@ fn ask(house: &House, q: &Question) -> model::Result<(Duration, u64)> {
 fn write(runtime: &tokio::runtime::Runtime, house: &House) -> Value {
     let times: Vec<Duration> = runtime.block_on(async {
         let mut times = Vec::new();
-        let filter = AssetFilter { ledger: Some(Ledger::Cloud), limit: 1, ..AssetFilter::default() };
+        let filter =
+            AssetFilter { ledger: Some(Ledger::Cloud), limit: 1, ..AssetFilter::default() };
         for n in 0..60 {
             let authority = house.person("authority").await;
             let page = app::ledger::list(&house.app, &authority, &filter).await.unwrap();
@@ -151,7 +153,8 @@ fn write(runtime: &tokio::runtime::Runtime, house: &House) -> Value {
             app::ledger::edit(&house.app, &authority, &asset.id, draft.clone(), asset.version)
                 .await
                 .unwrap();
-            let query = SearchQuery { text: draft.name.clone(), limit: 5, ..SearchQuery::default() };
+            let query =
+                SearchQuery { text: draft.name.clone(), limit: 5, ..SearchQuery::default() };
             let found = app::ledger::search(&house.app, &authority, query).await.unwrap();
             times.push(start.elapsed());
             assert!(found.hits.iter().any(|h| h.doc.title == draft.name), "read your writes");

@@ -25,7 +25,8 @@ struct Row {
 
 /// Hands over every document that our index holds.
 fn corpus(control: &Path, mut take: impl FnMut(Row)) {
-    let db = Connection::open_with_flags(control, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let db =
+        Connection::open_with_flags(control, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut each = |sql: &str| {
         let mut statement = db.prepare(sql).unwrap();
         let mut rows = statement.query([]).unwrap();
@@ -71,14 +72,18 @@ impl Lite {
         let tx = db.transaction().unwrap();
         {
             let mut d = tx.prepare("INSERT INTO d VALUES (?1, ?2, ?3, ?4, ?5)").unwrap();
-            let mut f = tx.prepare("INSERT INTO f (rowid, text, initials) VALUES (?1, ?2, ?3)").unwrap();
+            let mut f =
+                tx.prepare("INSERT INTO f (rowid, text, initials) VALUES (?1, ?2, ?3)").unwrap();
             corpus(control, |r| {
                 d.execute(params![r.ledger, r.org, r.region, r.share, r.grade]).unwrap();
                 f.execute(params![tx.last_insert_rowid(), r.text, r.initials]).unwrap();
             });
         }
         tx.commit().unwrap();
-        db.execute_batch("INSERT INTO f (f) VALUES ('optimize'); CREATE INDEX d_org ON d (org); ANALYZE;").unwrap();
+        db.execute_batch(
+            "INSERT INTO f (f) VALUES ('optimize'); CREATE INDEX d_org ON d (org); ANALYZE;",
+        )
+        .unwrap();
         say(&format!("SQLite FTS5 built in {:.0} s", start.elapsed().as_secs_f64()));
         Self { db }
     }
@@ -95,9 +100,11 @@ impl Lite {
         let page = format!(
             "SELECT f.rowid FROM f JOIN d ON d.rowid = f.rowid WHERE f MATCH ?1{wheres} ORDER BY rank LIMIT 20 OFFSET {offset}"
         );
-        let count = format!("SELECT COUNT(*) FROM f JOIN d ON d.rowid = f.rowid WHERE f MATCH ?1{wheres}");
-        let values: Vec<&str> =
-            std::iter::once(what.as_str()).chain(q.filters.iter().map(|(_, v)| v.as_str())).collect();
+        let count =
+            format!("SELECT COUNT(*) FROM f JOIN d ON d.rowid = f.rowid WHERE f MATCH ?1{wheres}");
+        let values: Vec<&str> = std::iter::once(what.as_str())
+            .chain(q.filters.iter().map(|(_, v)| v.as_str()))
+            .collect();
         let start = Instant::now();
         let mut statement = self.db.prepare(&page).unwrap();
         let rows = statement
@@ -164,7 +171,8 @@ pub(crate) async fn postgres(control: &Path, url: &str, questions: &[Question]) 
         .await
         .unwrap();
     while let Some(lot) = receive.recv().await {
-        let column = |of: fn(&Row) -> &String| lot.iter().map(|r| of(r).clone()).collect::<Vec<_>>();
+        let column =
+            |of: fn(&Row) -> &String| lot.iter().map(|r| of(r).clone()).collect::<Vec<_>>();
         client
             .execute(
                 &insert,
@@ -198,11 +206,21 @@ pub(crate) async fn postgres(control: &Path, url: &str, questions: &[Question]) 
         } else {
             "d.text @@ phraseto_tsquery('simple', $1)"
         };
-        let text = if ascii { q.text.replace('_', " ").split(' ').next().unwrap_or_default().to_owned() } else { grams(&q.text) };
+        let text = if ascii {
+            q.text.replace('_', " ").split(' ').next().unwrap_or_default().to_owned()
+        } else {
+            grams(&q.text)
+        };
         let wheres = filters(q, |n| format!("${}", n + 2));
-        let rank = if ascii { "d.initials" } else { "ts_rank(d.text, phraseto_tsquery('simple', $1)) DESC" };
+        let rank = if ascii {
+            "d.initials"
+        } else {
+            "ts_rank(d.text, phraseto_tsquery('simple', $1)) DESC"
+        };
         let offset = q.depth * 20;
-        let page = format!("SELECT d.ctid::TEXT FROM d WHERE {what}{wheres} ORDER BY {rank} LIMIT 20 OFFSET {offset}");
+        let page = format!(
+            "SELECT d.ctid::TEXT FROM d WHERE {what}{wheres} ORDER BY {rank} LIMIT 20 OFFSET {offset}"
+        );
         let count = format!("SELECT COUNT(*) FROM d WHERE {what}{wheres}");
         let mut values: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&text];
         for (_, value) in &q.filters {

@@ -42,20 +42,35 @@ fn tail(name: &str, skip: usize) -> String {
 }
 
 pub(crate) fn make(control: &Path) -> Vec<Question> {
-    let db = rusqlite::Connection::open_with_flags(control, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let db =
+        rusqlite::Connection::open_with_flags(control, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .unwrap();
     // Names of items with how common they are: common and rare ones in turn.
-    let items = column(&db, "SELECT name_cn FROM item WHERE rowid % 997 = 1 GROUP BY name_cn ORDER BY COUNT(*) DESC, name_cn");
-    let identifiers = column(&db, "SELECT identifier FROM item WHERE rowid % 1499 = 1 AND LENGTH(identifier) BETWEEN 3 AND 8 GROUP BY identifier ORDER BY identifier");
+    let items = column(
+        &db,
+        "SELECT name_cn FROM item WHERE rowid % 997 = 1 GROUP BY name_cn ORDER BY COUNT(*) DESC, name_cn",
+    );
+    let identifiers = column(
+        &db,
+        "SELECT identifier FROM item WHERE rowid % 1499 = 1 AND LENGTH(identifier) BETWEEN 3 AND 8 GROUP BY identifier ORDER BY identifier",
+    );
     let titles = column(&db, "SELECT title FROM entry WHERE rowid % 509 = 1 ORDER BY id");
     let assets = column(&db, "SELECT name FROM asset WHERE rowid % 211 = 1 ORDER BY id");
-    let orgs = column(&db, "SELECT org FROM entry GROUP BY org ORDER BY COUNT(*) DESC, org LIMIT 40");
+    let orgs =
+        column(&db, "SELECT org FROM entry GROUP BY org ORDER BY COUNT(*) DESC, org LIMIT 40");
     let mut out = Vec::new();
     out.extend(spread(&items, EACH).iter().map(|n| Question::of("single", n)));
     let ends: Vec<String> = spread(&titles, EACH / 2).iter().map(|t| tail(t, 3)).collect();
     let names: Vec<String> = spread(&assets, EACH / 2);
     out.extend(ends.iter().chain(&names).map(|n| Question::of("phrase", n)));
     out.extend(spread(&identifiers, EACH).iter().map(|n| Question::of("pinyin", n)));
-    let facets = [("share_type", "restricted"), ("grade", "L3"), ("ledger", "item"), ("ledger", "data"), ("region", "330100")];
+    let facets = [
+        ("share_type", "restricted"),
+        ("grade", "L3"),
+        ("ledger", "item"),
+        ("ledger", "data"),
+        ("region", "330100"),
+    ];
     for (n, name) in spread(&items, EACH).iter().enumerate() {
         let mut q = Question::of("facet", &tail(name, name.chars().count().saturating_sub(4)));
         let (facet, value) = facets[n % facets.len()];

@@ -77,8 +77,12 @@ fn csv_in(folder: &Path) -> Option<std::path::PathBuf> {
 
 fn docs(file: &Path) -> Vec<SearchDoc> {
     let mut reader = csv::Reader::from_path(file).unwrap();
-    let header: Vec<String> =
-        reader.headers().unwrap().iter().map(|h| h.trim_start_matches('\u{feff}').to_owned()).collect();
+    let header: Vec<String> = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .map(|h| h.trim_start_matches('\u{feff}').to_owned())
+        .collect();
     reader
         .records()
         .map(|record| {
