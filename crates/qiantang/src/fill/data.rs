@@ -99,6 +99,7 @@ impl Names {
             source_system: String::new(),
             licence: String::new(),
             attribution: String::new(),
+            profile: Default::default(),
             items,
         };
         attributes(&mut draft);
