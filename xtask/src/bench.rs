@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measures a promise against its rival in the same run, in a full release build.
 
 mod gate;
+mod ledger;
 mod load;
 
 use crate::Outcome;
@@ -11,11 +12,15 @@ pub(crate) const HELP: &str = "\
 Measures a promise against its rival in the same run. Builds in release mode, in a target directory that outlives the
 clone. The last line printed is one JSON object.
 
-Usage: cargo xtask bench gate|load [--seconds N] [--megabytes N] [--profile NAME]
+Usage: cargo xtask bench gate|load|ledger|recall [--seconds N] [--megabytes N] [--thousands N] [--data DIR] [--profile NAME]
 
   gate   one-row look-up through the whole gate (signature, replay, quota, policy, mask, audit)
          against a bare axum + SQLite look-up of the same row; 64 connections, wrk
   load   a CSV file collected into the lake against DuckDB's CSV to Parquet on the same file
+  ledger four ledgers filled to the size of a province (2.244 million data items): 200 mixed searches against
+         PostgreSQL full text and SQLite FTS5 on the same corpus, one write made visible, deep pages of a list;
+         `--thousands` fills fewer items
+  recall recall@10 of 50 questions written by hand on the real catalogue records of `--data DIR` (catalogue_opendata_zh)
 
 `--profile demo` gives a quick look without the release build; its figures are no promise.
 
@@ -25,20 +30,29 @@ Examples:
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     let Some((name, options)) = args.split_first() else {
-        return Err("say which: gate or load".into());
+        return Err("say which: gate, load, ledger or recall".into());
     };
     let bench = match name.as_str() {
         "gate" => gate::run,
         "load" => load::run,
+        "ledger" => ledger::run,
+        "recall" => ledger::recall,
         other => {
             return Err(format!("there is no bench `{other}`; see `cargo xtask bench --help`"));
         }
     };
     let options = Options::read(options)?;
     setup::run_for(Purpose::Bench)?;
-    // Always the same two programs with the features of the whole workspace, so that each is built once.
+    // Always the same programs with the features of the whole workspace, so that each is built once.
     let build = ["build", "--profile", &options.profile, "--locked", "--workspace"];
-    shell::run(cargo(&build).args(["--bin", "qiantang", "--bin", "gatebench"]))?;
+    shell::run(cargo(&build).args([
+        "--bin",
+        "qiantang",
+        "--bin",
+        "gatebench",
+        "--bin",
+        "ledgerbench",
+    ]))?;
     bench(&options)
 }
 
@@ -48,13 +62,23 @@ pub(crate) struct Options {
     pub(crate) seconds: u64,
     /// Size of the generated file.
     pub(crate) megabytes: u64,
+    /// Thousands of data items of the filled ledgers.
+    pub(crate) thousands: u64,
+    /// Folder of real catalogue records.
+    pub(crate) data: Option<std::path::PathBuf>,
     /// Build profile, `release` unless a quick look is wanted.
     pub(crate) profile: String,
 }
 
 impl Options {
     fn read(args: &[String]) -> Outcome<Self> {
-        let mut options = Self { seconds: 10, megabytes: 1000, profile: "release".into() };
+        let mut options = Self {
+            seconds: 10,
+            megabytes: 1000,
+            thousands: 2244,
+            data: None,
+            profile: "release".into(),
+        };
         let mut rest = args.iter();
         while let Some(flag) = rest.next() {
             if flag == "--profile" {
@@ -62,11 +86,16 @@ impl Options {
                 options.profile.clone_from(name);
                 continue;
             }
+            if flag == "--data" {
+                options.data = Some(rest.next().ok_or("`--data` wants a folder")?.into());
+                continue;
+            }
             let number = rest.next().and_then(|v| v.parse().ok()).filter(|n| *n > 0);
             let number = number.ok_or_else(|| format!("`{flag}` wants a number above 0"))?;
             match flag.as_str() {
                 "--seconds" => options.seconds = number,
                 "--megabytes" => options.megabytes = number,
+                "--thousands" => options.thousands = number,
                 other => {
                     return Err(format!(
                         "option `{other}` is not known; see `cargo xtask bench --help`"

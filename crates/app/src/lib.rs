@@ -8,6 +8,7 @@ pub mod account;
 pub mod audit;
 pub mod catalogue;
 pub mod collection;
+pub mod ledger;
 pub mod opening;
 pub mod operation;
 pub mod org;

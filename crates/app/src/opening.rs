@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use model::account::Role;
+use model::asset::Ledger;
 use model::audit::AuditEvent;
 use model::code::{DataType, OpenType};
 use model::entry::Entry;
@@ -67,14 +68,23 @@ impl std::fmt::Debug for Download {
     }
 }
 
-/// Searches what the caller may know of (nobody: open entries; staff: also what the ledger shows to staff).
-/// The audience of the query is set here, whatever the caller wrote.
+/// Searches data sets the caller may know of (nobody: open entries; staff: also what the ledger shows to staff).
+/// The audience of the query and its ledger are set here, whatever the caller wrote.
 pub async fn search(app: &App, op: &Op, mut query: SearchQuery) -> Result<SearchPage> {
     query.audience = audience(op);
     crate::catalogue::follow(app).await?;
+    query.filters.retain(|(facet, _)| facet != "ledger");
+    query.filters.push(("ledger".into(), Ledger::Data.as_str().into()));
+    if query.facets.is_empty() {
+        query.facets = FACETS.map(str::to_owned).to_vec();
+    }
     let index = Arc::clone(&app.search);
     tokio::task::spawn_blocking(move || index.search(&query)).await.map_err(broken)?
 }
+
+/// Facets of data sets.
+const FACETS: [&str; 8] =
+    ["region", "org", "domain", "format", "update_cycle", "open_type", "share_type", "grade"];
 
 /// Completions while typing.
 pub async fn suggest(app: &App, op: &Op, prefix: &str) -> Result<Vec<String>> {
@@ -90,7 +100,7 @@ pub async fn suggest(app: &App, op: &Op, prefix: &str) -> Result<Vec<String>> {
 }
 
 /// Labels by which search tells what the caller may know of.
-fn audience(op: &Op) -> Vec<String> {
+pub(crate) fn audience(op: &Op) -> Vec<String> {
     let mut labels = vec!["public".to_owned()];
     let staff = op.actor.roles().iter().any(|r| !matches!(r, Role::Enterprise | Role::Citizen));
     if let Actor::User { org, .. } = &op.actor

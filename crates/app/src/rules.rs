@@ -13,6 +13,8 @@ pub struct Rules {
     pub upload: Upload,
     /// Rules of compiling; the shipped `rules/catalogue.toml` when the file says nothing of them.
     pub catalogue: crate::catalogue::rules::CatalogueRules,
+    /// Rules of the ledgers; the shipped `rules/ledger.toml` when the file says nothing of them.
+    pub ledger: crate::ledger::rules::LedgerBook,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -24,6 +26,7 @@ struct Written {
     call: Call,
     upload: Upload,
     catalogue: Option<crate::catalogue::rules::CatalogueRules>,
+    ledger: Option<crate::ledger::rules::LedgerBook>,
 }
 
 /// Working days a reviewer has.
@@ -100,6 +103,11 @@ impl Rules {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/catalogue.toml")).map_err(wrong)?,
         };
+        let ledger: crate::ledger::rules::LedgerBook = match written.ledger {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/ledger.toml")).map_err(wrong)?,
+        };
+        ledger.check()?;
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -107,6 +115,7 @@ impl Rules {
             call: written.call,
             upload: written.upload,
             catalogue,
+            ledger,
         })
     }
 }

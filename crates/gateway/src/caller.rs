@@ -18,13 +18,24 @@ impl FromRequestParts<Door> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Refusal> {
+        Self::with_body(parts, door, &[]).await
+    }
+}
+
+impl Caller {
+    /// The same for a call that brings a body, which is signed with it.
+    pub(crate) async fn with_body(
+        parts: &Parts,
+        door: &Door,
+        body: &[u8],
+    ) -> Result<Self, Refusal> {
         let address = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
         let mut op = door.app.op(Actor::Nobody, &address.to_string());
         door.tidy(op.at.timestamp());
-        match actor(parts, door, network(address), &op).await {
+        match actor(parts, door, network(address), &op, body).await {
             Ok(actor) => {
                 op.actor = actor;
                 Ok(Self(op))
@@ -60,7 +71,7 @@ async fn failed(
     app::audit::record(&door.app, event).await.map_err(|e| Refusal::new(e, op))
 }
 
-async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op) -> Result<Actor> {
+async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op, body: &[u8]) -> Result<Actor> {
     let Some(key) = header(parts, "x-qt-key")? else {
         if door.anonymous.check_key(&network).is_err() {
             return Err(Error::of(Code::RateLimited));
@@ -87,7 +98,7 @@ async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op) -> Result<A
         method: parts.method.as_str(),
         path: parts.uri.path(),
         query: parts.uri.query().unwrap_or_default(),
-        body: &[],
+        body,
         key,
         algorithm: header(parts, "x-qt-algorithm")?.unwrap_or("HMAC-SHA256"),
         timestamp: needed("x-qt-timestamp")?,

@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 pub mod dialect;
 mod flood;
+mod ledger;
 mod openapi;
 mod rows;
 mod service;
@@ -113,6 +114,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
     Router::new()
         .merge(rows::router())
         .merge(openapi::router())
+        .merge(ledger::router())
         .merge(service::router())
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::no_such_method)

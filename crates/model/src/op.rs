@@ -56,6 +56,13 @@ impl Actor {
         }
     }
     #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Actor::User { region, .. } => region.as_deref(),
+            _ => None,
+        }
+    }
+    #[must_use]
     pub fn roles(&self) -> &[Role] {
         match self {
             Actor::User { roles, .. } => roles,

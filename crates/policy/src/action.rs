@@ -74,6 +74,20 @@ actions! {
     SecurityManage = "security.manage";
     /// Metrics and health detail.
     SystemRead = "system.read";
+    /// See assets of the ledgers (applications, components, cloud resources) and their links.
+    AssetRead = "asset.read";
+    /// Enter, edit, move, link or merge assets of one's organisation.
+    AssetCompile = "asset.compile";
+    /// Bring in assets by the file or by calls of an application.
+    AssetImport = "asset.import";
+    /// Export a whole ledger.
+    AssetExport = "asset.export";
+    /// Propose an application for the check against the ledger (应用查重).
+    ProposalSubmit = "proposal.submit";
+    /// See proposals with their matches.
+    ProposalRead = "proposal.read";
+    /// Decide on a proposal.
+    ProposalDecide = "proposal.decide";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -81,7 +95,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Application`, `User`, `Org`, `Audit`, `System`
+    /// `Entry`, `Request`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -125,6 +139,34 @@ impl Target {
             share_type: Some(entry.draft.share_type.as_str().to_owned()),
             open_type: Some(entry.draft.open_type.as_str().to_owned()),
             live: entry.live(),
+            ..Self::default()
+        }
+    }
+    /// An asset of the ledgers.
+    #[must_use]
+    pub fn asset(asset: &model::asset::Asset) -> Self {
+        Self { id: asset.id.clone(), ..Self::new_asset(&asset.draft) }
+    }
+    /// An asset that is about to be entered.
+    #[must_use]
+    pub fn new_asset(draft: &model::asset::AssetDraft) -> Self {
+        Self {
+            kind: "Asset",
+            id: draft.code.clone(),
+            org: Some(draft.org.clone()),
+            region: Some(draft.region.clone()),
+            ..Self::default()
+        }
+    }
+    /// A proposed application of an organisation in a region.
+    #[must_use]
+    pub fn proposal(proposal: &model::asset::Proposal, region: &str) -> Self {
+        Self {
+            kind: "Proposal",
+            id: proposal.id.clone(),
+            org: Some(proposal.draft.org.clone()),
+            owner: Some(proposal.created_by.clone()),
+            region: Some(region.to_owned()),
             ..Self::default()
         }
     }

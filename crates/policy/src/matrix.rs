@@ -77,6 +77,14 @@ fn natural(action: Action) -> Target {
         Action::UserManage | Action::UserRead => of("User"),
         Action::OrgManage => of("Org"),
         Action::AuditRead | Action::AuditExport => of("Audit"),
+        Action::AssetRead | Action::AssetCompile | Action::AssetImport | Action::AssetExport => {
+            Target { region: Some("330106".to_owned()), ..of("Asset") }
+        }
+        Action::ProposalSubmit | Action::ProposalRead | Action::ProposalDecide => Target {
+            owner: Some("someone".to_owned()),
+            region: Some("330106".to_owned()),
+            ..of("Proposal")
+        },
         Action::SecurityManage | Action::SystemRead | Action::SystemWork => of("System"),
         _ => entry,
     }
@@ -113,6 +121,7 @@ fn rows() -> Vec<Row> {
                 add("live, open", "open", open);
             }
             Action::EntryReview
+            | Action::ProposalDecide
             | Action::RequestReviewProvider
             | Action::RequestReviewAuthority => {
                 add("", "open", target);

@@ -13,7 +13,7 @@ use model::entry::Entry;
 use model::item::Item;
 use model::parcel::{ParcelHead, Reject, Sniffed};
 use model::query::RowQuery;
-use model::search::{SearchDoc, SearchPage, SearchQuery};
+use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
 use model::value::Rows;
 use model::{Op, Result};
 
@@ -237,10 +237,15 @@ pub trait Search: Send + Sync {
     fn search(&self, query: &SearchQuery) -> Result<SearchPage>;
     /// Title completions while typing (Chinese, pinyin initials), at most `limit`.
     fn suggest(&self, prefix: &str, audience: &[String], limit: usize) -> Result<Vec<String>>;
-    /// Replaces everything at once, without a gap for searchers.
-    fn rebuild(&self, docs: &[SearchDoc]) -> Result<()>;
-    /// Number of documents, to notice an index that lags after a crash.
+    /// Replaces everything at once, without a gap for searchers. Batches are taken as they come, so that no more than a
+    /// few are in memory; one that failed leaves the index as it was.
+    fn rebuild(&self, batches: &mut dyn Iterator<Item = Result<Vec<SearchDoc>>>) -> Result<()>;
+    /// Number of documents (every data item is one), to notice an index that lags after a crash.
     fn count(&self) -> Result<u64>;
+    /// What is held of each ledger, to compare with the store.
+    fn holdings(&self) -> Result<Vec<(String, SearchHolding)>>;
+    /// Makes everything durable: called before the mark that says the index is level with the store.
+    fn sync(&self) -> Result<()>;
 }
 
 /// The time. The binary gives the real clock, tests a set one.

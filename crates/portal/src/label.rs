@@ -72,6 +72,8 @@ fn other(kind: &str) -> Words {
         "quarantine_state" => QUARANTINE_STATES,
         "sort" => SORTS,
         "facet" => FACETS,
+        "ledger" => LEDGERS,
+        "verdict" => VERDICTS,
         "mask" => MASKS,
         "audit_result" => AUDIT_RESULTS,
         "fault" => FAULTS,
@@ -153,6 +155,10 @@ const STEPS: Words = &[
     ("undo", "撤回", "Withdrawn"),
     ("revoke", "撤销", "Revoked"),
     ("expire", "到期", "Expired"),
+    ("move", "变更状态", "Moved"),
+    ("confirm", "核对", "Confirmed"),
+    ("merge", "合并", "Merged"),
+    ("import", "导入", "Imported"),
 ];
 const QUARANTINE_STATES: Words = &[
     ("open", "待处理", "Open"),
@@ -174,6 +180,20 @@ const FACETS: Words = &[
     ("open_type", "开放属性", "Open attribute"),
     ("share_type", "共享属性", "Share attribute"),
     ("grade", "安全级别", "Grade"),
+    ("ledger", "台账", "Ledger"),
+    ("state", "状态", "State"),
+];
+const LEDGERS: Words = &[
+    ("application", "应用", "Application"),
+    ("data", "数据目录", "Data set"),
+    ("item", "数据项", "Data item"),
+    ("component", "组件", "Component"),
+    ("cloud", "云资源", "Cloud resource"),
+];
+const VERDICTS: Words = &[
+    ("refused", "不予立项", "Not approved"),
+    ("reduced", "预算核减", "Budget reduced"),
+    ("passed", "通过", "Approved"),
 ];
 /// Masks offered in the entry form; `keep` and `generalise` carry their numbers in the word.
 const MASKS: Words = &[

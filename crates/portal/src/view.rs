@@ -134,6 +134,10 @@ fn environment(lang: Lang, names: &Arc<Names>) -> Environment<'static> {
     env.add_filter("second", |text: Option<String>| civil(text.as_deref(), "%Y-%m-%d %H:%M:%S"));
     env.add_filter("num", |n: Option<f64>| n.map_or_else(String::new, grouped));
     env.add_filter("bytes", |n: Option<f64>| n.map_or_else(String::new, bytes));
+    // A text of several lines (a field of the ledgers) as its lines.
+    env.add_filter("lines", |text: Option<String>| {
+        text.unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>()
+    });
     env.add_filter("enc", |text: String| encode(&text));
     env.add_filter("cut", |text: String, most: usize| cut(&text, most));
     env
@@ -261,6 +265,9 @@ impl Door {
         let links = [
             ("/console", "工作台", "Workbench", true),
             ("/console/entries", "数据目录", "Catalogue", staff),
+            ("/console/ledger", "一本账", "Ledgers", staff),
+            ("/console/search", "一站式搜索", "Search", staff),
+            ("/console/proposals", "应用查重", "Proposals", may(Action::ProposalRead, "Proposal")),
             ("/console/review", "目录审核", "Catalogue review", may(Action::EntryReview, "Entry")),
             ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),

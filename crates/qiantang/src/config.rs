@@ -125,6 +125,8 @@ pub struct RulesPart {
     pub limits_file: Option<PathBuf>,
     /// Calendar in place of the shipped one: lines `YYYY-MM-DD,holiday` or `YYYY-MM-DD,workday`.
     pub holidays_file: Option<PathBuf>,
+    /// Words that mean the same when searching, in place of the shipped `synonyms.txt`.
+    pub synonyms_file: Option<PathBuf>,
 }
 
 /// Variable of the environment that holds the master key's text (the content of a `master.key`).
@@ -216,6 +218,7 @@ impl Config {
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
         config.rules.limits_file = config.rules.limits_file.map(|p| base.join(p));
         config.rules.holidays_file = config.rules.holidays_file.map(|p| base.join(p));
+        config.rules.synonyms_file = config.rules.synonyms_file.map(|p| base.join(p));
         config.check()?;
         Ok(config)
     }
@@ -335,6 +338,11 @@ impl Config {
             Some(path) => Calendar::read(&read(path)?).map_err(|e| of_file(path, &e)),
             None => Ok(Calendar::china()),
         }
+    }
+
+    /// The file of words that mean the same, when there is one of one's own.
+    pub fn synonyms(&self) -> Result<Option<String>> {
+        self.rules.synonyms_file.as_deref().map(read).transpose()
     }
 
     /// The policies in force.

@@ -118,7 +118,11 @@ impl House {
             Store::open(&stores).await?
         };
         let search: Arc<dyn Search> = if index {
-            Arc::new(search::Index::open(&folder.own("search"))?)
+            let index = search::Index::open(&folder.own("search"))?;
+            if let Some(words) = config.synonyms()? {
+                index.set_synonyms(&words);
+            }
+            Arc::new(index)
         } else {
             Arc::new(search::Index::in_memory()?)
         };
@@ -236,6 +240,10 @@ async fn housekeeping(app: Arc<App>) {
         every.tick().await;
         if let Err(e) = app::collection::tidy(&app).await {
             tracing::error!(error = %e.operator_text(), "tidying the lake failed");
+        }
+        let op = Op::system(app.now());
+        if let Err(e) = app::ledger::rank_month(&app, &op).await {
+            tracing::error!(error = %e.operator_text(), "the month's ranking could not be kept");
         }
     }
 }

@@ -11,6 +11,7 @@
 mod command;
 mod config;
 mod demo;
+mod fill;
 mod folder;
 mod house;
 mod relay;

@@ -9,11 +9,14 @@ use std::path::Path;
 
 use model::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
+use tantivy::IndexSettings;
 use tantivy::schema::Schema;
+
+use crate::place::Place;
 
 const MARKER: &str = "qiantang-search.json";
 const LOCK: &str = "lock";
-const INDEX: &str = "index";
+pub(crate) const INDEX: &str = "index";
 const FORMAT: &str = "qiantang-search";
 /// Least bytes of an engine's file; it does not check this itself.
 const FOOTER: u64 = 8;
@@ -114,7 +117,9 @@ fn marker_version(dir: &Path) -> Option<u32> {
 }
 
 fn reopen(path: &Path, schema: &Schema) -> std::result::Result<tantivy::Index, String> {
-    let index = tantivy::Index::open_in_dir(path).map_err(|e| e.to_string())?;
+    let index = Place::open(path)
+        .map_err(|e| e.to_string())
+        .and_then(|place| tantivy::Index::open(place).map_err(|e| e.to_string()))?;
     if index.schema() != *schema {
         return Err("another schema".to_owned());
     }
@@ -146,5 +151,7 @@ fn create(dir: &Path, path: &Path, schema: Schema, version: u32) -> Result<tanti
         fs::remove_dir_all(path).map_err(failed)?;
     }
     fs::create_dir_all(path).map_err(failed)?;
-    tantivy::Index::create_in_dir(path, schema).map_err(|e| unwritable(dir).caused_by(e))
+    let place = Place::open(path).map_err(|e| unwritable(dir).caused_by(e))?;
+    tantivy::Index::create(place, schema, IndexSettings::default())
+        .map_err(|e| unwritable(dir).caused_by(e))
 }

@@ -1,49 +1,68 @@
 //! The index: everything behind the port, put together.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use model::search::{SearchDoc, SearchHit, SearchPage, SearchQuery};
+use model::search::{SearchDoc, SearchHit, SearchHolding, SearchPage, SearchQuery};
 use model::{Code, Error, Result};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use policy::port::Search;
-use tantivy::collector::{Collector, Count, TopDocs};
-use tantivy::query::{AllQuery, Query};
-use tantivy::schema::Value;
-use tantivy::{
-    DocAddress, DocId, IndexReader, IndexWriter, ReloadPolicy, Score, Searcher, SegmentReader, Term,
-};
+use tantivy::indexer::{LogMergePolicy, NoMergePolicy};
+use tantivy::query::Query;
+use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::{DocAddress, IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
 use tantivy::{TantivyDocument, TantivyError};
 
-use crate::facet::{Counts, FacetCounts};
+use crate::collect::{Counts, Gather, Gathered, Key, Order};
+use crate::columns::Columns;
 use crate::query::{
-    Asked, Care, all_of, asked, audience_query, filter_query, filtered, text_query, title_query,
+    About, Asked, Care, about, all_of, asked, audience_query, filter_query, filtered, text_query,
+    title_query,
 };
-use crate::schema::{
-    DATA_AT, FACETS, Fields, PUBLISHED, ROWS, TIE, VERSION, document, register, schema,
-};
+use crate::schema::{FACETS, Fields, PRINT, VERSION, documents, item_hit, register, schema};
+use crate::synonym::Synonyms;
 use crate::text::normalise;
-use crate::{folder, mark, sound};
+use crate::{folder, mark, place, sound};
 
 /// Memory of the writer before it flushes a segment, in bytes.
 const WRITER_BYTES: usize = 64 << 20;
+/// Memory of each writer of a rebuild.
+const BULK_BYTES: usize = 256 << 20;
+/// Writers of a rebuild.
+const BULK_WRITERS: usize = 2;
+/// Segments larger than this are left as they are: merging them would cost more than it gives.
+const LARGE_SEGMENT: usize = 200_000;
+/// Threads that search one question.
+const SEARCHERS: usize = 2;
 /// Most documents of one page.
 const MAX_LIMIT: u32 = 1000;
+/// Questions whose counts are kept until the index changes.
+const KEPT_COUNTS: u64 = 512;
 /// Facet → values with counts, most first.
 type Facets = Vec<(String, Vec<(String, u64)>)>;
 
 /// Candidates among which completions are chosen.
-const CANDIDATES: u64 = 300;
+const CANDIDATES: usize = 300;
 
-/// Full-text index over the ledger, on disk or in memory. Searches run in parallel and never wait for a
-/// write; writes are one at a time.
+/// Full-text index over the ledgers, on disk or in memory. Searches run in parallel and never wait for a write; writes
+/// are one at a time.
 pub struct Index {
+    engine: tantivy::Index,
     fields: Fields,
-    writer: Mutex<IndexWriter>,
+    /// `None` only while a rebuild has it, or after it could not be opened again.
+    writer: Mutex<Option<IndexWriter>>,
     reader: IndexReader,
+    columns: Columns,
+    synonyms: RwLock<Arc<Synonyms>>,
+    /// Counts by question, good for one state of the index.
+    counts: moka::sync::Cache<String, Arc<(u64, Facets)>>,
+    state: AtomicU64,
     needs_rebuild: AtomicBool,
+    files: Option<PathBuf>,
     /// Keeps other processes out while we live.
     _lock: Option<File>,
 }
@@ -64,30 +83,50 @@ impl Index {
     pub fn open(dir: &Path) -> Result<Self> {
         let (schema, fields) = schema();
         let folder = folder::open(dir, schema, VERSION)?;
-        Self::over(&folder.index, fields, folder.fresh, Some(folder.lock))
+        let files = Some(dir.join(folder::INDEX));
+        Self::over(folder.index, fields, folder.fresh, files, Some(folder.lock))
     }
 
     /// An empty index in memory.
     pub fn in_memory() -> Result<Self> {
         let (schema, fields) = schema();
-        Self::over(&tantivy::Index::create_in_ram(schema), fields, true, None)
+        Self::over(tantivy::Index::create_in_ram(schema), fields, true, None, None)
+    }
+
+    /// Takes another file of synonyms (groups of words, one a line) instead of the shipped one.
+    pub fn set_synonyms(&self, text: &str) {
+        *self.synonyms.write() = Arc::new(Synonyms::read(text));
+        self.counts.invalidate_all();
     }
 
     fn over(
-        index: &tantivy::Index,
+        mut engine: tantivy::Index,
         fields: Fields,
         fresh: bool,
+        files: Option<PathBuf>,
         lock: Option<File>,
     ) -> Result<Self> {
-        register(index);
-        let writer = index.writer_with_num_threads(1, WRITER_BYTES).map_err(write_failed)?;
-        let reader = index
+        register(&engine);
+        engine.set_multithread_executor(SEARCHERS).map_err(read_failed)?;
+        let writer = usual_writer(&engine)?;
+        let reader = engine
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)
             .try_into()
             .map_err(|e: TantivyError| read_failed(e))?;
-        let needs_rebuild = AtomicBool::new(fresh);
-        Ok(Self { fields, writer: Mutex::new(writer), reader, needs_rebuild, _lock: lock })
+        Ok(Self {
+            engine,
+            fields,
+            writer: Mutex::new(Some(writer)),
+            reader,
+            columns: Columns::default(),
+            synonyms: RwLock::new(Arc::new(Synonyms::read(include_str!("../rules/synonyms.txt")))),
+            counts: moka::sync::Cache::new(KEPT_COUNTS),
+            state: AtomicU64::new(0),
+            needs_rebuild: AtomicBool::new(fresh),
+            files,
+            _lock: lock,
+        })
     }
 
     /// Whether the index was made anew on opening and waits for [`Search::rebuild`].
@@ -98,21 +137,36 @@ impl Index {
 
     /// One change of the index: all of it or nothing, visible when this returns (*read-your-writes*).
     fn change(&self, work: impl FnOnce(&IndexWriter) -> Result<()>) -> Result<()> {
-        let mut writer = self.writer.lock();
-        let done = work(&writer).and_then(|()| writer.commit().map(|_| ()).map_err(write_failed));
+        let mut held = self.writer.lock();
+        if held.is_none() {
+            *held = Some(usual_writer(&self.engine)?);
+        }
+        let Some(writer) = held.as_mut() else {
+            return Err(Error::internal("the search index has no writer"));
+        };
+        let done = work(writer).and_then(|()| writer.commit().map(|_| ()).map_err(write_failed));
         if let Err(e) = done {
             if let Err(e) = writer.rollback() {
                 tracing::error!(search.error = %e, "the search index could not be rolled back");
             }
             return Err(e);
         }
-        self.reader.reload().map_err(read_failed)
+        self.reload()
+    }
+
+    fn reload(&self) -> Result<()> {
+        self.reader.reload().map_err(read_failed)?;
+        self.state.fetch_add(1, Ordering::AcqRel);
+        self.counts.invalidate_all();
+        self.columns.keep(&self.reader.searcher());
+        Ok(())
     }
 
     fn add(&self, writer: &IndexWriter, docs: &[SearchDoc]) -> Result<()> {
         for doc in docs {
-            writer.delete_term(Term::from_field_text(self.fields.id, &doc.id));
-            writer.add_document(document(&self.fields, doc)?).map_err(write_failed)?;
+            for made in documents(&self.fields, doc)? {
+                writer.add_document(made).map_err(write_failed)?;
+            }
         }
         Ok(())
     }
@@ -123,49 +177,147 @@ impl Index {
         q: &SearchQuery,
         asked: &Asked,
         care: Care,
+        about: About,
         except: Option<&str>,
     ) -> Result<Box<dyn Query>> {
-        let mut clauses = vec![text_query(&self.fields, asked, care)];
+        let mut clauses = vec![text_query(&self.fields, asked, care, about)];
         clauses.extend(filter_query(&self.fields, q, except)?);
         Ok(all_of(clauses))
     }
 
-    /// Counts of every facet, each within the other facets' filters, and the total within all.
-    fn facets(
+    /// Everything one question asks: number, counts of every facet (each within the other facets' filters), and the
+    /// first matches. Counts come from those kept when the same question was asked before.
+    fn gather(
         &self,
         searcher: &Searcher,
         q: &SearchQuery,
         asked: &Asked,
         care: Care,
-    ) -> Result<(u64, Facets)> {
+        page: (Order, usize, Option<Key>),
+    ) -> Result<(Arc<(u64, Facets)>, Vec<(Key, DocAddress)>)> {
+        let (order, keep, after) = page;
+        let question = question(self.state.load(Ordering::Acquire), q, care);
+        let kept = self.counts.get(&question);
         let narrowed = filtered(q)?;
-        let free: Vec<&'static str> =
-            FACETS.into_iter().filter(|f| !narrowed.contains(f)).collect();
-        let all = self.combined(q, asked, care, None)?;
-        let (total, counts) = run(searcher, &all, (Count, FacetCounts { facets: free.clone() }))?;
-        let mut by_name: Vec<(&str, Counts)> = Vec::new();
-        for name in narrowed {
-            let sideways = self.combined(q, asked, care, Some(name))?;
-            by_name.push((name, run(searcher, &sideways, FacetCounts { facets: vec![name] })?));
+        let wanted = |f: &str| q.facets.is_empty() || q.facets.iter().any(|w| w == f);
+        let free: Vec<usize> = (0..FACETS.len())
+            .filter(|i| FACETS.get(*i).is_some_and(|f| wanted(f) && !narrowed.contains(f)))
+            .collect();
+        let about = about(q);
+        let facets = if kept.is_some() { Vec::new() } else { free.clone() };
+        let found = if kept.is_some() && keep == 0 {
+            Gathered::default()
+        } else {
+            let all = self.combined(q, asked, care, about, None)?;
+            let gather = Gather { columns: &self.columns, facets, order, keep, after };
+            run(searcher, &all, &gather)?
+        };
+        if let Some(kept) = kept {
+            return Ok((kept, found.top));
         }
-        let mut values: Vec<(&str, _)> = free.into_iter().zip(counts).collect();
-        values.extend(by_name.into_iter().filter_map(|(n, mut c)| c.pop().map(|c| (n, c))));
-        let facets = FACETS.into_iter().filter_map(|name| {
-            let (_, map) = values.iter().find(|(n, _)| *n == name)?;
-            let mut list: Vec<(String, u64)> = map.iter().map(|(v, n)| (v.clone(), *n)).collect();
-            list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            Some((name.to_owned(), list))
-        });
-        Ok((u64::try_from(total).unwrap_or(u64::MAX), facets.collect()))
+        let mut values: HashMap<&str, Counts> =
+            free.iter().filter_map(|i| FACETS.get(*i).copied()).zip(found.counts).collect();
+        for name in narrowed.into_iter().filter(|n| wanted(n)) {
+            let Some(number) = FACETS.iter().position(|f| *f == name) else { continue };
+            // Without its ledger filter a question may be about more.
+            let about = if name == "ledger" { About { wholes: true, items: true } } else { about };
+            let sideways = self.combined(q, asked, care, about, Some(name))?;
+            let gather = Gather {
+                columns: &self.columns,
+                facets: vec![number],
+                order: Order::Column(PRINT),
+                keep: 0,
+                after: None,
+            };
+            let mut counts = run(searcher, &sideways, &gather)?.counts;
+            values.insert(name, counts.pop().unwrap_or_default());
+        }
+        let facets: Facets = FACETS
+            .into_iter()
+            .filter_map(|name| {
+                let mut list: Vec<(String, u64)> = values.remove(name)?.into_iter().collect();
+                list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+                Some((name.to_owned(), list))
+            })
+            .collect();
+        let made = Arc::new((found.total, facets));
+        self.counts.insert(question, Arc::clone(&made));
+        Ok((made, found.top))
     }
 
-    fn read(&self, searcher: &Searcher, address: DocAddress) -> Result<SearchDoc> {
-        let stored: TantivyDocument = searcher.doc(address).map_err(read_failed)?;
-        let json = stored.get_first(self.fields.json).and_then(|v| v.as_str()).unwrap_or_default();
-        serde_json::from_str(json).map_err(|e| {
-            Error::internal("a document of the search index is unreadable").caused_by(e)
-        })
+    fn stored(&self, searcher: &Searcher, address: DocAddress) -> Result<Stored> {
+        let doc: TantivyDocument = searcher.doc(address).map_err(read_failed)?;
+        let text = |field| doc.get_first(field).and_then(|v| v.as_str().map(str::to_owned));
+        if let Some(cells) = text(self.fields.cells) {
+            return Ok(Stored::Item(cells));
+        }
+        let json = text(self.fields.json)
+            .ok_or_else(|| Error::internal("a search document holds no JSON"))?;
+        serde_json::from_str(&json)
+            .map(|d| Stored::Whole(Box::new(d)))
+            .map_err(|e| Error::internal("a search document holds unexpected JSON").caused_by(e))
     }
+
+    /// The hit at an address; an item's entry is looked up once per page.
+    fn hit(
+        &self,
+        searcher: &Searcher,
+        address: DocAddress,
+        parents: &mut HashMap<String, Option<SearchDoc>>,
+    ) -> Result<SearchDoc> {
+        let cells = match self.stored(searcher, address)? {
+            Stored::Whole(doc) => return Ok(*doc),
+            Stored::Item(cells) => cells,
+        };
+        let id = cells.split(crate::schema::BETWEEN).next().unwrap_or_default().to_owned();
+        if !parents.contains_key(&id) {
+            let parent = self.whole(searcher, &id)?;
+            parents.insert(id.clone(), parent);
+        }
+        Ok(item_hit(&cells, parents.get(&id).cloned().flatten()))
+    }
+
+    /// The entry or asset of an id.
+    fn whole(&self, searcher: &Searcher, id: &str) -> Result<Option<SearchDoc>> {
+        let term = Term::from_field_text(self.fields.id, id);
+        let query = tantivy::query::TermQuery::new(term, IndexRecordOption::Basic);
+        let gather = Gather {
+            columns: &self.columns,
+            facets: Vec::new(),
+            order: Order::Column(PRINT),
+            keep: 1,
+            after: None,
+        };
+        let Some((_, address)) = run(searcher, &query, &gather)?.top.pop() else {
+            return Ok(None);
+        };
+        match self.stored(searcher, address)? {
+            Stored::Whole(doc) => Ok(Some(*doc)),
+            Stored::Item(_) => Ok(None),
+        }
+    }
+}
+
+enum Stored {
+    Whole(Box<SearchDoc>),
+    Item(String),
+}
+
+/// What tells one question's counts from another's: its paging does not matter.
+fn question(state: u64, q: &SearchQuery, care: Care) -> String {
+    let mut filters = q.filters.clone();
+    filters.sort_unstable();
+    let mut audience = q.audience.clone();
+    audience.sort_unstable();
+    format!("{state} {care:?} {:?} {filters:?} {audience:?} {:?}", q.text, q.facets)
+}
+
+fn usual_writer(engine: &tantivy::Index) -> Result<IndexWriter> {
+    let writer = engine.writer_with_num_threads(1, WRITER_BYTES).map_err(write_failed)?;
+    let mut merges = LogMergePolicy::default();
+    merges.set_max_docs_before_merge(LARGE_SEGMENT);
+    writer.set_merge_policy(Box::new(merges));
+    Ok(writer)
 }
 
 impl Search for Index {
@@ -173,7 +325,14 @@ impl Search for Index {
         if docs.is_empty() {
             return Ok(());
         }
-        self.change(|writer| self.add(writer, docs))
+        self.change(|writer| {
+            for doc in docs {
+                // Of two of one id in a lot the later wins: its deletion comes after the first was added.
+                writer.delete_term(Term::from_field_text(self.fields.of, &doc.id));
+                self.add(writer, std::slice::from_ref(doc))?;
+            }
+            Ok(())
+        })
     }
 
     fn remove(&self, ids: &[String]) -> Result<()> {
@@ -182,7 +341,7 @@ impl Search for Index {
         }
         self.change(|writer| {
             for id in ids {
-                writer.delete_term(Term::from_field_text(self.fields.id, id));
+                writer.delete_term(Term::from_field_text(self.fields.of, id));
             }
             Ok(())
         })
@@ -190,38 +349,51 @@ impl Search for Index {
 
     fn search(&self, query: &SearchQuery) -> Result<SearchPage> {
         let searcher = self.reader.searcher();
-        let order = Order::parse(&query.sort)?;
-        let asked = asked(&query.text);
-        let mut care = Care::Exact;
-        let (mut total, mut facets) = self.facets(&searcher, query, &asked, care)?;
-        if total == 0 && matches!(asked, Asked::Pieces(_)) {
-            let near = self.facets(&searcher, query, &asked, Care::Near)?;
+        let asked = asked(&query.text, &self.synonyms.read());
+        let order = order(&query.sort, &asked)?;
+        let after = match query.after.as_deref().filter(|a| !a.is_empty()) {
+            None => None,
+            Some(text) => Some(Key::read(text).ok_or_else(|| {
+                Error::new(
+                    Code::InvalidQuery,
+                    "翻页位置无效，请从第一页开始",
+                    "the position of the page is not valid, begin at the first page",
+                )
+            })?),
+        };
+        let limit = usize::try_from(query.limit.min(MAX_LIMIT)).unwrap_or(0);
+        let offset = if after.is_some() { 0 } else { usize::try_from(query.offset).unwrap_or(0) };
+        // One more than the page tells whether there is another.
+        let keep = if limit == 0 { 0 } else { offset.saturating_add(limit).saturating_add(1) };
+        let keep = keep.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX));
+        let page = (order, keep, after);
+        let (mut counts, mut top) = self.gather(&searcher, query, &asked, Care::Exact, page)?;
+        if counts.0 == 0 && matches!(asked, Asked::Pieces(_)) {
+            let (near, found) = self.gather(&searcher, query, &asked, Care::Near, page)?;
             if near.0 > 0 {
-                care = Care::Near;
-                (total, facets) = near;
+                (counts, top) = (near, found);
             }
         }
-        let mut page = SearchPage { total, hits: Vec::new(), facets };
-        let limit = u64::from(query.limit.min(MAX_LIMIT));
-        let offset = u64::from(query.offset);
-        if limit == 0 || offset >= total {
-            return Ok(page);
-        }
-        let all = self.combined(query, &asked, care, None)?;
-        let limit = limit.min(total - offset);
-        for address in top(&searcher, &all, order, &asked, limit, offset)? {
-            let doc = self.read(&searcher, address)?;
-            page.hits.push(SearchHit {
+        let mut out =
+            SearchPage { total: counts.0, facets: counts.1.clone(), ..SearchPage::default() };
+        let more = top.len() > offset.saturating_add(limit);
+        let mut parents = HashMap::new();
+        let mut last = None;
+        for (key, address) in top.into_iter().skip(offset).take(limit) {
+            let doc = self.hit(&searcher, address, &mut parents)?;
+            last = Some(key);
+            out.hits.push(SearchHit {
                 title_html: mark::whole(&doc.title, &asked),
                 description_html: mark::snippet(&doc.description, &asked),
                 doc,
             });
         }
-        Ok(page)
+        out.next = last.filter(|_| more).map(Key::write);
+        Ok(out)
     }
 
     fn suggest(&self, prefix: &str, audience: &[String], limit: usize) -> Result<Vec<String>> {
-        let asked = asked(prefix);
+        let asked = asked(prefix, &Synonyms::default());
         if limit == 0 || !matches!(asked, Asked::Pieces(_)) {
             return Ok(Vec::new());
         }
@@ -230,8 +402,16 @@ impl Search for Index {
             all_of(vec![title_query(&self.fields, &asked), audience_query(&self.fields, audience)]);
         let wanted: String = normalise(prefix.trim()).into_iter().collect();
         let mut found: Vec<(bool, usize, String)> = Vec::new();
-        for address in top(&searcher, &query, Order::Relevance, &asked, CANDIDATES, 0)? {
-            let title = self.read(&searcher, address)?.title;
+        let gather = Gather {
+            columns: &self.columns,
+            facets: Vec::new(),
+            order: Order::Relevance,
+            keep: CANDIDATES,
+            after: None,
+        };
+        for (_, address) in run(&searcher, &query, &gather)?.top {
+            let Stored::Whole(doc) = self.stored(&searcher, address)? else { continue };
+            let title = doc.title;
             let normal = normalise(&title);
             let starts = normal.iter().collect::<String>().starts_with(&wanted)
                 || sound::starts(&sound::cells(&normal), &wanted);
@@ -243,12 +423,14 @@ impl Search for Index {
         Ok(found.into_iter().map(|(_, _, title)| title).take(limit).collect())
     }
 
-    fn rebuild(&self, docs: &[SearchDoc]) -> Result<()> {
-        // One commit: searchers see the old documents until the new ones are complete.
-        self.change(|writer| {
-            writer.delete_query(Box::new(AllQuery)).map_err(write_failed)?;
-            self.add(writer, docs)
-        })?;
+    fn rebuild(&self, batches: &mut dyn Iterator<Item = Result<Vec<SearchDoc>>>) -> Result<()> {
+        let mut held = self.writer.lock();
+        // The usual writer makes way for several larger ones; searchers go on with what is committed.
+        drop(held.take());
+        let built = self.build(batches);
+        *held = Some(usual_writer(&self.engine)?);
+        built?;
+        self.reload()?;
         self.needs_rebuild.store(false, Ordering::Release);
         Ok(())
     }
@@ -256,85 +438,82 @@ impl Search for Index {
     fn count(&self) -> Result<u64> {
         Ok(self.reader.searcher().num_docs())
     }
-}
 
-/// What a page is sorted by; all descending, ties by publication, then by a fixed order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    Relevance,
-    Column(&'static str),
-}
-
-impl Order {
-    fn parse(word: &str) -> Result<Self> {
-        Ok(match word {
-            "" | "relevance" => Order::Relevance,
-            "published_at" => Order::Column(PUBLISHED),
-            "data_at" => Order::Column(DATA_AT),
-            "rows" => Order::Column(ROWS),
-            other => {
-                return Err(Error::new(
-                    Code::InvalidQuery,
-                    format!("不能按 `{other}` 排序，可用：relevance、published_at、data_at、rows"),
-                    format!(
-                        "cannot sort by `{other}`; use relevance, published_at, data_at or rows"
-                    ),
-                ));
-            }
-        })
-    }
-}
-
-/// A numeric fast column of one segment; 0 where there is no value.
-struct Numbers(Option<std::sync::Arc<dyn tantivy::columnar::ColumnValues<u64>>>);
-
-impl Numbers {
-    fn of(segment: &SegmentReader, name: &str) -> Self {
-        Self(segment.fast_fields().u64(name).ok().map(|c| c.first_or_default_col(0)))
-    }
-    fn at(&self, doc: DocId) -> u64 {
-        self.0.as_ref().map_or(0, |c| c.get_val(doc))
-    }
-}
-
-/// Addresses of one page. `limit` and `offset` are within the number of matches.
-fn top(
-    searcher: &Searcher,
-    query: &dyn Query,
-    order: Order,
-    asked: &Asked,
-    limit: u64,
-    offset: u64,
-) -> Result<Vec<DocAddress>> {
-    let docs = TopDocs::with_limit(as_usize(limit).max(1)).and_offset(as_usize(offset));
-    let column = match order {
-        Order::Relevance if matches!(asked, Asked::Pieces(_)) => {
-            let best = docs.tweak_score(|segment: &SegmentReader| {
-                let (published, tie) = (Numbers::of(segment, PUBLISHED), Numbers::of(segment, TIE));
-                // Bits of a float that is not negative sort like the float.
-                move |doc: DocId, score: Score| {
-                    (score.max(0.0).to_bits(), published.at(doc), tie.at(doc))
+    fn holdings(&self) -> Result<Vec<(String, SearchHolding)>> {
+        let searcher = self.reader.searcher();
+        let mut out: BTreeMap<String, SearchHolding> = BTreeMap::new();
+        for reader in searcher.segment_readers() {
+            let segment = self.columns.of(reader).map_err(read_failed)?;
+            let Some(ledger) = segment.columns.first() else { continue };
+            let prints = reader.fast_fields().u64(PRINT).ok();
+            for doc in reader.doc_ids_alive() {
+                let word = ledger.value(doc).unwrap_or_default();
+                if !out.contains_key(word) {
+                    out.insert(word.to_owned(), SearchHolding::default());
                 }
-            });
-            return Ok(run(searcher, query, best)?.into_iter().map(|(_, a)| a).collect());
+                if let Some(holding) = out.get_mut(word) {
+                    holding.documents += 1;
+                    holding.digest ^= prints.as_ref().and_then(|p| p.first(doc)).unwrap_or(0);
+                }
+            }
         }
-        Order::Relevance => PUBLISHED,
-        Order::Column(name) => name,
-    };
-    let best = docs.order_by(move |segment: &SegmentReader| {
-        let key = Numbers::of(segment, column);
-        let (published, tie) = (Numbers::of(segment, PUBLISHED), Numbers::of(segment, TIE));
-        move |doc: DocId| (key.at(doc), published.at(doc), tie.at(doc))
-    });
-    Ok(run(searcher, query, best)?.into_iter().map(|(_, a)| a).collect())
+        Ok(out.into_iter().collect())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let _no_write_meanwhile = self.writer.lock();
+        match &self.files {
+            None => Ok(()),
+            Some(dir) => place::sync(dir).map_err(|e| {
+                Error::new(
+                    Code::StoreUnavailable,
+                    "搜索索引无法写入磁盘，请检查磁盘空间",
+                    "the search index could not be made durable; check the disk",
+                )
+                .caused_by(e)
+            }),
+        }
+    }
 }
 
-fn run<C: Collector>(searcher: &Searcher, query: &dyn Query, collector: C) -> Result<C::Fruit> {
-    searcher.search(query, &collector).map_err(read_failed)
+impl Index {
+    /// All documents anew, in one commit: searchers see the old ones until the new ones are complete.
+    fn build(&self, batches: &mut dyn Iterator<Item = Result<Vec<SearchDoc>>>) -> Result<()> {
+        let mut writer: IndexWriter = self
+            .engine
+            .writer_with_num_threads(BULK_WRITERS, BULK_WRITERS * BULK_BYTES)
+            .map_err(write_failed)?;
+        writer.set_merge_policy(Box::new(NoMergePolicy));
+        writer.delete_all_documents().map_err(write_failed)?;
+        for batch in batches {
+            // Dropped without a commit, nothing of it is seen.
+            self.add(&writer, &batch?)?;
+        }
+        writer.commit().map_err(write_failed)?;
+        writer.wait_merging_threads().map_err(write_failed)
+    }
 }
 
-fn as_usize(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
+/// The order a word names.
+fn order(word: &str, asked: &Asked) -> Result<Order> {
+    let word = if word.is_empty() { "relevance" } else { word };
+    let known = Order::WORDS.iter().find(|(w, _)| *w == word).map(|(_, o)| *o);
+    match known {
+        // Without a text there is nothing to score by.
+        Some(Order::Relevance) if !matches!(asked, Asked::Pieces(_)) => {
+            Ok(Order::Column(crate::schema::PUBLISHED))
+        }
+        Some(order) => Ok(order),
+        None => Err(Error::new(
+            Code::InvalidQuery,
+            format!("不能按 `{word}` 排序，可用：relevance、published_at、data_at、rows"),
+            format!("cannot sort by `{word}`; use relevance, published_at, data_at or rows"),
+        )),
+    }
+}
+
+fn run(searcher: &Searcher, query: &dyn Query, gather: &Gather<'_>) -> Result<Gathered> {
+    searcher.search(query, gather).map_err(read_failed)
 }
 
 fn write_failed(e: TantivyError) -> Error {

@@ -2,19 +2,23 @@
 //!
 //! One public thing: [`Index`], which keeps the port `policy::port::Search`. Inside, in reading order:
 //! `text` (characters → runs → words and bigrams), `sound` (pinyin), `schema` (what is indexed), `query`
-//! (what a person types → what is asked; user text is never parsed as query syntax), `facet` (exact counts
-//! from fast fields), `mark` (highlights and snippets), `folder` (the index on disk), `index` (all together).
+//! (what a person types → what is asked; user text is never parsed as query syntax), `synonym` (words that mean the
+//! same), `columns` and `collect` (exact counts and one page in a single pass), `mark` (highlights and snippets),
+//! `folder` and `place` (the index on disk), `index` (all together).
 //!
 //! The index is derived data: it can always be rebuilt from the ledger, so whatever is unreadable is thrown
 //! away and [`Index::needs_rebuild`] says so.
 
-mod facet;
+mod collect;
+mod columns;
 mod folder;
 mod index;
 mod mark;
+mod place;
 mod query;
 mod schema;
 mod sound;
+mod synonym;
 mod text;
 
 pub use index::Index;

@@ -57,6 +57,7 @@ fn mark_piece(chars: &[char], piece: &Piece, marks: &mut [bool]) {
     } else {
         mark_words(chars, &piece.text, marks)
     };
+    let found = piece.others.iter().filter(|o| mark_all(chars, o, marks)).count() > 0 || found;
     if found {
         return;
     }
@@ -162,9 +163,10 @@ fn render(text: &str, marks: &[bool], start: usize, end: usize) -> String {
 mod tests {
     use super::*;
     use crate::query::asked;
+    use crate::synonym::Synonyms;
 
     fn title(text: &str, query: &str) -> String {
-        whole(text, &asked(query))
+        whole(text, &asked(query, &Synonyms::default()))
     }
 
     #[test]
@@ -189,11 +191,11 @@ mod tests {
     #[test]
     fn a_snippet_is_short_and_holds_the_match() {
         let text = format!("{}空气质量{}", "前".repeat(500), "后&".repeat(300));
-        let s = snippet(&text, &asked("空气质量"));
+        let s = snippet(&text, &asked("空气质量", &Synonyms::default()));
         assert!(s.contains("<mark>空气质量</mark>") && s.starts_with('…') && s.ends_with('…'));
         let plain = s.replace("<mark>", "").replace("</mark>", "").replace("&amp;", "&");
         assert_eq!(plain.chars().count(), SNIPPET);
-        assert_eq!(snippet("短", &asked("")), "短");
+        assert_eq!(snippet("短", &asked("", &Synonyms::default())), "短");
     }
 
     #[test]

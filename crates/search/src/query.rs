@@ -5,7 +5,7 @@
 
 use std::ops::Bound;
 
-use model::search::SearchQuery;
+use model::search::{ITEM, SearchQuery};
 use model::{Code, Error, Result};
 use tantivy::Term;
 use tantivy::query::{
@@ -16,6 +16,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 
 use crate::schema::{FACETS, Fields, facet};
 use crate::sound::{MAX_INITIALS, MAX_SPELLING, spelling};
+use crate::synonym::Synonyms;
 use crate::text::{Script, normalise, query_words, runs, slice};
 
 /// Characters of a query that are used; the rest is ignored.
@@ -24,6 +25,8 @@ const MAX_QUERY: usize = 128;
 const MAX_PIECES: usize = 16;
 /// Values of filters and audience labels that are used.
 const MAX_VALUES: usize = 256;
+/// Other wordings of one piece that are tried.
+const MAX_OTHERS: usize = 8;
 /// Shortest ASCII word that may be misspelt by one letter.
 const FUZZY_FROM: usize = 5;
 
@@ -37,6 +40,8 @@ pub(crate) struct Piece {
     pub(crate) text: String,
     /// For CJK: the words in it that carry meaning.
     pub(crate) words: Vec<String>,
+    /// Other texts that mean the same: the whole, or one of its words, in other words.
+    pub(crate) others: Vec<String>,
 }
 
 /// What the text asks for.
@@ -55,8 +60,17 @@ pub(crate) enum Care {
     Near,
 }
 
+/// Which documents a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct About {
+    /// Entries and assets.
+    pub(crate) wholes: bool,
+    /// Data items.
+    pub(crate) items: bool,
+}
+
 /// Cuts query text into pieces.
-pub(crate) fn asked(text: &str) -> Asked {
+pub(crate) fn asked(text: &str, synonyms: &Synonyms) -> Asked {
     let chars = normalise(text.trim());
     if chars.is_empty() {
         return Asked::All;
@@ -66,7 +80,8 @@ pub(crate) fn asked(text: &str) -> Asked {
     for run in runs(chars).into_iter().take(MAX_PIECES) {
         let text = slice(chars, run);
         let words = if run.script == Script::Cjk { query_words(&text) } else { Vec::new() };
-        let piece = Piece { script: run.script, text, words };
+        let others = in_other_words(&text, &words, synonyms);
+        let piece = Piece { script: run.script, text, words, others };
         if !pieces.contains(&piece) {
             pieces.push(piece);
         }
@@ -74,13 +89,115 @@ pub(crate) fn asked(text: &str) -> Asked {
     if pieces.is_empty() { Asked::Nothing } else { Asked::Pieces(pieces) }
 }
 
+/// Texts that mean the same as a piece: its synonyms, or itself with one word put otherwise.
+fn in_other_words(text: &str, words: &[String], synonyms: &Synonyms) -> Vec<String> {
+    let mut out: Vec<String> = synonyms.of(text).to_vec();
+    if out.is_empty() {
+        for word in words {
+            for other in synonyms.of(word) {
+                let put = text.replace(word.as_str(), other);
+                if put != text && out.len() < MAX_OTHERS && !out.contains(&put) {
+                    out.push(put);
+                }
+            }
+        }
+    }
+    out
+}
+
 /// The text part of a query, scoring.
-pub(crate) fn text_query(f: &Fields, asked: &Asked, care: Care) -> Clause {
+pub(crate) fn text_query(f: &Fields, asked: &Asked, care: Care, about: About) -> Clause {
     match asked {
         Asked::All => Box::new(AllQuery),
         Asked::Nothing => Box::new(EmptyQuery),
-        Asked::Pieces(pieces) => all_of(pieces.iter().map(|p| piece_query(f, p, care)).collect()),
+        Asked::Pieces(pieces) => {
+            let mut any = Vec::new();
+            if about.wholes {
+                any.push(all_of(pieces.iter().map(|p| piece_query(f, p, care)).collect()));
+            }
+            if about.items {
+                any.push(item_query(f, pieces, care));
+            }
+            any_of(any)
+        }
     }
+}
+
+/// An item is found by its own names; of several pieces each must be in its names or in its entry's title or
+/// organisation, and one at least in its names.
+fn item_query(f: &Fields, pieces: &[Piece], care: Care) -> Clause {
+    let own = |p: &Piece| item_piece(f, p, care);
+    if let [only] = pieces {
+        return own(only);
+    }
+    let mut all: Vec<Clause> =
+        pieces.iter().map(|p| any_of(vec![own(p), near_piece(f, p)])).collect();
+    all.push(any_of(pieces.iter().map(own).collect()));
+    all_of(all)
+}
+
+/// A piece in an item's names.
+fn item_piece(f: &Fields, piece: &Piece, care: Care) -> Clause {
+    let mut any: Vec<Clause> = Vec::new();
+    let length = piece.text.chars().count();
+    if piece.script == Script::Cjk {
+        any.extend(grams(f.g_item, &piece.text).map(|q| boost(q, 4.0)));
+        if piece.words.len() > 1 {
+            let words: Vec<(Occur, Clause)> = piece
+                .words
+                .iter()
+                .map(|w| {
+                    let mut one = vec![term(f.w_item, w)];
+                    one.extend(grams(f.g_item, w).map(|q| boost(q, 0.5)));
+                    (Occur::Should, any_of(one))
+                })
+                .collect();
+            let needed = words_needed(words.len(), care);
+            any.push(Box::new(BooleanQuery::with_minimum_required_clauses(words, needed)));
+        }
+        if care == Care::Near && length > 1 {
+            any.extend(heard(&piece.text).map(|h| prefix(f.s_item, &h)));
+        }
+    } else {
+        any.push(boost(term(f.w_item, &piece.text), 4.0));
+        if length >= 2 {
+            any.push(prefix(f.w_item, &piece.text));
+        }
+        if care == Care::Near {
+            any.extend(misspelt(f.w_item, &piece.text));
+        }
+        any.extend(sounds(f.i_item, f.s_item, &piece.text));
+    }
+    for other in &piece.others {
+        any.extend(grams(f.g_item, other).map(|q| boost(q, 2.0)));
+    }
+    any_of(any)
+}
+
+/// A piece in the title or organisation of an item's entry.
+fn near_piece(f: &Fields, piece: &Piece) -> Clause {
+    if piece.script != Script::Cjk {
+        return boost(term(f.w_near, &piece.text), 0.5);
+    }
+    let mut any = vec![all_of(piece.words.iter().map(|w| boost(term(f.w_near, w), 0.5)).collect())];
+    // The dictionary may have cut the entry's title into smaller words, or left the piece whole.
+    any.push(boost(term(f.w_near, &piece.text), 0.5));
+    any_of(any)
+}
+
+/// The spelling of a text by ear, when it is long enough to tell anything.
+fn heard(text: &str) -> Option<String> {
+    let heard = spelling(&normalise(text));
+    let heard = heard.get(..MAX_SPELLING).unwrap_or(&heard);
+    (heard.len() >= 4).then(|| heard.to_owned())
+}
+
+/// Words one letter away.
+fn misspelt(field: Field, word: &str) -> Option<Clause> {
+    let length = word.chars().count();
+    ((FUZZY_FROM..=32).contains(&length) && word.bytes().all(|b| b.is_ascii_alphabetic())).then(
+        || Box::new(FuzzyTermQuery::new(Term::from_field_text(field, word), 1, true)) as Clause,
+    )
 }
 
 /// Titles only, for completions.
@@ -121,6 +238,20 @@ pub(crate) fn filter_query(
         }
     }
     Ok(out)
+}
+
+/// Which documents the filters leave.
+pub(crate) fn about(query: &SearchQuery) -> About {
+    let ledgers: Vec<&str> = query
+        .filters
+        .iter()
+        .filter(|(n, v)| n == "ledger" && !v.is_empty())
+        .map(|(_, v)| v.as_str())
+        .collect();
+    About {
+        wholes: ledgers.is_empty() || ledgers.iter().any(|l| *l != ITEM),
+        items: ledgers.is_empty() || ledgers.contains(&ITEM),
+    }
 }
 
 /// Names of the facets that are filtered on; an unknown name is refused.
@@ -229,7 +360,7 @@ fn sounds(initials: Field, spelled: Field, text: &str) -> Vec<Clause> {
 fn piece_query(f: &Fields, piece: &Piece, care: Care) -> Clause {
     match piece.script {
         Script::Cjk => cjk_query(f, piece, care),
-        _ => word_query(f, &piece.text),
+        _ => word_query(f, piece, care),
     }
 }
 
@@ -242,13 +373,17 @@ fn cjk_query(f: &Fields, piece: &Piece, care: Care) -> Clause {
         piece.words.iter().map(|w| (Occur::Should, one_word(f, w))).collect();
     let needed = words_needed(words.len(), care);
     any.push(Box::new(BooleanQuery::with_minimum_required_clauses(words, needed)));
-    if care == Care::Near && piece.text.chars().nth(1).is_some() {
-        let heard = spelling(&normalise(&piece.text));
-        let heard = heard.get(..MAX_SPELLING).unwrap_or(&heard);
-        if heard.len() >= 4 {
-            any.push(prefix(f.s_title, heard));
-            any.push(prefix(f.s_rest, heard));
+    for other in &piece.others {
+        for (field, weight) in [(f.g_title, 4.0), (f.g_rest, 1.5), (f.g_description, 0.7)] {
+            any.extend(grams(field, other).map(|q| boost(q, weight)));
         }
+    }
+    if care == Care::Near
+        && piece.text.chars().nth(1).is_some()
+        && let Some(heard) = heard(&piece.text)
+    {
+        any.push(prefix(f.s_title, &heard));
+        any.push(prefix(f.s_rest, &heard));
     }
     any_of(any)
 }
@@ -282,8 +417,9 @@ fn one_word(f: &Fields, word: &str) -> Clause {
     any_of(any)
 }
 
-/// A word of another script: exactly, as a beginning, misspelt by one letter, or as pinyin.
-fn word_query(f: &Fields, word: &str) -> Clause {
+/// A word of another script: exactly, as a beginning, as pinyin; misspelt by one letter when nothing else is found.
+fn word_query(f: &Fields, piece: &Piece, care: Care) -> Clause {
+    let word = piece.text.as_str();
     let weights = [
         (f.w_title, 8.0),
         (f.w_title_en, 6.0),
@@ -300,13 +436,16 @@ fn word_query(f: &Fields, word: &str) -> Clause {
         if length >= 2 {
             any.push(boost(prefix(field, word), weight / 4.0));
         }
-        if (FUZZY_FROM..=32).contains(&length) && word.bytes().all(|b| b.is_ascii_alphabetic()) {
-            let near = FuzzyTermQuery::new(Term::from_field_text(field, word), 1, true);
-            any.push(boost(Box::new(near), weight / 8.0));
+        if care == Care::Near {
+            any.extend(misspelt(field, word).map(|q| boost(q, weight / 8.0)));
         }
     }
     any.extend(sounds(f.i_title, f.s_title, word).into_iter().map(|q| boost(q, 5.0)));
     any.extend(sounds(f.i_rest, f.s_rest, word).into_iter().map(|q| boost(q, 2.0)));
+    for other in &piece.others {
+        any.extend(grams(f.g_title, other).map(|q| boost(q, 3.0)));
+        any.extend(grams(f.g_rest, other));
+    }
     any_of(any)
 }
 
@@ -316,11 +455,13 @@ mod tests {
 
     #[test]
     fn text_is_cut_by_script() {
-        let Asked::Pieces(p) = asked("  杭州PM2.5 数据") else { panic!("pieces") };
+        let Asked::Pieces(p) = asked("  杭州PM2.5 数据", &Synonyms::default()) else {
+            panic!("pieces")
+        };
         let got: Vec<&str> = p.iter().map(|p| p.text.as_str()).collect();
         assert_eq!(got, ["杭州", "pm2", "5", "数据"]);
-        assert!(matches!(asked(" \t　"), Asked::All));
-        assert!(matches!(asked("\"*+-:()"), Asked::Nothing));
+        assert!(matches!(asked(" \t　", &Synonyms::default()), Asked::All));
+        assert!(matches!(asked("\"*+-:()", &Synonyms::default()), Asked::Nothing));
     }
 
     #[test]

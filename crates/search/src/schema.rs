@@ -1,42 +1,79 @@
 //! What is indexed of a document, and how.
 //!
-//! Per text: words (`w_`), grams (`g_`) and sounds (`i_` initials, `s_` spelling). Facets and audience are raw
-//! terms; facets are also fast columns, from which counts are made. The document itself is stored as JSON.
+//! Per text: words (`w_`), grams (`g_`) and sounds (`i_` initials, `s_` spelling). Facets and audience are raw terms;
+//! facets are also fast columns, one value each, from which counts are made. An entry or asset is stored as JSON; each
+//! data item is a lean document of its own with fields of its own, so that a question about data sets does not touch
+//! the millions of items, and the other way round.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use model::region;
-use model::search::SearchDoc;
+use model::search::{ITEM, SearchDoc, SearchItem};
 use model::{Error, Result};
 use tantivy::TantivyDocument;
 use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, SchemaBuilder,
-    TextFieldIndexing, TextOptions,
+    FAST, Field, IndexRecordOption, STORED, STRING, Schema, SchemaBuilder, TextFieldIndexing,
+    TextOptions,
 };
 
 use crate::{sound, text};
 
 /// Raised whenever the fields or their analysis change: an index of another version is rebuilt.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 3;
 
 /// The facets, in the order in which they are answered.
-pub(crate) const FACETS: [&str; 8] =
-    ["region", "org", "domain", "format", "update_cycle", "open_type", "share_type", "grade"];
+pub(crate) const FACETS: [&str; 10] = [
+    "ledger",
+    "region",
+    "org",
+    "domain",
+    "format",
+    "update_cycle",
+    "open_type",
+    "share_type",
+    "grade",
+    "state",
+];
+/// Fast columns of the facets: one value each. A region counts for those above it, and a set of formats (joined by
+/// [`GLUE`]) for each of them, when the counts are harvested.
+pub(crate) const COLUMNS: [&str; FACETS.len()] = [
+    "ledger",
+    "region_at",
+    "org",
+    "domain",
+    "format_set",
+    "update_cycle",
+    "open_type",
+    "share_type",
+    "grade",
+    "state",
+];
+/// Between the formats of one set.
+pub(crate) const GLUE: char = '|';
 
 /// Fast columns of the sort keys.
 pub(crate) const PUBLISHED: &str = "published_at";
 pub(crate) const DATA_AT: &str = "data_at";
 pub(crate) const ROWS: &str = "rows";
 pub(crate) const TIE: &str = "tie";
+/// Fast column of the fingerprint of an entry or asset.
+pub(crate) const PRINT: &str = "print";
 
 /// Handles of the fields.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields {
+    /// Id of an entry or asset; items have none.
     pub(crate) id: Field,
+    /// Id of what the document belongs to: its own, or its entry's. What is deleted by.
+    pub(crate) of: Field,
     pub(crate) code: Field,
     pub(crate) json: Field,
+    /// Of an item: entry id, identifier, names, attributes, joined by [`BETWEEN`].
+    pub(crate) cells: Field,
     pub(crate) audience: Field,
     pub(crate) facets: [Field; FACETS.len()],
+    region_at: Field,
+    format_set: Field,
     pub(crate) w_title: Field,
     pub(crate) w_title_en: Field,
     pub(crate) w_description: Field,
@@ -51,11 +88,22 @@ pub(crate) struct Fields {
     pub(crate) i_rest: Field,
     pub(crate) s_title: Field,
     pub(crate) s_rest: Field,
+    /// Names of an item.
+    pub(crate) w_item: Field,
+    pub(crate) g_item: Field,
+    pub(crate) i_item: Field,
+    pub(crate) s_item: Field,
+    /// Words of an item's entry: title and organisation.
+    pub(crate) w_near: Field,
     published: Field,
     data: Field,
     rows: Field,
     tie: Field,
+    print: Field,
 }
+
+/// Between the stored cells of an item.
+pub(crate) const BETWEEN: char = '\u{1f}';
 
 /// Names of the analyses.
 const WORDS: &str = "words";
@@ -66,10 +114,10 @@ const SPELLINGS: &str = "spellings";
 /// Makes the analyses known to an engine.
 pub(crate) fn register(engine: &tantivy::Index) {
     let known = engine.tokenizers();
-    known.register(WORDS, text::Analysis(text::words));
-    known.register(GRAMS, text::Analysis(text::grams));
-    known.register(INITIALS, text::Analysis(sound::initials));
-    known.register(SPELLINGS, text::Analysis(sound::spellings));
+    known.register(WORDS, text::Analysis { kept: 0, of: text::words });
+    known.register(GRAMS, text::Analysis { kept: 1, of: text::grams });
+    known.register(INITIALS, text::Analysis { kept: 2, of: sound::initials });
+    known.register(SPELLINGS, text::Analysis { kept: 3, of: sound::spellings });
 }
 
 fn text_field(b: &mut SchemaBuilder, name: &str, analysis: &str) -> Field {
@@ -89,13 +137,22 @@ fn text_field(b: &mut SchemaBuilder, name: &str, analysis: &str) -> Field {
 /// The schema with its handles.
 pub(crate) fn schema() -> (Schema, Fields) {
     let mut b = Schema::builder();
-    let facets = FACETS.map(|name| b.add_text_field(name, STRING | FAST));
+    let only_fast = || TextOptions::default().set_fast("raw");
+    // Two facets have several values a document: their columns are fields of their own.
+    let facets = FACETS.map(|name| match name {
+        "region" | "format" => b.add_text_field(name, STRING),
+        _ => b.add_text_field(name, STRING | FAST),
+    });
     let fields = Fields {
         id: b.add_text_field("id", STRING),
+        of: b.add_text_field("of", STRING),
         code: b.add_text_field("code", STRING),
         json: b.add_text_field("json", STORED),
+        cells: b.add_text_field("cells", STORED),
         audience: b.add_text_field("audience", STRING),
         facets,
+        region_at: b.add_text_field("region_at", only_fast()),
+        format_set: b.add_text_field("format_set", only_fast()),
         w_title: text_field(&mut b, "w_title", WORDS),
         w_title_en: text_field(&mut b, "w_title_en", WORDS),
         w_description: text_field(&mut b, "w_description", WORDS),
@@ -110,10 +167,16 @@ pub(crate) fn schema() -> (Schema, Fields) {
         i_rest: text_field(&mut b, "i_rest", INITIALS),
         s_title: text_field(&mut b, "s_title", SPELLINGS),
         s_rest: text_field(&mut b, "s_rest", SPELLINGS),
+        w_item: text_field(&mut b, "w_item", WORDS),
+        g_item: text_field(&mut b, "g_item", GRAMS),
+        i_item: text_field(&mut b, "i_item", INITIALS),
+        s_item: text_field(&mut b, "s_item", SPELLINGS),
+        w_near: text_field(&mut b, "w_near", WORDS),
         published: b.add_u64_field(PUBLISHED, FAST),
         data: b.add_u64_field(DATA_AT, FAST),
-        rows: b.add_u64_field(ROWS, FAST | INDEXED),
+        rows: b.add_u64_field(ROWS, FAST),
         tie: b.add_u64_field(TIE, FAST),
+        print: b.add_u64_field(PRINT, FAST),
     };
     (b.build(), fields)
 }
@@ -136,7 +199,7 @@ fn time_key(stamp: &str) -> u64 {
 }
 
 /// The region and all above it: a county's document counts for its city and its province.
-fn with_ancestors(code: &str) -> Vec<String> {
+pub(crate) fn with_ancestors(code: &str) -> Vec<String> {
     let mut out = vec![code.to_owned()];
     let mut at = code.to_owned();
     while let Some(parent) = region::parent_of(&at) {
@@ -146,66 +209,187 @@ fn with_ancestors(code: &str) -> Vec<String> {
     out
 }
 
-/// The values of a document for one facet, without blanks and repeats.
-pub(crate) fn facet_values(doc: &SearchDoc, name: &str) -> Vec<String> {
-    let mut values = match name {
-        "region" => with_ancestors(&doc.region),
-        "org" => vec![doc.org.clone()],
-        "domain" => vec![doc.domain.clone()],
-        "format" => doc.formats.clone(),
-        "update_cycle" => vec![doc.update_cycle.clone()],
-        "open_type" => vec![doc.open_type.clone()],
-        "share_type" => vec![doc.share_type.clone()],
-        "grade" => vec![doc.grade.clone()],
-        _ => Vec::new(),
-    };
-    values.retain(|v| !v.is_empty());
-    values.sort_unstable();
-    values.dedup();
-    values
+fn tie_of(parts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
 }
 
-/// Turns a document into what the engine keeps.
-pub(crate) fn document(fields: &Fields, doc: &SearchDoc) -> Result<TantivyDocument> {
+/// What an entry or asset becomes: its own document, then one for each item.
+pub(crate) fn documents<'a>(
+    fields: &'a Fields,
+    doc: &'a SearchDoc,
+) -> Result<impl Iterator<Item = TantivyDocument> + 'a> {
+    let whole = document(fields, doc)?;
+    Ok(std::iter::once(whole).chain(doc.items.iter().map(|i| item(fields, doc, i))))
+}
+
+fn add(out: &mut TantivyDocument, field: Field, value: &str) {
+    if !value.is_empty() {
+        out.add_text(field, value);
+    }
+}
+
+/// Facets that an item has from its entry, and all facets of an entry or asset.
+fn shared(out: &mut TantivyDocument, f: &Fields, doc: &SearchDoc) {
+    for region in with_ancestors(&doc.region).iter().filter(|r| !r.is_empty()) {
+        add_facet(out, f, "region", region);
+    }
+    add(out, f.region_at, &doc.region);
+    for (name, value) in [
+        ("org", &doc.org),
+        ("domain", &doc.domain),
+        ("update_cycle", &doc.update_cycle),
+        ("state", &doc.state),
+    ] {
+        add_facet(out, f, name, value);
+    }
+    out.add_u64(f.published, time_key(&doc.published_at));
+}
+
+fn add_facet(out: &mut TantivyDocument, f: &Fields, name: &str, value: &str) {
+    if let Some(field) = facet(f, name) {
+        add(out, field, value);
+    }
+}
+
+fn document(f: &Fields, doc: &SearchDoc) -> Result<TantivyDocument> {
     let json = serde_json::to_string(doc)
         .map_err(|e| Error::internal("a search document cannot be written as JSON").caused_by(e))?;
     let mut out = TantivyDocument::new();
-    out.add_text(fields.id, &doc.id);
-    out.add_text(fields.code, doc.code.to_lowercase());
-    out.add_text(fields.json, json);
-    for label in doc.audience.iter().filter(|l| !l.is_empty()) {
-        out.add_text(fields.audience, label);
+    out.add_text(f.id, &doc.id);
+    out.add_text(f.of, &doc.id);
+    out.add_text(f.code, doc.code.to_lowercase());
+    out.add_text(f.json, json);
+    for label in &doc.audience {
+        add(&mut out, f.audience, label);
     }
-    for (name, field) in FACETS.iter().zip(fields.facets) {
-        for value in facet_values(doc, name) {
-            out.add_text(field, value);
+    shared(&mut out, f, doc);
+    for (name, value) in [
+        ("ledger", &doc.ledger),
+        ("open_type", &doc.open_type),
+        ("share_type", &doc.share_type),
+        ("grade", &doc.grade),
+    ] {
+        add_facet(&mut out, f, name, value);
+    }
+    let mut formats: Vec<&str> =
+        doc.formats.iter().map(String::as_str).filter(|v| !v.is_empty()).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    for format in &formats {
+        add_facet(&mut out, f, "format", format);
+    }
+    add(&mut out, f.format_set, &formats.join(&GLUE.to_string()));
+    for field in [f.w_title, f.g_title, f.i_title, f.s_title] {
+        add(&mut out, field, &doc.title);
+    }
+    add(&mut out, f.w_title_en, &doc.title_en);
+    add(&mut out, f.w_description, &doc.description);
+    add(&mut out, f.g_description, &doc.description);
+    add(&mut out, f.w_code, &doc.code);
+    add(&mut out, f.w_org, &doc.org_name);
+    // A closed item must not be found through its entry's words.
+    let names = || doc.items.iter().filter(|i| !i.closed).flat_map(names);
+    for value in names() {
+        add(&mut out, f.w_items, value);
+    }
+    for value in &doc.tags {
+        add(&mut out, f.w_tags, value);
+    }
+    for value in names()
+        .chain(doc.tags.iter().map(String::as_str))
+        .chain(std::iter::once(doc.org_name.as_str()))
+    {
+        for field in [f.g_rest, f.i_rest, f.s_rest] {
+            add(&mut out, field, value);
         }
     }
-    for field in [fields.w_title, fields.g_title, fields.i_title, fields.s_title] {
-        out.add_text(field, &doc.title);
-    }
-    out.add_text(fields.w_title_en, &doc.title_en);
-    out.add_text(fields.w_description, &doc.description);
-    out.add_text(fields.g_description, &doc.description);
-    out.add_text(fields.w_code, &doc.code);
-    out.add_text(fields.w_org, &doc.org_name);
-    for (field, list) in [(fields.w_items, &doc.items), (fields.w_tags, &doc.tags)] {
-        for value in list {
-            out.add_text(field, value);
-        }
-    }
-    for value in doc.items.iter().chain(&doc.tags).chain(std::iter::once(&doc.org_name)) {
-        for field in [fields.g_rest, fields.i_rest, fields.s_rest] {
-            out.add_text(field, value);
-        }
-    }
-    out.add_u64(fields.published, time_key(&doc.published_at));
-    out.add_u64(fields.data, time_key(&doc.data_at));
-    out.add_u64(fields.rows, u64::try_from(doc.rows).unwrap_or(0));
-    let mut hasher = DefaultHasher::new();
-    doc.id.hash(&mut hasher);
-    out.add_u64(fields.tie, hasher.finish());
+    out.add_u64(f.data, time_key(&doc.data_at));
+    out.add_u64(f.rows, u64::try_from(doc.rows).unwrap_or(0));
+    out.add_u64(f.tie, tie_of(&[&doc.id]));
+    out.add_u64(f.print, doc.fingerprint());
     Ok(out)
+}
+
+fn names(item: &SearchItem) -> impl Iterator<Item = &str> {
+    [item.name_cn.as_str(), item.name_en.as_str(), item.identifier.as_str()]
+        .into_iter()
+        .filter(|t| !t.is_empty())
+}
+
+fn item(f: &Fields, doc: &SearchDoc, item: &SearchItem) -> TantivyDocument {
+    let mut out = TantivyDocument::new();
+    out.add_text(f.of, &doc.id);
+    out.add_text(f.cells, cells(doc, item));
+    for label in &doc.audience {
+        if !(item.closed && label == "public") {
+            add(&mut out, f.audience, label);
+        }
+    }
+    shared(&mut out, f, doc);
+    for (name, value) in [
+        ("ledger", ITEM),
+        ("open_type", item.open_type.as_str()),
+        ("share_type", item.share_type.as_str()),
+        ("grade", item.grade.as_str()),
+    ] {
+        add_facet(&mut out, f, name, value);
+    }
+    for name in names(item) {
+        out.add_text(f.w_item, name);
+    }
+    for field in [f.g_item, f.i_item, f.s_item] {
+        add(&mut out, field, &item.name_cn);
+    }
+    add(&mut out, f.w_near, &doc.title);
+    add(&mut out, f.w_near, &doc.org_name);
+    out.add_u64(f.tie, tie_of(&[&doc.id, &item.identifier]));
+    out
+}
+
+fn cells(doc: &SearchDoc, item: &SearchItem) -> String {
+    let all = [
+        &doc.id,
+        &item.identifier,
+        &item.name_cn,
+        &item.name_en,
+        &item.grade,
+        &item.share_type,
+        &item.open_type,
+    ];
+    let mut out = String::with_capacity(96);
+    for (i, cell) in all.into_iter().enumerate() {
+        if i > 0 {
+            out.push(BETWEEN);
+        }
+        out.push_str(cell);
+    }
+    out
+}
+
+/// An item's hit from its stored cells; `parent` is its entry's document.
+pub(crate) fn item_hit(cells: &str, parent: Option<SearchDoc>) -> SearchDoc {
+    let mut parts = cells.split(BETWEEN).map(str::to_owned);
+    let mut next = || parts.next().unwrap_or_default();
+    let (id, identifier, name_cn, name_en) = (next(), next(), next(), next());
+    let (grade, share_type, open_type) = (next(), next(), next());
+    let whole = parent.unwrap_or_default();
+    SearchDoc {
+        id,
+        ledger: ITEM.to_owned(),
+        title: if name_cn.is_empty() { identifier.clone() } else { name_cn },
+        title_en: name_en,
+        item: identifier,
+        parent: whole.title.clone(),
+        description: String::new(),
+        tags: Vec::new(),
+        formats: Vec::new(),
+        grade,
+        share_type,
+        open_type,
+        ..whole
+    }
 }
 
 #[cfg(test)]
@@ -225,9 +409,24 @@ mod tests {
 
     #[test]
     fn a_county_counts_for_all_above_it() {
-        let doc = SearchDoc { region: "330106".into(), ..SearchDoc::default() };
-        assert_eq!(facet_values(&doc, "region"), ["330000", "330100", "330106"]);
-        let odd = SearchDoc { region: "全省".into(), ..SearchDoc::default() };
-        assert_eq!(facet_values(&odd, "region"), ["全省"]);
+        assert_eq!(with_ancestors("330106"), ["330106", "330100", "330000"]);
+        assert_eq!(with_ancestors("全省"), ["全省"]);
+    }
+
+    #[test]
+    fn an_item_is_read_back_with_its_entry() {
+        let doc = SearchDoc { id: "e".into(), title: "企业".into(), ..SearchDoc::default() };
+        let item = SearchItem {
+            identifier: "sfzh".into(),
+            name_cn: "身份证号".into(),
+            grade: "L3".into(),
+            ..SearchItem::default()
+        };
+        let hit = item_hit(&cells(&doc, &item), Some(doc));
+        assert_eq!(
+            (hit.id.as_str(), hit.item.as_str(), hit.title.as_str(), hit.parent.as_str()),
+            ("e", "sfzh", "身份证号", "企业")
+        );
+        assert_eq!(hit.grade, "L3");
     }
 }

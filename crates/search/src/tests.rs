@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
-use model::search::{SearchDoc, SearchPage, SearchQuery};
+use model::search::{SearchDoc, SearchItem, SearchPage, SearchQuery};
 use policy::port::Search;
 use proptest::prelude::*;
 
@@ -13,6 +13,7 @@ use crate::Index;
 fn doc(id: &str, title: &str) -> SearchDoc {
     SearchDoc {
         id: id.into(),
+        ledger: "data".into(),
         code: format!("code_{id}"),
         title: title.into(),
         org: "org1".into(),
@@ -30,9 +31,25 @@ fn doc(id: &str, title: &str) -> SearchDoc {
     }
 }
 
+fn item(identifier: &str, name: &str) -> SearchItem {
+    SearchItem {
+        identifier: identifier.into(),
+        name_cn: name.into(),
+        grade: "L2".into(),
+        share_type: "restricted".into(),
+        open_type: "none".into(),
+        ..SearchItem::default()
+    }
+}
+
+fn rebuild(index: &Index, docs: &[SearchDoc]) -> model::Result<()> {
+    index.rebuild(&mut docs.chunks(100).map(|c| Ok(c.to_vec())))
+}
+
 fn ask(text: &str) -> SearchQuery {
     SearchQuery {
         text: text.into(),
+        filters: vec![("ledger".into(), "data".into())],
         audience: vec!["public".into()],
         limit: 20,
         ..SearchQuery::default()
@@ -55,14 +72,14 @@ fn catalogue() -> Index {
         .put(&[
             SearchDoc {
                 description: "全省企业的登记信息，含统一社会信用代码".into(),
-                items: vec!["统一社会信用代码".into(), "tyshxydm".into(), "企业名称".into()],
+                items: vec![item("tyshxydm", "统一社会信用代码"), item("qymc", "企业名称")],
                 tags: vec!["法人".into()],
                 region: "330100".into(),
                 ..doc("qy", "杭州市企业信息")
             },
             SearchDoc {
                 title_en: "Population basics".into(),
-                items: vec!["身份证号".into(), "sfzh".into(), "姓名".into()],
+                items: vec![item("sfzh", "身份证号"), item("xm", "姓名")],
                 grade: "L3".into(),
                 org: "org2".into(),
                 org_name: "浙江省公安厅".into(),
@@ -189,7 +206,7 @@ fn facets_roll_up_and_drill_sideways() {
     assert_eq!(facet(&page, "org"), [("org1", 3), ("org2", 1)]);
 
     let mut q = ask("");
-    q.filters = vec![("region".into(), "330100".into())];
+    q.filters = vec![("ledger".into(), "data".into()), ("region".into(), "330100".into())];
     let page = index.search(&q).unwrap();
     assert_eq!(page.total, 2);
     // The region's own counts ignore the region filter, the others' follow it.
@@ -271,7 +288,7 @@ fn rebuild_has_no_gap_and_clears_the_flag() {
     let index = Arc::new(Index::in_memory().unwrap());
     assert!(index.needs_rebuild());
     let docs: Vec<SearchDoc> = (0..200).map(|n| doc(&n.to_string(), "企业信息")).collect();
-    index.rebuild(&docs).unwrap();
+    rebuild(&index, &docs).unwrap();
     assert!(!index.needs_rebuild());
     let watcher = Arc::clone(&index);
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -284,12 +301,133 @@ fn rebuild_has_no_gap_and_clears_the_flag() {
         least
     });
     for _ in 0..3 {
-        index.rebuild(&docs).unwrap();
+        rebuild(&index, &docs).unwrap();
     }
     done.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(watching.join().unwrap(), 200);
-    index.rebuild(&docs[..1]).unwrap();
+    rebuild(&index, &docs[..1]).unwrap();
     assert_eq!(index.count().unwrap(), 1);
+}
+
+#[test]
+fn an_item_hit_names_its_entry_and_follows_it() {
+    let index = catalogue();
+    let mut q = ask("sfzh");
+    q.filters = vec![("ledger".into(), "item".into())];
+    let page = index.search(&q).unwrap();
+    assert_eq!(page.total, 1);
+    let hit = &page.hits[0];
+    assert_eq!((hit.doc.id.as_str(), hit.doc.item.as_str()), ("rk", "sfzh"));
+    assert_eq!((hit.doc.title.as_str(), hit.doc.parent.as_str()), ("身份证号", "人口基本信息"));
+    assert_eq!(hit.doc.ledger, "item");
+    assert_eq!(facet(&page, "org"), [("org2", 1)]);
+    // Of several words one must be the item's own, the others may be its entry's.
+    for (text, n) in
+        [("身份证号 人口", 1), ("公安厅 姓名", 1), ("人口 公安厅", 0), ("公民身份号码", 1)]
+    {
+        q.text = text.into();
+        assert_eq!(index.search(&q).unwrap().total, n, "{text}");
+    }
+    // An entry that loses an item, or goes, takes its items' hits along.
+    index
+        .put(&[SearchDoc { items: vec![item("xm", "姓名")], ..doc("rk", "人口基本信息") }])
+        .unwrap();
+    q.text = "身份证号".into();
+    assert_eq!(index.search(&q).unwrap().total, 0);
+    index.remove(&["rk".into(), "qy".into()]).unwrap();
+    q.text = String::new();
+    assert_eq!(index.search(&q).unwrap().total, 0);
+}
+
+#[test]
+fn a_closed_item_is_not_found_by_the_public() {
+    let index = Index::in_memory().unwrap();
+    let closed = SearchItem { closed: true, ..item("sfzh", "身份证号") };
+    index
+        .put(&[SearchDoc { items: vec![closed, item("xm", "姓名")], ..doc("rk", "人口") }])
+        .unwrap();
+    let mut q = ask("身份证号");
+    q.filters.clear();
+    assert_eq!(index.search(&q).unwrap().total, 0);
+    q.audience = vec!["staff".into()];
+    assert_eq!(index.search(&q).unwrap().total, 1);
+    q.audience = vec!["public".into()];
+    q.text = String::new();
+    let page = index.search(&q).unwrap();
+    assert_eq!(facet(&page, "ledger"), [("data", 1), ("item", 1)]);
+}
+
+#[test]
+fn pages_by_position_show_everything_once() {
+    let index = Index::in_memory().unwrap();
+    let docs: Vec<SearchDoc> =
+        (0..137).map(|n| doc(&n.to_string(), &format!("企业信息{}", n % 7))).collect();
+    rebuild(&index, &docs).unwrap();
+    for sort in ["relevance", "rows"] {
+        let mut q = ask("企业");
+        q.sort = sort.into();
+        q.limit = 10;
+        let mut seen = Vec::new();
+        loop {
+            let page = index.search(&q).unwrap();
+            assert_eq!(page.total, 137);
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            q.after = page.next.clone();
+            if q.after.is_none() {
+                break;
+            }
+        }
+        let mut once = seen.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!((seen.len(), once.len()), (137, 137), "{sort}");
+    }
+    let mut q = ask("企业");
+    q.after = Some("nowhere".into());
+    assert!(index.search(&q).is_err());
+}
+
+#[test]
+fn synonyms_are_a_file() {
+    let index = Index::in_memory().unwrap();
+    index.put(&[doc("a", "公共停车泊位清单")]).unwrap();
+    assert_eq!(finds(&index, "停车场"), ["a"]);
+    index.set_synonyms("# none\n");
+    assert!(finds(&index, "车位").is_empty());
+    index.set_synonyms("车位 停车泊位");
+    assert_eq!(finds(&index, "车位"), ["a"]);
+}
+
+#[test]
+fn what_is_held_is_told_by_ledger_and_content() {
+    let index = catalogue();
+    let held = |index: &Index| index.holdings().unwrap();
+    let before = held(&index);
+    let counts: Vec<(&str, u64)> = before.iter().map(|(l, h)| (l.as_str(), h.documents)).collect();
+    assert_eq!(counts, [("data", 5), ("item", 4)]);
+    let mut other = doc("kq", "空气质量日报");
+    other.rows = 501;
+    index.put(&[other.clone()]).unwrap();
+    assert_ne!(held(&index), before, "another content");
+    let digest = |docs: &[SearchDoc]| docs.iter().fold(0, |d, x| d ^ x.fingerprint());
+    let alone = Index::in_memory().unwrap();
+    let docs = [other, doc("x", "y")];
+    rebuild(&alone, &docs).unwrap();
+    assert_eq!(held(&alone)[0].1.digest, digest(&docs));
+}
+
+#[test]
+fn a_rebuild_that_fails_leaves_the_index_as_it_was() {
+    let index = catalogue();
+    let before = index.count().unwrap();
+    let failed = index.rebuild(
+        &mut [Ok(vec![doc("a", "新")]), Err(model::Error::internal("source"))].into_iter(),
+    );
+    assert!(failed.is_err());
+    assert_eq!(index.count().unwrap(), before);
+    assert_eq!(finds(&index, "空气质量"), ["kq"]);
+    index.put(&[doc("a", "新来的")]).unwrap();
+    assert_eq!(finds(&index, "新来"), ["a"]);
 }
 
 #[test]
@@ -312,7 +450,7 @@ fn a_folder_keeps_its_documents_and_its_lock() {
     let path = dir.path().join("search");
     let index = Index::open(&path).unwrap();
     assert!(index.needs_rebuild());
-    index.rebuild(&[doc("a", "企业信息")]).unwrap();
+    rebuild(&index, &[doc("a", "企业信息")]).unwrap();
     let e = Index::open(&path).unwrap_err();
     assert!(e.en().contains("in use by another process"), "{e}");
     drop(index);
@@ -350,12 +488,12 @@ fn damage_and_other_versions_lead_to_a_rebuild() {
     for (name, harm) in harms {
         let dir = tempfile::tempdir().unwrap();
         let index = Index::open(dir.path()).unwrap();
-        index.rebuild(&[doc("a", "企业信息")]).unwrap();
+        rebuild(&index, &[doc("a", "企业信息")]).unwrap();
         drop(index);
         harm(dir.path());
         let index = Index::open(dir.path()).unwrap_or_else(|e| panic!("{name}: {e:?}"));
         assert!(index.needs_rebuild(), "{name}");
-        index.rebuild(&[doc("b", "企业信息")]).unwrap();
+        rebuild(&index, &[doc("b", "企业信息")]).unwrap();
         assert_eq!(finds(&index, "企业"), ["b"], "{name}");
     }
 }
@@ -376,10 +514,10 @@ fn a_whole_catalogue_goes_in_quickly() {
         .map(|n| SearchDoc {
             description: format!("第{n}号数据集，记录各县（市、区）养老机构与公共停车场的基本情况"),
             items: vec![
-                "机构名称".into(),
-                "统一社会信用代码".into(),
-                "联系电话".into(),
-                format!("列{n}"),
+                item("jgmc", "机构名称"),
+                item("tyshxydm", "统一社会信用代码"),
+                item("lxdh", "联系电话"),
+                item(&format!("l{n}"), &format!("列{n}")),
             ],
             region: ["330106", "330203", "331002"][n % 3].into(),
             ..doc(&n.to_string(), &format!("养老机构信息{n}"))
@@ -403,7 +541,7 @@ fn strange_documents_are_kept_as_they_are() {
     let strange = SearchDoc {
         title: "\u{0}<script>𠮷😀\u{202e}".into(),
         description: "字".repeat(50_000),
-        items: vec![String::new(), "a".repeat(70_000)],
+        items: vec![item("", ""), item(&"a".repeat(70_000), "")],
         region: "not a code".into(),
         rows: -5,
         published_at: "yesterday".into(),
@@ -411,7 +549,7 @@ fn strange_documents_are_kept_as_they_are() {
     };
     index.put(std::slice::from_ref(&strange)).unwrap();
     let page = index.search(&ask("𠮷")).unwrap();
-    assert_eq!(page.hits[0].doc, strange);
+    assert_eq!(page.hits[0].doc, SearchDoc { items: Vec::new(), ..strange });
     assert!(page.hits[0].title_html.contains("&lt;script&gt;<mark>𠮷</mark>"));
 }
 

@@ -3,7 +3,9 @@
 //! Normalising keeps the number of characters, so that a match found in normal form marks the same
 //! characters of the original: full width → half width, lower case, traditional → simplified.
 
-use std::sync::OnceLock;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use jieba_rs::{Jieba, TokenizeMode};
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
@@ -136,39 +138,93 @@ pub(crate) fn grams(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// An analysis as the engine wants it: a function from a text to its terms.
+/// An analysis as the engine wants it: a function from a text to its terms. Terms of short texts are kept for a while:
+/// item and organisation names come again and again.
 #[derive(Clone, Copy)]
-pub(crate) struct Analysis(pub(crate) fn(&str) -> Vec<Token>);
+pub(crate) struct Analysis {
+    /// Which drawer of the kept terms is this analysis's.
+    pub(crate) kept: usize,
+    pub(crate) of: fn(&str) -> Vec<Token>,
+}
+
+/// Longest text whose terms are kept, in bytes.
+const KEPT_TEXT: usize = 120;
+/// Terms kept in one thread before all are forgotten.
+const KEPT_TERMS: usize = 400_000;
+
+#[derive(Default)]
+struct Kept {
+    drawers: [HashMap<Box<str>, Arc<[Token]>>; 4],
+    terms: usize,
+}
+
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+impl Analysis {
+    fn terms(self, text: &str) -> Arc<[Token]> {
+        if text.len() > KEPT_TEXT {
+            return (self.of)(text).into();
+        }
+        KEPT.with_borrow_mut(|kept| {
+            if let Some(known) = kept.drawers.get(self.kept).and_then(|d| d.get(text)) {
+                return Arc::clone(known);
+            }
+            let made: Arc<[Token]> = (self.of)(text).into();
+            if kept.terms > KEPT_TERMS {
+                *kept = Kept::default();
+            }
+            kept.terms += made.len();
+            if let Some(drawer) = kept.drawers.get_mut(self.kept) {
+                drawer.insert(text.into(), Arc::clone(&made));
+            }
+            made
+        })
+    }
+}
 
 /// Terms being handed to the engine.
 pub(crate) struct Terms {
-    rest: std::vec::IntoIter<Token>,
-    now: Token,
+    all: Arc<[Token]>,
+    /// The next one's number.
+    next: usize,
+    /// What stands for a term before the first and after the last, or one that a filter changes.
+    other: Token,
+    changed: bool,
 }
 
 impl Tokenizer for Analysis {
     type TokenStream<'a> = Terms;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms {
-        Terms { rest: (self.0)(text).into_iter(), now: Token::default() }
+        Terms { all: self.terms(text), next: 0, other: Token::default(), changed: false }
     }
 }
 
 impl TokenStream for Terms {
     fn advance(&mut self) -> bool {
-        match self.rest.next() {
-            Some(token) => {
-                self.now = token;
-                true
-            }
-            None => false,
+        self.changed = false;
+        if self.next < self.all.len() {
+            self.next += 1;
+            true
+        } else {
+            false
         }
     }
     fn token(&self) -> &Token {
-        &self.now
+        let here = self.next.checked_sub(1).and_then(|i| self.all.get(i));
+        match here {
+            Some(token) if !self.changed => token,
+            _ => &self.other,
+        }
     }
     fn token_mut(&mut self) -> &mut Token {
-        &mut self.now
+        if !self.changed {
+            self.other = self.token().clone();
+            self.changed = true;
+        }
+        &mut self.other
     }
 }
 

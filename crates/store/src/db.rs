@@ -100,7 +100,10 @@ impl Db {
                 false,
             )
         };
-        let mut all = vec![migration(1, "ground", include_str!("../migrations/0001_ground.sql"))];
+        let mut all = vec![
+            migration(1, "ground", include_str!("../migrations/0001_ground.sql")),
+            migration(10, "asset", include_str!("../migrations/0010_asset.sql")),
+        ];
         if self.backend == Backend::Postgres {
             all.push(migration(2, "audit", AUDIT_SQL));
         }

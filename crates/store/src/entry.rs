@@ -157,6 +157,23 @@ impl Store {
         Ok(self.entry_held(id_or_code).await?.map(|h| h.entry))
     }
 
+    /// Entries by id without their items, in no order (heads for links and lists of names).
+    pub async fn entry_heads(&self, ids: &[String]) -> Result<Vec<Entry>> {
+        let mut out = Vec::new();
+        for chunk in ids.chunks(500) {
+            let marks: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
+            let sql = format!("SELECT * FROM entry WHERE id IN ({})", marks.join(", "));
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for id in chunk {
+                query = query.bind(id.clone());
+            }
+            for row in query.fetch_all(self.db.pool()).await.map_err(fail)? {
+                out.push(read(&row)?.entry);
+            }
+        }
+        Ok(out)
+    }
+
     /// A page of entries, newest first; `after` is the id of the last one seen.
     pub async fn entry_list(&self, filter: &EntryFilter, scope: &EntryScope) -> Result<Vec<Entry>> {
         let mut c = Clause::default();
@@ -350,7 +367,7 @@ pub(crate) async fn touch(tx: &mut Transaction<'static, Any>) -> Result<()> {
 }
 
 /// The declaration without its items, as kept in `body`.
-fn body(draft: &EntryDraft) -> Result<String> {
+pub(crate) fn body(draft: &EntryDraft) -> Result<String> {
     to_json(&EntryDraft { items: Vec::new(), ..draft.clone() })
 }
 
@@ -509,6 +526,11 @@ async fn write_step(
     .await
     .map_err(fail)?;
     Ok(())
+}
+
+/// An entry without its items.
+pub(crate) fn read_bare(row: &AnyRow) -> Result<Entry> {
+    Ok(read(row)?.entry)
 }
 
 fn read(row: &AnyRow) -> Result<Held> {

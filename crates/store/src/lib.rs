@@ -5,15 +5,20 @@
 //! TEXT, BIGINT and DOUBLE PRECISION. SQL rows never leave this crate.
 
 pub mod account;
+pub mod asset;
 pub mod audit;
 mod clause;
 mod db;
 pub mod entry;
 pub mod figures;
+pub mod fill;
+pub mod link;
 pub mod operation;
 pub mod org;
 pub mod parcel;
+pub mod proposal;
 pub mod request;
+pub mod scan;
 pub mod serving;
 pub mod source;
 

@@ -19,6 +19,7 @@ mod drafts;
 mod house;
 mod people;
 mod postgres;
+mod text;
 
 pub use drafts::{draft, person_draft};
 pub use house::{House, SetClock};
@@ -27,3 +28,4 @@ pub use people::{
     STRANGER_ORG,
 };
 pub use postgres::Postgres;
+pub use text::{grams, initials};

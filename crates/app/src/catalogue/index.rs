@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use model::asset::Ledger;
 use model::audit::AuditEvent;
-use model::code::{OpenType, ResourceKind};
-use model::entry::{Entry, EntryFilter};
-use model::search::SearchDoc;
+use model::code::{DataType, OpenType, ResourceKind};
+use model::entry::Entry;
+use model::item::Item;
+use model::search::{SearchDoc, SearchItem};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
-use store::entry::EntryScope;
 
 use crate::App;
 use crate::audit;
@@ -57,8 +58,10 @@ async fn put_now(app: &App, ids: &[&str]) -> Result<()> {
 /// With which state of the ledger this process's index is level.
 #[derive(Debug, Default)]
 pub(crate) struct Level {
-    epoch: Option<i64>,
+    epoch: Option<String>,
+    /// Marks of entries and of assets by id.
     marks: HashMap<String, String>,
+    assets: HashMap<String, String>,
 }
 
 /// Brings this process's index level with what other processes changed in the ledger. Costs one small question when
@@ -67,15 +70,24 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
     if app.store.backend() == store::Backend::Sqlite {
         return Ok(());
     }
-    let epoch = app.store.ledger_epoch().await?;
-    if app.shares.level.lock().epoch == Some(epoch) {
+    let epoch = mark(app).await?;
+    if app.shares.level.lock().epoch.as_ref() == Some(&epoch) {
         return Ok(());
     }
     let _in_turn = app.shares.indexing.lock().await;
-    if app.shares.level.lock().epoch == Some(epoch) {
+    if app.shares.level.lock().epoch.as_ref() == Some(&epoch) {
         return Ok(());
     }
     let marks: HashMap<String, String> = app.store.entry_marks().await?.into_iter().collect();
+    let assets: HashMap<String, String> = app.store.asset_marks().await?.into_iter().collect();
+    let moved: Vec<String> = {
+        let level = app.shares.level.lock();
+        let differs = |(id, mark): &(&String, &String)| level.assets.get(*id) != Some(*mark);
+        assets.iter().filter(differs).map(|(id, _)| id.clone()).collect()
+    };
+    for ids in moved.chunks(500) {
+        crate::ledger::put_now(app, ids).await?;
+    }
     let (changed, gone): (Vec<String>, Vec<String>) = {
         let level = app.shares.level.lock();
         let differs = |(id, mark): &(&String, &String)| level.marks.get(*id) != Some(*mark);
@@ -95,48 +107,127 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
     // Grants and figures remembered of the older ledger no longer hold either.
     app.shares.forget();
     // Read before the entries were: what changed meanwhile has moved the epoch on and is fetched by the next look.
-    *app.shares.level.lock() = Level { epoch: Some(epoch), marks };
+    *app.shares.level.lock() = Level { epoch: Some(epoch), marks, assets };
     Ok(())
 }
 
-/// Rebuilds search from the ledger; answers the number of documents.
+/// Rebuilds search from all ledgers; answers the number of documents. Pages are read while the index takes them in.
 pub async fn reindex(app: &App) -> Result<u64> {
     let _in_turn = app.shares.indexing.lock().await;
-    let epoch = app.store.ledger_epoch().await?;
-    let marks = app.store.entry_marks().await?.into_iter().collect();
-    let mut filter = EntryFilter { limit: 1000, ..EntryFilter::default() };
-    let (mut names, mut docs) = (HashMap::new(), Vec::new());
-    loop {
-        let page = app.store.entry_list(&filter, &EntryScope::All).await?;
-        for entry in &page {
-            docs.push(doc(entry, &org_name(app, &mut names, &entry.draft.org).await?));
-        }
-        let Some(last) = page.last() else { break };
-        filter.after = Some(last.id.clone());
-    }
-    let count = u64::try_from(docs.len()).unwrap_or(u64::MAX);
+    let level = Level {
+        epoch: Some(mark(app).await?),
+        marks: app.store.entry_marks().await?.into_iter().collect(),
+        assets: app.store.asset_marks().await?.into_iter().collect(),
+    };
+    let (give, mut take) = tokio::sync::mpsc::channel::<Result<Vec<SearchDoc>>>(4);
     let search = std::sync::Arc::clone(&app.search);
-    tokio::task::spawn_blocking(move || search.rebuild(&docs)).await.map_err(broken)??;
-    *app.shares.level.lock() = Level { epoch: Some(epoch), marks };
+    let taken = tokio::task::spawn_blocking(move || {
+        search.rebuild(&mut std::iter::from_fn(|| take.blocking_recv()))
+    });
+    let (mut entries, mut assets) = (pages(app), crate::ledger::pages(app));
+    let (mut count, mut sent) = (0_u64, Ok(()));
+    loop {
+        let page = match entries.next().await {
+            Ok(None) => assets.next().await,
+            other => other,
+        };
+        match page {
+            Ok(Some(docs)) => {
+                let items: usize = docs.iter().map(|d| d.items.len() + 1).sum();
+                count += u64::try_from(items).unwrap_or(0);
+                // A closed channel: the index has failed, and says why below.
+                if give.send(Ok(docs)).await.is_err() {
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(e) => {
+                let said = Error::new(e.code(), e.zh(), e.en());
+                sent = Err(e);
+                let _index_gives_up = give.send(Err(said)).await;
+                break;
+            }
+        }
+    }
+    drop(give);
+    let built = taken.await.map_err(broken)?;
+    sent.and(built)?;
+    *app.shares.level.lock() = level;
     Ok(count)
 }
 
-/// Name of the mark that says with which ledger epoch the index is level, written at a calm stop. Its number grows
-/// when the documents are made in another way: then the first start makes them anew.
-pub(crate) const INDEX_MARK: &str = "index_epoch.2";
+/// Reads the documents of all entries with their items, page by page.
+pub(crate) struct Pages<'a> {
+    app: &'a App,
+    names: HashMap<String, String>,
+    after: Option<String>,
+}
 
-/// After a start: rebuilds search unless the last stop left it level with the ledger. Answers whether it did.
+pub(crate) fn pages(app: &App) -> Pages<'_> {
+    Pages { app, names: HashMap::new(), after: None }
+}
+
+impl Pages<'_> {
+    /// The next page; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<SearchDoc>>> {
+        let page = self.app.store.entry_scan(self.after.as_deref(), 500).await?;
+        let Some((last, _)) = page.last() else { return Ok(None) };
+        self.after = Some(last.id.clone());
+        let mut docs = Vec::with_capacity(page.len());
+        for (mut entry, items) in page {
+            // Whether the places can be drawn is told by the items that may be shown to anyone.
+            if entry.draft.open_type == OpenType::Unconditional {
+                entry.draft.items = items.iter().map(bare).collect();
+            }
+            let name = org_name(self.app, &mut self.names, &entry.draft.org).await?;
+            let items = items
+                .into_iter()
+                .map(|i| SearchItem {
+                    closed: entry.open() && i.open_type == OpenType::None.as_str(),
+                    identifier: i.identifier,
+                    name_cn: i.name_cn,
+                    name_en: i.name_en,
+                    grade: i.grade,
+                    share_type: i.share_type,
+                    open_type: i.open_type,
+                })
+                .collect();
+            docs.push(doc_with(&entry, &name, items));
+        }
+        Ok(Some(docs))
+    }
+}
+
+/// An item as far as search reads it.
+fn bare(head: &store::scan::ItemHead) -> Item {
+    let data_type = DataType::parse(&head.data_type).unwrap_or(DataType::Text);
+    let mut item = Item::new(&head.identifier, &head.name_cn, data_type);
+    item.open_type = OpenType::parse(&head.open_type).unwrap_or(OpenType::None);
+    item
+}
+
+/// Name of the mark that says with which epoch of the ledgers the index is level, written at a calm stop. Its number
+/// grows when the documents are made in another way: then the first start makes them anew.
+pub(crate) const INDEX_MARK: &str = "index_epoch.3";
+
+/// The mark's value when the index is level now.
+pub(crate) async fn mark(app: &App) -> Result<String> {
+    let (entries, assets) = (app.store.ledger_epoch().await?, app.store.asset_epoch().await?);
+    Ok(format!("{entries}.{assets}"))
+}
+
+/// After a start: rebuilds search unless the last stop left it level with the ledgers. Answers whether it did.
 /// Several processes have an index each, so there the mark of one says nothing of another's: it is always rebuilt.
 pub async fn heal(app: &App) -> Result<bool> {
     if app.store.backend() == store::Backend::Postgres {
         reindex(app).await?;
         return Ok(true);
     }
-    let epoch = app.store.ledger_epoch().await?.to_string();
+    let now = mark(app).await?;
     let marked = app.store.meta_get(INDEX_MARK).await?;
     let index = std::sync::Arc::clone(&app.search);
     let held = tokio::task::spawn_blocking(move || index.count()).await.map_err(broken)??;
-    if marked.as_ref() == Some(&epoch) && held == app.store.entry_count().await? {
+    if marked.as_ref() == Some(&now) && held == app.store.document_count().await? {
         return Ok(false);
     }
     reindex(app).await?;
@@ -159,17 +250,36 @@ async fn org_name(app: &App, names: &mut HashMap<String, String>, id: &str) -> R
 /// The document of an entry. What is public lists its open items only, whoever searches: a hidden item's name
 /// cannot be found by the public.
 pub(crate) fn doc(entry: &Entry, org_name: &str) -> SearchDoc {
-    let d = &entry.draft;
     let public = entry.open();
-    let mut audience = vec![format!("org:{}", d.org)];
+    let items = entry
+        .draft
+        .items
+        .iter()
+        .map(|i| SearchItem {
+            identifier: i.identifier.clone(),
+            name_cn: i.name_cn.clone(),
+            name_en: i.name_en.clone(),
+            grade: i.grade.as_str().to_owned(),
+            share_type: i.share_type.as_str().to_owned(),
+            open_type: i.open_type.as_str().to_owned(),
+            closed: public && i.open_type == OpenType::None,
+        })
+        .collect();
+    doc_with(entry, org_name, items)
+}
+
+fn doc_with(entry: &Entry, org_name: &str, items: Vec<SearchItem>) -> SearchDoc {
+    let d = &entry.draft;
+    let mut audience = vec![format!("org:{}", d.org), "all".to_owned()];
     if entry.live() {
         audience.push("staff".into());
     }
-    if public {
+    if entry.open() {
         audience.push("public".into());
     }
     SearchDoc {
         id: entry.id.clone(),
+        ledger: Ledger::Data.as_str().to_owned(),
         code: d.code.clone(),
         title: d.title.clone(),
         title_en: d.title_en.clone(),
@@ -179,23 +289,18 @@ pub(crate) fn doc(entry: &Entry, org_name: &str) -> SearchDoc {
         region: d.region.clone(),
         domain: d.domain.as_str().to_owned(),
         tags: d.tags.clone(),
-        items: d
-            .items
-            .iter()
-            .filter(|i| !public || i.open_type != OpenType::None)
-            .flat_map(|i| [&i.name_cn, &i.name_en, &i.identifier])
-            .filter(|t| !t.is_empty())
-            .cloned()
-            .collect(),
+        items,
         formats: formats(entry),
         update_cycle: d.update_cycle.as_str().to_owned(),
         open_type: d.open_type.as_str().to_owned(),
         share_type: d.share_type.as_str().to_owned(),
         grade: entry.grade.as_str().to_owned(),
+        state: entry.online_state.as_str().to_owned(),
         audience,
         rows: entry.rows,
         published_at: entry.published_at.clone().unwrap_or_default(),
         data_at: entry.data_at.clone().unwrap_or_default(),
+        ..SearchDoc::default()
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod index;
 mod look;
 mod profile;
 pub mod rules;
-mod sheet;
+pub(crate) mod sheet;
 
 use model::audit::AuditEvent;
 use model::code::{OnlineState, PublishState};

@@ -144,11 +144,11 @@ pub(super) fn entry(draft: EntryDraft) -> Entry {
 fn a_hidden_item_is_not_in_the_public_document() {
     let doc = super::index::doc(&entry(sample()), "省局");
     assert!(doc.audience.contains(&"public".to_owned()));
-    assert!(doc.items.contains(&"面积".to_owned()));
-    assert!(!doc.items.iter().any(|t| t == "姓名" || t == "xm"));
+    assert!(doc.items.iter().any(|i| i.name_cn == "面积" && !i.closed));
+    assert!(doc.items.iter().all(|i| i.closed == (i.identifier == "xm")));
     let mut closed = entry(sample());
     closed.online_state = OnlineState::Offline;
-    assert_eq!(super::index::doc(&closed, "省局").audience, ["org:o1"]);
+    assert_eq!(super::index::doc(&closed, "省局").audience, ["org:o1", "all"]);
 }
 
 #[test]

@@ -137,8 +137,12 @@ pub async fn flush(app: &App) -> Result<()> {
     let op = Op::system(app.now());
     let platform = Target::plain("System", "platform");
     let permit = app.policy.permit(&op, Action::SystemWork, &platform)?;
-    let epoch = app.store.ledger_epoch().await?;
-    app.store.meta_set(&permit, crate::catalogue::INDEX_MARK, &epoch.to_string()).await
+    let level = crate::catalogue::index::mark(app).await?;
+    let search = std::sync::Arc::clone(&app.search);
+    tokio::task::spawn_blocking(move || search.sync())
+        .await
+        .map_err(|e| model::Error::internal("the search task ended").caused_by(e))??;
+    app.store.meta_set(&permit, crate::catalogue::INDEX_MARK, &level).await
 }
 
 /// The epoch of what callers may do, having noticed what other processes changed: a description made at one epoch

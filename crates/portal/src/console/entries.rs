@@ -9,7 +9,8 @@ use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use minijinja::context;
 use model::code::{OnlineState, PublishState};
-use model::entry::EntryFilter;
+use model::entry::{Entry, EntryDraft, EntryFilter};
+use model::item::Item;
 use model::{Code, Error, Result};
 
 use crate::console::{PAGE, done, next_link, or_empty};
@@ -78,10 +79,14 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
     let outlook = or_unknown(app::catalogue::outlook(app, op, &entry.id).await)?;
     let may_collect = app.may(op, Action::DataCollect, &target);
     let sources = if may_collect { app::collection::source::list(app, op).await? } else { vec![] };
+    let shown = items_page(&visit, &entry.draft.items);
     let context = context! {
         outlook => value(&outlook), sources => value(&sources),
-        entry => value(&entry), items => value(&entry.draft.items),
-        masks => entry.draft.items.iter().map(|i| i.mask.as_ref().map(model::mask::Mask::label)).collect::<Vec<_>>(),
+        // A declaration of thousands of items is shown by pages; the page itself needs no more of them.
+        entry => value(Entry { draft: EntryDraft { items: Vec::new(), ..entry.draft.clone() }, ..entry.clone() }),
+        items => value(&shown.items), items_total => entry.draft.items.len(), items_found => shown.found,
+        item_q => &shown.text, item_page => shown.page, item_pages => shown.pages,
+        masks => shown.items.iter().map(|i| i.mask.as_ref().map(model::mask::Mask::label)).collect::<Vec<_>>(),
         steps => value(&steps), versions => kept, runs => value(&runs),
         moves => value(outlook.as_ref().map(|o| &o.moves)),
         may_edit => app.may(op, Action::EntryCompile, &target),
@@ -102,6 +107,33 @@ fn or_unknown<T>(outcome: Result<T>) -> Result<Option<T>> {
         Err(e) if matches!(e.kind(), model::Kind::NotFound | model::Kind::Denied) => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// Items of one page of the table.
+const ITEMS: usize = 100;
+
+/// The items that the page shows: of those that hold the searched text, one page.
+struct Shown<'a> {
+    items: Vec<&'a Item>,
+    found: usize,
+    text: String,
+    page: usize,
+    pages: usize,
+}
+
+fn items_page<'a>(visit: &Visit, all: &'a [Item]) -> Shown<'a> {
+    let text = visit.q("item").unwrap_or_default().to_lowercase();
+    let holds = |i: &Item| {
+        text.is_empty()
+            || [&i.identifier, &i.name_cn, &i.name_en, &i.definition]
+                .iter()
+                .any(|t| t.to_lowercase().contains(&text))
+    };
+    let found: Vec<&Item> = all.iter().filter(|i| holds(i)).collect();
+    let pages = found.len().div_ceil(ITEMS).max(1);
+    let page = visit.q("item_page").and_then(|p| p.parse().ok()).unwrap_or(1).clamp(1, pages);
+    let items = found.iter().skip((page - 1) * ITEMS).take(ITEMS).copied().collect();
+    Shown { items, found: found.len(), text, page, pages }
 }
 
 /// Reads a move's word.

@@ -8,9 +8,13 @@ mod desk;
 mod draft;
 mod entries;
 mod entry_form;
+mod ledger;
+mod ledger_sheet;
 mod orgs;
+mod proposals;
 mod requests;
 mod runs;
+mod search;
 mod sheet;
 mod sources;
 mod supervise;
@@ -30,6 +34,10 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(desk::router())
         .merge(entries::router())
         .merge(entry_form::router())
+        .merge(ledger_sheet::router())
+        .merge(ledger::router())
+        .merge(proposals::router())
+        .merge(search::router())
         .merge(collect::router())
         .merge(runs::router())
         .merge(sheet::router())

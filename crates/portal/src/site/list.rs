@@ -44,6 +44,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         sort: sort.clone(),
         offset: (page - 1) * PAGE_SIZE,
         limit: PAGE_SIZE,
+        ..SearchQuery::default()
     };
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
     door.names.refresh(&door.app).await;

@@ -15,6 +15,7 @@ mod audit;
 mod browser;
 mod console;
 mod ledger;
+mod ledgers;
 mod routes;
 mod site;
 mod sources;

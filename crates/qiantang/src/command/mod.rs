@@ -6,6 +6,7 @@ mod catalogue;
 mod check;
 mod demo;
 mod ingest;
+mod ledger;
 mod matrix;
 mod org;
 mod serve;
@@ -59,6 +60,8 @@ enum Command {
     Serve(serve::Args),
     /// Import, export and list the catalogue. 目录导入、导出、列表。
     Catalogue(catalogue::Args),
+    /// Import, export, check and fill the ledgers. 一本账。
+    Ledger(ledger::Args),
     /// Collect a file or a query into an entry. 归集文件或查询。
     Ingest(ingest::Args),
     /// Say what a file is, and draft an entry from it. 识别文件。
@@ -111,6 +114,11 @@ impl Place {
         self.act(House::look(&self.config()?).await?).await
     }
 
+    /// Opens the whole house, its search index included, as a server does, and says who acts.
+    async fn whole(&self) -> Result<(House, Op)> {
+        self.act(House::open(&self.config()?).await?).await
+    }
+
     async fn act(&self, house: House) -> Result<(House, Op)> {
         let mut op = Op::system(house.app.now());
         op.source = "command-line".into();
@@ -160,6 +168,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
     let place = match command {
         Command::Ingest(args) => &args.place,
         Command::Catalogue(args) if args.changes() => &args.place,
+        Command::Ledger(args) if args.changes() => &args.place,
         Command::Org(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
@@ -177,6 +186,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Catalogue(args) => catalogue::run(args).await,
+        Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Sniff(args) => sniff::run(args).await,
         Command::Org(args) => org::run(args).await,
@@ -227,6 +237,7 @@ fn failed(e: &Error, json: bool) -> u8 {
 fn wants_json(command: &Command) -> bool {
     match command {
         Command::Catalogue(a) => a.json,
+        Command::Ledger(a) => a.json,
         Command::Ingest(a) => a.json,
         Command::Sniff(a) => a.json,
         Command::Account(a) => a.json,

@@ -15,6 +15,8 @@ mod catalogue;
 mod collection;
 mod desk;
 mod dying;
+mod intake;
+mod ledger;
 mod opening;
 mod returning;
 mod sharing;

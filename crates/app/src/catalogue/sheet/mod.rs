@@ -3,7 +3,7 @@
 
 mod columns;
 mod parse;
-mod table;
+pub(crate) mod table;
 
 use std::collections::HashMap;
 use std::path::Path;

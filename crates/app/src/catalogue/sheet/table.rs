@@ -9,23 +9,23 @@ use model::{Code, Error, Result};
 use super::super::SheetFormat;
 
 /// Rows of cells with their row or line number as a person counts (from 1). The first is the header.
-pub(super) type Table = Vec<(u64, Vec<String>)>;
+pub(crate) type Table = Vec<(u64, Vec<String>)>;
 
 /// How large a file may be. A catalogue is read as a whole, so that each bound is one of memory.
 #[derive(Clone, Debug)]
-pub(super) struct Most {
+pub(crate) struct Most {
     /// Bytes of the file.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Bytes of a workbook's parts when they are unpacked.
-    pub(super) unpacked: u64,
+    pub(crate) unpacked: u64,
     /// Rows that hold something.
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
     /// Cells, those left of the last one of a row included.
-    pub(super) cells: usize,
+    pub(crate) cells: usize,
 }
 
 /// Reads the first sheet of a workbook, or a CSV in UTF-8 (with or without mark), UTF-16 or GB18030.
-pub(super) fn read(path: &Path, name: &str, most: &Most) -> Result<Table> {
+pub(crate) fn read(path: &Path, name: &str, most: &Most) -> Result<Table> {
     let unreadable = |e: std::io::Error| {
         Error::new(Code::InvalidFile, format!("无法读取 `{name}`"), format!("cannot read `{name}`"))
             .caused_by(e)
@@ -219,7 +219,7 @@ fn decode(bytes: &[u8], name: &str) -> Result<String> {
 }
 
 /// Writes rows of cells; the first is the header.
-pub(super) fn write(format: SheetFormat, rows: &[Vec<String>]) -> Result<Vec<u8>> {
+pub(crate) fn write(format: SheetFormat, rows: &[Vec<String>]) -> Result<Vec<u8>> {
     match format {
         SheetFormat::Csv => write_csv(rows),
         SheetFormat::Xlsx => write_workbook(rows),

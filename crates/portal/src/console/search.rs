@@ -1,0 +1,265 @@
+//! One search over the four ledgers and every data item: facets with exact counts, pages by position, searches that a
+//! person keeps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use app::ledger;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use minijinja::{Value, context};
+use model::region::RegionLevel;
+use model::search::{ITEM, SearchHit, SearchQuery};
+
+use crate::console::{done, next_link};
+use crate::form::Posted;
+use crate::names::Kept;
+use crate::view::value;
+use crate::visit::{Visit, encode, pairs};
+use crate::{Answer, Door, label};
+
+/// Hits of a page.
+const PAGE_SIZE: u32 = 20;
+/// Values of a facet shown before “more”.
+const SHOWN: usize = 30;
+/// Facets of the page, in their order.
+const FACETS: [&str; 9] = [
+    "ledger",
+    "region",
+    "org",
+    "domain",
+    "state",
+    "share_type",
+    "open_type",
+    "grade",
+    "update_cycle",
+];
+
+pub(super) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/console/search", get(page))
+        .route("/console/search/suggest", get(suggest))
+        .route("/console/search/saved", post(save))
+        .route("/console/search/saved/{id}", get(open_saved))
+        .route("/console/search/saved/{id}/forget", post(forget))
+}
+
+/// The question that a query string asks.
+fn question(query: &[(String, String)]) -> SearchQuery {
+    let first = |name: &str| {
+        query.iter().find(|(k, v)| k == name && !v.trim().is_empty()).map(|(_, v)| v.trim())
+    };
+    SearchQuery {
+        text: first("q").unwrap_or_default().to_owned(),
+        filters: query
+            .iter()
+            .filter(|(k, v)| FACETS.contains(&k.as_str()) && !v.is_empty())
+            .cloned()
+            .collect(),
+        facets: FACETS.map(str::to_owned).to_vec(),
+        sort: first("sort").filter(|s| *s == "published_at").unwrap_or("relevance").to_owned(),
+        after: first("after").map(str::to_owned),
+        limit: PAGE_SIZE,
+        ..SearchQuery::default()
+    }
+}
+
+async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let (app, op) = (&door.app, &visit.op);
+    let query = question(&visit.query);
+    let found = ledger::search(app, op, query.clone()).await?;
+    door.names.refresh(app).await;
+    let names = door.names.get();
+    let mut states: BTreeMap<String, String> = BTreeMap::new();
+    for rule in &ledger::rules(app, op)?.ledger {
+        states.extend(super::ledger::state_names(rule, visit.lang));
+    }
+    let groups: Vec<Value> = FACETS
+        .iter()
+        .filter_map(|name| {
+            let (_, counts) = found.facets.iter().find(|(n, _)| n == name)?;
+            let values = match *name {
+                "region" => regions(counts, &visit, &names),
+                _ => plain(name, counts, &visit, &names, &states),
+            };
+            let more = counts.len().saturating_sub(SHOWN);
+            let more = if *name == "region" { 0 } else { more };
+            Some(context! { id => *name, name => label::label("facet", name, visit.lang), values, more })
+        })
+        .collect();
+    let hits: Vec<Value> = found.hits.iter().map(|h| hit(h, &visit, &states)).collect();
+    let chips: Vec<Value> = query
+        .filters
+        .iter()
+        .map(|(name, word)| {
+            context! {
+                facet => label::label("facet", name, visit.lang),
+                name => shown(name, word, &visit, &names, &states), href => turned(&visit, name, word),
+            }
+        })
+        .collect();
+    let saved = ledger::saved(app, op).await?;
+    let here: Vec<String> = visit
+        .query
+        .iter()
+        .filter(|(k, v)| !v.is_empty() && (k == "q" || k == "sort" || FACETS.contains(&k.as_str())))
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
+    let context = context! {
+        q => &query.text, sort => &query.sort, total => found.total, hits, groups, chips,
+        hidden => value(&query.filters), saved => value(&saved), query => here.join("&"),
+        first => query.after.is_none(), next => next_link(&visit, "after", found.next.as_deref()),
+        done => visit.q("done"),
+    };
+    door.page(&visit, "console/search.html", context).await
+}
+
+/// One hit: where it leads, and the highlighted texts (escaped by the search).
+fn hit(h: &SearchHit, visit: &Visit, states: &BTreeMap<String, String>) -> Value {
+    let d = &h.doc;
+    let href = match d.ledger.as_str() {
+        "data" => format!("/console/entries/{}", d.id),
+        ITEM => format!("/console/entries/{}?item={}#items", d.id, encode(&d.item)),
+        other => format!("/console/ledger/{other}/{}", d.id),
+    };
+    let state = states.get(&d.state).cloned();
+    context! {
+        href, ledger => label::label("ledger", &d.ledger, visit.lang), doc => value(d),
+        title_html => &h.title_html, description_html => &h.description_html,
+        state => state.unwrap_or_else(|| label::label("online_state", &d.state, visit.lang)),
+    }
+}
+
+/// The present page with one filter turned over, from its beginning.
+fn turned(visit: &Visit, name: &str, word: &str) -> String {
+    let mut parts = Vec::new();
+    let mut was = false;
+    for (k, v) in &visit.query {
+        if ["after", "lang", "done"].contains(&k.as_str()) || v.is_empty() {
+            continue;
+        }
+        if k == name && v == word {
+            was = true;
+        } else {
+            parts.push(format!("{}={}", encode(k), encode(v)));
+        }
+    }
+    if !was {
+        parts.push(format!("{}={}", encode(name), encode(word)));
+    }
+    format!("/console/search?{}", parts.join("&"))
+}
+
+fn shown(
+    name: &str,
+    word: &str,
+    visit: &Visit,
+    names: &Kept,
+    states: &BTreeMap<String, String>,
+) -> String {
+    match name {
+        "org" => names.org(word, visit.lang).to_owned(),
+        "region" => names.region(word, visit.lang).to_owned(),
+        "state" => states
+            .get(word)
+            .cloned()
+            .unwrap_or_else(|| label::label("online_state", word, visit.lang)),
+        _ => label::label(name, word, visit.lang),
+    }
+}
+
+/// A facet without levels: the most frequent values, and those that are chosen.
+fn plain(
+    name: &str,
+    counts: &[(String, u64)],
+    visit: &Visit,
+    names: &Kept,
+    states: &BTreeMap<String, String>,
+) -> Vec<Value> {
+    let chosen: Vec<&str> = visit.qs(name).collect();
+    counts
+        .iter()
+        .enumerate()
+        .filter(|(i, (word, _))| *i < SHOWN || chosen.contains(&word.as_str()))
+        .map(|(_, (word, count))| {
+            context! {
+                word, count, name => shown(name, word, visit, names, states),
+                chosen => chosen.contains(&word.as_str()), href => turned(visit, name, word),
+            }
+        })
+        .collect()
+}
+
+/// The region tree: the province, its cities, and the counties of a city that is chosen or opened.
+fn regions(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec<Value> {
+    let chosen: Vec<&str> = visit.qs("region").collect();
+    let count = |code: &str| counts.iter().find(|(c, _)| c == code).map_or(0, |(_, n)| *n);
+    names
+        .regions
+        .iter()
+        .filter_map(|r| {
+            let (n, ticked) = (count(&r.code), chosen.contains(&r.code.as_str()));
+            let parent = r.parent.as_deref();
+            let opened = chosen
+                .iter()
+                .any(|c| Some(*c) == parent || model::region::parent_of(c).as_deref() == parent);
+            let (depth, shown) = match r.level {
+                RegionLevel::Province => (0, n > 0),
+                RegionLevel::City => (1, n > 0),
+                RegionLevel::County => (2, n > 0 && opened),
+            };
+            (shown || ticked).then(|| {
+                context! {
+                    word => &r.code, name => names.region(&r.code, visit.lang), count => n, depth,
+                    chosen => ticked, href => turned(visit, "region", &r.code),
+                }
+            })
+        })
+        .collect()
+}
+
+async fn suggest(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let found = ledger::suggest(&door.app, &visit.op, visit.q("q").unwrap_or_default()).await?;
+    door.page(&visit, "site/suggest.html", context! { words => found }).await
+}
+
+async fn save(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
+    let query = posted.get("query");
+    let mut asked = question(&pairs(query));
+    asked.limit = 0;
+    asked.after = None;
+    let found = ledger::search(&door.app, &visit.op, asked).await?;
+    ledger::save(&door.app, &visit.op, posted.get("name"), query, found.total).await?;
+    done(&format!("/console/search?{query}"), "saved")
+}
+
+/// Opens a kept search and notes how many hits it has now.
+async fn open_saved(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
+    let mine = ledger::saved(&door.app, &visit.op).await?;
+    let saved = mine
+        .into_iter()
+        .find(|s| s.id == id)
+        .ok_or_else(|| model::Error::not_found("已保存的搜索", "kept search", "?"))?;
+    let mut asked = question(&pairs(&saved.query));
+    asked.limit = 0;
+    let found = ledger::search(&door.app, &visit.op, asked).await?;
+    ledger::looked(&door.app, &visit.op, &saved.id, found.total).await?;
+    let now = i64::try_from(found.total).unwrap_or(i64::MAX);
+    let word = if now > saved.seen {
+        format!("news-{}", now - saved.seen)
+    } else {
+        "opened-search".into()
+    };
+    done(&format!("/console/search?{}", saved.query), &word)
+}
+
+async fn forget(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    _posted: Posted,
+) -> Answer {
+    ledger::forget(&door.app, &visit.op, &id).await?;
+    done("/console/search", "saved")
+}

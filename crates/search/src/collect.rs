@@ -1,0 +1,267 @@
+//! One pass over the matches: their number, exact facet counts, and one page of them. The page is found by position
+//! (`after`), so that the thousandth costs what the first does; an offset works too and costs its depth.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use tantivy::collector::{Collector, SegmentCollector};
+use tantivy::columnar::ColumnValues;
+use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
+
+use crate::columns::{Columns, Segment};
+use crate::schema::{DATA_AT, FACETS, GLUE, PUBLISHED, ROWS, TIE, with_ancestors};
+
+/// Values with counts of one facet.
+pub(crate) type Counts = BTreeMap<String, u64>;
+
+/// What a page is sorted by; all descending, ties by publication, then by a fixed order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Score, where there is a text to score by.
+    Relevance,
+    Column(&'static str),
+}
+
+impl Order {
+    pub(crate) const WORDS: [(&'static str, Order); 4] = [
+        ("relevance", Order::Relevance),
+        ("published_at", Order::Column(PUBLISHED)),
+        ("data_at", Order::Column(DATA_AT)),
+        ("rows", Order::Column(ROWS)),
+    ];
+}
+
+/// Place of a match in the order: greater comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(pub(crate) u64, pub(crate) u64, pub(crate) u64);
+
+impl Key {
+    pub(crate) fn write(self) -> String {
+        format!("{:x}-{:x}-{:x}", self.0, self.1, self.2)
+    }
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split('-').map(|p| u64::from_str_radix(p, 16));
+        let key = Self(parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
+        parts.next().is_none().then_some(key)
+    }
+}
+
+/// What is collected.
+#[derive(Debug)]
+pub(crate) struct Gather<'a> {
+    pub(crate) columns: &'a Columns,
+    /// Facets to count, by their number in [`FACETS`].
+    pub(crate) facets: Vec<usize>,
+    pub(crate) order: Order,
+    /// Matches to keep from the top (offset and limit together); 0 counts only.
+    pub(crate) keep: usize,
+    /// Only matches after this place are kept (all are counted).
+    pub(crate) after: Option<Key>,
+}
+
+/// What was collected.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) total: u64,
+    /// In the order of the facets asked for.
+    pub(crate) counts: Vec<Counts>,
+    /// The first ones in order.
+    pub(crate) top: Vec<(Key, DocAddress)>,
+}
+
+/// Documents counted at once: a run of them per column.
+const BLOCK: usize = 4096;
+
+type Fast = Option<Arc<dyn ColumnValues<u64>>>;
+
+pub(crate) struct Part {
+    segment: Arc<Segment>,
+    ordinal: SegmentOrdinal,
+    facets: Vec<usize>,
+    counts: Vec<Vec<u64>>,
+    block: Vec<DocId>,
+    total: u64,
+    scored: bool,
+    first: Fast,
+    published: Fast,
+    tie: Fast,
+    keep: usize,
+    after: Option<Key>,
+    heap: BinaryHeap<Reverse<(Key, DocId)>>,
+}
+
+fn fast(segment: &SegmentReader, name: &str) -> Fast {
+    segment.fast_fields().u64(name).ok().map(|c| c.first_or_default_col(0))
+}
+
+fn at(column: &Fast, doc: DocId) -> u64 {
+    column.as_ref().map_or(0, |c| c.get_val(doc))
+}
+
+impl Collector for Gather<'_> {
+    type Fruit = Gathered;
+    type Child = Part;
+
+    fn for_segment(
+        &self,
+        ordinal: SegmentOrdinal,
+        reader: &SegmentReader,
+    ) -> tantivy::Result<Part> {
+        let segment = self.columns.of(reader)?;
+        let counts = self
+            .facets
+            .iter()
+            .map(|f| vec![0; segment.columns.get(*f).map_or(0, |c| c.values.len())])
+            .collect();
+        let (scored, first) = match self.order {
+            Order::Relevance => (true, None),
+            Order::Column(name) => (false, fast(reader, name)),
+        };
+        Ok(Part {
+            segment,
+            ordinal,
+            facets: self.facets.clone(),
+            counts,
+            block: Vec::with_capacity(BLOCK),
+            total: 0,
+            scored,
+            first,
+            published: fast(reader, PUBLISHED),
+            tie: fast(reader, TIE),
+            keep: self.keep,
+            after: self.after,
+            heap: BinaryHeap::new(),
+        })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        self.keep > 0 && self.order == Order::Relevance
+    }
+
+    fn merge_fruits(&self, parts: Vec<Gathered>) -> tantivy::Result<Gathered> {
+        let mut all =
+            Gathered { counts: vec![Counts::new(); self.facets.len()], ..Gathered::default() };
+        for part in parts {
+            all.total += part.total;
+            for (sum, counts) in all.counts.iter_mut().zip(part.counts) {
+                for (value, n) in counts {
+                    *sum.entry(value).or_default() += n;
+                }
+            }
+            all.top.extend(part.top);
+        }
+        all.top.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        all.top.truncate(self.keep);
+        for (counts, facet) in all.counts.iter_mut().zip(&self.facets) {
+            *counts = spread(std::mem::take(counts), *facet);
+        }
+        Ok(all)
+    }
+}
+
+/// A region counts for all above it, a set of formats for each of them; documents without a value count for nothing.
+fn spread(mut counts: Counts, facet: usize) -> Counts {
+    counts.remove("");
+    let name = FACETS.get(facet).copied().unwrap_or_default();
+    let parts: fn(&str) -> Vec<String> = match name {
+        "region" => with_ancestors,
+        "format" => |set| set.split(GLUE).map(str::to_owned).collect(),
+        _ => return counts,
+    };
+    let mut out = Counts::new();
+    for (value, n) in counts {
+        for part in parts(&value) {
+            *out.entry(part).or_default() += n;
+        }
+    }
+    out
+}
+
+impl Part {
+    fn flush(&mut self) {
+        for (facet, counts) in self.facets.iter().zip(&mut self.counts) {
+            if let Some(column) = self.segment.columns.get(*facet) {
+                column.count(&self.block, counts);
+            }
+        }
+        self.block.clear();
+    }
+
+    fn place(&mut self, doc: DocId, score: Score) {
+        // Bits of a float that is not negative sort like the float.
+        let first =
+            if self.scored { u64::from(score.max(0.0).to_bits()) } else { at(&self.first, doc) };
+        let full = self.heap.len() >= self.keep;
+        if full && self.heap.peek().is_some_and(|Reverse((least, _))| first < least.0) {
+            return;
+        }
+        let key = Key(first, at(&self.published, doc), at(&self.tie, doc));
+        if self.after.is_some_and(|after| key >= after) {
+            return;
+        }
+        if full {
+            if self.heap.peek().is_some_and(|Reverse((least, _))| key <= *least) {
+                return;
+            }
+            self.heap.pop();
+        }
+        self.heap.push(Reverse((key, doc)));
+    }
+}
+
+impl SegmentCollector for Part {
+    type Fruit = Gathered;
+
+    fn collect(&mut self, doc: DocId, score: Score) {
+        self.total += 1;
+        if !self.facets.is_empty() {
+            self.block.push(doc);
+            if self.block.len() == BLOCK {
+                self.flush();
+            }
+        }
+        if self.keep > 0 {
+            self.place(doc, score);
+        }
+    }
+
+    fn harvest(mut self) -> Gathered {
+        self.flush();
+        let counts = self
+            .facets
+            .iter()
+            .zip(&self.counts)
+            .map(|(facet, counts)| {
+                let values = self.segment.columns.get(*facet).map(|c| c.values.as_slice());
+                values
+                    .unwrap_or_default()
+                    .iter()
+                    .zip(counts)
+                    .filter(|(_, n)| **n > 0)
+                    .map(|(v, n)| (v.clone(), *n))
+                    .collect()
+            })
+            .collect();
+        let top = self
+            .heap
+            .into_iter()
+            .map(|Reverse((key, doc))| (key, DocAddress::new(self.ordinal, doc)))
+            .collect();
+        Gathered { total: self.total, counts, top }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_written() {
+        let key = Key(0, u64::MAX, 0x1f);
+        assert_eq!(Key::read(&key.write()), Some(key));
+        for wrong in ["", "1-2", "1-2-3-4", "1-2-x"] {
+            assert_eq!(Key::read(wrong), None, "{wrong}");
+        }
+    }
+}
