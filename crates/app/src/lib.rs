@@ -5,7 +5,9 @@
 //! rooms ask `policy` for a `Permit` or a `Grant`, then call `store` and the ports, and leave an audit record.
 
 pub mod account;
+pub mod approval;
 pub mod audit;
+pub mod basket;
 pub mod catalogue;
 pub mod collection;
 pub mod opening;

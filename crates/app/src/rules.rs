@@ -13,6 +13,8 @@ pub struct Rules {
     pub upload: Upload,
     /// Rules of compiling; the shipped `rules/catalogue.toml` when the file says nothing of them.
     pub catalogue: crate::catalogue::rules::CatalogueRules,
+    /// Words and limits of the basket; the shipped `rules/basket.toml` when the file says nothing of them.
+    pub basket: crate::basket::BasketRules,
 }
 
 /// Working days a reviewer has.
@@ -68,6 +70,10 @@ impl Rules {
         if !table.contains_key("catalogue") {
             let shipped = toml::from_str(include_str!("../rules/catalogue.toml")).map_err(wrong)?;
             table.insert("catalogue".into(), toml::Value::Table(shipped));
+        }
+        if !table.contains_key("basket") {
+            let shipped = toml::from_str(include_str!("../rules/basket.toml")).map_err(wrong)?;
+            table.insert("basket".into(), toml::Value::Table(shipped));
         }
         table.try_into().map_err(wrong)
     }

@@ -15,7 +15,17 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 7] = ["Entry", "Request", "Application", "User", "Org", "Audit", "System"];
+const KINDS: [&str; 9] = [
+    "Entry",
+    "Request",
+    "Approval",
+    "Flow",
+    "Application",
+    "User",
+    "Org",
+    "Audit",
+    "System",
+];
 
 /// What a rule says of itself in its annotations.
 #[derive(Clone, Debug)]
@@ -209,10 +219,16 @@ impl Types {
             ("share_type", &target.share_type),
             ("open_type", &target.open_type),
             ("state", &target.state),
+            ("seat_org", &target.seat_org),
+            ("seat_user", &target.seat_user),
         ] {
             if let Some(value) = value {
                 attributes.push((name, text(value)));
             }
+        }
+        if let Some(role) = target.seat_role {
+            let role = RestrictedExpression::new_entity_uid(uid(&self.role, role.as_str()));
+            attributes.push(("seat_role", role));
         }
         let regions = std::iter::successors(target.region.clone(), |r| region::parent_of(r));
         entity(uid(name, &target.id), attributes, regions.map(|r| uid(&self.region, &r)))

@@ -85,6 +85,13 @@ impl Db {
         if self.backend == Backend::Postgres {
             all.push(migration(2, "audit", AUDIT_SQL));
         }
+        all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
+        let history = match self.backend {
+            Backend::Sqlite => include_str!("../migrations/0021_history_sqlite.sql"),
+            Backend::Postgres => include_str!("../migrations/0021_history_postgres.sql"),
+        };
+        all.push(migration(21, "history", history));
+        all.push(migration(22, "basket", include_str!("../migrations/0022_basket.sql")));
         Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
             Error::new(
                 Code::StoreUnavailable,

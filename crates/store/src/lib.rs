@@ -5,7 +5,9 @@
 //! TEXT, BIGINT and DOUBLE PRECISION. SQL rows never leave this crate.
 
 pub mod account;
+pub mod approval;
 pub mod audit;
+pub mod basket;
 mod clause;
 mod db;
 pub mod entry;

@@ -1,7 +1,8 @@
 //! Sharing: applications for a resource, their review, and the one gate through which rows leave by interface.
 //!
-//! `ask` files and decides applications, `look` shows them, `gate` releases rows, `quota` counts the calls.
+//! `agreed` turns what an approval (`crate::approval`) agreed to into a share application of the same kind. `ask` files and decides applications, `look` shows them, `gate` releases rows, `quota` counts the calls.
 
+mod agreed;
 mod ask;
 mod gate;
 mod look;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use crate::App;
 
+pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
 pub use ask::{apply, expire, review, revoke, undo};
 pub use gate::{callable, query};
 pub(crate) use gate::{read, release_event};
