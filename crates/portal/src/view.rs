@@ -232,6 +232,15 @@ impl Door {
             ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
             ("/console/requests", "共享申请", "Share applications", true),
+            ("/console/approvals", "审批", "Approvals", staff),
+            ("/console/basket", "申请篮", "Basket", may(Action::BasketFile, "Approval")),
+            (
+                "/console/bundles",
+                "一揽子申请",
+                "My applications",
+                may(Action::BasketFile, "Approval") || may(Action::FlowPublish, "Flow"),
+            ),
+            ("/console/flows", "审批流程", "Flows", staff),
             (
                 "/console/applications",
                 "应用管理",

@@ -99,7 +99,7 @@ impl House {
         Ok(())
     }
 
-    /// Work that comes round: expiry of grants.
+    /// Work that comes round: expiry of grants, timers and automatic steps of approvals.
     pub async fn chores(app: Arc<App>) {
         let mut every = tokio::time::interval(std::time::Duration::from_secs(60));
         loop {
@@ -109,6 +109,15 @@ impl House {
                 Ok(0) => {}
                 Ok(n) => tracing::info!(request.count = n, "{n} share applications expired"),
                 Err(e) => tracing::error!(error = %e.operator_text(), "expiry failed"),
+            }
+            match app::approval::tick(&app, &op).await {
+                Ok(done) if done.timers + done.acted == 0 => {}
+                Ok(done) => tracing::info!(
+                    approval.timers = done.timers,
+                    approval.acted = done.acted,
+                    "approvals were reminded, escalated or carried on"
+                ),
+                Err(e) => tracing::error!(error = %e.operator_text(), "timers of approvals failed"),
             }
         }
     }

@@ -125,6 +125,23 @@ pub async fn feedback(
     super::bundle(app, op, id).await
 }
 
+/// Withdraws every part of a form that is not decided yet.
+pub async fn withdraw(app: &App, op: &Op, id: &str, opinion: &str) -> Result<Bundle> {
+    let bundle = super::bundle(app, op, id).await?;
+    let open: Vec<&Part> = bundle.parts.iter().filter(|p| !p.phase.over()).collect();
+    if open.is_empty() {
+        return Err(Error::new(
+            Code::WrongState,
+            "各项均已办结，无可撤回",
+            "every part is decided: there is nothing to withdraw",
+        ));
+    }
+    for part in open {
+        approval::withdraw(app, op, &part.approval, opinion).await?;
+    }
+    super::bundle(app, op, id).await
+}
+
 /// Disputes a refusal: the part goes through the three layers. A decision of the last layer stands.
 pub async fn dispute(app: &App, op: &Op, id: &str, detail: &str) -> Result<Bundle> {
     let (bundle, part) = part(app, op, id).await?;

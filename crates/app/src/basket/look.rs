@@ -22,6 +22,12 @@ pub(super) fn sees(app: &App, op: &Op, bundle: &Bundle) -> bool {
     app.policy.decide(op, Action::ApprovalRead, &target(bundle)).allowed
 }
 
+/// Whether the caller may withdraw, complete, dispute and give feedback on the form.
+#[must_use]
+pub fn follows(app: &App, op: &Op, bundle: &Bundle) -> bool {
+    app.policy.decide(op, Action::ApprovalFollow, &target(bundle)).allowed
+}
+
 /// A form as the caller may see it: whole, or with the parts whose approvals the caller may read.
 pub async fn bundle(app: &App, op: &Op, id: &str) -> Result<Bundle> {
     let unknown = || Error::not_found("申请单", "form", id);

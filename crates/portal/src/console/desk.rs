@@ -34,8 +34,9 @@ async fn desk(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     } else {
         Vec::new()
     };
+    let tasks = app::approval::tasks(&door.app, &visit.op, None, 8).await?;
     let context = context! {
-        inbox => value(&inbox), runs => value(&runs), entries => value(&mine),
+        tasks => value(&tasks.items), inbox => value(&inbox), runs => value(&runs), entries => value(&mine),
     };
     door.page(&visit, "console/desk.html", context).await
 }

@@ -2,12 +2,17 @@
 
 mod applications;
 mod apply;
+mod approvals;
 mod audit;
+mod basket;
+mod bundles;
 mod collect;
 mod desk;
 mod draft;
+mod drawing;
 mod entries;
 mod entry_form;
+mod flows;
 mod orgs;
 mod requests;
 mod runs;
@@ -33,6 +38,10 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(sheet::router())
         .merge(requests::router())
         .merge(apply::router())
+        .merge(basket::router())
+        .merge(bundles::router())
+        .merge(approvals::router())
+        .merge(flows::router())
         .merge(applications::router())
         .merge(users::router())
         .merge(orgs::router())
@@ -68,6 +77,11 @@ fn or_empty<T: Default>(outcome: model::Result<T>) -> model::Result<T> {
         Err(error) if error.kind() == model::Kind::Denied => Ok(T::default()),
         other => other,
     }
+}
+
+#[cfg(test)]
+pub(crate) fn drawn(flow: &model::flow::Flow, lang: visit::Lang) -> impl serde::Serialize + use<> {
+    drawing::draw(flow, None, lang)
 }
 
 #[cfg(test)]

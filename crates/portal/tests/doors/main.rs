@@ -10,6 +10,7 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod basket;
 mod browser;
 mod console;
 mod routes;

@@ -9,6 +9,7 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod basket;
 mod catalogue;
 mod collection;
 mod opening;
