@@ -13,6 +13,7 @@ pub mod collection;
 pub mod opening;
 pub mod operation;
 pub mod org;
+pub mod production;
 pub mod rules;
 pub mod sharing;
 

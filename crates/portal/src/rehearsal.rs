@@ -282,8 +282,16 @@ fn own(template: &str, full: bool) -> Value {
                 missing => vec!["函"], may_dispute => full, may_amend => full,
             }).collect();
             context! { bundle => value(&b), parts, progress => value(b.progress()), follows => full, may_withdraw => full,
-                may_feedback => full }
+                may_build => full, may_feedback => full }
         }
+        "console/build.html" => context! {
+            id => "b1", name => "申请 <b>", application => context! { name => "便民", key => "k" },
+            resources => vec![context! { code => "parking", title => "停车场 <b>", calls_per_day => 100,
+                expires_at => if full { Some(AT) } else { None }, endpoint => "http://gate/api/v1/parking",
+                columns => vec![context! { identifier => "id", name => "编号", data_type => "text", grade => "L1", mask => if full { Some("keep(1,0)") } else { None } }],
+                rows => vec![vec![Value::from("停车场 <b>")], vec![Value::from(())]],
+                samples => vec![context! { id => "curl", name => "curl", file => "call.sh", run => "bash call.sh", text => "<b>" }] }],
+        },
         "console/desk.html" => context! { tasks => if full { vec![context! {
             approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } },
         "console/approvals.html" => context! {

@@ -50,6 +50,12 @@ pub async fn bundle(app: &App, op: &Op, id: &str) -> Result<Bundle> {
     Ok(bundle)
 }
 
+/// A form that the caller sees whole; to others it does not exist.
+pub(crate) async fn whole(app: &App, op: &Op, id: &str) -> Result<Bundle> {
+    let bundle = app.store.bundle_get(id).await?.filter(|b| sees(app, op, b));
+    bundle.ok_or_else(|| Error::not_found("申请单", "form", id))
+}
+
 /// Forms of the caller's organisation (all, for those who may see all), newest first. *constant page*.
 pub async fn bundles(app: &App, op: &Op, filter: &BundleFilter) -> Result<Page<Bundle>> {
     let strange = Target {

@@ -15,6 +15,7 @@ mod rules;
 use model::basket::{AssetRef, Form, Want};
 
 pub(crate) use after::deliver;
+pub(crate) use look::whole;
 pub use after::{Advice, Amend, advice, amend, dispute, feedback, withdraw};
 pub use file::{file_demand, file_objection, file_share};
 pub use hold::{add, list, remove};

@@ -68,9 +68,14 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         });
     }
     let progress = bundle.progress();
+    let granted = bundle
+        .parts
+        .iter()
+        .any(|p| p.phase == Phase::Approved && matches!(p.want, Want::Api { .. }));
     let context = context! {
         bundle => value(&bundle), parts, follows,
         may_withdraw => follows && progress.running + progress.returned > 0,
+        may_build => follows && granted,
         may_feedback => follows && progress.state == "feedback-pending",
         progress => value(&progress), done => visit.q("done"),
     };

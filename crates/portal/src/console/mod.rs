@@ -5,6 +5,7 @@ mod apply;
 mod approvals;
 mod audit;
 mod basket;
+mod build;
 mod bundles;
 mod collect;
 mod desk;
@@ -40,6 +41,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(apply::router())
         .merge(basket::router())
         .merge(bundles::router())
+        .merge(build::router())
         .merge(approvals::router())
         .merge(flows::router())
         .merge(applications::router())

@@ -13,6 +13,7 @@ mod basket;
 mod catalogue;
 mod collection;
 mod opening;
+mod production;
 mod sharing;
 
 /// Runs scenarios `async fn(House)` each in a house of its own: on SQLite as a test each, on PostgreSQL one after
