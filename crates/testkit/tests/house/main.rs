@@ -12,6 +12,7 @@
 mod basket;
 mod catalogue;
 mod collection;
+mod crowd;
 mod opening;
 mod production;
 mod sharing;
