@@ -77,7 +77,11 @@ pub enum Push {
 #[serde(tag = "way", rename_all = "snake_case")]
 pub enum Want {
     /// Rows by interface.
-    Api { items: Vec<String>, calls_per_day: u64, area_range: String },
+    Api {
+        items: Vec<String>,
+        calls_per_day: u64,
+        area_range: String,
+    },
     /// Rows handed over as a table.
     Batch {
         items: Vec<String>,
@@ -90,10 +94,22 @@ pub enum Want {
         time_range: String,
     },
     /// A component to call, or an application to reuse.
-    Use { calls_per_day: u64, detail: String },
-    Cloud { vcpu: u32, memory_gb: u32, disk_gb: u32, detail: String },
+    Use {
+        calls_per_day: u64,
+        detail: String,
+    },
+    Cloud {
+        vcpu: u32,
+        memory_gb: u32,
+        disk_gb: u32,
+        detail: String,
+    },
     /// 未编目需求
-    Need { need: String, detail: String, fields: String },
+    Need {
+        need: String,
+        detail: String,
+        fields: String,
+    },
     /// 异议
     Object {
         /// `entry decision use other`
@@ -136,8 +152,7 @@ pub enum BundleKind {
 }
 
 impl BundleKind {
-    pub const ALL: [BundleKind; 3] =
-        [BundleKind::Share, BundleKind::Demand, BundleKind::Objection];
+    pub const ALL: [BundleKind; 3] = [BundleKind::Share, BundleKind::Demand, BundleKind::Objection];
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

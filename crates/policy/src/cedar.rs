@@ -15,17 +15,8 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 9] = [
-    "Entry",
-    "Request",
-    "Approval",
-    "Flow",
-    "Application",
-    "User",
-    "Org",
-    "Audit",
-    "System",
-];
+const KINDS: [&str; 9] =
+    ["Entry", "Request", "Approval", "Flow", "Application", "User", "Org", "Audit", "System"];
 
 /// What a rule says of itself in its annotations.
 #[derive(Clone, Debug)]

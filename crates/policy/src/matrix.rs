@@ -121,7 +121,8 @@ fn rows() -> Vec<Row> {
                 add("submitted by oneself", "open", mine);
             }
             Action::ApprovalDecide => {
-                let person = Target { seat_role: None, seat_user: Some("me".to_owned()), ..target.clone() };
+                let person =
+                    Target { seat_role: None, seat_user: Some("me".to_owned()), ..target.clone() };
                 add("a reviewer's seat", "open", target);
                 add("a reviewer's seat, filed by oneself", "open", mine);
                 add("a seat of one's own", "open", person);

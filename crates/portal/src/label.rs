@@ -269,8 +269,7 @@ const HOWS: Words = &[
     ("sequence", "依次", "one after the other"),
     ("vote", "票决", "vote"),
 ];
-const PUSHES: Words =
-    &[("full", "全量", "Full"), ("incremental", "增量", "Incremental")];
+const PUSHES: Words = &[("full", "全量", "Full"), ("incremental", "增量", "Incremental")];
 const APPROVAL_EVENTS: Words = &[
     ("start", "提交", "Filed"),
     ("open", "进入环节", "Step begun"),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use minijinja::{UndefinedBehavior, Value, context};
-use model::basket::{AssetRef, Bundle, BundleKind, Feedback, Form, Ledger, Part, Push, Want};
-use model::flow::Phase;
 use model::audit::{AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditVerdict};
+use model::basket::{AssetRef, Bundle, BundleKind, Feedback, Form, Ledger, Part, Push, Want};
 use model::code::{DataType, OnlineState, OpenType, PublishState, SyncMode};
 use model::entry::{Difference, Entry, EntryStep};
+use model::flow::Phase;
 use model::item::Item;
 use model::mask::Mask;
 use model::parcel::{Quarantined, Reject, Run, RunState, Sniffed};
@@ -282,7 +282,7 @@ fn own(template: &str, full: bool) -> Value {
                 missing => vec!["函"], may_dispute => full, may_amend => full,
             }).collect();
             context! { bundle => value(&b), parts, progress => value(b.progress()), follows => full, may_withdraw => full,
-                may_build => full, may_feedback => full }
+            may_build => full, may_feedback => full }
         }
         "console/build.html" => context! {
             id => "b1", name => "申请 <b>", application => context! { name => "便民", key => "k" },
@@ -293,7 +293,7 @@ fn own(template: &str, full: bool) -> Value {
                 samples => vec![context! { id => "curl", name => "curl", file => "call.sh", run => "bash call.sh", text => "<b>" }] }],
         },
         "console/desk.html" => context! { tasks => if full { vec![context! {
-            approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } },
+        approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } },
         "console/approvals.html" => context! {
             view => if full { "tasks" } else { "all" }, phase => (),
             tasks => vec![context! {
@@ -304,10 +304,10 @@ fn own(template: &str, full: bool) -> Value {
         },
         "console/approval.html" => approval(full),
         "console/leave.html" => context! { leaves => if full { vec![context! {
-            id => "l1", from_day => "2026-03-01", to_day => "2026-03-02", reason => "年休", ended_at => () }] } else { vec![] } },
+        id => "l1", from_day => "2026-03-01", to_day => "2026-03-02", reason => "年休", ended_at => () }] } else { vec![] } },
         "console/flows.html" => context! { may_publish => full, flows => vec![context! {
-            id => "share", version => 1, name => "共享", effective => "2026-01-01", basis => "依据", in_force => full,
-            published_by => "", published_at => "", steps => 9 }] },
+        id => "share", version => 1, name => "共享", effective => "2026-01-01", basis => "依据", in_force => full,
+        published_by => "", published_at => "", steps => 9 }] },
         "console/flow.html" => flow_page(full),
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
         _ => context! {},
@@ -319,7 +319,9 @@ fn bundle() -> Bundle {
         id: format!("p{n}"),
         bundle: "b1".into(),
         n,
-        asset: AssetRef { ledger, id: "e1".into(), title: "停车场 <b>".into(), org: "o1".into() },
+        asset: AssetRef {
+            ledger, id: "e1".into(), title: "停车场 <b>".into(), org: "o1".into()
+        },
         want,
         approval: "a1".into(),
         flow: "share".into(),
@@ -352,32 +354,63 @@ fn bundle() -> Bundle {
         applicant: "u1".into(),
         applicant_name: "李".into(),
         created_at: AT.into(),
-        feedback: Some(Feedback { effect: "好".into(), score: 5, solved: true, at: AT.into(), by: "李".into() }),
+        feedback: Some(Feedback {
+            effect: "好".into(),
+            score: 5,
+            solved: true,
+            at: AT.into(),
+            by: "李".into(),
+        }),
         parts: vec![
-            part(1, Ledger::Data, Want::Api { items: vec!["id".into()], calls_per_day: 1, area_range: String::new() }, Phase::Returned),
-            part(2, Ledger::Data, Want::Batch { items: vec!["id".into()], push: Push::Full, frequency: "daily".into(), destination: "t".into(), area_range: String::new(), time_range: String::new() }, Phase::Refused),
-            part(3, Ledger::Cloud, Want::Cloud { vcpu: 1, memory_gb: 2, disk_gb: 3, detail: "云".into() }, Phase::Approved),
+            part(
+                1,
+                Ledger::Data,
+                Want::Api { items: vec!["id".into()], calls_per_day: 1, area_range: String::new() },
+                Phase::Returned,
+            ),
+            part(
+                2,
+                Ledger::Data,
+                Want::Batch {
+                    items: vec!["id".into()],
+                    push: Push::Full,
+                    frequency: "daily".into(),
+                    destination: "t".into(),
+                    area_range: String::new(),
+                    time_range: String::new(),
+                },
+                Phase::Refused,
+            ),
+            part(
+                3,
+                Ledger::Cloud,
+                Want::Cloud { vcpu: 1, memory_gb: 2, disk_gb: 3, detail: "云".into() },
+                Phase::Approved,
+            ),
         ],
     }
 }
 
 fn approval_row() -> Value {
     context! { id => "a1", title => "停车场 <b>", org => "o1", applicant_org => "o1", phase => "running", stage => "analysing",
-        due => "2026-03-01", created_at => AT }
+    due => "2026-03-01", created_at => AT }
 }
 
 fn drawing() -> Value {
-    let flow = app::approval::check_text(include_str!("../../app/rules/flows/share_1.toml")).unwrap();
+    let flow =
+        app::approval::check_text(include_str!("../../app/rules/flows/share_1.toml")).unwrap();
     value(crate::console::drawn(&flow, Lang::Zh))
 }
 
 fn basket(full: bool) -> Value {
     let entry = entry();
-    let line = |ledger: &str| context! {
-        n => 0, asset => context! { ledger, id => "e1", title => "停车场 <b>", org => "o1" },
-        items => vec![context! { item => value(&entry.draft.items[0]), offered => full, ticked => true }], gone => full, on => true,
-        way => "api", calls => "1", area_range => "", push => "full", frequency => "daily", destination => "", time_range => "",
-        detail => "", vcpu => "0", memory_gb => "0", disk_gb => "0",
+    let line = |ledger: &str| {
+        context! {
+            n => 0, asset => context! { ledger, id => "e1", title => "停车场 <b>", org => "o1" },
+            items => vec![context! { item => value(&entry.draft.items[0]), offered => full, ticked => true }], gone => full, on => true,
+            way => "api", calls => "1", area_range => "", push => "full", frequency => "daily", destination => "", time_range => "",
+            detail => "", vcpu => "0", memory_gb => "0", disk_gb => "0",
+        }
     };
     let word = |points: Vec<Value>| context! { value => "use", name => "使用异议", points };
     let lines = if full { vec![line("data"), line("cloud"), line("component")] } else { vec![] };
@@ -393,9 +426,11 @@ fn basket(full: bool) -> Value {
 
 fn approval(full: bool) -> Value {
     let b = bundle();
-    let seat = |voice: bool| context! {
-        who => context! { role => "reviewer", org => "o1", person => voice }, active => !voice, added => true, escalated => true,
-        lent => true, voice => if voice { context! { approve => true, by_name => "李" } } else { Value::from(()) },
+    let seat = |voice: bool| {
+        context! {
+            who => context! { role => "reviewer", org => "o1", person => voice }, active => !voice, added => true, escalated => true,
+            lent => true, voice => if voice { context! { approve => true, by_name => "李" } } else { Value::from(()) },
+        }
     };
     context! {
         id => "a1", flow => context! { id => "share", version => 1, name => "共享" },
@@ -427,7 +462,7 @@ fn flow_page(full: bool) -> Value {
         drawing => drawing(),
     };
     context! { flow => if full { flow } else { Value::from(()) }, text => "id = \"<b>\"", may_publish => full,
-        kept => if full { context! { in_force => true } } else { Value::from(()) } }
+    kept => if full { context! { in_force => true } } else { Value::from(()) } }
 }
 
 #[test]

@@ -148,8 +148,11 @@ impl Store {
         if let Some(after) = &filter.after {
             c.and_text("id <", after);
         }
-        let sql =
-            format!("SELECT * FROM approval{} ORDER BY id DESC LIMIT {}", c.sql(), page(filter.limit));
+        let sql = format!(
+            "SELECT * FROM approval{} ORDER BY id DESC LIMIT {}",
+            c.sql(),
+            page(filter.limit)
+        );
         self.approvals_by(&sql, c.values()).await
     }
 
@@ -167,7 +170,8 @@ impl Store {
 
     /// Approvals that wait for the platform, after an id, at most 500.
     pub async fn approvals_to_act(&self, after: &str) -> Result<Vec<ApprovalRow>> {
-        let sql = "SELECT * FROM approval WHERE action IS NOT NULL AND id > $1 ORDER BY id LIMIT 500";
+        let sql =
+            "SELECT * FROM approval WHERE action IS NOT NULL AND id > $1 ORDER BY id LIMIT 500";
         self.approvals_by(sql, &[after.to_owned()]).await
     }
 
@@ -190,7 +194,8 @@ impl Store {
         if let Some(after) = after {
             c.and_text("place >", after);
         }
-        let sql = format!("SELECT * FROM approval_seat{} ORDER BY place LIMIT {}", c.sql(), page(limit));
+        let sql =
+            format!("SELECT * FROM approval_seat{} ORDER BY place LIMIT {}", c.sql(), page(limit));
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in c.values() {
             query = query.bind(value.as_str());

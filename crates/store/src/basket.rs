@@ -1,9 +1,7 @@
 //! Baskets, forms and their parts in the control store. A form is kept together with the first events of its parts'
 //! approvals, or not at all.
 
-use model::basket::{
-    AssetRef, BasketItem, Bundle, BundleKind, Feedback, Ledger, Part, Want,
-};
+use model::basket::{AssetRef, BasketItem, Bundle, BundleKind, Feedback, Ledger, Part, Want};
 use model::flow::{Event, Phase, Stage, State};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
@@ -127,16 +125,22 @@ impl Store {
     }
 
     /// A part goes another way (a dispute), if it still follows `from`.
-    pub async fn part_follow(&self, permit: &Permit, from: &str, start: &PartStart<'_>) -> Result<()> {
+    pub async fn part_follow(
+        &self,
+        permit: &Permit,
+        from: &str,
+        start: &PartStart<'_>,
+    ) -> Result<()> {
         permit.require(&[Action::ApprovalFollow])?;
         let mut tx = self.db.begin().await?;
-        let done = sqlx::query("UPDATE bundle_part SET approval = $1 WHERE id = $2 AND approval = $3")
-            .bind(start.part.approval.as_str())
-            .bind(start.part.id.as_str())
-            .bind(from)
-            .execute(&mut *tx)
-            .await
-            .map_err(fail)?;
+        let done =
+            sqlx::query("UPDATE bundle_part SET approval = $1 WHERE id = $2 AND approval = $3")
+                .bind(start.part.approval.as_str())
+                .bind(start.part.id.as_str())
+                .bind(from)
+                .execute(&mut *tx)
+                .await
+                .map_err(fail)?;
         if done.rows_affected() != 1 {
             return Err(moved());
         }
@@ -203,8 +207,11 @@ impl Store {
         if let Some(after) = &filter.after {
             c.and_text("id <", after);
         }
-        let sql =
-            format!("SELECT * FROM bundle{} ORDER BY id DESC LIMIT {}", c.sql(), page(filter.limit));
+        let sql = format!(
+            "SELECT * FROM bundle{} ORDER BY id DESC LIMIT {}",
+            c.sql(),
+            page(filter.limit)
+        );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in c.values() {
             query = query.bind(value.as_str());
@@ -257,12 +264,13 @@ impl Store {
         feedback: &Feedback,
     ) -> Result<()> {
         permit.require(&[Action::ApprovalFollow])?;
-        let done = sqlx::query("UPDATE bundle SET feedback = $1 WHERE id = $2 AND feedback IS NULL")
-            .bind(to_json(feedback)?)
-            .bind(id)
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?;
+        let done =
+            sqlx::query("UPDATE bundle SET feedback = $1 WHERE id = $2 AND feedback IS NULL")
+                .bind(to_json(feedback)?)
+                .bind(id)
+                .execute(self.db.pool())
+                .await
+                .map_err(fail)?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(moved()) }
     }
 }

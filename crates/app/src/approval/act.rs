@@ -109,7 +109,11 @@ pub async fn act(
         return Err(Error::new(
             Code::WrongState,
             if lent { "此处只需给出意见" } else { "没有人委派您给出意见" },
-            if lent { "only an opinion is asked for here" } else { "nobody asked for your opinion" },
+            if lent {
+                "only an opinion is asked for here"
+            } else {
+                "nobody asked for your opinion"
+            },
         ));
     }
     let command = match act {
@@ -136,7 +140,13 @@ pub async fn act(
 }
 
 /// The applicant hands in again what was returned.
-pub(crate) async fn resubmit_with(app: &App, op: &Op, id: &str, facts: Facts, opinion: &str) -> Result<()> {
+pub(crate) async fn resubmit_with(
+    app: &App,
+    op: &Op,
+    id: &str,
+    facts: Facts,
+    opinion: &str,
+) -> Result<()> {
     let held = held(app, op, id).await?;
     let permit = follow(app, op, &held).await?;
     let command = Command::Resubmit { facts, opinion: words(opinion)? };
@@ -147,11 +157,8 @@ pub(crate) async fn resubmit_with(app: &App, op: &Op, id: &str, facts: Facts, op
 pub async fn resubmit(app: &App, op: &Op, id: &str, opinion: &str) -> Result<()> {
     let facts = held(app, op, id).await?.state.facts;
     if opinion.trim().is_empty() {
-        return Err(Error::invalid("请写明补正的内容", "say what you have added or changed").field(
-            "opinion",
-            "必填",
-            "required",
-        ));
+        return Err(Error::invalid("请写明补正的内容", "say what you have added or changed")
+            .field("opinion", "必填", "required"));
     }
     resubmit_with(app, op, id, facts, opinion).await
 }
@@ -215,7 +222,8 @@ pub(super) async fn take(
 ) -> Result<()> {
     let at = op.stamp();
     let events =
-        match model::flow::decide(&held.flow, &held.state, &by(app, op, &at, in_place_of), command) {
+        match model::flow::decide(&held.flow, &held.state, &by(app, op, &at, in_place_of), command)
+        {
             Ok(events) => events,
             Err(refusal) if refusal.code() == Code::Denied => {
                 audit::refused(app, op, "approval.decide", &held.id, &refusal).await?;
@@ -323,8 +331,17 @@ pub(crate) async fn settle(app: &App, op: &Op, id: &str) -> Result<()> {
         let step = open.step.clone();
         let (done, note) = match basket::deliver(app, &system, &permit, &held).await {
             Ok(note) => (true, note),
-            Err(e) if matches!(e.code(), Code::StoreUnavailable | Code::AuditUnavailable | Code::Internal) => {
-                tracing::warn!(approval.id = id, error = e.operator_text(), "an automatic step waits");
+            Err(e)
+                if matches!(
+                    e.code(),
+                    Code::StoreUnavailable | Code::AuditUnavailable | Code::Internal
+                ) =>
+            {
+                tracing::warn!(
+                    approval.id = id,
+                    error = e.operator_text(),
+                    "an automatic step waits"
+                );
                 return Ok(());
             }
             Err(e) => (false, format!("{} / {}", e.zh(), e.en())),

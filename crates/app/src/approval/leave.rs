@@ -34,7 +34,9 @@ pub async fn lend(
     if to_day < from_day || to_day < op.today() || (to_day - from_day).num_days() > LONGEST {
         return Err(Error::invalid(
             format!("委托的结束日期应不早于开始日期和今天，且不超过 {LONGEST} 天"),
-            format!("the last day must not lie before the first or today, nor {LONGEST} days after it"),
+            format!(
+                "the last day must not lie before the first or today, nor {LONGEST} days after it"
+            ),
         )
         .field("to", "请修改日期", "change the date"));
     }
@@ -90,7 +92,11 @@ pub(super) async fn someone(app: &App, name: &str) -> Result<Actor> {
             format!("没有可办理审批的人员 `{name}`"),
             format!("nobody of the login name `{name}` can answer approvals"),
         )
-        .field("user", "请填写在用的工作人员用户名", "enter the login name of someone who works here")
+        .field(
+            "user",
+            "请填写在用的工作人员用户名",
+            "enter the login name of someone who works here",
+        )
     };
     let known = app.store.user_by_name(&name.trim().to_lowercase()).await?.ok_or_else(unknown)?;
     let works = known.user.roles.iter().any(|r| !matches!(r, Role::Enterprise | Role::Citizen));

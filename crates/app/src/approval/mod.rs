@@ -11,9 +11,9 @@ mod act;
 mod flows;
 mod leave;
 mod look;
-mod tick;
 #[cfg(test)]
 mod tests;
+mod tick;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use std::sync::Arc;
 use model::flow::{Event, Facts, Flow, State, Subject};
 use serde::Serialize;
 
-pub use act::{act, resubmit, urge, withdraw};
 pub(crate) use act::{Begun, begin, resubmit_with, settle, started};
+pub use act::{act, resubmit, urge, withdraw};
 pub use flows::{FlowSeen, Simulated, check_text, flow_of, flows, publish, simulate};
 pub use leave::{end_leave, leaves, lend};
 pub(crate) use look::{Held, events_of, facts_of};
@@ -51,24 +51,15 @@ pub enum Act {
         reason: String,
     },
     /// 加签, by login name.
-    Add {
-        user: String,
-    },
+    Add { user: String },
     /// 转办
-    Transfer {
-        user: String,
-    },
+    Transfer { user: String },
     /// 委派
-    Delegate {
-        user: String,
-    },
+    Delegate { user: String },
     /// The opinion asked for by 委派.
     Answer,
     /// 退回, to an earlier step or to the applicant, with what is missing.
-    Return {
-        to: Option<String>,
-        missing: Vec<String>,
-    },
+    Return { to: Option<String>, missing: Vec<String> },
 }
 
 /// An approval as its reader sees it.

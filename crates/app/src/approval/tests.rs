@@ -157,7 +157,14 @@ fn calendar() -> Calendar {
 }
 
 fn by<'a>(id: &'a str, calendar: &'a Calendar, today: &str) -> By<'a> {
-    By { id, name: id, in_place_of: None, at: "2026-03-02T01:00:00.000Z", today: today.parse().unwrap(), calendar }
+    By {
+        id,
+        name: id,
+        in_place_of: None,
+        at: "2026-03-02T01:00:00.000Z",
+        today: today.parse().unwrap(),
+        calendar,
+    }
 }
 
 fn begin(flow: &Flow, facts: &[(&str, Fact)], calendar: &Calendar) -> Vec<Event> {
@@ -205,8 +212,11 @@ fn shipped_flows_end_whichever_way_they_are_answered() {
             flow.steps.iter().filter(|s| s.stage().is_some()).map(Step::id).collect();
         // Every subset of refusals of up to eight steps, over every fact the choices tell apart.
         for mask in 0..(1_u32 << reviews.len().min(8)) {
-            let refuse =
-                reviews.iter().enumerate().filter(|(n, _)| mask >> n & 1 == 1).map(|(_, s)| (*s).to_owned());
+            let refuse = reviews
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| mask >> n & 1 == 1)
+                .map(|(_, s)| (*s).to_owned());
             let refuse = refuse.collect();
             for (unconditional, way, grade) in
                 [(true, "api", 1), (false, "api", 2), (false, "api", 3), (false, "batch", 4)]
@@ -328,11 +338,15 @@ fn seats_are_handed_on() {
     // 委派: the seat waits for the opinion.
     let lend = Command::Delegate { step: step.clone(), seat, user: "ann".into(), opinion };
     run(&flow, &mut events, "tom", lend).unwrap();
-    assert_eq!(run(&flow, &mut events, "tom", answer("one", 0, true)).unwrap_err().code(), Code::WrongState);
+    assert_eq!(
+        run(&flow, &mut events, "tom", answer("one", 0, true)).unwrap_err().code(),
+        Code::WrongState
+    );
     let given = Command::Answer { step: step.clone(), seat, opinion: "可".into() };
     run(&flow, &mut events, "ann", given).unwrap();
     // 加签: its approval is needed too.
-    let add = Command::Add { step, seat, user: "sue".into(), org: "o".into(), opinion: String::new() };
+    let add =
+        Command::Add { step, seat, user: "sue".into(), org: "o".into(), opinion: String::new() };
     run(&flow, &mut events, "tom", add).unwrap();
     let state = run(&flow, &mut events, "tom", answer("one", 0, true)).unwrap();
     assert_eq!((open_steps(&state), state.open[0].active()), (vec!["one"], vec![1]));
@@ -361,7 +375,10 @@ fn what_is_sent_back_comes_again() {
     assert_eq!(open_steps(&state), ["one"]);
     run(&flow, &mut events, "r", answer("one", 0, true)).unwrap();
     let state = run(&flow, &mut events, "s", back(None)).unwrap();
-    assert_eq!((state.phase, state.missing.as_slice()), (Phase::Returned, ["申请函".to_owned()].as_slice()));
+    assert_eq!(
+        (state.phase, state.missing.as_slice()),
+        (Phase::Returned, ["申请函".to_owned()].as_slice())
+    );
     assert!(run(&flow, &mut events, "s", answer("second", 0, true)).is_err());
     let again = Command::Resubmit {
         facts: Facts::from([("size".to_owned(), Fact::Number(20))]),
@@ -372,7 +389,8 @@ fn what_is_sent_back_comes_again() {
     let urge = Command::Urge { opinion: String::new() };
     run(&flow, &mut events, "applicant", urge.clone()).unwrap();
     assert!(run(&flow, &mut events, "applicant", urge).is_err(), "once a day");
-    let state = run(&flow, &mut events, "applicant", Command::Withdraw { opinion: String::new() }).unwrap();
+    let state =
+        run(&flow, &mut events, "applicant", Command::Withdraw { opinion: String::new() }).unwrap();
     assert_eq!(state.phase, Phase::Withdrawn);
 }
 
@@ -394,8 +412,8 @@ fn timers_go_off_on_working_days_and_once() {
         model::flow::start(&flow, &by("applicant", &calendar, "2026-03-06"), start).unwrap();
     let mut tick = |day: &str| {
         let state = State::fold(&events).unwrap();
-        let more =
-            model::flow::decide(&flow, &state, &by("system", &calendar, day), Command::Tick).unwrap();
+        let more = model::flow::decide(&flow, &state, &by("system", &calendar, day), Command::Tick)
+            .unwrap();
         events.extend(more.clone());
         more
     };
@@ -426,17 +444,27 @@ fn a_flow_that_could_get_stuck_is_refused_and_says_where() {
         ("approve = \"second\"", "approve = \"which\"", "go in a circle"),
         ("approve = \"second\"", "approve = \"grant\"", "no way leads to this step"),
         ("approve = \"inner\"", "approve = \"good\"", "ends approved before the join"),
-        ("approve = \"meet\"\nrefuse = \"refused\"\n[[step]]\ntype = \"review\"\nid = \"right\"",
-         "approve = \"inner\"\nrefuse = \"refused\"\n[[step]]\ntype = \"review\"\nid = \"right\"",
-         "lies in two branches"),
+        (
+            "approve = \"meet\"\nrefuse = \"refused\"\n[[step]]\ntype = \"review\"\nid = \"right\"",
+            "approve = \"inner\"\nrefuse = \"refused\"\n[[step]]\ntype = \"review\"\nid = \"right\"",
+            "lies in two branches",
+        ),
         ("approve = \"second\"", "approve = \"meet\"", "from outside"),
         ("approve = \"second\"", "approve = \"inner\"", "from outside"),
         ("pass = 60\n", "", "a vote needs `pass`"),
         ("at_least = 10", "at_least = 10, is = \"x\"", "is not of its declared type"),
         ("attribute = \"size\"", "attribute = \"weight\"", "no [[attribute]] declares"),
         ("other_than = [\"one\"]", "other_than = [\"grant\"]", "is not another review"),
-        ("do = \"add\"\nseat = { role = \"authority\", at = \"superior\" }", "do = \"add\"", "needs a `seat`"),
-        ("seat = [{ role = \"authority\", at = \"authority\" }]\ndays = 2", "seat = [{ role = \"authority\" }]\ndays = 2", "a seat is `role` with `at`"),
+        (
+            "do = \"add\"\nseat = { role = \"authority\", at = \"superior\" }",
+            "do = \"add\"",
+            "needs a `seat`",
+        ),
+        (
+            "seat = [{ role = \"authority\", at = \"authority\" }]\ndays = 2",
+            "seat = [{ role = \"authority\" }]\ndays = 2",
+            "a seat is `role` with `at`",
+        ),
         ("approved = true", "approved = false", "no end that approves"),
         ("days = 2\napprove", "dais = 2\napprove", "dais"),
         ("version = 3", "version = 0", "versions start with 1"),
@@ -464,9 +492,7 @@ fn command(state: &State, deed: &Deed) -> Command {
     let seats: Vec<(String, u32, &Seat)> = state
         .open
         .iter()
-        .flat_map(|o| {
-            o.active().into_iter().map(move |n| (o.step.clone(), n as u32, &o.seats[n]))
-        })
+        .flat_map(|o| o.active().into_iter().map(move |n| (o.step.clone(), n as u32, &o.seats[n])))
         .collect();
     let auto = state.open.iter().find(|o| o.action.is_some());
     let opinion = "言".to_owned();
@@ -477,7 +503,11 @@ fn command(state: &State, deed: &Deed) -> Command {
         };
     }
     if let Some(auto) = auto.filter(|_| seats.is_empty() || deed.what == 0) {
-        return Command::Acted { step: auto.step.clone(), done: deed.what > 3, note: String::new() };
+        return Command::Acted {
+            step: auto.step.clone(),
+            done: deed.what > 3,
+            note: String::new(),
+        };
     }
     let Some((step, seat, held)) = seats.get(deed.pick % seats.len().max(1)).cloned() else {
         return Command::Tick;

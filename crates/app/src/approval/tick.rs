@@ -21,8 +21,7 @@ pub struct Ticked {
 
 /// One round of chores; `op` is the platform's.
 pub async fn tick(app: &App, op: &Op) -> Result<Ticked> {
-    let permit =
-        app.policy.permit(op, Action::SystemWork, &Target::plain("System", "platform"))?;
+    let permit = app.policy.permit(op, Action::SystemWork, &Target::plain("System", "platform"))?;
     let mut done = Ticked::default();
     loop {
         let due = app.store.approvals_ticking(&op.today().to_string()).await?;

@@ -14,7 +14,12 @@ use crate::sharing::{self, Agreed};
 use crate::{App, audit};
 
 /// Does what an automatic step of a part's flow asks for; answers what was done.
-pub(crate) async fn deliver(app: &App, system: &Op, permit: &Permit, held: &Held) -> Result<String> {
+pub(crate) async fn deliver(
+    app: &App,
+    system: &Op,
+    permit: &Permit,
+    held: &Held,
+) -> Result<String> {
     let missing = || Error::internal(format!("no part behind the approval `{}`", held.id));
     let part = app.store.part_get(&held.state.subject.id).await?.ok_or_else(missing)?;
     let bundle = app.store.bundle_get(&part.bundle).await?.ok_or_else(missing)?;
@@ -51,11 +56,8 @@ pub async fn amend(app: &App, op: &Op, id: &str, amend: Amend) -> Result<Bundle>
         return Err(wrong_phase(&part));
     }
     if amend.opinion.trim().is_empty() {
-        return Err(Error::invalid("请写明补正的内容", "say what you have added or changed").field(
-            "opinion",
-            "必填",
-            "required",
-        ));
+        return Err(Error::invalid("请写明补正的内容", "say what you have added or changed")
+            .field("opinion", "必填", "required"));
     }
     if std::mem::discriminant(&amend.want) != std::mem::discriminant(&part.want) {
         return Err(Error::invalid(
@@ -158,11 +160,8 @@ pub async fn dispute(app: &App, op: &Op, id: &str, detail: &str) -> Result<Bundl
     }
     let detail = detail.trim();
     if detail.is_empty() || detail.chars().count() > app.rules.basket.limit.text {
-        return Err(Error::invalid("请写明争议的理由", "say why the refusal is disputed").field(
-            "detail",
-            "必填",
-            "required",
-        ));
+        return Err(Error::invalid("请写明争议的理由", "say why the refusal is disputed")
+            .field("detail", "必填", "required"));
     }
     let beginning = Beginning {
         flow: "dispute",

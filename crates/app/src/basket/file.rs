@@ -41,7 +41,9 @@ pub async fn file_share(app: &App, op: &Op, form: Form, parts: Vec<PartNew>) -> 
         let title = new.asset.title.clone();
         match check(app, op, &form, new).await {
             Ok(part) => {
-                let twice = |c: &&Checked| c.asset.ledger == part.asset.ledger && c.asset.id == part.asset.id;
+                let twice = |c: &&Checked| {
+                    c.asset.ledger == part.asset.ledger && c.asset.id == part.asset.id
+                };
                 if checked.iter().find(twice).is_some() {
                     faults.push(field(&part.asset.title, "重复选择", "chosen twice"));
                 } else {
@@ -91,8 +93,7 @@ pub async fn file_demand(app: &App, op: &Op, new: DemandNew) -> Result<Bundle> {
         ("need".to_owned(), Fact::Text(new.need)),
         ("assigned".to_owned(), Fact::Flag(assigned)),
     ]);
-    let asset =
-        AssetRef { ledger: Ledger::Data, id: op.new_id(), title: title.to_owned(), org };
+    let asset = AssetRef { ledger: Ledger::Data, id: op.new_id(), title: title.to_owned(), org };
     let part = Checked { flow: "demand", asset, want, facts };
     keep(app, op, &permit, BundleKind::Demand, form, vec![part]).await
 }
@@ -107,7 +108,11 @@ pub async fn file_objection(app: &App, op: &Op, new: ObjectionNew) -> Result<Bun
     match kinds.iter().find(|k| k.id == new.about) {
         None => {
             let words: Vec<&str> = kinds.iter().map(|k| k.zh.as_str()).collect();
-            faults.push(field("about", &format!("请选择：{}", words.join("、")), "choose from the list"));
+            faults.push(field(
+                "about",
+                &format!("请选择：{}", words.join("、")),
+                "choose from the list",
+            ));
         }
         Some(kind) if kind.points.is_empty() => {}
         Some(kind) => listed(&mut faults, "point", &new.point, &kind.points),
@@ -115,11 +120,8 @@ pub async fn file_objection(app: &App, op: &Op, new: ObjectionNew) -> Result<Bun
     refuse(faults)?;
     let asset = known(app, op, new.asset).await?;
     let facts = Facts::from([("about".to_owned(), Fact::Text(new.about.clone()))]);
-    let want = Want::Object {
-        about: new.about,
-        point: new.point,
-        detail: new.detail.trim().to_owned(),
-    };
+    let want =
+        Want::Object { about: new.about, point: new.point, detail: new.detail.trim().to_owned() };
     let part = Checked { flow: "objection", asset, want, facts };
     keep(app, op, &permit, BundleKind::Objection, form, vec![part]).await
 }
@@ -128,7 +130,8 @@ pub async fn file_objection(app: &App, op: &Op, new: ObjectionNew) -> Result<Bun
 async fn authority_of(app: &App, op: &Op) -> Result<String> {
     let orgs = app.store.orgs_list().await?;
     let own = op.actor.org().and_then(|id| orgs.iter().find(|o| o.id == id));
-    let regions = std::iter::successors(own.map(|o| o.region.clone()), |r| model::region::parent_of(r));
+    let regions =
+        std::iter::successors(own.map(|o| o.region.clone()), |r| model::region::parent_of(r));
     regions
         .filter_map(|r| orgs.iter().find(|o| o.authority && o.region == r))
         .map(|o| o.id.clone())
@@ -202,18 +205,18 @@ pub(super) async fn facts(
         }
         (Ledger::Application | Ledger::Component, Want::Use { detail, .. }) => {
             if detail.trim().is_empty() {
-                return Err(Error::invalid("请写明用途", "say what it is for").field(
-                    "detail",
-                    "必填",
-                    "required",
-                ));
+                return Err(Error::invalid("请写明用途", "say what it is for")
+                    .field("detail", "必填", "required"));
             }
             facts.insert("ledger".into(), Fact::Text(asset.ledger.as_str().into()));
             Ok(("asset", facts))
         }
         _ => Err(Error::invalid(
             format!("{}不能以此方式申请", asset.ledger.zh()),
-            format!("a thing of the ledger `{}` is not applied for in this way", asset.ledger.as_str()),
+            format!(
+                "a thing of the ledger `{}` is not applied for in this way",
+                asset.ledger.as_str()
+            ),
         )),
     }
 }
@@ -366,7 +369,11 @@ fn form_faults(app: &App, op: &Op, form: &Form) -> Vec<FieldError> {
     let digits = form.phone.bytes().filter(u8::is_ascii_digit).count();
     let shape = form.phone.bytes().all(|b| b.is_ascii_digit() || b"+-() ".contains(&b));
     if !shape || !(7..=20).contains(&digits) {
-        faults.push(field("phone", "请填写联系电话（7 至 20 位数字）", "enter a telephone number (7 to 20 digits)"));
+        faults.push(field(
+            "phone",
+            "请填写联系电话（7 至 20 位数字）",
+            "enter a telephone number (7 to 20 digits)",
+        ));
     }
     listed(&mut faults, "area", &form.area, &app.rules.basket.areas);
     listed(&mut faults, "apply_type", &form.apply_type, &app.rules.basket.apply_types);

@@ -76,11 +76,8 @@ pub(super) async fn known(app: &App, op: &Op, asset: AssetRef) -> Result<AssetRe
     }
     app.store.org_require(&asset.org).await?;
     let fits = |text: &str, most: usize| !text.is_empty() && text.chars().count() <= most;
-    let asset = AssetRef {
-        id: asset.id.trim().to_owned(),
-        title: asset.title.trim().to_owned(),
-        ..asset
-    };
+    let asset =
+        AssetRef { id: asset.id.trim().to_owned(), title: asset.title.trim().to_owned(), ..asset };
     if !fits(&asset.id, 100) || !fits(&asset.title, 200) {
         return Err(Error::invalid(
             "请写明资源的编号（100 字以内）和名称（200 字以内）",

@@ -15,10 +15,10 @@ mod rules;
 use model::basket::{AssetRef, Form, Want};
 
 pub(crate) use after::deliver;
-pub(crate) use look::whole;
 pub use after::{Advice, Amend, advice, amend, dispute, feedback, withdraw};
 pub use file::{file_demand, file_objection, file_share};
 pub use hold::{add, list, remove};
+pub(crate) use look::whole;
 pub use look::{bundle, bundles, follows, part, part_of};
 pub use rules::{BasketRules, ObjectionWord, Word};
 pub use store::basket::BundleFilter;

@@ -64,7 +64,10 @@ fn read_me(pack: &Pack, url: &str) -> String {
         }
         text.push('\n');
         for language in &LANGUAGES {
-            text.push_str(&format!("- {}: `{}` — `{}`\n", language.name, language.file, language.run));
+            text.push_str(&format!(
+                "- {}: `{}` — `{}`\n",
+                language.name, language.file, language.run
+            ));
         }
     }
     text

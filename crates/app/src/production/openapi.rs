@@ -52,16 +52,30 @@ fn path(resource: &Resource) -> Value {
     let draft = &resource.entry.draft;
     let code = &draft.code;
     let names: Vec<&str> = resource.columns.iter().map(|c| c.identifier.as_str()).collect();
-    let query = |name: &str, text: &str, schema: Value| {
-        json!({ "name": name, "in": "query", "required": false, "description": text, "schema": schema })
-    };
+    let query = |name: &str, text: &str, schema: Value| json!({ "name": name, "in": "query", "required": false, "description": text, "schema": schema });
     let mut parameters = vec![
-        query("select", "所需列 / columns wanted", json!({ "type": "string", "examples": [names.join(",")] })),
-        query("limit", "每页行数 / rows of one page", json!({ "type": "integer", "minimum": 1, "maximum": resource.most_rows })),
-        query("after", "下一页位置 / position of the next page (Link header)", json!({ "type": "string" })),
+        query(
+            "select",
+            "所需列 / columns wanted",
+            json!({ "type": "string", "examples": [names.join(",")] }),
+        ),
+        query(
+            "limit",
+            "每页行数 / rows of one page",
+            json!({ "type": "integer", "minimum": 1, "maximum": resource.most_rows }),
+        ),
+        query(
+            "after",
+            "下一页位置 / position of the next page (Link header)",
+            json!({ "type": "string" }),
+        ),
     ];
     for c in resource.columns.iter().filter(|c| c.filterable || c.lookup) {
-        let text = format!("{}：`eq.值`{}", c.name_cn, if c.filterable { "，gt gte lt lte neq" } else { "" });
+        let text = format!(
+            "{}：`eq.值`{}",
+            c.name_cn,
+            if c.filterable { "，gt gte lt lte neq" } else { "" }
+        );
         parameters.push(query(&c.identifier, &text, json!({ "type": "string" })));
     }
     let refusal = json!({ "description": "拒绝 / refused", "content": {

@@ -79,12 +79,17 @@ fn invented(code: &str, item: &Item, n: u64) -> Value {
     match item.data_type {
         DataType::Integer if item.primary => Value::Integer(whole(n + 1)),
         DataType::Integer => Value::Integer(whole(seed % 10_000)),
-        DataType::Decimal => Value::Decimal(Decimal::new(whole(seed % 1_000_000), u32::from(item.scale))),
-        DataType::Float => Value::Float(f64::from(u32::try_from(seed % 100_000).unwrap_or(0)) / 100.0),
+        DataType::Decimal => {
+            Value::Decimal(Decimal::new(whole(seed % 1_000_000), u32::from(item.scale)))
+        }
+        DataType::Float => {
+            Value::Float(f64::from(u32::try_from(seed % 100_000).unwrap_or(0)) / 100.0)
+        }
         DataType::Boolean => Value::Boolean(seed % 2 == 0),
         DataType::Date => day(seed).map_or(Value::Null, Value::Date),
         DataType::DateTime => {
-            let at = day(seed).and_then(|d| d.and_hms_opt(u32::try_from(seed % 24).unwrap_or(0), 30, 0));
+            let at =
+                day(seed).and_then(|d| d.and_hms_opt(u32::try_from(seed % 24).unwrap_or(0), 30, 0));
             at.map_or(Value::Null, Value::DateTime)
         }
         DataType::Geometry => {
@@ -98,7 +103,8 @@ fn invented(code: &str, item: &Item, n: u64) -> Value {
 fn text(item: &Item, seed: u64, n: u64) -> String {
     let named = |words: &[&str]| words.iter().any(|w| item.name_cn.contains(w));
     let ends = |words: &[&str]| words.iter().any(|w| item.identifier.ends_with(w));
-    if item.format == "citizen_id" || named(&["身份号码", "身份证"]) || ends(&["sfzh", "zjhm"]) {
+    if item.format == "citizen_id" || named(&["身份号码", "身份证"]) || ends(&["sfzh", "zjhm"])
+    {
         return citizen(seed, n);
     }
     if item.format == "uscc" || named(&["信用代码"]) || ends(&["uscc", "tyshxydm"]) {
@@ -192,7 +198,9 @@ mod tests {
             let Value::Text(code) = invented("c", &item, n) else { panic!() };
             ident::uscc(&code).unwrap();
         }
-        assert!(matches!(value("a", "金额", DataType::Decimal, |i| i.scale = 2), Value::Decimal(d) if d.scale() == 2));
+        assert!(
+            matches!(value("a", "金额", DataType::Decimal, |i| i.scale = 2), Value::Decimal(d) if d.scale() == 2)
+        );
         assert!(matches!(value("a", "日期", DataType::Date, |_| ()), Value::Date(_)));
         let kind = value("a", "类别", DataType::Text, |i| i.value_domain = "甲|乙".into());
         assert!(matches!(kind, Value::Text(t) if t == "甲" || t == "乙"));

@@ -50,7 +50,10 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<(Ent
         return Err(Error::new(
             Code::RuleBroken,
             format!("《{}》是本单位提供的数据，无需申请共享", entry.draft.title),
-            format!("your own organisation provides `{}`: there is nothing to apply for", entry.draft.code),
+            format!(
+                "your own organisation provides `{}`: there is nothing to apply for",
+                entry.draft.code
+            ),
         ));
     }
     let wanted = request(op, &entry, &application, new.clone());
@@ -61,11 +64,8 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<(Ent
 
 /// Refuses what would clash with an application under way or approved, before anybody is asked to decide it.
 pub(crate) async fn refuse_clash(app: &App, op: &Op, new: &RequestNew) -> Result<()> {
-    let active = [
-        RequestState::ProviderAuditing,
-        RequestState::AuthorityAuditing,
-        RequestState::Approved,
-    ];
+    let active =
+        [RequestState::ProviderAuditing, RequestState::AuthorityAuditing, RequestState::Approved];
     let old = app.store.request_newest(&new.application, &new.entry, &active).await?;
     let now = op.stamp();
     match old.filter(|r| r.expires_at.as_ref().is_none_or(|end| *end > now)) {
@@ -93,12 +93,8 @@ pub(crate) async fn grant_agreed(
     if let Some(there) = app.store.request_get(&agreed.id).await? {
         return Ok(there);
     }
-    let entry = app
-        .store
-        .entry_get(&agreed.new.entry)
-        .await?
-        .filter(Entry::live)
-        .ok_or_else(|| {
+    let entry =
+        app.store.entry_get(&agreed.new.entry).await?.filter(Entry::live).ok_or_else(|| {
             Error::new(
                 Code::WrongState,
                 "资源已下线或不存在，不能授权",
@@ -118,7 +114,8 @@ pub(crate) async fn grant_agreed(
             )
         })?;
     end_if_over(app, system, &request(system, &entry, &application, agreed.new.clone())).await?;
-    refuse_clash(app, system, &RequestNew { entry: entry.id.clone(), ..agreed.new.clone() }).await?;
+    refuse_clash(app, system, &RequestNew { entry: entry.id.clone(), ..agreed.new.clone() })
+        .await?;
     let mut granted = request(system, &entry, &application, agreed.new);
     // A legal basis was asked for when the form was filed, where one is needed.
     refuse_faults(check(system, &entry, &granted, true))?;
@@ -127,6 +124,7 @@ pub(crate) async fn grant_agreed(
     granted.state = RequestState::Approved;
     granted.expires_at = end_of(system, &granted.period)?;
     app.store.request_insert(permit, system, &granted).await?;
-    settled(app, system, "request.grant", &granted, format!("approval {}", agreed.approval)).await?;
+    settled(app, system, "request.grant", &granted, format!("approval {}", agreed.approval))
+        .await?;
     Ok(granted)
 }

@@ -367,7 +367,13 @@ async fn moved(
     now.ok_or_else(|| Error::not_found("申请", "application", &request.id))
 }
 
-pub(super) async fn settled(app: &App, op: &Op, word: &str, request: &Request, reason: String) -> Result<()> {
+pub(super) async fn settled(
+    app: &App,
+    op: &Op,
+    word: &str,
+    request: &Request,
+    reason: String,
+) -> Result<()> {
     app.shares.forget();
     let event = AuditEvent {
         columns: request.items.join(","),

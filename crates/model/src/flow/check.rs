@@ -37,7 +37,11 @@ impl<'a> Book<'a> {
     fn words(&mut self) {
         let flow = self.flow;
         if !good_id(&flow.id) {
-            self.say("id", "流程标识只能含小写字母、数字和 _", "the flow id may hold lower-case letters, digits and _");
+            self.say(
+                "id",
+                "流程标识只能含小写字母、数字和 _",
+                "the flow id may hold lower-case letters, digits and _",
+            );
         }
         if flow.version == 0 {
             self.say("version", "版本从 1 开始", "versions start with 1");
@@ -63,13 +67,21 @@ impl<'a> Book<'a> {
         for step in &flow.steps {
             let place = format!("step {}", step.id());
             if !good_id(step.id()) {
-                self.say(&place, "环节标识只能含小写字母、数字和 _", "a step id may hold lower-case letters, digits and _");
+                self.say(
+                    &place,
+                    "环节标识只能含小写字母、数字和 _",
+                    "a step id may hold lower-case letters, digits and _",
+                );
             }
             if !seen.insert(step.id()) {
                 self.say(&place, "环节标识重复", "two steps have this id");
             }
             if step.zh().trim().is_empty() || step.en().trim().is_empty() {
-                self.say(&place, "请写明环节的中英文名称", "a step needs a Chinese and an English name");
+                self.say(
+                    &place,
+                    "请写明环节的中英文名称",
+                    "a step needs a Chinese and an English name",
+                );
             }
             match step {
                 Step::Review(r) => self.review(&place, r),
@@ -94,7 +106,11 @@ impl<'a> Book<'a> {
                 "a vote needs `pass`, 1 to 100 per cent",
             ),
             (_, Some(_)) => {
-                self.say(place, "pass 只用于票决（how = \"vote\"）", "`pass` is for `how = \"vote\"` only");
+                self.say(
+                    place,
+                    "pass 只用于票决（how = \"vote\"）",
+                    "`pass` is for `how = \"vote\"` only",
+                );
             }
             (_, None) => {}
         }
@@ -120,7 +136,11 @@ impl<'a> Book<'a> {
             match (timer.what, &timer.seat) {
                 (TimerDo::Add, Some(seat)) => self.seat(place, seat),
                 (TimerDo::Add, None) => {
-                    self.say(place, "升级（add）须写明由谁接手 seat", "escalation (`add`) needs a `seat`");
+                    self.say(
+                        place,
+                        "升级（add）须写明由谁接手 seat",
+                        "escalation (`add`) needs a `seat`",
+                    );
                 }
                 (TimerDo::Remind, Some(_)) => {
                     self.say(place, "提醒（remind）不带 seat", "`remind` takes no `seat`");
@@ -234,7 +254,11 @@ impl<'a> Book<'a> {
                 *forks.entry(f.join.as_str()).or_default() += 1;
                 if !matches!(flow.step(&f.join), Some(Step::Join(_)) | None) {
                     let place = format!("step {}", f.id);
-                    self.say(place, format!("`{}` 不是汇合环节", f.join), format!("`{}` is not a join", f.join));
+                    self.say(
+                        place,
+                        format!("`{}` 不是汇合环节", f.join),
+                        format!("`{}` is not a join", f.join),
+                    );
                 }
             }
         }
@@ -243,7 +267,11 @@ impl<'a> Book<'a> {
                 && forks.get(j.id.as_str()).copied().unwrap_or(0) != 1
             {
                 let place = format!("step {}", j.id);
-                self.say(place, "汇合环节须恰好属于一个并行环节", "a join belongs to exactly one fork");
+                self.say(
+                    place,
+                    "汇合环节须恰好属于一个并行环节",
+                    "a join belongs to exactly one fork",
+                );
             }
         }
     }
@@ -315,9 +343,7 @@ impl<'a> Book<'a> {
             }
             let inside = self.reach(&[branch.as_str()], Some(&fork.join));
             let meets = inside.iter().any(|id| {
-                self.flow
-                    .step(id)
-                    .is_some_and(|s| s.ways().iter().any(|(_, to)| *to == fork.join))
+                self.flow.step(id).is_some_and(|s| s.ways().iter().any(|(_, to)| *to == fork.join))
             });
             if !meets {
                 self.say(
@@ -371,10 +397,8 @@ impl<'a> Book<'a> {
                         format!("it enters the join `{}` from outside its fork", fork.join),
                     );
                 }
-                let jumps = step
-                    .ways()
-                    .iter()
-                    .any(|(_, to)| inside.contains(to) && !is_end(flow, to));
+                let jumps =
+                    step.ways().iter().any(|(_, to)| inside.contains(to) && !is_end(flow, to));
                 if jumps && step.id() != fork.id && !inside.contains(step.id()) {
                     self.say(
                         format!("step {}", step.id()),

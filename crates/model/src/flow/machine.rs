@@ -74,7 +74,10 @@ pub fn start(flow: &Flow, by: &By<'_>, start: Start) -> Result<Vec<Event>> {
             return Err(Error::new(
                 Code::RuleBroken,
                 format!("流程 `{}` 需要确定 `{place}` 的单位，但没有找到", flow.zh),
-                format!("the flow `{}` needs an organisation for `{place}`, and there is none", flow.en),
+                format!(
+                    "the flow `{}` needs an organisation for `{place}`, and there is none",
+                    flow.en
+                ),
             ));
         }
     }
@@ -164,7 +167,10 @@ impl<'a> Run<'a> {
             }
             Command::Delegate { step, seat, user, opinion } => {
                 if self.seat(&step, seat)?.lent.is_some() {
-                    return Err(wrong("已委派他人，正在等其意见", "it is already with someone for an opinion"));
+                    return Err(wrong(
+                        "已委派他人，正在等其意见",
+                        "it is already with someone for an opinion",
+                    ));
                 }
                 self.newcomer(&step, &user)?;
                 self.push(What::Delegated { step, seat, user, opinion })
@@ -388,8 +394,10 @@ impl<'a> Run<'a> {
         if self.state()?.phase.over() {
             return Ok(());
         }
-        let step =
-            self.flow.step(id).ok_or_else(|| Error::internal(format!("flow without step `{id}`")))?;
+        let step = self
+            .flow
+            .step(id)
+            .ok_or_else(|| Error::internal(format!("flow without step `{id}`")))?;
         match step {
             Step::Review(review) => {
                 let open = self.review(review)?;
@@ -405,7 +413,9 @@ impl<'a> Run<'a> {
                     .branches
                     .iter()
                     .find(|b| b.when.iter().all(|t| t.holds(facts)))
-                    .ok_or_else(|| Error::internal(format!("choice `{id}` without a last branch")))?;
+                    .ok_or_else(|| {
+                        Error::internal(format!("choice `{id}` without a last branch"))
+                    })?;
                 self.push(What::Chosen { step: id.to_owned(), to: branch.to.clone() })?;
                 self.enter(&branch.to, id)
             }

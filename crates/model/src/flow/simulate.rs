@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{By, Command, Event, Facts, Flow, Phase, Seat, Start, State, Subject, What, decide, start};
+use super::{
+    By, Command, Event, Facts, Flow, Phase, Seat, Start, State, Subject, What, decide, start,
+};
 use crate::{Error, Result};
 
 /// One stop of the walk.
@@ -52,12 +54,7 @@ pub fn simulate(
     Err(Error::internal(format!("the flow `{}` does not end", flow.id)))
 }
 
-fn next(
-    flow: &Flow,
-    state: &State,
-    by: &By<'_>,
-    refuse: &BTreeSet<String>,
-) -> Result<Vec<Event>> {
+fn next(flow: &Flow, state: &State, by: &By<'_>, refuse: &BTreeSet<String>) -> Result<Vec<Event>> {
     let dead = || Error::internal(format!("the flow `{}` waits for nobody", flow.id));
     let open = state.open.first().ok_or_else(dead)?;
     let approve = !refuse.contains(&open.step);

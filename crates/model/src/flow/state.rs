@@ -46,36 +46,104 @@ pub enum What {
         facts: Facts,
     },
     /// A step began to wait for people or for the platform.
-    Opened { open: Box<Open> },
+    Opened {
+        open: Box<Open>,
+    },
     /// A choice took a branch.
-    Chosen { step: String, to: String },
-    Forked { step: String, branches: Vec<String> },
+    Chosen {
+        step: String,
+        to: String,
+    },
+    Forked {
+        step: String,
+        branches: Vec<String>,
+    },
     /// A branch came to its join.
-    Arrived { join: String, from: String },
+    Arrived {
+        join: String,
+        from: String,
+    },
     /// All branches have come.
-    Joined { join: String },
+    Joined {
+        join: String,
+    },
     /// One seat gave its answer.
-    Decided { step: String, seat: u32, approve: bool, reason: String, opinion: String },
+    Decided {
+        step: String,
+        seat: u32,
+        approve: bool,
+        reason: String,
+        opinion: String,
+    },
     /// A step was answered as a whole.
-    Closed { step: String, approve: bool },
+    Closed {
+        step: String,
+        approve: bool,
+    },
     /// 加签
-    Added { step: String, seat: Seat, opinion: String },
+    Added {
+        step: String,
+        seat: Seat,
+        opinion: String,
+    },
     /// 转办
-    Transferred { step: String, seat: u32, user: String, org: String, opinion: String },
+    Transferred {
+        step: String,
+        seat: u32,
+        user: String,
+        org: String,
+        opinion: String,
+    },
     /// 委派: someone gives an opinion, then it comes back.
-    Delegated { step: String, seat: u32, user: String, opinion: String },
-    Answered { step: String, seat: u32, opinion: String },
+    Delegated {
+        step: String,
+        seat: u32,
+        user: String,
+        opinion: String,
+    },
+    Answered {
+        step: String,
+        seat: u32,
+        opinion: String,
+    },
     /// 退回; `to` is an earlier step, or nothing for the applicant (缺项反馈).
-    Returned { step: String, to: Option<String>, missing: Vec<String>, opinion: String },
-    Resubmitted { facts: Facts, opinion: String },
+    Returned {
+        step: String,
+        to: Option<String>,
+        missing: Vec<String>,
+        opinion: String,
+    },
+    Resubmitted {
+        facts: Facts,
+        opinion: String,
+    },
     /// 催办
-    Urged { day: String, opinion: String },
-    Reminded { step: String, timer: u32 },
-    Escalated { step: String, timer: u32, seat: Seat },
+    Urged {
+        day: String,
+        opinion: String,
+    },
+    Reminded {
+        step: String,
+        timer: u32,
+    },
+    Escalated {
+        step: String,
+        timer: u32,
+        seat: Seat,
+    },
     /// The platform did its part, or could not.
-    Acted { step: String, done: bool, note: String },
-    Withdrawn { opinion: String },
-    Ended { step: String, approved: bool },
+    Acted {
+        step: String,
+        done: bool,
+        note: String,
+    },
+    Withdrawn {
+        opinion: String,
+    },
+    Ended {
+        step: String,
+        approved: bool,
+    },
 }
 
 /// Where an approval stands as a whole.

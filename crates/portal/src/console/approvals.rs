@@ -188,11 +188,11 @@ fn read(posted: &Posted) -> Result<Act> {
     let user = || -> Result<String> {
         let user = posted.get("user");
         if user.is_empty() {
-            return Err(Error::invalid("请填写对方的用户名", "enter the other person's login name").field(
-                "user",
-                "必填",
-                "required",
-            ));
+            return Err(Error::invalid(
+                "请填写对方的用户名",
+                "enter the other person's login name",
+            )
+            .field("user", "必填", "required"));
         }
         Ok(user.to_owned())
     };
@@ -231,7 +231,8 @@ async fn act(
     let deed = read(&posted)?;
     let (step, seat) = (posted.get("step"), posted.number("seat")?);
     let outcome =
-        app::approval::act(&door.app, &visit.op, &id, step, seat, deed, posted.get("opinion")).await;
+        app::approval::act(&door.app, &visit.op, &id, step, seat, deed, posted.get("opinion"))
+            .await;
     match outcome {
         Ok(_) => done(&format!("/console/approvals/{id}"), posted.get("do")),
         // Whoever handed the seat on may no longer see the approval.

@@ -131,7 +131,8 @@ async fn line(
     if asset.ledger == Ledger::Data {
         match app::catalogue::get(&door.app, &visit.op, &asset.id).await {
             Ok(entry) => {
-                let chosen: Vec<&str> = posted.all("items").filter_map(|i| i.strip_prefix(&format!("{n}:"))).collect();
+                let chosen: Vec<&str> =
+                    posted.all("items").filter_map(|i| i.strip_prefix(&format!("{n}:"))).collect();
                 for item in &entry.draft.items {
                     let offered = item.share_type != ShareType::None;
                     let ticked =
@@ -155,7 +156,11 @@ fn want(posted: &Posted, n: &str, ledger: Ledger) -> Result<Want> {
     let name = |field: &str| format!("w{n}-{field}");
     let own = |field: &str| posted.get(&name(field)).to_owned();
     let items = || -> Vec<String> {
-        posted.all("items").filter_map(|i| i.strip_prefix(&format!("{n}:"))).map(str::to_owned).collect()
+        posted
+            .all("items")
+            .filter_map(|i| i.strip_prefix(&format!("{n}:")))
+            .map(str::to_owned)
+            .collect()
     };
     Ok(match ledger {
         Ledger::Data if own("way") == "batch" => Want::Batch {
@@ -314,7 +319,13 @@ async fn file_objection(State(door): State<Arc<Door>>, visit: Visit, posted: Pos
     let point = own("point").strip_prefix(&format!("{kind}:")).unwrap_or_default().to_owned();
     let outcome = match read(&posted) {
         Ok(filled) => {
-            let new = ObjectionNew { form: filled, asset: about, about: kind, point, detail: own("detail") };
+            let new = ObjectionNew {
+                form: filled,
+                asset: about,
+                about: kind,
+                point,
+                detail: own("detail"),
+            };
             app::basket::file_objection(&door.app, &visit.op, new).await
         }
         Err(e) => Err(e),

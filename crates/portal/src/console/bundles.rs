@@ -123,7 +123,10 @@ async fn amend(
             *items = kept;
             posted.get("destination").clone_into(destination);
         }
-        Want::Use { detail, .. } | Want::Cloud { detail, .. } | Want::Need { detail, .. } | Want::Object { detail, .. } => {
+        Want::Use { detail, .. }
+        | Want::Cloud { detail, .. }
+        | Want::Need { detail, .. }
+        | Want::Object { detail, .. } => {
             posted.get("detail").clone_into(detail);
         }
     }

@@ -54,8 +54,10 @@ async fn detail(
     let unknown = || Error::not_found("流程", "flow", &format!("{id}/{version}"));
     let number: u32 = version.parse().map_err(|_| unknown())?;
     let flows = app::approval::flows(&door.app, &visit.op).await?;
-    let seen =
-        flows.into_iter().find(|f| f.flow.id == id && f.flow.version == number).ok_or_else(unknown)?;
+    let seen = flows
+        .into_iter()
+        .find(|f| f.flow.id == id && f.flow.version == number)
+        .ok_or_else(unknown)?;
     page(&door, &visit, &seen.body, &Posted::default(), None, Some(&seen)).await
 }
 

@@ -27,7 +27,8 @@ async fn from_the_basket_to_a_decision() {
     assert!(page.text().contains("id=\"to-basket\""), "{}", page.text());
     let page = consumer.post("/console/basket", &[("ledger", "data"), ("id", "renkou")]).await;
     assert_eq!(page.location, "/console/basket?done=added");
-    let cloud = [("ledger", "cloud"), ("id", "ecs-1"), ("title", "政务云 <1>"), ("org", "org-ecology")];
+    let cloud =
+        [("ledger", "cloud"), ("id", "ecs-1"), ("title", "政务云 <1>"), ("org", "org-ecology")];
     consumer.post("/console/basket", &cloud).await;
     let page = consumer.get("/console/basket").await.text();
     assert!(page.contains("政务云 &lt;1&gt;") && page.contains("id=\"line-1\""), "{page}");
@@ -91,7 +92,10 @@ async fn from_the_basket_to_a_decision() {
     let mut reviewer = Browser::of(&house, "reviewer").await;
     let mut back = act("confirm", "return").to_vec();
     back.push(("missing", "申请函\n依据"));
-    assert_eq!(reviewer.post(&format!("{approval}/act"), &back).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        reviewer.post(&format!("{approval}/act"), &back).await.status,
+        StatusCode::SEE_OTHER
+    );
     let page = consumer.get(&bundle).await;
     assert!(page.text().contains("申请函、依据"), "{}", page.text());
     let amend = page.after("<form method=\"post\" action=\"/console/parts/");
@@ -136,6 +140,8 @@ async fn a_flow_is_tried_before_it_is_published() {
     let page = authority.post("/console/flows", &[("text", &second)]).await;
     assert_eq!(page.location, "/console/flows/objection/2?done=saved");
     let mut consumer = Browser::of(&house, "consumer").await;
-    let page = consumer.post("/console/flows", &[("text", &second.replace("version = 2", "version = 3"))]).await;
+    let page = consumer
+        .post("/console/flows", &[("text", &second.replace("version = 2", "version = 3"))])
+        .await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
 }

@@ -61,7 +61,13 @@ fn part<'a>(bundle: &'a Bundle, ledger: Ledger, title: &str) -> &'a Part {
 }
 
 /// One of the people answers the seat that waits for them.
-async fn answer(house: &House, who: &str, approval: &str, deed: Act, opinion: &str) -> model::Result<approval::Seen> {
+async fn answer(
+    house: &House,
+    who: &str,
+    approval: &str,
+    deed: Act,
+    opinion: &str,
+) -> model::Result<approval::Seen> {
     let op = house.person(who).await;
     let seen = approval::get(&house.app, &op, approval).await?;
     let (step, seat, _) = seen.mine.first().cloned().unwrap_or_else(|| {
@@ -99,7 +105,8 @@ async fn one_form_for_four_ledgers(house: House) {
     let (caller, secret) = house.application("出生一件事").await;
     let open = house.publish(testkit::draft("tongji")).await;
     let person = house.publish(testkit::person_draft("renkou")).await;
-    let rows = b"sfzh,xm,sjh,csrq,region_code\n11010519491231002X,A,13800138000,1949-12-31,330106\n";
+    let rows =
+        b"sfzh,xm,sjh,csrq,region_code\n11010519491231002X,A,13800138000,1949-12-31,330106\n";
     house.collect("renkou", "p.csv", rows, SyncMode::Full).await.unwrap();
 
     // The basket knows entries by code, refuses what one may not know of and what is one's own, and is one's own.
@@ -130,9 +137,18 @@ async fn one_form_for_four_ledgers(house: House) {
     assert!(said.iter().any(|f| f.contains("renkou") && f.contains("items")), "{said:?}");
     assert_eq!(basket::list(app, &consumer).await.unwrap().len(), 4);
 
-    let parts = vec![api("tongji", &["id", "amount"]), api("renkou", &["sfzh", "xm"]), component("sso"), cloud(128)];
-    let bundle = basket::file_share(app, &consumer, form(&secret.application.id), parts).await.unwrap();
-    assert!(basket::list(app, &consumer).await.unwrap().is_empty(), "what was filed left the basket");
+    let parts = vec![
+        api("tongji", &["id", "amount"]),
+        api("renkou", &["sfzh", "xm"]),
+        component("sso"),
+        cloud(128),
+    ];
+    let bundle =
+        basket::file_share(app, &consumer, form(&secret.application.id), parts).await.unwrap();
+    assert!(
+        basket::list(app, &consumer).await.unwrap().is_empty(),
+        "what was filed left the basket"
+    );
     assert_eq!(bundle.parts.len(), 4);
     // Shared without condition: granted before the call returned, by the one gate.
     let stat = part(&bundle, Ledger::Data, "tongji");
@@ -146,8 +162,16 @@ async fn one_form_for_four_ledgers(house: House) {
     assert_eq!(refused(&house, "provider", &people, yes()).await, Code::Denied, "not yet its turn");
     let stranger = house.person("stranger").await;
     assert_eq!(approval::get(app, &stranger, &people).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(basket::bundle(app, &stranger, &bundle.id).await.unwrap().parts.len(), 2, "its own parts only");
-    assert_eq!(refused(&house, "consumer", &people, yes()).await, Code::Denied, "nobody decides their own");
+    assert_eq!(
+        basket::bundle(app, &stranger, &bundle.id).await.unwrap().parts.len(),
+        2,
+        "its own parts only"
+    );
+    assert_eq!(
+        refused(&house, "consumer", &people, yes()).await,
+        Code::Denied,
+        "nobody decides their own"
+    );
     let call = || app.op(caller.actor.clone(), "127.0.0.1");
     let early = sharing::query(app, &call(), "renkou", &RowQuery::default()).await.unwrap_err();
     assert_eq!(early.code(), Code::NoGrant);
@@ -200,7 +224,11 @@ async fn dispute_in_three_layers(house: &House, bundle: &Bundle, sso: &Part) {
     let seen = answer(house, "authority", &now.approval, no("other"), "协调不成").await.unwrap();
     assert_eq!(seen.state.open[0].step, "government", "the third layer");
     let back = Act::Return { to: None, missing: Vec::new() };
-    assert_eq!(refused(house, "authority", &now.approval, back).await, Code::WrongState, "an answer must be given");
+    assert_eq!(
+        refused(house, "authority", &now.approval, back).await,
+        Code::WrongState,
+        "an answer must be given"
+    );
     let seen = approve(house, &now.approval, &["authority", "stranger"]).await;
     assert_eq!(seen.state.phase, Phase::Approved);
     let both = approval::about(app, &consumer, &seen.state.subject).await.unwrap();
@@ -209,7 +237,8 @@ async fn dispute_in_three_layers(house: &House, bundle: &Bundle, sso: &Part) {
 
 async fn every_decision_is_recorded(house: &House, approval: &str) {
     let auditor = house.person("auditor").await;
-    let filter = AuditFilter { object: Some(approval.into()), limit: 100, ..AuditFilter::default() };
+    let filter =
+        AuditFilter { object: Some(approval.into()), limit: 100, ..AuditFilter::default() };
     let records = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
     let count = |action: &str, result: &str| {
         records.iter().filter(|r| r.event.action == action && r.event.result == result).count()
@@ -227,25 +256,43 @@ async fn people_hand_on(house: House) {
     let consumer = house.person("consumer").await;
     let (_, secret) = house.application("应用").await;
     house.publish(testkit::person_draft("renkou")).await;
-    let filed = basket::file_share(app, &consumer, form(&secret.application.id), vec![api("renkou", &["xm", "csrq"])]);
+    let filed = basket::file_share(
+        app,
+        &consumer,
+        form(&secret.application.id),
+        vec![api("renkou", &["xm", "csrq"])],
+    );
     let bundle = filed.await.unwrap();
     let (id, part_id) = (bundle.parts[0].approval.clone(), bundle.parts[0].id.clone());
-    let clash = basket::file_share(app, &consumer, form(&secret.application.id), vec![api("renkou", &["xm"])]).await;
+    let clash = basket::file_share(
+        app,
+        &consumer,
+        form(&secret.application.id),
+        vec![api("renkou", &["xm"])],
+    )
+    .await;
     assert!(clash.is_ok(), "two under way may stand side by side: the first to be granted wins");
 
     // 缺项反馈 and 补正
     let back = Act::Return { to: None, missing: vec!["申请函".into()] };
-    assert_eq!(answer(&house, "authority", &id, back.clone(), " ").await.unwrap_err().code(), Code::RuleBroken);
+    assert_eq!(
+        answer(&house, "authority", &id, back.clone(), " ").await.unwrap_err().code(),
+        Code::RuleBroken
+    );
     answer(&house, "authority", &id, back, "缺申请函").await.unwrap();
     let seen = basket::bundle(app, &consumer, &bundle.id).await.unwrap();
     assert_eq!((seen.parts[0].state(), seen.progress().state), ("returned", "returned"));
-    let fewer = Want::Api { items: vec!["xm".into()], calls_per_day: 50, area_range: String::new() };
+    let fewer =
+        Want::Api { items: vec!["xm".into()], calls_per_day: 50, area_range: String::new() };
     let county = house.person("county").await;
     let amend = Amend { want: fewer, opinion: "已附申请函".into() };
     assert!(basket::amend(app, &county, &part_id, amend.clone()).await.is_err());
     let seen = basket::amend(app, &consumer, &part_id, amend.clone()).await.unwrap();
     assert_eq!(seen.parts[0].want.items(), ["xm"]);
-    assert_eq!(basket::amend(app, &consumer, &part_id, amend).await.unwrap_err().code(), Code::WrongState);
+    assert_eq!(
+        basket::amend(app, &consumer, &part_id, amend).await.unwrap_err().code(),
+        Code::WrongState
+    );
 
     // 催办
     approval::urge(app, &consumer, &id, "请尽快").await.unwrap();
@@ -255,13 +302,35 @@ async fn people_hand_on(house: House) {
 
     // 转办: the new person sees it, the role does not any more.
     let nobody = Act::Transfer { user: "citizen".into() };
-    assert_eq!(answer(&house, "authority", &id, nobody, "").await.unwrap_err().code(), Code::InvalidInput);
+    assert_eq!(
+        answer(&house, "authority", &id, nobody, "").await.unwrap_err().code(),
+        Code::InvalidInput
+    );
     let own = Act::Transfer { user: "consumer".into() };
-    assert_eq!(answer(&house, "authority", &id, own, "").await.unwrap_err().code(), Code::RuleBroken);
-    answer(&house, "authority", &id, Act::Transfer { user: "city".into() }, "请办理").await.unwrap();
-    assert!(approval::tasks(app, &authority, None, 10).await.unwrap().items.iter().all(|t| t.approval.id != id));
+    assert_eq!(
+        answer(&house, "authority", &id, own, "").await.unwrap_err().code(),
+        Code::RuleBroken
+    );
+    answer(&house, "authority", &id, Act::Transfer { user: "city".into() }, "请办理")
+        .await
+        .unwrap();
+    assert!(
+        approval::tasks(app, &authority, None, 10)
+            .await
+            .unwrap()
+            .items
+            .iter()
+            .all(|t| t.approval.id != id)
+    );
     let city = house.person("city").await;
-    assert!(approval::tasks(app, &city, None, 10).await.unwrap().items.iter().any(|t| t.approval.id == id));
+    assert!(
+        approval::tasks(app, &city, None, 10)
+            .await
+            .unwrap()
+            .items
+            .iter()
+            .any(|t| t.approval.id == id)
+    );
     // 委派: only an opinion, then back.
     answer(&house, "city", &id, Act::Delegate { user: "stranger".into() }, "").await.unwrap();
     assert_eq!(refused(&house, "stranger", &id, yes()).await, Code::WrongState);
@@ -276,9 +345,17 @@ async fn people_hand_on(house: House) {
     let reviewer = house.person("reviewer").await;
     let ecology = house.person("stranger").await;
     assert!(approval::tasks(app, &ecology, None, 10).await.unwrap().items.is_empty());
-    let e = approval::lend(app, &reviewer, "stranger", "2026-03-02", "2026-03-01", "").await.unwrap_err();
+    let e = approval::lend(app, &reviewer, "stranger", "2026-03-02", "2026-03-01", "")
+        .await
+        .unwrap_err();
     assert_eq!(e.code(), Code::InvalidInput);
-    assert_eq!(approval::lend(app, &consumer, "stranger", "2026-03-02", "2026-03-06", "").await.unwrap_err().code(), Code::Denied);
+    assert_eq!(
+        approval::lend(app, &consumer, "stranger", "2026-03-02", "2026-03-06", "")
+            .await
+            .unwrap_err()
+            .code(),
+        Code::Denied
+    );
     approval::lend(app, &reviewer, "stranger", "2026-03-02", "2026-03-06", "年休").await.unwrap();
     let tasks = approval::tasks(app, &ecology, None, 10).await.unwrap().items;
     assert_eq!(tasks[0].in_place_of.as_deref(), Some("reviewer"));
@@ -337,7 +414,11 @@ async fn time_and_versions(house: House) {
     let tasks = approval::tasks(app, &authority, None, 10).await.unwrap().items;
     assert!(tasks.iter().any(|t| t.approval.id == id && t.overdue), "escalated to the authority");
     let seen = approve(&house, &id, &["authority", "consumer", "stranger"]).await;
-    assert_eq!(seen.state.phase, Phase::Approved, "analysed, confirmed by the applicant, implemented");
+    assert_eq!(
+        seen.state.phase,
+        Phase::Approved,
+        "analysed, confirmed by the applicant, implemented"
+    );
 
     let object = |point: &str| ObjectionNew {
         form: form(""),
@@ -354,7 +435,10 @@ async fn time_and_versions(house: House) {
     // A new version of the flow is published; what runs keeps its own, what is filed follows the new one.
     let shipped = approval::flows(app, &consumer).await.unwrap();
     let body = shipped.iter().find(|f| f.flow.id == "objection").unwrap().body.clone();
-    let e = approval::publish(app, &authority, &body.replace("id = \"handle\"", "id = \"handled\"")).await.unwrap_err();
+    let e =
+        approval::publish(app, &authority, &body.replace("id = \"handle\"", "id = \"handled\""))
+            .await
+            .unwrap_err();
     assert_eq!(e.code(), Code::RuleBroken, "a step that nothing leads to");
     let changed = body.replace("effective = \"2026-01-01\"", "effective = \"2026-03-01\"");
     let e = approval::publish(app, &authority, &changed).await.unwrap_err();
@@ -363,7 +447,14 @@ async fn time_and_versions(house: House) {
     let e = approval::publish(app, &consumer, &second).await.unwrap_err();
     assert_eq!(e.code(), Code::Denied);
     approval::publish(app, &authority, &second).await.unwrap();
-    let walk = approval::simulate(app, &authority, &second, Default::default(), Default::default(), &Default::default());
+    let walk = approval::simulate(
+        app,
+        &authority,
+        &second,
+        Default::default(),
+        Default::default(),
+        &Default::default(),
+    );
     assert_eq!(walk.unwrap().phase, Phase::Approved);
     let filed = basket::file_objection(app, &consumer, object("quality")).await.unwrap();
     let new = approval::get(app, &consumer, &filed.parts[0].approval).await.unwrap();
@@ -396,14 +487,24 @@ async fn advice_and_healing(house: House) {
     let mut last = None;
     for n in 0..4 {
         let (_, secret) = house.application(&format!("应用{n}")).await;
-        let filed = basket::file_share(app, &consumer, form(&secret.application.id), vec![api("renkou", &["xm"])]);
+        let filed = basket::file_share(
+            app,
+            &consumer,
+            form(&secret.application.id),
+            vec![api("renkou", &["xm"])],
+        );
         let bundle = filed.await.unwrap();
         let part = bundle.parts[0].clone();
         approve(&house, &part.approval, &["authority"]).await;
         let reviewer = house.person("reviewer").await;
         let advice = basket::advice(app, &reviewer, &part).await.unwrap();
         assert_eq!((advice.approved, advice.refused, advice.approve), (n, 0, n >= 3), "after {n}");
-        assert!(advice.precedents.iter().all(|p| p.answers.iter().any(|(name, yes)| name == "reviewer" && *yes)));
+        assert!(
+            advice
+                .precedents
+                .iter()
+                .all(|p| p.answers.iter().any(|(name, yes)| name == "reviewer" && *yes))
+        );
         approve(&house, &part.approval, &["reviewer", "authority"]).await;
         last = Some(part);
     }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use app::approval::{self, ApprovalFilter};
 use app::{Action, Target};
+use model::Op;
 use model::basket::{AssetRef, Bundle, BundleKind, Form, Ledger, Part, Want};
 use model::flow::{By, Fact, Facts, Phase, Start, State, Subject};
 use model::request::Period;
-use model::Op;
 use store::basket::PartStart;
 use testkit::House;
 
@@ -19,9 +19,21 @@ const LOT: usize = 2000;
 fn form() -> Form {
     let no = String::new;
     Form {
-        name: "批量".into(), area: "government".into(), apply_type: "service".into(), finish_date: no(), scene: "压测".into(),
-        matters: no(), business_usage: no(), expect_effect: no(), legal_basis: no(), letter: no(), contact: no(), phone: no(),
-        vendor: no(), application: no(), period: Period::Long,
+        name: "批量".into(),
+        area: "government".into(),
+        apply_type: "service".into(),
+        finish_date: no(),
+        scene: "压测".into(),
+        matters: no(),
+        business_usage: no(),
+        expect_effect: no(),
+        legal_basis: no(),
+        letter: no(),
+        contact: no(),
+        phone: no(),
+        vendor: no(),
+        application: no(),
+        period: Period::Long,
     }
 }
 
@@ -44,9 +56,19 @@ async fn fill(house: &House, op: &Op, lot: usize) {
         // Not all are due on the same day.
         let today = op.today() + chrono::Days::new(u64::try_from(n % 200).unwrap());
         let by = By {
-            id: op.actor.id(), name: op.actor.name(), in_place_of: None, at: &at, today, calendar: &app.calendar,
+            id: op.actor.id(),
+            name: op.actor.name(),
+            in_place_of: None,
+            at: &at,
+            today,
+            calendar: &app.calendar,
         };
-        let places = [("owner", "org-market"), ("applicant", "org-team"), ("authority", "org-authority"), ("superior", "org-authority")];
+        let places = [
+            ("owner", "org-market"),
+            ("applicant", "org-team"),
+            ("authority", "org-authority"),
+            ("superior", "org-authority"),
+        ];
         let start = Start {
             subject: Subject { kind: "part".into(), id: part.clone() },
             title: format!("资源 {n}"),
@@ -61,8 +83,17 @@ async fn fill(house: &House, op: &Op, lot: usize) {
             id: part,
             bundle: id.clone(),
             n: u32::try_from(n).unwrap(),
-            asset: AssetRef { ledger: Ledger::Data, id: format!("e{n}"), title: format!("资源 {n}"), org: "org-market".into() },
-            want: Want::Api { items: vec!["a".into()], calls_per_day: 1, area_range: String::new() },
+            asset: AssetRef {
+                ledger: Ledger::Data,
+                id: format!("e{n}"),
+                title: format!("资源 {n}"),
+                org: "org-market".into(),
+            },
+            want: Want::Api {
+                items: vec!["a".into()],
+                calls_per_day: 1,
+                area_range: String::new(),
+            },
             approval,
             flow: "share".into(),
             phase: Phase::Running,
@@ -112,10 +143,20 @@ async fn a_crowd_of_approvals_keeps_its_pages() {
     house.publish(testkit::draft("tongji")).await;
     let (_, secret) = house.application("应用").await;
     let new = app::basket::PartNew {
-        asset: AssetRef { ledger: Ledger::Data, id: "tongji".into(), title: "t".into(), org: String::new() },
+        asset: AssetRef {
+            ledger: Ledger::Data,
+            id: "tongji".into(),
+            title: "t".into(),
+            org: String::new(),
+        },
         want: Want::Api { items: vec!["id".into()], calls_per_day: 1, area_range: String::new() },
     };
-    let ordinary = Form { application: secret.application.id.clone(), contact: "李".into(), phone: "0571888800".into(), ..form() };
+    let ordinary = Form {
+        application: secret.application.id.clone(),
+        contact: "李".into(),
+        phone: "0571888800".into(),
+        ..form()
+    };
     app::basket::file_share(app, &consumer, ordinary, vec![new]).await.unwrap();
     fill(&house, &consumer, 200).await;
     let authority = house.person("authority").await;
@@ -126,10 +167,24 @@ async fn a_crowd_of_approvals_keeps_its_pages() {
         page.next.unwrap()
     };
     let list = async |after: Option<String>| {
-        let filter = ApprovalFilter { phase: Some(Phase::Running), after, limit: 50, ..ApprovalFilter::default() };
+        let filter = ApprovalFilter {
+            phase: Some(Phase::Running),
+            after,
+            limit: 50,
+            ..ApprovalFilter::default()
+        };
         approval::list(app, &auditor, &filter).await.unwrap().next
     };
-    let few = (median(async || { inbox(None).await; }).await, median(async || { list(None).await; }).await);
+    let few = (
+        median(async || {
+            inbox(None).await;
+        })
+        .await,
+        median(async || {
+            list(None).await;
+        })
+        .await,
+    );
     for _ in 0..(RUNNING / LOT) {
         fill(&house, &house.person("consumer").await, LOT).await;
     }
@@ -138,10 +193,25 @@ async fn a_crowd_of_approvals_keeps_its_pages() {
         deep = inbox(Some(&deep)).await;
         middle = list(middle).await;
     }
-    let first = (median(async || { inbox(None).await; }).await, median(async || { list(None).await; }).await);
+    let first = (
+        median(async || {
+            inbox(None).await;
+        })
+        .await,
+        median(async || {
+            list(None).await;
+        })
+        .await,
+    );
     let far = (
-        median(async || { inbox(Some(&deep)).await; }).await,
-        median(async || { list(middle.clone()).await; }).await,
+        median(async || {
+            inbox(Some(&deep)).await;
+        })
+        .await,
+        median(async || {
+            list(middle.clone()).await;
+        })
+        .await,
     );
     println!("inbox: few {:?}, first of {RUNNING} {:?}, page 500 {:?}", few.0, first.0, far.0);
     println!("list:  few {:?}, first of {RUNNING} {:?}, page 500 {:?}", few.1, first.1, far.1);
@@ -151,6 +221,9 @@ async fn a_crowd_of_approvals_keeps_its_pages() {
         ("list, first page", few.1, first.1),
         ("list, page 500", few.1, far.1),
     ] {
-        assert!(now < few * 2 + Duration::from_millis(5), "{name}: {few:?} with 200, {now:?} with {RUNNING}");
+        assert!(
+            now < few * 2 + Duration::from_millis(5),
+            "{name}: {few:?} with 200, {now:?} with {RUNNING}"
+        );
     }
 }

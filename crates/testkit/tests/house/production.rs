@@ -13,10 +13,16 @@ use testkit::House;
 
 /// The Rust sample, compiled as it is given.
 #[path = "../../../app/samples/rust/src/main.rs"]
-#[expect(dead_code, clippy::disallowed_methods, clippy::print_stdout, reason = "a program for others, here a module")]
+#[expect(
+    dead_code,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a program for others, here a module"
+)]
 mod client;
 
-const ROWS: &[u8] = b"sfzh,xm,sjh,csrq,region_code\n11010519491231002X,A,13800138000,1949-12-31,330106\n";
+const ROWS: &[u8] =
+    b"sfzh,xm,sjh,csrq,region_code\n11010519491231002X,A,13800138000,1949-12-31,330106\n";
 
 /// A house whose clock shows the real time, as programs outside it sign with the real time.
 #[expect(clippy::disallowed_methods, reason = "programs outside the house know the real time only")]
@@ -51,14 +57,21 @@ async fn granted(house: &House) -> (Bundle, model::account::ApplicationSecret) {
         period: Period::Days { days: 30 },
     };
     let part = |items: &[&str]| PartNew {
-        asset: AssetRef { ledger: Ledger::Data, id: "renkou".into(), title: "renkou".into(), org: String::new() },
+        asset: AssetRef {
+            ledger: Ledger::Data,
+            id: "renkou".into(),
+            title: "renkou".into(),
+            org: String::new(),
+        },
         want: Want::Api {
             items: items.iter().map(|i| (*i).to_owned()).collect(),
             calls_per_day: 100,
             area_range: String::new(),
         },
     };
-    let bundle = basket::file_share(app, &consumer, form, vec![part(&["sfzh", "xm", "csrq"])]).await.unwrap();
+    let bundle = basket::file_share(app, &consumer, form, vec![part(&["sfzh", "xm", "csrq"])])
+        .await
+        .unwrap();
     let early = production::pack(app, &consumer, &bundle.id).await.unwrap_err();
     assert_eq!(early.code(), Code::WrongState, "nothing is granted yet");
     let id = &bundle.parts[0].approval;
@@ -104,7 +117,9 @@ async fn run(pack: &Pack, url: &str, secret: &str, language: &str) -> std::proce
         .env("QT_SECRET", secret)
         .output()
         .await
-        .unwrap_or_else(|e| panic!("the sample needs `{program}`, install it (`cargo xtask setup`): {e}"))
+        .unwrap_or_else(|e| {
+            panic!("the sample needs `{program}`, install it (`cargo xtask setup`): {e}")
+        })
 }
 
 #[tokio::test]
@@ -117,9 +132,11 @@ async fn the_samples_run_as_given() {
     for language in ["curl", "python", "javascript", "java"] {
         real_time(&house);
         let done = run(&pack, &url, &secret.secret, language).await;
-        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let (out, err) =
+            (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         assert!(done.status.success(), "{language}: {out} {err}");
-        let rows: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{language}: {e} {out}"));
+        let rows: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|e| panic!("{language}: {e} {out}"));
         assert_eq!(rows.as_array().unwrap().len(), 1, "{language}: {out}");
         assert!(rows[0]["sfzh"].as_str().unwrap().contains('*'), "{language}: masked, {out}");
         assert!(rows[0].get("sjh").is_none(), "{language}: not granted, {out}");
@@ -133,7 +150,8 @@ async fn the_samples_run_as_given() {
         let (_, rest) = text.split_once(&format!("const {name}: &str = \"")).unwrap();
         rest.split_once('"').unwrap().0.to_owned()
     };
-    let (host, path, query, key) = (constant("HOST"), constant("PATH"), constant("QUERY"), constant("KEY"));
+    let (host, path, query, key) =
+        (constant("HOST"), constant("PATH"), constant("QUERY"), constant("KEY"));
     let back = text
         .replace(&format!("\"{host}\""), "\"@HOST@\"")
         .replace(&format!("\"{path}\""), "\"@PATH@\"")
@@ -158,12 +176,14 @@ async fn a_pack_holds_what_was_granted_and_no_secret() {
         assert_eq!(e.code(), Code::NotFound, "{who}");
     }
     let pack = production::pack(app, &consumer, &bundle.id).await.unwrap();
-    let columns: Vec<&str> = pack.resources[0].columns.iter().map(|c| c.identifier.as_str()).collect();
+    let columns: Vec<&str> =
+        pack.resources[0].columns.iter().map(|c| c.identifier.as_str()).collect();
     assert_eq!((pack.resources.len(), columns), (1, vec!["sfzh", "xm", "csrq"]));
     let described = production::openapi(&pack, "https://gate.example/");
     let paths: Vec<&String> = described["paths"].as_object().unwrap().keys().collect();
     assert_eq!(paths, ["/api/v1/renkou"], "open data are not part of the contract");
-    let properties = described["components"]["schemas"]["renkou"]["properties"].as_object().unwrap();
+    let properties =
+        described["components"]["schemas"]["renkou"]["properties"].as_object().unwrap();
     assert_eq!(properties.keys().collect::<Vec<_>>(), ["sfzh", "xm", "csrq"]);
     assert_eq!(described["servers"][0]["url"], "https://gate.example");
     // Rows are of the shape, masked as the real ones are, and hold nothing real.
@@ -177,7 +197,13 @@ async fn a_pack_holds_what_was_granted_and_no_secret() {
     }
     let bytes = production::archive(&pack, "https://gate.example").unwrap();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    for name in ["README.md", "openapi.json", "renkou/Client.java", "renkou/rust/Cargo.toml", "renkou/sandbox.json"] {
+    for name in [
+        "README.md",
+        "openapi.json",
+        "renkou/Client.java",
+        "renkou/rust/Cargo.toml",
+        "renkou/sandbox.json",
+    ] {
         assert!(text.contains(name), "{name}");
     }
     assert!(!bytes.windows(secret.secret.len()).any(|w| w == secret.secret.as_bytes()));
@@ -185,5 +211,8 @@ async fn a_pack_holds_what_was_granted_and_no_secret() {
     // Revoked: the pack has nothing any more.
     let provider = house.person("provider").await;
     app::sharing::revoke(app, &provider, &bundle.parts[0].id, "超范围").await.unwrap();
-    assert_eq!(production::pack(app, &consumer, &bundle.id).await.unwrap_err().code(), Code::WrongState);
+    assert_eq!(
+        production::pack(app, &consumer, &bundle.id).await.unwrap_err().code(),
+        Code::WrongState
+    );
 }
