@@ -10,6 +10,7 @@ pub mod audit;
 pub mod basket;
 pub mod catalogue;
 pub mod collection;
+pub mod control;
 pub mod opening;
 pub mod operation;
 pub mod org;

@@ -292,6 +292,15 @@ fn own(template: &str, full: bool) -> Value {
                 rows => vec![vec![Value::from("停车场 <b>")], vec![Value::from(())]],
                 samples => vec![context! { id => "curl", name => "curl", file => "call.sh", run => "bash call.sh", text => "<b>" }] }],
         },
+        "console/control.html" => {
+            let count = |word: &str| vec![context! { word, count => 3 }];
+            context! { board => context! {
+                calls_today => 1, calls_year => 2, late => 3, approvals => if full { count("running") } else { vec![] },
+                requests => count("approved"), runs => count("failed"),
+                regions => vec![context! { region => "330100", level => "city", today => 1, year => 2 }],
+                top => vec![context! { entry => "e1", code => "parking", title => "停车场 <b>", org => "o1", calls => 5 }],
+            } }
+        }
         "console/desk.html" => context! { tasks => if full { vec![context! {
         approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } },
         "console/approvals.html" => context! {

@@ -241,6 +241,7 @@ impl Door {
                 may(Action::BasketFile, "Approval") || may(Action::FlowPublish, "Flow"),
             ),
             ("/console/flows", "审批流程", "Flows", staff),
+            ("/console/control", "管控", "Control", may(Action::FlowPublish, "Flow")),
             (
                 "/console/applications",
                 "应用管理",

@@ -14,6 +14,7 @@ mod demo;
 mod folder;
 mod house;
 mod seed;
+mod seed_basket;
 mod serve;
 
 #[global_allocator]

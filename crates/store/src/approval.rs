@@ -156,6 +156,23 @@ impl Store {
         self.approvals_by(&sql, c.values()).await
     }
 
+    /// A page of running approvals whose answer was due before `today`, longest late first; `after` is the due day and
+    /// the id of the last one seen. *constant page*.
+    pub async fn approvals_late(
+        &self,
+        today: &str,
+        after: Option<(&str, &str)>,
+        limit: u32,
+    ) -> Result<Vec<ApprovalRow>> {
+        let (due, id) = after.unwrap_or(("", ""));
+        let sql = format!(
+            "SELECT * FROM approval WHERE phase = 'running' AND due > '' AND due < $1 AND (due, id) > ($2, $3)
+             ORDER BY due, id LIMIT {}",
+            page(limit)
+        );
+        self.approvals_by(&sql, &[today.to_owned(), due.to_owned(), id.to_owned()]).await
+    }
+
     /// All approvals about one thing, oldest first.
     pub async fn approvals_about(&self, subject: &Subject) -> Result<Vec<ApprovalRow>> {
         let sql = "SELECT * FROM approval WHERE subject_kind = $1 AND subject = $2 ORDER BY id";

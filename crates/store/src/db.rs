@@ -92,6 +92,7 @@ impl Db {
         };
         all.push(migration(21, "history", history));
         all.push(migration(22, "basket", include_str!("../migrations/0022_basket.sql")));
+        all.push(migration(23, "control", include_str!("../migrations/0023_control.sql")));
         Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
             Error::new(
                 Code::StoreUnavailable,

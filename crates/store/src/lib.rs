@@ -9,6 +9,7 @@ pub mod approval;
 pub mod audit;
 pub mod basket;
 mod clause;
+pub mod control;
 mod db;
 pub mod entry;
 pub mod org;

@@ -144,6 +144,29 @@ pub async fn list(app: &App, op: &Op, filter: &ApprovalFilter) -> Result<Page<Ap
     Ok(Page { items, next })
 }
 
+/// Running approvals past their day, longest late first, for those who may see all. `after` is a page's `next`.
+pub async fn late(
+    app: &App,
+    op: &Op,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Page<ApprovalRow>> {
+    let strange = Target {
+        org: Some(String::new()),
+        applicant_org: Some(String::new()),
+        ..Target::plain("Approval", "all")
+    };
+    crate::audit::permit(app, op, Action::ApprovalRead, &strange).await?;
+    let limit = if limit == 0 { 50 } else { limit.min(999) };
+    let after = after.and_then(|a| a.split_once('|'));
+    let mut items = app.store.approvals_late(&op.today().to_string(), after, limit + 1).await?;
+    let limit = usize::try_from(limit).unwrap_or(50);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|r| format!("{}|{}", r.due, r.id));
+    Ok(Page { items, next })
+}
+
 fn target(row: &ApprovalRow) -> Target {
     Target {
         org: Some(row.org.clone()),

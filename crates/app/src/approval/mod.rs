@@ -26,7 +26,7 @@ pub use act::{act, resubmit, urge, withdraw};
 pub use flows::{FlowSeen, Simulated, check_text, flow_of, flows, publish, simulate};
 pub use leave::{end_leave, leaves, lend};
 pub(crate) use look::{Held, events_of, facts_of};
-pub use look::{about, get, list, tasks, verify};
+pub use look::{about, get, late, list, tasks, verify};
 pub use store::approval::{ApprovalFilter, ApprovalRow, Leave};
 pub use tick::{Ticked, tick};
 

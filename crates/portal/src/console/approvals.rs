@@ -42,6 +42,14 @@ async fn inbox(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         };
         return door.page(&visit, "console/approvals.html", context).await;
     }
+    if visit.q("view") == Some("late") {
+        let page = app::approval::late(app, op, visit.q("after"), PAGE).await?;
+        let context = context! {
+            view => "late", approvals => value(&page.items), phase => (),
+            next => next_link(&visit, "after", page.next.as_deref()), done => visit.q("done"),
+        };
+        return door.page(&visit, "console/approvals.html", context).await;
+    }
     let page = app::approval::tasks(app, op, visit.q("after"), PAGE).await?;
     let context = context! {
         view => "tasks", tasks => value(&page.items), phase => (),

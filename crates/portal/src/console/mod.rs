@@ -8,6 +8,7 @@ mod basket;
 mod build;
 mod bundles;
 mod collect;
+mod control;
 mod desk;
 mod draft;
 mod drawing;
@@ -44,6 +45,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(build::router())
         .merge(approvals::router())
         .merge(flows::router())
+        .merge(control::router())
         .merge(applications::router())
         .merge(users::router())
         .merge(orgs::router())
