@@ -20,7 +20,7 @@ async fn main() -> Result<(), Failure> {
 }
 
 /// Signs and sends one call; answers the body.
-pub async fn call(
+pub(crate) async fn call(
     host: &str,
     path: &str,
     query: &str,
