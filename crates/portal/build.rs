@@ -8,6 +8,7 @@ use std::path::Path;
 use std::{env, fs, io};
 
 const FILES: &[(&str, &str)] = &[
+    ("echarts.min.js", "echarts/dist/echarts.min.js"),
     ("htmx.min.js", "htmx.org/dist/htmx.min.js"),
     ("maplibre-gl-csp.js", "maplibre-gl/dist/maplibre-gl-csp.js"),
     ("maplibre-gl-csp-worker.js", "maplibre-gl/dist/maplibre-gl-csp-worker.js"),

@@ -36,12 +36,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     };
     let options = Options::read(options)?;
     setup::run_for(Purpose::Bench)?;
-    let mut build =
-        vec!["build", "--profile", &options.profile, "--locked", "--package", "qiantang"];
-    if name == "gate" {
-        build.extend(["--package", "testkit", "--bins"]);
-    }
-    shell::run(&mut cargo(&build))?;
+    // Always the same two programs with the features of the whole workspace, so that each is built once.
+    let build = ["build", "--profile", &options.profile, "--locked", "--workspace"];
+    shell::run(cargo(&build).args(["--bin", "qiantang", "--bin", "gatebench"]))?;
     bench(&options)
 }
 

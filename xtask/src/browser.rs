@@ -8,7 +8,8 @@ use crate::shell::{self, Background, Scratch, cargo, find, program, run};
 
 /// Builds, starts, walks, stops.
 pub(crate) fn run_tests() -> Outcome<Option<String>> {
-    run(&mut cargo(&["build", "--locked", "--package", "qiantang"]))?;
+    // With `--workspace` features are resolved as for the tests before: nothing is built a second time.
+    run(&mut cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"]))?;
     let scratch = Scratch::new("demo")?;
     let demo = Demo::start(&shell::target().join("debug/qiantang"), scratch.path(), &[])?;
     let chromium = find("chromium").ok_or("`chromium` is missing: cargo xtask setup")?;
@@ -52,7 +53,7 @@ impl Demo {
                 .current_dir(folder),
             &folder.join("demo.log"),
         )?;
-        server.wait_until(Duration::from_secs(300), || ready.is_file())?;
+        server.wait_until(Duration::from_secs(900), || ready.is_file())?;
         Ok(Self { server, ready, data })
     }
 

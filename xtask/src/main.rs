@@ -8,6 +8,7 @@ mod browser;
 mod clients;
 mod demo;
 mod matrix;
+mod real_data;
 mod rust;
 mod setup;
 mod shell;
@@ -35,6 +36,12 @@ const TASKS: &[Task] = &[
     Task { name: "arrows", about: "who may import whom", help: arrows::HELP, run: arrows::run },
     Task { name: "matrix", about: "the permission table", help: matrix::HELP, run: matrix::run },
     Task { name: "clients", about: "others' programs", help: clients::HELP, run: clients::run },
+    Task {
+        name: "real-data",
+        about: "load others' data",
+        help: real_data::HELP,
+        run: real_data::run,
+    },
     Task { name: "bench", about: "measure a promise", help: bench::HELP, run: bench::run },
 ];
 
@@ -42,7 +49,7 @@ fn usage() -> String {
     let mut text =
         String::from("Chores of the project.\n\nUsage: cargo xtask COMMAND [ARGS]\n\nCommands:\n");
     for task in TASKS {
-        text.push_str(&format!("  {:<8} {}\n", task.name, task.about));
+        text.push_str(&format!("  {:<9} {}\n", task.name, task.about));
     }
     text.push_str("\n`cargo xtask COMMAND --help` tells more. Example:\n  cargo xtask demo");
     text

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
-use crate::shell::{self, find, is_root, program, read};
+use crate::shell::{self, cargo, find, is_root, program, read};
 
 pub(crate) const HELP: &str = "\
-Installs what is missing: npm packages by the lock file, and system packages through apt when run as root.
-Without root it says exactly what to install and fails.
+Installs what is missing: npm packages by the lock file, cargo-nextest through cargo, and system packages through apt
+when run as root. Without root it says exactly what to install and fails.
 
 Usage: cargo xtask setup [--for demo|test|bench]
 
   --for demo    npm packages only (no system package is needed for the demo)
-  --for test    also PostgreSQL, MariaDB, Chromium, a Chinese font, and what runs samples: curl, openssl,
-                Python, Java (the default)
+  --for test    also cargo-nextest, PostgreSQL, MariaDB, Chromium, a Chinese font, and what runs samples: curl,
+                openssl, Python, Java (the default)
   --for bench   npm packages, wrk and Python's venv
 
 Example: cargo xtask setup --for test";
@@ -28,7 +28,31 @@ pub(crate) enum Purpose {
 
 pub(crate) fn run_for(purpose: Purpose) -> Outcome {
     web_packages()?;
+    if purpose == Purpose::Test {
+        nextest()?;
+    }
     system_packages(purpose)
+}
+
+/// The test runner `cargo xtask test` uses.
+fn nextest() -> Outcome {
+    if has_nextest() {
+        return Ok(());
+    }
+    println!("setup: cargo install cargo-nextest --locked");
+    shell::run(&mut cargo(&["install", "cargo-nextest", "--locked"])).map_err(|why| {
+        format!(
+            "{why}\n  the crates registry must be reachable; or put a prebuilt cargo-nextest on PATH and try again"
+        )
+    })?;
+    if has_nextest() {
+        return Ok(());
+    }
+    Err("cargo-nextest was installed but `cargo nextest` does not start: put cargo's bin folder on PATH".into())
+}
+
+pub(crate) fn has_nextest() -> bool {
+    read(&mut cargo(&["nextest", "--version"])).is_ok()
 }
 
 pub(crate) fn run(args: &[String]) -> Outcome {

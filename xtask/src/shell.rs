@@ -48,11 +48,24 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// `cargo` with the arguments, in the root of the work tree.
+/// `cargo` with the arguments, in the root of the work tree. What `cargo run` told xtask about xtask is taken out of its
+/// environment: build scripts that look at it (ring's does) would make a build from here and one from a shell rebuild
+/// each other's engines, minutes each time.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = program(env("CARGO").unwrap_or_else(|| "cargo".into()));
+    for name in names_of_own_package() {
+        command.env_remove(name);
+    }
     command.args(args).current_dir(root());
     command
+}
+
+fn names_of_own_package() -> Vec<std::ffi::OsString> {
+    let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_NAME", "CARGO_CRATE_NAME"];
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| own.iter().any(|o| name.to_string_lossy().starts_with(o)))
+        .collect()
 }
 
 /// The command as a person would type it.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::setup::{self, Purpose};
-use crate::shell::{cargo, find, read, run_keeping};
+use crate::shell::{cargo, run_keeping};
 use crate::{Outcome, arrows, browser, shell, tidy};
 
 pub(crate) const HELP: &str = "\
@@ -82,15 +82,9 @@ fn clippy() -> Outcome<Option<String>> {
 
 /// Unit and integration tests. Those that need a database server start a throw-away one of their own.
 fn rust_tests() -> Outcome<Option<String>> {
-    let nextest =
-        find("cargo-nextest").is_some() || read(&mut cargo(&["nextest", "--version"])).is_ok();
-    let (mut command, mark) = if nextest {
-        (cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]), "Summary")
-    } else {
-        println!(
-            "note: cargo-nextest is not installed (cargo install cargo-nextest --locked); using cargo test"
-        );
-        (cargo(&["test", "--workspace", "--locked"]), "test result")
-    };
-    run_keeping(&mut command, mark)
+    if !setup::has_nextest() {
+        return Err("cargo-nextest is missing; run `cargo xtask setup`".into());
+    }
+    let mut command = cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+    run_keeping(&mut command, "Summary")
 }

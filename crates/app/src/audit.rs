@@ -1,5 +1,12 @@
 //! Audit: the chain is written by every room; here it is read, exported and verified.
+//!
+//! What leaves as a stream has two records: one before the first byte (*every-release-audited*), and one with the rows
+//! and bytes that truly left, which [`Tally`] writes when the stream ends, fails or is given up.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
 use model::audit::{AuditEvent, AuditFilter, AuditRecord, AuditVerdict};
 use model::{Actor, Error, Op, Result};
 use policy::{Action, Permit, Target};
@@ -8,7 +15,13 @@ use crate::App;
 
 /// Writes one record and waits until it is durable (group commit). *every-release-audited*: a release calls it before it answers.
 pub async fn record(app: &App, event: AuditEvent) -> Result<()> {
-    app.store.audit().append(event).await.map(|_| ())
+    let begun = std::time::Instant::now();
+    let written = app.store.audit().append(event).await;
+    metrics::histogram!("qt_audit_append_seconds").record(begun.elapsed().as_secs_f64());
+    if written.is_err() {
+        metrics::counter!("qt_audit_failures_total").increment(1);
+    }
+    written.map(|_| ())
 }
 
 /// An event with what `op` knows filled in.
@@ -61,12 +74,12 @@ pub async fn refused(
     record(app, event).await
 }
 
-/// Records, newest first. Reading the audit is itself recorded.
+/// Records, newest first. Reading the audit is itself recorded, every page of it.
 pub async fn list(app: &App, op: &Op, filter: &AuditFilter) -> Result<Vec<AuditRecord>> {
     let permit = permit(app, op, Action::AuditRead, &Target::plain("Audit", "audit")).await?;
-    if filter.before.is_none() {
-        record(app, event(op, "audit.read", "audit")).await?;
-    }
+    let mut reading = event(op, "audit.read", "audit");
+    reading.scope = scope(filter);
+    record(app, reading).await?;
     app.store.audit().list(&permit, filter).await
 }
 
@@ -84,29 +97,178 @@ pub async fn verify(app: &App, op: &Op) -> Result<AuditVerdict> {
     Ok(verdict)
 }
 
-/// Records as CSV with a header, newest first, within the filter (all pages of it).
-pub async fn export(app: &App, op: &Op, filter: &AuditFilter) -> Result<Vec<u8>> {
-    let permit = permit(app, op, Action::AuditExport, &Target::plain("Audit", "audit")).await?;
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let broken = |e: csv::Error| Error::internal("cannot write CSV").caused_by(e);
-    writer.write_record(COLUMNS).map_err(broken)?;
-    let mut page = AuditFilter { limit: 1000, ..filter.clone() };
-    let mut rows = 0;
-    loop {
-        let records = app.store.audit().list(&permit, &page).await?;
-        for r in &records {
-            writer.write_record(cells(r)).map_err(broken)?;
-        }
-        rows += records.len() as u64;
-        match records.last() {
-            Some(last) if records.len() == 1000 => page.before = Some(last.seq),
-            _ => break,
+/// Which filters were set, and where the page begins; never the values looked for.
+fn scope(filter: &AuditFilter) -> String {
+    let set = |name: &str, value: &Option<String>| {
+        value.as_ref().filter(|v| !v.is_empty()).map(|_| name.to_owned())
+    };
+    let mut parts: Vec<String> = [
+        set("actor", &filter.actor),
+        set("action", &filter.action),
+        set("object", &filter.object),
+        set("result", &filter.result),
+        filter.from.as_ref().filter(|d| !d.is_empty()).map(|d| format!("from {d}")),
+        filter.to.as_ref().filter(|d| !d.is_empty()).map(|d| format!("to {d}")),
+        filter.before.map(|seq| format!("before {seq}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    // A day is a text of the caller's.
+    parts.iter_mut().for_each(|p| *p = p.chars().take(40).collect());
+    parts.join(", ")
+}
+
+/// Counts what a stream gives out and leaves a record of it: by [`Tally::end`], or, when it is dropped before its end,
+/// as cut off.
+pub struct Tally {
+    app: Arc<App>,
+    event: Option<AuditEvent>,
+}
+
+impl Tally {
+    /// `action` is that of the record before the first byte; this one's is `action.end`, with the same trace id.
+    #[must_use]
+    pub fn new(app: &Arc<App>, op: &Op, action: &str, object: &str) -> Self {
+        Self { app: Arc::clone(app), event: Some(event(op, &format!("{action}.end"), object)) }
+    }
+
+    /// Counts what is handed over now.
+    pub fn add(&mut self, rows: usize, bytes: usize) {
+        if let Some(event) = &mut self.event {
+            event.rows = event.rows.saturating_add(rows as u64);
+            event.bytes = event.bytes.saturating_add(bytes as u64);
         }
     }
-    let mut done = event(op, "audit.export", "audit");
-    done.rows = rows;
-    record(app, done).await?;
-    writer.into_inner().map_err(|e| Error::internal("cannot write CSV").caused_by(e.to_string()))
+
+    /// Writes the record of a stream that came to its end, or of why it did not.
+    pub async fn end(mut self, failure: Option<&Error>) -> Result<()> {
+        let Some(mut event) = self.event.take() else { return Ok(()) };
+        if let Some(error) = failure {
+            event.result = "failed".into();
+            event.reason = error.code().as_str().into();
+        }
+        record(&self.app, event).await
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let Some(mut event) = self.event.take() else { return };
+        event.result = "failed".into();
+        event.reason = "cut off".into();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            tracing::error!(object = event.object, "a cut-off stream could not be recorded");
+            return;
+        };
+        let app = Arc::clone(&self.app);
+        runtime.spawn(async move {
+            if let Err(e) = record(&app, event).await {
+                tracing::error!(error = %e.operator_text(), "a cut-off stream could not be recorded");
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tally").field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+/// Records of one page of an export.
+const EXPORT_PAGE: u32 = 1000;
+
+/// Records as CSV with a header, newest first, within the filter (all pages of it), page by page as it is read. A
+/// text that a spreadsheet would take for a formula has an apostrophe before it.
+pub async fn export(
+    app: &Arc<App>,
+    op: &Op,
+    filter: &AuditFilter,
+) -> Result<BoxStream<'static, Result<Bytes>>> {
+    let permit = permit(app, op, Action::AuditExport, &Target::plain("Audit", "audit")).await?;
+    // The first page is read before anything is answered: a wrong filter is refused, not broken off.
+    let filter = AuditFilter { limit: EXPORT_PAGE, ..filter.clone() };
+    let first = app.store.audit().list(&permit, &filter).await?;
+    let mut begun = event(op, "audit.export", "audit");
+    begun.scope = scope(&filter);
+    record(app, begun).await?;
+    let export = Export {
+        app: Arc::clone(app),
+        permit,
+        filter,
+        tally: Tally::new(app, op, "audit.export", "audit"),
+    };
+    Ok(stream::unfold(Some((export, Some(first), true)), |state| async move {
+        let (mut export, page, head) = state?;
+        let page = match page {
+            Some(page) => Ok(page),
+            None => export.app.store.audit().list(&export.permit, &export.filter).await,
+        };
+        let piece = match page {
+            Ok(records) => csv_page(&records, head).map(|bytes| (records, bytes)),
+            Err(e) => Err(e),
+        };
+        match piece {
+            Ok((records, bytes)) => {
+                export.tally.add(records.len(), bytes.len());
+                let full = records.len() >= EXPORT_PAGE as usize;
+                match records.last().filter(|_| full) {
+                    Some(last) => {
+                        export.filter.before = Some(last.seq);
+                        Some((Ok(bytes), Some((export, None, false))))
+                    }
+                    None => match export.tally.end(None).await {
+                        Ok(()) => Some((Ok(bytes), None)),
+                        Err(e) => Some((Err(e), None)),
+                    },
+                }
+            }
+            Err(e) => {
+                if let Err(trouble) = export.tally.end(Some(&e)).await {
+                    tracing::error!(error = %trouble.operator_text(), "a failed export could not be recorded");
+                }
+                Some((Err(e), None))
+            }
+        }
+    })
+    .boxed())
+}
+
+/// An export under way.
+struct Export {
+    app: Arc<App>,
+    permit: Permit,
+    filter: AuditFilter,
+    tally: Tally,
+}
+
+fn csv_page(records: &[AuditRecord], head: bool) -> Result<Bytes> {
+    let broken = |e: csv::Error| Error::internal("cannot write CSV").caused_by(e);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    if head {
+        writer.write_record(COLUMNS).map_err(broken)?;
+    }
+    for record in records {
+        writer.write_record(cells(record).iter().map(|c| harmless(c))).map_err(broken)?;
+    }
+    let bytes = writer
+        .into_inner()
+        .map_err(|e| Error::internal("cannot write CSV").caused_by(e.to_string()))?;
+    Ok(Bytes::from(bytes))
+}
+
+/// A cell that no spreadsheet takes for a formula. An apostrophe is put before a text's own first apostrophe, too, so
+/// that the text can be had back by taking one away.
+fn harmless(cell: &str) -> String {
+    match cell.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\'' | '＝' | '＋' | '－' | '＠')
+            if cell != "-" =>
+        {
+            format!("'{cell}")
+        }
+        _ => cell.to_owned(),
+    }
 }
 
 const COLUMNS: [&str; 24] = [
@@ -164,4 +326,21 @@ fn cells(r: &AuditRecord) -> [String; 24] {
         r.hash.clone(),
         "SM3".to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula_and_every_text_can_be_had_back() {
+        for text in ["=cmd|' /C calc'!A0", "+1", "-2+3", "@SUM(A1)", "\t=1", "'quoted", "＝1+1"] {
+            let cell = harmless(text);
+            assert!(cell.starts_with('\''), "{cell}");
+            assert_eq!(cell.strip_prefix('\''), Some(text));
+        }
+        for text in ["", "-", "张三", "10.0.0.1", "rows.query"] {
+            assert_eq!(harmless(text), text);
+        }
+    }
 }

@@ -14,8 +14,11 @@ pub mod control;
 pub mod opening;
 pub mod operation;
 pub mod org;
+pub mod overview;
 pub mod production;
+mod rate;
 pub mod rules;
+pub mod security;
 pub mod sharing;
 
 use std::path::PathBuf;

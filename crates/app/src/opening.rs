@@ -71,6 +71,7 @@ impl std::fmt::Debug for Download {
 /// The audience of the query is set here, whatever the caller wrote.
 pub async fn search(app: &App, op: &Op, mut query: SearchQuery) -> Result<SearchPage> {
     query.audience = audience(op);
+    crate::catalogue::follow(app).await?;
     let index = Arc::clone(&app.search);
     tokio::task::spawn_blocking(move || index.search(&query)).await.map_err(broken)?
 }
@@ -82,6 +83,7 @@ pub async fn suggest(app: &App, op: &Op, prefix: &str) -> Result<Vec<String>> {
     if prefix.is_empty() {
         return Ok(Vec::new());
     }
+    crate::catalogue::follow(app).await?;
     tokio::task::spawn_blocking(move || index.suggest(&prefix, &audience, 8))
         .await
         .map_err(broken)?
@@ -170,7 +172,8 @@ pub async fn preview(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result
     Ok(page)
 }
 
-/// All rows of a freely open data set, of the current or an older version; audited before the first row.
+/// All rows of a freely open data set, of the current or an older version; audited before the first row. Whoever sends
+/// them on keeps an [`audit::Tally`] of what left.
 pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> Result<Download> {
     let entry = open_entry(app, code).await?;
     let grant = grant(app, op, &entry, Action::RowsDownload, u64::MAX).await?;
@@ -188,12 +191,10 @@ pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> R
     };
     let columns: Vec<(String, String)> =
         grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone())).collect();
-    let count = versions.iter().find(|v| Some(v.version) == known).map_or(0, |v| v.rows);
     let event = AuditEvent {
         columns: columns.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>().join(","),
         level: grant.grade().as_str().to_owned(),
-        // The current view's rows are in the ledger; an older version's are told by the lake.
-        rows: version.map_or_else(|| u64::try_from(entry.rows).unwrap_or(0), |_| count),
+        // How many rows and bytes truly leave is told by the record of the stream's end (`audit::Tally`).
         scope: known.map(|v| format!("version {v}")).unwrap_or_default(),
         purpose: grant.purpose().to_owned(),
         masks: grant.masks_text(),
@@ -266,7 +267,7 @@ const POINTS: &[(&str, &str)] = &[
 ];
 
 /// How the places of a data set are told, by its items that may be shown to anyone.
-fn geometry(items: &[Item]) -> Option<Geometry> {
+pub(crate) fn geometry(items: &[Item]) -> Option<Geometry> {
     let free = || items.iter().filter(|i| i.open_type == OpenType::Unconditional);
     if let Some(item) = free().find(|i| i.data_type == DataType::Geometry) {
         return Some(Geometry::Item(item.identifier.clone()));

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// The rule file (`rules/limits.toml`), one version.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// Day from which the file holds, `YYYY-MM-DD`.
     pub effective: String,
@@ -15,6 +15,18 @@ pub struct Rules {
     pub catalogue: crate::catalogue::rules::CatalogueRules,
     /// Words and limits of the basket; the shipped `rules/basket.toml` when the file says nothing of them.
     pub basket: crate::basket::BasketRules,
+}
+
+/// The file as written; read in one go, so that a fault names its line.
+#[derive(Deserialize)]
+struct Written {
+    effective: String,
+    review: Review,
+    sign_in: SignIn,
+    call: Call,
+    upload: Upload,
+    catalogue: Option<crate::catalogue::rules::CatalogueRules>,
+    basket: Option<crate::basket::BasketRules>,
 }
 
 /// Working days a reviewer has.
@@ -34,6 +46,26 @@ pub struct SignIn {
     pub longest_lock_seconds: u64,
     pub session_hours: u32,
     pub password_min_length: usize,
+    /// Failed attempts from one address within `address_window_seconds`, whatever the names.
+    #[serde(default = "SignIn::address_failures")]
+    pub address_failures: u32,
+    #[serde(default = "SignIn::address_window_seconds")]
+    pub address_window_seconds: u32,
+    /// Hours in which a one-time password given by an administrator is good.
+    #[serde(default = "SignIn::one_time_hours")]
+    pub one_time_hours: u32,
+}
+
+impl SignIn {
+    fn address_failures() -> u32 {
+        30
+    }
+    fn address_window_seconds() -> u32 {
+        60
+    }
+    fn one_time_hours() -> u32 {
+        24
+    }
 }
 
 /// Calls of applications.
@@ -66,15 +98,23 @@ impl Rules {
                 format!("the rule file is wrong: {e}"),
             )
         };
-        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
-        if !table.contains_key("catalogue") {
-            let shipped = toml::from_str(include_str!("../rules/catalogue.toml")).map_err(wrong)?;
-            table.insert("catalogue".into(), toml::Value::Table(shipped));
-        }
-        if !table.contains_key("basket") {
-            let shipped = toml::from_str(include_str!("../rules/basket.toml")).map_err(wrong)?;
-            table.insert("basket".into(), toml::Value::Table(shipped));
-        }
-        table.try_into().map_err(wrong)
+        let written: Written = toml::from_str(text).map_err(wrong)?;
+        let catalogue = match written.catalogue {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/catalogue.toml")).map_err(wrong)?,
+        };
+        let basket = match written.basket {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/basket.toml")).map_err(wrong)?,
+        };
+        Ok(Self {
+            effective: written.effective,
+            review: written.review,
+            sign_in: written.sign_in,
+            call: written.call,
+            upload: written.upload,
+            catalogue,
+            basket,
+        })
     }
 }

@@ -2,23 +2,28 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Timelike, Utc};
 use model::query::RowPage;
 use model::value::Value;
-use model::{Code, Error, Result};
+use model::{Actor, Code, Error, Kind, Op, Result};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-/// An error on its way to a machine, with the request id it is told by.
+use crate::Door;
+
+/// An error on its way to a machine, with the request it is told by.
 pub(crate) struct Refusal {
     error: Error,
     request_id: String,
+    at: DateTime<Utc>,
 }
 
 impl Refusal {
-    pub(crate) fn new(error: Error, request_id: &str) -> Self {
-        Self { error, request_id: request_id.to_owned() }
+    pub(crate) fn new(error: Error, op: &Op) -> Self {
+        Self { error, request_id: op.request_id.clone(), at: op.at }
     }
 }
 
@@ -28,28 +33,35 @@ struct ErrorBody<'a> {
     code: &'a str,
     message: &'a str,
     message_zh: &'a str,
+    /// Fields to mend.
     details: Option<Vec<String>>,
-    hint: Option<String>,
+    hint: &'a str,
+    hint_zh: &'a str,
+    /// Rules that decided (*answer with reasons*).
+    reasons: &'a [String],
     request_id: &'a str,
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let error = &self.error;
-        let status = status_of(error);
+        let code = error.code();
+        let status =
+            StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
             tracing::error!(request.id = %self.request_id, error = %error.operator_text(), "a call failed");
         }
-        metrics::counter!("qt_gateway_refusals_total", "code" => error.code().as_str())
-            .increment(1);
+        metrics::counter!("qt_gateway_refusals_total", "code" => code.as_str()).increment(1);
         let details: Vec<String> =
             error.fields().iter().map(|f| format!("{}: {} / {}", f.field, f.en, f.zh)).collect();
         let body = ErrorBody {
-            code: error.code().as_str(),
+            code: code.as_str(),
             message: error.en(),
             message_zh: error.zh(),
             details: (!details.is_empty()).then_some(details),
-            hint: Some(format!("/errors#{}", error.code().as_str())),
+            hint: code.help_en(),
+            hint_zh: code.help_zh(),
+            reasons: error.reasons(),
             request_id: &self.request_id,
         };
         let mut response = (status, Json(body)).into_response();
@@ -59,24 +71,41 @@ impl IntoResponse for Refusal {
                 HeaderValue::from_static("QT-HMAC realm=\"qiantang\""),
             );
         }
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = retry_after(code, self.at) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
 }
 
-fn status_of(error: &Error) -> StatusCode {
-    if error.code() == Code::NotAcceptable {
-        return StatusCode::NOT_ACCEPTABLE;
+/// Seconds after which the same call may succeed: the rate is by the second, the quota by the civil day in China.
+fn retry_after(code: Code, at: DateTime<Utc>) -> Option<u64> {
+    match code {
+        Code::QuotaUsedUp => {
+            let now = at.with_timezone(&model::op::china()).time();
+            Some(u64::from(86_400_u32.saturating_sub(now.num_seconds_from_midnight())))
+        }
+        other if other.kind() == Kind::Exhausted => Some(1),
+        other if other.kind() == Kind::Unavailable => Some(5),
+        _ => None,
     }
-    StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Anything that is not a route.
-pub(crate) async fn no_such_route(uri: Uri) -> Response {
+pub(crate) async fn no_such_route(State(door): State<Door>, uri: Uri) -> Refusal {
     let path: String = uri.path().chars().take(200).collect();
-    Refusal::new(Error::not_found("接口", "route", &path), "-").into_response()
+    Refusal::new(Error::not_found("接口", "route", &path), &door.app.op(Actor::Nobody, "-"))
+}
+
+/// A route that is not offered by this method; `Allow` names those that are.
+pub(crate) async fn no_such_method(State(door): State<Door>, method: Method) -> Refusal {
+    let method: String = method.as_str().chars().take(20).collect();
+    let error = Error::new(
+        Code::MethodNotAllowed,
+        format!("此接口只读，不支持方法 {method}"),
+        format!("this interface only reads; it does not offer the method {method}"),
+    );
+    Refusal::new(error, &door.app.op(Actor::Nobody, "-"))
 }
 
 /// In which form rows are wanted.
@@ -89,37 +118,65 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// Chooses by `Accept`: the first offered type that is listed.
+    /// Chooses by `Accept` (RFC 9110 12.5.1): the offered type of the highest weight, the first listed of equals.
     pub(crate) fn choose(accept: Option<&str>) -> Result<Self> {
         let Some(accept) = accept else { return Ok(Form::Json) };
+        let mut best: Option<(Form, u16)> = None;
         for part in accept.split(',') {
-            let kind = part.split(';').next().unwrap_or_default().trim();
-            match kind {
-                "" | "*/*" | "application/*" | "application/json" => return Ok(Form::Json),
-                "text/csv" | "text/*" => return Ok(Form::Csv),
-                "application/vnd.pgrst.object+json" => return Ok(Form::Single),
-                _ => {}
+            let mut parts = part.split(';').map(str::trim);
+            let form = match parts.next().unwrap_or_default() {
+                "" | "*/*" | "application/*" | "application/json" => Form::Json,
+                "text/csv" | "text/*" => Form::Csv,
+                "application/vnd.pgrst.object+json" => Form::Single,
+                _ => continue,
+            };
+            let weight = parts.find_map(weight).unwrap_or(1000);
+            if weight > best.map_or(0, |(_, most)| most) {
+                best = Some((form, weight));
             }
         }
-        Err(Error::new(
-            Code::NotAcceptable,
-            "可返回 application/json、text/csv 或 application/vnd.pgrst.object+json",
-            "offered are application/json, text/csv and application/vnd.pgrst.object+json",
-        ))
+        best.map(|(form, _)| form).ok_or_else(|| {
+            Error::new(
+                Code::NotAcceptable,
+                "可返回 application/json、text/csv 或 application/vnd.pgrst.object+json",
+                "offered are application/json, text/csv and application/vnd.pgrst.object+json",
+            )
+        })
     }
 }
 
-/// A page of rows in the wanted form. `first` is the offset of its first row.
-pub(crate) fn page(
-    page: &RowPage,
-    form: Form,
-    method: &Method,
-    first: u64,
-    next: Option<String>,
-    masked: &[String],
-) -> Result<Response> {
+/// `q=0.5` in thousandths; what is no weight, or no number, counts as not said.
+fn weight(parameter: &str) -> Option<u16> {
+    let (name, value) = parameter.split_once('=')?;
+    let value = value.trim().parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between nought and a thousand"
+    )]
+    name.trim().eq_ignore_ascii_case("q").then_some((value * 1000.0).round() as u16)
+}
+
+/// What stands around a page of rows in its answer.
+pub(crate) struct Around<'a> {
+    pub(crate) form: Form,
+    pub(crate) method: &'a Method,
+    /// Rows before the page; `None` when the position does not tell.
+    pub(crate) first: Option<u64>,
+    /// Address of the next page.
+    pub(crate) next: Option<String>,
+    pub(crate) masked: &'a [String],
+    pub(crate) calls_left: Option<u64>,
+}
+
+const RANGE_UNIT: HeaderName = HeaderName::from_static("range-unit");
+const MASKED: HeaderName = HeaderName::from_static("x-qt-masked");
+const CALLS_LEFT: HeaderName = HeaderName::from_static("x-qt-calls-left");
+
+/// A page of rows in the wanted form.
+pub(crate) fn page(page: &RowPage, around: Around<'_>) -> Result<Response> {
     let n = page.rows.len() as u64;
-    let (mime, bytes) = match form {
+    let (mime, bytes) = match around.form {
         Form::Json => ("application/json; charset=utf-8", json(page)?),
         Form::Csv => ("text/csv; charset=utf-8", csv(page)?),
         Form::Single => match page.rows.as_slice() {
@@ -136,9 +193,7 @@ pub(crate) fn page(
             }
         },
     };
-    let total = page.total.map_or_else(|| "*".to_owned(), |t| t.to_string());
-    let range =
-        if n == 0 { format!("*/{total}") } else { format!("{first}-{}/{total}", first + n - 1) };
+    let range = content_range(around.first, n, page.total);
     // As PostgREST: 206 when the total is known and this is not all of it.
     let status = match page.total {
         Some(total) if n < total && n > 0 => StatusCode::PARTIAL_CONTENT,
@@ -146,18 +201,37 @@ pub(crate) fn page(
     };
     let mut answer = Response::builder()
         .status(status)
-        .header(header::CONTENT_TYPE, mime)
-        .header("content-range", range)
-        .header("range-unit", "items")
-        .header(header::CACHE_CONTROL, "no-store");
-    if let Some(next) = next {
+        .header(header::CONTENT_TYPE, HeaderValue::from_static(mime))
+        .header(header::CONTENT_RANGE, range)
+        .header(RANGE_UNIT, HeaderValue::from_static("items"))
+        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(next) = around.next {
         answer = answer.header(header::LINK, format!("<{next}>; rel=\"next\""));
     }
-    if !masked.is_empty() {
-        answer = answer.header("x-qt-masked", masked.join(","));
+    if !around.masked.is_empty() {
+        answer = answer.header(MASKED, around.masked.join(","));
     }
-    let body = if method == Method::HEAD { Body::empty() } else { Body::from(bytes) };
+    if let Some(left) = around.calls_left {
+        answer = answer.header(CALLS_LEFT, left);
+    }
+    let body = if around.method == Method::HEAD { Body::empty() } else { Body::from(bytes) };
     answer.body(body).map_err(|e| Error::internal("cannot build the answer").caused_by(e))
+}
+
+/// `0-24/3000`; `*` where a number is not known or there is no row.
+fn content_range(first: Option<u64>, rows: u64, total: Option<u64>) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(32);
+    // Writing into a String cannot fail.
+    let _ = match first.filter(|_| rows > 0) {
+        Some(first) => write!(text, "{first}-{}/", first.saturating_add(rows - 1)),
+        None => write!(text, "*/"),
+    };
+    let _ = match total {
+        Some(total) => write!(text, "{total}"),
+        None => write!(text, "*"),
+    };
+    text
 }
 
 fn broken(e: serde_json::Error) -> Error {
@@ -201,4 +275,40 @@ fn csv(page: &RowPage) -> Result<Vec<u8>> {
         writer.write_record(row.iter().map(|v| v.to_text().unwrap_or_default())).map_err(failed)?;
     }
     writer.into_inner().map_err(|e| Error::internal("cannot write CSV").caused_by(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_the_highest_weight_is_taken() {
+        let of = |accept: &str| Form::choose(Some(accept)).map_err(|e| e.code());
+        assert_eq!(Form::choose(None).ok(), Some(Form::Json));
+        assert_eq!(of("text/csv"), Ok(Form::Csv));
+        assert_eq!(of("text/csv, application/json"), Ok(Form::Csv));
+        assert_eq!(of("text/csv;q=0.5, application/json;q=0.9"), Ok(Form::Json));
+        assert_eq!(of("application/json; charset=utf-8; q=0.1, text/csv; Q=0.2"), Ok(Form::Csv));
+        assert_eq!(of("text/html, */*;q=0.8"), Ok(Form::Json));
+        assert_eq!(of("application/json;q=0"), Err(Code::NotAcceptable));
+        assert_eq!(of("text/html"), Err(Code::NotAcceptable));
+    }
+
+    #[test]
+    fn content_range_tells_what_is_known() {
+        assert_eq!(content_range(Some(50), 25, Some(80)), "50-74/80");
+        assert_eq!(content_range(Some(0), 1, None), "0-0/*");
+        assert_eq!(content_range(None, 3, None), "*/*");
+        assert_eq!(content_range(Some(0), 0, Some(0)), "*/0");
+    }
+
+    #[test]
+    fn a_quota_starts_anew_at_midnight_in_china() {
+        let at = |text: &str| text.parse().unwrap();
+        let after = |code, text: &str| retry_after(code, at(text));
+        assert_eq!(after(Code::QuotaUsedUp, "2026-03-02T15:59:00Z"), Some(60));
+        assert_eq!(after(Code::QuotaUsedUp, "2026-03-02T16:00:00Z"), Some(86_400));
+        assert_eq!(after(Code::RateLimited, "2026-03-02T16:00:00Z"), Some(1));
+        assert_eq!(after(Code::NotFound, "2026-03-02T16:00:00Z"), None);
+    }
 }

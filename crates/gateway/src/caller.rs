@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use app::account::{self, SignedCall};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use model::{Actor, Code, Error, Op, Result};
+use model::{Actor, Code, Error, Kind, Op, Result};
 
 use crate::Door;
 use crate::answer::Refusal;
+use crate::flood::{Tell, network};
 
 /// The operation a request opens, with its caller made sure of.
 pub(crate) struct Caller(pub(crate) Op);
@@ -22,32 +23,57 @@ impl FromRequestParts<Door> for Caller {
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
         let mut op = door.app.op(Actor::Nobody, &address.to_string());
-        match actor(parts, door, address).await {
+        door.tidy(op.at.timestamp());
+        match actor(parts, door, network(address), &op).await {
             Ok(actor) => {
                 op.actor = actor;
                 Ok(Self(op))
             }
             Err(error) => {
-                // A failed signature is worth a record: it is how guessing shows.
-                if error.code() != Code::RateLimited {
-                    let object = parts.uri.path().chars().take(200).collect::<String>();
-                    app::audit::refused(&door.app, &op, "application.sign", &object, &error)
-                        .await
-                        .map_err(|e| Refusal::new(e, &op.request_id))?;
+                if error.kind() == Kind::Unauthenticated {
+                    failed(parts, door, network(address), &op, &error).await?;
                 }
-                Err(Refusal::new(error, &op.request_id))
+                Err(Refusal::new(error, &op))
             }
         }
     }
 }
 
-async fn actor(parts: &Parts, door: &Door, address: IpAddr) -> Result<Actor> {
+/// A failed signature is worth a record: it is how guessing shows. A flood of them is not worth a flood of records.
+async fn failed(
+    parts: &Parts,
+    door: &Door,
+    network: IpAddr,
+    op: &Op,
+    error: &Error,
+) -> Result<(), Refusal> {
+    let Tell::Record(silent) = door.flood.failed(network, op.at.timestamp()) else {
+        return Ok(());
+    };
+    let object = parts.uri.path().chars().take(200).collect::<String>();
+    let mut event = app::audit::event(op, "application.sign", &object);
+    event.result = "denied".into();
+    event.reason = error.code().as_str().into();
+    if silent > 0 {
+        event.reason.push_str(&format!(" (+{silent} not recorded)"));
+    }
+    app::audit::record(&door.app, event).await.map_err(|e| Refusal::new(e, op))
+}
+
+async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op) -> Result<Actor> {
     let Some(key) = header(parts, "x-qt-key")? else {
-        if door.anonymous.check_key(&address).is_err() {
+        if door.anonymous.check_key(&network).is_err() {
             return Err(Error::of(Code::RateLimited));
         }
         return Ok(Actor::Nobody);
     };
+    if door.flood.blocks(network, op.at.timestamp()) {
+        return Err(Error::new(
+            Code::RateLimited,
+            "该地址签名失败次数过多，请核对签名后稍候再试",
+            "too many signatures from this address have failed; check how you sign and wait a second",
+        ));
+    }
     let needed = |name: &'static str| {
         header(parts, name)?.ok_or_else(|| {
             Error::new(

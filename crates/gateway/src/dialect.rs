@@ -24,9 +24,32 @@ const CONDITIONS: usize = 64;
 /// Most values of one `in`.
 const IN_VALUES: usize = 1000;
 
+/// What was asked, and how many rows stand before the page.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub query: RowQuery,
+    /// `None` when the page is reached by a position that does not tell.
+    pub first: Option<u64>,
+}
+
+/// Stands between the number of rows before a page and its position, in `after`. Neither a digit nor a character of
+/// a sealed position.
+const FIRST: char = '~';
+
+/// The `after` of a page before which `first` rows stand. The number only serves `Content-Range`: where the page
+/// begins is sealed in `token`.
+#[must_use]
+pub fn after(first: Option<u64>, token: &str) -> String {
+    match first {
+        Some(first) => format!("{first}{FIRST}{token}"),
+        None => token.to_owned(),
+    }
+}
+
 /// Reads a raw query string.
-pub fn read(raw: &str, preferences: &Preferences<'_>, rules: &Call) -> Result<RowQuery> {
-    let mut query = RowQuery { limit: Some(rules.default_rows), ..RowQuery::default() };
+pub fn read(raw: &str, preferences: &Preferences<'_>, rules: &Call) -> Result<Asked> {
+    let mut query = RowQuery::default();
+    let mut before = None;
     let mut all = Vec::new();
     for pair in raw.split('&').filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -36,7 +59,13 @@ pub fn read(raw: &str, preferences: &Preferences<'_>, rules: &Call) -> Result<Ro
             "order" => query.order = order(&value)?,
             "limit" => query.limit = Some(number("limit", &value)?),
             "offset" => query.offset = number("offset", &value)?,
-            "after" => query.after = Some(value),
+            "after" => match value.split_once(FIRST).map(|(n, token)| (n.parse::<u64>(), token)) {
+                Some((Ok(n), token)) => {
+                    before = Some(n);
+                    query.after = Some(token.to_owned());
+                }
+                _ => query.after = Some(value),
+            },
             "and" | "or" | "not.and" | "not.or" => all.push(group(&name, &value, 0)?),
             "columns" | "on_conflict" => {
                 return Err(refuse(
@@ -61,7 +90,8 @@ pub fn read(raw: &str, preferences: &Preferences<'_>, rules: &Call) -> Result<Ro
     if let Some(prefer) = preferences.prefer {
         query.count = count(prefer);
     }
-    query.limit = query.limit.map(|l| l.min(rules.max_rows));
+    // A range says how many rows are wanted as `limit` does: only who says nothing gets the default.
+    query.limit = Some(query.limit.unwrap_or(rules.default_rows).min(rules.max_rows));
     if query.offset > rules.max_offset {
         return Err(Error::new(
             Code::InvalidQuery,
@@ -75,7 +105,11 @@ pub fn read(raw: &str, preferences: &Preferences<'_>, rules: &Call) -> Result<Ro
         1 => all.pop(),
         _ => Some(Condition::And(all)),
     };
-    Ok(query)
+    let first = match &query.after {
+        Some(_) => before.map(|n| n.saturating_add(query.offset)),
+        None => Some(query.offset),
+    };
+    Ok(Asked { query, first })
 }
 
 fn refuse(parameter: &str, zh: &str, en: &str) -> Error {
@@ -89,6 +123,10 @@ fn refuse(parameter: &str, zh: &str, en: &str) -> Error {
 }
 
 fn decode(text: &str) -> Result<String> {
+    // Most names and values need no decoding.
+    if !text.bytes().any(|b| matches!(b, b'+' | b'%') || !b.is_ascii()) {
+        return Ok(text.to_owned());
+    }
     let plus = text.replace('+', " ");
     percent_decode_str(&plus)
         .decode_utf8()
@@ -122,6 +160,7 @@ fn apply_range(range: &str, query: &mut RowQuery) -> Result<()> {
     let Some((from, to)) = text.split_once('-') else { return Ok(()) };
     let Ok(from) = from.trim().parse::<u64>() else { return Ok(()) };
     query.offset = from;
+    // A limit that was asked for holds within the range.
     if let Ok(to) = to.trim().parse::<u64>() {
         if to < from {
             return Err(refuse("Range", "的终点小于起点", "ends before it starts"));
@@ -383,7 +422,7 @@ mod tests {
 
     fn check(raw: &str, expected: Expect) {
         let text = match read(raw, &Preferences::default(), &rules()) {
-            Ok(q) => serde_json::to_string(&serde_json::json!({
+            Ok(Asked { query: q, .. }) => serde_json::to_string(&serde_json::json!({
                 "select": q.select, "filter": q.filter, "order": q.order, "limit": q.limit, "offset": q.offset, "after": q.after
             }))
             .unwrap(),
@@ -435,6 +474,30 @@ mod tests {
             expect!["invalid_query: offset is at most 100000; reach deeper pages by `after`"],
         );
         check("a=%ff.x", expect!["invalid_query: the parameter `%ff.x` is not valid UTF-8"]);
+    }
+
+    #[test]
+    fn a_range_asks_for_up_to_the_most_rows() {
+        let limit = |raw: &str, range| {
+            let headers = Preferences { prefer: None, range };
+            let asked = read(raw, &headers, &rules()).unwrap();
+            (asked.query.offset, asked.query.limit)
+        };
+        assert_eq!(limit("", None), (0, Some(1000)));
+        assert_eq!(limit("", Some("0-4999")), (0, Some(5000)));
+        assert_eq!(limit("", Some("items=10-99999")), (10, Some(10_000)));
+        assert_eq!(limit("limit=20", Some("10-4999")), (10, Some(20)));
+        assert_eq!(limit("", Some("10-")), (10, Some(1000)));
+    }
+
+    #[test]
+    fn a_position_tells_the_rows_before_it() {
+        let read = |raw: &str| read(raw, &Preferences::default(), &rules()).unwrap();
+        assert_eq!(read("offset=30").first, Some(30));
+        let asked = read(&format!("after={}", after(Some(2000), "v1.token")));
+        assert_eq!((asked.first, asked.query.after.as_deref()), (Some(2000), Some("v1.token")));
+        let asked = read("after=v1.token");
+        assert_eq!((asked.first, asked.query.after.as_deref()), (None, Some("v1.token")));
     }
 
     proptest::proptest! {

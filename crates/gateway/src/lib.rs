@@ -2,10 +2,12 @@
 //!
 //! Every handler is short: find out who calls (`caller`), read what is asked (`dialect`), call the room
 //! (`app::sharing`), wrap the answer (`answer`). No handler sees an engine or a row without the room's grant.
+//! `ROUTES.md` lists every route; each is tried by nobody and by a stranger.
 
 mod answer;
 mod caller;
 pub mod dialect;
+mod flood;
 mod openapi;
 mod rows;
 mod service;
@@ -13,6 +15,7 @@ mod service;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use app::App;
 use axum::Router;
@@ -29,6 +32,12 @@ pub struct GatewayConfig {
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self { public_url: String::new(), anonymous_per_second: 200, metrics: None }
+    }
+}
+
 impl std::fmt::Debug for GatewayConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GatewayConfig")
@@ -37,25 +46,75 @@ impl std::fmt::Debug for GatewayConfig {
     }
 }
 
+/// Failed signatures an address may have in a second before its calls are turned away unread.
+const FAILURES_A_SECOND: u32 = 20;
+/// Seconds between two tidyings of the limiter's addresses.
+const TIDY_SECONDS: i64 = 60;
+
 /// What handlers share.
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) app: Arc<App>,
     pub(crate) config: Arc<GatewayConfig>,
     pub(crate) anonymous: Arc<DefaultKeyedRateLimiter<IpAddr>>,
+    pub(crate) flood: Arc<flood::Flood>,
+    pub(crate) descriptions: Arc<openapi::Descriptions>,
+    /// Figures of calls, looked up once: the registry behind the macros costs more than the counting.
+    pub(crate) figures: Arc<Figures>,
+    tidied: Arc<AtomicI64>,
 }
 
-/// All routes of the door.
+/// Handles of the figures every call moves.
+pub(crate) struct Figures {
+    pub(crate) seconds: metrics::Histogram,
+    pub(crate) ok: metrics::Counter,
+    pub(crate) refused: metrics::Counter,
+}
+
+impl Door {
+    /// Forgets addresses whose limit is whole again, once a minute and off the caller's task.
+    pub(crate) fn tidy(&self, second: i64) {
+        let last = self.tidied.load(Ordering::Relaxed);
+        if second.saturating_sub(last) < TIDY_SECONDS
+            || self
+                .tidied
+                .compare_exchange(last, second, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        let anonymous = Arc::clone(&self.anonymous);
+        tokio::task::spawn_blocking(move || {
+            anonymous.retain_recent();
+            anonymous.shrink_to_fit();
+        });
+    }
+}
+
+/// All routes of the door. The recorder of figures, if any, is installed before.
 pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
     let per_second = NonZeroU32::new(config.anonymous_per_second).unwrap_or(NonZeroU32::MIN);
     let quota = Quota::per_second(per_second)
         .allow_burst(per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
-    let door =
-        Door { app, config: Arc::new(config), anonymous: Arc::new(RateLimiter::keyed(quota)) };
+    let figures = Figures {
+        seconds: metrics::histogram!("qt_gateway_call_seconds"),
+        ok: metrics::counter!("qt_gateway_calls_total", "outcome" => "ok"),
+        refused: metrics::counter!("qt_gateway_calls_total", "outcome" => "refused"),
+    };
+    let door = Door {
+        app,
+        config: Arc::new(config),
+        anonymous: Arc::new(RateLimiter::keyed(quota)),
+        flood: Arc::new(flood::Flood::new(FAILURES_A_SECOND)),
+        descriptions: Arc::default(),
+        figures: Arc::new(figures),
+        tidied: Arc::new(AtomicI64::new(i64::MIN)),
+    };
     Router::new()
         .merge(rows::router())
         .merge(openapi::router())
         .merge(service::router())
         .fallback(answer::no_such_route)
+        .method_not_allowed_fallback(answer::no_such_method)
         .with_state(door)
 }

@@ -1,13 +1,20 @@
 //! `GET /openapi.json`: OpenAPI 3.1, made for the caller: only what it may call, with only the items it is granted.
+//!
+//! Making it reads the ledger, so it is kept per caller until the ledger, the policy or the day (on which masks may
+//! change) is another.
 
 use app::GrantColumn;
 use app::sharing::Callable;
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use chrono::NaiveDate;
 use model::code::DataType;
 use model::entry::Entry;
-
+use model::{Actor, Error, Op, Result};
 use serde_json::{Map, Value, json};
 
 use crate::Door;
@@ -18,11 +25,56 @@ pub(crate) fn router() -> Router<Door> {
     Router::new().route("/openapi.json", get(document))
 }
 
-async fn document(State(door): State<Door>, Caller(op): Caller) -> Result<Json<Value>, Refusal> {
-    let callable = app::sharing::callable(&door.app, &op)
-        .await
-        .map_err(|e| Refusal::new(e, &op.request_id))?;
-    Ok(Json(describe(&door.config.public_url, &callable, &door.app.rules.call)))
+/// Bytes of descriptions kept at most.
+const KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Descriptions by caller.
+pub(crate) struct Descriptions(moka::sync::Cache<String, Kept>);
+
+/// A description and what it was made from.
+#[derive(Clone)]
+struct Kept {
+    epoch: u64,
+    policy: u64,
+    day: NaiveDate,
+    text: Bytes,
+}
+
+impl Default for Descriptions {
+    fn default() -> Self {
+        let weight = |key: &String, kept: &Kept| {
+            u32::try_from(key.len().saturating_add(kept.text.len())).unwrap_or(u32::MAX)
+        };
+        Self(moka::sync::Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).build())
+    }
+}
+
+async fn document(State(door): State<Door>, Caller(op): Caller) -> Result<Response, Refusal> {
+    let text = text(&door, &op).await.map_err(|e| Refusal::new(e, &op))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+async fn text(door: &Door, op: &Op) -> Result<Bytes> {
+    // The epoch is taken before the ledger is read: what changes meanwhile makes the kept text old, never new.
+    let epoch = app::sharing::ledger_epoch(&door.app, op).await?;
+    let (policy, day) = (door.app.policy.version(), op.today());
+    let caller = match &op.actor {
+        Actor::Nobody => "",
+        known => known.id(),
+    };
+    if let Some(kept) = door.descriptions.0.get(caller)
+        && (kept.epoch, kept.policy, kept.day) == (epoch, policy, day)
+    {
+        return Ok(kept.text);
+    }
+    let callable = app::sharing::callable(&door.app, op).await?;
+    let document = describe(&door.config.public_url, &callable, &door.app.rules.call);
+    let text = serde_json::to_vec(&document)
+        .map_err(|e| Error::internal("cannot write JSON").caused_by(e))?;
+    let text = Bytes::from(text);
+    let kept = Kept { epoch, policy, day, text: text.clone() };
+    door.descriptions.0.insert(caller.to_owned(), kept);
+    Ok(text)
 }
 
 fn describe(url: &str, callable: &[Callable], rules: &app::rules::Call) -> Value {
@@ -55,6 +107,8 @@ fn describe(url: &str, callable: &[Callable], rules: &app::rules::Call) -> Value
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "parameters": common_parameters(),
+            "headers": response_headers(),
             "securitySchemes": {
                 "key": header_scheme("X-Qt-Key", "Access key of the application / 应用访问键"),
                 "timestamp": header_scheme("X-Qt-Timestamp", "Unix time in milliseconds / 毫秒时间戳"),
@@ -69,6 +123,69 @@ const SIGNING: &str = "Freely open resources are called by anyone. Others need a
 `X-Qt-Algorithm: HMAC-SM3`) under the application's secret over `METHOD\\nPATH\\nQUERY\\nhex(hash of body)\\nTIMESTAMP\\nNONCE`, \
 where QUERY is the raw query string without `?` and the hash is SHA-256 (or SM3). Pages: follow `Link: rel=\"next\"` (it carries \
 `after`, an opaque position). 无条件开放的资源可匿名调用；其余须签名。";
+
+/// Parameters that every resource takes.
+fn common_parameters() -> Value {
+    let group = |name: &str, text: &str| {
+        parameter(
+            name,
+            &format!("{text}, e.g. `(a.eq.1,or(b.gt.2,not.and(c.is.null,d.in.(x,y))))` / 组合条件"),
+            json!({ "type": "string", "pattern": r"^\(.+\)$" }),
+        )
+    };
+    let in_header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": description, "schema": schema });
+    json!({
+        "and": group("and", "All of"),
+        "or": group("or", "Any of"),
+        "not.and": group("not.and", "Not all of"),
+        "not.or": group("not.or", "None of"),
+        "after": parameter(
+            "after",
+            "Position of the page, as `Link: rel=next` gives it; the way to pages of any depth / 翻页位置",
+            json!({ "type": "string", "maxLength": 4096 }),
+        ),
+        "Prefer": in_header(
+            "Prefer",
+            "count=exact or count=estimated: the total in Content-Range / 要求总数",
+            json!({ "type": "string", "enum": ["count=exact", "count=planned", "count=estimated"] }),
+        ),
+        "Range": in_header(
+            "Range",
+            "Rows wanted, instead of `limit` and `offset` / 行范围",
+            json!({ "type": "string", "pattern": "^(items=)?[0-9]{1,5}-([0-9]{1,6})?$" }),
+        ),
+        "X-Qt-Algorithm": in_header(
+            "X-Qt-Algorithm",
+            "Algorithm of the signature; HMAC-SHA256 when not said / 签名算法",
+            json!({ "type": "string", "enum": ["HMAC-SHA256", "HMAC-SM3"] }),
+        ),
+    })
+}
+
+/// Headers of answers.
+fn response_headers() -> Value {
+    let text =
+        |description: &str| json!({ "description": description, "schema": { "type": "string" } });
+    let number =
+        |description: &str| json!({ "description": description, "schema": { "type": "integer" } });
+    json!({
+        "Content-Range": text("First and last row and the total, `0-24/3000`; `*` for what is not known / 行范围与总数"),
+        "Range-Unit": text("Always `items`"),
+        "Link": text("Address of the next page, `rel=\"next\"`; absent on the last / 下一页"),
+        "X-Qt-Masked": text("Items whose values are masked / 已脱敏的数据项"),
+        "X-Qt-Calls-Left": number("Calls left today / 今日剩余调用次数"),
+        "Retry-After": number("Seconds after which the same call may succeed / 可重试的秒数"),
+        "WWW-Authenticate": text("How to sign / 签名方式"),
+    })
+}
+
+fn referred(kind: &str, names: &[&str]) -> Value {
+    let to = |name: &&str| json!({ "$ref": format!("#/components/{kind}/{name}") });
+    match kind {
+        "headers" => Value::Object(names.iter().map(|n| ((*n).to_owned(), to(n))).collect()),
+        _ => Value::Array(names.iter().map(to).collect()),
+    }
+}
 
 fn header_scheme(name: &str, description: &str) -> Value {
     json!({ "type": "apiKey", "in": "header", "name": name, "description": description })
@@ -127,10 +244,13 @@ fn resource_path(
             json!({ "type": "string", "pattern": filter_pattern(column) }),
         ));
     }
-    parameters.push(json!({
-        "name": "Prefer", "in": "header", "required": false, "description": "count=exact or count=estimated",
-        "schema": { "type": "string", "enum": ["count=exact", "count=planned", "count=estimated"] }
-    }));
+    let mut common = vec!["after", "Prefer", "Range", "X-Qt-Algorithm"];
+    if columns.iter().any(|c| c.filterable || c.lookup) {
+        common.extend(["and", "or", "not.and", "not.or"]);
+    }
+    if let Value::Array(common) = referred("parameters", &common) {
+        parameters.extend(common);
+    }
     let rows = json!({
         "application/json": { "schema": { "type": "array", "items": { "$ref": format!("#/components/schemas/{code}") } } },
         "text/csv": { "schema": { "type": "string" } },
@@ -141,12 +261,24 @@ fn resource_path(
         ("200", "Rows / 数据行"),
         ("206", "A part of the rows, the total in Content-Range / 部分数据行"),
     ] {
-        responses.insert(status.into(), json!({ "description": text, "content": rows }));
+        let headers = referred(
+            "headers",
+            &["Content-Range", "Range-Unit", "Link", "X-Qt-Masked", "X-Qt-Calls-Left"],
+        );
+        responses.insert(
+            status.into(),
+            json!({ "description": text, "headers": headers, "content": rows }),
+        );
     }
     for (status, text) in ERRORS {
+        let headers = match *status {
+            "401" => referred("headers", &["WWW-Authenticate"]),
+            "429" | "503" => referred("headers", &["Retry-After"]),
+            _ => json!({}),
+        };
         responses.insert(
             (*status).into(),
-            json!({ "description": text, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } }),
+            json!({ "description": text, "headers": headers, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } }),
         );
     }
     json!({
@@ -166,6 +298,7 @@ const ERRORS: &[(&str, &str)] = &[
     ("401", "The signature is missing, wrong, late or seen before / 签名缺失、错误、过期或重放"),
     ("403", "Not granted, or the grant has ended / 未授权或授权已到期"),
     ("404", "No such resource for this caller / 没有此资源"),
+    ("405", "The method is not offered / 不支持的方法"),
     ("406", "The form is not offered / 不支持的返回格式"),
     ("429", "Quota or rate limit used up / 配额或频率超限"),
     ("500", "A defect; tell us the request id / 系统内部错误"),
@@ -195,14 +328,26 @@ fn filter_pattern(column: &GrantColumn) -> String {
             r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,50}"
         }
     };
+    // Of a list: what a comma, a parenthesis or a quote would end must be quoted, which the pattern leaves out.
+    let listed = match column.data_type {
+        DataType::Text | DataType::Geometry | DataType::Json => {
+            r#"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff,()"\\]{1,50}"#
+        }
+        _ => value,
+    };
     let operators = match (column.filterable, column.data_type) {
         (false, _) | (true, DataType::Boolean) => "eq",
         (true, DataType::Text) => "(eq|neq|gt|gte|lt|lte|like|ilike)",
         (true, DataType::Geometry | DataType::Json) => "(eq|neq)",
         _ => "(eq|neq|gt|gte|lt|lte)",
     };
+    let is = match (column.filterable, column.data_type) {
+        (false, _) => "",
+        (true, DataType::Boolean) => r"|is\.(null|not_null|true|false)",
+        (true, _) => r"|is\.(null|not_null)",
+    };
     let negation = if column.filterable { r"(not\.)?" } else { "" };
-    format!(r"^{negation}{operators}\.{value}$")
+    format!(r"^{negation}({operators}\.{value}|in\.\({listed}(,{listed}){{0,9}}\){is})$")
 }
 
 fn row_schema(entry: &Entry, columns: &[GrantColumn]) -> Value {
@@ -238,6 +383,8 @@ fn error_schema() -> Value {
             "message_zh": { "type": "string" },
             "details": { "type": ["array", "null"], "items": { "type": "string" } },
             "hint": { "type": ["string", "null"] },
+            "hint_zh": { "type": ["string", "null"] },
+            "reasons": { "type": "array", "items": { "type": "string" } },
             "request_id": { "type": "string" },
         }
     })

@@ -5,10 +5,10 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 use axum::routing::get;
-use model::Result;
+use model::{Code, Error, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::answer::{self, Form, Refusal};
+use crate::answer::{self, Around, Form, Refusal};
 use crate::caller::Caller;
 use crate::{Door, dialect};
 
@@ -28,9 +28,10 @@ async fn rows(
     let answer =
         release(&door, &op, &resource, &method, query.as_deref().unwrap_or_default(), &headers)
             .await;
-    metrics::histogram!("qt_gateway_call_seconds").record(started.elapsed().as_secs_f64());
-    metrics::counter!("qt_gateway_calls_total", "outcome" => if answer.is_ok() { "ok" } else { "refused" }).increment(1);
-    answer.map_err(|e| Refusal::new(e, &op.request_id))
+    let figures = &door.figures;
+    figures.seconds.record(started.elapsed().as_secs_f64());
+    if answer.is_ok() { &figures.ok } else { &figures.refused }.increment(1);
+    answer.map_err(|e| Refusal::new(e, &op))
 }
 
 async fn release(
@@ -51,9 +52,45 @@ async fn release(
         },
         &door.app.rules.call,
     )?;
-    let release = app::sharing::query(&door.app, op, resource, &asked).await?;
-    let next = release.page.next.as_deref().map(|token| next_link(door, resource, query, token));
-    answer::page(&release.page, form, method, asked.offset, next, &release.masked)
+    let releasing = app::sharing::query(&door.app, op, resource, &asked.query);
+    let release = match tokio::time::timeout(LONGEST, releasing).await {
+        Ok(done) => done?,
+        Err(_) => return Err(too_slow(door, op, resource).await),
+    };
+    let rows = release.page.rows.len() as u64;
+    let next = release.page.next.as_deref().map(|token| {
+        let token = dialect::after(asked.first.map(|n| n.saturating_add(rows)), token);
+        next_link(door, resource, query, &token)
+    });
+    let around = Around {
+        form,
+        method,
+        first: asked.first,
+        next,
+        masked: &release.masked,
+        calls_left: release.calls_left,
+    };
+    answer::page(&release.page, around)
+}
+
+/// The longest a call may take; the engines stop what they do for it when it is dropped.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A call that was given up, with its record.
+async fn too_slow(door: &Door, op: &model::Op, resource: &str) -> Error {
+    let seconds = LONGEST.as_secs();
+    let error = Error::new(
+        Code::QueryTooSlow,
+        format!("查询超过 {seconds} 秒，已中止"),
+        format!("the query took more than {seconds} seconds and was stopped"),
+    );
+    let object: String = resource.chars().take(80).collect();
+    if let Err(trouble) =
+        app::audit::refused(&door.app, op, app::Action::RowsQuery.as_str(), &object, &error).await
+    {
+        tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
+    }
+    error
 }
 
 /// The same query with the next page's position in place of `after` and `offset`.

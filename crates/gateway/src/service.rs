@@ -62,7 +62,10 @@ async fn errors() -> Response {
     let table: Vec<_> = Code::ALL
         .iter()
         .map(|c| {
-            json!({ "code": c.as_str(), "status": c.kind().status(), "message": c.en(), "message_zh": c.zh() })
+            json!({
+                "code": c.as_str(), "status": c.status(), "message": c.en(), "message_zh": c.zh(),
+                "help": c.help_en(), "help_zh": c.help_zh(),
+            })
         })
         .collect();
     Json(json!({ "errors": table })).into_response()

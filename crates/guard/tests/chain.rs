@@ -171,3 +171,11 @@ fn the_first_fault_stays() {
         records.iter().filter_map(|r| verifier.feed(r).err()).map(|f| f.seq).collect();
     assert_eq!(faults, [4; 6]);
 }
+
+#[test]
+fn the_text_that_was_hashed_is_what_is_kept_and_reads_back() {
+    let (record, text) = chain::link_with_text(GENESIS, 7, event(3));
+    assert_eq!(record, chain::link(GENESIS, 7, event(3)));
+    assert_eq!(text, chain::canonical(7, &event(3)));
+    assert_eq!(serde_json::from_str::<AuditEvent>(&text).unwrap(), record.event);
+}

@@ -37,6 +37,7 @@ mod reader;
 mod shape;
 mod sink;
 mod statement;
+mod tls;
 mod token;
 mod typing;
 mod why;

@@ -1,6 +1,7 @@
 //! Queries: one SELECT on a department's PostgreSQL or MySQL, in a read-only transaction, streamed as text.
 //!
-//! The URL holds a secret: nothing of it but host, port and data base name is ever put into a message or a log.
+//! The URL holds a secret: nothing of it but host, port and data base name is ever put into a message or a log. How the way
+//! there is encrypted stands in `tls`.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,13 +14,16 @@ use model::{Code, Error, Result};
 use mysql_async::prelude::Queryable;
 use policy::port::{ReadOptions, Reading};
 use tokio::sync::oneshot;
-use tokio_postgres::{NoTls, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::cell::{Cell, Mark};
 use crate::hand::{Hand, on_task};
 use crate::matching::{Header, settle};
 use crate::sink::Sink;
 use crate::statement::single_select;
+use crate::tls::{self, Mode, Wish};
 use crate::typing::{Doubt, Hint};
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -90,6 +94,7 @@ pub(crate) async fn read(
         ));
     }
     let sql = single_select(sql, mysql)?;
+    let wish = Wish::of(url)?;
     let (sender, receiver) = oneshot::channel();
     let job = Job {
         items: items.to_vec(),
@@ -98,11 +103,12 @@ pub(crate) async fn read(
         done: Arc::default(),
     };
     let chunks = if mysql {
-        let opts = mysql_opts(url)?;
-        on_task(move |hand| from_mysql(opts, sql, job, hand))
+        let opts = mysql_opts(&wish)?;
+        on_task(move |hand| from_mysql(opts, wish.mode, sql, job, hand))
     } else {
-        let config = postgres_config(url)?;
-        on_task(move |hand| from_postgres(config, sql, job, hand))
+        let config = postgres_config(&wish)?;
+        let tls = wish.config()?;
+        on_task(move |hand| from_postgres(config, tls, sql, job, hand))
     };
     let columns = receiver.await.map_err(|_| {
         Error::of(Code::SourceUnavailable)
@@ -118,21 +124,46 @@ fn bad_address() -> Error {
     )
 }
 
-fn postgres_config(url: &str) -> Result<tokio_postgres::Config> {
+fn postgres_config(wish: &Wish) -> Result<tokio_postgres::Config> {
     // The parser's own message may quote parts of the URL: it is left out.
-    let mut config: tokio_postgres::Config = url.parse().map_err(|_| bad_address())?;
+    let mut config: tokio_postgres::Config = wish.url.parse().map_err(|_| bad_address())?;
     config.connect_timeout(PATIENCE);
     config.application_name("qiantang-ingest");
+    config.ssl_mode(match wish.mode {
+        Mode::Require => SslMode::Require,
+        Mode::Prefer if !tls::local(&host_of(&config)) => SslMode::Prefer,
+        Mode::Prefer | Mode::Disable => SslMode::Disable,
+    });
     Ok(config)
 }
 
-fn mysql_opts(url: &str) -> Result<mysql_async::Opts> {
+fn host_of(config: &tokio_postgres::Config) -> String {
+    match config.get_hosts().first() {
+        Some(tokio_postgres::config::Host::Tcp(name)) => name.clone(),
+        Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
+        None => "localhost".to_owned(),
+    }
+}
+
+fn mysql_opts(wish: &Wish) -> Result<mysql_async::Opts> {
+    let url = &wish.url;
     let url = url
         .strip_prefix("mariadb://")
         .map_or_else(|| url.to_owned(), |rest| format!("mysql://{rest}"));
     let by_socket = url.contains("socket=");
     let opts = mysql_async::Opts::from_url(&url).map_err(|_| bad_address())?;
-    Ok(mysql_async::OptsBuilder::from_opts(opts).prefer_socket(by_socket).into())
+    let encrypted = match wish.mode {
+        Mode::Require => true,
+        Mode::Prefer => !tls::local(opts.ip_or_hostname()),
+        Mode::Disable => false,
+    };
+    let ssl = encrypted.then(|| {
+        tls::settle_provider();
+        let trusted = wish.trusted().into_iter().map(|c| c.to_vec().into()).collect();
+        mysql_async::SslOpts::default().with_root_certs(trusted)
+    });
+    let opts = mysql_async::OptsBuilder::from_opts(opts).prefer_socket(by_socket).ssl_opts(ssl);
+    Ok(opts.into())
 }
 
 fn unreachable(place: &str) -> Error {
@@ -169,22 +200,19 @@ fn postgres_error(e: tokio_postgres::Error) -> Error {
 
 async fn from_postgres(
     config: tokio_postgres::Config,
+    tls: rustls::ClientConfig,
     sql: String,
     mut job: Job,
     hand: Hand,
 ) -> Result<()> {
-    let host = match config.get_hosts().first() {
-        Some(tokio_postgres::config::Host::Tcp(name)) => name.clone(),
-        Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
-        None => "localhost".to_owned(),
-    };
-    let place = format!("{host}/{}", config.get_dbname().unwrap_or_default());
-    let (client, connection) = match config.connect(NoTls).await {
+    let place = format!("{}/{}", host_of(&config), config.get_dbname().unwrap_or_default());
+    let (client, connection) = match config.connect(MakeRustlsConnect::new(tls)).await {
         Ok(pair) => pair,
         Err(e) => {
-            let error = match e.as_db_error() {
-                Some(db) => unreachable(&place).detail(db.message().to_owned()),
-                None => unreachable(&place).caused_by(e),
+            let error = match (e.as_db_error(), tls::handshake_fault(&e)) {
+                (Some(db), _) => unreachable(&place).detail(db.message().to_owned()),
+                (None, Some(fault)) => tls::distrusted(&place, &fault),
+                (None, None) => unreachable(&place).caused_by(e),
             };
             return job.fail(error);
         }
@@ -258,17 +286,26 @@ fn mysql_error(e: mysql_async::Error) -> Error {
     }
 }
 
-async fn from_mysql(opts: mysql_async::Opts, sql: String, mut job: Job, hand: Hand) -> Result<()> {
+async fn from_mysql(
+    opts: mysql_async::Opts,
+    mode: Mode,
+    sql: String,
+    mut job: Job,
+    hand: Hand,
+) -> Result<()> {
     let place = format!(
         "{}:{}/{}",
         opts.ip_or_hostname(),
         opts.tcp_port(),
         opts.db_name().unwrap_or_default()
     );
-    let connected = tokio::time::timeout(PATIENCE, mysql_async::Conn::new(opts)).await;
+    let connected = tokio::time::timeout(PATIENCE, mysql_conn(opts, mode)).await;
     let mut conn = match connected {
         Ok(Ok(conn)) => conn,
         Ok(Err(e)) => {
+            if let Some(fault) = tls::handshake_fault(&e) {
+                return job.fail(tls::distrusted(&place, &fault));
+            }
             let detail = match &e {
                 mysql_async::Error::Server(server) => format!("server error {}", server.code),
                 other => other.to_string(),
@@ -285,6 +322,22 @@ async fn from_mysql(opts: mysql_async::Opts, sql: String, mut job: Job, hand: Ha
     match outcome {
         Ok(()) => Ok(()),
         Err(error) => job.fail(error),
+    }
+}
+
+/// Connects; in plain when the server has no TLS and nobody asked for it.
+async fn mysql_conn(
+    opts: mysql_async::Opts,
+    mode: Mode,
+) -> std::result::Result<mysql_async::Conn, mysql_async::Error> {
+    use mysql_async::DriverError::NoClientSslFlagFromServer as NoTls;
+    match mysql_async::Conn::new(opts.clone()).await {
+        Err(mysql_async::Error::Driver(NoTls)) if mode == Mode::Prefer => {
+            let plain =
+                mysql_async::OptsBuilder::from_opts(opts).ssl_opts(None::<mysql_async::SslOpts>);
+            mysql_async::Conn::new(plain).await
+        }
+        other => other,
     }
 }
 

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use model::item::Item;
 use model::parcel::Sniffed;
 use model::{Error, Result};
-use policy::port::{Intake, ReadOptions, Reading, Source};
+use policy::port::{CellRow, Intake, ReadOptions, Reading, Source};
 
 use crate::book::{self, Book};
 use crate::cell::Cell;
@@ -40,6 +40,10 @@ impl Intake for Reader {
     async fn sniff(&self, path: &Path, name: &str) -> Result<Sniffed> {
         let (path, name) = (path.to_owned(), name.to_owned());
         in_thread(move || sniff(&path, &name, &ReadOptions::default())).await
+    }
+
+    fn draft(&self, sniffed: &Sniffed) -> Vec<Item> {
+        crate::draft(sniffed)
     }
 
     async fn read(
@@ -197,18 +201,17 @@ fn read_file(path: &Path, name: &str, items: Vec<Item>, options: ReadOptions) ->
 }
 
 /// Mended rows: cells in the order of the items, checked like any others.
-fn read_cells(
-    rows: Vec<(u64, Vec<Option<String>>)>,
-    items: Vec<Item>,
-    batch_rows: usize,
-) -> Reading {
+fn read_cells(rows: Vec<CellRow>, items: Vec<Item>, batch_rows: usize) -> Reading {
     let columns = items.iter().map(|i| (i.name_cn.clone(), Some(i.identifier.clone()))).collect();
     let chunks = on_thread(move |hand| {
         let width = items.len();
-        let matched = Matched { of_item: (0..width).map(Some).collect(), operation: None };
+        // The operation stands beside the cells: to the sink it is one more column.
+        let told = rows.iter().any(|row| row.operation.is_some());
+        let matched =
+            Matched { of_item: (0..width).map(Some).collect(), operation: told.then_some(width) };
         let mut sink = Sink::new(&items, matched, |_| Hint::default(), batch_rows, Arc::default());
         sink.doubt = Doubt { nul: true, damage: true };
-        for (record, cells) in &rows {
+        for CellRow { record, cells, operation } in &rows {
             let extra = cells.iter().skip(width).flatten().any(|c| !c.trim().is_empty());
             if extra || cells.len() < width {
                 let why = Why::told(
@@ -223,9 +226,13 @@ fn read_cells(
                 );
                 let text =
                     cells.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" | ");
-                sink.refuse(*record, 0, why, &text, cells, width);
+                sink.refuse_said(*record, why, &text, cells, width, operation.clone());
             } else {
-                sink.row(*record, 0, |column| cells.get(column)?.as_deref().map(Cell::plain));
+                let cell = |column: usize| match column {
+                    at if at == width => operation.as_deref(),
+                    at => cells.get(at)?.as_deref(),
+                };
+                sink.row(*record, 0, |column| cell(column).map(Cell::plain));
             }
             if sink.ready() {
                 hand.give(sink.take())?;

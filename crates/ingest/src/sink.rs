@@ -85,7 +85,7 @@ impl Sink {
         let operation = match self.operation(&cell) {
             Ok(operation) => operation,
             Err((value, why)) => {
-                let cells = self.cells(&cell);
+                let (cells, operation) = (self.cells(&cell), self.said(&cell));
                 self.reject(Reject {
                     record,
                     line,
@@ -94,6 +94,7 @@ impl Sink {
                     zh: why.zh.into(),
                     en: why.en.into(),
                     cells,
+                    operation,
                 });
                 return;
             }
@@ -154,7 +155,14 @@ impl Sink {
             en.push_str(&format!("; also wrong in this row: {list}"));
         }
         let value = value.map(|v| cut(v.text, 500)).unwrap_or_default();
-        Reject { record, line, column, value, zh, en, cells: self.cells(cell) }
+        let (cells, operation) = (self.cells(cell), self.said(cell));
+        Reject { record, line, column, value, zh, en, cells, operation }
+    }
+
+    /// The operation as the source wrote it.
+    fn said<'a>(&self, cell: &impl Fn(usize) -> Option<Cell<'a>>) -> Option<String> {
+        let said = self.matched.operation.and_then(cell)?;
+        Some(said.text.trim().to_owned()).filter(|word| !word.is_empty())
     }
 
     fn cells<'a>(&self, cell: &impl Fn(usize) -> Option<Cell<'a>>) -> Vec<Option<String>> {
@@ -197,6 +205,36 @@ impl Sink {
         cells: &[Option<String>],
         width: usize,
     ) {
+        let said = self.matched.operation.and_then(|c| cells.get(c)?.as_deref());
+        let said = said.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned);
+        let mut reject = self.refused(record, why, value, cells, width, said);
+        reject.line = line;
+        self.reject(reject);
+    }
+
+    /// The same for a row given in hand, whose operation stands beside its cells.
+    pub(crate) fn refuse_said(
+        &mut self,
+        record: u64,
+        why: Why,
+        value: &str,
+        cells: &[Option<String>],
+        width: usize,
+        operation: Option<String>,
+    ) {
+        let reject = self.refused(record, why, value, cells, width, operation);
+        self.reject(reject);
+    }
+
+    fn refused(
+        &mut self,
+        record: u64,
+        why: Why,
+        value: &str,
+        cells: &[Option<String>],
+        width: usize,
+        operation: Option<String>,
+    ) -> Reject {
         self.read += 1;
         let mut kept: Vec<Option<String>> = self
             .matched
@@ -205,15 +243,16 @@ impl Sink {
             .map(|column| column.and_then(|c| cells.get(c).cloned().flatten()))
             .collect();
         kept.extend(cells.iter().skip(width).cloned());
-        self.reject(Reject {
+        Reject {
             record,
-            line,
+            line: 0,
             column: String::new(),
             value: cut(value, 500),
             zh: why.zh.into(),
             en: why.en.into(),
             cells: kept,
-        });
+            operation,
+        }
     }
 
     fn reject(&mut self, reject: Reject) {

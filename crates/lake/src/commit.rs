@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use model::code::SyncMode;
 use model::op::stamp;
 use model::parcel::ParcelHead;
-use model::{Code, Error, Op, Result};
+use model::{Error, Op, Result};
 use policy::port::{LakeVersion, Landing};
 use serde_json::{Value, json};
 
@@ -119,8 +119,8 @@ pub(crate) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    /// Writes the commit on top of `table` (or as version 0 of a new one). Anyone else's commit in between is
-    /// `Code::Stale`: record ids and the view were decided on the state read before.
+    /// Writes the commit on top of `table` (or as version 0 of a new one). Anyone else's commit in between, and only
+    /// that, is `Code::Stale`: record ids and the view were decided on the state read before.
     pub(crate) async fn write(self, table: &DeltaTable) -> Result<u64> {
         let loaded = if table.version().is_some() { Some(Loaded::of(table)?) } else { None };
         let actions = self.actions(loaded.as_ref())?;
@@ -130,30 +130,7 @@ impl Commit<'_> {
             partition_by: None,
             predicate: None,
         };
-        let holds = loaded.as_ref().map_or(0, |l| l.version() + 1);
-        let transaction = Transaction::new_with_last_update(
-            &self.parcel.id,
-            i64::try_from(holds).unwrap_or(i64::MAX),
-            Some(self.op.at.timestamp_millis()),
-        );
-        let properties = CommitProperties::default()
-            .with_max_retries(0)
-            .with_cleanup_expired_logs(Some(false))
-            .with_application_transaction(transaction);
-        let state = table.snapshot().ok();
-        let finished = CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(state.map(|s| s as &dyn TableReference), table.log_store(), operation)
-            .await;
-        match finished {
-            Ok(finished) => Ok(finished.version()),
-            Err(error) => Err(Error::new(
-                Code::Stale,
-                "该数据表正被其他进程写入，本次入湖未生效，请重试",
-                "another process wrote this table meanwhile; nothing of this parcel was landed, try again",
-            )
-            .caused_by(error)),
-        }
+        write(table, self.op, &self.parcel.id, actions, operation).await
     }
 
     fn actions(&self, loaded: Option<&Loaded<'_>>) -> Result<Vec<Action>> {
@@ -173,19 +150,8 @@ impl Commit<'_> {
                 actions.push(Action::Remove(remove));
             }
         }
-        actions.extend(self.files.iter().map(|file| Action::Add(self.add(file))));
+        actions.extend(self.files.iter().map(|file| Action::Add(add(self.op, file, true))));
         Ok(actions)
-    }
-
-    fn add(&self, file: &DataFile) -> Add {
-        Add {
-            path: file.path.clone(),
-            size: i64::try_from(file.bytes).unwrap_or(i64::MAX),
-            modification_time: self.op.at.timestamp_millis(),
-            data_change: true,
-            stats: Some(json!({ "numRecords": file.rows }).to_string()),
-            ..Add::default()
-        }
     }
 
     fn info(&self, loaded: Option<&Loaded<'_>>) -> CommitInfo {
@@ -238,11 +204,60 @@ impl Commit<'_> {
         if let Some(columns) = &self.columns {
             metadata = metadata.with_schema(&schema::delta_schema(columns)?).map_err(failed)?;
         }
-        for (name, value) in self.rules.iter().flat_map(Rules::configuration) {
-            metadata = metadata.add_config_key(name, value).map_err(failed)?;
+        match &self.rules {
+            Some(rules) => ruled(metadata, rules).map(Some),
+            None => Ok(Some(metadata)),
         }
-        Ok(Some(metadata))
     }
+}
+
+/// The metadata with these rules.
+pub(crate) fn ruled(mut metadata: Metadata, rules: &Rules) -> Result<Metadata> {
+    for (name, value) in rules.configuration() {
+        metadata = metadata
+            .add_config_key(name, value)
+            .map_err(|e| Error::internal("lake: table metadata").caused_by(e))?;
+    }
+    Ok(metadata)
+}
+
+/// A data file as the log names it. `changes`: whether the rows differ from those of the files it replaces.
+pub(crate) fn add(op: &Op, file: &DataFile, changes: bool) -> Add {
+    Add {
+        path: file.path.clone(),
+        size: i64::try_from(file.bytes).unwrap_or(i64::MAX),
+        modification_time: op.at.timestamp_millis(),
+        data_change: changes,
+        stats: Some(json!({ "numRecords": file.rows }).to_string()),
+        ..Add::default()
+    }
+}
+
+/// Commits actions on top of `table`, once, with the application transaction `(id, the version it makes)`.
+pub(crate) async fn write(
+    table: &DeltaTable,
+    op: &Op,
+    id: &str,
+    actions: Vec<Action>,
+    operation: DeltaOperation,
+) -> Result<u64> {
+    let holds = table.version().map_or(0, |version| version + 1);
+    let transaction = Transaction::new_with_last_update(
+        id,
+        i64::try_from(holds).unwrap_or(i64::MAX),
+        Some(op.at.timestamp_millis()),
+    );
+    let properties = CommitProperties::default()
+        .with_max_retries(0)
+        .with_cleanup_expired_logs(Some(false))
+        .with_application_transaction(transaction);
+    let state = table.snapshot().ok();
+    let finished = CommitBuilder::from(properties)
+        .with_actions(actions)
+        .build(state.map(|s| s as &dyn TableReference), table.log_store(), operation)
+        .await
+        .map_err(fault::commit)?;
+    Ok(finished.version())
 }
 
 /// Reader 3, writer 7 with the one feature used: times without a zone.

@@ -90,20 +90,13 @@ pub(crate) fn encode(
 
 struct Encoder {
     plan: Plan,
-    schema: SchemaRef,
-    properties: WriterProperties,
-    out: mpsc::Sender<Piece>,
-    file: Option<ArrowWriter<Outlet>>,
-    file_rows: u64,
-    files: usize,
-    rows: u64,
+    files: FileWriter,
 }
 
 impl Encoder {
     fn new(plan: Plan, out: mpsc::Sender<Piece>) -> Self {
-        let schema = schema::arrow_schema(&plan.columns);
-        let properties = properties(&plan.columns);
-        Self { plan, schema, properties, out, file: None, file_rows: 0, files: 0, rows: 0 }
+        let files = FileWriter::new(&plan.parcel, &plan.attempt, &plan.columns, out);
+        Self { plan, files }
     }
 
     fn add(&mut self, batch: Batch) -> Result<()> {
@@ -115,20 +108,7 @@ impl Encoder {
             return Err(no_key_to_delete_by());
         }
         let record_batch = self.record_batch(batch, rows)?;
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => self.open()?,
-        };
-        file.write(&record_batch).map_err(fault::parquet)?;
-        let count = u64::try_from(rows).unwrap_or(u64::MAX);
-        self.file_rows += count;
-        self.rows += count;
-        if file.bytes_written() >= FILE_BYTES { self.close(file) } else { self.keep(file) }
-    }
-
-    fn keep(&mut self, file: ArrowWriter<Outlet>) -> Result<()> {
-        self.file = Some(file);
-        Ok(())
+        self.files.write(&record_batch)
     }
 
     fn record_batch(&mut self, batch: Batch, rows: usize) -> Result<RecordBatch> {
@@ -143,11 +123,75 @@ impl Encoder {
             arrays.push(cells::array(column, shape, rows)?);
         }
         arrays.extend(system);
-        RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(fault::arrow)
+        RecordBatch::try_new(self.files.schema(), arrays).map_err(fault::arrow)
+    }
+
+    fn end(mut self) -> Result<Encoded> {
+        let rows = self.files.end()?;
+        let (unique, next_id) = (self.plan.system.unique(), self.plan.system.next_id());
+        Ok(Encoded { rows, unique, next_id })
+    }
+}
+
+/// Writes record batches as data files of a bounded size and hands their bytes on. Blocks.
+pub(crate) struct FileWriter {
+    parcel: String,
+    attempt: String,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    out: mpsc::Sender<Piece>,
+    file: Option<ArrowWriter<Outlet>>,
+    file_rows: u64,
+    files: usize,
+    rows: u64,
+}
+
+impl FileWriter {
+    /// Files are called after `parcel` and `attempt` and hold `columns`.
+    pub(crate) fn new(
+        parcel: &str,
+        attempt: &str,
+        columns: &[Shape],
+        out: mpsc::Sender<Piece>,
+    ) -> Self {
+        Self {
+            parcel: parcel.to_owned(),
+            attempt: attempt.to_owned(),
+            schema: schema::arrow_schema(columns),
+            properties: properties(columns),
+            out,
+            file: None,
+            file_rows: 0,
+            files: 0,
+            rows: 0,
+        }
+    }
+
+    pub(crate) fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.open()?,
+        };
+        file.write(batch).map_err(fault::parquet)?;
+        let count = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+        self.file_rows += count;
+        self.rows += count;
+        if file.bytes_written() >= FILE_BYTES {
+            return self.close(file);
+        }
+        self.file = Some(file);
+        Ok(())
     }
 
     fn open(&mut self) -> Result<ArrowWriter<Outlet>> {
-        let path = name::data_file(&self.plan.parcel, &self.plan.attempt, self.files);
+        let path = name::data_file(&self.parcel, &self.attempt, self.files);
         self.files += 1;
         self.file_rows = 0;
         self.send(Piece::Open(path))?;
@@ -163,12 +207,12 @@ impl Encoder {
         self.send(Piece::Close { rows: self.file_rows })
     }
 
-    fn end(mut self) -> Result<Encoded> {
+    /// Completes the last file; answers the rows of all.
+    pub(crate) fn end(&mut self) -> Result<u64> {
         if let Some(file) = self.file.take() {
             self.close(file)?;
         }
-        let (unique, next_id) = (self.plan.system.unique(), self.plan.system.next_id());
-        Ok(Encoded { rows: self.rows, unique, next_id })
+        Ok(self.rows)
     }
 
     fn send(&self, piece: Piece) -> Result<()> {

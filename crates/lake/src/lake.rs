@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake_core::delta_datafusion::DeltaSessionConfig;
+use deltalake_core::logstore::StorageConfig;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use guard::MaskKey;
 use model::batch::Batch;
@@ -19,8 +22,8 @@ use model::parcel::ParcelHead;
 use model::query::RowQuery;
 use model::value::Rows;
 use model::{Code, Error, Op, Result};
-use policy::port::{LakeVersion, LandTarget, Landing};
-use policy::{Grant, Permit};
+use policy::port::{Compacted, LakeVersion, LandTarget, Landing};
+use policy::{Action, Grant, Permit};
 
 use crate::fault;
 use crate::table::Slot;
@@ -56,6 +59,8 @@ impl LakeConfig {
 pub struct DeltaLake {
     /// URL of the root, with a slash at its end.
     pub(crate) root: String,
+    /// The root as a folder of this machine, if it is one.
+    folder: Option<PathBuf>,
     pub(crate) mask_key: MaskKey,
     pub(crate) slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
     /// Sessions ready to be copied: over all processors, and on one.
@@ -83,6 +88,7 @@ impl DeltaLake {
             )
             .caused_by(e)
         })?;
+        let folder = (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten();
         let mut root = url.to_string();
         if !root.ends_with('/') {
             root.push('/');
@@ -96,6 +102,7 @@ impl DeltaLake {
         let runtime = runtime.build_arc().map_err(|e| fault::plan("query memory", e))?;
         Ok(Self {
             root,
+            folder,
             mask_key,
             slots: std::sync::Mutex::default(),
             parallel: session_state(&runtime, config.threads.max(1)),
@@ -158,11 +165,55 @@ impl policy::port::Lake for DeltaLake {
         self.replay_parcel(entry, parcel).await
     }
 
+    async fn records_of_keys(
+        &self,
+        permit: &Permit,
+        entry: &Entry,
+        rows: &Batch,
+        parcels: &[String],
+    ) -> Result<Vec<Option<u64>>> {
+        self.check_keys(permit)?;
+        self.find_records(entry, rows, parcels).await
+    }
+
+    async fn compact(&self, permit: &Permit, op: &Op, code: &str) -> Result<Option<Compacted>> {
+        permit.require(&[Action::SystemWork])?;
+        self.compact_table(op, code).await
+    }
+
+    async fn sweep(&self, permit: &Permit, code: &str, before: DateTime<Utc>) -> Result<u64> {
+        permit.require(&[Action::SystemWork])?;
+        self.sweep_table(code, before).await
+    }
+
     async fn count(&self, entry: &Entry) -> Result<u64> {
         self.count_rows(&entry.draft.code).await
     }
 
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>> {
         self.list_versions(code).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let gone = |e: String| {
+            Error::new(
+                Code::StoreUnavailable,
+                "数据湖目录无法访问，请检查磁盘、挂载与权限",
+                "the lake's folder cannot be reached: check disk, mount and permissions",
+            )
+            .caused_by(e)
+        };
+        if let Some(folder) = &self.folder {
+            return tokio::fs::read_dir(folder).await.map(|_| ()).map_err(|e| gone(e.to_string()));
+        }
+        let url = deltalake_core::ensure_table_uri(&self.root).map_err(|e| gone(e.to_string()))?;
+        let store = deltalake_core::logstore::logstore_for(&url, StorageConfig::default())
+            .map_err(|e| gone(e.to_string()))?
+            .object_store(None);
+        // The first thing found is enough; an empty lake answers nothing, which is an answer.
+        match store.list(None).next().await {
+            Some(Err(e)) => Err(gone(e.to_string())),
+            _ => Ok(()),
+        }
     }
 }

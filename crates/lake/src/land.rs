@@ -6,6 +6,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use model::batch::Batch;
 use model::code::SyncMode;
+use model::item::Item;
 use model::op::china;
 use model::parcel::ParcelHead;
 use model::{Code, Error, Op, Result};
@@ -26,7 +27,7 @@ use crate::upload::{self, Uploaded};
 /// Batches waiting for the encoder.
 const BATCHES_WAITING: usize = 2;
 /// Pieces (1 MiB each) waiting for the uploader.
-const PIECES_WAITING: usize = 8;
+pub(crate) const PIECES_WAITING: usize = 8;
 
 impl DeltaLake {
     /// Fails unless the permit is for landing into this entry.
@@ -150,7 +151,7 @@ impl Ground {
                 rows: encoded.rows,
                 repeated: false,
             }),
-            Err(error) => settle(table, parcel, error, &files).await,
+            Err(error) => settle(table, &parcel.id, error, &files).await,
         }
     }
 
@@ -180,17 +181,7 @@ impl Ground {
             biz_time,
             landed_time: civil_micros(op),
         };
-        let key = self
-            .key
-            .iter()
-            .map(|name| {
-                draft
-                    .items
-                    .iter()
-                    .position(|item| item.identifier == *name)
-                    .ok_or_else(|| Error::internal(format!("lake: key item `{name}`")))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let key = key_positions(&draft.items, &self.key)?;
         let first_id = self.last.as_ref().map_or(1, |last| last.next_id);
         Ok(Plan {
             parcel: parcel.id.clone(),
@@ -200,6 +191,18 @@ impl Ground {
             system: SystemColumns::new(constants, key, first_id),
         })
     }
+}
+
+/// Where the items of the key stand.
+pub(crate) fn key_positions(items: &[Item], key: &[String]) -> Result<Vec<usize>> {
+    key.iter()
+        .map(|name| {
+            items
+                .iter()
+                .position(|item| item.identifier == *name)
+                .ok_or_else(|| Error::internal(format!("lake: key item `{name}`")))
+        })
+        .collect()
 }
 
 type Files = Vec<upload::DataFile>;
@@ -239,9 +242,9 @@ async fn write_files(
 
 /// After a commit that reported an error: it may have taken place all the same (the error came after), so ask the
 /// log before removing anything.
-async fn settle(
+pub(crate) async fn settle(
     table: &DeltaTable,
-    parcel: &ParcelHead,
+    id: &str,
     error: Error,
     files: &[upload::DataFile],
 ) -> Result<Landing> {
@@ -250,7 +253,7 @@ async fn settle(
         // The log cannot be read, so nobody knows: leave the files, the sweep will decide.
         Error::of(Code::StoreUnavailable).detail(error.operator_text())
     })?;
-    let landed = commit::landed_in(&now, &parcel.id).await?;
+    let landed = commit::landed_in(&now, id).await?;
     if let Some(landing) = &landed
         && commit::names(&now, landing.version, files).await?
     {

@@ -30,6 +30,11 @@
 //!   they unique, the table would be read as it lies. Version 0 and 1 stay readable (time travel).
 //! * Rows are ordered by `(dsc_biz_timestamp, dsc_biz_record_id)`; both only grow from parcel to parcel.
 //!
+//! # How a table stays quick
+//!
+//! Every parcel adds files. A worker has them written together now and then ([`compact`]); what is seen stays the same,
+//! and the files before stay too, for earlier versions.
+//!
 //! # How rows go out
 //!
 //! *no-plain-way-out*: [`DeltaLake::scan`](policy::port::Lake::scan) takes a `Grant` and builds one DataFusion plan:
@@ -43,9 +48,11 @@
 
 mod cells;
 mod commit;
+mod compact;
 mod encode;
 mod fault;
 mod filter;
+mod keys;
 mod lake;
 mod land;
 mod masking;

@@ -9,7 +9,6 @@ use deltalake_core::kernel::Action as LogAction;
 use futures::TryStreamExt;
 use model::{Code, Error, Result};
 use object_store::{ObjectStore, ObjectStoreExt};
-use policy::{Action, Permit};
 use tracing::info;
 
 use crate::lake::DeltaLake;
@@ -18,14 +17,8 @@ use crate::table::Loaded;
 use crate::{commit, fault};
 
 impl DeltaLake {
-    /// Removes data files of the table `code` that no commit ever named and that were last written before `before`
-    /// (the start of this process, when it is the only one that lands). Answers how many. Needs a permit for
-    /// `system.work`.
-    pub async fn sweep(&self, permit: &Permit, code: &str, before: DateTime<Utc>) -> Result<u64> {
-        permit.require(&[Action::SystemWork])?;
-        self.sweep_table(code, before).await
-    }
-
+    /// Removes data files of the table `code` that no commit ever named and that were last written before `before`,
+    /// which must lie before any landing that may still be running. Answers how many.
     pub(crate) async fn sweep_table(&self, code: &str, before: DateTime<Utc>) -> Result<u64> {
         let slot = self.slot(code);
         let _alone = slot.landing.lock().await;

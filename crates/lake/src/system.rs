@@ -165,20 +165,7 @@ impl SystemColumns {
             .collect::<Result<Vec<_>>>()?;
         let mut hex = Vec::with_capacity(rows * DIGITS);
         for row in 0..rows {
-            let digest = match columns.as_slice() {
-                [Column::Text(text)] => Md5::digest(text.get(row).unwrap_or_default().as_bytes()),
-                several => {
-                    self.scratch.clear();
-                    for (at, column) in several.iter().enumerate() {
-                        if at > 0 {
-                            self.scratch.push('\u{1f}');
-                        }
-                        write_cell(&mut self.scratch, column, row);
-                    }
-                    Md5::digest(self.scratch.as_bytes())
-                }
-            };
-            let bytes: [u8; 16] = digest.into();
+            let bytes = digest(&columns, row, &mut self.scratch);
             self.keys.saw(u128::from_be_bytes(bytes));
             for byte in bytes {
                 hex.push(hex_digit(byte >> 4));
@@ -196,6 +183,42 @@ impl SystemColumns {
         .map_err(fault::arrow)?;
         Ok(Arc::new(array))
     }
+}
+
+/// MD5 of a row's key.
+fn digest(key: &[&Column], row: usize, scratch: &mut String) -> [u8; 16] {
+    match key {
+        [Column::Text(text)] => Md5::digest(text.get(row).unwrap_or_default().as_bytes()).into(),
+        several => {
+            scratch.clear();
+            for (at, column) in several.iter().enumerate() {
+                if at > 0 {
+                    scratch.push('\u{1f}');
+                }
+                write_cell(scratch, column, row);
+            }
+            Md5::digest(scratch.as_bytes()).into()
+        }
+    }
+}
+
+/// The hash of each row's business key as the table holds it, for finding rows by key. `key`: positions of its columns.
+pub(crate) fn key_hashes(batch: &Batch, key: &[usize]) -> Result<Vec<String>> {
+    let columns = key
+        .iter()
+        .map(|at| batch.columns.get(*at).ok_or_else(|| Error::internal("lake: key column")))
+        .collect::<Result<Vec<_>>>()?;
+    let mut scratch = String::new();
+    Ok((0..batch.rows())
+        .map(|row| {
+            let mut hex = String::with_capacity(32);
+            for byte in digest(&columns, row, &mut scratch) {
+                hex.push(char::from(hex_digit(byte >> 4)));
+                hex.push(char::from(hex_digit(byte & 15)));
+            }
+            hex
+        })
+        .collect())
 }
 
 fn hex_digit(half: u8) -> u8 {

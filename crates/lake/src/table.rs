@@ -116,7 +116,7 @@ impl DeltaLake {
     }
 }
 
-/// Name in the metadata: parcel of the last full landing.
+/// Name in the metadata: parcel of the last full landing, or the compaction that wrote the whole view anew.
 const BASE: &str = "lake.base";
 /// Name in the metadata: whether the base's keys occur once each.
 const UNIQUE: &str = "lake.unique";
@@ -179,6 +179,16 @@ impl<'a> Loaded<'a> {
 
     pub(crate) fn columns(&self) -> Result<Vec<Shape>> {
         schema::stored_columns(&self.schema)
+    }
+
+    /// Sizes in bytes of the active data files, by path.
+    pub(crate) fn sizes(&self) -> Result<HashMap<String, u64>> {
+        let state = self.table.snapshot().map_err(|e| fault::delta("table state", e))?;
+        let data = state.snapshot().try_log_data().map_err(|e| fault::delta("file list", e))?;
+        Ok(data
+            .iter()
+            .map(|f| (f.path().into_owned(), u64::try_from(f.size()).unwrap_or(0)))
+            .collect())
     }
 
     /// Active data files in the order they were written, with their row counts where the log knows them.

@@ -53,7 +53,9 @@ pub(crate) fn named(name: &str) -> Expr {
 pub(crate) async fn view(session: &SessionContext, loaded: &Loaded<'_>) -> Result<DataFrame> {
     match reading(loaded)? {
         Reading::Plain => files(session, loaded, None).await,
-        Reading::Merged => last_of_each_key(files(session, loaded, None).await?, loaded),
+        Reading::Merged => {
+            last_of_each_key(files(session, loaded, None).await?, loaded, Deletes::Drop)
+        }
         Reading::Changes { base, later } => {
             let changed = files(session, loaded, Some(later)).await?;
             let base = files(session, loaded, Some(base)).await?;
@@ -65,7 +67,7 @@ pub(crate) async fn view(session: &SessionContext, loaded: &Loaded<'_>) -> Resul
                 .join(keys, JoinType::LeftAnti, &[HASH], &["dsc_changed"], None)
                 .map_err(|e| fault::plan("rows without change", e))?;
             untouched
-                .union(last_of_each_key(changed, loaded)?)
+                .union(last_of_each_key(changed, loaded, Deletes::Drop)?)
                 .map_err(|e| fault::plan("joining base and changes", e))
         }
     }
@@ -85,7 +87,21 @@ pub(crate) async fn files(
     session.read_table(provider).map_err(|e| fault::plan("reading files", e))
 }
 
-fn last_of_each_key(rows: DataFrame, loaded: &Loaded<'_>) -> Result<DataFrame> {
+/// What becomes of a key whose last row is a delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deletes {
+    /// Nothing is left of it.
+    Drop,
+    /// The delete stays, because older files still hold the key.
+    Keep,
+}
+
+/// The last row of each key.
+pub(crate) fn last_of_each_key(
+    rows: DataFrame,
+    loaded: &Loaded<'_>,
+    deletes: Deletes,
+) -> Result<DataFrame> {
     const PLACE: &str = "dsc_place";
     let failed = |e| fault::plan("merging by key", e);
     let place = row_number()
@@ -95,8 +111,13 @@ fn last_of_each_key(rows: DataFrame, loaded: &Loaded<'_>) -> Result<DataFrame> {
         .map_err(failed)?
         .alias(PLACE);
     let columns: Vec<Expr> = loaded.schema.fields().iter().map(|f| named(f.name())).collect();
+    let last = named(PLACE).eq(lit(1u64));
+    let wanted = match deletes {
+        Deletes::Drop => last.and(named(OPERATION).not_eq(lit("D"))),
+        Deletes::Keep => last,
+    };
     rows.window(vec![place])
-        .and_then(|d| d.filter(named(PLACE).eq(lit(1u64)).and(named(OPERATION).not_eq(lit("D")))))
+        .and_then(|d| d.filter(wanted))
         .and_then(|d| d.select(columns))
         .map_err(failed)
 }

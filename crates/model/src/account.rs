@@ -98,12 +98,47 @@ pub struct UserNew {
     pub password: String,
 }
 
+/// What a system administrator may change of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserChange {
+    pub display_name: String,
+    pub org: Option<String>,
+    pub roles: Vec<Role>,
+}
+
+/// An account as its administrator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Account {
+    #[serde(flatten)]
+    pub user: User,
+    /// Sign-in is refused until then (RFC 3339), after too many failures.
+    pub locked_until: Option<String>,
+    /// The password is a one-time one, good until then (RFC 3339), and must be changed at the next sign-in.
+    pub one_time_until: Option<String>,
+}
+
+/// A one-time password: shown once to the administrator who asked for it.
+#[derive(Clone, Serialize)]
+pub struct OneTimePassword {
+    pub user: User,
+    pub password: String,
+    /// Good until then, RFC 3339.
+    pub until: String,
+}
+
+impl std::fmt::Debug for OneTimePassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OneTimePassword").field("user", &self.user.name).finish_non_exhaustive()
+    }
+}
+
 /// An application (应用) that calls interfaces. The secret is never part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
     pub id: String,
     pub name: String,
     pub description: String,
+    /// Organisation it belongs to; empty for a citizen's own, which belongs to `owner`.
     pub org: String,
     /// Access key, public part of the credential.
     pub key: String,
@@ -112,11 +147,20 @@ pub struct Application {
     pub created_at: String,
 }
 
+impl Application {
+    /// Whether it is a citizen's own and not an organisation's.
+    #[must_use]
+    pub fn personal(&self) -> bool {
+        self.org.is_empty()
+    }
+}
+
 /// What is needed to register an application.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApplicationNew {
     pub name: String,
     pub description: String,
+    /// Organisation it is to belong to; empty: the person's own.
     pub org: String,
 }
 

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is to be recorded. The chain adds `seq`, `prev_hash` and `hash`.
+/// What is to be recorded. The chain adds `seq`, `prev_hash` and `hash`. Kept without its empty fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AuditEvent {
     pub event_id: String,
     /// RFC 3339 UTC.
@@ -53,7 +54,7 @@ pub struct AuditFilter {
     pub action: Option<String>,
     pub object: Option<String>,
     pub result: Option<String>,
-    /// `YYYY-MM-DD` bounds, inclusive, UTC.
+    /// `YYYY-MM-DD` bounds, inclusive: civil days in China.
     pub from: Option<String>,
     pub to: Option<String>,
     /// Keyset position: records with `seq` below it.

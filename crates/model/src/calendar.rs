@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
 
+use crate::{Error, Result};
+
 /// The working-day calendar.
 #[derive(Clone, Debug, Default)]
 pub struct Calendar {
@@ -36,6 +38,39 @@ impl Calendar {
             };
         }
         calendar
+    }
+
+    /// Reads a file of an operator: as [`Calendar::parse`], but a line that is neither a day, a comment (`#`) nor the
+    /// header is an error that names it.
+    pub fn read(text: &str) -> Result<Self> {
+        for (n, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') || (n == 0 && line.starts_with("date")) {
+                continue;
+            }
+            let mut f = line.split(',').map(str::trim);
+            let day = f.next().is_some_and(|d| d.parse::<NaiveDate>().is_ok());
+            let kind = f.next().is_some_and(|k| matches!(k, "holiday" | "workday"));
+            if !(day && kind) {
+                return Err(Error::invalid(
+                    format!(
+                        "第 {} 行 `{line}` 应写成 YYYY-MM-DD,holiday 或 YYYY-MM-DD,workday",
+                        n + 1
+                    ),
+                    format!(
+                        "line {}: `{line}` must be YYYY-MM-DD,holiday or YYYY-MM-DD,workday",
+                        n + 1
+                    ),
+                ));
+            }
+        }
+        Ok(Self::parse(text.trim_start_matches('\u{feff}')))
+    }
+
+    /// Last day of the last year the file covers; `None` when it covers none.
+    #[must_use]
+    pub fn last_day(&self) -> Option<NaiveDate> {
+        self.years.last().and_then(|year| NaiveDate::from_ymd_opt(*year, 12, 31))
     }
 
     #[must_use]

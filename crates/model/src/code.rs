@@ -27,6 +27,7 @@ macro_rules! code_list {
         }
     };
 }
+pub(crate) use code_list;
 
 code_list! {
     /// 共享属性, 条例 art 22/23.
@@ -74,6 +75,94 @@ code_list! {
         Table = "table", "库表", "Table";
         Api = "api", "接口", "Interface";
         File = "file", "文件", "File";
+    }
+}
+code_list! {
+    /// 数据层级 of the catalogue (facts of the national/provincial schema: 1 国家 2 省 3 市 4 县).
+    DataLevel {
+        National = "national", "国家级", "National";
+        Province = "province", "省级", "Province";
+        City = "city", "市级", "City";
+        County = "county", "县（区）级", "County";
+    }
+}
+code_list! {
+    /// 数据范围: which part of its level's territory the data cover.
+    DataRange {
+        Whole = "whole", "全市", "Whole city";
+        Direct = "direct", "市直", "City departments";
+        District = "district", "区县", "Districts and counties";
+    }
+}
+code_list! {
+    /// 提供渠道: the network the provider hands the data over by.
+    ProviderChannel {
+        Government = "government", "政务外网", "Government extranet";
+        Internet = "internet", "互联网", "Internet";
+        Private = "private", "部门私有网络", "Department's own network";
+    }
+}
+code_list! {
+    /// 加工程度 (sjjgcd; the same five as GB/T 43697-2024 annex I, and others).
+    ProcessingLevel {
+        Raw = "01", "原始数据", "Raw";
+        Masked = "02", "脱敏数据", "Masked";
+        Label = "03", "标签数据", "Labels";
+        Statistic = "04", "统计数据", "Statistics";
+        Fused = "05", "融合数据", "Fused";
+        Other = "0", "其他", "Other";
+    }
+}
+code_list! {
+    /// 共享方式: by what way shared data are handed over.
+    SharedMode {
+        Platform = "platform", "共享平台", "Sharing platform";
+        Mail = "mail", "邮件", "Mail";
+        Medium = "medium", "介质", "Medium";
+    }
+}
+code_list! {
+    /// 库表类型: as it lies in the source, or brought to the standard.
+    TableType {
+        Source = "source", "贴源表", "As in the source";
+        Standard = "standard", "标准表", "Standardised";
+    }
+}
+code_list! {
+    /// 应用场景分类.
+    AppScene {
+        Service = "service", "政务服务", "Government service";
+        Public = "public", "公共服务", "Public service";
+        Supervision = "supervision", "监管", "Supervision";
+        Other = "other", "其他", "Other";
+    }
+}
+code_list! {
+    /// 数据对象 (the schema's bit mask 1 人 2 地 4 事 8 物 16 组织 32 其他, as a list).
+    DataKind {
+        Person = "person", "人", "Persons";
+        Place = "place", "地", "Places";
+        Matter = "matter", "事", "Matters";
+        Thing = "thing", "物", "Things";
+        Organisation = "organisation", "组织", "Organisations";
+        Other = "other", "其他", "Other";
+    }
+}
+code_list! {
+    /// 开放方式 of restricted-open data.
+    OpenLevel {
+        RealName = "real_name", "实名认证开放", "After real-name sign-in";
+        Review = "review", "审核开放", "After review";
+    }
+}
+code_list! {
+    /// 来源系统类别 of an item.
+    SystemLevel {
+        Own = "own", "自建自用", "Own system";
+        National = "national", "国直（统建）", "National system";
+        Province = "province", "省直（统建）", "Provincial system";
+        City = "city", "市直（统建）", "City system";
+        County = "county", "县直（统建）", "County system";
     }
 }
 code_list! {

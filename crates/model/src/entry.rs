@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::{
-    Domain, Grade, OnlineState, OpenType, PublishState, ResourceKind, ShareType, SyncMode,
-    UpdateCycle,
+    AppScene, DataKind, DataLevel, DataRange, Domain, Grade, OnlineState, OpenLevel, OpenType,
+    ProcessingLevel, ProviderChannel, PublishState, ResourceKind, ShareType, SharedMode, SyncMode,
+    TableType, UpdateCycle,
 };
 use crate::item::Item;
 
@@ -57,7 +58,57 @@ pub struct EntryDraft {
     /// Credit line and origin.
     #[serde(default)]
     pub attribution: String,
+    /// What the national and provincial schema asks besides; all of it may be left out.
+    #[serde(flatten)]
+    pub profile: Profile,
     pub items: Vec<Item>,
+}
+
+/// Further fields of the national/provincial catalogue schema. In files and tables they stand beside the others;
+/// what an older record lacks is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    /// 主题
+    pub theme: String,
+    /// 分组
+    pub group: String,
+    /// 来源处室 within the department
+    pub source_department: String,
+    /// 中央业务指导部门
+    pub central_department: String,
+    /// 数据层级
+    pub data_level: Option<DataLevel>,
+    /// 数据范围
+    pub data_range: Option<DataRange>,
+    /// 数据对象
+    pub data_kinds: Vec<DataKind>,
+    /// 加工程度
+    pub processing_level: Option<ProcessingLevel>,
+    /// 提供渠道
+    pub provider_channel: Option<ProviderChannel>,
+    /// 共享方式
+    pub shared_mode: Option<SharedMode>,
+    /// 开放方式 of restricted-open data
+    pub open_level: Option<OpenLevel>,
+    /// 其他更新周期: says it in words when the cycle is `other`
+    pub update_cycle_other: String,
+    /// 同步频率
+    pub sync_frequency: String,
+    /// 库表类型
+    pub table_type: Option<TableType>,
+    /// 物理删除: rows vanish from the source instead of being marked
+    pub physical_deletion: bool,
+    /// 电子证照
+    pub electronic_proof: bool,
+    /// 可授权运营
+    pub operation_authorized: bool,
+    /// 应用场景分类
+    pub app_scene: Option<AppScene>,
+    /// 业务事项 the data arise in
+    pub business_matters: String,
+    /// 数据关联事项
+    pub related_matters: String,
 }
 
 impl EntryDraft {
@@ -171,6 +222,9 @@ pub struct EntryFilter {
     pub online_state: Option<OnlineState>,
     /// Entries awaiting a review (any `*-auditing` state).
     pub auditing: bool,
+    /// Entries of which something was refused and waits to be mended (any `*-reject` state).
+    #[serde(default)]
+    pub refused: bool,
     /// Part of title or code.
     pub text: Option<String>,
     /// Keyset position: id of the last entry seen.

@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:ident, $zh:literal, $en:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:ident, $zh:literal, $en:literal, help $help_zh:literal, $help_en:literal;)*) => {
         /// A stable public error code. The table below is the single place that names them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[$doc])* $name),* }
@@ -46,40 +46,89 @@ macro_rules! codes {
             #[must_use] pub fn zh(self) -> &'static str { match self { $(Code::$name => $zh),* } }
             /// General meaning in English.
             #[must_use] pub fn en(self) -> &'static str { match self { $(Code::$name => $en),* } }
+            /// What the caller can do about it, in Chinese.
+            #[must_use] pub fn help_zh(self) -> &'static str { match self { $(Code::$name => $help_zh),* } }
+            /// What the caller can do about it, in English.
+            #[must_use] pub fn help_en(self) -> &'static str { match self { $(Code::$name => $help_en),* } }
         }
     };
 }
 
 codes! {
-    InvalidInput = "invalid_input", Invalid, "输入不符合要求", "the input is not acceptable";
-    InvalidQuery = "invalid_query", Invalid, "查询条件有误", "the query is not acceptable";
-    InvalidFile = "invalid_file", Invalid, "文件无法读取", "the file cannot be read";
-    RuleBroken = "rule_broken", Invalid, "违反编目或业务规则", "a rule of the catalogue or the business is broken";
-    UnsupportedFormat = "unsupported_format", Invalid, "不支持的格式", "the format is not supported";
-    SignInRequired = "sign_in_required", Unauthenticated, "请先登录", "sign in first";
-    WrongCredentials = "wrong_credentials", Unauthenticated, "用户名或密码不正确", "the user name or password is wrong";
-    LockedOut = "locked_out", Exhausted, "尝试次数过多，请稍后再试", "too many attempts, try again later";
-    SignatureMissing = "signature_missing", Unauthenticated, "缺少签名", "the signature headers are missing";
-    SignatureMismatch = "signature_mismatch", Unauthenticated, "签名不正确", "the signature does not match";
-    TimestampOutOfWindow = "timestamp_out_of_window", Unauthenticated, "时间戳超出允许范围", "the time stamp is outside the window";
-    Replayed = "replayed", Unauthenticated, "请求被重放", "the request was seen before";
-    CsrfFailed = "csrf_failed", Denied, "页面已过期，请刷新后重试", "the page has expired, reload and try again";
-    Denied = "denied", Denied, "无权进行此操作", "you may not do this";
-    NoGrant = "no_grant", Denied, "没有有效的授权", "there is no valid grant";
-    GrantExpired = "grant_expired", Denied, "授权已到期或已撤销", "the grant has expired or was revoked";
-    ColumnNotGranted = "column_not_granted", Denied, "数据项不在授权范围内", "the data item is not granted";
-    NotFound = "not_found", NotFound, "没有找到", "not found";
-    NotAcceptable = "not_acceptable", Invalid, "不支持请求的返回格式", "the requested answer format is not offered";
-    Duplicate = "duplicate", Conflict, "已存在相同的记录", "the same record exists already";
-    WrongState = "wrong_state", Conflict, "当前状态不允许此操作", "the present state does not allow this";
-    Stale = "stale", Conflict, "内容已被他人修改", "someone else has changed it meanwhile";
-    TooLarge = "too_large", TooLarge, "内容过大", "the content is too large";
-    QuotaUsedUp = "quota_used_up", Exhausted, "调用配额已用完", "the quota is used up";
-    RateLimited = "rate_limited", Exhausted, "请求过于频繁", "too many requests";
-    StoreUnavailable = "store_unavailable", Unavailable, "存储暂不可用", "the store is not available now";
-    SourceUnavailable = "source_unavailable", Unavailable, "数据来源暂不可用", "the data source is not available now";
-    AuditUnavailable = "audit_unavailable", Unavailable, "审计记录无法写入，数据未提供", "the audit record cannot be written, nothing was released";
-    Internal = "internal", Internal, "系统内部错误", "an internal error";
+    InvalidInput = "invalid_input", Invalid, "输入不符合要求", "the input is not acceptable",
+        help "按 details 所列逐项修改后重新提交", "mend what `details` names and send it again";
+    InvalidQuery = "invalid_query", Invalid, "查询条件有误", "the query is not acceptable",
+        help "按提示修改参数；可用的参数与运算符见 /openapi.json", "mend the parameter; /openapi.json lists the parameters and operators";
+    InvalidFile = "invalid_file", Invalid, "文件无法读取", "the file cannot be read",
+        help "检查文件是否完整、编码与格式是否正确后重新上传", "check that the file is whole and its encoding and format are right, then send it again";
+    RuleBroken = "rule_broken", Invalid, "违反编目或业务规则", "a rule of the catalogue or the business is broken",
+        help "按所列规则修改后重新提交", "change what breaks the named rule and send it again";
+    UnsupportedFormat = "unsupported_format", Invalid, "不支持的格式", "the format is not supported",
+        help "改用所列的格式", "use one of the formats offered";
+    SignInRequired = "sign_in_required", Unauthenticated, "请先登录", "sign in first",
+        help "登录后再试", "sign in and try again";
+    WrongCredentials = "wrong_credentials", Unauthenticated, "用户名或密码不正确", "the user name or password is wrong",
+        help "核对用户名与密码；忘记密码请联系本单位管理员", "check name and password; ask your administrator when it is forgotten";
+    LockedOut = "locked_out", Exhausted, "尝试次数过多，请稍后再试", "too many attempts, try again later",
+        help "等待提示的时间后再试，或联系管理员", "wait as long as is told, or ask an administrator";
+    SignatureMissing = "signature_missing", Unauthenticated, "缺少签名", "the signature headers are missing",
+        help "按 /openapi.json 的说明补全 X-Qt-* 请求头", "add the X-Qt-* headers that /openapi.json describes";
+    SignatureMismatch = "signature_mismatch", Unauthenticated, "签名不正确", "the signature does not match",
+        help "核对访问键、密钥、算法与待签名文本（方法、路径、查询串、正文摘要、时间戳、随机串）", "check key, secret, algorithm and the text that is signed (method, path, query, body hash, time stamp, nonce)";
+    TimestampOutOfWindow = "timestamp_out_of_window", Unauthenticated, "时间戳超出允许范围", "the time stamp is outside the window",
+        help "校准本机时钟，用当前时间重新签名", "set the clock and sign anew with the present time";
+    Replayed = "replayed", Unauthenticated, "请求被重放", "the request was seen before",
+        help "每次调用使用新的随机串重新签名", "sign every call anew with a nonce never used before";
+    CsrfFailed = "csrf_failed", Denied, "页面已过期，请刷新后重试", "the page has expired, reload and try again",
+        help "刷新页面后重新提交", "reload the page and send it again";
+    Denied = "denied", Denied, "无权进行此操作", "you may not do this",
+        help "如确需办理，请联系本单位管理员或公共数据主管部门", "ask your administrator or the public-data authority if you need this for your work";
+    NoGrant = "no_grant", Denied, "没有有效的授权", "there is no valid grant",
+        help "在共享平台对该资源提出申请，审核通过后再调用", "apply for the resource on the platform and call again once it is approved";
+    GrantExpired = "grant_expired", Denied, "授权已到期或已撤销", "the grant has expired or was revoked",
+        help "在共享平台重新申请或续期", "apply anew, or for a longer period, on the platform";
+    ColumnNotGranted = "column_not_granted", Denied, "数据项不在授权范围内", "the data item is not granted",
+        help "去掉该数据项，或在共享申请中增加它", "leave the item out, or apply for it";
+    NotFound = "not_found", NotFound, "没有找到", "not found",
+        help "检查网址与代码；它也可能已下线，或不对调用者开放", "check address and code; it may be offline, or not open to the caller";
+    NotAcceptable = "not_acceptable", Invalid, "不支持请求的返回格式", "the requested answer format is not offered",
+        help "把 Accept 改为所列格式之一", "ask for one of the offered formats in `Accept`";
+    MethodNotAllowed = "method_not_allowed", Invalid, "不支持此请求方法", "the method is not offered here",
+        help "改用响应头 Allow 所列的方法", "use one of the methods in the header `Allow`";
+    QueryTooSlow = "query_too_slow", Invalid, "查询耗时过长，已中止", "the query took too long and was stopped",
+        help "用业务主键或查询项缩小条件，减小 limit，不要求精确总数", "narrow the filter by a key or look-up item, lower `limit`, do not ask for an exact count";
+    Duplicate = "duplicate", Conflict, "已存在相同的记录", "the same record exists already",
+        help "改用已有的记录，或换一个名称", "use the record that exists, or choose another name";
+    WrongState = "wrong_state", Conflict, "当前状态不允许此操作", "the present state does not allow this",
+        help "刷新查看当前状态后再操作", "look at the present state, then act again";
+    Stale = "stale", Conflict, "内容已被他人修改", "someone else has changed it meanwhile",
+        help "取最新内容后重做；翻页请从第一页开始", "fetch the newest and do it again; pages start again from the first";
+    TooLarge = "too_large", TooLarge, "内容过大", "the content is too large",
+        help "减小内容，或分批办理", "make it smaller, or send it in parts";
+    QuotaUsedUp = "quota_used_up", Exhausted, "调用配额已用完", "the quota is used up",
+        help "等到 Retry-After 所示时间后再试，或申请更多配额", "wait as long as `Retry-After` says, or apply for a larger quota";
+    RateLimited = "rate_limited", Exhausted, "请求过于频繁", "too many requests",
+        help "放慢调用，等 Retry-After 所示秒数后再试", "call less often and wait as long as `Retry-After` says";
+    StoreUnavailable = "store_unavailable", Unavailable, "存储暂不可用", "the store is not available now",
+        help "稍后再试；如持续出现，请把请求编号告诉管理员", "try again later; if it lasts, tell the administrator the request id";
+    SourceUnavailable = "source_unavailable", Unavailable, "数据来源暂不可用", "the data source is not available now",
+        help "检查来源的地址、账号与网络后再试", "check the source's address, account and network, then try again";
+    AuditUnavailable = "audit_unavailable", Unavailable, "审计记录无法写入，数据未提供", "the audit record cannot be written, nothing was released",
+        help "稍后再试；如持续出现，请把请求编号告诉管理员", "try again later; if it lasts, tell the administrator the request id";
+    Internal = "internal", Internal, "系统内部错误", "an internal error",
+        help "把请求编号告诉管理员", "tell the administrator the request id";
+}
+
+impl Code {
+    /// The HTTP status of an answer with this code: its kind's, but for the two that HTTP gives a number of their own.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Code::NotAcceptable => 406,
+            Code::MethodNotAllowed => 405,
+            other => other.kind().status(),
+        }
+    }
 }
 
 /// One field of the input that must be mended.
@@ -236,7 +285,7 @@ impl Error {
 }
 
 impl Kind {
-    /// The HTTP status of this kind.
+    /// The HTTP status of this kind. A code may have its own: ask [`Code::status`] for the status of an answer.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -268,5 +317,26 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|s| s as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_word_of_its_own_and_says_what_to_do() {
+        let words: std::collections::BTreeSet<&str> =
+            Code::ALL.iter().map(|c| c.as_str()).collect();
+        assert_eq!(words.len(), Code::ALL.len());
+        for code in Code::ALL {
+            for text in [code.zh(), code.en(), code.help_zh(), code.help_en()] {
+                assert!(!text.is_empty(), "{code:?}");
+            }
+            assert!((400..600).contains(&code.status()), "{code:?}");
+        }
+        assert_eq!(Code::NotAcceptable.status(), 406);
+        assert_eq!(Code::MethodNotAllowed.status(), 405);
+        assert_eq!(Code::Replayed.status(), 401);
     }
 }

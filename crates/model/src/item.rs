@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::code::{DataType, Grade, OpenType, ShareType};
+use crate::code::{DataType, Grade, OpenType, ShareType, SystemLevel};
 
 /// One data item of an entry. `(entry, identifier)` is unique.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,28 @@ pub struct Item {
     /// Mask applied outside the owner's organisation; `None` takes the default rule for its grade and name.
     #[serde(default)]
     pub mask: Option<crate::mask::Mask>,
+
+    /// 标准数据元编码 (`DB33/T 2426` identifier or the like)
+    #[serde(default)]
+    pub standard_code: String,
+    /// 引用代码表
+    #[serde(default)]
+    pub code_table: String,
+    /// 来源系统 of this item, when it is not the entry's
+    #[serde(default)]
+    pub source_system: String,
+    /// 来源系统类别
+    #[serde(default)]
+    pub source_system_level: Option<SystemLevel>,
+    /// 时间戳字段: tells when the record changed
+    #[serde(default)]
+    pub timestamp: bool,
+    /// 涉密: the platform must not hold it (条例 art 2), so that it may be neither shared nor opened
+    #[serde(default)]
+    pub classified: bool,
+    /// 敏感个人信息
+    #[serde(default)]
+    pub sensitive: bool,
 }
 
 fn yes() -> bool {
@@ -134,6 +156,13 @@ impl Item {
             lookup: false,
             nullable: true,
             mask: None,
+            standard_code: String::new(),
+            code_table: String::new(),
+            source_system: String::new(),
+            source_system_level: None,
+            timestamp: false,
+            classified: false,
+            sensitive: false,
         }
     }
 

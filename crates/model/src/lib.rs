@@ -24,6 +24,7 @@ pub mod query;
 pub mod region;
 pub mod request;
 pub mod search;
+pub mod source;
 pub mod value;
 
 pub use error::{Code, Error, FieldError, Kind, Result};

@@ -15,7 +15,15 @@ pub enum Actor {
     /// A signed-in person.
     User { id: String, name: String, org: Option<String>, region: Option<String>, roles: Vec<Role> },
     /// An application (应用) that signed its call.
-    Application { id: String, key: String, name: String, org: String },
+    Application {
+        id: String,
+        key: String,
+        name: String,
+        /// Organisation it belongs to; empty for a citizen's own.
+        org: String,
+        /// Whether it belongs to a public body (公共管理和服务机构): others know of open data only.
+        public_body: bool,
+    },
     /// The platform itself (worker, recovery, demo seeding).
     System,
 }
@@ -43,7 +51,7 @@ impl Actor {
     pub fn org(&self) -> Option<&str> {
         match self {
             Actor::User { org, .. } => org.as_deref(),
-            Actor::Application { org, .. } => Some(org),
+            Actor::Application { org, .. } if !org.is_empty() => Some(org),
             _ => None,
         }
     }

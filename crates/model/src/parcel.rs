@@ -48,6 +48,10 @@ pub struct Reject {
     pub en: String,
     /// All cells of the record as read, for mending and replay.
     pub cells: Vec<Option<String>>,
+    /// What the source said had happened to the row (`I`, `U`, `D` or as written), when it says so: a mended delete
+    /// is still a delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
 }
 
 /// State of a collection run.
@@ -126,13 +130,39 @@ pub struct Quarantined {
     pub entry: String,
     #[serde(flatten)]
     pub reject: Reject,
+    /// Identifiers of the items the cells belong to, in their order, as the entry had them when the row was read.
+    /// Empty in rows kept before this was told: their cells are in the entry's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<String>,
     /// `open`, `replayed` or `dismissed`
     pub state: String,
     pub at: String,
 }
 
+impl Quarantined {
+    /// Lays the cells out by the entry's items as they are now: each goes to the item of its name, an item that came
+    /// later has none, and cells beyond the items stay at the end. The cell of an item that is gone is left out.
+    #[must_use]
+    pub fn laid_out(mut self, items: &[crate::item::Item]) -> Self {
+        let same = self.items.len() == items.len()
+            && self.items.iter().zip(items).all(|(name, item)| *name == item.identifier);
+        if same || self.items.is_empty() {
+            return self;
+        }
+        let cell_of = |item: &crate::item::Item| {
+            let at = self.items.iter().position(|name| *name == item.identifier)?;
+            self.reject.cells.get(at).cloned().flatten()
+        };
+        let mut cells: Vec<Option<String>> = items.iter().map(cell_of).collect();
+        cells.extend(self.reject.cells.iter().skip(self.items.len()).cloned());
+        self.reject.cells = cells;
+        self.items = items.iter().map(|item| item.identifier.clone()).collect();
+        self
+    }
+}
+
 /// What a file is, found without any entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sniffed {
     /// `csv`, `json`, `jsonl`, `xlsx`, `xls`, `ods`, `parquet`, `geojson`
     pub format: String,
@@ -167,4 +197,48 @@ pub struct SniffedColumn {
     pub nullable: bool,
     /// A few values.
     pub examples: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::DataType;
+    use crate::item::Item;
+
+    #[test]
+    fn cells_follow_their_items_when_the_entry_changes() {
+        let cell = |text: &str| Some(text.to_owned());
+        let row = Quarantined {
+            id: "r-1".into(),
+            run: "r".into(),
+            entry: "e".into(),
+            reject: Reject {
+                record: 1,
+                line: 2,
+                column: "b".into(),
+                value: "2".into(),
+                zh: String::new(),
+                en: String::new(),
+                cells: vec![cell("1"), cell("2"), None, cell("beyond")],
+                operation: cell("D"),
+            },
+            items: vec!["a".into(), "b".into(), "c".into()],
+            state: "open".into(),
+            at: String::new(),
+        };
+        let item = |id: &str| Item::new(id, id, DataType::Text);
+        let same = row.clone().laid_out(&[item("a"), item("b"), item("c")]);
+        assert_eq!(same, row);
+        let laid = row.clone().laid_out(&[item("c"), item("new"), item("a")]);
+        assert_eq!(laid.reject.cells, [None, None, cell("1"), cell("beyond")]);
+        assert_eq!(laid.items, ["c", "new", "a"]);
+        let old = Quarantined { items: Vec::new(), ..row };
+        assert_eq!(old.clone().laid_out(&[item("b")]), old);
+        // Rows kept before operations and items were told are still read.
+        let kept: Quarantined = serde_json::from_str(
+            r#"{"id":"x","run":"r","entry":"e","record":1,"line":1,"column":"","value":"","zh":"","en":"","cells":[null],"state":"open","at":""}"#,
+        )
+        .unwrap();
+        assert_eq!((kept.items.len(), kept.reject.operation), (0, None));
+    }
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::{Grade, OpenType, ShareType};
+use crate::item::Item;
+
 /// State of a share application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -62,6 +65,43 @@ impl RequestState {
     }
 }
 
+/// By which way data are asked for: it decides which attribute of an item counts, when applying and at every call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestWay {
+    /// 共享: between public bodies, by the share attribute.
+    #[default]
+    Share,
+    /// 受限开放: by enterprises and citizens, by the open attribute.
+    Open,
+}
+
+impl RequestWay {
+    /// Word used in rules, files and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Share => "share",
+            Self::Open => "open",
+        }
+    }
+    #[must_use]
+    pub fn zh(self) -> &'static str {
+        match self {
+            Self::Share => "共享",
+            Self::Open => "受限开放",
+        }
+    }
+    /// Whether this way offers the item at all. L4 is never opened (DB33/T 2351-2021), whatever was declared.
+    #[must_use]
+    pub fn offers(self, item: &Item) -> bool {
+        match self {
+            Self::Share => item.share_type != ShareType::None,
+            Self::Open => item.open_type != OpenType::None && item.grade < Grade::L4,
+        }
+    }
+}
+
 /// How long access is asked for (有效期 30/90/180/长期/自定义).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "period", rename_all = "snake_case")]
@@ -109,8 +149,13 @@ pub struct Request {
     pub provider: String,
     pub application: String,
     pub application_name: String,
-    /// Organisation that applies.
+    /// Organisation that applies; empty when a citizen applies for themself.
     pub org: String,
+    #[serde(default)]
+    pub way: RequestWay,
+    /// Region of the entry (GB/T 2260): whose authority decides.
+    #[serde(default)]
+    pub region: String,
     pub items: Vec<String>,
     pub scene: String,
     pub legal_basis: String,
@@ -148,6 +193,9 @@ pub struct RequestStep {
 pub struct RequestFilter {
     /// Applying organisation.
     pub org: Option<String>,
+    /// Person who applied.
+    #[serde(default)]
+    pub applicant: Option<String>,
     /// Providing organisation.
     pub provider: Option<String>,
     pub entry: Option<String>,

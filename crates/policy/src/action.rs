@@ -1,9 +1,9 @@
 //! The actions of the house and the things they are done to. The words are also the Cedar action ids.
 
-use model::account::Role;
+use model::account::{Application, Role};
 use model::entry::Entry;
 use model::flow::{Seat, State};
-use model::request::Request;
+use model::request::{Request, RequestWay};
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $word:literal;)*) => {
@@ -116,6 +116,8 @@ pub struct Target {
     pub seat_org: Option<String>,
     /// Person who sits on a seat of an approval.
     pub seat_user: Option<String>,
+    /// By which way data are asked for: `share` or `open`.
+    pub way: Option<String>,
 }
 
 impl Target {
@@ -144,11 +146,27 @@ impl Target {
             ..Self::default()
         }
     }
-    /// An entry as the object of an application (request.submit) by the organisation `applicant_org`, the one the
-    /// calling application belongs to.
+    /// An entry as the object of an application (request.submit): for the organisation that the calling application
+    /// belongs to or, if it is a citizen's own, for its owner.
     #[must_use]
-    pub fn apply(entry: &Entry, applicant_org: &str) -> Self {
-        Self { applicant_org: Some(applicant_org.to_owned()), owner: None, ..Self::entry(entry) }
+    pub fn apply(entry: &Entry, application: &Application, way: RequestWay) -> Self {
+        Self {
+            applicant_org: some(&application.org),
+            owner: application.personal().then(|| application.owner.clone()),
+            way: Some(way.as_str().to_owned()),
+            ..Self::entry(entry)
+        }
+    }
+    /// An application (应用): of its organisation, or a citizen's own.
+    #[must_use]
+    pub fn application(application: &Application) -> Self {
+        Self {
+            kind: "Application",
+            id: application.id.clone(),
+            org: some(&application.org),
+            owner: Some(application.owner.clone()),
+            ..Self::default()
+        }
     }
     #[must_use]
     pub fn request(request: &Request) -> Self {
@@ -156,9 +174,11 @@ impl Target {
             kind: "Request",
             id: request.id.clone(),
             org: Some(request.provider.clone()),
-            applicant_org: Some(request.org.clone()),
+            applicant_org: some(&request.org),
             owner: Some(request.applicant.clone()),
+            region: some(&request.region),
             state: Some(request.state.as_str().to_owned()),
+            way: Some(request.way.as_str().to_owned()),
             ..Self::default()
         }
     }
@@ -187,4 +207,9 @@ impl Target {
             ..Self::approval(id, state)
         }
     }
+}
+
+/// An empty text is nothing.
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }

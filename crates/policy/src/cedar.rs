@@ -72,6 +72,8 @@ pub(crate) struct Release<'a> {
     pub(crate) application: Option<&'a str>,
     pub(crate) entry: Option<&'a str>,
     pub(crate) state: Option<&'a str>,
+    /// `share` or `open`
+    pub(crate) way: Option<&'a str>,
     pub(crate) expired: bool,
 }
 
@@ -189,11 +191,17 @@ impl Types {
                 let roles = roles.iter().map(|r| uid(&self.role, r.as_str()));
                 entity(uid(&self.user, id), attributes, roles)
             }
-            Actor::Application { id, key, org, .. } => entity(
-                uid(&self.application, id),
-                vec![("id", text(id)), ("key", text(key)), ("org", text(org))],
-                [],
-            ),
+            Actor::Application { id, key, org, public_body, .. } => {
+                let mut attributes = vec![
+                    ("id", text(id)),
+                    ("key", text(key)),
+                    ("public_body", RestrictedExpression::new_bool(*public_body)),
+                ];
+                if !org.is_empty() {
+                    attributes.push(("org", text(org)));
+                }
+                entity(uid(&self.application, id), attributes, [])
+            }
         }
     }
 
@@ -212,6 +220,7 @@ impl Types {
             ("state", &target.state),
             ("seat_org", &target.seat_org),
             ("seat_user", &target.seat_user),
+            ("way", &target.way),
         ] {
             if let Some(value) = value {
                 attributes.push((name, text(value)));
@@ -236,6 +245,7 @@ impl Release<'_> {
             ("request_application", self.application),
             ("request_entry", self.entry),
             ("request_state", self.state),
+            ("request_way", self.way),
         ] {
             if let Some(value) = value {
                 pairs.push((name.to_owned(), text(value)));

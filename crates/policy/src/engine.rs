@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use model::{Code, Error, Op, Result};
 
 use crate::cedar::{Book, DEFAULT_DENY, Outcome, Release};
+use crate::listing::{MaskRule, RuleFile};
 use crate::rules::{Limits, Masks};
 use crate::{Action, Permit, Target};
 
@@ -29,6 +30,7 @@ struct Inner {
     masks: Masks,
     limits: Limits,
     version: u64,
+    files: Vec<RuleFile>,
 }
 
 /// A decision with its reasons.
@@ -46,7 +48,8 @@ impl Policy {
         if let Some(policy) = SHIPPED.get() {
             return Ok(policy.clone());
         }
-        let policy = Self::of(FILES.map(|(_, text)| text.to_owned()))?;
+        let files = FILES.iter().map(|(name, text)| RuleFile::of(name, text, None)).collect();
+        let policy = Self::of(FILES.map(|(_, text)| text.to_owned()), files)?;
         Ok(SHIPPED.get_or_init(|| policy).clone())
     }
 
@@ -60,11 +63,18 @@ impl Policy {
             ));
         }
         let mut texts: [String; 4] = Default::default();
+        let mut files = Vec::new();
         for (text, (name, shipped)) in texts.iter_mut().zip(FILES) {
             let path = dir.join(name);
             *text = match std::fs::read_to_string(&path) {
-                Ok(found) => found,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => shipped.to_owned(),
+                Ok(found) => {
+                    files.push(RuleFile::of(name, &found, Some(&path)));
+                    found
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    files.push(RuleFile::of(name, shipped, None));
+                    shipped.to_owned()
+                }
                 Err(e) => {
                     return Err(Error::invalid(
                         format!("规则文件 `{}` 无法读取：{e}", path.display()),
@@ -73,10 +83,10 @@ impl Policy {
                 }
             };
         }
-        Self::of(texts)
+        Self::of(texts, files)
     }
 
-    fn of(texts: [String; 4]) -> Result<Self> {
+    fn of(texts: [String; 4], files: Vec<RuleFile>) -> Result<Self> {
         let version = fingerprint(&texts);
         let [policies, schema, masks, limits] = texts;
         Ok(Self {
@@ -85,6 +95,7 @@ impl Policy {
                 masks: Masks::read(&masks)?,
                 limits: Limits::read(&limits)?,
                 version,
+                files,
             }),
         })
     }
@@ -93,6 +104,18 @@ impl Policy {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.inner.version
+    }
+
+    /// The rule files as they were read.
+    #[must_use]
+    pub fn files(&self) -> &[RuleFile] {
+        &self.inner.files
+    }
+
+    /// Every masking rule in its order, and whether it is in effect on a day.
+    #[must_use]
+    pub fn mask_rules(&self, today: chrono::NaiveDate) -> Vec<MaskRule> {
+        self.inner.masks.listed(today)
     }
 
     /// Decides without making a proof (for showing or hiding a button, and for the matrix). `rows.*` are decided as

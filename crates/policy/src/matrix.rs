@@ -28,15 +28,12 @@ fn people() -> Vec<(&'static str, Actor)> {
         Role::ALL.into_iter().map(|role| (short(role), user("me", "own", &[role]))).collect();
     let working = [Role::Provider, Role::Reviewer, Role::Consumer, Role::Enterprise];
     people.push(("stranger", user("me", "stranger", &working)));
-    people.push((
-        "application",
-        Actor::Application {
-            id: "me".to_owned(),
-            key: "key".to_owned(),
-            name: "app".to_owned(),
-            org: "own".to_owned(),
-        },
-    ));
+    // An application of a public body, and one of an enterprise or a citizen.
+    for (name, public_body) in [("application", true), ("outside-app", false)] {
+        let (id, key) = ("me".to_owned(), "key".to_owned());
+        let (app, org) = ("app".to_owned(), "own".to_owned());
+        people.push((name, Actor::Application { id, key, name: app, org, public_body }));
+    }
     people.push(("nobody", Actor::Nobody));
     people.push(("system", Actor::System));
     people
@@ -48,6 +45,8 @@ struct Row {
     circumstance: &'static str,
     release: Release<'static>,
     target: Target,
+    /// The thing belongs to a person, not to an organisation.
+    personal: bool,
 }
 
 /// The thing an action is naturally done to, of organisation `org`.
@@ -69,7 +68,11 @@ fn natural(action: Action) -> Target {
         | Action::RequestReviewProvider
         | Action::RequestReviewAuthority
         | Action::RequestUndo
-        | Action::RequestRevoke => Target { owner: Some("someone".to_owned()), ..of("Request") },
+        | Action::RequestRevoke => Target {
+            owner: Some("someone".to_owned()),
+            region: Some("330106".to_owned()),
+            ..of("Request")
+        },
         Action::BasketFile | Action::ApprovalRead | Action::ApprovalFollow => {
             Target { owner: Some("someone".to_owned()), ..of("Approval") }
         }
@@ -93,21 +96,27 @@ fn natural(action: Action) -> Target {
 fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for &action in Action::ALL {
-        let mut add = |circumstance, via, target| {
+        let mut add = |circumstance: &'static str, via, target: Target| {
             let release = Release {
                 via,
                 application: Some("me"),
                 entry: Some("thing"),
                 state: Some("approved"),
+                way: target.way.as_deref().map(|w| if w == "open" { "open" } else { "share" }),
                 expired: false,
             };
-            rows.push(Row { action, circumstance, release, target });
+            let personal = circumstance.ends_with("of one's own");
+            rows.push(Row { action, circumstance, release, target, personal });
         };
         let target = natural(action);
         let live = Target { live: true, ..target.clone() };
         let open = Target { open_type: Some("unconditional".to_owned()), ..live.clone() };
         let restricted = Target { open_type: Some("restricted".to_owned()), ..live.clone() };
         let mine = Target { owner: Some("me".to_owned()), ..target.clone() };
+        let elsewhere = Target { region: Some("320000".to_owned()), ..target.clone() };
+        let none = || Some("none".to_owned());
+        let by =
+            |way: &str, target: &Target| Target { way: Some(way.to_owned()), ..target.clone() };
         match action {
             Action::EntryRead => {
                 add("draft", "open", target);
@@ -119,6 +128,15 @@ fn rows() -> Vec<Row> {
             | Action::RequestReviewAuthority => {
                 add("", "open", target);
                 add("submitted by oneself", "open", mine);
+                add("of another region", "open", elsewhere);
+            }
+            Action::RequestRevoke => {
+                add("", "open", target);
+                add("of another region", "open", elsewhere);
+            }
+            Action::ApplicationManage | Action::ApplicationRead => {
+                add("", "open", target);
+                add("of one's own", "open", mine);
             }
             Action::ApprovalDecide => {
                 let person =
@@ -135,9 +153,18 @@ fn rows() -> Vec<Row> {
                 add("made by oneself", "open", mine);
             }
             Action::RequestSubmit => {
-                add("shared", "open", live.clone());
-                add("restricted-open", "open", restricted);
-                add("not shared", "open", Target { share_type: Some("none".to_owned()), ..live });
+                let own = Target { owner: Some("me".to_owned()), ..restricted.clone() };
+                add("shared", "open", by("share", &live));
+                add(
+                    "not shared",
+                    "open",
+                    by("share", &Target { share_type: none(), ..live.clone() }),
+                );
+                add("restricted-open", "open", by("open", &restricted));
+                add("restricted-open, of one's own", "open", by("open", &own));
+                let unshared = Target { share_type: none(), ..restricted };
+                add("restricted-open, not shared", "open", by("open", &unshared));
+                add("not open", "open", by("open", &live));
             }
             Action::UserRead => {
                 add("", "open", target.clone());
@@ -150,8 +177,12 @@ fn rows() -> Vec<Row> {
                     "open",
                     Target { open_type: Some("unconditional".to_owned()), ..target.clone() },
                 );
-                add("restricted-open", "open", restricted);
-                add("by approved request", "request", live);
+                add("restricted-open", "open", restricted.clone());
+                add("by approved request", "request", by("share", &live));
+                let unshared = Target { share_type: none(), ..restricted };
+                add("by approved request, not shared", "request", by("share", &unshared));
+                add("by approved open request", "request", by("open", &unshared));
+                add("by approved open request, not open", "request", by("open", &live));
                 add("as owner", "owner", target);
             }
             _ => add("", "open", target),
@@ -165,13 +196,14 @@ fn cell(policy: &Policy, op: &Op, row: &Row) -> &'static str {
     let may = |org: &str| {
         let applicant = matches!(row.target.kind, "Request" | "Approval")
             || row.action == Action::RequestSubmit;
+        let owned = !(row.personal && row.target.kind == "Application");
         let target = Target {
-            org: Some(org.to_owned()),
+            org: owned.then(|| org.to_owned()),
             applicant_org: row
                 .target
                 .applicant_org
                 .clone()
-                .or_else(|| applicant.then(|| org.to_owned())),
+                .or_else(|| (applicant && !row.personal).then(|| org.to_owned())),
             seat_org: row.target.seat_role.map(|_| org.to_owned()),
             ..row.target.clone()
         };

@@ -56,11 +56,33 @@ pub trait Lake: Send + Sync {
         parcel: &str,
     ) -> Result<BoxStream<'static, Result<Batch>>>;
 
+    /// For each row of `rows` (columns in the order of the entry's items): the highest record number under which one
+    /// of `parcels` holds or deletes its business key; `None` where none does, and always without a key. Needs a
+    /// permit for mending, collecting or `system.work`; no row is told, only numbers.
+    async fn records_of_keys(
+        &self,
+        permit: &Permit,
+        entry: &Entry,
+        rows: &Batch,
+        parcels: &[String],
+    ) -> Result<Vec<Option<u64>>>;
+
+    /// Writes many small files together when there are enough of them; the rows seen are the same before and after,
+    /// earlier versions and parcels stay as they were. Answers `None` when nothing was to be done. Needs `system.work`.
+    async fn compact(&self, permit: &Permit, op: &Op, code: &str) -> Result<Option<Compacted>>;
+
+    /// Removes files that no commit ever named and that were last written before `before`; answers how many.
+    /// Needs `system.work`.
+    async fn sweep(&self, permit: &Permit, code: &str, before: DateTime<Utc>) -> Result<u64>;
+
     /// Rows of the current view; 0 when nothing has landed.
     async fn count(&self, entry: &Entry) -> Result<u64>;
 
     /// Versions, newest first.
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>>;
+
+    /// A cheap question to the place the tables lie in, for readiness.
+    async fn ping(&self) -> Result<()>;
 }
 
 /// Where a parcel goes and what the system columns say.
@@ -83,6 +105,17 @@ pub struct Landing {
     pub repeated: bool,
 }
 
+/// What a compaction did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// Delta version it made.
+    pub version: i64,
+    pub files_before: u64,
+    pub files_after: u64,
+    /// Rows written.
+    pub rows: u64,
+}
+
 /// One version of a lake table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LakeVersion {
@@ -98,6 +131,9 @@ pub struct LakeVersion {
 pub trait Intake: Send + Sync {
     /// Says what a file is. `name` is the user's file name (a hint only: content decides).
     async fn sniff(&self, path: &Path, name: &str) -> Result<Sniffed>;
+    /// Items for a person to complete, one for each column found: valid, unique identifiers (Chinese headers by pinyin),
+    /// types as found, grades raised where names or values look personal.
+    fn draft(&self, sniffed: &Sniffed) -> Vec<Item>;
     /// Reads a source by the entry's items, in bounded memory. Header texts are matched to items by identifier,
     /// Chinese or English name; a missing non-nullable item or an unreadable file fails before the first chunk.
     async fn read(&self, source: &Source, items: &[Item], options: &ReadOptions)
@@ -117,11 +153,22 @@ pub enum Source {
         sql: String,
         name: String,
     },
-    /// Rows given in hand: mended quarantine rows. Cells are in the order of the items.
+    /// Rows given in hand: mended quarantine rows.
     Cells {
         name: String,
-        rows: Vec<(u64, Vec<Option<String>>)>,
+        rows: Vec<CellRow>,
     },
+}
+
+/// A row given in hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CellRow {
+    /// Record number, told again in batches and rejects.
+    pub record: u64,
+    /// In the order of the items.
+    pub cells: Vec<Option<String>>,
+    /// `I`, `U`, `D` or a word for one; `None` is an insert.
+    pub operation: Option<String>,
 }
 
 impl std::fmt::Debug for Source {

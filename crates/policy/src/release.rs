@@ -1,7 +1,7 @@
 //! Making grants: which columns, rows, masks, how many and how often, once Cedar has said yes.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use model::code::{DataType, Grade, OpenType, ShareType};
+use model::code::{DataType, Grade, OpenType};
 use model::item::Item;
 use model::mask::Mask;
 use model::query::{Comparison, Condition};
@@ -34,6 +34,7 @@ impl Policy {
                 application: Some(&request.application),
                 entry: Some(&request.entry),
                 state: Some(request.state.as_str()),
+                way: Some(request.way.as_str()),
                 expired: expires_at.is_some_and(|end| op.at >= end),
             },
         };
@@ -76,8 +77,9 @@ impl Policy {
 
     fn columns(&self, ask: &GrantAsk<'_>, today: NaiveDate) -> Vec<GrantColumn> {
         let released = |item: &&Item| match ask.via {
+            // What was agreed and is not offered any more by the way it was asked for (not shared, not opened) stays in.
             Via::Request(request) => {
-                item.share_type != ShareType::None && request.items.contains(&item.identifier)
+                request.way.offers(item) && request.items.contains(&item.identifier)
             }
             // L4 is never open (DB33/T 2351-2021), whatever was declared.
             Via::Open => item.open_type == OpenType::Unconditional && item.grade < Grade::L4,
@@ -122,14 +124,35 @@ impl Policy {
         Some(self.masks().of(item, today).cloned().unwrap_or(Mask::Replace))
     }
 
-    /// Rows of the agreed region, when the entry has a region item.
+    /// The item that holds the region code of a row: an area range needs one.
+    #[must_use]
+    pub fn region_item<'a>(&self, items: &'a [Item]) -> Option<&'a Item> {
+        self.masks().region_item(items)
+    }
+
+    /// Most calls a day that are granted without a person having looked at the application.
+    #[must_use]
+    pub fn calls_at_once_most(&self) -> u64 {
+        self.limits().quota_request.at_once_most
+    }
+
+    /// Rows of the agreed region. An entry without a region item releases nothing by such an agreement: it must never
+    /// release more than was agreed.
     fn row_filter(&self, ask: &GrantAsk<'_>) -> Result<Option<Condition>> {
         let Via::Request(request) = ask.via else { return Ok(None) };
         let area = request.area_range.trim();
         if area.is_empty() {
             return Ok(None);
         }
-        let Some(item) = self.masks().region_item(&ask.entry.draft.items) else { return Ok(None) };
+        let Some(item) = self.region_item(&ask.entry.draft.items) else {
+            return Err(Error::new(
+                Code::NoGrant,
+                "共享申请限定了区域范围，而该资源没有行政区划数据项，无法按区域提供，请撤回后重新申请",
+                "the agreement is limited to an area, and the resource has no region item to limit it by: withdraw it and \
+                 apply anew",
+            )
+            .with_reasons(vec!["area.no-region-item".to_owned()]));
+        };
         let level = region::level_of(area).map_err(|e| {
             Error::new(
                 Code::NoGrant,

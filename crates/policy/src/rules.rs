@@ -34,8 +34,7 @@ struct RegionItems {
 #[serde(deny_unknown_fields)]
 struct NameRule {
     id: String,
-    #[serde(rename = "zh")]
-    _zh: String,
+    zh: String,
     keywords: Vec<String>,
     #[serde(default)]
     except: Vec<String>,
@@ -89,6 +88,7 @@ pub(crate) struct RequestQuota {
     pub(crate) calls_per_day: u64,
     pub(crate) calls_per_second_least: u32,
     pub(crate) burst: u64,
+    pub(crate) at_once_most: u64,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -149,6 +149,39 @@ impl Masks {
                     .find(|r| r.grade == item.grade && r.types.contains(&item.data_type))
                     .map(|r| &r.mask)
             })
+    }
+
+    /// All rules in their order, with whether each is in effect on a day.
+    pub(crate) fn listed(&self, today: NaiveDate) -> Vec<crate::listing::MaskRule> {
+        let names = self.names.iter().map(|r| crate::listing::MaskRule {
+            id: r.id.clone(),
+            zh: r.zh.clone(),
+            keywords: r.keywords.clone(),
+            except: r.except.clone(),
+            grade: None,
+            types: Vec::new(),
+            mask: r.mask.clone(),
+            label: r.mask.label(),
+            effective: r.effective,
+            until: r.until,
+            basis: r.basis.clone(),
+            in_effect: in_effect(r.effective, r.until, today),
+        });
+        let grades = self.grades.iter().map(|r| crate::listing::MaskRule {
+            id: format!("grade-{}", r.grade),
+            zh: String::new(),
+            keywords: Vec::new(),
+            except: Vec::new(),
+            grade: Some(r.grade),
+            types: r.types.clone(),
+            mask: r.mask.clone(),
+            label: r.mask.label(),
+            effective: r.effective,
+            until: r.until,
+            basis: r.basis.clone(),
+            in_effect: in_effect(r.effective, r.until, today),
+        });
+        names.chain(grades).collect()
     }
 
     /// The item that holds the region code of a row.

@@ -1,7 +1,8 @@
 //! Who may do what: each rule by name, and what it does not permit.
 
-use model::account::Role;
+use model::account::{Application, Role};
 use model::code::{OnlineState, OpenType, ShareType};
+use model::request::RequestWay;
 use model::{Actor, Code, Op};
 use policy::{Action, Target};
 
@@ -162,13 +163,29 @@ fn entries_are_seen_by_those_who_may() {
     }
 }
 
+/// A calling application of organisation `org`, or (with none) of `owner` in person.
+fn calling(org: &str, owner: &str) -> Application {
+    Application {
+        id: "a".into(),
+        name: "应用".into(),
+        description: String::new(),
+        org: org.into(),
+        key: "k".into(),
+        active: true,
+        owner: owner.into(),
+        created_at: "2026-01-01T00:00:00.000Z".into(),
+    }
+}
+
 #[test]
-fn applications_are_submitted_for_ones_own_organisation() {
+fn public_bodies_apply_by_the_share_attribute_for_their_own_applications() {
     let mut e = entry(people_items());
     let consumer = person("u", "user-org", &[Role::Consumer]);
     let submit = Action::RequestSubmit;
-    check(&consumer, submit, &Target::apply(&e, "user-org"), true, "request.submit-consumer");
-    check(&consumer, submit, &Target::apply(&e, "other-org"), false, "default-deny");
+    let own = |e: &_| Target::apply(e, &calling("user-org", "x"), RequestWay::Share);
+    let others = Target::apply(&e, &calling("other-org", "x"), RequestWay::Share);
+    check(&consumer, submit, &own(&e), true, "request.submit-consumer");
+    check(&consumer, submit, &others, false, "default-deny");
     check(&consumer, submit, &Target::entry(&e), false, "default-deny");
     check(
         &consumer,
@@ -185,6 +202,22 @@ fn applications_are_submitted_for_ones_own_organisation() {
         "default-deny",
     );
     check(&consumer, submit, &Target::request(&request()), true, "request.submit-consumer");
+    e.draft.share_type = ShareType::None;
+    e.draft.open_type = OpenType::Restricted;
+    check(&consumer, submit, &own(&e), false, "request.not-shared");
+    assert_eq!(policy().permit(&consumer, submit, &own(&e)).unwrap_err().code(), Code::RuleBroken);
+    // The way of the public is not theirs.
+    let open = Target::apply(&e, &calling("user-org", "x"), RequestWay::Open);
+    check(&consumer, submit, &open, false, "default-deny");
+    e.draft.share_type = ShareType::Restricted;
+    e.online_state = OnlineState::Offline;
+    check(&consumer, submit, &own(&e), false, "request.not-live");
+}
+
+#[test]
+fn enterprises_and_citizens_apply_by_the_open_attribute_in_their_own_name() {
+    let mut e = entry(people_items());
+    let submit = Action::RequestSubmit;
     let enterprise = person("u", "user-org", &[Role::Enterprise]);
     let citizen = op(Actor::User {
         id: "c".into(),
@@ -193,27 +226,82 @@ fn applications_are_submitted_for_ones_own_organisation() {
         region: None,
         roles: vec![Role::Citizen],
     });
-    check(&enterprise, submit, &Target::apply(&e, "user-org"), false, "default-deny");
-    check(&citizen, submit, &Target::entry(&e), false, "default-deny");
+    let by = |e: &_, org, owner| Target::apply(e, &calling(org, owner), RequestWay::Open);
+    for who in [&enterprise, &citizen] {
+        check(who, submit, &by(&e, "user-org", "c"), false, "default-deny");
+        check(who, submit, &by(&e, "", "c"), false, "default-deny");
+    }
+    // Not shared, but open under conditions: that is what they may apply for.
     e.draft.open_type = OpenType::Restricted;
-    check(
-        &enterprise,
-        submit,
-        &Target::apply(&e, "user-org"),
-        true,
-        "request.submit-restricted-open",
-    );
-    check(&enterprise, submit, &Target::apply(&e, "other-org"), false, "default-deny");
-    check(&enterprise, submit, &Target::entry(&e), false, "default-deny");
-    check(&citizen, submit, &Target::entry(&e), true, "request.submit-restricted-open");
-    check(&citizen, submit, &Target::apply(&e, "user-org"), false, "default-deny");
     e.draft.share_type = ShareType::None;
-    check(&consumer, submit, &Target::apply(&e, "user-org"), false, "request.not-shared");
-    let error = policy().permit(&consumer, submit, &Target::apply(&e, "user-org")).unwrap_err();
-    assert_eq!(error.code(), Code::RuleBroken);
+    let reason = "request.submit-restricted-open";
+    check(&enterprise, submit, &by(&e, "user-org", "x"), true, reason);
+    check(&enterprise, submit, &by(&e, "other-org", "x"), false, "default-deny");
+    check(&enterprise, submit, &by(&e, "", "u"), false, "default-deny");
+    check(&citizen, submit, &by(&e, "", "c"), true, reason);
+    check(&citizen, submit, &by(&e, "", "somebody"), false, "default-deny");
+    check(&citizen, submit, &by(&e, "user-org", "c"), false, "default-deny");
+    check(&citizen, submit, &Target::entry(&e), false, "request.not-shared");
+    // By the way of public bodies they get nothing.
+    let share = Target::apply(&e, &calling("", "c"), RequestWay::Share);
+    check(&citizen, submit, &share, false, "request.not-shared");
     e.draft.share_type = ShareType::Restricted;
-    e.online_state = OnlineState::Offline;
-    check(&consumer, submit, &Target::apply(&e, "user-org"), false, "request.not-live");
+    let share = Target::apply(&e, &calling("user-org", "u"), RequestWay::Share);
+    check(&enterprise, submit, &share, false, "default-deny");
+    e.draft.open_type = OpenType::Unconditional;
+    check(&citizen, submit, &by(&e, "", "c"), false, "default-deny");
+}
+
+#[test]
+fn a_citizens_application_is_theirs_alone() {
+    let own = Target::application(&calling("", "c"));
+    for action in [Action::ApplicationManage, Action::ApplicationRead] {
+        check(&person("c", "x", &[Role::Citizen]), action, &own, true, "application.own-citizen");
+        check(&person("d", "x", &[Role::Citizen]), action, &own, false, "default-deny");
+        check(&person("c", "x", &[Role::Consumer]), action, &own, false, "default-deny");
+        // One that a citizen once registered for an organisation is the organisation's.
+        let of_org = Target::application(&calling("x", "c"));
+        check(&person("c", "x", &[Role::Citizen]), action, &of_org, false, "default-deny");
+    }
+}
+
+#[test]
+fn an_authority_decides_and_revokes_in_its_region_only() {
+    let target = Target::request(&request());
+    for (region, inside) in [("330000", true), ("330100", true), ("330200", false)] {
+        let who = person_in("u", "bureau", region, &[Role::Authority]);
+        let reason = if inside { "request.review-authority" } else { "request.outside-region" };
+        check(&who, Action::RequestReviewAuthority, &target, inside, reason);
+        let reason = if inside { "request.revoke-authority" } else { "default-deny" };
+        check(&who, Action::RequestRevoke, &target, inside, reason);
+    }
+    // Where the region is not known, nobody with a region decides.
+    let nowhere = Target { region: None, ..target };
+    let who = person_in("u", "bureau", "330000", &[Role::Authority]);
+    check(&who, Action::RequestReviewAuthority, &nowhere, false, "request.outside-region");
+    check(&who, Action::RequestRevoke, &nowhere, false, "default-deny");
+}
+
+#[test]
+fn an_application_from_outside_knows_of_open_data_only() {
+    let mut e = entry(people_items());
+    let outside = op(Actor::Application {
+        id: "app-1".into(),
+        key: "k".into(),
+        name: "n".into(),
+        org: String::new(),
+        public_body: false,
+    });
+    check(&outside, Action::EntryRead, &Target::entry(&e), false, "default-deny");
+    check(
+        &application("app-1"),
+        Action::EntryRead,
+        &Target::entry(&e),
+        true,
+        "entry.read-shared-application",
+    );
+    e.draft.open_type = OpenType::Restricted;
+    check(&outside, Action::EntryRead, &Target::entry(&e), true, "entry.read-open");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use model::code::{
 };
 use model::entry::{Entry, EntryDraft};
 use model::item::Item;
-use model::request::{Period, Request, RequestState};
+use model::request::{Period, Request, RequestState, RequestWay};
 use model::{Actor, Op};
 use policy::Policy;
 
@@ -51,6 +51,7 @@ pub(crate) fn application(id: &str) -> Op {
         key: format!("key-{id}"),
         name: id.into(),
         org: "user-org".into(),
+        public_body: true,
     })
 }
 
@@ -83,6 +84,7 @@ pub(crate) fn entry(items: Vec<Item>) -> Entry {
         source_system: String::new(),
         licence: String::new(),
         attribution: String::new(),
+        profile: model::entry::Profile::default(),
         items,
     };
     Entry {
@@ -132,6 +134,8 @@ pub(crate) fn request() -> Request {
         application: "app-1".into(),
         application_name: "一网通办".into(),
         org: "user-org".into(),
+        way: RequestWay::Share,
+        region: "330106".into(),
         items: people_items().into_iter().map(|i| i.identifier).collect(),
         scene: "身份核验".into(),
         legal_basis: "条例".into(),

@@ -5,7 +5,7 @@ use model::code::{DataType, Grade, OnlineState, OpenType, ShareType};
 use model::entry::Entry;
 use model::mask::Mask;
 use model::query::{Comparison, Condition};
-use model::request::{Request, RequestState};
+use model::request::{Request, RequestState, RequestWay};
 use model::{Actor, Code, Op};
 use policy::{Action, Grant, GrantAsk, Quota, Via};
 
@@ -175,7 +175,10 @@ fn the_area_range_limits_rows_by_the_region_item() {
     assert_eq!(filter(&e, " ").unwrap(), None);
     assert_eq!(filter(&e, "杭州").unwrap_err().code(), Code::NoGrant);
     let without = entry(vec![item("id", "编号", DataType::Text, Grade::L1)]);
-    assert_eq!(filter(&without, "330106").unwrap(), None);
+    let error = filter(&without, "330106").unwrap_err();
+    assert_eq!(error.code(), Code::NoGrant, "never more rows than were agreed");
+    assert_eq!(error.reasons(), ["area.no-region-item"]);
+    assert_eq!(filter(&without, "").unwrap(), None);
     let numbers = entry(vec![
         item("id", "编号", DataType::Text, Grade::L1),
         item("area_code", "区划", DataType::Integer, Grade::L1),
@@ -188,6 +191,36 @@ fn the_area_range_limits_rows_by_the_region_item() {
         [Comparison::Gte("330100".into()), Comparison::Lte("330199".into())]
             .map(|comparison| Condition::Column { column: "area_code".into(), comparison })
     );
+}
+
+#[test]
+fn an_open_request_follows_the_open_attribute_at_every_call() {
+    let r = Request { way: RequestWay::Open, org: String::new(), ..request() };
+    let app = application("app-1");
+    let mut e = entry(people_items());
+    refused(by_request(&app, &e, &r), Code::NoGrant, "open.none");
+    // Not shared between public bodies, but open under conditions: items by their open attribute, never L4.
+    e.draft.open_type = OpenType::Restricted;
+    e.draft.share_type = ShareType::None;
+    for item in &mut e.draft.items {
+        item.share_type = ShareType::None;
+        item.open_type = match item.identifier.as_str() {
+            "id" | "gz" => OpenType::Restricted,
+            "xb" => OpenType::Unconditional,
+            _ => OpenType::None,
+        };
+    }
+    assert_eq!(
+        shown(&by_request(&app, &e, &r).unwrap()),
+        "id plain filter lookup\nxb plain filter\n"
+    );
+    refused(by_request(&app, &e, &request()), Code::NoGrant, "share.none");
+    // Prohibited later: calls stop although the request still stands.
+    for item in &mut e.draft.items {
+        item.open_type = OpenType::None;
+        item.share_type = ShareType::Restricted;
+    }
+    refused(by_request(&app, &e, &r), Code::ColumnNotGranted, "columns.none");
 }
 
 #[test]

@@ -47,7 +47,8 @@ async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
         Ok(session) => {
             let outside =
                 session.user.roles.iter().all(|r| matches!(r, Role::Enterprise | Role::Citizen));
-            let goal = next.unwrap_or(if outside { "/me" } else { "/console" });
+            let home = if outside { "/me" } else { "/console" };
+            let goal = if session.must_change { "/me" } else { next.unwrap_or(home) };
             let kept = visit::cookie(SESSION_COOKIE, session.token, door.config.secure_cookies);
             Ok(with_cookie(Redirect::to(goal).into_response(), &kept.to_string()))
         }
@@ -91,8 +92,13 @@ async fn profile(door: &Door, visit: &Visit, faults: Option<&Error>) -> Answer {
         Err(error) if error.kind() == Kind::Denied => Vec::new(),
         Err(error) => return Err(error.into()),
     };
-    let filter =
-        RequestFilter { org: session.user.org.clone(), limit: 50, ..RequestFilter::default() };
+    let filter = RequestFilter {
+        org: session.user.org.clone(),
+        // Who has no organisation files for themself.
+        applicant: session.user.org.is_none().then(|| session.user.id.clone()),
+        limit: 50,
+        ..RequestFilter::default()
+    };
     let requests = match app::sharing::list(&door.app, &visit.op, &filter).await {
         Ok(page) => page.items,
         Err(error) if error.kind() == Kind::Denied => mine,
@@ -101,6 +107,7 @@ async fn profile(door: &Door, visit: &Visit, faults: Option<&Error>) -> Answer {
     let fields = faults.map(Error::fields).unwrap_or_default();
     let context = context! {
         account => value(&session.user),
+        must_change => session.must_change,
         expires_at => &session.expires_at,
         requests => value(&requests),
         least => door.app.rules.sign_in.password_min_length,
@@ -127,10 +134,14 @@ async fn password(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -
     match outcome {
         Ok(()) => Ok(Redirect::to("/me?done=password").into_response()),
         Err(error)
-            if matches!(error.kind(), Kind::Invalid) || error.code() == Code::WrongCredentials =>
+            if matches!(error.kind(), Kind::Invalid | Kind::Exhausted)
+                || error.code() == Code::WrongCredentials =>
         {
             let mut response = profile(&door, &visit, Some(&error)).await?;
-            *response.status_mut() = axum::http::StatusCode::BAD_REQUEST;
+            *response.status_mut() = match error.kind() {
+                Kind::Exhausted => axum::http::StatusCode::TOO_MANY_REQUESTS,
+                _ => axum::http::StatusCode::BAD_REQUEST,
+            };
             Ok(response)
         }
         Err(error) => Err(error.into()),

@@ -35,7 +35,7 @@ impl IntoResponse for Fault {
 }
 
 fn status(error: &Error) -> StatusCode {
-    StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    StatusCode::from_u16(error.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// No such page.
@@ -103,7 +103,7 @@ pub(crate) async fn page(door: &Door, visit: &Visit, error: &Error) -> Response 
     let own = error.zh() != error.code().zh();
     let context = context! {
         code => error.code().as_str(),
-        status => error.kind().status(),
+        status => error.code().status(),
         heading => visit.t(error.code().zh(), error.code().en()),
         zh => error.zh(),
         en => error.en(),

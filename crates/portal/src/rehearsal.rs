@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use app::catalogue::Move;
 use minijinja::{UndefinedBehavior, Value, context};
 use model::audit::{AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditVerdict};
-use model::basket::{AssetRef, Bundle, BundleKind, Feedback, Form, Ledger, Part, Push, Want};
 use model::code::{DataType, OnlineState, OpenType, PublishState, SyncMode};
 use model::entry::{Difference, Entry, EntryStep};
-use model::flow::Phase;
 use model::item::Item;
 use model::mask::Mask;
 use model::parcel::{Quarantined, Reject, Run, RunState, Sniffed};
-use model::request::{Period, Request, RequestState, RequestStep};
+use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
+use model::source::{DataSource, SourceKind, SourceTls};
+
+mod made;
+
+use made::{approval, approval_row, basket, bundle, flow_page};
 
 use crate::names::Names;
 use crate::view::{Pages, names_of_templates, value};
@@ -57,6 +61,8 @@ fn request() -> Request {
         application: "a1".into(),
         application_name: "便民".into(),
         org: "o2".into(),
+        way: RequestWay::Share,
+        region: "330100".into(),
         items: vec!["id".into(), "gone".into()],
         scene: "导航".into(),
         legal_basis: "依据".into(),
@@ -106,6 +112,7 @@ fn reject() -> Reject {
         zh: "应为整数".into(),
         en: "must be a whole number".into(),
         cells: vec![Some("1".into()), None, Some("extra".into())],
+        operation: Some("X".into()),
     }
 }
 
@@ -138,6 +145,97 @@ fn every(signed_in: bool, lang: Lang) -> Value {
             name => "li", display_name => "李", org => "o1", roles => vec!["主管部门"],
         }),
         nav => vec![context! { href => "/console", name => "工作台", current => true }],
+    }
+}
+
+fn entry_step(action: &str, to: &str) -> EntryStep {
+    EntryStep {
+        entry: "e1".into(),
+        seq: 1,
+        at: AT.into(),
+        actor: "u".into(),
+        actor_name: "李".into(),
+        action: action.into(),
+        from: String::new(),
+        to: to.into(),
+        reason: "因为".into(),
+    }
+}
+
+fn outlook(full: bool) -> app::catalogue::Outlook {
+    app::catalogue::Outlook {
+        moves: if full { vec![Move::Approve, Move::Withdraw] } else { vec![] },
+        own: full,
+        changes: full.then(|| {
+            vec![Difference {
+                path: "items.id.grade".into(),
+                before: Some("L1".into()),
+                after: Some("L2".into()),
+            }]
+        }),
+        due: full.then(|| "2026-11-25".parse().unwrap()),
+        overdue: full,
+        asked: full.then(|| entry_step("alter", "change-auditing")),
+        refused: full.then(|| entry_step("reject", "change-reject")),
+        advice: vec![model::FieldError {
+            field: "grade".into(),
+            zh: "低".into(),
+            en: "low".into(),
+        }],
+    }
+}
+
+fn source() -> DataSource {
+    DataSource {
+        id: "s1".into(),
+        org: "o1".into(),
+        name: "业务库".into(),
+        kind: SourceKind::Postgres,
+        host: "db.example".into(),
+        port: 5432,
+        database: "main".into(),
+        account: "reader".into(),
+        tls: SourceTls::Prefer,
+        created_at: AT.into(),
+        created_by: "li".into(),
+        updated_at: AT.into(),
+        tried_at: Some(AT.into()),
+        tried: "ok".into(),
+    }
+}
+
+/// What the pages of the desk, of sources and of supervision show besides.
+fn desk_things(full: bool) -> Value {
+    let some = |v: Value| if full { v } else { Value::from(()) };
+    let list = |v: Vec<Value>| if full { Value::from(v) } else { Value::from(Vec::<Value>::new()) };
+    let awaiting = app::catalogue::Awaiting { entry: entry(), outlook: outlook(full) };
+    let text = "x".to_owned();
+    let rules = context! {
+        files => vec![context! { name => "masks.toml", own => full, edition => "2026.1", lines => 10, written_at => some(Value::from(AT)) }],
+        masks => vec![
+            context! { id => "name", zh => "z", keywords => vec!["xm"], except => vec!["xmmc"], grade => (), types => Vec::<String>::new(), label => "keep(1,0)", effective => "2020-01-01", until => (), basis => "b", in_effect => true },
+            context! { id => "grade-L2", zh => "", keywords => Vec::<String>::new(), except => Vec::<String>::new(), grade => "L2", types => vec!["text", "date"], label => "blank", effective => "2020-01-01", until => "2030-01-01", basis => "b", in_effect => false },
+        ],
+        effective => "2026-01-01",
+        grade => context! { basis => "b", open_unconditional_most => "L1", open_restricted_most => "L3", share_unconditional_most => "L3" },
+        advice => context! { basis => "b", conditional_least => "L2", prohibited_least => "L4" },
+        classified => context! { basis => "b" },
+        history => vec![context! { fingerprint => "0f", since => AT, by => "system" }],
+    };
+    context! {
+        outlook => value(full.then(|| outlook(full))), queue => list(vec![value(&awaiting)]),
+        refused => list(vec![value(entry())]), days => vec![context! { day => "2026-11-23", runs => 1, accepted => 2, quarantined => 3 }],
+        busy => full, landed => list(vec![context! { version => 1, at => AT, mode => "full", rows => 3 }]),
+        sources => list(vec![value(source())]), source => value(source()), largest => 1_000_000, locked => full,
+        changes => value(outlook(full).changes), base_at => some(Value::from(AT)), pending => full,
+        advice => list(vec![value(model::FieldError { field: "grade".into(), zh: "低".into(), en: "low".into() })]),
+        rules, declared => list(vec![context! { entry => "e1", code => "c", title => "t", org => "o1",
+            items => vec![(text.clone(), text, "L2".to_owned(), "blank".to_owned())], raised => some(Value::from("L3")), by => "li", at => AT }]),
+        overview => context! {
+            health => context! { ready => true, store => "ok", search => "unavailable", audit => "ok" }, version => "0.1.0", backend => "sqlite",
+            rules => "0f", limits => "2026-01-01", figures => vec![("entries", 3)], rows => 9, control_bytes => 4096, documents => 3,
+            folders => list(vec![context! { name => "lake", bytes => 5, files => 2, more => true }]),
+        },
     }
 }
 
@@ -187,7 +285,10 @@ fn things(full: bool) -> Value {
         may_edit => full, may_collect => full, may_apply => full, may_manage => full, may_see => full,
         may_mend => full, may_export => full, may_compile => full, is_open => full, has_key => full, largest => 1_000_000,
         done => some(Value::from("saved")), next => some(Value::from("?after=1")), previous => some(Value::from("?page=1")),
-        inbox => context! { entries => list(vec![value(entry())]), requests => list(vec![value(request())]), mine => list(vec![]) },
+        inbox => context! { entries => list(vec![value(entry())]), requests => list(vec![value(request())]), mine => list(vec![]),
+            entries_due => context! { e1 => "2026-11-20" }, rejected_entries => list(vec![value(entry())]), rejected => list(vec![value(request())]),
+            ending => list(vec![value(request())]), more => context! { entries => full, requests => full, mine => full,
+                rejected_entries => full, rejected => full, ending => full } },
         fields => if full { value(&fields) } else { list(vec![]) }, faults => if full { value(&fields) } else { list(vec![]) },
         error => some(Value::from("有误")), code => some(Value::from("invalid_input")),
     };
@@ -208,7 +309,7 @@ fn things(full: bool) -> Value {
         order => (), endpoint => "http://gate/api/v1/x", url => "http://gate/api/v1/x?limit=5", answer => some(Value::from("[]")),
         selected => vec!["id"], first => "id", api_path => "/api/v1/x", tried => full, col => (), op => (), val => (), limit => "5",
         window => 300, default_rows => 100, max_rows => 1000, max_offset => 10_000,
-        codes => vec![context! { code => "denied", status => 403, zh => "无权", en => "no" }],
+        codes => vec![context! { code => "denied", status => 403, zh => "无权", en => "no", help_zh => "请联系管理员", help_en => "ask the administrator" }],
         status => 403, heading => "无权", own => full, zh => "无权", en => "no", reasons => vec!["rule-1"], help => "问管理员", sign_in => full,
         name => some(Value::from("li")), account => context! { name => "li", display_name => "李", org => "o1", roles => vec!["authority"], created_at => AT },
         expires_at => AT, least => 12,
@@ -225,23 +326,25 @@ fn things(full: bool) -> Value {
         rejects => list(vec![value(reject())]), from => 1, to => 2,
         differences => list(vec![value(Difference { path: "title".into(), before: Some("a".into()), after: None })]),
         report => some(value(app::catalogue::ImportReport { entries: 1, items: 2, created: vec!["a".into()], changed: vec![], faults: vec![], applied: true })),
-        dry_run => full, applications => list(vec![context! { id => "a1", name => "便民", description => "d", org => "o1", key => "k", active => true, created_at => AT }]),
+        dry_run => full, must_change => full, way => if full { "open" } else { "share" }, at_once_most => 100_000, may_own => full, may_org => full,
+        applications => list(vec![context! { id => "a1", name => "便民", description => "d", org => "o1", key => "k", active => true, created_at => AT }]),
         secret => some(context! { application => context! { name => "便民", key => "k" }, secret => "s" }),
         form => context! { application => "a1", scene => "", legal_basis => "", period => "90", until => "", calls_per_day => "1", area_range => "",
             name => "n", description => "d", org => "o1", display_name => "d", roles => vec!["citizen"], name_cn => "", name_en => "", uscc => "", kind => "", region => "", parent => "", authority => false },
-        users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT }]),
+        users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT,
+            locked_until => some(Value::from(AT)), one_time_until => some(Value::from(AT)) }]),
         entry_seen => full, verdict => some(value(AuditVerdict { records: 3, intact: false, head: "h".into(), fault: Some(AuditFault { seq: 2, kind: "altered".into(), zh: "变".into(), en: "changed".into() }) })),
         records => list(vec![value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } })]),
         export => "/console/audit.csv?", item_row,
     };
-    context! { ..rest, ..more, ..page }
+    context! { ..rest, ..more, ..page, ..desk_things(full) }
 }
 
 /// Pages whose own lists have another shape than the common things.
 fn own(template: &str, full: bool) -> Value {
     let items = entry().draft.items;
     match template {
-        "console/entry_form.html" => context! { items => vec![
+        "console/entry_form.html" if !full => context! { refused => (), items => vec![
             context! { i => 0, item => value(&items[0]), mask => "keep-9-9", wrong => full },
             context! { i => 1, item => value(&items[1]), mask => "", wrong => false },
         ] },
@@ -258,12 +361,47 @@ fn own(template: &str, full: bool) -> Value {
                 run: "n1".into(),
                 entry: "e1".into(),
                 reject: reject(),
+                items: vec!["id".into(), "spaces".into()],
                 state: "open".into(),
                 at: AT.into(),
             };
             context! { rows => vec![value(row)] }
         }
+        "console/applications.html" => {
+            let application = context! { id => "a1", name => "便民", description => "d", org => "", key => "k", active => full, created_at => AT };
+            context! {
+                rows => if full { vec![context! { application, may_manage => true }] } else { vec![] },
+                form => context! { name => "n", description => "d", whose => "own" },
+            }
+        }
+        "console/user.html" => context! {
+            account => context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => full,
+                created_at => AT, locked_until => full.then_some(AT), one_time_until => full.then_some(AT) },
+            own => !full, given => full.then(|| context! { password => "a-b", until => AT }),
+        },
+        "console/org.html" => {
+            context! { org => context! { id => "o1", name_cn => "某局", name_en => "" } }
+        }
         "console/compare.html" => context! { versions => vec![2, 1] },
+        "console/review.html" => {
+            let row = app::catalogue::Awaiting { entry: entry(), outlook: outlook(full) };
+            context! { rows => if full { vec![value(row)] } else { vec![] } }
+        }
+        "console/entry_form.html" if full => {
+            context! { refused => value(entry_step("reject", "pub-reject")), items => vec![
+                context! { i => 0, item => value(&items[0]), mask => "keep-9-9", wrong => full },
+            ] }
+        }
+        "console/sources.html" | "console/source.html" => context! { form => context! {
+            name => "n", kind => "mysql", host => "h", port => "3306", database => "d", account => "a", tls => "require",
+        } },
+        "console/query.html" => context! {
+            form => context! { source => "s1", sql => "SELECT 1", mode => "full", operation_column => "" },
+            preview => if full { context! {
+                columns => vec![("a".to_owned(), Some("id".to_owned())), ("b".to_owned(), None)], items => vec!["id"],
+                rows => vec![vec![Some("1"), None]], rejects => vec![value(reject())],
+            } } else { Value::from(()) },
+        },
         "console/entry.html" => context! { steps => value(vec![EntryStep {
             entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
             from: String::new(), to: "unpublished".into(), reason: String::new(),
@@ -321,157 +459,6 @@ fn own(template: &str, full: bool) -> Value {
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
         _ => context! {},
     }
-}
-
-fn bundle() -> Bundle {
-    let part = |n: u32, ledger, want: Want, phase| Part {
-        id: format!("p{n}"),
-        bundle: "b1".into(),
-        n,
-        asset: AssetRef {
-            ledger, id: "e1".into(), title: "停车场 <b>".into(), org: "o1".into()
-        },
-        want,
-        approval: "a1".into(),
-        flow: "share".into(),
-        phase,
-        stage: None,
-        due: String::new(),
-        updated_at: AT.into(),
-    };
-    Bundle {
-        id: "b1".into(),
-        kind: BundleKind::Share,
-        form: Form {
-            name: "申请 <b>".into(),
-            area: "government".into(),
-            apply_type: "service".into(),
-            finish_date: String::new(),
-            scene: "核验".into(),
-            matters: "登记".into(),
-            business_usage: "用".into(),
-            expect_effect: "效".into(),
-            legal_basis: "职责".into(),
-            letter: "函".into(),
-            contact: "李".into(),
-            phone: "1".into(),
-            vendor: "厂".into(),
-            application: "a1".into(),
-            period: Period::Long,
-        },
-        org: "o1".into(),
-        applicant: "u1".into(),
-        applicant_name: "李".into(),
-        created_at: AT.into(),
-        feedback: Some(Feedback {
-            effect: "好".into(),
-            score: 5,
-            solved: true,
-            at: AT.into(),
-            by: "李".into(),
-        }),
-        parts: vec![
-            part(
-                1,
-                Ledger::Data,
-                Want::Api { items: vec!["id".into()], calls_per_day: 1, area_range: String::new() },
-                Phase::Returned,
-            ),
-            part(
-                2,
-                Ledger::Data,
-                Want::Batch {
-                    items: vec!["id".into()],
-                    push: Push::Full,
-                    frequency: "daily".into(),
-                    destination: "t".into(),
-                    area_range: String::new(),
-                    time_range: String::new(),
-                },
-                Phase::Refused,
-            ),
-            part(
-                3,
-                Ledger::Cloud,
-                Want::Cloud { vcpu: 1, memory_gb: 2, disk_gb: 3, detail: "云".into() },
-                Phase::Approved,
-            ),
-        ],
-    }
-}
-
-fn approval_row() -> Value {
-    context! { id => "a1", title => "停车场 <b>", org => "o1", applicant_org => "o1", phase => "running", stage => "analysing",
-    due => "2026-03-01", created_at => AT }
-}
-
-fn drawing() -> Value {
-    let flow =
-        app::approval::check_text(include_str!("../../app/rules/flows/share_1.toml")).unwrap();
-    value(crate::console::drawn(&flow, Lang::Zh))
-}
-
-fn basket(full: bool) -> Value {
-    let entry = entry();
-    let line = |ledger: &str| {
-        context! {
-            n => 0, asset => context! { ledger, id => "e1", title => "停车场 <b>", org => "o1" },
-            items => vec![context! { item => value(&entry.draft.items[0]), offered => full, ticked => true }], gone => full, on => true,
-            way => "api", calls => "1", area_range => "", push => "full", frequency => "daily", destination => "", time_range => "",
-            detail => "", vcpu => "0", memory_gb => "0", disk_gb => "0",
-        }
-    };
-    let word = |points: Vec<Value>| context! { value => "use", name => "使用异议", points };
-    let lines = if full { vec![line("data"), line("cloud"), line("component")] } else { vec![] };
-    context! {
-        lines, owners => 1, areas => vec![word(vec![])], apply_types => vec![word(vec![])], needs => vec![word(vec![])],
-        objections => vec![word(vec![word(vec![])])], ledger => "data", id => "e1", title => "", owner => "",
-        form => context! { name => "", area => "", apply_type => "", finish_date => "", scene => "", matters => "",
-            business_usage => "", expect_effect => "", legal_basis => "", letter => "", contact => "", phone => "", vendor => "",
-            application => "", period => "90", until => "", title => "", need => "", detail => "", wanted => "", org => "",
-            about => "", point => "" },
-    }
-}
-
-fn approval(full: bool) -> Value {
-    let b = bundle();
-    let seat = |voice: bool| {
-        context! {
-            who => context! { role => "reviewer", org => "o1", person => voice }, active => !voice, added => true, escalated => true,
-            lent => true, voice => if voice { context! { approve => true, by_name => "李" } } else { Value::from(()) },
-        }
-    };
-    context! {
-        id => "a1", flow => context! { id => "share", version => 1, name => "共享" },
-        state => context! { title => "停车场 <b>", phase => "running", urged => 1, missing => if full { vec!["函"] } else { vec![] } },
-        due => "2026-03-01", reasons => vec![context! { value => "law", name => "法", proof => true }],
-        earlier => vec![context! { value => "one", name => "单" }],
-        open => vec![context! { step => "one", name => "单", how => "any", due => "2026-03-01", seats => vec![seat(true), seat(false)] }],
-        mine => vec![context! { step => "one", seat => 0, lent => !full, name => "单", may_return => full }],
-        history => vec![context! { kind => "approve", at => AT, by => "李", words => "同意 <b>", quiet => false, seq => 1, in_place_of => full, step => "单" }],
-        bundle => if full { value(&b) } else { Value::from(()) }, part => if full { value(&b.parts[2]) } else { Value::from(()) },
-        advice => if full { context! { approved => 1, refused => 0, approve => true, precedents => vec![context! {
-            at => AT, applicant_org => "o1", title => "t", way => "api", phase => "approved", answers => vec![vec!["李"]] }] } } else { Value::from(()) },
-        others => if full { vec![approval_row()] } else { vec![] }, follows => full, may_urge => full, may_withdraw => full,
-        drawing => drawing(),
-    }
-}
-
-fn flow_page(full: bool) -> Value {
-    let flow = context! {
-        id => "share", version => 1, name => "共享", basis => "依据", effective => "2026-01-01", phase => "approved",
-        attributes => vec![
-            context! { id => "f", name => "旗", kind => "flag", choices => Vec::<String>::new(), given => "", ticked => true },
-            context! { id => "n", name => "数", kind => "number", choices => Vec::<String>::new(), given => "1", ticked => false },
-            context! { id => "w", name => "词", kind => "text", choices => vec!["api"], given => "api", ticked => false },
-        ],
-        reviews => vec![context! { id => "one", name => "单", ticked => true }],
-        stops => vec![context! { name => "单", kind => "review", due => "2026-03-01", approve => true, to => "", seats => vec![
-            context! { role => "reviewer", place => "owner", user => () }] }],
-        drawing => drawing(),
-    };
-    context! { flow => if full { flow } else { Value::from(()) }, text => "id = \"<b>\"", may_publish => full,
-    kept => if full { context! { in_force => true } } else { Value::from(()) } }
 }
 
 #[test]

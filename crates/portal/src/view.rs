@@ -70,6 +70,39 @@ fn environment(lang: Lang, names: &Arc<Names>) -> Environment<'static> {
     env.add_function("label", move |kind: String, word: Option<String>| {
         word.map_or_else(String::new, |word| label::label(&kind, &word, lang))
     });
+    // `items.xm.grade` of a difference, in words: the item's identifier stays.
+    env.add_function("field_label", move |path: String| {
+        match path.strip_prefix("items.").map(|rest| rest.split_once('.')) {
+            Some(Some((item, field))) => {
+                format!("{item} · {}", label::label("entry_field", field, lang))
+            }
+            Some(None) => {
+                let item = path.trim_start_matches("items.");
+                format!("{} {item}", lang.of("数据项", "Item"))
+            }
+            None => label::label("entry_field", &path, lang),
+        }
+    });
+    // A value of a difference: words of code lists by their names.
+    env.add_function("field_value", move |path: String, word: Option<String>| {
+        let word = word.unwrap_or_default();
+        let field = path.rsplit('.').next().unwrap_or_default();
+        let kind = match field {
+            "raised_grade" => "grade",
+            "source_system_level" => "system_level",
+            other => other,
+        };
+        match (word.as_str(), field) {
+            ("true", _) => lang.of("是", "yes").to_owned(),
+            ("false", _) => lang.of("否", "no").to_owned(),
+            (_, "data_kinds") => word
+                .split(", ")
+                .map(|w| label::label("data_kind", w, lang))
+                .collect::<Vec<_>>()
+                .join(lang.of("、", ", ")),
+            _ => label::label(kind, &word, lang),
+        }
+    });
     // A step's word is of either half of an entry's state (`published`, `published/online`).
     env.add_function("state_label", move |word: Option<String>| {
         let word = word.unwrap_or_default();
@@ -231,6 +264,7 @@ impl Door {
             ("/console/review", "目录审核", "Catalogue review", may(Action::EntryReview, "Entry")),
             ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
+            ("/console/sources", "数据源", "Data sources", may(Action::DataCollect, "Entry")),
             ("/console/requests", "共享申请", "Share applications", true),
             ("/console/approvals", "审批", "Approvals", staff),
             ("/console/basket", "申请篮", "Basket", may(Action::BasketFile, "Approval")),
@@ -247,11 +281,19 @@ impl Door {
                 "应用管理",
                 "Applications",
                 may(Action::ApplicationRead, "Application")
-                    || may(Action::ApplicationManage, "Application"),
+                    || may(Action::ApplicationManage, "Application")
+                    || app::account::may_register(&self.app, op, ""),
             ),
             ("/console/users", "账号", "Accounts", may(Action::UserRead, "User")),
             ("/console/orgs", "机构", "Organisations", may(Action::OrgManage, "Org")),
             ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
+            (
+                "/console/security",
+                "安全规则",
+                "Security rules",
+                may(Action::SecurityManage, "System"),
+            ),
+            ("/console/system", "系统状况", "System", may(Action::SystemRead, "System")),
         ];
         let here = visit.uri.path();
         links

@@ -382,9 +382,19 @@ pub(crate) fn expired(name: &'static str, secure: bool) -> Cookie<'static> {
     ended
 }
 
-/// Lets only signed-in visitors through.
+/// Lets only signed-in visitors through; who signed in with a one-time password gets no further than changing it.
 pub(crate) async fn signed_in(visit: Visit, request: Request, next: Next) -> Response {
+    let own = matches!(request.uri().path(), "/me" | "/me/password" | "/logout");
     match visit.session() {
+        Ok(session) if session.must_change && !own => match request.method().is_safe() {
+            true => Redirect::to("/me").into_response(),
+            false => Fault(Error::new(
+                Code::Denied,
+                "您使用的是一次性密码，请先在“我的账号”修改密码",
+                "you signed in with a one-time password: change it on the page of your account first",
+            ))
+            .into_response(),
+        },
         Ok(_) => next.run(request).await,
         Err(error) => Fault(error).into_response(),
     }

@@ -1,30 +1,29 @@
 //! Wiring: the one place that knows every engine. Opens the data folder and puts the rooms together.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use app::rules::Rules;
 use app::{App, Folders};
 use chrono::{DateTime, Utc};
-use model::calendar::Calendar;
-use model::{Error, Result};
-use policy::Policy;
-use policy::port::Clock;
+use model::{Code, Error, Op, Result};
+use policy::Action;
+use policy::port::{Clock, Search};
 use store::{Store, StoreConfig};
 
-use crate::config::Config;
-use crate::folder::DataFolder;
+use crate::config::{Config, calendar_advice};
+use crate::folder::{DataFolder, Hold};
 
 /// The running house: rooms and the folder they live in.
 #[derive(Debug)]
 pub struct House {
     pub app: Arc<App>,
-    pub folder: DataFolder,
+    pub folder: Arc<DataFolder>,
+    hold: Hold,
 }
 
 /// The real time.
 #[derive(Debug)]
-struct SystemClock;
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the real time enters")]
@@ -33,109 +32,219 @@ impl Clock for SystemClock {
     }
 }
 
+/// Name under which the store keeps which master key its secrets are sealed with.
+const KEY_MARK: &str = "master_key";
+/// How often work comes round.
+const ROUND: Duration = Duration::from_secs(60);
+/// How often the lake is tidied.
+const HOUSEKEEPING: Duration = Duration::from_secs(600);
+
 impl House {
-    /// Opens everything. Nothing listens yet.
+    /// Opens everything for serving. Nothing listens yet, and nothing a crash left is taken up yet (see
+    /// [`House::chores`]).
     pub async fn open(config: &Config) -> Result<Self> {
-        let folder = DataFolder::open(&config.data.folder)?;
+        let hold = if config.shared() { Hold::Together } else { Hold::Alone };
+        let house = Self::put_together(config, hold, true).await?;
+        house.same_key().await?;
+        let op = Op::system(house.app.now());
+        app::org::enter_regions(&house.app, &op, &model::region::zhejiang()).await?;
+        app::security::observe(&house.app, &op).await?;
+        app::catalogue::heal(&house.app).await?;
+        app::operation::tidy(&house.app).await?;
+        if let Some((zh, en)) = calendar_advice(&house.app.calendar, op.today()) {
+            tracing::warn!("{zh} / {en}");
+        }
+        Ok(house)
+    }
+
+    /// Opens for a command that changes something. On PostgreSQL servers may run at the same time: they notice the
+    /// change by themselves, and no index is made for the moment a command takes.
+    pub async fn work(config: &Config) -> Result<Self> {
+        if let Some((app, folder)) = crate::relay::house() {
+            return Ok(Self { app, folder, hold: Hold::Guest });
+        }
+        if !config.shared() {
+            if DataFolder::held(&config.data.folder) {
+                return Err(Error::new(
+                    Code::StoreUnavailable,
+                    format!(
+                        "数据目录 {} 正被另一个进程使用，且该进程不接受命令（例如另一条命令正在执行）：SQLite 存储只能由一个进程写入。请稍后重试，或先停止该进程",
+                        config.data.folder.display()
+                    ),
+                    format!(
+                        "another process holds the data folder {} and takes no commands (another command, perhaps): an SQLite store is written by one process. Try again shortly, or stop that process",
+                        config.data.folder.display()
+                    ),
+                ));
+            }
+            return Self::open(config).await;
+        }
+        let house = Self::put_together(config, Hold::Together, false).await?;
+        house.same_key().await?;
+        let op = Op::system(house.app.now());
+        app::org::enter_regions(&house.app, &op, &model::region::zhejiang()).await?;
+        Ok(house)
+    }
+
+    /// Opens for a command that only reads. With SQLite it goes beside a server that runs on the same folder: nothing
+    /// is written but the audit records of reading, which the server takes into the chain.
+    pub async fn look(config: &Config) -> Result<Self> {
+        if config.shared() {
+            return Self::work(config).await;
+        }
+        if DataFolder::held(&config.data.folder) {
+            return Self::put_together(config, Hold::Beside, false).await;
+        }
+        Self::open(config).await
+    }
+
+    async fn put_together(config: &Config, hold: Hold, index: bool) -> Result<Self> {
+        let folder = DataFolder::open(&config.data.folder, hold, config.key_text()?)?;
         let clock = Arc::new(SystemClock);
         let start = clock.now();
-        let inbox = folder.sub("inbox");
-        std::fs::create_dir_all(&inbox).map_err(|e| Error::internal("inbox").caused_by(e))?;
-        let store = Store::open(&StoreConfig {
+        let inbox = config.inbox();
+        let policy = config.policy()?;
+        let rules = config.rules()?;
+        let calendar = config.calendar()?;
+        let stores = StoreConfig {
             url: config.store.url.clone(),
             folder: folder.sub("store"),
             keys: folder.keys.clone(),
-        })
-        .await?;
-        let policy = match &config.rules.policy_folder {
-            Some(path) => Policy::load(path)?,
-            None => Policy::shipped()?,
         };
-        let rules = match &config.rules.limits_file {
-            Some(path) => Rules::parse(&read(path)?)?,
-            None => Rules::shipped()?,
+        let store = if hold == Hold::Beside {
+            Store::open_beside(&stores).await?
+        } else {
+            std::fs::create_dir_all(&inbox).map_err(|e| Error::internal("inbox").caused_by(e))?;
+            Store::open(&stores).await?
+        };
+        let search: Arc<dyn Search> = if index {
+            Arc::new(search::Index::open(&folder.own("search"))?)
+        } else {
+            Arc::new(search::Index::in_memory()?)
         };
         let lake = lake::DeltaLake::open(
             &lake::LakeConfig {
                 memory_limit_bytes: config.lake.memory_mb.saturating_mul(1024 * 1024),
-                spill_dir: Some(folder.sub("spill")),
+                spill_dir: Some(folder.own("spill")),
                 ..lake::LakeConfig::new(config.lake_root().to_string_lossy())
             },
             folder.keys.mask(),
         )?;
-        let index = search::Index::open(&folder.sub("search"))?;
         let app = Arc::new(App {
             store,
             policy,
             lake: Arc::new(lake),
             intake: Arc::new(ingest::Reader),
-            search: Arc::new(index),
+            search,
             clock,
             keys: folder.keys.clone(),
-            calendar: Calendar::china(),
+            calendar,
             rules,
             folders: Folders { inbox },
             accounts: app::account::Memory::new(start, guard::password::Cost::default()),
             shares: app::sharing::Memory::default(),
             collections: app::collection::Memory::default(),
         });
-        let house = Self { app, folder };
-        house.settle().await?;
-        Ok(house)
+        Ok(Self { app, folder: Arc::new(folder), hold })
     }
 
-    /// After a start: what a crash left half-done is finished, the index is brought level with the store.
-    async fn settle(&self) -> Result<()> {
-        let op = model::Op::system(self.app.now());
-        app::org::enter_regions(&self.app, &op, &model::region::zhejiang()).await?;
-        app::catalogue::heal(&self.app).await?;
-        let finished = app::collection::recover(&self.app).await?;
-        if finished > 0 {
-            tracing::info!(
-                run.count = finished,
-                "finished {finished} collections that a crash had interrupted"
-            );
+    /// All processes of a store must hold the same master key: secrets sealed by one are read by the other, and masks
+    /// must agree.
+    async fn same_key(&self) -> Result<()> {
+        let print = self.folder.keys.fingerprint().to_string();
+        match self.app.store.meta_get(KEY_MARK).await? {
+            Some(kept) if kept == print => Ok(()),
+            Some(_) => Err(Error::new(
+                Code::InvalidInput,
+                "本进程的主密钥与存储使用的不同；请让各进程共用数据目录，或以 data.key_file 给出最初的 master.key",
+                "this process has another master key than the store was made with: let the processes share the data folder, or name the first one's master.key in data.key_file",
+            )),
+            None => {
+                let op = Op::system(self.app.now());
+                let platform = policy::Target::plain("System", "platform");
+                let permit = self.app.policy.permit(&op, Action::SystemWork, &platform)?;
+                self.app.store.meta_set(&permit, KEY_MARK, &print).await
+            }
         }
-        Ok(())
     }
 
-    /// Work that comes round: expiry of grants, timers and automatic steps of approvals.
-    pub async fn chores(app: Arc<App>) {
-        let mut every = tokio::time::interval(std::time::Duration::from_secs(60));
+    /// Work that comes round in every process.
+    pub async fn tidy(app: Arc<App>) {
+        let mut every = tokio::time::interval(ROUND);
         loop {
             every.tick().await;
-            let op = model::Op::system(app.now());
-            match app::sharing::expire(&app, &op).await {
-                Ok(0) => {}
-                Ok(n) => tracing::info!(request.count = n, "{n} share applications expired"),
-                Err(e) => tracing::error!(error = %e.operator_text(), "expiry failed"),
-            }
-            match app::approval::tick(&app, &op).await {
-                Ok(done) if done.timers + done.acted == 0 => {}
-                Ok(done) => tracing::info!(
-                    approval.timers = done.timers,
-                    approval.acted = done.acted,
-                    "approvals were reminded, escalated or carried on"
-                ),
-                Err(e) => tracing::error!(error = %e.operator_text(), "timers of approvals failed"),
+            if let Err(e) = app::operation::tidy(&app).await {
+                tracing::error!(error = %e.operator_text(), "tidying failed");
             }
         }
+    }
+
+    /// Work that comes round in the worker: grants end, collections that a crash interrupted are taken up, small files of
+    /// the lake are written together. None waits for another.
+    pub async fn chores(app: Arc<App>) {
+        tokio::join!(expiry(Arc::clone(&app)), recovery(Arc::clone(&app)), housekeeping(app));
     }
 
     /// Writes what is still in memory and closes the stores.
     pub async fn close(self) {
-        if let Err(e) = app::sharing::flush(&self.app).await {
+        if self.hold == Hold::Guest {
+            return;
+        }
+        // Beside a server nothing is ours to write.
+        if self.hold != Hold::Beside
+            && let Err(e) = app::sharing::flush(&self.app).await
+        {
             tracing::error!(error = %e.operator_text(), "quota counters could not be kept");
         }
         self.app.store.close().await;
     }
 }
 
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| {
-        Error::invalid(
-            format!("无法读取 {}：{e}", path.display()),
-            format!("{} cannot be read: {e}", path.display()),
-        )
-    })
+async fn expiry(app: Arc<App>) {
+    let mut every = tokio::time::interval(ROUND);
+    loop {
+        every.tick().await;
+        let op = Op::system(app.now());
+        match app::sharing::expire(&app, &op).await {
+            Ok(0) => {}
+            Ok(n) => tracing::info!(request.count = n, "{n} share applications expired"),
+            Err(e) => tracing::error!(error = %e.operator_text(), "expiry failed"),
+        }
+        match app::approval::tick(&app, &op).await {
+            Ok(done) if done.timers + done.acted == 0 => {}
+            Ok(done) => tracing::info!(
+                approval.timers = done.timers,
+                approval.acted = done.acted,
+                "approvals were reminded, escalated or carried on"
+            ),
+            Err(e) => tracing::error!(error = %e.operator_text(), "timers of approvals failed"),
+        }
+    }
+}
+
+async fn recovery(app: Arc<App>) {
+    let mut every = tokio::time::interval(ROUND);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        match app::collection::recover(&app).await {
+            Ok(0) => {}
+            Ok(n) => tracing::info!(
+                run.count = n,
+                "finished {n} collections that a crash had interrupted"
+            ),
+            Err(e) => tracing::error!(error = %e.operator_text(), "recovery failed"),
+        }
+    }
+}
+
+async fn housekeeping(app: Arc<App>) {
+    let mut every = tokio::time::interval(HOUSEKEEPING);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if let Err(e) = app::collection::tidy(&app).await {
+            tracing::error!(error = %e.operator_text(), "tidying the lake failed");
+        }
+    }
 }

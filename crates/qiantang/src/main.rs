@@ -1,7 +1,7 @@
 //! `qiantang`: the whole public-data platform in one binary.
 //!
-//! `config` and `folder` are what it is given, `house` wires the engines into the rooms, `serve` opens the doors,
-//! `command` holds one file per command, `demo` makes the synthetic province, `seed` brings it in.
+//! `config` and `folder` are what it is given, `house` wires the engines into the rooms, `serve` opens the doors, `relay`
+//! takes commands beside a server, `command` holds one file per command, `demo` makes the synthetic province, `seed` brings it in.
 
 #![expect(
     unreachable_pub,
@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod folder;
 mod house;
+mod relay;
 mod seed;
 mod seed_basket;
 mod serve;

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use app::App;
 use app::catalogue::Move;
 use app::collection::{self, Order};
+use chrono::TimeDelta;
 use futures::StreamExt;
 use model::code::SyncMode;
 use model::entry::{Entry, EntryDraft, EntryFilter};
-use model::parcel::RunState;
-use model::request::{Request, RequestFilter, RequestState};
+use model::parcel::{Run, RunState};
+use model::request::{Period, RequestFilter, RequestState};
 use model::{Code, Error, Op, Result};
 use policy::port::{ReadOptions, Source};
 use policy::{Action, Target as Thing};
 use serde::{Deserialize, Serialize};
 
-use crate::command::err;
+use crate::command::{err, steps};
 use crate::demo::orgs::reviewer_of;
 use crate::demo::{
     By, Deed, DemoEntry, DemoRequest, Outcome, PASSWORD, Province, manifest, province,
@@ -66,9 +67,13 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
     err("正在生成演示省份（合成数据）… making the demo province (synthetic data) …");
     people(app, &province).await?;
     let apps = applications(app, &province, keep).await?;
+    let bar = steps(u64::try_from(province.entries.len()).unwrap_or(0));
     for entry in &province.entries {
+        bar.set_message(entry.draft.code.clone());
         one_entry(app, entry, work).await.map_err(|e| named(e, &entry.draft.code))?;
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     for request in &province.requests {
         one_request(app, request, &apps).await.map_err(|e| named(e, &request.new.entry))?;
     }
@@ -239,7 +244,7 @@ async fn collect(
     path: &Path,
     name: &str,
     options: ReadOptions,
-) -> Result<u64> {
+) -> Result<Run> {
     let file = tokio::fs::File::open(path).await.map_err(|e| {
         Error::invalid(
             format!("无法读取 {}：{e}", path.display()),
@@ -259,12 +264,12 @@ async fn collect(
             format!("{name} was not collected: {}", run.message_en),
         ));
     }
-    Ok(run.read)
+    Ok(run)
 }
 
 /// Files one application and takes it to its outcome; one filed before is taken up where it stands.
 async fn one_request(app: &Arc<App>, demo: &DemoRequest, apps: &[DemoApp]) -> Result<()> {
-    let op = op_of(app, demo.by).await?;
+    let op = op_then(app, demo, demo.by).await?;
     let application = apps.iter().find(|a| a.handle == demo.new.application).ok_or_else(|| {
         Error::internal(format!("no demo application `{}`", demo.new.application))
     })?;
@@ -280,10 +285,14 @@ async fn one_request(app: &Arc<App>, demo: &DemoRequest, apps: &[DemoApp]) -> Re
     {
         Some(request) => request,
         None => {
-            let new = model::request::RequestNew {
+            let mut new = model::request::RequestNew {
                 application: application.id.clone(),
                 ..demo.new.clone()
             };
+            if let Some(days) = demo.until_in_days {
+                let last = op.today() + TimeDelta::days(i64::from(days));
+                new.period = Period::Until { date: last.to_string() };
+            }
             app::sharing::apply(app, &op, new).await?
         }
     };
@@ -299,12 +308,17 @@ async fn one_request(app: &Arc<App>, demo: &DemoRequest, apps: &[DemoApp]) -> Re
             Outcome::Rejected(reason) => (false, reason),
             _ => (true, "符合共享条件"),
         };
-        request = decide(app, reviewer_of(&request.provider), &request, agree, reason).await?;
+        let reviewer = op_then(app, demo, reviewer_of(&request.provider)).await?;
+        request = app::sharing::review(app, &reviewer, &request.id, agree, reason).await?;
     }
     if request.state == RequestState::AuthorityAuditing
-        && matches!(demo.outcome, Outcome::Approved | Outcome::Revoked(_))
+        && matches!(demo.outcome, Outcome::Approved | Outcome::Revoked(_) | Outcome::Expired)
     {
-        request = decide(app, "authority", &request, true, "同意").await?;
+        let authority = op_then(app, demo, "authority").await?;
+        request = app::sharing::review(app, &authority, &request.id, true, "同意").await?;
+    }
+    if demo.outcome == Outcome::Expired && request.state == RequestState::Approved {
+        app::sharing::expire(app, &Op::system(app.now())).await?;
     }
     if let (Outcome::Revoked(reason), RequestState::Approved) = (demo.outcome, request.state) {
         let authority = op_of(app, "authority").await?;
@@ -313,15 +327,11 @@ async fn one_request(app: &Arc<App>, demo: &DemoRequest, apps: &[DemoApp]) -> Re
     Ok(())
 }
 
-async fn decide(
-    app: &App,
-    user: &str,
-    request: &Request,
-    agree: bool,
-    reason: &str,
-) -> Result<Request> {
-    let op = op_of(app, user).await?;
-    app::sharing::review(app, &op, &request.id, agree, reason).await
+/// What a person does at the time the application stands at.
+async fn op_then(app: &App, demo: &DemoRequest, user: &str) -> Result<Op> {
+    let mut op = op_of(app, user).await?;
+    op.at -= TimeDelta::days(i64::from(demo.filed_days_ago));
+    Ok(op)
 }
 
 /// Brings in every data set that a manifest describes; files are found under `dir`.
@@ -349,7 +359,13 @@ async fn one_set(app: &Arc<App>, set: &manifest::DataSet, work: &Path) -> Result
     let path = set.source(work)?;
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     err(&format!("  {} ← {}", set.draft.code, set.name));
-    let read = collect(app, &compiler, &entry, &path, &name, set.options.clone()).await?;
+    let run = collect(app, &compiler, &entry, &path, &name, set.options.clone()).await?;
+    let read = run.read;
+    // `cargo xtask real-data` reads this line.
+    err(&format!(
+        "  {}: read {read} = accepted {} + quarantined {}",
+        set.draft.code, run.accepted, run.quarantined
+    ));
     if let Some(expected) = set.expected_rows.filter(|expected| *expected != read) {
         return Err(Error::new(
             Code::InvalidFile,

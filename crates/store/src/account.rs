@@ -15,9 +15,28 @@ pub struct UserSecret {
     pub user: User,
     /// Argon2id PHC string.
     pub password_hash: String,
-    pub failures: i64,
-    /// RFC 3339; sign-in is refused until then.
-    pub locked_until: Option<String>,
+    /// RFC 3339: the password is a one-time one, good until then; `None`: the person's own.
+    pub one_time_until: Option<String>,
+}
+
+/// What counting an attempt to sign in came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It may be made. It is counted as failed until it is forgiven; `failures` includes it.
+    Counted { failures: i64 },
+    /// No attempt is taken before then (RFC 3339).
+    Locked { until: String },
+}
+
+/// Which applications (应用) a list may show at all (policy still decides each).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplicationScope<'a> {
+    All,
+    /// Those of an organisation and a person's own.
+    Of {
+        org: Option<&'a str>,
+        person: &'a str,
+    },
 }
 
 impl std::fmt::Debug for UserSecret {
@@ -83,15 +102,18 @@ impl Store {
             Ok(UserSecret {
                 user: read_user(&row)?,
                 password_hash: text(&row, "password_hash")?,
-                failures: number(&row, "failures")?,
-                locked_until: maybe(&row, "locked_until")?,
+                one_time_until: maybe(&row, "one_time_until")?,
             })
         })
         .transpose()
     }
 
-    /// People by id, a page after `after`.
-    pub async fn users_list(&self, after: Option<&str>, limit: u32) -> Result<Vec<User>> {
+    /// People by id, a page after `after`, each with the end of its one-time password.
+    pub async fn users_list(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(User, Option<String>)>> {
         sqlx::query("SELECT * FROM user_account WHERE id > $1 ORDER BY id LIMIT $2")
             .bind(after.unwrap_or_default())
             .bind(page(limit))
@@ -99,8 +121,45 @@ impl Store {
             .await
             .map_err(fail)?
             .iter()
-            .map(read_user)
+            .map(|row| Ok((read_user(row)?, maybe(row, "one_time_until")?)))
             .collect()
+    }
+
+    /// Changes what an administrator may change: name shown, organisation, roles.
+    pub async fn user_change(&self, permit: &Permit, user: &User) -> Result<()> {
+        permit.require(&[Action::UserManage])?;
+        sqlx::query(
+            "UPDATE user_account SET display_name = $1, org = $2, roles = $3 WHERE id = $4",
+        )
+        .bind(user.display_name.as_str())
+        .bind(user.org.as_deref())
+        .bind(to_json(&user.roles)?)
+        .bind(user.id.as_str())
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(())
+    }
+
+    /// Gives a person a one-time password, good `until` (RFC 3339), and ends their sessions.
+    pub async fn user_reset(
+        &self,
+        permit: &Permit,
+        id: &str,
+        password_hash: &str,
+        until: &str,
+    ) -> Result<()> {
+        permit.require(&[Action::UserManage])?;
+        sqlx::query(
+            "UPDATE user_account SET password_hash = $1, one_time_until = $2 WHERE id = $3",
+        )
+        .bind(password_hash)
+        .bind(until)
+        .bind(id)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        self.sessions_end(id, None).await
     }
 
     pub async fn user_set_active(&self, permit: &Permit, id: &str, active: bool) -> Result<bool> {
@@ -117,21 +176,85 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Counts a failed sign-in, or forgets failures after a good one. No permit: it happens before anyone is known.
-    pub async fn user_attempt(
+    /// Counts an attempt to sign in by the name's hash, before anything is checked, in one transaction: of attempts
+    /// made at once each is counted, and when one locks the name the others find it locked. `lock` answers until when
+    /// the name is to be locked after so many failures. Failures older than `forget` (RFC 3339) count no more.
+    /// No permit: it happens before anyone is known.
+    pub async fn sign_in_attempt(
         &self,
-        id: &str,
-        failures: i64,
-        locked_until: Option<&str>,
-    ) -> Result<()> {
-        sqlx::query("UPDATE user_account SET failures = $1, locked_until = $2 WHERE id = $3")
-            .bind(failures)
-            .bind(locked_until)
-            .bind(id)
+        name: &str,
+        at: &str,
+        forget: &str,
+        lock: impl Fn(i64) -> Option<String>,
+    ) -> Result<Attempt> {
+        let mut tx = self.db.begin().await?;
+        sqlx::query("DELETE FROM sign_in WHERE at < $1")
+            .bind(forget)
+            .execute(&mut *tx)
+            .await
+            .map_err(fail)?;
+        sqlx::query(
+            "INSERT INTO sign_in (name, failures, locked_until, at) VALUES ($1, 0, NULL, $2)
+             ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(name)
+        .bind(at)
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
+        // The row is locked by the update (PostgreSQL) or the whole transaction is (SQLite).
+        let counted = sqlx::query(
+            "UPDATE sign_in SET failures = failures + 1, at = $1
+             WHERE name = $2 AND (locked_until IS NULL OR locked_until <= $1)",
+        )
+        .bind(at)
+        .bind(name)
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?
+        .rows_affected()
+            > 0;
+        let row = sqlx::query("SELECT failures, locked_until FROM sign_in WHERE name = $1")
+            .bind(name)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(fail)?;
+        let attempt = if counted {
+            let failures = number(&row, "failures")?;
+            sqlx::query("UPDATE sign_in SET locked_until = $1 WHERE name = $2")
+                .bind(lock(failures))
+                .bind(name)
+                .execute(&mut *tx)
+                .await
+                .map_err(fail)?;
+            Attempt::Counted { failures }
+        } else {
+            Attempt::Locked { until: maybe(&row, "locked_until")?.unwrap_or_default() }
+        };
+        tx.commit().await.map_err(fail)?;
+        Ok(attempt)
+    }
+
+    /// Forgets the failures of a name: after a good sign-in, or when an administrator unlocks it.
+    pub async fn sign_in_forget(&self, name: &str) -> Result<()> {
+        sqlx::query("DELETE FROM sign_in WHERE name = $1")
+            .bind(name)
             .execute(self.db.pool())
             .await
             .map_err(fail)?;
         Ok(())
+    }
+
+    /// Until when a name is locked, if it is at `at`.
+    pub async fn sign_in_locked(&self, name: &str, at: &str) -> Result<Option<String>> {
+        sqlx::query("SELECT locked_until FROM sign_in WHERE name = $1 AND locked_until > $2")
+            .bind(name)
+            .bind(at)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| text(&row, "locked_until"))
+            .transpose()
     }
 
     /// One's own password (the permit is the session itself: the caller proved the old password).
@@ -139,12 +262,14 @@ impl Store {
         if op.actor.id() != id {
             return Err(model::Error::internal("a password can be changed by its owner only"));
         }
-        sqlx::query("UPDATE user_account SET password_hash = $1 WHERE id = $2")
-            .bind(password_hash)
-            .bind(id)
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?;
+        sqlx::query(
+            "UPDATE user_account SET password_hash = $1, one_time_until = NULL WHERE id = $2",
+        )
+        .bind(password_hash)
+        .bind(id)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
         Ok(())
     }
 
@@ -275,16 +400,17 @@ impl Store {
             .transpose()
     }
 
-    /// Applications of an organisation, or all.
-    pub async fn applications_of(&self, org: Option<&str>) -> Result<Vec<Application>> {
-        sqlx::query("SELECT * FROM application WHERE $1 = '' OR org = $1 ORDER BY id")
+    /// Applications by id, as far as the scope reaches.
+    pub async fn applications_of(&self, scope: ApplicationScope<'_>) -> Result<Vec<Application>> {
+        let query = match scope {
+            ApplicationScope::All => sqlx::query("SELECT * FROM application ORDER BY id"),
+            ApplicationScope::Of { org, person } => sqlx::query(
+                "SELECT * FROM application WHERE (org <> '' AND org = $1) OR (org = '' AND owner = $2) ORDER BY id",
+            )
             .bind(org.unwrap_or_default())
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(read_application)
-            .collect()
+            .bind(person),
+        };
+        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(read_application).collect()
     }
 
     pub async fn application_set_secret(

@@ -27,6 +27,11 @@ impl Clause {
         self.values.push(value.to_owned());
         self.sql.push_str(&format!(" OR {condition} ${}", self.values.len()));
     }
+    /// A further `condition $n` inside the present one.
+    pub(crate) fn more(&mut self, condition: &str, value: &str) {
+        self.values.push(value.to_owned());
+        self.sql.push_str(&format!("{condition} ${}", self.values.len()));
+    }
     /// Any of the columns holds `part`, upper or lower case.
     pub(crate) fn and_like(&mut self, columns: &[&str], part: &str) {
         let escaped =

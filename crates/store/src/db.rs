@@ -71,6 +71,25 @@ impl Db {
         Ok(db)
     }
 
+    /// SQLite's control database for reading only, beside the process that writes it.
+    pub(crate) async fn open_beside(config: &StoreConfig) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let path = config.folder.join("control.db");
+        let pool = AnyPoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(std::time::Duration::from_secs(20))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql("PRAGMA busy_timeout = 15000").execute(&mut *connection).await?;
+                    Ok(())
+                })
+            })
+            .connect(&format!("sqlite://{}?mode=ro", path.display()))
+            .await
+            .map_err(unavailable)?;
+        Ok(Self { pool, backend: Backend::Sqlite })
+    }
+
     async fn migrate(&self) -> Result<()> {
         let migration = |version, name: &'static str, sql: &'static str| {
             Migration::new(
@@ -85,6 +104,9 @@ impl Db {
         if self.backend == Backend::Postgres {
             all.push(migration(2, "audit", AUDIT_SQL));
         }
+        all.push(migration(3, "lease", include_str!("../migrations/0003_lease.sql")));
+        all.push(migration(4, "guard", include_str!("../migrations/0004_guard.sql")));
+        all.push(migration(6, "source", include_str!("../migrations/0006_source.sql")));
         all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
         let history = match self.backend {
             Backend::Sqlite => include_str!("../migrations/0021_history_sqlite.sql"),

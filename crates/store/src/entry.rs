@@ -175,6 +175,9 @@ impl Store {
         if filter.auditing {
             c.and("(publish_state LIKE '%-auditing' OR online_state LIKE '%-auditing')");
         }
+        if filter.refused {
+            c.and("(publish_state LIKE '%-reject' OR online_state LIKE '%-reject')");
+        }
         if let Some(part) = filter.text.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
             c.and_like(&["title", "code"], part);
         }

@@ -12,10 +12,13 @@ mod clause;
 pub mod control;
 mod db;
 pub mod entry;
+pub mod figures;
+pub mod operation;
 pub mod org;
 pub mod parcel;
 pub mod request;
 pub mod serving;
+pub mod source;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +52,14 @@ impl Store {
         let audit = Arc::new(audit::AuditLog::open(config, &db).await?);
         let serving = serving::open(config, &db).await?;
         Ok(Self { db, audit, serving })
+    }
+
+    /// Opens SQLite stores for reading, beside the process that writes them. Nothing is created or migrated, rows are
+    /// not served; audit records wait in a file until that process takes them into the chain.
+    pub async fn open_beside(config: &StoreConfig) -> Result<Self> {
+        let db = Db::open_beside(config).await?;
+        let audit = Arc::new(audit::AuditLog::open_beside(config).await?);
+        Ok(Self { db, audit, serving: Arc::new(serving::Absent) })
     }
 
     /// The audit chain.

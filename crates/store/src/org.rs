@@ -81,6 +81,33 @@ impl Store {
         Ok(())
     }
 
+    /// Writes an organisation anew, all but its id. `Duplicate` when another has the credit code.
+    pub async fn org_change(&self, permit: &Permit, org: &Org) -> Result<()> {
+        permit.require(&[Action::OrgManage])?;
+        sqlx::query(
+            "UPDATE org SET uscc = $1, name_cn = $2, name_en = $3, kind = $4, region = $5, parent = $6, authority = $7
+             WHERE id = $8",
+        )
+        .bind(org.uscc.as_str())
+        .bind(org.name_cn.as_str())
+        .bind(org.name_en.as_str())
+        .bind(to_json(&org.kind)?)
+        .bind(org.region.as_str())
+        .bind(org.parent.as_deref())
+        .bind(i64::from(org.authority))
+        .bind(org.id.as_str())
+        .execute(self.db.pool())
+        .await
+        .map_err(|e| {
+            on_duplicate(
+                e,
+                &format!("统一社会信用代码 {} 已由其他机构登记", org.uscc),
+                &format!("the credit code {} is registered for another organisation", org.uscc),
+            )
+        })?;
+        Ok(())
+    }
+
     pub async fn org_get(&self, id: &str) -> Result<Option<Org>> {
         sqlx::query("SELECT * FROM org WHERE id = $1")
             .bind(id)

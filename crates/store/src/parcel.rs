@@ -1,14 +1,14 @@
 //! Collection runs, landed parcels and quarantined rows in the control store.
 
 use model::parcel::{Manifest, Quarantined, Run};
-use model::{Error, Op, Result};
+use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, page, text, to_json};
+use crate::db::{fail, json, number, page, text, to_json};
 
 const COLLECT: &[Action] = &[Action::DataCollect, Action::QuarantineMend, Action::SystemWork];
 
@@ -24,6 +24,18 @@ pub struct RunRecord {
     pub org: String,
     /// What `app::collection` needs to resume (JSON; secrets in it are sealed).
     pub source: String,
+    pub lease: Lease,
+}
+
+/// Who does a run. The owner renews its lease while it works; when it is over, the owner is taken for dead and another
+/// process may take the run up. Only the owner may change a run: one that was thought dead and is not finds itself
+/// locked out before it commits anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// Name of the process, new with every start.
+    pub owner: String,
+    /// Seconds since 1970.
+    pub until: i64,
 }
 
 /// Which runs a list wants, newest first.
@@ -44,8 +56,8 @@ impl Store {
         permit.require(COLLECT)?;
         let run = &record.run;
         sqlx::query(
-            "INSERT INTO run (id, entry, org, state, started_at, body, source)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO run (id, entry, org, state, started_at, body, source, owner, lease_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(run.id.as_str())
         .bind(run.entry.as_str())
@@ -54,44 +66,112 @@ impl Store {
         .bind(run.started_at.as_str())
         .bind(to_json(run)?)
         .bind(record.source.as_str())
+        .bind(record.lease.owner.as_str())
+        .bind(record.lease.until)
         .execute(self.db.pool())
         .await
         .map_err(fail)?;
         Ok(())
     }
 
-    /// Writes a run's state and figures.
-    pub async fn run_update(&self, permit: &Permit, run: &Run) -> Result<()> {
+    /// Writes a run's state and figures. Refused when the run is another process's.
+    pub async fn run_update(&self, permit: &Permit, owner: &str, run: &Run) -> Result<()> {
         permit.require(COLLECT)?;
-        let changed = sqlx::query("UPDATE run SET state = $1, body = $2 WHERE id = $3")
+        let sql = "UPDATE run SET state = $1, body = $2 WHERE id = $3 AND owner = $4";
+        let changed = sqlx::query(sql)
             .bind(run.state.as_str())
             .bind(to_json(run)?)
             .bind(run.id.as_str())
+            .bind(owner)
             .execute(self.db.pool())
             .await
             .map_err(fail)?
             .rows_affected();
-        if changed == 0 {
-            return Err(Error::not_found("归集任务", "collection run", &run.id));
-        }
-        Ok(())
+        self.owned(changed, &run.id).await
     }
 
     /// Replaces what is needed to resume a run (emptied when it has ended, so that no sealed secret outlives it).
-    pub async fn run_source_update(&self, permit: &Permit, id: &str, source: &str) -> Result<()> {
+    /// Refused when the run is another process's.
+    pub async fn run_source_update(
+        &self,
+        permit: &Permit,
+        owner: &str,
+        id: &str,
+        source: &str,
+    ) -> Result<()> {
         permit.require(COLLECT)?;
-        sqlx::query("UPDATE run SET source = $1 WHERE id = $2")
+        let changed = sqlx::query("UPDATE run SET source = $1 WHERE id = $2 AND owner = $3")
             .bind(source)
             .bind(id)
+            .bind(owner)
             .execute(self.db.pool())
             .await
-            .map_err(fail)?;
-        Ok(())
+            .map_err(fail)?
+            .rows_affected();
+        self.owned(changed, id).await
+    }
+
+    /// Says why a run could not be changed by its owner.
+    async fn owned(&self, changed: u64, id: &str) -> Result<()> {
+        if changed > 0 {
+            return Ok(());
+        }
+        if self.run_get(id).await?.is_none() {
+            return Err(Error::not_found("归集任务", "collection run", id));
+        }
+        Err(Error::new(
+            Code::Stale,
+            "该归集任务已由另一进程接手，本进程不再继续",
+            "another process has taken this collection run up; this one does not go on with it",
+        ))
+    }
+
+    /// Renews the lease of a run that has not ended; `false` when it is not the owner's any more.
+    pub async fn run_beat(&self, permit: &Permit, id: &str, lease: &Lease) -> Result<bool> {
+        permit.require(COLLECT)?;
+        let changed = sqlx::query(
+            "UPDATE run SET lease_until = $1
+             WHERE id = $2 AND owner = $3 AND state IN ('queued', 'running')",
+        )
+        .bind(lease.until)
+        .bind(id)
+        .bind(lease.owner.as_str())
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?
+        .rows_affected();
+        Ok(changed > 0)
+    }
+
+    /// Takes a run up for a new owner, if it is unfinished and its lease is still the one that was seen: of several
+    /// processes that try, one succeeds.
+    pub async fn run_claim(
+        &self,
+        permit: &Permit,
+        id: &str,
+        seen: &Lease,
+        lease: &Lease,
+    ) -> Result<bool> {
+        permit.require(COLLECT)?;
+        let changed = sqlx::query(
+            "UPDATE run SET owner = $1, lease_until = $2
+             WHERE id = $3 AND owner = $4 AND lease_until = $5 AND state IN ('queued', 'running')",
+        )
+        .bind(lease.owner.as_str())
+        .bind(lease.until)
+        .bind(id)
+        .bind(seen.owner.as_str())
+        .bind(seen.until)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?
+        .rows_affected();
+        Ok(changed > 0)
     }
 
     /// One run.
     pub async fn run_get(&self, id: &str) -> Result<Option<RunRecord>> {
-        sqlx::query("SELECT org, body, source FROM run WHERE id = $1")
+        sqlx::query("SELECT org, body, source, owner, lease_until FROM run WHERE id = $1")
             .bind(id)
             .fetch_optional(self.db.pool())
             .await
@@ -117,7 +197,7 @@ impl Store {
             clause.and_text("id <", after);
         }
         let sql = format!(
-            "SELECT org, body, source FROM run{} ORDER BY id DESC LIMIT {}",
+            "SELECT org, body, source, owner, lease_until FROM run{} ORDER BY id DESC LIMIT {}",
             clause.sql(),
             page(filter.limit)
         );
@@ -176,14 +256,12 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a run's open rows away: it is to be read again from the start.
-    pub async fn quarantine_clear(&self, permit: &Permit, run: &str) -> Result<()> {
+    /// Takes a run's open rows away, if it is the owner's: it is to be read again from the start.
+    pub async fn quarantine_clear(&self, permit: &Permit, owner: &str, run: &str) -> Result<()> {
         permit.require(COLLECT)?;
-        sqlx::query("DELETE FROM quarantine WHERE run = $1 AND state = 'open'")
-            .bind(run)
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?;
+        let sql = "DELETE FROM quarantine WHERE run = $1 AND state = 'open'
+                   AND EXISTS (SELECT 1 FROM run WHERE id = $1 AND owner = $2)";
+        sqlx::query(sql).bind(run).bind(owner).execute(self.db.pool()).await.map_err(fail)?;
         Ok(())
     }
 
@@ -289,5 +367,11 @@ async fn insert_rows(tx: &mut Transaction<'static, Any>, rows: &[Quarantined]) -
 }
 
 fn run_of(row: &AnyRow) -> Result<RunRecord> {
-    Ok(RunRecord { run: json(row, "body")?, org: text(row, "org")?, source: text(row, "source")? })
+    let lease = Lease { owner: text(row, "owner")?, until: number(row, "lease_until")? };
+    Ok(RunRecord {
+        run: json(row, "body")?,
+        org: text(row, "org")?,
+        source: text(row, "source")?,
+        lease,
+    })
 }

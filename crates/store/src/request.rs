@@ -1,6 +1,6 @@
 //! Share applications in the control store, their steps, and the day counters of calls.
 
-use model::request::{Period, Request, RequestFilter, RequestState, RequestStep};
+use model::request::{Period, Request, RequestFilter, RequestState, RequestStep, RequestWay};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ struct Body {
     period: Period,
     calls_per_day: u64,
     area_range: String,
+    #[serde(default)]
+    way: RequestWay,
 }
 
 /// One change of state.
@@ -38,12 +40,22 @@ pub struct RequestChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestScope {
     All,
-    /// Those that an organisation filed or provides for.
-    Of(String),
+    /// Those that an organisation filed or provides for, and those that a person filed.
+    Of {
+        org: Option<String>,
+        person: String,
+    },
+}
+
+/// Whose applications: an organisation's, or those a person filed for themself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applicant<'a> {
+    Org(&'a str),
+    Person(&'a str),
 }
 
 const SELECT: &str = "SELECT r.*, COALESCE(e.code, '') AS entry_code, COALESCE(e.title, '') AS entry_title,
-        COALESCE(a.name, '') AS application_name
+        COALESCE(e.region, '') AS entry_region, COALESCE(a.name, '') AS application_name
     FROM request r LEFT JOIN entry e ON e.id = r.entry LEFT JOIN application a ON a.id = r.application";
 
 impl Store {
@@ -149,6 +161,9 @@ impl Store {
         if let Some(org) = &filter.org {
             c.and_text("r.org =", org);
         }
+        if let Some(applicant) = &filter.applicant {
+            c.and_text("r.applicant =", applicant);
+        }
         if let Some(provider) = &filter.provider {
             c.and_text("r.provider =", provider);
         }
@@ -161,12 +176,72 @@ impl Store {
         if let Some(state) = filter.state {
             c.and_text("r.state =", state.as_str());
         }
-        if let RequestScope::Of(org) = scope {
-            c.and_text("(r.org =", org);
-            c.or_text("r.provider =", org);
+        if let RequestScope::Of { org, person } = scope {
+            c.and_text("(r.applicant =", person);
+            if let Some(org) = org.as_deref().filter(|o| !o.is_empty()) {
+                c.or_text("r.org =", org);
+                c.or_text("r.provider =", org);
+            }
             c.close();
         }
         let sql = format!("{SELECT}{} ORDER BY r.id DESC LIMIT {}", c.sql(), page(filter.limit));
+        self.requests_by(&sql, c.values()).await
+    }
+
+    /// A page of applications in a state (one that has a due day), what is due first standing first; `after` is due day
+    /// and id of the last one seen.
+    pub async fn requests_due(
+        &self,
+        state: RequestState,
+        provider: Option<&str>,
+        after: Option<&(String, String)>,
+        limit: u32,
+    ) -> Result<Vec<Request>> {
+        let mut c = Clause::default();
+        c.and_text("r.state =", state.as_str());
+        c.and("r.due IS NOT NULL");
+        if let Some(provider) = provider {
+            c.and_text("r.provider =", provider);
+        }
+        if let Some((due, id)) = after {
+            c.and_text("(r.due >", due);
+            c.or_text("(r.due =", due);
+            c.more(" AND r.id >", id);
+            c.close();
+            c.close();
+        }
+        let sql = format!("{SELECT}{} ORDER BY r.due, r.id LIMIT {}", c.sql(), page(limit));
+        self.requests_by(&sql, c.values()).await
+    }
+
+    /// Approved applications that end at or before `until` (RFC 3339), the nearest end first, at most `limit`.
+    pub async fn requests_ending(
+        &self,
+        whose: Applicant<'_>,
+        until: &str,
+        limit: u32,
+    ) -> Result<Vec<Request>> {
+        let mut c = whose.clause();
+        c.and("r.state = 'approved'");
+        c.and_text("r.expires_at <=", until);
+        let sql = format!("{SELECT}{} ORDER BY r.expires_at, r.id LIMIT {}", c.sql(), page(limit));
+        self.requests_by(&sql, c.values()).await
+    }
+
+    /// Applications rejected since `since` (RFC 3339) and not filed anew, newest first, at most `limit`.
+    pub async fn requests_refused(
+        &self,
+        whose: Applicant<'_>,
+        since: &str,
+        limit: u32,
+    ) -> Result<Vec<Request>> {
+        let mut c = whose.clause();
+        c.and("r.state = 'rejected'");
+        c.and_text("r.updated_at >=", since);
+        c.and(
+            "NOT EXISTS (SELECT 1 FROM request n WHERE n.application = r.application AND n.entry = r.entry AND n.id > r.id)",
+        );
+        let sql = format!("{SELECT}{} ORDER BY r.id DESC LIMIT {}", c.sql(), page(limit));
         self.requests_by(&sql, c.values()).await
     }
 
@@ -273,6 +348,20 @@ impl Store {
     }
 }
 
+impl Applicant<'_> {
+    fn clause(self) -> Clause {
+        let mut c = Clause::default();
+        match self {
+            Applicant::Org(org) => c.and_text("r.org =", org),
+            Applicant::Person(person) => {
+                c.and_text("r.applicant =", person);
+                c.and("r.org = ''");
+            }
+        }
+        c
+    }
+}
+
 /// Whose calls of which day (`YYYY-MM-DD`, civil time in China) are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QuotaKey {
@@ -338,6 +427,7 @@ fn body(r: &Request) -> Result<String> {
         period: r.period.clone(),
         calls_per_day: r.calls_per_day,
         area_range: r.area_range.clone(),
+        way: r.way,
     })
 }
 
@@ -353,6 +443,8 @@ fn read(row: &AnyRow) -> Result<Request> {
         application: text(row, "application")?,
         application_name: text(row, "application_name")?,
         org: text(row, "org")?,
+        way: b.way,
+        region: text(row, "entry_region")?,
         items: b.items,
         scene: b.scene,
         legal_basis: b.legal_basis,

@@ -40,6 +40,7 @@ pub fn draft(code: &str) -> EntryDraft {
         source_system: String::new(),
         licence: String::new(),
         attribution: String::new(),
+        profile: model::entry::Profile::default(),
         items: vec![
             id,
             Item::new("name", "名称", DataType::Text),

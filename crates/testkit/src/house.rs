@@ -70,6 +70,11 @@ impl House {
         Self::within(folder.to_owned(), "sqlite:").await
     }
 
+    /// On the store of `url`, in a folder that stays.
+    pub async fn kept(folder: &Path, url: &str) -> Self {
+        Self::within(folder.to_owned(), url).await
+    }
+
     async fn within(folder: PathBuf, url: &str) -> Self {
         let clock = Arc::new(SetClock(Mutex::new("2026-03-02T01:00:00Z".parse().unwrap())));
         let app = Arc::new(open(&folder, url, Arc::clone(&clock)).await);
@@ -136,6 +141,7 @@ impl House {
             key: a.key.clone(),
             name: a.name.clone(),
             org: a.org.clone(),
+            public_body: true,
         };
         (self.app.op(actor, "127.0.0.1"), made)
     }

@@ -60,6 +60,13 @@ impl Postgres {
         format!("postgres://qiantang@127.0.0.1:{}/{name}", self.port)
     }
 
+    /// Runs statements in a database.
+    pub fn run_sql(&self, database: &str, sql: &str) {
+        let port = self.port.to_string();
+        let place = ["-h", "127.0.0.1", "-p", &port, "-U", "qiantang", "-d", database];
+        self.tool("psql", &[&place[..], &["-q", "-v", "ON_ERROR_STOP=1", "-c", sql]].concat());
+    }
+
     fn data(&self) -> String {
         self.folder.path().join("data").to_string_lossy().into_owned()
     }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use guard::keys;
 use model::account::{Application, ApplicationNew, ApplicationSecret};
+use model::org::OrgKind;
 use model::{Actor, Error, Op, Result};
 use policy::{Action, Target};
+use store::account::ApplicationScope;
 
 use super::Credential;
 use crate::{App, audit};
@@ -15,13 +17,28 @@ fn context(id: &str) -> String {
     format!("application.secret {id}")
 }
 
-/// Registers an application; its secret is shown once.
+/// What an application that the caller registers now would be to policy: its organisation's or, for a citizen, its own.
+fn target_new(op: &Op, org: &str) -> Target {
+    Target {
+        org: (!org.is_empty()).then(|| org.to_owned()),
+        owner: Some(op.actor.id().to_owned()),
+        ..Target::plain("Application", "new")
+    }
+}
+
+/// Whether the caller may register applications of the organisation (empty: of their own).
+#[must_use]
+pub fn may_register(app: &App, op: &Op, org: &str) -> bool {
+    app.policy.decide(op, Action::ApplicationManage, &target_new(op, org)).allowed
+}
+
+/// Registers an application; its secret is shown once. Without an organisation it is the person's own (citizens).
 pub async fn register_application(
     app: &App,
     op: &Op,
     new: ApplicationNew,
 ) -> Result<ApplicationSecret> {
-    let target = Target::of_org("Application", "new", &new.org);
+    let target = target_new(op, &new.org);
     let permit = audit::permit(app, op, Action::ApplicationManage, &target).await?;
     let name = new.name.trim();
     if name.is_empty() || name.chars().count() > 100 {
@@ -31,7 +48,9 @@ pub async fn register_application(
         )
         .field("name", "必填", "required"));
     }
-    app.store.org_require(&new.org).await?;
+    if !new.org.is_empty() {
+        app.store.org_require(&new.org).await?;
+    }
     let application = Application {
         id: op.new_id(),
         name: name.to_owned(),
@@ -78,7 +97,7 @@ pub async fn set_application_active(
 async fn managed(app: &App, op: &Op, id: &str) -> Result<(Application, policy::Permit)> {
     let unknown = || Error::not_found("应用", "application", id);
     let application = app.store.application_get(id).await?.ok_or_else(unknown)?;
-    let target = Target::of_org("Application", id, &application.org);
+    let target = Target::application(&application);
     if !app.policy.decide(op, Action::ApplicationRead, &target).allowed {
         return Err(unknown());
     }
@@ -86,24 +105,27 @@ async fn managed(app: &App, op: &Op, id: &str) -> Result<(Application, policy::P
     Ok((application, permit))
 }
 
-/// Applications the caller may see: its organisation's, or all where policy lets it read any.
+/// One application, if the caller may see it.
+pub async fn application(app: &App, op: &Op, id: &str) -> Result<Application> {
+    let found = app.store.application_get(id).await?;
+    found
+        .filter(|a| app.policy.decide(op, Action::ApplicationRead, &Target::application(a)).allowed)
+        .ok_or_else(|| Error::not_found("应用", "application", id))
+}
+
+/// Applications the caller may see: those of its organisation and a citizen's own, or all where policy lets it read any.
 pub async fn applications(app: &App, op: &Op) -> Result<Vec<Application>> {
-    let all = app
-        .policy
-        .decide(op, Action::ApplicationRead, &Target::plain("Application", "all"))
-        .allowed;
-    let own = match op.actor.org() {
-        None if !all => return Ok(Vec::new()),
-        own => own,
+    let strange = Target::of_org("Application", "all", "");
+    let all = app.policy.decide(op, Action::ApplicationRead, &strange).allowed;
+    let scope = match all {
+        true => ApplicationScope::All,
+        false => ApplicationScope::Of { org: op.actor.org(), person: op.actor.id() },
     };
-    let found = app.store.applications_of(if all { None } else { own }).await?;
-    Ok(found
-        .into_iter()
-        .filter(|a| {
-            let target = Target::of_org("Application", &a.id, &a.org);
-            all || app.policy.decide(op, Action::ApplicationRead, &target).allowed
-        })
-        .collect())
+    let found = app.store.applications_of(scope).await?;
+    let may = |a: &Application| {
+        all || app.policy.decide(op, Action::ApplicationRead, &Target::application(a)).allowed
+    };
+    Ok(found.into_iter().filter(may).collect())
 }
 
 /// The credential of an access key, from the cache or the store. `None`: unknown or stopped.
@@ -117,12 +139,24 @@ pub(super) async fn credential(app: &App, key: &str) -> Result<Option<Arc<Creden
     if !application.active {
         return Ok(None);
     }
+    let public_body = if application.personal() {
+        // A citizen's application calls for as long as the account is open.
+        let owner = app.store.user_get(&application.owner).await?;
+        if !owner.is_some_and(|o| o.user.active) {
+            return Ok(None);
+        }
+        false
+    } else {
+        let org = app.store.org_get(&application.org).await?;
+        org.is_some_and(|o| o.kind != OrgKind::Enterprise)
+    };
     let secret = app.keys.vault().open(&context(&application.id), &sealed)?;
     let actor = Actor::Application {
         id: application.id.clone(),
         key: application.key.clone(),
         name: application.name.clone(),
         org: application.org.clone(),
+        public_body,
     };
     let credential = Arc::new(Credential { application, actor, secret });
     app.accounts.credentials.insert(key.to_owned(), Arc::clone(&credential));

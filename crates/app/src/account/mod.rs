@@ -1,7 +1,9 @@
 //! Accounts: people sign in, applications sign their calls.
 
 mod application;
+mod attempt;
 mod call;
+mod manage;
 mod person;
 
 use std::sync::Arc;
@@ -12,17 +14,22 @@ use model::Actor;
 use model::account::{Application, User};
 use serde::Serialize;
 
-pub use application::{applications, register_application, renew_secret, set_application_active};
-pub use call::{SignedCall, verify_call};
-pub use person::{
-    change_password, create_user, person, session, set_user_active, sign_in, sign_out, users,
+pub use application::{
+    application, applications, may_register, register_application, renew_secret,
+    set_application_active,
 };
+pub use call::{SignedCall, verify_call};
+pub use manage::{
+    account, accounts, change_user, create_user, reset_password, set_user_active, unlock, users,
+};
+pub use person::{change_password, person, session, sign_in, sign_out};
 
-/// Credential cache, seen nonces, and the price of a password hash.
+/// Credential cache, seen nonces, attempts at passwords, and the price of a password hash.
 #[derive(Debug)]
 pub struct Memory {
     credentials: moka::sync::Cache<String, Arc<Credential>>,
     nonces: call::Nonces,
+    attempts: attempt::Attempts,
     pub(crate) cost: Cost,
 }
 
@@ -34,7 +41,17 @@ impl Memory {
             .max_capacity(100_000)
             .time_to_live(std::time::Duration::from_secs(30))
             .build();
-        Self { credentials, nonces: call::Nonces::new(start), cost }
+        Self {
+            credentials,
+            nonces: call::Nonces::new(start),
+            attempts: attempt::Attempts::default(),
+            cost,
+        }
+    }
+
+    /// Credentials are read anew: an organisation or a person changed.
+    pub(crate) fn forget(&self) {
+        self.credentials.invalidate_all();
     }
 }
 
@@ -61,6 +78,8 @@ pub struct Session {
     pub user: User,
     pub actor: Actor,
     pub expires_at: String,
+    /// It was opened with a one-time password: its actor has no roles until the password is changed.
+    pub must_change: bool,
 }
 
 impl std::fmt::Debug for Session {

@@ -1,47 +1,49 @@
-//! People: sign-in with lock-out, sessions, passwords, accounts.
+//! People: sign-in with lock-out, sessions, one's own password. What an administrator does stands in `manage`.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use guard::{hash, keys, password};
-use model::account::{Role, User, UserNew};
+use chrono::TimeDelta;
+use guard::{hash, keys};
+use model::account::User;
 use model::{Actor, Code, Error, Op, Result, op};
-use policy::{Action, Target};
-use store::account::{SessionRow, UserSecret};
+use store::account::SessionRow;
 
 use super::Session;
-use crate::{App, Page, audit};
+use super::attempt::{self, Refusal, check, hashed};
+use crate::{App, audit};
 
-/// Signs in. Wrong name and wrong password read the same; repeated failures lock out with back-off.
+/// Signs in. Wrong name and wrong password read the same, and both are locked out with back-off; an attempt is counted
+/// before the password is checked.
 pub async fn sign_in(app: &App, op: &Op, name: &str, secret: &str) -> Result<Session> {
     let name = name.trim().to_lowercase();
+    match attempt::by_address(app, op) {
+        Ok(()) => {}
+        Err(Refusal::Told(error)) => return refuse(app, op, &name, error).await,
+        Err(Refusal::Untold(error)) => return Err(error),
+    }
+    if let Err(error) = attempt::by_name(app, op, &name).await {
+        return match error.code() {
+            Code::LockedOut => refuse(app, op, &name, error).await,
+            _ => Err(error),
+        };
+    }
     let found = app.store.user_by_name(&name).await?;
-    if let Some(until) = found.as_ref().and_then(|u| locked(u, op.at)) {
+    let right = check(app, found.as_ref(), secret.to_owned()).await?;
+    let Some(known) = found.filter(|u| right && u.user.active) else {
+        return refuse(app, op, &name, Error::of(Code::WrongCredentials)).await;
+    };
+    if known.one_time_until.as_ref().is_some_and(|until| *until <= op.stamp()) {
+        // Only who knows the password learns this.
         let error = Error::new(
-            Code::LockedOut,
-            format!("尝试次数过多，请在 {} 秒后再试", (until - op.at).num_seconds().max(1)),
-            format!(
-                "too many attempts, try again in {} seconds",
-                (until - op.at).num_seconds().max(1)
-            ),
+            Code::WrongCredentials,
+            "一次性密码已过期，请联系系统管理员重新重置",
+            "the one-time password has expired: ask the system administrator for another",
         );
         return refuse(app, op, &name, error).await;
     }
-    let right = check(app, found.as_ref(), secret.to_owned()).await?;
-    let Some(known) = found else {
-        return refuse(app, op, &name, Error::of(Code::WrongCredentials)).await;
-    };
-    if !right || !known.user.active {
-        let failures = known.failures + 1;
-        let until = lock_until(app, failures, op.at);
-        app.store.user_attempt(&known.user.id, failures, until.map(op::stamp).as_deref()).await?;
-        return refuse(app, op, &name, Error::of(Code::WrongCredentials)).await;
-    }
-    if known.failures > 0 {
-        app.store.user_attempt(&known.user.id, 0, None).await?;
-    }
-    open(app, op, known.user).await
+    attempt::forgive(app, op, &name).await?;
+    open(app, op, known.user, known.one_time_until.is_some()).await
 }
 
-async fn open(app: &App, op: &Op, user: User) -> Result<Session> {
+async fn open(app: &App, op: &Op, user: User, must_change: bool) -> Result<Session> {
     let token = keys::token(32)?;
     let expires = op.at + TimeDelta::hours(i64::from(app.rules.sign_in.session_hours));
     let row = SessionRow {
@@ -50,44 +52,18 @@ async fn open(app: &App, op: &Op, user: User) -> Result<Session> {
         expires_at: op::stamp(expires),
     };
     app.store.session_insert(&hash::sha256_hex(token.as_bytes()), &row, &op.stamp()).await?;
-    let actor = actor_of(app, &user).await?;
+    let actor = session_actor(app, &user, must_change).await?;
     let mut known = op.clone();
     known.actor = actor.clone();
     audit::record(app, audit::event(&known, "account.login", &user.name)).await?;
-    Ok(Session { token, csrf: row.csrf, user, actor, expires_at: row.expires_at })
+    let expires_at = row.expires_at;
+    Ok(Session { token, csrf: row.csrf, user, actor, expires_at, must_change })
 }
 
 async fn refuse<T>(app: &App, op: &Op, name: &str, error: Error) -> Result<T> {
     let object: String = name.chars().take(64).collect();
     audit::refused(app, op, "account.login", &object, &error).await?;
     Err(error)
-}
-
-/// Verifies on a blocking thread; an unknown name costs the same as a wrong password.
-async fn check(app: &App, found: Option<&UserSecret>, secret: String) -> Result<bool> {
-    let (cost, phc) = (app.accounts.cost, found.map(|u| u.password_hash.clone()));
-    let verify = move || match phc {
-        Some(phc) => password::verify(&secret, &phc),
-        None => password::verify_nobody(&secret, &cost),
-    };
-    tokio::task::spawn_blocking(verify)
-        .await
-        .map_err(|e| Error::internal("password check").caused_by(e))?
-}
-
-fn locked(user: &UserSecret, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let until = user.locked_until.as_deref()?.parse::<DateTime<Utc>>().ok()?;
-    (until > now).then_some(until)
-}
-
-fn lock_until(app: &App, failures: i64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let rules = &app.rules.sign_in;
-    let over = u32::try_from(failures).ok()?.checked_sub(rules.free_failures)?;
-    let seconds = rules
-        .first_lock_seconds
-        .saturating_mul(2_u64.saturating_pow(over.min(20)))
-        .min(rules.longest_lock_seconds);
-    now.checked_add_signed(TimeDelta::seconds(i64::try_from(seconds).ok()?))
 }
 
 /// The person of a user name, without a password: for the operator at the command line, who owns the machine anyway.
@@ -114,6 +90,20 @@ async fn actor_of(app: &App, user: &User) -> Result<Actor> {
     })
 }
 
+/// Who acts in a session. With a one-time password that is a person without roles: it may be changed, nothing else.
+async fn session_actor(app: &App, user: &User, must_change: bool) -> Result<Actor> {
+    if !must_change {
+        return actor_of(app, user).await;
+    }
+    Ok(Actor::User {
+        id: user.id.clone(),
+        name: user.name.clone(),
+        org: None,
+        region: None,
+        roles: Vec::new(),
+    })
+}
+
 pub async fn sign_out(app: &App, op: &Op, token: &str) -> Result<()> {
     app.store.session_delete(&hash::sha256_hex(token.as_bytes())).await?;
     audit::record(app, audit::event(op, "account.logout", op.actor.name())).await
@@ -131,42 +121,50 @@ pub async fn session(app: &App, token: &str) -> Result<Option<Session>> {
     if !known.user.active {
         return Ok(None);
     }
-    let actor = actor_of(app, &known.user).await?;
+    let must_change = known.one_time_until.is_some();
+    let actor = session_actor(app, &known.user, must_change).await?;
     Ok(Some(Session {
         token: token.to_owned(),
         csrf: row.csrf,
         user: known.user,
         actor,
         expires_at: row.expires_at,
+        must_change,
     }))
 }
 
-/// Changes one's own password; all sessions end, one's own included.
+/// Changes one's own password; all sessions end, one's own included. Guesses at the present one count as at sign-in.
 pub async fn change_password(app: &App, op: &Op, old: &str, new: &str) -> Result<()> {
     let Some(known) = app.store.user_get(op.actor.id()).await? else {
         return Err(Error::of(Code::SignInRequired));
     };
+    let name = &known.user.name;
+    if let Err(error) = attempt::by_name(app, op, name).await {
+        audit::refused(app, op, "account.password", name, &error).await?;
+        return Err(error);
+    }
     if !check(app, Some(&known), old.to_owned()).await? {
         let error =
             Error::new(Code::WrongCredentials, "原密码不正确", "the present password is wrong");
-        audit::refused(app, op, "account.password", &known.user.name, &error).await?;
+        audit::refused(app, op, "account.password", name, &error).await?;
         return Err(error);
     }
-    good_password(app, new, &known.user.name)?;
+    app.store.sign_in_forget(&attempt::key(name)).await?;
+    good_password(app, new, name)?;
+    if new == old {
+        return Err(Error::invalid(
+            "新密码不能与原密码相同",
+            "the new password must differ from the present one",
+        )
+        .field("password", "请换一个密码", "choose another password"));
+    }
     let phc = hashed(app, new.to_owned()).await?;
     app.store.user_set_password(op, &known.user.id, &phc).await?;
     app.store.sessions_end(&known.user.id, None).await?;
-    audit::record(app, audit::event(op, "account.password", &known.user.name)).await
+    audit::record(app, audit::event(op, "account.password", name)).await
 }
 
-async fn hashed(app: &App, secret: String) -> Result<String> {
-    let cost = app.accounts.cost;
-    tokio::task::spawn_blocking(move || password::hash(&secret, &cost))
-        .await
-        .map_err(|e| Error::internal("password hash").caused_by(e))?
-}
-
-fn good_password(app: &App, secret: &str, name: &str) -> Result<()> {
+pub(super) fn good_password(app: &App, secret: &str, name: &str) -> Result<()> {
     let least = app.rules.sign_in.password_min_length;
     let weak = |zh: String, en: String| {
         Err(Error::invalid(zh.clone(), en.clone()).field("password", zh, en))
@@ -196,76 +194,4 @@ fn good_password(app: &App, secret: &str, name: &str) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Opens an account.
-pub async fn create_user(app: &App, op: &Op, new: UserNew) -> Result<User> {
-    let name = new.name.trim().to_lowercase();
-    let target = Target { org: new.org.clone(), ..Target::plain("User", &name) };
-    let permit = audit::permit(app, op, Action::UserManage, &target).await?;
-    let shape = (2..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if !shape {
-        return Err(Error::invalid(
-            "用户名为 2 至 64 位字母、数字、- _ .",
-            "the user name has 2 to 64 letters, digits, - _ .",
-        )
-        .field("name", "请改写用户名", "rewrite the user name"));
-    }
-    if new.roles.is_empty() {
-        return Err(Error::invalid("请至少选择一个角色", "choose at least one role")
-            .field("roles", "必选", "required"));
-    }
-    let bodies =
-        [Role::Authority, Role::Provider, Role::Reviewer, Role::Consumer, Role::Enterprise];
-    if new.org.is_none() && new.roles.iter().any(|r| bodies.contains(r)) {
-        return Err(Error::invalid("该角色须属于一个机构", "this role needs an organisation")
-            .field("org", "必选", "required"));
-    }
-    if let Some(org) = &new.org {
-        app.store.org_require(org).await?;
-    }
-    good_password(app, &new.password, &name)?;
-    let user = User {
-        id: op.new_id(),
-        name,
-        display_name: new.display_name.trim().to_owned(),
-        org: new.org,
-        roles: new.roles,
-        active: true,
-        created_at: op.stamp(),
-    };
-    let phc = hashed(app, new.password).await?;
-    app.store.user_insert(&permit, &user, &phc).await?;
-    audit::record(app, audit::event(op, "user.create", &user.name)).await?;
-    Ok(user)
-}
-
-/// Closes or reopens an account; closing ends its sessions.
-pub async fn set_user_active(app: &App, op: &Op, id: &str, active: bool) -> Result<User> {
-    let known =
-        app.store.user_get(id).await?.ok_or_else(|| Error::not_found("用户", "user", id))?;
-    let target = Target { org: known.user.org.clone(), ..Target::plain("User", id) };
-    let permit = audit::permit(app, op, Action::UserManage, &target).await?;
-    if op.actor.id() == id && !active {
-        return Err(Error::new(
-            Code::RuleBroken,
-            "不能停用自己的账号",
-            "you cannot close your own account",
-        ));
-    }
-    app.store.user_set_active(&permit, id, active).await?;
-    let action = if active { "user.open" } else { "user.close" };
-    audit::record(app, audit::event(op, action, &known.user.name)).await?;
-    Ok(User { active, ..known.user })
-}
-
-/// Accounts, a page after `after`.
-pub async fn users(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<User>> {
-    audit::permit(app, op, Action::UserRead, &Target::plain("User", "users")).await?;
-    let items = app.store.users_list(after, limit).await?;
-    let full =
-        items.len() >= usize::try_from(if limit == 0 { 50 } else { limit }).unwrap_or(usize::MAX);
-    let next = if full { items.last().map(|u| u.id.clone()) } else { None };
-    Ok(Page { items, next })
 }

@@ -3,11 +3,12 @@
 
 use model::basket::{AssetRef, Bundle, Feedback, Part, Precedent, Want};
 use model::flow::{Fact, Facts, Phase, Subject, What};
+use model::request::RequestWay;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 
-use super::file::{facts, start, wanted};
+use super::file::{VIA, facts, start, wanted};
 use super::look::part;
 use crate::approval::{self, Beginning, Held};
 use crate::sharing::{self, Agreed};
@@ -35,10 +36,19 @@ pub(crate) async fn deliver(
         new: wanted(&bundle.form, &part.asset, &part.want),
         applicant: bundle.applicant.clone(),
         applicant_org: bundle.org.clone(),
+        way: way(&held.state.facts),
         approval: held.id.clone(),
     };
     let request = sharing::grant_agreed(app, system, permit, agreed).await?;
     Ok(format!("request {}", request.id))
+}
+
+/// By which way the data were asked for.
+fn way(facts: &Facts) -> RequestWay {
+    match facts.get(VIA) {
+        Some(Fact::Text(word)) if word == RequestWay::Open.as_str() => RequestWay::Open,
+        _ => RequestWay::Share,
+    }
 }
 
 /// What the applicant changes in a part that came back (缺项补正).
@@ -163,13 +173,15 @@ pub async fn dispute(app: &App, op: &Op, id: &str, detail: &str) -> Result<Bundl
         return Err(Error::invalid("请写明争议的理由", "say why the refusal is disputed")
             .field("detail", "必填", "required"));
     }
+    let mut facts = approval::facts_of(app, &part.approval).await?;
+    facts.insert("way".into(), Fact::Text(part.want.word().to_owned()));
     let beginning = Beginning {
         flow: "dispute",
         subject: Subject { kind: "part".into(), id: part.id.clone() },
         title: format!("{}：{detail}", part.asset.title),
         applicant_org: bundle.org.clone(),
         owner_org: part.asset.org.clone(),
-        facts: Facts::from([("way".to_owned(), Fact::Text(part.want.word().to_owned()))]),
+        facts,
     };
     let begun = approval::begin(app, op, &permit, beginning).await?;
     let from = part.approval.clone();

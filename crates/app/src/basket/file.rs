@@ -15,6 +15,9 @@ use super::{DemandNew, ObjectionNew, PartNew, Word};
 use crate::approval::{self, Beginning, Begun};
 use crate::{App, audit, sharing};
 
+/// The fact that says by which way (share or open) data were asked for; the grant is made by the same.
+pub(super) const VIA: &str = "via";
+
 /// A part that was checked, before its approval begins.
 struct Checked {
     flow: &'static str,
@@ -172,7 +175,7 @@ pub(super) async fn facts(
     match (asset.ledger, want) {
         (Ledger::Data, Want::Api { .. } | Want::Batch { .. }) => {
             let new = wanted(form, asset, want);
-            let (entry, unconditional) = sharing::prepare(app, op, &new).await?;
+            let found = sharing::prepare(app, op, &new).await?;
             if let Want::Api { calls_per_day, .. } = want {
                 sharing::refuse_clash(app, op, &new).await?;
                 if *calls_per_day == 0 {
@@ -183,10 +186,11 @@ pub(super) async fn facts(
             if let Want::Batch { destination, frequency, .. } = want {
                 batch(destination, frequency)?;
             }
-            let within = new.calls_per_day <= app.rules.basket.limit.instant_calls_per_day;
-            let grades = want.items().iter().filter_map(|i| entry.draft.item(i)).map(|i| i.grade);
-            let grade = grades.max().unwrap_or(entry.grade);
-            facts.insert("unconditional".into(), Fact::Flag(unconditional && within));
+            let draft = &found.entry.draft;
+            let grades = want.items().iter().filter_map(|i| draft.item(i)).map(|i| i.grade);
+            let grade = grades.max().unwrap_or(found.entry.grade);
+            facts.insert("unconditional".into(), Fact::Flag(found.at_once));
+            facts.insert(VIA.into(), Fact::Text(found.way.as_str().into()));
             facts.insert("way".into(), way);
             facts.insert("grade".into(), Fact::Number(level(grade)));
             Ok(("share", facts))

@@ -24,7 +24,6 @@ pub struct BasketRules {
 pub struct Limit {
     pub parts: usize,
     pub text: usize,
-    pub instant_calls_per_day: u64,
     pub precedents: u32,
     pub advice_least: usize,
 }

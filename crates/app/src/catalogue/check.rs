@@ -7,7 +7,7 @@ use model::FieldError;
 use model::code::{DataType, Grade, OpenType, ShareType, SyncMode};
 use model::entry::EntryDraft;
 use model::item::Item;
-use model::mask::Mask;
+use model::mask::{Generalise, Mask};
 
 use super::rules::CatalogueRules;
 
@@ -347,9 +347,61 @@ fn item_shape(f: &mut Faults<'_>, i: usize, item: &Item) {
             "an item of type geometry or JSON cannot be a key",
         );
     }
-    if let Some(Mask::Round { step }) = &item.mask
-        && *step <= 0
-    {
-        f.add(at("mask"), "取整的步长应大于 0", "the step of rounding must be above 0");
+    item_mask(f, i, item);
+}
+
+/// A mask must hide something: an item above L1 whose own mask keeps nearly everything would be released plain.
+fn item_mask(f: &mut Faults<'_>, i: usize, item: &Item) {
+    let (rules, at, name) = (f.rules.mask, format!("items[{i}].mask"), &item.identifier);
+    let kept = match &item.mask {
+        Some(Mask::Round { step }) if *step < rules.round_least => {
+            f.add(
+                at,
+                format!("数据项 `{name}` 取整的步长应不小于 {}，现为 {step}", rules.round_least),
+                format!(
+                    "the step of rounding `{name}` must be {} or more, it is {step}",
+                    rules.round_least
+                ),
+            );
+            return;
+        }
+        Some(Mask::Keep { head, tail }) => head.saturating_add(*tail),
+        Some(Mask::Generalise { to: Generalise::Prefix(head) }) => *head,
+        _ => return,
+    };
+    if item.grade == Grade::L1 {
+        return;
+    }
+    let length = text_length(item);
+    let share =
+        length.map(|l| u32::try_from(u64::from(l) * u64::from(rules.keep_most_percent) / 100));
+    let most = share.map_or(rules.keep_most, |s| s.unwrap_or(u32::MAX).min(rules.keep_most));
+    if kept > most {
+        let (of_zh, of_en) = match length {
+            Some(l) => (format!("（长度 {l}）"), format!(" (of length {l})")),
+            None => (String::new(), String::new()),
+        };
+        f.add(
+            at,
+            format!(
+                "{} 级数据项 `{name}`{of_zh}的脱敏最多保留 {most} 个字符，现保留 {kept} 个，等于没有脱敏",
+                item.grade
+            ),
+            format!(
+                "the mask of the {} item `{name}`{of_en} may keep {most} characters, it keeps {kept}: it hides too little",
+                item.grade
+            ),
+        );
+    }
+}
+
+/// Characters of a value as text, where they are known.
+fn text_length(item: &Item) -> Option<u32> {
+    match item.data_type {
+        DataType::Boolean => Some(1),
+        DataType::Date => Some(10),
+        DataType::DateTime => Some(19),
+        DataType::Decimal if item.precision > 0 => Some(u32::from(item.precision)),
+        _ => Some(item.length).filter(|l| *l > 0),
     }
 }

@@ -80,6 +80,10 @@ pub(super) fn next(state: State, pending: bool, step: Move, origin: Option<&str>
         ),
         (Move::Approve, P::ChangeAuditing, _) => to_publish(P::Published, Effect::SwapIn),
         (Move::Reject, P::ChangeAuditing, _) => to_publish(P::ChangeReject, Effect::None),
+        // A change that was refused, mended and handed in again goes back to be mended: the work is kept.
+        (Move::Withdraw, P::ChangeAuditing, _) if origin == Some(P::ChangeReject.as_str()) => {
+            to_publish(P::ChangeReject, Effect::None)
+        }
         (Move::Withdraw, P::ChangeAuditing, _) => to_publish(P::Published, Effect::Drop),
         (Move::Approve, _, O::UpAuditing | O::OfflineUpAuditing) => to_online(O::Online),
         (Move::Reject, _, O::UpAuditing) => to_online(O::UpReject),
@@ -214,6 +218,16 @@ up-auditing -withdraw-> notline
 up-reject -up-> up-auditing";
         let got: Vec<String> = reachable().into_iter().collect();
         assert_eq!(got.join("\n"), expected.trim());
+    }
+
+    #[test]
+    fn a_withdrawn_change_goes_back_to_where_it_came_from() {
+        let state = State { publish: PublishState::ChangeAuditing, online: OnlineState::Online };
+        let back = |origin| next(state, true, Move::Withdraw, Some(origin)).unwrap();
+        let first = back("published");
+        assert_eq!((first.to, first.effect), ("published", Effect::Drop));
+        let again = back("change-reject");
+        assert_eq!((again.to, again.effect), ("change-reject", Effect::None));
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub async fn landed(app: &App, op: &Op, entry_id: &str, rows: u64) -> Result<Ent
 /// puts what the ledger holds, so that two changes at once cannot leave the older one in search.
 pub(crate) async fn put(app: &App, ids: &[&str]) -> Result<()> {
     let _in_turn = app.shares.indexing.lock().await;
+    put_now(app, ids).await
+}
+
+async fn put_now(app: &App, ids: &[&str]) -> Result<()> {
     let mut names = HashMap::new();
     let mut docs = Vec::with_capacity(ids.len());
     for id in ids {
@@ -50,8 +54,56 @@ pub(crate) async fn put(app: &App, ids: &[&str]) -> Result<()> {
     tokio::task::spawn_blocking(move || search.put(&docs)).await.map_err(broken)?
 }
 
+/// With which state of the ledger this process's index is level.
+#[derive(Debug, Default)]
+pub(crate) struct Level {
+    epoch: Option<i64>,
+    marks: HashMap<String, String>,
+}
+
+/// Brings this process's index level with what other processes changed in the ledger. Costs one small question when
+/// nothing changed, otherwise reads the entries that did. With SQLite one process writes, and its index is level.
+pub(crate) async fn follow(app: &App) -> Result<()> {
+    if app.store.backend() == store::Backend::Sqlite {
+        return Ok(());
+    }
+    let epoch = app.store.ledger_epoch().await?;
+    if app.shares.level.lock().epoch == Some(epoch) {
+        return Ok(());
+    }
+    let _in_turn = app.shares.indexing.lock().await;
+    if app.shares.level.lock().epoch == Some(epoch) {
+        return Ok(());
+    }
+    let marks: HashMap<String, String> = app.store.entry_marks().await?.into_iter().collect();
+    let (changed, gone): (Vec<String>, Vec<String>) = {
+        let level = app.shares.level.lock();
+        let differs = |(id, mark): &(&String, &String)| level.marks.get(*id) != Some(*mark);
+        (
+            marks.iter().filter(differs).map(|(id, _)| id.clone()).collect(),
+            level.marks.keys().filter(|id| !marks.contains_key(*id)).cloned().collect(),
+        )
+    };
+    for ids in changed.chunks(500) {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        put_now(app, &ids).await?;
+    }
+    if !gone.is_empty() {
+        let search = std::sync::Arc::clone(&app.search);
+        tokio::task::spawn_blocking(move || search.remove(&gone)).await.map_err(broken)??;
+    }
+    // Grants and figures remembered of the older ledger no longer hold either.
+    app.shares.forget();
+    // Read before the entries were: what changed meanwhile has moved the epoch on and is fetched by the next look.
+    *app.shares.level.lock() = Level { epoch: Some(epoch), marks };
+    Ok(())
+}
+
 /// Rebuilds search from the ledger; answers the number of documents.
 pub async fn reindex(app: &App) -> Result<u64> {
+    let _in_turn = app.shares.indexing.lock().await;
+    let epoch = app.store.ledger_epoch().await?;
+    let marks = app.store.entry_marks().await?.into_iter().collect();
     let mut filter = EntryFilter { limit: 1000, ..EntryFilter::default() };
     let (mut names, mut docs) = (HashMap::new(), Vec::new());
     loop {
@@ -65,14 +117,21 @@ pub async fn reindex(app: &App) -> Result<u64> {
     let count = u64::try_from(docs.len()).unwrap_or(u64::MAX);
     let search = std::sync::Arc::clone(&app.search);
     tokio::task::spawn_blocking(move || search.rebuild(&docs)).await.map_err(broken)??;
+    *app.shares.level.lock() = Level { epoch: Some(epoch), marks };
     Ok(count)
 }
 
-/// Name of the mark that says with which ledger epoch the index is level, written at a calm stop.
-pub(crate) const INDEX_MARK: &str = "index_epoch";
+/// Name of the mark that says with which ledger epoch the index is level, written at a calm stop. Its number grows
+/// when the documents are made in another way: then the first start makes them anew.
+pub(crate) const INDEX_MARK: &str = "index_epoch.2";
 
 /// After a start: rebuilds search unless the last stop left it level with the ledger. Answers whether it did.
+/// Several processes have an index each, so there the mark of one says nothing of another's: it is always rebuilt.
 pub async fn heal(app: &App) -> Result<bool> {
+    if app.store.backend() == store::Backend::Postgres {
+        reindex(app).await?;
+        return Ok(true);
+    }
     let epoch = app.store.ledger_epoch().await?.to_string();
     let marked = app.store.meta_get(INDEX_MARK).await?;
     let index = std::sync::Arc::clone(&app.search);
@@ -148,5 +207,7 @@ fn formats(entry: &Entry) -> Vec<String> {
         (_, ResourceKind::File) => &files,
         _ => &["API"],
     };
-    all.iter().map(|f| (*f).to_owned()).collect()
+    let places = entry.draft.open_type == OpenType::Unconditional
+        && crate::opening::geometry(&entry.draft.items).is_some();
+    all.iter().copied().chain(places.then_some("GeoJSON")).map(str::to_owned).collect()
 }

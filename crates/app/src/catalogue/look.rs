@@ -1,13 +1,14 @@
-//! Looking at the catalogue: one entry, lists, steps, versions, differences.
+//! Looking at the catalogue: one entry, lists, steps, versions, differences, and what stands before a decision.
 
 use chrono::NaiveDate;
 use model::entry::{Difference, Entry, EntryDraft, EntryFilter, EntryStep, EntryVersion};
 use model::{Error, FieldError, Op, Result};
 use policy::{Action, Target};
-use store::entry::EntryScope;
+use serde::Serialize;
+use store::entry::{EntryScope, Held};
 
-use super::{flow, seen, visible};
-use crate::{App, Page};
+use super::{Move, flow, inner, moves, same_eyes, seen, visible};
+use crate::{App, Page, audit};
 
 /// One entry by id or code. What the caller may not know of is not found; of an open entry the public sees the open
 /// items only.
@@ -18,15 +19,106 @@ pub async fn get(app: &App, op: &Op, id_or_code: &str) -> Result<Entry> {
         .ok_or_else(|| Error::not_found("目录", "entry", id_or_code))
 }
 
-/// The change under review, or refused and waiting to be mended.
+/// The change under review, or refused and waiting to be mended, for those who may see what is not in force.
 pub async fn pending(app: &App, op: &Op, id_or_code: &str) -> Result<Option<EntryDraft>> {
-    Ok(visible(app, op, id_or_code).await?.pending)
+    let held = visible(app, op, id_or_code).await?;
+    Ok(held.pending.filter(|_| inner(app, op, &held.entry)))
+}
+
+/// An entry with the declaration that an edit goes on from: the change under way where there is one, else what is in
+/// force. For those who may compile it.
+pub async fn working(app: &App, op: &Op, id: &str) -> Result<(Entry, EntryDraft)> {
+    let held = visible(app, op, id).await?;
+    audit::permit(app, op, Action::EntryCompile, &Target::entry(&held.entry)).await?;
+    let draft = held.pending.unwrap_or_else(|| held.entry.draft.clone());
+    Ok((held.entry, draft))
+}
+
+/// What stands before a decision on an entry: what the caller may do, what exactly would change, by when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outlook {
+    pub moves: Vec<Move>,
+    /// The caller handed in what is under review, and so may not decide it (four eyes).
+    pub own: bool,
+    /// From what is in force to the change under way; `None` when there is none, or the caller may not see it.
+    pub changes: Option<Vec<Difference>>,
+    /// Day by which the present review should end.
+    pub due: Option<NaiveDate>,
+    pub overdue: bool,
+    /// Who handed it in, when and why.
+    pub asked: Option<EntryStep>,
+    /// The refusal that waits to be answered.
+    pub refused: Option<EntryStep>,
+    /// What of the declaration under review should be thought over.
+    pub advice: Vec<FieldError>,
+}
+
+/// An entry that awaits a review.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Awaiting {
+    pub entry: Entry,
+    pub outlook: Outlook,
+}
+
+/// The outlook of one entry.
+pub async fn outlook(app: &App, op: &Op, id: &str) -> Result<Outlook> {
+    let held = visible(app, op, id).await?;
+    outlook_of(app, op, &held).await
+}
+
+async fn outlook_of(app: &App, op: &Op, held: &Held) -> Result<Outlook> {
+    let entry = &held.entry;
+    let inside = inner(app, op, entry);
+    let steps = if inside { app.store.entry_steps(&entry.id).await? } else { Vec::new() };
+    let due = due(app, entry).filter(|_| inside);
+    let waits = [entry.publish_state.as_str(), entry.online_state.as_str()]
+        .iter()
+        .any(|state| state.ends_with("-reject"));
+    let advice = match due {
+        Some(_) => advise(app, held.pending.as_ref().unwrap_or(&entry.draft)),
+        None => Vec::new(),
+    };
+    Ok(Outlook {
+        advice,
+        moves: moves(app, op, held),
+        own: due.is_some() && same_eyes(op, held),
+        changes: held
+            .pending
+            .as_ref()
+            .filter(|_| inside)
+            .map(|change| super::compare::compare(&entry.draft, change)),
+        due,
+        overdue: due.is_some_and(|day| day < op.today()),
+        asked: steps.last().filter(|s| s.to.ends_with("-auditing")).cloned(),
+        refused: steps.into_iter().rev().find(|s| s.action == "reject").filter(|_| waits),
+    })
+}
+
+/// Entries that await a review, newest first, with what a reviewer must see.
+pub async fn queue(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<Awaiting>> {
+    let filter = EntryFilter {
+        auditing: true,
+        after: after.map(str::to_owned),
+        limit,
+        ..EntryFilter::default()
+    };
+    let page = list(app, op, &filter).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for entry in page.items {
+        // What has just been decided is no longer in the queue.
+        let Some(held) = app.store.entry_held(&entry.id).await? else { continue };
+        let outlook = outlook_of(app, op, &held).await?;
+        items.push(Awaiting { entry: held.entry, outlook });
+    }
+    Ok(Page { items, next: page.next })
 }
 
 /// What is allowed in a draft but should be thought over before handing it in.
 #[must_use]
 pub fn advise(app: &App, draft: &EntryDraft) -> Vec<FieldError> {
-    super::check::advise(&app.rules.catalogue, draft)
+    let mut found = super::check::advise(&app.rules.catalogue, draft);
+    found.extend(super::profile::advise(draft));
+    found
 }
 
 /// Day by which the present review should end (working days of the rule file); `None` when nothing is under review.
@@ -91,6 +183,7 @@ pub async fn compare(app: &App, op: &Op, id: &str, from: i64, to: i64) -> Result
     let draft = async |version: i64| -> Result<EntryDraft> {
         if version == held.entry.version + 1
             && let Some(pending) = &held.pending
+            && inner(app, op, &held.entry)
         {
             return Ok(pending.clone());
         }

@@ -6,8 +6,10 @@
 mod check;
 mod compare;
 mod flow;
+mod history;
 pub(crate) mod index;
 mod look;
+mod profile;
 pub mod rules;
 mod sheet;
 
@@ -23,10 +25,14 @@ use crate::App;
 use crate::audit;
 use flow::{Effect, State};
 
-pub(crate) use index::INDEX_MARK;
+pub use history::{Landed, history};
+pub(crate) use index::{INDEX_MARK, Level, follow};
 pub use index::{heal, landed, reindex};
-pub use look::{advise, compare, due, get, list, pending, steps, versions};
-pub use sheet::{export, import};
+pub use look::{
+    Awaiting, Outlook, advise, compare, due, get, list, outlook, pending, queue, steps, versions,
+    working,
+};
+pub use sheet::{export, import, may_import, sheet_of};
 
 /// What can be done next with an entry (state machine of facts.md §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,7 +48,8 @@ pub enum Move {
     PutOnline,
     /// online | down-reject → down-auditing; a reason is needed
     TakeOffline,
-    /// `*-auditing` → back to where it came from; change-reject → published, the change given up
+    /// `*-auditing` → back to where it came from (a change handed in anew → change-reject, a change handed in for
+    /// the first time is given up); change-reject → published, the change given up
     Withdraw,
 }
 
@@ -112,7 +119,30 @@ pub enum SheetFormat {
 /// Whether organisation and region exist is asked when it is written.
 #[must_use]
 pub fn check(app: &App, draft: &EntryDraft) -> Vec<FieldError> {
-    check::check(&app.rules.catalogue, draft)
+    let mut found = check::check(&app.rules.catalogue, draft);
+    found.extend(profile::check(&app.rules.catalogue, draft));
+    found
+}
+
+/// What an edit was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    pub version: i64,
+    /// When the entry had last been changed, a change under way included; `None` guards by the version alone.
+    pub updated_at: Option<String>,
+}
+
+/// Items drafted from a file: what it was found to be, and an item for each of its columns (identifiers by pinyin,
+/// types as found, grades raised where names or values look personal).
+pub async fn draft_items(
+    app: &App,
+    op: &Op,
+    path: &std::path::Path,
+    name: &str,
+) -> Result<(model::parcel::Sniffed, Vec<model::item::Item>)> {
+    let sniffed = crate::collection::sniff(app, op, path, name).await?;
+    let items = app.intake.draft(&sniffed);
+    Ok((sniffed, items))
 }
 
 /// Compiles a new entry (state unpublished, notline, version 1).
@@ -137,18 +167,42 @@ pub async fn edit(
     draft: EntryDraft,
     base_version: i64,
 ) -> Result<Entry> {
+    edit_on(app, op, id, draft, &Basis { version: base_version, updated_at: None }).await
+}
+
+/// The same, guarded also against changes that make no new version: a pending change that someone else rewrote, a
+/// review that began meanwhile.
+pub async fn edit_on(
+    app: &App,
+    op: &Op,
+    id: &str,
+    draft: EntryDraft,
+    basis: &Basis,
+) -> Result<Entry> {
     let held = visible(app, op, id).await?;
     let permit = audit::permit(app, op, Action::EntryCompile, &Target::entry(&held.entry)).await?;
-    if held.entry.version != base_version {
+    let version = basis.version;
+    if held.entry.version != version {
         return Err(Error::new(
             Code::Stale,
             format!(
-                "目录已更新到版本 {}，您修改的是版本 {base_version}，请刷新后重试",
+                "目录已更新到版本 {}，您修改的是版本 {version}，请刷新后重试",
                 held.entry.version
             ),
             format!(
-                "the entry is at version {} by now, you changed version {base_version}: reload and try again",
+                "the entry is at version {} by now, you changed version {version}: reload and try again",
                 held.entry.version
+            ),
+        ));
+    }
+    if basis.updated_at.as_ref().is_some_and(|at| *at != held.entry.updated_at) {
+        let last = app.store.entry_steps(&held.entry.id).await?.pop();
+        let who = last.map(|s| s.actor_name).unwrap_or_default();
+        return Err(Error::new(
+            Code::Stale,
+            format!("您打开表单后，目录又被 {who} 改动，请刷新后重试，以免覆盖"),
+            format!(
+                "{who} has changed the entry since you opened the form: reload and try again, so that nothing is overwritten"
             ),
         ));
     }
@@ -189,17 +243,16 @@ pub async fn step(app: &App, op: &Op, id: &str, step: Move, reason: &str) -> Res
     settled(app, op, &word, &change, reason.to_owned()).await
 }
 
-/// Moves the caller may make now (for buttons).
-#[must_use]
-pub fn moves(app: &App, op: &Op, entry: &Entry) -> Vec<Move> {
+/// Moves the caller may make now (for buttons). Who handed something in is not offered its review.
+fn moves(app: &App, op: &Op, held: &Held) -> Vec<Move> {
+    let entry = &held.entry;
     let state = State { publish: entry.publish_state, online: entry.online_state };
-    let pending =
-        matches!(entry.publish_state, PublishState::ChangeAuditing | PublishState::ChangeReject);
     let target = Target::entry(entry);
     Move::ALL
         .into_iter()
-        .filter(|m| flow::next(state, pending, *m, None).is_ok())
+        .filter(|m| flow::next(state, held.pending.is_some(), *m, None).is_ok())
         .filter(|m| app.policy.decide(op, m.action(), &target).allowed)
+        .filter(|m| m.action() != Action::EntryReview || !same_eyes(op, held))
         .collect()
 }
 
@@ -217,6 +270,16 @@ pub(crate) fn whole(app: &App, op: &Op, entry: &Entry) -> bool {
         ..Target::entry(entry)
     };
     app.policy.decide(op, Action::EntryRead, &closed).allowed
+}
+
+/// Whether the caller may see what is not in force: it would be shown the entry even if it were not published.
+pub(crate) fn inner(app: &App, op: &Op, entry: &Entry) -> bool {
+    let unpublished = Target {
+        open_type: Some(model::code::OpenType::None.as_str().to_owned()),
+        live: false,
+        ..Target::entry(entry)
+    };
+    app.policy.decide(op, Action::EntryRead, &unpublished).allowed
 }
 
 /// The entry as this caller may see it: whole, or with its open items only, or not at all.

@@ -46,6 +46,7 @@ pub(super) fn sample() -> EntryDraft {
         source_system: String::new(),
         licence: String::new(),
         attribution: String::new(),
+        profile: model::entry::Profile::default(),
         items: vec![id, xm, area],
     }
 }
@@ -148,6 +149,18 @@ fn a_hidden_item_is_not_in_the_public_document() {
     let mut closed = entry(sample());
     closed.online_state = OnlineState::Offline;
     assert_eq!(super::index::doc(&closed, "省局").audience, ["org:o1"]);
+}
+
+#[test]
+fn places_can_be_found_by_their_format() {
+    let formats = |d: EntryDraft| super::index::doc(&entry(d), "省局").formats;
+    let mut draft = sample();
+    assert!(!formats(draft.clone()).contains(&"GeoJSON".to_owned()));
+    draft.items.push(Item::new("wz", "位置", DataType::Geometry));
+    assert!(formats(draft.clone()).contains(&"GeoJSON".to_owned()));
+    // A place that is not open is not offered.
+    draft.items.last_mut().unwrap().open_type = OpenType::None;
+    assert!(!formats(draft).contains(&"GeoJSON".to_owned()));
 }
 
 #[test]

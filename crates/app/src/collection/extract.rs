@@ -103,11 +103,16 @@ fn of_row(names: &[String], batch: &Batch, row: usize) -> Map<String, Json> {
 }
 
 fn of_reject(names: &[String], reject: &Reject) -> Map<String, Json> {
-    names
+    let mut object: Map<String, Json> = names
         .iter()
         .zip(reject.cells.iter().map(Option::as_ref).chain(std::iter::repeat(None)))
         .map(|(name, cell)| (name.clone(), cell.map_or(Json::Null, |c| Json::String(c.clone()))))
-        .collect()
+        .collect();
+    // As it was written: a delete stays one, and a word that is no operation is refused again.
+    if let Some(said) = &reject.operation {
+        object.insert(OPERATION.into(), Json::String(said.clone()));
+    }
+    object
 }
 
 #[cfg(test)]
@@ -134,15 +139,16 @@ mod tests {
             zh: String::new(),
             en: String::new(),
             cells: vec![None, Some(cell.into()), Some("beyond".into())],
+            operation: (record > 2).then(|| "删除?".to_owned()),
         };
         let rejects = vec![reject(2, "x"), reject(3, "y"), reject(9, "z")];
         let chunk = Chunk { batch, rejects, read: 5, bytes_done: 0 };
         let bytes = lines(&["t".to_owned(), "n".to_owned()], &chunk).unwrap();
         let expected = r#"{"t":"甲\n乙","n":"1","dsc_biz_operation":"I"}
 {"t":null,"n":"x"}
-{"t":null,"n":"y"}
+{"t":null,"n":"y","dsc_biz_operation":"删除?"}
 {"t":null,"n":"4","dsc_biz_operation":"D"}
-{"t":null,"n":"z"}
+{"t":null,"n":"z","dsc_biz_operation":"删除?"}
 "#;
         assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected.replace("\\\\n", "\\n"));
     }

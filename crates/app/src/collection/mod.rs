@@ -3,20 +3,28 @@
 //! One walk: `spool` keeps an upload in the inbox → `start` makes a run → `work` reads it, puts misfits into quarantine
 //! and lands the rest once (*exactly-once*: the parcel id is a hash of entry, mode, content, options and item shapes)
 //! → `serve` brings the serving copy up → the catalogue learns the new figures → the file leaves the inbox. A query's
-//! rows are written into the inbox first (`extract`), so that both ways are one. `recover` goes on after a crash.
+//! rows are written into the inbox first (`extract`), so that both ways are one; `source` keeps the databases they come
+//! from. `standing` tells what is there already. `lease` says whose a run is, `recover` goes on after a crash, `tidy` is the
+//! worker's housekeeping.
 
 mod extract;
+mod lease;
 mod quarantine;
 mod recover;
+mod replay;
 mod resume;
 mod serve;
+pub mod source;
 mod spool;
+mod standing;
+mod tidy;
 mod work;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use model::code::SyncMode;
 use model::entry::Entry;
@@ -28,10 +36,13 @@ use policy::port::{ReadOptions, Source};
 use policy::{Action, Permit, Target};
 use store::parcel::{RunFilter, RunRecord};
 use tokio::sync::{Semaphore, watch};
+use uuid::{NoContext, Timestamp, Uuid};
 
-pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv, replay};
+pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
+pub use self::replay::replay;
 pub use self::spool::spool;
+pub use self::tidy::{Tidied, tidy};
 use crate::{App, Page, audit, catalogue};
 
 /// Collections that read and land at the same time; others wait in state queued.
@@ -49,11 +60,21 @@ pub struct Memory {
     /// One collection of an entry at a time.
     entries: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     slots: Semaphore,
+    /// Name of this process as the owner of its runs, new with every start.
+    owner: String,
+    /// When the files of broken landings were last looked for.
+    swept_at: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { live: Mutex::default(), entries: Mutex::default(), slots: Semaphore::new(AT_WORK) }
+        Self {
+            live: Mutex::default(),
+            entries: Mutex::default(),
+            slots: Semaphore::new(AT_WORK),
+            owner: Uuid::new_v7(Timestamp::from_unix(NoContext, 0, 0)).simple().to_string(),
+            swept_at: Mutex::default(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! After a start: runs that a crash interrupted are finished or begun anew. What is in the lake tells which.
+//! Runs that a crash interrupted are finished or begun anew. What is in the lake tells which; whose run it is, its lease.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use store::parcel::{RunFilter, RunRecord};
 
 use super::resume::{Kept, Resume};
 use super::work::{self, Job};
-use super::{quarantine, spool};
+use super::{lease, replay, spool};
 use crate::{App, audit};
 
 /// Days that files stay in the inbox which no run waits for (kept so that a person can look at what failed).
 const DAYS_KEPT: u64 = 7;
 
-/// After a start: finishes or restarts runs that a crash interrupted. Loses and doubles nothing.
-/// Answers how many there were; it returns when they have ended.
+/// Finishes or restarts runs whose process is gone. Loses and doubles nothing, and leaves alone what another process is
+/// doing, so that a worker may call it now and then in the background, beside running collections. Answers how many were taken
+/// up; it returns when they have ended.
 pub async fn recover(app: &Arc<App>) -> Result<u64> {
     let op = Op::system(app.now());
     let mut waiting: Vec<RunRecord> = Vec::new();
@@ -35,20 +36,25 @@ pub async fn recover(app: &Arc<App>) -> Result<u64> {
         }
         waiting.extend(page);
     }
-    // Runs of this very process are not interrupted.
-    waiting.retain(|r| app.collections.of(&r.run.id).is_none());
     let wanted: Vec<PathBuf> = waiting
         .iter()
         .filter_map(|r| Resume::of_text(&r.source))
         .filter_map(|r| work::file_of(&r))
         .collect();
     spool::sweep(app, &wanted, DAYS_KEPT).await;
+    // Runs of this very process are not interrupted.
+    waiting.retain(|r| app.collections.of(&r.run.id).is_none() && lease::over(app, r));
     // Oldest first: parcels land in the order they were handed over.
     waiting.reverse();
-    let count = waiting.len() as u64;
-    for record in waiting {
+    let mut count = 0;
+    for seen in waiting {
+        let system =
+            audit::permit(app, &op, Action::SystemWork, &Target::plain("System", "collection"))
+                .await?;
+        let Some(record) = lease::claim(app, &system, &seen).await? else { continue };
+        count += 1;
         let (id, state) = (record.run.id.clone(), record.run.state);
-        let run = again(app, &op, record).await?;
+        let run = again(app, &op, system, record).await?;
         tracing::info!(
             run.id = id,
             run.before = state.as_str(),
@@ -59,9 +65,7 @@ pub async fn recover(app: &Arc<App>) -> Result<u64> {
     Ok(count)
 }
 
-async fn again(app: &Arc<App>, op: &Op, record: RunRecord) -> Result<Run> {
-    let system =
-        audit::permit(app, op, Action::SystemWork, &Target::plain("System", "collection")).await?;
+async fn again(app: &Arc<App>, op: &Op, system: Permit, record: RunRecord) -> Result<Run> {
     let run = record.run;
     let Some(entry) = app.store.entry_get(&run.entry).await? else {
         let error = Error::not_found("目录", "entry", &run.entry);
@@ -75,25 +79,29 @@ async fn again(app: &Arc<App>, op: &Op, record: RunRecord) -> Result<Run> {
     let mut job = Job { op: op.clone(), run, resume, permit: Arc::new(system), collect };
     if let Kept::Replay { .. } = &job.resume.source {
         app.collections.begin(&job.run);
-        return Ok(quarantine::guarded(Arc::clone(app), job).await);
+        return Ok(replay::guarded(Arc::clone(app), job).await);
     }
     // Committed by this run before the crash: only what follows is missing.
     if job.resume.committing
         && let Some(parcel) = &job.run.parcel
         && let Some(landing) = app.lake.landed(&entry.draft.code, parcel).await?
     {
-        let lock = app.collections.lock_of(&entry.id);
-        let _alone = lock.lock().await;
-        let file = work::file_of(&job.resume);
-        return Ok(match work::finish(app, &mut job, &entry, landing.version).await {
-            Ok(()) => {
-                if let Some(file) = file.filter(|f| spool::in_inbox(app, f)) {
-                    spool::discard(&file).await;
+        let (id, permit) = (job.run.id.clone(), Arc::clone(&job.permit));
+        let rest = async {
+            let lock = app.collections.lock_of(&entry.id);
+            let _alone = lock.lock().await;
+            let file = work::file_of(&job.resume);
+            match work::finish(app, &mut job, &entry, landing.version).await {
+                Ok(()) => {
+                    if let Some(file) = file.filter(|f| spool::in_inbox(app, f)) {
+                        spool::discard(&file).await;
+                    }
+                    job.run
                 }
-                job.run
+                Err(error) => work::failed(app, op, &job.permit, job.run, error).await,
             }
-            Err(error) => work::failed(app, op, &job.permit, job.run, error).await,
-        });
+        };
+        return Ok(lease::held(app, &permit, &id, rest).await);
     }
     if let Some(file) = work::file_of(&job.resume)
         && !tokio::fs::try_exists(&file).await.unwrap_or(false)

@@ -18,6 +18,9 @@ pub(super) struct Resume {
     /// The figures are final and the landing's commit comes next: if the parcel is in the lake, this run brought it.
     #[serde(default)]
     pub(super) committing: bool,
+    /// The content landed before and something newer lies over it: it lands again, as a parcel of this run.
+    #[serde(default)]
+    pub(super) anew: bool,
 }
 
 /// Where the rows come from, as kept.
@@ -49,6 +52,9 @@ pub(super) struct Slice {
     pub(super) first: String,
     pub(super) last: String,
     pub(super) parcel: String,
+    /// Records left out because newer rows have their keys.
+    #[serde(default)]
+    pub(super) overtaken: Vec<u64>,
 }
 
 /// [`ReadOptions`] as kept.

@@ -21,8 +21,9 @@ use policy::port::{Chunk, LandTarget, Landing, Source};
 use policy::{Action, Permit};
 use store::parcel::RunRecord;
 
-use super::resume::{Kept, Options, Resume, parcel_id};
-use super::{Order, allowed, extract, serve, spool};
+use super::resume::{Kept, Options, Resume};
+use super::standing::standing;
+use super::{Order, allowed, extract, lease, serve, spool};
 use crate::{App, audit, catalogue};
 
 /// How often a run's figures are written down while it reads.
@@ -36,6 +37,19 @@ pub(super) struct Job {
     pub(super) permit: Arc<Permit>,
     /// For the serving copy and the catalogue.
     pub(super) collect: Arc<Permit>,
+}
+
+impl Job {
+    /// Writes the run's state and figures down.
+    pub(super) async fn write(&self, app: &App) -> Result<()> {
+        app.store.run_update(&self.permit, &app.collections.owner, &self.run).await
+    }
+
+    /// Writes down what is needed to go on after a crash.
+    pub(super) async fn write_source(&self, app: &App) -> Result<()> {
+        let (owner, resume) = (&app.collections.owner, self.resume.to_text()?);
+        app.store.run_source_update(&self.permit, owner, &self.run.id, &resume).await
+    }
 }
 
 pub(super) fn new_run(app: &App, op: &Op, entry: &Entry, order: &Order) -> Run {
@@ -103,7 +117,7 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
             kept
         }
     };
-    let resume = Resume { source, options, committing: false };
+    let resume = Resume { source, options, committing: false, anew: false };
     keep(app, op, &permit, &entry, &run, &resume).await?;
     Ok(Job { op: op.clone(), run, resume, collect: Arc::clone(&permit), permit })
 }
@@ -117,8 +131,12 @@ pub(super) async fn keep(
     run: &Run,
     resume: &Resume,
 ) -> Result<()> {
-    let record =
-        RunRecord { run: run.clone(), org: entry.draft.org.clone(), source: resume.to_text()? };
+    let record = RunRecord {
+        run: run.clone(),
+        org: entry.draft.org.clone(),
+        source: resume.to_text()?,
+        lease: lease::taken(app),
+    };
     app.store.run_insert(permit, op, &record).await?;
     app.collections.begin(run);
     Ok(())
@@ -155,7 +173,8 @@ pub(super) async fn guarded(app: Arc<App>, job: Job) -> Run {
     let (id, permit, op) = (job.run.id.clone(), Arc::clone(&job.permit), job.op.clone());
     let first = job.run.clone();
     let inner = Arc::clone(&app);
-    let outcome = match tokio::spawn(async move { work(&inner, job).await }).await {
+    let task = tokio::spawn(async move { work(&inner, job).await });
+    let outcome = match lease::held(&app, &permit, &id, task).await {
         Ok(run) => run,
         Err(e) => {
             let latest = app.collections.of(&id).unwrap_or(first);
@@ -192,14 +211,15 @@ pub(super) async fn failed(app: &App, op: &Op, permit: &Permit, mut run: Run, er
         );
     }
     run.finished_at = Some(stamp(app.now()));
+    let owner = app.collections.owner.as_str();
     let ended = async {
         if run.version.is_none() && run.accepted > 0 {
             // What was set aside belongs to a parcel that is not there.
-            app.store.quarantine_clear(permit, &run.id).await?;
+            app.store.quarantine_clear(permit, owner, &run.id).await?;
             (run.read, run.accepted, run.quarantined) = (0, 0, 0);
         }
-        app.store.run_update(permit, &run).await?;
-        app.store.run_source_update(permit, &run.id, "").await?;
+        app.store.run_update(permit, owner, &run).await?;
+        app.store.run_source_update(permit, owner, &run.id, "").await?;
         record(app, op, &run, "", "failed").await
     };
     if let Err(e) = ended.await {
@@ -240,7 +260,7 @@ async fn collect(app: &Arc<App>, job: &mut Job) -> Result<()> {
     let missing = || Error::not_found("目录", "entry", &job.run.entry);
     let entry = app.store.entry_get(&job.run.entry).await?.ok_or_else(missing)?;
     job.run.state = RunState::Running;
-    app.store.run_update(&job.permit, &job.run).await?;
+    job.write(app).await?;
     app.collections.show(&job.run);
     if let Kept::Query { .. } = &job.resume.source {
         bring_query(app, job, &entry).await?;
@@ -248,11 +268,11 @@ async fn collect(app: &Arc<App>, job: &mut Job) -> Result<()> {
     let Kept::File { path, name, checksum } = job.resume.source.clone() else {
         return Err(Error::internal("a collection without a file"));
     };
-    let parcel = parcel_id(&entry, job.run.mode, &checksum, &job.resume.options)?;
+    let (parcel, before) = standing(app, &entry, job, &checksum).await?;
     job.run.checksum.clone_from(&checksum);
     job.run.parcel = Some(parcel.clone());
-    app.store.run_update(&job.permit, &job.run).await?;
-    if let Some(landing) = app.lake.landed(&entry.draft.code, &parcel).await? {
+    job.write(app).await?;
+    if let Some(landing) = before {
         return unchanged(app, job, &entry, &landing, &path).await;
     }
 
@@ -267,7 +287,7 @@ async fn collect(app: &Arc<App>, job: &mut Job) -> Result<()> {
     let source = Source::File { path: path.clone(), name };
     let landing = land(app, job, &entry, &head, &source).await?;
     if landing.repeated {
-        app.store.quarantine_clear(&job.permit, &job.run.id).await?;
+        app.store.quarantine_clear(&job.permit, &app.collections.owner, &job.run.id).await?;
         return unchanged(app, job, &entry, &landing, &path).await;
     }
     finish(app, job, &entry, landing.version).await?;
@@ -292,7 +312,7 @@ async fn bring_query(app: &App, job: &mut Job, entry: &Entry) -> Result<()> {
     };
     job.resume.source = written(app, &job.run.id, &source, entry, &options, progress).await?;
     job.resume.options = extract::options(options.operation_column.is_some());
-    app.store.run_source_update(&job.permit, &job.run.id, &job.resume.to_text()?).await
+    job.write_source(app).await
 }
 
 /// The parcel was landed before: nothing is read, but what an interrupted landing left undone is done.
@@ -357,8 +377,9 @@ pub(super) async fn end(app: &App, job: &mut Job, entry: &Entry, state: RunState
     job.run.state = state;
     job.run.finished_at = Some(stamp(app.now()));
     record(app, &job.op, &job.run, &entry.draft.code, "ok").await?;
-    app.store.run_update(&job.permit, &job.run).await?;
-    app.store.run_source_update(&job.permit, &job.run.id, "").await
+    job.write(app).await?;
+    let owner = &app.collections.owner;
+    app.store.run_source_update(&job.permit, owner, &job.run.id, "").await
 }
 
 /// `read = accepted + quarantined`, for every chunk and so for every run.
@@ -380,7 +401,7 @@ async fn land(
     head: &ParcelHead,
     source: &Source,
 ) -> Result<Landing> {
-    app.store.quarantine_clear(&job.permit, &job.run.id).await?;
+    app.store.quarantine_clear(&job.permit, &app.collections.owner, &job.run.id).await?;
     (job.run.read, job.run.accepted, job.run.quarantined, job.run.bytes_done) = (0, 0, 0, 0);
     let reading = app.intake.read(source, &entry.draft.items, &job.resume.options.read()).await?;
     if reading.bytes_total > 0 {
@@ -394,6 +415,7 @@ async fn land(
         permit: Arc::clone(&job.permit),
         tally: Arc::clone(&tally),
         resume: Resume { committing: true, ..job.resume.clone() },
+        items: entry.draft.items.iter().map(|i| i.identifier.clone()).collect(),
         chunks: reading.chunks,
         written: Instant::now(),
     };
@@ -418,6 +440,8 @@ struct Passage {
     permit: Arc<Permit>,
     tally: Arc<Mutex<Tally>>,
     resume: Resume,
+    /// Identifiers of the items the cells belong to.
+    items: Vec<String>,
     chunks: BoxStream<'static, Result<Chunk>>,
     written: Instant,
 }
@@ -443,11 +467,11 @@ impl Passage {
             run.accepted += rows as u64;
             run.quarantined += chunk.rejects.len() as u64;
             run.bytes_done = chunk.bytes_done;
-            let rejects = quarantined(&run, chunk.rejects, &stamp(self.app.now()));
+            let rejects = quarantined(&run, &self.items, chunk.rejects, &stamp(self.app.now()));
             self.app.store.quarantine_insert(&self.permit, &rejects).await?;
             self.app.collections.show(&run);
             if self.written.elapsed() >= WRITE_EVERY {
-                self.app.store.run_update(&self.permit, &run).await?;
+                self.app.store.run_update(&self.permit, self.owner(), &run).await?;
                 self.written = Instant::now();
             }
             self.tally.lock().run = run;
@@ -465,15 +489,20 @@ impl Passage {
         if run.mode == SyncMode::Full && run.accepted == 0 && run.quarantined > 0 {
             return Err(none_fits(run.quarantined));
         }
-        self.app.store.run_update(&self.permit, &run).await?;
-        self.app.store.run_source_update(&self.permit, &run.id, &self.resume.to_text()?).await?;
+        let resume = self.resume.to_text()?;
+        self.app.store.run_update(&self.permit, self.owner(), &run).await?;
+        self.app.store.run_source_update(&self.permit, self.owner(), &run.id, &resume).await?;
         self.app.collections.show(&run);
         Ok(())
+    }
+
+    fn owner(&self) -> &str {
+        &self.app.collections.owner
     }
 }
 
 /// Rejects as kept. The id is of run and record: the same record of the same run is the same row.
-fn quarantined(run: &Run, rejects: Vec<Reject>, at: &str) -> Vec<Quarantined> {
+fn quarantined(run: &Run, items: &[String], rejects: Vec<Reject>, at: &str) -> Vec<Quarantined> {
     rejects
         .into_iter()
         .map(|reject| Quarantined {
@@ -481,6 +510,7 @@ fn quarantined(run: &Run, rejects: Vec<Reject>, at: &str) -> Vec<Quarantined> {
             run: run.id.clone(),
             entry: run.entry.clone(),
             reject,
+            items: items.to_vec(),
             state: "open".into(),
             at: at.to_owned(),
         })

@@ -67,7 +67,7 @@ pub async fn pack(app: &App, op: &Op, bundle: &str) -> Result<Pack> {
     let unknown = || Error::not_found("应用", "application", &bundle.form.application);
     let application =
         app.store.application_get(&bundle.form.application).await?.ok_or_else(unknown)?;
-    let target = Target::of_org("Application", &application.id, &application.org);
+    let target = Target::application(&application);
     audit::permit(app, op, Action::ApplicationRead, &target).await?;
     let caller = Op {
         actor: Actor::Application {

@@ -2,11 +2,11 @@
 //! says so. The gate knows one kind of agreement only; this makes that kind and no other.
 
 use model::entry::Entry;
-use model::request::{Request, RequestNew, RequestState};
-use model::{Code, Error, Op, Result};
+use model::request::{Request, RequestNew, RequestState, RequestWay};
+use model::{Code, Error, FieldError, Op, Result};
 use policy::{Action, Permit, Target};
 
-use super::ask::{check, end_if_over, end_of, refuse_faults, request, settled, unconditional};
+use super::ask::{check, end_if_over, end_of, refuse_faults, request, settled, unconditional, way};
 use crate::{App, audit, catalogue};
 
 /// What was agreed to, and with whom.
@@ -17,15 +17,28 @@ pub(crate) struct Agreed {
     pub(crate) new: RequestNew,
     pub(crate) applicant: String,
     pub(crate) applicant_org: String,
+    /// By which way it was asked for when it was filed.
+    pub(crate) way: RequestWay,
     /// The approval that agreed.
     pub(crate) approval: String,
 }
 
-/// Checks what somebody wants of an entry as [`super::apply`] would, and files nothing. Answers the entry and whether
-/// all of it is shared without condition.
-pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<(Entry, bool)> {
+/// What [`prepare`] found.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) entry: Entry,
+    pub(crate) way: RequestWay,
+    /// All of it is shared without condition, and not more calls are wanted than the rules grant at once.
+    pub(crate) at_once: bool,
+}
+
+/// Checks what somebody wants of an entry as [`super::apply`] would, and files nothing.
+pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prepared> {
     let found = app.store.entry_get(&new.entry).await?;
     let full = found.as_ref().is_some_and(|e| catalogue::whole(app, op, e));
+    // What limits the rows counts whether the applicant sees it or not.
+    let by_region =
+        found.as_ref().is_some_and(|e| app.policy.region_item(&e.draft.items).is_some());
     let entry = found
         .and_then(|e| catalogue::seen(app, op, e))
         .ok_or_else(|| Error::not_found("目录", "entry", &new.entry))?;
@@ -33,11 +46,12 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<(Ent
         .store
         .application_get(&new.application)
         .await?
-        .filter(|a| op.actor.org() == Some(a.org.as_str()))
+        .filter(|a| !a.personal() && op.actor.org() == Some(a.org.as_str()))
         .ok_or_else(|| {
             Error::not_found("本单位的应用", "application of your organisation", &new.application)
         })?;
-    let target = Target::apply(&entry, &application.org);
+    let way = way(op);
+    let target = Target::apply(&entry, &application, way);
     audit::permit(app, op, Action::RequestSubmit, &target).await?;
     if !application.active {
         return Err(Error::new(
@@ -56,10 +70,24 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<(Ent
             ),
         ));
     }
-    let wanted = request(op, &entry, &application, new.clone());
-    let at_once = full && unconditional(&entry, &wanted.items);
-    refuse_faults(check(op, &entry, &wanted, at_once))?;
-    Ok((entry, at_once))
+    let wanted = request(op, &entry, &application, way, new.clone());
+    let at_once = full
+        && way == RequestWay::Share
+        && unconditional(&entry, &wanted.items)
+        && wanted.calls_per_day <= app.policy.calls_at_once_most();
+    let mut faults = check(op, &entry, &wanted, at_once);
+    faults.extend(area_fault(&wanted, by_region));
+    refuse_faults(faults)?;
+    Ok(Prepared { entry, way, at_once })
+}
+
+/// Rows can be limited to an area only where an item says it; a limit that cannot be kept is refused.
+fn area_fault(wanted: &Request, by_region: bool) -> Option<FieldError> {
+    (!wanted.area_range.is_empty() && !by_region).then(|| FieldError {
+        field: "area_range".into(),
+        zh: "该资源没有行政区划数据项，不能按区域提供，请把区域范围改为“不限”".into(),
+        en: "the resource has no region item, so that rows cannot be limited to an area: choose “All”".into(),
+    })
 }
 
 /// Refuses what would clash with an application under way or approved, before anybody is asked to decide it.
@@ -113,12 +141,15 @@ pub(crate) async fn grant_agreed(
                 "the application that would call is stopped or gone: nothing can be granted",
             )
         })?;
-    end_if_over(app, system, &request(system, &entry, &application, agreed.new.clone())).await?;
+    let mut granted = request(system, &entry, &application, agreed.way, agreed.new.clone());
+    end_if_over(app, system, &granted).await?;
     refuse_clash(app, system, &RequestNew { entry: entry.id.clone(), ..agreed.new.clone() })
         .await?;
-    let mut granted = request(system, &entry, &application, agreed.new);
     // A legal basis was asked for when the form was filed, where one is needed.
-    refuse_faults(check(system, &entry, &granted, true))?;
+    let mut faults = check(system, &entry, &granted, true);
+    let by_region = app.policy.region_item(&entry.draft.items).is_some();
+    faults.extend(area_fault(&granted, by_region));
+    refuse_faults(faults)?;
     granted.id = agreed.id;
     granted.applicant = agreed.applicant;
     granted.state = RequestState::Approved;

@@ -1,10 +1,11 @@
 //! Applications are filed, decided by provider and authority, withdrawn, revoked, and end.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone as _, Utc};
+use model::account::Role;
 use model::audit::AuditEvent;
 use model::code::ShareType;
 use model::entry::Entry;
-use model::request::{Period, Request, RequestNew, RequestState};
+use model::request::{Period, Request, RequestNew, RequestState, RequestWay};
 use model::{Code, Error, FieldError, Op, Result};
 use policy::{Action, Permit, Target};
 use store::request::RequestChange;
@@ -14,10 +15,42 @@ use crate::App;
 use crate::audit;
 use crate::catalogue;
 
-/// Files an application; an unconditional share is approved at once.
+/// By which way the caller asks for data: public bodies by the share attribute, enterprises and citizens by the open one.
+#[must_use]
+pub fn way(op: &Op) -> RequestWay {
+    let outside = op.actor.has(Role::Enterprise) || op.actor.has(Role::Citizen);
+    if outside && !op.actor.has(Role::Consumer) { RequestWay::Open } else { RequestWay::Share }
+}
+
+/// Whether the caller could apply for the entry, with an application of its organisation or one of its own.
+#[must_use]
+pub fn may_apply(app: &App, op: &Op, entry: &Entry) -> bool {
+    let way = way(op);
+    let target = Target {
+        applicant_org: op.actor.org().map(str::to_owned),
+        owner: Some(op.actor.id().to_owned()),
+        way: Some(way.as_str().to_owned()),
+        ..Target::entry(entry)
+    };
+    let own = Target { applicant_org: None, ..target.clone() };
+    let may = |target| app.policy.decide(op, Action::RequestSubmit, target).allowed;
+    may(&target) || (way == RequestWay::Open && may(&own))
+}
+
+/// Most calls a day that an unconditional share grants at once.
+#[must_use]
+pub fn calls_at_once_most(app: &App) -> u64 {
+    app.policy.calls_at_once_most()
+}
+
+/// Files an application; an unconditional share is approved at once, unless more calls are wanted than the rules let
+/// through without a person looking.
 pub async fn apply(app: &App, op: &Op, new: RequestNew) -> Result<Request> {
     let found = app.store.entry_get(&new.entry).await?;
     let full = found.as_ref().is_some_and(|e| catalogue::whole(app, op, e));
+    // What limits the rows counts whether the applicant sees it or not.
+    let by_region =
+        found.as_ref().is_some_and(|e| app.policy.region_item(&e.draft.items).is_some());
     let entry = found
         .and_then(|e| catalogue::seen(app, op, e))
         .ok_or_else(|| Error::not_found("目录", "entry", &new.entry))?;
@@ -25,11 +58,13 @@ pub async fn apply(app: &App, op: &Op, new: RequestNew) -> Result<Request> {
         .store
         .application_get(&new.application)
         .await?
-        .filter(|a| op.actor.org() == Some(a.org.as_str()))
-        .ok_or_else(|| {
-            Error::not_found("本单位的应用", "application of your organisation", &new.application)
-        })?;
-    let target = Target::apply(&entry, &application.org);
+        .filter(|a| match a.personal() {
+            true => a.owner == op.actor.id(),
+            false => op.actor.org() == Some(a.org.as_str()),
+        })
+        .ok_or_else(|| Error::not_found("可用的应用", "application of yours", &new.application))?;
+    let way = if application.personal() { RequestWay::Open } else { way(op) };
+    let target = Target::apply(&entry, &application, way);
     let permit = audit::permit(app, op, Action::RequestSubmit, &target).await?;
     if !application.active {
         return Err(Error::new(
@@ -45,9 +80,20 @@ pub async fn apply(app: &App, op: &Op, new: RequestNew) -> Result<Request> {
             "your own organisation provides these data: there is nothing to apply for",
         ));
     }
-    let mut request = request(op, &entry, &application, new);
-    let at_once = full && unconditional(&entry, &request.items);
-    refuse_faults(check(op, &entry, &request, at_once))?;
+    let mut request = request(op, &entry, &application, way, new);
+    let at_once = full
+        && way == RequestWay::Share
+        && unconditional(&entry, &request.items)
+        && request.calls_per_day <= app.policy.calls_at_once_most();
+    let mut faults = check(op, &entry, &request, at_once);
+    if !request.area_range.is_empty() && !by_region {
+        faults.push(FieldError {
+            field: "area_range".into(),
+            zh: "该资源没有行政区划数据项，不能按区域提供，请把区域范围改为“不限”".into(),
+            en: "the resource has no region item, so that rows cannot be limited to an area: choose “All”".into(),
+        });
+    }
+    refuse_faults(faults)?;
     end_if_over(app, op, &request).await?;
     if at_once {
         request.state = RequestState::Approved;
@@ -64,6 +110,7 @@ pub(super) fn request(
     op: &Op,
     entry: &Entry,
     application: &model::account::Application,
+    way: RequestWay,
     new: RequestNew,
 ) -> Request {
     let mut items: Vec<String> = Vec::with_capacity(new.items.len());
@@ -81,6 +128,8 @@ pub(super) fn request(
         application: application.id.clone(),
         application_name: application.name.clone(),
         org: application.org.clone(),
+        way,
+        region: entry.draft.region.clone(),
         items,
         scene: new.scene.trim().to_owned(),
         legal_basis: new.legal_basis.trim().to_owned(),
@@ -119,11 +168,18 @@ pub(super) fn check(op: &Op, entry: &Entry, request: &Request, at_once: bool) ->
                 format!("目录没有数据项 `{identifier}`"),
                 format!("the entry has no item `{identifier}`"),
             ),
-            Some(item) if item.share_type == ShareType::None => add(
-                "items",
-                format!("数据项 `{}` 不共享，不能申请", item.name_cn),
-                format!("the item `{identifier}` is not shared"),
-            ),
+            Some(item) if !request.way.offers(item) => match request.way {
+                RequestWay::Share => add(
+                    "items",
+                    format!("数据项 `{}` 不共享，不能申请", item.name_cn),
+                    format!("the item `{identifier}` is not shared"),
+                ),
+                RequestWay::Open => add(
+                    "items",
+                    format!("数据项 `{}` 不向社会开放，不能申请", item.name_cn),
+                    format!("the item `{identifier}` is not open"),
+                ),
+            },
             Some(_) => {}
         }
     }
@@ -137,8 +193,8 @@ pub(super) fn check(op: &Op, entry: &Entry, request: &Request, at_once: bool) ->
     if !at_once && request.legal_basis.is_empty() {
         add(
             "legal_basis",
-            "受限共享的申请须写明依据".into(),
-            "an application for restricted data needs a legal basis".into(),
+            "须审核的申请应写明依据".into(),
+            "an application that people decide needs a legal basis".into(),
         );
     }
     if !request.area_range.is_empty() && model::region::level_of(&request.area_range).is_err() {
@@ -271,10 +327,15 @@ pub async fn review(app: &App, op: &Op, id: &str, approve: bool, reason: &str) -
     moved(app, op, &permit, &request, change).await
 }
 
+/// Whether the caller approved the application at an earlier stage.
+pub(super) async fn approved_before(app: &App, op: &Op, request: &Request) -> Result<bool> {
+    let steps = app.store.request_steps(&request.id).await?;
+    Ok(steps.iter().any(|s| s.action == "approve" && s.actor == op.actor.id()))
+}
+
 /// The two stages are decided by two people.
 async fn other_eyes(app: &App, op: &Op, request: &Request) -> Result<()> {
-    let steps = app.store.request_steps(&request.id).await?;
-    if steps.iter().any(|s| s.action == "approve" && s.actor == op.actor.id()) {
+    if approved_before(app, op, request).await? {
         let refusal = Error::new(
             Code::Denied,
             "您已代表数源单位审核过此申请，主管部门审核须由他人进行",

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use futures::StreamExt as _;
 use model::audit::AuditEvent;
 use model::entry::Entry;
@@ -20,17 +21,40 @@ use super::{Callable, Release};
 use crate::App;
 use crate::audit;
 
-/// What was decided for one caller and one resource, good for one epoch.
+/// What was decided for one caller (or the public as a whole) and one resource, good for one epoch and one day: masks
+/// begin and end by the day.
 pub(crate) struct Access {
     epoch: u64,
     policy: u64,
+    day: NaiveDate,
     grant: Grant,
     entry: Entry,
     /// Whether the serving copy holds the rows.
     served: bool,
-    meter: Arc<Meter>,
+    /// Of a known caller; the public is metered by address.
+    meter: Option<Arc<Meter>>,
     masked: Vec<String>,
     masks: String,
+}
+
+impl Access {
+    /// About how much it takes, in columns.
+    pub(super) fn weight(&self) -> u32 {
+        let columns = self.entry.draft.items.len() + self.grant.columns().len();
+        u32::try_from(columns).unwrap_or(u32::MAX).max(1)
+    }
+
+    fn meter(&self, app: &App, op: &Op) -> Arc<Meter> {
+        match &self.meter {
+            Some(meter) => Arc::clone(meter),
+            None => meter(app, &op.source, &self.entry.id, None),
+        }
+    }
+}
+
+fn meter(app: &App, caller: &str, entry: &str, kept: Option<(String, String)>) -> Arc<Meter> {
+    let key = format!("{caller}\n{entry}");
+    app.shares.meters.get_with(key, || Arc::new(Meter::new(kept)))
 }
 
 /// The gate. `op.actor` is an application (by its approved request) or anyone (freely open resources only).
@@ -39,23 +63,24 @@ pub async fn query(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<R
         Ok(access) => access,
         Err(e) => return refuse(app, op, code, e).await,
     };
-    let calls_left = match count(app, op, &access).await {
+    let meter = access.meter(app, op);
+    let calls_left = match count(app, op, &access, &meter).await {
         Ok(left) => left,
-        Err(e) if e.kind() == model::Kind::Exhausted && !access.meter.tells(op) => return Err(e),
+        Err(e) if e.kind() == model::Kind::Exhausted && !meter.tells(op) => return Err(e),
         Err(e) => return refuse(app, op, code, e).await,
     };
     let page = match read(app, &access.grant, &access.entry, access.served, query).await {
         Ok(page) => page,
         Err(e) => {
             if matches!(e.kind(), model::Kind::Internal | model::Kind::Unavailable) {
-                access.meter.uncount(op);
+                meter.uncount(op);
             }
             return refuse(app, op, code, e).await;
         }
     };
     let event = release_event(op, &access.grant, &access.masks, query, &page);
     if let Err(e) = audit::record(app, event).await {
-        access.meter.uncount(op);
+        meter.uncount(op);
         return Err(e);
     }
     let masked = match query.select.is_empty() {
@@ -80,25 +105,27 @@ async fn refuse(app: &App, op: &Op, code: &str, e: Error) -> Result<Release> {
     Err(e)
 }
 
-async fn count(app: &App, op: &Op, access: &Access) -> Result<Option<u64>> {
+async fn count(app: &App, op: &Op, access: &Access, meter: &Meter) -> Result<Option<u64>> {
     access.grant.check_time(op.at)?;
     match access.grant.quota() {
-        Some(quota) => access.meter.count(app, op, quota).await.map(Some),
+        Some(quota) => meter.count(app, op, quota).await.map(Some),
         None => Ok(None),
     }
 }
 
 async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
     app.shares.look(app, op).await?;
-    let (epoch, policy) = (app.shares.epoch(), app.policy.version());
+    let (epoch, policy, day) = (app.shares.epoch(), app.policy.version(), op.today());
+    // The public is granted the same whoever it is: one access for all addresses.
     let caller = match &op.actor {
-        Actor::Nobody => op.source.as_str(),
+        Actor::Nobody => "",
         known => known.id(),
     };
     let key = format!("{caller}\n{code}");
     if let Some(kept) = app.shares.access.get(&key)
         && kept.epoch == epoch
         && kept.policy == policy
+        && kept.day == day
     {
         return Ok(kept);
     }
@@ -109,15 +136,17 @@ async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
         .policy
         .grant(op, &GrantAsk { action: Action::RowsQuery, entry: &entry, via, row_cap })?;
     let served = app.store.serving().position(&entry.id).await?.is_some();
-    let meter_key = format!("{caller}\n{}", entry.id);
-    let kept = match &op.actor {
-        Actor::Application { id, .. } => Some((id.clone(), entry.id.clone())),
-        _ => None,
+    let meter = match &op.actor {
+        Actor::Nobody => None,
+        Actor::Application { id, .. } => {
+            Some(meter(app, id, &entry.id, Some((id.clone(), entry.id.clone()))))
+        }
+        known => Some(meter(app, known.id(), &entry.id, None)),
     };
-    let meter = app.shares.meters.get_with(meter_key, || Arc::new(Meter::new(kept)));
     let access = Arc::new(Access {
         epoch,
         policy,
+        day,
         masks: grant.masks_text(),
         masked: masked(&grant),
         grant,

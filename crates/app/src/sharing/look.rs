@@ -1,18 +1,12 @@
-//! Looking at applications: one, lists, steps, and what awaits the caller.
+//! Looking at applications: one, lists, steps, and what may be done with them.
 
-use model::entry::{Entry, EntryFilter};
 use model::request::{Request, RequestFilter, RequestState, RequestStep};
 use model::{Error, Op, Result};
 use policy::{Action, Target};
-use store::entry::EntryScope;
 use store::request::RequestScope;
 
-use super::Inbox;
-use super::ask::can_undo;
+use super::ask::{approved_before, can_undo};
 use crate::{App, Page};
-
-/// Most things an inbox shows of each kind.
-const INBOX: usize = 100;
 
 /// The application, if the caller may know of it; otherwise it is not found.
 pub(super) async fn visible(app: &App, op: &Op, id: &str) -> Result<Request> {
@@ -64,7 +58,7 @@ fn scope(app: &App, op: &Op) -> RequestScope {
     if app.policy.decide(op, Action::RequestRead, &strange).allowed {
         return RequestScope::All;
     }
-    RequestScope::Of(op.actor.org().unwrap_or_default().to_owned())
+    RequestScope::Of { org: op.actor.org().map(str::to_owned), person: op.actor.id().to_owned() }
 }
 
 /// Steps of an application, oldest first.
@@ -73,72 +67,23 @@ pub async fn steps(app: &App, op: &Op, id: &str) -> Result<Vec<RequestStep>> {
     app.store.request_steps(&request.id).await
 }
 
-/// What awaits the caller.
-pub async fn inbox(app: &App, op: &Op) -> Result<Inbox> {
-    let mut inbox = Inbox { entries: entries(app, op).await?, ..Inbox::default() };
-    let org = op.actor.org().unwrap_or_default();
-    for (state, action) in [
-        (RequestState::ProviderAuditing, Action::RequestReviewProvider),
-        (RequestState::AuthorityAuditing, Action::RequestReviewAuthority),
-    ] {
-        let filter = RequestFilter { state: Some(state), limit: 999, ..RequestFilter::default() };
-        let page = app.store.request_list(&filter, &scope(app, op)).await?;
-        for request in page {
-            if request.org == org && inbox.mine.len() < INBOX && may_undo(app, op, &request) {
-                inbox.mine.push(request.clone());
-            }
-            let target = Target::request(&request);
-            if inbox.requests.len() < INBOX && app.policy.decide(op, action, &target).allowed {
-                inbox.requests.push(request);
-            }
-        }
-    }
-    // What is due first stands first.
-    inbox.requests.sort_by(|a, b| (&a.due, &a.id).cmp(&(&b.due, &b.id)));
-    Ok(inbox)
-}
-
-/// Entries under review that the caller may decide.
-async fn entries(app: &App, op: &Op) -> Result<Vec<Entry>> {
-    if op.actor.roles().is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut filter = EntryFilter { auditing: true, limit: 200, ..EntryFilter::default() };
-    let mut found = Vec::new();
-    loop {
-        let page = app.store.entry_list(&filter, &EntryScope::All).await?;
-        let last_page = page.len() < 200;
-        for entry in page {
-            filter.after = Some(entry.id.clone());
-            let target = Target::entry(&entry);
-            if app.policy.decide(op, Action::EntryReview, &target).allowed {
-                found.push(entry);
-            }
-        }
-        if last_page || found.len() >= INBOX {
-            found.truncate(INBOX);
-            return Ok(found);
-        }
-    }
-}
-
-fn may_undo(app: &App, op: &Op, request: &Request) -> bool {
-    app.policy.decide(op, Action::RequestUndo, &Target::request(request)).allowed
-}
-
-/// Actions the caller may take on an application now: `approve reject undo revoke`.
-#[must_use]
-pub fn moves(app: &App, op: &Op, request: &Request) -> Vec<&'static str> {
+/// Actions the caller may take on an application now: `approve reject undo revoke`. What the room would refuse (the
+/// second stage by whoever approved the first) is not offered.
+pub async fn moves(app: &App, op: &Op, request: &Request) -> Result<Vec<&'static str>> {
     let target = Target::request(request);
     let may = |action| app.policy.decide(op, action, &target).allowed;
     let mut moves = Vec::new();
-    let decide = match request.state {
-        RequestState::ProviderAuditing => may(Action::RequestReviewProvider),
-        RequestState::AuthorityAuditing => may(Action::RequestReviewAuthority),
-        _ => false,
-    };
-    if decide {
-        moves.extend(["approve", "reject"]);
+    match request.state {
+        RequestState::ProviderAuditing if may(Action::RequestReviewProvider) => {
+            moves.extend(["approve", "reject"]);
+        }
+        RequestState::AuthorityAuditing if may(Action::RequestReviewAuthority) => {
+            if !approved_before(app, op, request).await? {
+                moves.push("approve");
+            }
+            moves.push("reject");
+        }
+        _ => {}
     }
     if can_undo(request.state) && may(Action::RequestUndo) {
         moves.push("undo");
@@ -146,5 +91,5 @@ pub fn moves(app: &App, op: &Op, request: &Request) -> Vec<&'static str> {
     if request.state == RequestState::Approved && may(Action::RequestRevoke) {
         moves.push("revoke");
     }
-    moves
+    Ok(moves)
 }

@@ -1,10 +1,12 @@
 //! Sharing: applications for a resource, their review, and the one gate through which rows leave by interface.
 //!
-//! `agreed` turns what an approval (`crate::approval`) agreed to into a share application of the same kind. `ask` files and decides applications, `look` shows them, `gate` releases rows, `quota` counts the calls.
+//! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
+//! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `quota` counts the calls.
 
 mod agreed;
 mod ask;
 mod gate;
+mod inbox;
 mod look;
 mod quota;
 
@@ -14,18 +16,17 @@ use std::time::Duration;
 
 use model::entry::Entry;
 use model::query::RowPage;
-use model::request::Request;
 use model::{Op, Result};
 use policy::{Action, Grant, Target};
-use serde::Serialize;
 
 use crate::App;
 
 pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
-pub use ask::{apply, expire, review, revoke, undo};
+pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
 pub use gate::{callable, query};
 pub(crate) use gate::{read, release_event};
-pub use look::{get, inbox, list, moves, steps};
+pub use inbox::{Inbox, More, inbox};
+pub use look::{get, list, moves, steps};
 
 /// Cached grants and quota counters.
 pub struct Memory {
@@ -39,6 +40,8 @@ pub struct Memory {
     meters: moka::sync::Cache<String, Arc<quota::Meter>>,
     /// One bringing-up of search at a time.
     pub(crate) indexing: tokio::sync::Mutex<()>,
+    /// With which state of the ledger search is level.
+    pub(crate) level: parking_lot::Mutex<crate::catalogue::Level>,
     /// Figures of the open-data site, per epoch.
     pub(crate) figures: parking_lot::Mutex<Option<(u64, crate::opening::Figures)>>,
 }
@@ -50,7 +53,9 @@ impl Default for Memory {
             stored: AtomicI64::new(-1),
             looked: AtomicI64::new(i64::MIN),
             access: moka::sync::Cache::builder()
-                .max_capacity(200_000)
+                // Weighed by columns: about half a kilobyte each.
+                .weigher(|_, access: &Arc<gate::Access>| access.weight())
+                .max_capacity(400_000)
                 .time_to_idle(Duration::from_secs(3600))
                 .build(),
             meters: moka::sync::Cache::builder()
@@ -58,6 +63,7 @@ impl Default for Memory {
                 .time_to_idle(Duration::from_secs(26 * 3600))
                 .build(),
             indexing: tokio::sync::Mutex::new(()),
+            level: parking_lot::Mutex::default(),
             figures: parking_lot::Mutex::new(None),
         }
     }
@@ -68,6 +74,13 @@ impl Memory {
     /// Called after the change is in the store; the next call reads anew.
     pub fn forget(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many decisions are kept: one per known caller and resource, one per resource for the whole public.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.access.run_pending_tasks();
+        self.access.entry_count()
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -101,17 +114,6 @@ impl std::fmt::Debug for Memory {
     }
 }
 
-/// What awaits the caller.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Inbox {
-    /// Entries awaiting my review.
-    pub entries: Vec<Entry>,
-    /// Applications awaiting my decision.
-    pub requests: Vec<Request>,
-    /// My own applications still under way.
-    pub mine: Vec<Request>,
-}
-
 /// Rows released through the gate.
 #[derive(Clone, Debug)]
 pub struct Release {
@@ -140,4 +142,11 @@ pub async fn flush(app: &App) -> Result<()> {
     let permit = app.policy.permit(&op, Action::SystemWork, &platform)?;
     let epoch = app.store.ledger_epoch().await?;
     app.store.meta_set(&permit, crate::catalogue::INDEX_MARK, &epoch.to_string()).await
+}
+
+/// The epoch of what callers may do, having noticed what other processes changed: a description made at one epoch
+/// holds until the next.
+pub async fn ledger_epoch(app: &App, op: &Op) -> Result<u64> {
+    app.shares.look(app, op).await?;
+    Ok(app.shares.epoch())
 }

@@ -13,6 +13,7 @@ use store::request::QuotaKey;
 
 use crate::App;
 use crate::catalogue::rules::QuotaRules;
+use crate::rate::Rate;
 
 /// The counters of one caller at one resource.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub(crate) struct Meter {
     /// `(application, entry)` whose day counter the store keeps; `None` counts in memory only (open data called by
     /// someone who has no application).
     kept: Option<(String, String)>,
-    /// Instant (µs) until which the calls so far fill the rate: the generic cell rate algorithm.
-    filled: AtomicI64,
+    /// Calls of the present second.
+    rate: Rate,
     lot: Mutex<Lot>,
     /// One taker at a time.
     taking: tokio::sync::Mutex<()>,
@@ -43,7 +44,7 @@ impl Meter {
     pub(crate) fn new(kept: Option<(String, String)>) -> Self {
         Self {
             kept,
-            filled: AtomicI64::new(0),
+            rate: Rate::default(),
             lot: Mutex::new(Lot::default()),
             taking: tokio::sync::Mutex::new(()),
             told: AtomicI64::new(i64::MIN),
@@ -145,28 +146,14 @@ impl Meter {
 
     /// At most `per_second` calls in any second.
     fn rate(&self, op: &Op, per_second: u32) -> Result<()> {
-        let each = 1_000_000 / i64::from(per_second.max(1));
-        let now = op.at.timestamp_micros();
-        let mut filled = self.filled.load(Ordering::Relaxed);
-        loop {
-            let from = filled.max(now);
-            if from - now > 1_000_000 - each {
-                return Err(Error::new(
-                    Code::RateLimited,
-                    format!("调用过于频繁：每秒最多 {per_second} 次，请稍后再试"),
-                    format!("too many calls: {per_second} a second at most, try again shortly"),
-                ));
-            }
-            match self.filled.compare_exchange_weak(
-                filled,
-                from + each,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(seen) => filled = seen,
-            }
+        if self.rate.take(op.at.timestamp_micros(), per_second, 1_000_000) {
+            return Ok(());
         }
+        Err(Error::new(
+            Code::RateLimited,
+            format!("调用过于频繁：每秒最多 {per_second} 次，请稍后再试"),
+            format!("too many calls: {per_second} a second at most, try again shortly"),
+        ))
     }
 }
 

@@ -79,6 +79,42 @@ fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
     }
 }
 
+/// An authority and a certificate of 127.0.0.1 that it signed: `ca.crt`, `server.crt`, `server.key` in `dir`.
+fn certificates(dir: &Path, user: &str) {
+    let openssl = binary(&["/usr/bin/openssl"]);
+    let made = |args: &[&str]| {
+        run(command(&openssl).args(args).current_dir(dir));
+    };
+    let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    std::fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    let ca = ["-x509", "-keyout", "ca.key", "-out", "ca.crt", "-days", "30", "-subj", "/CN=ca"];
+    made(&[&["req"][..], &new[..], &ca[..]].concat());
+    let server = ["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=db"];
+    made(&[&["req"][..], &new[..], &server[..]].concat());
+    made(&[
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "30",
+        "-extfile",
+        "san",
+        "-out",
+        "server.crt",
+    ]);
+    let key = dir.join("server.key");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    if is_root() {
+        run(command(Path::new("chown")).arg("-R").arg(user).arg(dir));
+    }
+}
+
 fn postgres() -> Server {
     let bin = |name: &str| {
         binary(&[
@@ -118,6 +154,10 @@ fn postgres() -> Server {
         "-p",
         &port.to_string(),
     ]);
+    certificates(&dir, "postgres");
+    for setting in ["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key"] {
+        start.args(["-c", setting]);
+    }
     let child = start.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let server = Server { child, dir, port };
     wait_for("PostgreSQL", || {
@@ -175,6 +215,10 @@ fn mariadb() -> Server {
         "--innodb-flush-log-at-trx-commit=0",
         "--skip-log-bin",
     ]);
+    certificates(&dir, "mysql");
+    start
+        .arg(format!("--ssl-cert={}", dir.join("server.crt").display()))
+        .arg(format!("--ssl-key={}", dir.join("server.key").display()));
     let child = start.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let server = Server { child, dir, port };
     let ask = |sql: &str| {
@@ -190,6 +234,7 @@ fn mariadb() -> Server {
     run(&mut ask("create database d character set utf8mb4; use d;
         create user reader@'127.0.0.1' identified by 's3cret-word'; grant select, insert on d.* to reader@'127.0.0.1';
         create user reader@localhost identified by 's3cret-word'; grant select, insert on d.* to reader@localhost;
+        create user sealed@'127.0.0.1' identified by 's3cret-word' require ssl; grant select on d.* to sealed@'127.0.0.1';
         create table t (id bigint primary key, name varchar(50), amount decimal(10,2), day date, at timestamp null, ok tinyint(1), doc json, raw varbinary(8));
         insert into t select seq, concat('名称', seq), seq + 0.25, date_add('2024-01-02', interval seq % 1000 day), '2024-01-02 03:04:05', seq % 2 = 0, '{\"a\":1}', x'00ff' from seq_1_to_100000;
         insert into t (id) values (100001);"));
@@ -202,6 +247,24 @@ const ITEMS: &str =
 async fn ask(url: &str, sql: &str) -> model::Result<Collected> {
     let source = Source::Query { url: url.to_owned(), sql: sql.to_owned(), name: "q".into() };
     collect(&source, &items(ITEMS), &ReadOptions::default()).await
+}
+
+/// The server can be asked through TLS, by those who trust its authority only. `url` has no parameters.
+async fn sealed(url: &str, server: &Server) {
+    let ca = server.dir.join("ca.crt").display().to_string();
+    let one = "select id from t where id = 1";
+    for mode in ["require", "verify-full"] {
+        let got = ask(&format!("{url}?sslmode={mode}&sslrootcert={ca}"), one).await.unwrap();
+        assert_eq!(got.read, 1, "{mode}");
+    }
+    let error = ask(&format!("{url}?sslmode=require"), one).await.unwrap_err();
+    assert_eq!(error.code(), Code::SourceUnavailable);
+    assert!(error.zh().contains("sslrootcert") && error.en().contains("certificate"), "{error}");
+    assert!(!error.operator_text().contains("s3cret"), "{error:?}");
+    // The certificate is for 127.0.0.1, not for this name of it.
+    let named = url.replace("127.0.0.1", "localhost");
+    let error = ask(&format!("{named}?sslmode=require&sslrootcert={ca}"), one).await.unwrap_err();
+    assert!(error.en().contains("certificate"), "{error}");
 }
 
 async fn common(url: &str, wrong_secret: &str) {
@@ -236,6 +299,14 @@ async fn a_query_on_postgresql() {
     let server = tokio::task::spawn_blocking(postgres).await.unwrap();
     let url = format!("postgres://reader:s3cret-word@127.0.0.1:{}/postgres", server.port);
     common(&url, &url.replace("s3cret-word", "wr0ng-word")).await;
+    sealed(&url, &server).await;
+    let encrypted =
+        format!("{url}?sslmode=require&sslrootcert={}", server.dir.join("ca.crt").display());
+    let secret = ask(
+        &encrypted,
+        "select (select ssl::int from pg_stat_ssl where pid = pg_backend_pid()) as id",
+    );
+    assert_eq!(secret.await.unwrap().texts()[0][0], "1", "the connection is encrypted");
     let got = ask(&url, "select * from t where id = 1").await.unwrap();
     assert_eq!(
         got.texts()[0],
@@ -259,6 +330,11 @@ async fn a_query_on_mariadb() {
     let server = tokio::task::spawn_blocking(mariadb).await.unwrap();
     let url = format!("mysql://reader:s3cret-word@127.0.0.1:{}/d", server.port);
     common(&url, &url.replace("s3cret-word", "wr0ng-word")).await;
+    sealed(&url, &server).await;
+    // A source that insists on TLS.
+    let insists = url.replace("reader:", "sealed:");
+    assert!(ask(&insists, "select id from t where id = 1").await.is_err());
+    sealed(&insists, &server).await;
     let got = ask(
         &url,
         "select id, name, hex(raw) as doc2, amount, day, at, ok, doc from t where id = 1",

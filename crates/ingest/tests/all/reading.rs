@@ -1,7 +1,7 @@
 //! Readings: values as they should be, rejects with place and reason, matching, replay, streaming.
 
 use model::Code;
-use policy::port::{Intake, ReadOptions, Source};
+use policy::port::{CellRow, Intake, ReadOptions, Source};
 
 use crate::making;
 use crate::support::{collect, file, items};
@@ -70,10 +70,11 @@ async fn misfits_are_kept_with_place_and_reason_and_can_be_replayed() {
     assert_eq!((ragged.line, ragged.column.as_str()), (5, ""));
     assert!(ragged.zh.contains("3 个单元格") && ragged.zh.contains("4 列"));
     // Mended by hand and sent again.
-    let mut rows: Vec<(u64, Vec<Option<String>>)> =
-        got.rejects.iter().map(|r| (r.record, r.cells.clone())).collect();
-    rows[0].1 = vec![Some("2".into()), Some("7.10".into()), Some("男".into())];
-    rows[1].1 = vec![Some("3".into()), Some("1.23".into()), Some("女".into())];
+    let row = |record, cells| CellRow { record, cells, operation: None };
+    let mut rows: Vec<CellRow> =
+        got.rejects.iter().map(|r| row(r.record, r.cells.clone())).collect();
+    rows[0].cells = vec![Some("2".into()), Some("7.10".into()), Some("男".into())];
+    rows[1].cells = vec![Some("3".into()), Some("1.23".into()), Some("女".into())];
     let source = Source::Cells { name: "mended".into(), rows };
     let again = collect(&source, &items, &ReadOptions::default()).await.unwrap();
     assert_eq!(again.texts(), [["2", "7.10", "男"], ["3", "1.23", "女"], ["4", "2.00", "∅"]]);
@@ -81,8 +82,8 @@ async fn misfits_are_kept_with_place_and_reason_and_can_be_replayed() {
     let source = Source::Cells {
         name: "mended".into(),
         rows: vec![
-            (1, vec![Some("1".into())]),
-            (2, vec![Some("1".into()), None, None, Some("more".into())]),
+            row(1, vec![Some("1".into())]),
+            row(2, vec![Some("1".into()), None, None, Some("more".into())]),
         ],
     };
     let again = collect(&source, &items, &ReadOptions::default()).await.unwrap();
@@ -126,6 +127,27 @@ async fn changes_carry_their_operation() {
     let got = collect(&file("a.csv", text.as_bytes()).source(), &wanted, &options).await.unwrap();
     assert_eq!(got.operations, ["I", "U", "D"]);
     assert_eq!(got.rejects.iter().map(|r| r.record).collect::<Vec<_>>(), [4, 5]);
+    // What was refused remembers its operation, as it was written.
+    let said: Vec<_> = got.rejects.iter().map(|r| r.operation.as_deref()).collect();
+    assert_eq!(said, [Some("X"), Some("U")]);
+    // A row in hand has its operation beside its cells, refused or not.
+    let row = |record, cells: &[&str], operation: Option<&str>| CellRow {
+        record,
+        cells: cells.iter().map(|c| Some((*c).to_owned())).collect(),
+        operation: operation.map(str::to_owned),
+    };
+    let rows = vec![
+        row(1, &["1", ""], Some("删除")),
+        row(2, &["x", "b"], Some("D")),
+        row(3, &["3", "c"], None),
+        row(4, &["4"], Some("D")),
+        row(5, &["5", "e"], Some("?")),
+    ];
+    let source = Source::Cells { name: "mended".into(), rows };
+    let got = collect(&source, &wanted, &ReadOptions::default()).await.unwrap();
+    assert_eq!((got.operations.as_slice(), got.records.as_slice()), (&["D", "I"][..], &[1, 3][..]));
+    let said: Vec<_> = got.rejects.iter().map(|r| r.operation.as_deref()).collect();
+    assert_eq!(said, [Some("D"), Some("D"), Some("?")]);
 }
 
 #[tokio::test]

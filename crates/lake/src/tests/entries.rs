@@ -85,6 +85,7 @@ pub(super) fn entry(code: &str, items: Vec<Item>) -> Entry {
         source_system: "人口库".into(),
         licence: String::new(),
         attribution: String::new(),
+        profile: model::entry::Profile::default(),
         items,
     };
     Entry {

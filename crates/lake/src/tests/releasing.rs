@@ -76,6 +76,7 @@ fn caller() -> Op {
         key: "key-app1".into(),
         name: "应用".into(),
         org: "org2".into(),
+        public_body: true,
     };
     Op::new(app, "r1".into(), "-".into(), start())
 }
@@ -90,6 +91,8 @@ fn request(entry: &Entry, items: &[&str], area: &str) -> Request {
         application: "app1".into(),
         application_name: String::new(),
         org: "org2".into(),
+        way: model::request::RequestWay::Share,
+        region: String::new(),
         items: items.iter().map(|i| (*i).to_owned()).collect(),
         scene: "核验".into(),
         legal_basis: String::new(),

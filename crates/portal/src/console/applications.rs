@@ -38,22 +38,25 @@ async fn page(
     let all = applications(&door.app, &visit.op).await?;
     door.names.refresh(&door.app).await;
     let org = visit.session()?.user.org.clone();
-    let target = Target {
-        kind: "Application",
-        org: org.clone(),
-        owner: Some(visit.op.actor.id().to_owned()),
-        ..Target::default()
-    };
+    let may = |org: &str| app::account::may_register(&door.app, &visit.op, org);
+    let rows: Vec<Value> = all
+        .iter()
+        .map(|a| {
+            let may_manage =
+                door.app.may(&visit.op, Action::ApplicationManage, &Target::application(a));
+            context! { application => value(a), may_manage }
+        })
+        .collect();
+    let (may_org, may_own) = (org.as_deref().is_some_and(may), may(""));
     let context = context! {
-        applications => value(&all), org, orgs => value(&door.names.get().orgs),
-        may_manage => door.app.may(&visit.op, Action::ApplicationManage, &target),
+        rows, org, may_org, may_own,
         secret => secret.map(|s| context! {
             application => value(&s.application), secret => &s.secret,
         }),
         error => error.map(|(e, _)| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(error.map(|(e, _)| e.fields()).unwrap_or_default()),
         form => error.map_or(Value::UNDEFINED, |(_, p)| context! {
-            name => p.get("name"), description => p.get("description"), org => p.get("org"),
+            name => p.get("name"), description => p.get("description"), whose => p.get("whose"),
         }),
         done => visit.q("done"),
     };
@@ -67,7 +70,13 @@ async fn page(
 
 async fn register(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
     let own = visit.session()?.user.org.clone().unwrap_or_default();
-    let org = if posted.get("org").is_empty() { own } else { posted.get("org").to_owned() };
+    let may = |org: &str| app::account::may_register(&door.app, &visit.op, org);
+    // A citizen's own, when they say so or could register no other; else the organisation's.
+    let personal = posted.get("whose") == "own" || (may("") && !may(&own));
+    let org = match personal {
+        true => String::new(),
+        false => own,
+    };
     let new = ApplicationNew {
         name: posted.get("name").to_owned(),
         description: posted.get("description").to_owned(),

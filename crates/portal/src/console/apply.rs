@@ -7,7 +7,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use minijinja::{Value, context};
-use model::code::ShareType;
 use model::entry::Entry;
 use model::request::{Period, RequestNew};
 use model::{Error, Kind, Result};
@@ -46,13 +45,14 @@ async fn form(
     error: Option<&Error>,
 ) -> Answer {
     let applications = or_empty(app::account::applications(&door.app, &visit.op).await)?;
+    let way = app::sharing::way(&visit.op);
     let chosen: Vec<&str> = posted.all("items").collect();
     let items: Vec<Value> = entry
         .draft
         .items
         .iter()
         .map(|item| {
-            let offered = item.share_type != ShareType::None;
+            let offered = way.offers(item);
             let ticked =
                 if error.is_some() { chosen.contains(&item.identifier.as_str()) } else { offered };
             context! { item => value(item), offered, ticked }
@@ -63,7 +63,8 @@ async fn form(
         if value.is_empty() { default.to_owned() } else { value.to_owned() }
     };
     let context = context! {
-        entry => value(entry), items,
+        entry => value(entry), items, way => way.as_str(),
+        at_once_most => app::sharing::calls_at_once_most(&door.app),
         applications => value(applications.iter().filter(|a| a.active).collect::<Vec<_>>()),
         error => error.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(error.map(Error::fields).unwrap_or_default()),

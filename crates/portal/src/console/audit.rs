@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use app::{Action, Target};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -81,6 +82,7 @@ async fn verify(State(door): State<Arc<Door>>, visit: Visit, _posted: Posted) ->
 }
 
 async fn export(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    let bytes = app::audit::export(&door.app, &visit.op, &filter(&visit)?).await?;
-    Ok((attachment("audit.csv", "text/csv; charset=utf-8"), bytes).into_response())
+    let csv = app::audit::export(&door.app, &visit.op, &filter(&visit)?).await?;
+    let body = Body::from_stream(csv);
+    Ok((attachment("audit.csv", "text/csv; charset=utf-8"), body).into_response())
 }

@@ -1,18 +1,19 @@
-//! Entry drafts from and to forms: fields by name, items by number, and drafts from what a file was found to be.
+//! Entry drafts from and to forms: fields by name, items by number.
 
 use model::FieldError;
 use model::code::{
-    DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle,
+    AppScene, DataKind, DataLevel, DataRange, DataType, Domain, Grade, OpenLevel, OpenType,
+    ProcessingLevel, ProviderChannel, ResourceKind, ShareType, SharedMode, SyncMode, SystemLevel,
+    TableType, UpdateCycle,
 };
-use model::entry::EntryDraft;
+use model::entry::{EntryDraft, Profile};
 use model::item::Item;
 use model::mask::{Generalise, Mask};
-use model::parcel::Sniffed;
 
 use crate::form::Posted;
 
 /// Most items of a form; larger catalogues come by import.
-const MOST_ITEMS: usize = 3_000;
+pub(super) const MOST_ITEMS: usize = 3_000;
 
 /// An empty entry of an organisation.
 pub(crate) fn empty(org: &str, region: &str) -> EntryDraft {
@@ -39,6 +40,7 @@ pub(crate) fn empty(org: &str, region: &str) -> EntryDraft {
         source_system: String::new(),
         licence: String::new(),
         attribution: String::new(),
+        profile: Profile::default(),
         items: Vec::new(),
     }
 }
@@ -84,8 +86,70 @@ pub(super) fn read(posted: &Posted) -> (EntryDraft, Vec<FieldError>) {
     draft.source_system = get("source_system");
     draft.licence = get("licence");
     draft.attribution = get("attribution");
+    draft.profile = profile(posted, f);
     draft.items = numbers(posted).into_iter().map(|i| item(posted, i, f)).collect();
     (draft, faults)
+}
+
+/// The further fields of the catalogue schema. An empty select says nothing.
+fn profile(posted: &Posted, f: &mut Vec<FieldError>) -> Profile {
+    let get = |name: &str| posted.get(name).to_owned();
+    let kinds = posted.all("data_kinds").filter_map(|word| {
+        let kind = DataKind::parse(word);
+        if kind.is_none() {
+            f.push(unlisted("data_kinds", word));
+        }
+        kind
+    });
+    let data_kinds = kinds.collect();
+    Profile {
+        theme: get("theme"),
+        group: get("group"),
+        source_department: get("source_department"),
+        central_department: get("central_department"),
+        data_level: maybe(posted, "data_level", DataLevel::parse, f),
+        data_range: maybe(posted, "data_range", DataRange::parse, f),
+        data_kinds,
+        processing_level: maybe(posted, "processing_level", ProcessingLevel::parse, f),
+        provider_channel: maybe(posted, "provider_channel", ProviderChannel::parse, f),
+        shared_mode: maybe(posted, "shared_mode", SharedMode::parse, f),
+        open_level: maybe(posted, "open_level", OpenLevel::parse, f),
+        update_cycle_other: get("update_cycle_other"),
+        sync_frequency: get("sync_frequency"),
+        table_type: maybe(posted, "table_type", TableType::parse, f),
+        physical_deletion: posted.ticked("physical_deletion"),
+        electronic_proof: posted.ticked("electronic_proof"),
+        operation_authorized: posted.ticked("operation_authorized"),
+        app_scene: maybe(posted, "app_scene", AppScene::parse, f),
+        business_matters: get("business_matters"),
+        related_matters: get("related_matters"),
+    }
+}
+
+fn unlisted(field: &str, word: &str) -> FieldError {
+    FieldError {
+        field: field.to_owned(),
+        zh: format!("代码表中没有 `{word}`，请从列表选择"),
+        en: format!("the code list does not hold `{word}`, choose from the list"),
+    }
+}
+
+/// A word of a code list that may be left out.
+fn maybe<T>(
+    posted: &Posted,
+    name: &str,
+    parse: impl Fn(&str) -> Option<T>,
+    faults: &mut Vec<FieldError>,
+) -> Option<T> {
+    let word = posted.get(name);
+    if word.is_empty() {
+        return None;
+    }
+    let found = parse(word);
+    if found.is_none() {
+        faults.push(unlisted(name, word));
+    }
+    found
 }
 
 /// Numbers of the item rows in the form, in order.
@@ -128,6 +192,9 @@ fn item(posted: &Posted, i: usize, faults: &mut Vec<FieldError>) -> Item {
         (&mut item.remark, "remark"),
         (&mut item.version, "version"),
         (&mut item.publish_date, "publish_date"),
+        (&mut item.standard_code, "standard_code"),
+        (&mut item.code_table, "code_table"),
+        (&mut item.source_system, "source_system"),
     ] {
         *field = posted.get(&key(name)).to_owned();
     }
@@ -137,6 +204,11 @@ fn item(posted: &Posted, i: usize, faults: &mut Vec<FieldError>) -> Item {
     item.primary = posted.ticked(&key("primary"));
     item.lookup = posted.ticked(&key("lookup"));
     item.nullable = !posted.ticked(&key("required"));
+    item.source_system_level =
+        maybe(posted, &key("source_system_level"), SystemLevel::parse, faults);
+    item.timestamp = posted.ticked(&key("timestamp"));
+    item.classified = posted.ticked(&key("classified"));
+    item.sensitive = posted.ticked(&key("sensitive"));
     item.mask = mask(posted.get(&key("mask")));
     item
 }
@@ -153,11 +225,7 @@ fn listed<T: Copy>(
         return otherwise;
     }
     parse(word).unwrap_or_else(|| {
-        faults.push(FieldError {
-            field: name.to_owned(),
-            zh: format!("代码表中没有 `{word}`，请从列表选择"),
-            en: format!("the code list does not hold `{word}`, choose from the list"),
-        });
+        faults.push(unlisted(name, word));
         otherwise
     })
 }
@@ -216,62 +284,9 @@ fn mask(word: &str) -> Option<Mask> {
     })
 }
 
-/// Item rows from what was found in a file. Identifiers come from Latin headers; others are numbered for the person
-/// to name.
-pub(super) fn items(sniffed: &Sniffed) -> Vec<Item> {
-    let mut used: Vec<String> = Vec::new();
-    (1_usize..)
-        .zip(&sniffed.columns)
-        .take(MOST_ITEMS)
-        .map(|(n, column)| {
-            let mut item = empty_item();
-            let mut identifier = identifier(&column.name).unwrap_or_else(|| format!("item_{n}"));
-            if used.contains(&identifier) {
-                identifier = format!("{}_{n}", identifier.chars().take(56).collect::<String>());
-            }
-            used.push(identifier.clone());
-            item.identifier = identifier;
-            item.name_cn.clone_from(&column.name);
-            item.data_type = column.data_type;
-            item.nullable = column.nullable;
-            if column.data_type == DataType::Decimal {
-                (item.precision, item.scale) = decimal(&column.examples);
-            }
-            item
-        })
-        .collect()
-}
-
-/// A column name from a Latin header; `None` when nothing of it can be used.
-fn identifier(header: &str) -> Option<String> {
-    let mut out = String::new();
-    for c in header.trim().chars() {
-        if c.is_ascii_alphanumeric() {
-            out.push(c.to_ascii_lowercase());
-        } else if (c.is_ascii_punctuation() || c.is_whitespace()) && !out.ends_with('_') {
-            out.push('_');
-        } else if !c.is_ascii() {
-            return None;
-        }
-    }
-    let out = out.trim_matches('_').to_owned();
-    let out = if out.starts_with(|c: char| c.is_ascii_digit()) { format!("c_{out}") } else { out };
-    let out: String = out.chars().take(63).collect();
-    Item::identifier_ok(&out).then_some(out)
-}
-
-/// Digits for a decimal: generous before the point, what the examples show (at least two) after it.
-fn decimal(examples: &[String]) -> (u8, u8) {
-    let shown =
-        examples.iter().filter_map(|e| e.split_once('.')).map(|(_, d)| d.trim().len()).max();
-    let scale = u8::try_from(shown.unwrap_or(2).clamp(2, 12)).unwrap_or(2);
-    (28, scale)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::parcel::SniffedColumn;
 
     #[test]
     fn a_form_reads_into_a_draft() {
@@ -292,6 +307,14 @@ mod tests {
             ("item-3-precision", "12"),
             ("item-3-scale", "2"),
             ("item-3-mask", "round-10"),
+            ("item-3-timestamp", "on"),
+            ("item-3-standard_code", "DE00010"),
+            ("item-3-source_system_level", "province"),
+            ("theme", "出行"),
+            ("data_level", "city"),
+            ("data_kinds", "place"),
+            ("data_kinds", "thing"),
+            ("electronic_proof", "on"),
         ]);
         let (draft, faults) = read(&posted);
         assert_eq!(faults, vec![]);
@@ -301,15 +324,26 @@ mod tests {
         assert!(draft.items[0].primary && !draft.items[0].nullable);
         assert_eq!(draft.items[1].mask, Some(Mask::Round { step: 10 }));
         assert_eq!((draft.items[1].precision, draft.items[1].scale), (12, 2));
+        let fee = &draft.items[1];
+        assert!(fee.timestamp && !fee.classified && fee.standard_code == "DE00010");
+        assert_eq!(fee.source_system_level, Some(SystemLevel::Province));
+        let p = &draft.profile;
+        assert_eq!((p.theme.as_str(), p.data_level), ("出行", Some(DataLevel::City)));
+        assert_eq!(p.data_kinds, [DataKind::Place, DataKind::Thing]);
+        assert!(p.electronic_proof && !p.operation_authorized && p.shared_mode.is_none());
     }
 
     #[test]
     fn wrong_words_are_named() {
-        let posted =
-            Posted::of(&[("domain", "99"), ("item-0-identifier", "x"), ("item-0-length", "-3")]);
+        let posted = Posted::of(&[
+            ("domain", "99"),
+            ("item-0-identifier", "x"),
+            ("item-0-length", "-3"),
+            ("data_range", "moon"),
+        ]);
         let (_, faults) = read(&posted);
         let fields: Vec<&str> = faults.iter().map(|f| f.field.as_str()).collect();
-        assert_eq!(fields, ["domain", "item-0-length"]);
+        assert_eq!(fields, ["domain", "data_range", "item-0-length"]);
     }
 
     #[test]
@@ -328,40 +362,5 @@ mod tests {
         }
         assert_eq!(mask(""), None);
         assert_eq!(mask("keep-x"), None);
-    }
-
-    #[test]
-    fn found_columns_become_items() {
-        let column = |name: &str, data_type| SniffedColumn {
-            name: name.into(),
-            data_type,
-            nullable: false,
-            examples: vec!["1.234".into()],
-        };
-        let sniffed = Sniffed {
-            format: "csv".into(),
-            compression: "none".into(),
-            encoding: "utf-8".into(),
-            delimiter: None,
-            quote: None,
-            preamble: 0,
-            header_rows: 1,
-            footer: 0,
-            sheet: None,
-            columns: vec![
-                column("Station ID", DataType::Integer),
-                column("名称", DataType::Text),
-                column("PM2.5", DataType::Decimal),
-                column("2025", DataType::Text),
-                column("station-id", DataType::Text),
-            ],
-            records: None,
-            notes: vec![],
-        };
-        let got = items(&sniffed);
-        let names: Vec<&str> = got.iter().map(|i| i.identifier.as_str()).collect();
-        assert_eq!(names, ["station_id", "item_2", "pm2_5", "c_2025", "station_id_5"]);
-        assert_eq!((got[2].precision, got[2].scale), (28, 3));
-        assert_eq!(got[1].name_cn, "名称");
     }
 }

@@ -38,6 +38,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         publish_state: visit.q("publish_state").and_then(PublishState::parse),
         online_state: visit.q("online_state").and_then(OnlineState::parse),
         auditing: false,
+        refused: visit.q("refused").is_some(),
         text: visit.q("q").map(str::to_owned),
         after: visit.q("after").map(str::to_owned),
         limit: PAGE,
@@ -61,8 +62,9 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let entry = app::catalogue::get(app, op, &id).await?;
-    let steps = or_empty(app::catalogue::steps(app, op, &entry.id).await)?;
-    let versions = or_empty(app::catalogue::versions(app, op, &entry.id).await)?;
+    let steps = or_unknown(app::catalogue::steps(app, op, &entry.id).await)?.unwrap_or_default();
+    let versions =
+        or_unknown(app::catalogue::versions(app, op, &entry.id).await)?.unwrap_or_default();
     let target = Target::entry(&entry);
     let runs = if app.may(op, Action::RunRead, &target) {
         or_empty(app::collection::runs(app, op, Some(&entry.id), None, 10).await.map(|p| p.items))?
@@ -73,20 +75,33 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         .iter()
         .map(|v| context! { version => v.version, at => &v.at, actor => &v.actor, title => &v.draft.title })
         .collect();
+    let outlook = or_unknown(app::catalogue::outlook(app, op, &entry.id).await)?;
+    let may_collect = app.may(op, Action::DataCollect, &target);
+    let sources = if may_collect { app::collection::source::list(app, op).await? } else { vec![] };
     let context = context! {
+        outlook => value(&outlook), sources => value(&sources),
         entry => value(&entry), items => value(&entry.draft.items),
         masks => entry.draft.items.iter().map(|i| i.mask.as_ref().map(model::mask::Mask::label)).collect::<Vec<_>>(),
         steps => value(&steps), versions => kept, runs => value(&runs),
-        moves => value(app::catalogue::moves(app, op, &entry)),
+        moves => value(outlook.as_ref().map(|o| &o.moves)),
         may_edit => app.may(op, Action::EntryCompile, &target),
-        may_collect => app.may(op, Action::DataCollect, &target),
-        may_apply => entry.live() && app.may(op, Action::RequestSubmit, &target),
+        may_collect,
+        may_apply => app::sharing::may_apply(app, op, &entry),
         is_open => entry.open(),
         has_key => !entry.draft.key().is_empty(),
         largest => app.rules.upload.max_bytes,
         done => visit.q("done"),
     };
     door.page(&visit, "console/entry.html", context).await
+}
+
+/// What a person may only see of an open entry has no outlook.
+fn or_unknown<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if matches!(e.kind(), model::Kind::NotFound | model::Kind::Denied) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Reads a move's word.
@@ -139,6 +154,7 @@ async fn compare(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: V
     let context = context! {
         entry => value(&entry), from, to, differences => value(&differences),
         versions => versions.iter().map(|v| v.version).collect::<Vec<_>>(),
+        pending => to == entry.version + 1,
     };
     door.page(&visit, "console/compare.html", context).await
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::catalogue::{Basis, Outlook};
 use app::{Action, Target};
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::response::IntoResponse;
@@ -29,14 +30,25 @@ pub(super) fn router() -> Router<Arc<Door>> {
 /// What the form shows.
 struct Shown<'a> {
     draft: &'a EntryDraft,
-    /// Id and version of the entry that is edited; none for a new one.
-    of: Option<(&'a str, i64)>,
+    /// The entry that is edited, and what the edit goes on from; none for a new one.
+    of: Option<Of>,
     faults: Vec<FieldError>,
     error: Option<Error>,
     /// What was found in the file a draft was made of.
     found: Option<Value>,
     /// The rules were asked and found nothing wrong.
     checked: bool,
+    /// What should be thought over.
+    advice: Vec<FieldError>,
+    /// Where the entry that is edited stands: a refusal to answer, a review that keeps it closed.
+    outlook: Option<Outlook>,
+}
+
+/// An entry that is edited.
+#[derive(Clone, Debug)]
+struct Of {
+    id: String,
+    basis: Basis,
 }
 
 async fn show(door: &Door, visit: &Visit, shown: Shown<'_>) -> Answer {
@@ -63,8 +75,13 @@ async fn show(door: &Door, visit: &Visit, shown: Shown<'_>) -> Answer {
         .collect();
     let context = context! {
         draft => value(shown.draft), items,
-        id => shown.of.map(|(id, _)| id),
-        base_version => shown.of.map(|(_, version)| version),
+        id => shown.of.as_ref().map(|of| &of.id),
+        base_version => shown.of.as_ref().map(|of| of.basis.version),
+        base_at => shown.of.as_ref().and_then(|of| of.basis.updated_at.as_ref()),
+        locked => shown.outlook.as_ref().is_some_and(|o| o.due.is_some()),
+        refused => value(shown.outlook.as_ref().and_then(|o| o.refused.as_ref())),
+        changes => value(shown.outlook.as_ref().and_then(|o| o.changes.as_ref())),
+        advice => value(&shown.advice),
         grade => shown.draft.grade().as_str(),
         orgs => value(&names.orgs), regions => value(&names.regions),
         faults => value(&shown.faults),
@@ -81,7 +98,16 @@ async fn show(door: &Door, visit: &Visit, shown: Shown<'_>) -> Answer {
 }
 
 fn plain(draft: &EntryDraft) -> Shown<'_> {
-    Shown { draft, of: None, faults: Vec::new(), error: None, found: None, checked: false }
+    Shown {
+        draft,
+        of: None,
+        faults: Vec::new(),
+        error: None,
+        found: None,
+        checked: false,
+        advice: Vec::new(),
+        outlook: None,
+    }
 }
 
 /// An empty draft of the caller's organisation.
@@ -134,9 +160,12 @@ async fn new_post(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -
 }
 
 async fn edit_page(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
-    let entry = app::catalogue::get(&door.app, &visit.op, &id).await?;
-    let shown = Shown { of: Some((&entry.id, entry.version)), ..plain(&entry.draft) };
-    show(&door, &visit, shown).await
+    // A change that was refused or waits is gone on with: what is shown is what will be saved.
+    let (entry, draft) = app::catalogue::working(&door.app, &visit.op, &id).await?;
+    let outlook = app::catalogue::outlook(&door.app, &visit.op, &entry.id).await?;
+    let basis = Basis { version: entry.version, updated_at: Some(entry.updated_at) };
+    let of = Some(Of { id: entry.id, basis });
+    show(&door, &visit, Shown { of, outlook: Some(outlook), ..plain(&draft) }).await
 }
 
 async fn edit_post(
@@ -145,24 +174,19 @@ async fn edit_post(
     visit: Visit,
     posted: Posted,
 ) -> Answer {
-    let base: i64 = posted.number("base_version")?;
+    let updated_at = Some(posted.get("base_at").to_owned()).filter(|at| !at.is_empty());
+    let basis = Basis { version: posted.number("base_version")?, updated_at };
     let (mut draft, faults) = draft::read(&posted);
-    let of = Some((id.as_str(), base));
+    let of = Some(Of { id: id.clone(), basis: basis.clone() });
     if posted.get("do") != "save" {
         return again(&door, &visit, &posted, &mut draft, faults, of).await;
     }
     drop_blank(&mut draft);
     if !faults.is_empty() {
-        return refused(
-            &door,
-            &visit,
-            &draft,
-            of,
-            Error::of(Code::InvalidInput).with_fields(faults),
-        )
-        .await;
+        let error = Error::of(Code::InvalidInput).with_fields(faults);
+        return refused(&door, &visit, &draft, of, error).await;
     }
-    match app::catalogue::edit(&door.app, &visit.op, &id, draft.clone(), base).await {
+    match app::catalogue::edit_on(&door.app, &visit.op, &id, draft.clone(), &basis).await {
         Ok(entry) => done(&format!("/console/entries/{}", entry.id), "saved"),
         Err(error) => refused(&door, &visit, &draft, of, error).await,
     }
@@ -178,7 +202,7 @@ async fn refused(
     door: &Door,
     visit: &Visit,
     draft: &EntryDraft,
-    of: Option<(&str, i64)>,
+    of: Option<Of>,
     error: Error,
 ) -> Answer {
     if !matches!(error.kind(), Kind::Invalid | Kind::Conflict) {
@@ -195,17 +219,19 @@ async fn again(
     posted: &Posted,
     draft: &mut EntryDraft,
     faults: Vec<FieldError>,
-    of: Option<(&str, i64)>,
+    of: Option<Of>,
 ) -> Answer {
     let button = posted.get("do");
     let mut faults = faults;
     let mut checked = false;
+    let mut advice = Vec::new();
     match button {
         "add5" => draft.items.extend(std::iter::repeat_with(draft::empty_item).take(5)),
         "check" => {
             drop_blank(draft);
             faults.extend(app::catalogue::check(&door.app, draft));
             checked = faults.is_empty();
+            advice = app::catalogue::advise(&door.app, draft);
         }
         _ => match button.strip_prefix("remove-").and_then(|n| n.parse::<usize>().ok()) {
             Some(n) if n < draft.items.len() => {
@@ -214,7 +240,7 @@ async fn again(
             _ => draft.items.push(draft::empty_item()),
         },
     }
-    show(door, visit, Shown { of, faults, checked, ..plain(draft) }).await
+    show(door, visit, Shown { of, faults, checked, advice, ..plain(draft) }).await
 }
 
 /// A new entry form from a file or from pasted text.
@@ -224,7 +250,8 @@ async fn draft_post(
     mut multipart: Multipart,
 ) -> Answer {
     may_compile(&door, &visit)?;
-    let most = door.app.rules.upload.max_bytes;
+    // A sample is enough to draft from; rows are collected elsewhere.
+    let most = door.app.rules.catalogue.size.import_bytes;
     let (posted, file) = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
         Ok((temporary::keep(bytes, most).await?, name))
     })
@@ -242,9 +269,11 @@ async fn draft_post(
             (kept, "paste.csv".to_owned())
         }
     };
-    let sniffed = app::collection::sniff(&door.app, &visit.op, file.path(), &name).await?;
+    let (sniffed, mut items) =
+        app::catalogue::draft_items(&door.app, &visit.op, file.path(), &name).await?;
+    items.truncate(draft::MOST_ITEMS);
     let mut draft = own_draft(&door, &visit).await?;
-    draft.items = draft::items(&sniffed);
+    draft.items = items;
     draft.title = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
     let found = context! { name, sniffed => value(&sniffed) };
     let page = show(&door, &visit, Shown { found: Some(found), ..plain(&draft) }).await?;

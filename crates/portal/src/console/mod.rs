@@ -19,6 +19,8 @@ mod orgs;
 mod requests;
 mod runs;
 mod sheet;
+mod sources;
+mod supervise;
 mod temporary;
 mod users;
 
@@ -38,6 +40,8 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(collect::router())
         .merge(runs::router())
         .merge(sheet::router())
+        .merge(sources::router())
+        .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())
         .merge(basket::router())

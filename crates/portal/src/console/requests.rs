@@ -23,10 +23,12 @@ pub(super) fn router() -> Router<Arc<Door>> {
 }
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    let org = visit.session()?.user.org.clone();
+    let user = &visit.session()?.user;
+    let org = user.org.clone();
     let view = visit.q("view").unwrap_or("all");
     let filter = RequestFilter {
         org: org.clone().filter(|_| view == "mine"),
+        applicant: (view == "mine" && org.is_none()).then(|| user.id.clone()),
         provider: org.filter(|_| view == "provided"),
         state: visit.q("state").and_then(RequestState::parse),
         after: visit.q("after").map(str::to_owned),
@@ -45,7 +47,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
     let (app, op) = (&door.app, &visit.op);
     let request = app::sharing::get(app, op, &id).await?;
     let steps = app::sharing::steps(app, op, &id).await?;
-    let moves = app::sharing::moves(app, op, &request);
+    let moves = app::sharing::moves(app, op, &request).await?;
     // Names of the wanted items, as far as the reader may see the entry.
     let entry = match app::catalogue::get(app, op, &request.entry).await {
         Ok(entry) => Some(entry),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use app::{Action, Target};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -107,9 +108,9 @@ async fn quarantine_csv(
     Path(id): Path<String>,
     visit: Visit,
 ) -> Answer {
-    let bytes = app::collection::quarantine_csv(&door.app, &visit.op, &id).await?;
-    Ok((attachment(&format!("quarantine-{id}.csv"), "text/csv; charset=utf-8"), bytes)
-        .into_response())
+    let pieces = app::collection::quarantine_csv(&door.app, &visit.op, &id).await?;
+    let head = attachment(&format!("quarantine-{id}.csv"), "text/csv; charset=utf-8");
+    Ok((head, Body::from_stream(pieces)).into_response())
 }
 
 async fn mend(
@@ -127,7 +128,10 @@ async fn mend(
         // An emptied field is a missing value.
         cells.push(Some(posted.raw(&name).to_owned()).filter(|c| !c.is_empty()));
     }
-    app::collection::mend(&door.app, &visit.op, &row, cells).await?;
+    // Only a source that told operations has the field.
+    let operation =
+        posted.names().any(|k| k == "operation").then(|| posted.raw("operation").to_owned());
+    app::collection::mend(&door.app, &visit.op, &row, cells, operation).await?;
     done(&back(&id, &posted), "mended")
 }
 

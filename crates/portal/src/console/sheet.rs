@@ -26,11 +26,15 @@ pub(super) fn router() -> Router<Arc<Door>> {
 }
 
 async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    door.page(&visit, "console/import.html", context! {}).await
+    app::catalogue::may_import(&door.app, &visit.op).await?;
+    let largest = door.app.rules.catalogue.size.import_bytes;
+    door.page(&visit, "console/import.html", context! { largest }).await
 }
 
 async fn import(State(door): State<Arc<Door>>, visit: Visit, mut multipart: Multipart) -> Answer {
-    let most = door.app.rules.upload.max_bytes;
+    // Who may not import sends nothing: not a byte of the file is taken in.
+    app::catalogue::may_import(&door.app, &visit.op).await?;
+    let most = door.app.rules.catalogue.size.import_bytes;
     let (posted, file) = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
         Ok((temporary::keep(bytes, most).await?, name))
     })
@@ -48,7 +52,7 @@ async fn import(State(door): State<Arc<Door>>, visit: Visit, mut multipart: Mult
         Err(error) => return Err(error.into()),
     };
     let context = context! {
-        name, dry_run, report => value(&report),
+        name, dry_run, largest => most, report => value(&report),
         error => error.as_ref().map(|e| visit.t(e.zh(), e.en())),
         fields => value(error.as_ref().map(Error::fields).unwrap_or_default()),
     };

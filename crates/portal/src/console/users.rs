@@ -1,4 +1,4 @@
-//! Accounts of people: the list, opening one, closing and reopening.
+//! Accounts of people: the list, opening one; and the page of one: roles, one-time password, unlocking, closing.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
-use model::account::{Role, UserNew};
+use model::account::{OneTimePassword, Role, UserChange, UserNew};
 use model::{Error, Kind};
 
 use crate::console::{PAGE, done, next_link};
@@ -20,6 +20,9 @@ use crate::{Answer, Door};
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/console/users", get(list).post(create))
+        .route("/console/users/{id}", get(detail).post(change))
+        .route("/console/users/{id}/reset", post(reset))
+        .route("/console/users/{id}/unlock", post(unlock))
         .route("/console/users/{id}/active", post(set_active))
 }
 
@@ -28,7 +31,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 }
 
 async fn page(door: &Door, visit: &Visit, error: Option<(&Error, &Posted)>) -> Answer {
-    let page = app::account::users(&door.app, &visit.op, visit.q("after"), PAGE).await?;
+    let page = app::account::accounts(&door.app, &visit.op, visit.q("after"), PAGE).await?;
     door.names.refresh(&door.app).await;
     let context = context! {
         users => value(&page.items), orgs => value(&door.names.get().orgs),
@@ -67,6 +70,88 @@ async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> 
         }
         Err(error) => Err(error.into()),
     }
+}
+
+async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
+    one(&door, &visit, &id, None, None).await
+}
+
+async fn one(
+    door: &Door,
+    visit: &Visit,
+    id: &str,
+    error: Option<(&Error, &Posted)>,
+    given: Option<&OneTimePassword>,
+) -> Answer {
+    let account = app::account::account(&door.app, &visit.op, id).await?;
+    door.names.refresh(&door.app).await;
+    let (org, roles) = (account.user.org.clone(), account.user.roles.clone());
+    let form = match error {
+        Some((_, p)) => context! {
+            display_name => p.get("display_name"), org => p.get("org"),
+            roles => p.all("roles").map(str::to_owned).collect::<Vec<_>>(),
+        },
+        None => context! {
+            display_name => &account.user.display_name, org,
+            roles => roles.iter().map(|r| r.as_str()).collect::<Vec<_>>(),
+        },
+    };
+    let context = context! {
+        account => value(&account), form, orgs => value(&door.names.get().orgs),
+        own => account.user.id == visit.op.actor.id(),
+        may_manage => door.app.may(&visit.op, Action::UserManage, &Target::plain("User", id)),
+        given => given.map(|g| context! { password => &g.password, until => &g.until }),
+        error => error.map(|(e, _)| visit.t(e.zh(), e.en()).to_owned()),
+        fields => value(error.map(|(e, _)| e.fields()).unwrap_or_default()),
+        done => visit.q("done"),
+    };
+    let mut response = door.page(visit, "console/user.html", context).await?;
+    if let Some((error, _)) = error {
+        *response.status_mut() =
+            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
+    }
+    Ok(response)
+}
+
+async fn change(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    let org = posted.get("org");
+    let change = UserChange {
+        display_name: posted.get("display_name").to_owned(),
+        org: (!org.is_empty()).then(|| org.to_owned()),
+        roles: posted.all("roles").filter_map(Role::parse).collect(),
+    };
+    match app::account::change_user(&door.app, &visit.op, &id, change).await {
+        Ok(_) => done(&format!("/console/users/{id}"), "saved"),
+        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
+            one(&door, &visit, &id, Some((&error, &posted)), None).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn reset(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    _posted: Posted,
+) -> Answer {
+    let given = app::account::reset_password(&door.app, &visit.op, &id).await?;
+    one(&door, &visit, &id, None, Some(&given)).await
+}
+
+async fn unlock(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    _posted: Posted,
+) -> Answer {
+    app::account::unlock(&door.app, &visit.op, &id).await?;
+    done(&format!("/console/users/{id}"), "unlocked")
 }
 
 async fn set_active(

@@ -8,6 +8,7 @@ mod wkt;
 pub(crate) mod xlsx;
 mod xml;
 
+use app::audit::Tally;
 use app::opening::{Dataset, Geometry};
 use axum::body::Body;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -82,30 +83,51 @@ impl Format {
     }
 }
 
-/// A body that encodes as it is read. An error after the first byte breaks the transfer off, so that a part is never
-/// taken for the whole.
-pub(crate) fn body(encoder: Box<dyn Encoder>, rows: BoxStream<'static, Result<Rows>>) -> Body {
+/// A body that encodes as it is read, keeping `tally` of what leaves. An error after the first byte breaks the transfer
+/// off, so that a part is never taken for the whole.
+pub(crate) fn body(
+    encoder: Box<dyn Encoder>,
+    rows: BoxStream<'static, Result<Rows>>,
+    tally: Option<Tally>,
+) -> Body {
     enum Step {
         Head,
         Rows,
         Done,
     }
-    let start = (encoder, rows, Step::Head);
-    let bytes = stream::unfold(start, |(mut encoder, mut rows, step)| async move {
-        let (piece, next) = match step {
+    let start = (encoder, rows, Step::Head, tally);
+    let bytes = stream::unfold(start, |(mut encoder, mut rows, step, mut tally)| async move {
+        let mut count = 0;
+        let (mut piece, mut next) = match step {
             Step::Head => (encoder.head(), Step::Rows),
             Step::Rows => match rows.next().await {
-                Some(Ok(chunk)) => (encoder.rows(&chunk), Step::Rows),
+                Some(Ok(chunk)) => {
+                    count = chunk.rows.len();
+                    (encoder.rows(&chunk), Step::Rows)
+                }
                 Some(Err(error)) => (Err(error), Step::Done),
                 None => (encoder.tail(), Step::Done),
             },
             Step::Done => return None,
         };
-        if let Err(error) = &piece {
-            tracing::error!(error = error.operator_text(), "a download broke off");
-            return Some((piece, (encoder, rows, Step::Done)));
+        match &piece {
+            Ok(bytes) => {
+                if let Some(tally) = &mut tally {
+                    tally.add(count, bytes.len());
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = error.operator_text(), "a download broke off");
+                next = Step::Done;
+            }
         }
-        Some((piece, (encoder, rows, next)))
+        if matches!(next, Step::Done)
+            && let Some(tally) = tally.take()
+            && let Err(error) = tally.end(piece.as_ref().err()).await
+        {
+            piece = Err(error);
+        }
+        Some((piece, (encoder, rows, next, tally)))
     });
     Body::from_stream(bytes)
 }
@@ -162,7 +184,7 @@ mod tests {
     }
 
     async fn whole(format: Format) -> String {
-        let body = body(format.encoder(heading()), stream::iter(chunks()).boxed());
+        let body = body(format.encoder(heading()), stream::iter(chunks()).boxed(), None);
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     }
@@ -206,7 +228,7 @@ mod tests {
     async fn a_failure_breaks_the_transfer_off() {
         let mut all = chunks();
         all.push(Err(model::Error::internal("gone")));
-        let body = body(Format::Json.encoder(heading()), stream::iter(all).boxed());
+        let body = body(Format::Json.encoder(heading()), stream::iter(all).boxed(), None);
         assert!(axum::body::to_bytes(body, usize::MAX).await.is_err());
     }
 }

@@ -1,8 +1,9 @@
 //! Workbooks: rows go to a sheet in constant memory, the workbook to a temporary file that is then sent.
 
+use app::audit::Tally;
 use axum::body::Body;
 use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use model::value::{Rows, Value};
 use model::{Code, Error, Result};
 use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
@@ -31,11 +32,55 @@ fn told(error: XlsxError) -> Error {
     Error::internal(format!("xlsx: {error}"))
 }
 
-/// Writes header texts and rows into a workbook and answers it as a body. Fails before the first byte is sent.
+/// Writes header texts and rows into a workbook and answers it as a body that keeps `tally` of what leaves. Fails before
+/// the first byte is sent.
 pub(crate) async fn body(
     header: Vec<String>,
-    mut rows: BoxStream<'static, Result<Rows>>,
+    rows: BoxStream<'static, Result<Rows>>,
+    tally: Option<Tally>,
 ) -> Result<Body> {
+    let (file, count) = match workbook(header, rows).await {
+        Ok(made) => made,
+        Err(error) => {
+            if let Some(tally) = tally {
+                tally.end(Some(&error)).await?;
+            }
+            return Err(error);
+        }
+    };
+    let mut tally = tally;
+    if let Some(tally) = &mut tally {
+        tally.add(count, 0);
+    }
+    let pieces = ReaderStream::new(tokio::fs::File::from_std(file));
+    let counted = stream::unfold(Some((pieces, tally)), |state| async move {
+        let (mut pieces, mut tally) = state?;
+        let failed = |e: std::io::Error| Error::internal("temporary file").caused_by(e);
+        match pieces.next().await.map(|piece| piece.map_err(failed)) {
+            Some(Ok(piece)) => {
+                if let Some(tally) = &mut tally {
+                    tally.add(0, piece.len());
+                }
+                Some((Ok(piece), Some((pieces, tally))))
+            }
+            end => {
+                let failure = end.and_then(Result::err);
+                let told = match tally {
+                    Some(tally) => tally.end(failure.as_ref()).await,
+                    None => Ok(()),
+                };
+                failure.or(told.err()).map(|error| (Err(error), None))
+            }
+        }
+    });
+    Ok(Body::from_stream(counted))
+}
+
+/// The workbook as a temporary file, and its rows.
+async fn workbook(
+    header: Vec<String>,
+    mut rows: BoxStream<'static, Result<Rows>>,
+) -> Result<(std::fs::File, usize)> {
     let (send, mut receive) = tokio::sync::mpsc::channel::<Rows>(4);
     let writing = tokio::task::spawn_blocking(move || {
         let mut sheet = Sheet::new(&header)?;
@@ -44,10 +89,11 @@ pub(crate) async fn body(
         }
         sheet.finish()
     });
-    let mut failure = None;
+    let (mut failure, mut count) = (None, 0);
     while let Some(chunk) = rows.next().await {
         match chunk {
             Ok(chunk) => {
+                count += chunk.rows.len();
                 if send.send(chunk).await.is_err() {
                     break; // the writer failed and says why below
                 }
@@ -63,7 +109,7 @@ pub(crate) async fn body(
     if let Some(error) = failure {
         return Err(error);
     }
-    Ok(Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(written?))))
+    Ok((written?, count))
 }
 
 struct Sheet {
@@ -155,7 +201,7 @@ mod tests {
             columns: vec!["a".into()],
             rows: vec![vec![Value::Text("甲".into())], vec![Value::Integer(7)], vec![Value::Null]],
         };
-        let body = body(vec!["a".into()], stream::iter([Ok(rows)]).boxed()).await.unwrap();
+        let body = body(vec!["a".into()], stream::iter([Ok(rows)]).boxed(), None).await.unwrap();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         assert!(bytes.starts_with(b"PK"));
         assert!(bytes.len() > 2000);
@@ -164,6 +210,6 @@ mod tests {
     #[tokio::test]
     async fn a_failing_source_is_told_before_the_first_byte() {
         let rows = stream::iter([Err(Error::internal("gone"))]).boxed();
-        assert!(body(vec!["a".into()], rows).await.is_err());
+        assert!(body(vec!["a".into()], rows, None).await.is_err());
     }
 }

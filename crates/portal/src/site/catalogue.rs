@@ -49,7 +49,7 @@ pub(super) fn pages(door: &Arc<Door>, visit: &Visit) -> BoxStream<'static, Resul
     .boxed()
 }
 
-const COLUMNS: [(&str, &str); 19] = [
+const COLUMNS: [(&str, &str); 27] = [
     ("code", "目录编码"),
     ("title", "名称"),
     ("title_en", "英文名称"),
@@ -69,6 +69,14 @@ const COLUMNS: [(&str, &str); 19] = [
     ("data_at", "数据更新时间"),
     ("formats", "格式"),
     ("page", "网址"),
+    ("theme", "主题"),
+    ("data_level", "数据层级"),
+    ("data_range", "数据范围"),
+    ("data_kinds", "数据对象"),
+    ("processing_level", "加工程度"),
+    ("provider_channel", "提供渠道"),
+    ("operation_authorized", "可授权运营"),
+    ("app_scene", "应用场景"),
 ];
 
 fn row(dataset: &Dataset, base: &str) -> Vec<Value> {
@@ -95,6 +103,14 @@ fn row(dataset: &Dataset, base: &str) -> Vec<Value> {
         when(&dataset.entry.data_at),
         text(&formats(dataset).join(";")),
         Value::Text(format!("{base}/data/{}", encode(&d.code))),
+        text(&d.profile.theme),
+        text(d.profile.data_level.map_or("", |w| w.zh())),
+        text(d.profile.data_range.map_or("", |w| w.zh())),
+        text(&d.profile.data_kinds.iter().map(|w| w.zh()).collect::<Vec<_>>().join(";")),
+        text(d.profile.processing_level.map_or("", |w| w.zh())),
+        text(d.profile.provider_channel.map_or("", |w| w.zh())),
+        text(if d.profile.operation_authorized { "是" } else { "否" }),
+        text(d.profile.app_scene.map_or("", |w| w.zh())),
     ]
 }
 
@@ -129,7 +145,7 @@ async fn as_xlsx(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         Ok(Rows { columns: Vec::new(), rows })
     });
     let header = COLUMNS.iter().map(|(_, name)| (*name).to_owned()).collect();
-    let body = xlsx::body(header, rows.boxed()).await?;
+    let body = xlsx::body(header, rows.boxed(), None).await?;
     Ok((attachment("开放数据目录.xlsx", xlsx::CONTENT_TYPE), body).into_response())
 }
 

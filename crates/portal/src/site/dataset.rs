@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::catalogue::Landed;
 use app::opening::Dataset;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -36,13 +37,14 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         }
     };
     let related = related(&door, &visit, &dataset).await;
+    let landed = landed(&door, &visit, &dataset).await;
     let context = context! {
         dataset => value(&dataset),
         entry => value(&dataset.entry),
         items => value(&draft.items),
         formats => formats(&dataset),
         preview => preview.map(|page| table(&visit, &dataset, &page)),
-        trouble, related,
+        trouble, related, landed => value(&landed),
         jsonld => metadata::json_ld(&door, &visit, &dataset),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         too_long => dataset.entry.rows > 1_048_575,
@@ -132,6 +134,19 @@ fn with(visit: &Visit, changes: &[(&str, &str)]) -> String {
     } else {
         format!("{path}?{}#preview", parts.join("&"))
     }
+}
+
+/// What the latest landings brought, for the chart; without them the page stands all the same.
+async fn landed(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Landed> {
+    if !dataset.free {
+        return Vec::new();
+    }
+    let found =
+        app::catalogue::history(&door.app, &visit.public_op(), &dataset.entry.draft.code).await;
+    found.unwrap_or_else(|error| {
+        tracing::warn!(error = error.operator_text(), "the history could not be read");
+        Vec::new()
+    })
 }
 
 /// Other open sets of the same domain.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use app::Action;
+use app::audit::Tally;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -72,18 +74,19 @@ async fn download(
         .into());
     }
     let download = app::opening::download(&door.app, &visit.op, &code, version).await?;
+    let tally = Tally::new(&door.app, &visit.op, Action::RowsDownload.as_str(), &code);
     let name = format!("{}.{extension}", download.dataset.entry.draft.title);
     let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
     let response = match format {
         Some(format) => (
             attachment(&name, format.content_type()),
-            export::body(format.encoder(heading), download.rows),
+            export::body(format.encoder(heading), download.rows, Some(tally)),
         )
             .into_response(),
         None => {
             let header = download.columns.iter().map(|(id, _)| id.clone()).collect();
-            (attachment(&name, xlsx::CONTENT_TYPE), xlsx::body(header, download.rows).await?)
-                .into_response()
+            let body = xlsx::body(header, download.rows, Some(tally)).await?;
+            (attachment(&name, xlsx::CONTENT_TYPE), body).into_response()
         }
     };
     Ok(response)
@@ -126,8 +129,10 @@ async fn map(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vis
         std::future::ready(Some(chunk.map(|(rows, _)| rows)))
     });
     let format = Format::GeoJson;
+    // The record tells the features that were drawn, not the rows there are.
+    let tally = Tally::new(&door.app, &visit.op, Action::RowsDownload.as_str(), &code);
     let mut response: Response =
-        export::body(format.encoder(heading), some.boxed()).into_response();
+        export::body(format.encoder(heading), some.boxed(), Some(tally)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     if rows > MAP_FEATURES as u64 {

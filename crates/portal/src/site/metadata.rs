@@ -68,10 +68,17 @@ pub(super) fn outward(dataset: &Dataset, base: &str) -> serde_json::Value {
                 "definition": i.definition, "data_type": i.data_type, "format": i.format,
                 "value_domain": i.value_domain, "unit": i.unit, "grade": i.grade,
                 "open_type": i.open_type, "nullable": i.nullable, "primary": i.primary,
+                "object_class": i.object_class, "representation": i.representation,
+                "relation": i.relation, "source_org": i.source_org, "app": i.app,
+                "remark": i.remark, "version": i.version, "publish_date": i.publish_date,
+                "length": i.length, "precision": i.precision, "scale": i.scale,
+                "standard_code": i.standard_code, "code_table": i.code_table,
+                "source_system": i.source_system, "source_system_level": i.source_system_level,
+                "timestamp": i.timestamp, "sensitive": i.sensitive,
             })
         })
         .collect();
-    json!({
+    let mut whole = json!({
         "code": d.code, "title": d.title, "title_en": d.title_en, "description": d.description,
         "organisation": dataset.org_name, "organisation_en": dataset.org_name_en,
         "region": d.region, "region_name": dataset.region_name,
@@ -81,8 +88,16 @@ pub(super) fn outward(dataset: &Dataset, base: &str) -> serde_json::Value {
         "grade": dataset.entry.grade, "time_range": d.time_range, "licence": d.licence,
         "attribution": d.attribution, "version": dataset.entry.version,
         "rows": dataset.entry.rows, "published_at": dataset.entry.published_at,
-        "data_at": dataset.entry.data_at, "page": page, "downloads": downloads, "items": items,
-    })
+        "data_at": dataset.entry.data_at, "source_system": d.source_system,
+        "page": page, "downloads": downloads, "items": items,
+    });
+    // The further fields of the schema stand beside the others, under their own names.
+    if let (Some(whole), Ok(serde_json::Value::Object(profile))) =
+        (whole.as_object_mut(), serde_json::to_value(&d.profile))
+    {
+        whole.extend(profile);
+    }
+    whole
 }
 
 fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
@@ -104,6 +119,21 @@ fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
             "开放属性",
             "主键",
             "可空",
+            "对象类词",
+            "表示词",
+            "关系",
+            "公共数据来源机构",
+            "所属应用",
+            "备注",
+            "版本",
+            "发布日期",
+            "长度",
+            "标准数据元",
+            "引用代码表",
+            "来源系统",
+            "来源系统类别",
+            "时间戳",
+            "敏感个人信息",
         ])
         .map_err(told)?;
     for i in &dataset.entry.draft.items {
@@ -122,6 +152,21 @@ fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
                 i.open_type.zh(),
                 yes(i.primary),
                 yes(i.nullable),
+                &i.object_class,
+                &i.representation,
+                &i.relation,
+                &i.source_org,
+                &i.app,
+                &i.remark,
+                &i.version,
+                &i.publish_date,
+                &i.length.to_string(),
+                &i.standard_code,
+                &i.code_table,
+                &i.source_system,
+                i.source_system_level.map_or("", |w| w.zh()),
+                yes(i.timestamp),
+                yes(i.sensitive),
             ])
             .map_err(told)?;
     }

@@ -35,7 +35,12 @@ async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 async fn errors(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let codes: Vec<Value> = Code::ALL
         .iter()
-        .map(|c| context! { code => c.as_str(), status => c.kind().status(), zh => c.zh(), en => c.en() })
+        .map(|c| {
+            context! {
+                code => c.as_str(), status => c.status(), zh => c.zh(), en => c.en(),
+                help_zh => c.help_zh(), help_en => c.help_en(),
+            }
+        })
         .collect();
     door.page(&visit, "site/help_errors.html", context! { codes }).await
 }

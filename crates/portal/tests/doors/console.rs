@@ -48,7 +48,7 @@ const ENTRY: [(&str, &str); 37] = [
     ("do", "save"),
 ];
 
-fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut form: Vec<(&str, &str)> =
         ENTRY.into_iter().filter(|(k, _)| !changes.iter().any(|(c, _)| c == k)).collect();
     form.extend_from_slice(changes);
@@ -56,7 +56,7 @@ fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 /// Compiles and publishes the walked entry; its console path.
-async fn published(house: &House) -> String {
+pub(crate) async fn published(house: &House) -> String {
     let (mut provider, mut authority) =
         (Browser::of(house, "provider").await, Browser::of(house, "authority").await);
     let page = provider.post("/console/entries/new", &ENTRY).await;
@@ -109,6 +109,7 @@ async fn the_form_keeps_what_was_typed_and_names_what_is_wrong() {
     assert_eq!(drafted.status, StatusCode::OK, "{}", drafted.text());
     assert!(
         drafted.text().contains("value=\"station_id\"")
+            && drafted.text().contains("name=\"item-1-identifier\" value=\"mingcheng\"")
             && drafted.text().contains("value=\"名称\"")
     );
 }
@@ -144,7 +145,7 @@ async fn an_upload_is_collected_and_its_quarantine_mended() {
 }
 
 /// The run's page once it has ended.
-async fn finished(browser: &mut Browser, run: &str) -> String {
+pub(crate) async fn finished(browser: &mut Browser, run: &str) -> String {
     for _ in 0..600 {
         let page = browser.get(&format!("{run}/progress")).await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.text());

@@ -10,8 +10,13 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod accounts;
+mod audit;
 mod basket;
 mod browser;
 mod console;
+mod ledger;
 mod routes;
 mod site;
+mod sources;
+mod supervise;

@@ -80,6 +80,27 @@ async fn an_open_set_is_found_shown_and_downloaded() {
 }
 
 #[tokio::test]
+async fn the_growth_of_a_set_is_told_as_a_table_that_a_chart_is_drawn_from() {
+    let house = House::new().await;
+    open_set(&house, "grown").await;
+    let more = format!("{ROWS}4,戊,1,2026-03-01,内部四\n");
+    house.collect("grown", "more.csv", more.as_bytes(), SyncMode::Full).await.unwrap();
+    let page = Browser::new(&house).get("/data/grown").await.text();
+    let table = page.split("id=\"history-table\"").nth(1).expect("a table of landings");
+    let table = table.split("</table>").next().unwrap();
+    assert_eq!(table.matches("<tr>").count(), 3, "{table}");
+    assert!(table.contains(">3<") && table.contains(">4<"), "{table}");
+    assert!(page.contains("data-chart=\"history-table\""), "{page}");
+    let places = Browser::new(&house).get("/data?format=GeoJSON").await.text();
+    assert!(!places.contains("/data/grown"));
+    let mut draft = testkit::draft("placed");
+    draft.items.push(model::item::Item::new("wz", "位置", model::code::DataType::Geometry));
+    house.publish(draft).await;
+    let places = Browser::new(&house).get("/data?format=GeoJSON").await.text();
+    assert!(places.contains("/data/placed") && !places.contains("/data/grown"), "{places}");
+}
+
+#[tokio::test]
 async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
     let house = House::new().await;
     open_set(&house, "open_two").await;
@@ -97,7 +118,7 @@ async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
         // An address may write `_` as `%5F`: the same address.
         let text = nobody.get(path).await.text().replace("%5F", "_");
         assert!(text.contains("open_two"), "{path}: {text}");
-        assert!(!text.contains("closed_one") && !text.contains("remark"), "{path}");
+        assert!(!text.contains("closed_one") && !text.contains("备注"), "{path}");
     }
     let items = nobody.get("/data/open_two/metadata.csv").await.text();
     assert!(items.contains("金额") && !items.contains("备注"));

@@ -21,6 +21,9 @@ const PAGES = [
   ["applications", "consumer", "/console/applications"],
   ["users", "system_administrator", "/console/users"],
   ["audit", "auditor", "/console/audit"],
+  ["sources", "provider", "/console/sources"],
+  ["security", "security_officer", "/console/security"],
+  ["system", "system_administrator", "/console/system"],
 ];
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 

@@ -7,6 +7,7 @@ use model::account::{ApplicationNew, Role, UserNew};
 use model::{Error, Result};
 
 use super::{Place, out, out_json};
+use crate::relay;
 
 /// Open and list accounts, register applications. 账号与应用。
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     /// Answer as JSON. 以 JSON 输出。
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -26,6 +27,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Open an account. 开户。
+    #[command(
+        after_help = "Example 示例: qiantang account create --name wu --org sscjg --role provider --role reviewer --password-file pw.txt"
+    )]
     Create {
         #[arg(long)]
         name: String,
@@ -41,9 +45,13 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         password_file: std::path::PathBuf,
     },
-    /// List accounts. 列出账号。
+    /// List accounts. Runs beside a server. 列出账号。
+    #[command(after_help = "Example 示例: qiantang account list --json")]
     List,
-    /// Register an application; its secret is printed once. 登记应用。
+    /// Register an application of the acting user's organisation; its secret is printed once. 登记应用。
+    #[command(
+        after_help = "Example 示例: qiantang account application --name 便民一点通 --org bmyy --as consumer"
+    )]
     Application {
         #[arg(long)]
         name: String,
@@ -52,10 +60,21 @@ enum Action {
     },
 }
 
+impl Args {
+    /// Whether the command changes something (then it cannot go beside a server by itself).
+    pub(crate) fn changes(&self) -> bool {
+        !matches!(self.action, Action::List)
+    }
+}
+
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
-    let (house, op) = args.place.enter().await?;
+    let (house, op) = match args.action {
+        Action::List => args.place.look().await?,
+        Action::Create { .. } | Action::Application { .. } => args.place.enter().await?,
+    };
     match args.action {
         Action::Create { name, display_name, org, roles, password_file } => {
+            let password_file = relay::meant(&password_file);
             let text = std::fs::read_to_string(&password_file).map_err(|e| {
                 Error::invalid(
                     format!("无法读取密码文件 {}", password_file.display()),

@@ -8,7 +8,8 @@ use clap::Subcommand;
 use model::entry::EntryFilter;
 use model::{Error, Result};
 
-use super::{Place, out, out_json};
+use super::{Place, out, out_json, working};
+use crate::relay;
 
 /// Import, export and list the catalogue. 目录导入、导出、列表。
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     /// Answer as JSON. 以 JSON 输出。
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -28,15 +29,20 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Import a whole catalogue from XLSX or CSV, all or nothing. 导入。
+    #[command(
+        after_help = "Examples 示例:\n  qiantang catalogue import catalogue.xlsx --as authority --dry-run\n  qiantang catalogue import draft.csv --as provider"
+    )]
     Import {
         file: PathBuf,
         /// Check only. 只检查。
         #[arg(long)]
         dry_run: bool,
     },
-    /// Export the entries as XLSX or CSV (by the file's ending). 导出。
+    /// Export the entries as XLSX or CSV (by the file's ending). Runs beside a server. 导出。
+    #[command(after_help = "Example 示例: qiantang catalogue export catalogue.xlsx --as authority")]
     Export { file: PathBuf },
-    /// List entries. 列表。
+    /// List entries. Runs beside a server. 列表。
+    #[command(after_help = "Example 示例: qiantang catalogue list --text 企业 --json")]
     List {
         /// Part of title or code. 名称或编码的一部分。
         #[arg(long)]
@@ -44,14 +50,28 @@ enum Action {
     },
 }
 
+impl Args {
+    /// Whether the command changes something (then it cannot go beside a server by itself).
+    pub(crate) fn changes(&self) -> bool {
+        !matches!(self.action, Action::Export { .. } | Action::List { .. })
+    }
+}
+
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
-    let (house, op) = args.place.enter().await?;
+    let (house, op) = match args.action {
+        Action::Import { .. } => args.place.enter().await?,
+        Action::Export { .. } | Action::List { .. } => args.place.look().await?,
+    };
     let mut code = ExitCode::SUCCESS;
     match &args.action {
         Action::Import { file, dry_run } => {
             let name =
                 file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            let report = app::catalogue::import(&house.app, &op, file, &name, *dry_run).await?;
+            let told = working("导入目录 importing the catalogue");
+            let report =
+                app::catalogue::import(&house.app, &op, &relay::meant(file), &name, *dry_run)
+                    .await?;
+            drop(told);
             if args.json {
                 out_json(&report)?;
             } else {
@@ -77,25 +97,20 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             }
         }
         Action::Export { file } => {
-            let format = match file.extension().and_then(|e| e.to_str()) {
-                Some("csv") => SheetFormat::Csv,
-                Some("xlsx") => SheetFormat::Xlsx,
-                _ => {
-                    return Err(Error::invalid(
-                        "文件名应以 .csv 或 .xlsx 结尾",
-                        "the file name must end in .csv or .xlsx",
-                    ));
-                }
-            };
+            let format = sheet_format(file)?;
+            let told = working("导出目录 exporting the catalogue");
             let bytes = app::catalogue::export(&house.app, &op, format).await?;
-            std::fs::write(file, bytes).map_err(|e| {
+            drop(told);
+            std::fs::write(file, &bytes).map_err(|e| {
                 Error::invalid(
                     format!("无法写入 {}", file.display()),
                     format!("cannot write {}", file.display()),
                 )
                 .caused_by(e)
             })?;
-            if !args.json {
+            if args.json {
+                out_json(&serde_json::json!({ "file": file, "bytes": bytes.len() }))?;
+            } else {
                 out(&format!("已导出 exported: {}", file.display()));
             }
         }
@@ -123,4 +138,16 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     }
     house.close().await;
     Ok(code)
+}
+
+/// The format that a file name's ending means.
+pub(super) fn sheet_format(file: &std::path::Path) -> Result<SheetFormat> {
+    match file.extension().and_then(|e| e.to_str()) {
+        Some("csv") => Ok(SheetFormat::Csv),
+        Some("xlsx") => Ok(SheetFormat::Xlsx),
+        _ => Err(Error::invalid(
+            "文件名应以 .csv 或 .xlsx 结尾",
+            "the file name must end in .csv or .xlsx",
+        )),
+    }
 }

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use model::{Error, Result};
+use policy::port::Clock;
 
 use super::{out, out_json};
 use crate::config::Config;
+use crate::house::SystemClock;
 
 /// Check a configuration file, or print one with every key. 检查配置。
 #[derive(Debug, clap::Args)]
@@ -22,13 +24,15 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Check a file; says line and remedy of what is wrong. 检查。
+    /// Check a file and every file it names; says line and remedy of what is wrong. Opens no store. 检查。
+    #[command(after_help = "Example 示例: qiantang config check --config qiantang.toml --json")]
     Check {
         /// Configuration file. 配置文件。
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
     /// Print the defaults as a file to start from. 打印默认配置。
+    #[command(after_help = "Example 示例: qiantang config print")]
     Print,
 }
 
@@ -36,16 +40,34 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.action {
         Action::Check { config } => {
             let loaded = Config::load(config)?;
+            let today = model::Op::system(SystemClock.now()).today();
+            let advice = loaded.examine(today)?;
             if args.json {
-                out_json(&serde_json::json!({ "ok": true, "roles": loaded.roles }))?;
+                let advice: Vec<_> = advice
+                    .iter()
+                    .map(|(zh, en)| serde_json::json!({ "zh": zh, "en": en }))
+                    .collect();
+                out_json(&serde_json::json!({
+                    "ok": true,
+                    "roles": loaded.roles,
+                    "secure_cookies": loaded.secure_cookies(),
+                    "advice": advice,
+                }))?;
             } else {
                 out(&format!("配置正确 the configuration is right: {}", config.display()));
+                for (zh, en) in advice {
+                    out(&format!("注意 note: {zh}\n  {en}"));
+                }
             }
         }
         Action::Print => {
             let text = toml::to_string_pretty(&Config::default())
                 .map_err(|e| Error::internal("TOML").caused_by(e))?;
-            out(&text);
+            if args.json {
+                out_json(&Config::default())?;
+            } else {
+                out(&text);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

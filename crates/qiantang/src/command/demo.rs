@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use model::{Error, Result};
 
-use super::{err, out};
+use super::{err, out, out_json};
 use crate::config::Config;
 use crate::house::House;
 use crate::seed;
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Data folder; a second start on it resumes and changes nothing. 数据目录。
     #[arg(long, value_name = "DIR", default_value = "./qiantang-data")]
     data: PathBuf,
-    /// Address of the portal; the gateway takes the next port (port 0: two free ones). 门户地址。
+    /// Address of the portal; gateway and metrics take the next two ports (port 0: free ones). 门户地址。
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600")]
     listen: SocketAddr,
     /// Bring in the data sets described by `manifest.toml` in DIR (or by --manifest). 载入真实数据。
@@ -36,12 +36,17 @@ pub(crate) struct Args {
     /// Written as JSON when everything answers. 就绪文件。
     #[arg(long, value_name = "FILE")]
     ready: Option<PathBuf>,
+    /// Print addresses, accounts and applications as one line of JSON. 以 JSON 输出。
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let config = config(&args)?;
     let doors = Doors::bind(&config).await?;
     let house = House::open(&config).await?;
+    // Seeding goes on where an interrupted start stopped: its collections end first.
+    app::collection::recover(&house.app).await?;
     let work = house.folder.sub("demo");
     std::fs::create_dir_all(&work).map_err(|e| Error::internal("demo folder").caused_by(e))?;
     let seeded = seed::seed(&house.app, args.scale, &work.join("apps.json"), &work).await?;
@@ -52,17 +57,22 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     }
     let resources = seed::resources(&house.app, &doors.gateway_url).await?;
     let (portal, gateway) = (doors.portal_url.clone(), doors.gateway_url.clone());
-    greet(&portal, &gateway, &seeded, &resources);
+    let value = serde_json::json!({
+        "portal": portal,
+        "gateway": gateway,
+        "operation": format!("http://{}", doors.operation_address()),
+        "accounts": seeded.accounts.iter().map(|(role, user, password)| serde_json::json!({
+            "role": role, "user": user, "password": password })).collect::<Vec<_>>(),
+        "apps": seeded.apps.iter().map(|a| serde_json::json!({
+            "name": a.name, "key": a.key, "secret": a.secret })).collect::<Vec<_>>(),
+        "resources": resources,
+    });
+    if args.json {
+        out_json(&value)?;
+    } else {
+        greet(&doors, &seeded, &resources);
+    }
     if let Some(file) = args.ready.clone() {
-        let value = serde_json::json!({
-            "portal": portal,
-            "gateway": gateway,
-            "accounts": seeded.accounts.iter().map(|(role, user, password)| serde_json::json!({
-                "role": role, "user": user, "password": password })).collect::<Vec<_>>(),
-            "apps": seeded.apps.iter().map(|a| serde_json::json!({
-                "name": a.name, "key": a.key, "secret": a.secret })).collect::<Vec<_>>(),
-            "resources": resources,
-        });
         tokio::spawn(tell_ready(file, value, doors.portal_address(), doors.gateway_address()));
     }
     doors.serve(&config, house).await?;
@@ -74,11 +84,16 @@ fn config(args: &Args) -> Result<Config> {
     config.data.folder.clone_from(&args.data);
     config.portal.listen = args.listen;
     config.gateway.listen = args.listen;
+    config.operation.listen = args.listen;
     let port = args.listen.port();
-    let next = if port == 0 { Some(0) } else { port.checked_add(1) };
-    let next =
-        next.ok_or_else(|| Error::invalid("端口应小于 65535", "the port must be below 65535"))?;
-    config.gateway.listen.set_port(next);
+    let next = |by: u16| match port {
+        0 => Ok(0),
+        port => port
+            .checked_add(by)
+            .ok_or_else(|| Error::invalid("端口应小于 65534", "the port must be below 65534")),
+    };
+    config.gateway.listen.set_port(next(1)?);
+    config.operation.listen.set_port(next(2)?);
     config.check()?;
     Ok(config)
 }
@@ -107,7 +122,8 @@ async fn tell_ready(
     }
 }
 
-fn greet(portal: &str, gateway: &str, seeded: &seed::Seeded, resources: &[seed::Resource]) {
+fn greet(doors: &Doors, seeded: &seed::Seeded, resources: &[seed::Resource]) {
+    let (portal, gateway) = (&doors.portal_url, &doors.gateway_url);
     let rows: i64 = resources.iter().map(|r| r.rows).sum();
     out(&format!(
         "\n钱塘演示省份已就绪 the demo province is ready: {} resources, {rows} rows (合成数据 synthetic)",
@@ -115,6 +131,10 @@ fn greet(portal: &str, gateway: &str, seeded: &seed::Seeded, resources: &[seed::
     ));
     out(&format!("  门户 portal    {portal}"));
     out(&format!("  接口 gateway   {gateway}  (OpenAPI: {gateway}/openapi.json)"));
+    out(&format!(
+        "  运维 operation http://{}  (/health /ready /metrics)",
+        doors.operation_address()
+    ));
     out("  账号 accounts  (所有密码相同 one password for all)");
     for (role, user, password) in &seeded.accounts {
         out(&format!("    {user:<12} {password:<20} {role}"));

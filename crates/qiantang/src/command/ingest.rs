@@ -11,11 +11,12 @@ use model::{Code, Error, Result};
 use policy::port::{ReadOptions, Source};
 
 use super::{Place, err, out, out_json, progress};
+use crate::relay;
 
 /// Collect a file or a query into an entry. 归集文件或查询。
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples 示例:\n  qiantang ingest air.csv.zst --entry air_daily\n  qiantang ingest --query 'SELECT * FROM t' --url-file source.url --entry t --mode incremental"
+    after_help = "Examples 示例:\n  qiantang ingest air.csv.zst --entry air_daily\n  qiantang ingest --query 'SELECT * FROM t' --url-file source.url --entry t --mode incremental --operation-column op"
 )]
 pub(crate) struct Args {
     /// File to read; not with --query. 文件。
@@ -35,6 +36,12 @@ pub(crate) struct Args {
     /// Read and type everything, land nothing. 试读。
     #[arg(long)]
     dry_run: bool,
+    /// Column that says I, U or D (insert, update, delete); for incremental sources. 操作标识列。
+    #[arg(long, value_name = "COLUMN")]
+    operation_column: Option<String>,
+    /// Format when it is not found out (`csv`, `json`, `jsonl`, `geojson`, `xlsx`, `xls`, `ods`, `parquet`). 格式。
+    #[arg(long)]
+    format: Option<String>,
     /// Encoding when it is not found out (`utf-8`, `gb18030`, …). 编码。
     #[arg(long)]
     encoding: Option<String>,
@@ -48,10 +55,24 @@ pub(crate) struct Args {
     #[arg(long)]
     header_rows: Option<u64>,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     /// Answer as JSON. 以 JSON 输出。
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Args {
+    fn options(&self) -> ReadOptions {
+        ReadOptions {
+            format: self.format.clone(),
+            encoding: self.encoding.clone(),
+            delimiter: self.delimiter,
+            sheet: self.sheet.clone(),
+            header_rows: self.header_rows,
+            operation_column: self.operation_column.clone(),
+            ..ReadOptions::default()
+        }
+    }
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
@@ -63,13 +84,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             Error::invalid("方式应为 full 或 incremental", "the mode is full or incremental")
         })?,
     };
-    let options = ReadOptions {
-        encoding: args.encoding.clone(),
-        delimiter: args.delimiter,
-        sheet: args.sheet.clone(),
-        header_rows: args.header_rows,
-        ..ReadOptions::default()
-    };
+    let options = args.options();
     let (source, sniffed) = source(&args, &house, &op).await?;
     let order = Order { entry: entry.id.clone(), source, mode, options };
     let (run, rejects) = if args.dry_run {
@@ -108,11 +123,12 @@ async fn source(
     op: &model::Op,
 ) -> Result<(Source, Option<Sniffed>)> {
     if let (Some(sql), Some(url_file)) = (&args.query, &args.url_file) {
+        let url_file = &relay::meant(url_file);
         let text = std::fs::read_to_string(url_file).map_err(|e| unreadable(url_file, e))?;
         let url = text.lines().next().unwrap_or_default().trim().to_owned();
         return Ok((Source::Query { url, sql: sql.clone(), name: "query".into() }, None));
     }
-    let Some(file) = &args.file else {
+    let Some(file) = &args.file.as_deref().map(relay::meant) else {
         return Err(Error::invalid("请给出文件，或用 --query", "name a file, or use --query"));
     };
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -184,4 +200,36 @@ fn report(
         out(&format!("  {} / {}", run.message_zh, run.message_en));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn what_is_said_about_a_source_reaches_the_reader() {
+        let line = Line::parse_from([
+            "ingest",
+            "a.txt",
+            "--entry",
+            "e",
+            "--operation-column",
+            "变更类型",
+            "--format",
+            "csv",
+            "--header-rows",
+            "1",
+        ]);
+        let options = line.args.options();
+        assert_eq!(options.operation_column.as_deref(), Some("变更类型"));
+        assert_eq!((options.format.as_deref(), options.header_rows), (Some("csv"), Some(1)));
+    }
 }

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod ingest;
 mod matrix;
+mod org;
 mod serve;
 mod sniff;
 
@@ -14,11 +15,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::{Error, Kind, Op, Result};
 
 use crate::config::{Config, LogFormat, LogPart};
+use crate::folder::DataFolder;
 use crate::house::House;
+use crate::relay;
 
 /// 钱塘：公共数据平台。Public-data platform: catalogue, collect, govern, share, open.
 #[derive(Debug, Parser)]
@@ -26,11 +29,26 @@ use crate::house::House;
     name = "qiantang",
     version,
     max_term_width = 110,
-    after_help = "Example 示例: qiantang demo --listen 127.0.0.1:8600\nExit codes 退出码: 0 ok, 1 input to mend 输入有误, 2 usage 用法, 3 refused 无权限, 4 not available 不可用, 5 defect 内部错误"
+    after_help = "Example 示例: qiantang demo --listen 127.0.0.1:8600"
 )]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+}
+
+/// Below every help text.
+const EXIT_CODES: &str = "Exit codes 退出码: 0 ok 成功, 1 input to mend 输入有误, 2 usage 用法有误, 3 refused 无权限, 4 not available 暂不可用, 5 defect 内部错误";
+
+/// The command line with the exit codes below the help of every command.
+fn command_line() -> clap::Command {
+    fn with_codes(command: clap::Command) -> clap::Command {
+        let help = match command.get_after_help() {
+            Some(own) => format!("{own}\n\n{EXIT_CODES}"),
+            None => EXIT_CODES.to_owned(),
+        };
+        command.after_help(help).mut_subcommands(with_codes)
+    }
+    with_codes(Cli::command())
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +63,8 @@ enum Command {
     Ingest(ingest::Args),
     /// Say what a file is, and draft an entry from it. 识别文件。
     Sniff(sniff::Args),
+    /// Enter and list organisations. 机构。
+    Org(org::Args),
     /// Open and list accounts, register applications. 账号与应用。
     Account(account::Args),
     /// Verify and export the audit chain. 审计链校验与导出。
@@ -59,13 +79,13 @@ enum Command {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Place {
     /// Configuration file. 配置文件。
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Data folder (without a configuration file). 数据目录。
-    #[arg(long, value_name = "DIR", default_value = "./qiantang-data")]
+    #[arg(long, value_name = "DIR", default_value = "./qiantang-data", global = true)]
     data: PathBuf,
     /// Act as this user; otherwise as the platform's operator. 以此用户身份操作。
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", value_name = "USER", global = true)]
     user: Option<String>,
 }
 
@@ -81,9 +101,17 @@ impl Place {
         }
     }
 
-    /// Opens the house and says who acts.
+    /// Opens the house for a change and says who acts.
     async fn enter(&self) -> Result<(House, Op)> {
-        let house = House::open(&self.config()?).await?;
+        self.act(House::work(&self.config()?).await?).await
+    }
+
+    /// Opens the house for reading, beside a running server if there is one, and says who acts.
+    async fn look(&self) -> Result<(House, Op)> {
+        self.act(House::look(&self.config()?).await?).await
+    }
+
+    async fn act(&self, house: House) -> Result<(House, Op)> {
         let mut op = Op::system(house.app.now());
         op.source = "command-line".into();
         if let Some(name) = &self.user {
@@ -95,7 +123,10 @@ impl Place {
 
 /// Parses, runs, and turns an error into words and an exit code.
 pub(crate) fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&command_line().get_matches()) {
+        Ok(cli) => cli,
+        Err(e) => e.exit(),
+    };
     let log = match &cli.command {
         Command::Serve(args) => args.log(),
         Command::Demo(_) => LogPart {
@@ -117,30 +148,79 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(5);
         }
     };
-    let outcome = runtime.block_on(async {
-        match cli.command {
-            Command::Demo(args) => demo::run(args).await,
-            Command::Serve(args) => serve::run(args).await,
-            Command::Catalogue(args) => catalogue::run(args).await,
-            Command::Ingest(args) => ingest::run(args).await,
-            Command::Sniff(args) => sniff::run(args).await,
-            Command::Account(args) => account::run(args).await,
-            Command::Audit(args) => audit::run(args).await,
-            Command::Config(args) => check::run(&args),
-            Command::Matrix(args) => matrix::run(&args),
-        }
-    });
-    match outcome {
-        Ok(code) => code,
+    let outcome = match beside(&cli.command) {
+        Some(told) => told,
+        None => runtime.block_on(dispatch(cli.command)),
+    };
+    outcome.unwrap_or_else(|e| ExitCode::from(failed(&e, json)))
+}
+
+/// A changing command while a server on SQLite holds the folder is run by the server.
+fn beside(command: &Command) -> Option<Result<ExitCode>> {
+    let place = match command {
+        Command::Ingest(args) => &args.place,
+        Command::Catalogue(args) if args.changes() => &args.place,
+        Command::Org(args) if args.changes() => &args.place,
+        Command::Account(args) if args.changes() => &args.place,
+        _ => return None,
+    };
+    // A configuration that cannot be read is told by the command itself.
+    let config = place.config().ok().filter(|c| !c.shared())?;
+    if !DataFolder::held(&config.data.folder) {
+        return None;
+    }
+    relay::hand_over(&config.data.folder)
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Catalogue(args) => catalogue::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
+        Command::Sniff(args) => sniff::run(args).await,
+        Command::Org(args) => org::run(args).await,
+        Command::Account(args) => account::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
+        Command::Config(args) => check::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
+    }
+}
+
+/// Runs a command that came over the relay and answers its exit code; what it says goes back over the relay.
+pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
+    let parsed = command_line().try_get_matches_from(args);
+    let cli = match parsed.and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
         Err(e) => {
-            tell(&e, json);
-            ExitCode::from(match e.kind() {
-                Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::TooLarge => 1,
-                Kind::Unauthenticated | Kind::Denied => 3,
-                Kind::Unavailable | Kind::Exhausted => 4,
-                Kind::Internal => 5,
-            })
+            err(&e.to_string());
+            return 2;
         }
+    };
+    let json = wants_json(&cli.command);
+    let outcome = match cli.command {
+        Command::Catalogue(args) => catalogue::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
+        Command::Org(args) => org::run(args).await,
+        Command::Account(args) => account::run(args).await,
+        // The others are never handed over (see `beside`).
+        _ => return 2,
+    };
+    match outcome {
+        // An exit code keeps its number to itself; it can be compared.
+        Ok(code) => (0..=u8::MAX).find(|n| ExitCode::from(*n) == code).unwrap_or(5),
+        Err(e) => failed(&e, json),
+    }
+}
+
+/// Tells an error; answers its exit code.
+fn failed(e: &Error, json: bool) -> u8 {
+    tell(e, json);
+    match e.kind() {
+        Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::TooLarge => 1,
+        Kind::Unauthenticated | Kind::Denied => 3,
+        Kind::Unavailable | Kind::Exhausted => 4,
+        Kind::Internal => 5,
     }
 }
 
@@ -152,7 +232,10 @@ fn wants_json(command: &Command) -> bool {
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
         Command::Config(a) => a.json,
-        Command::Matrix(_) | Command::Demo(_) | Command::Serve(_) => false,
+        Command::Org(a) => a.json,
+        Command::Matrix(a) => a.json,
+        Command::Demo(a) => a.json,
+        Command::Serve(a) => a.json,
     }
 }
 
@@ -178,12 +261,19 @@ fn tell(e: &Error, json: bool) {
     }
 }
 
-/// A line on standard output. A closed pipe ends the program quietly later; nothing to do here.
+/// A line on standard output, here or where the command was given. A closed pipe ends the program quietly later;
+/// nothing to do here.
 pub(crate) fn out(text: &str) {
+    if relay::say(text, false) {
+        return;
+    }
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 /// A line on standard error.
 pub(crate) fn err(text: &str) {
+    if relay::say(text, true) {
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 /// JSON on one line.
@@ -195,13 +285,50 @@ pub(crate) fn out_json<T: serde::Serialize>(value: &T) -> Result<()> {
 /// A progress bar on a terminal, nothing elsewhere.
 pub(crate) fn progress(total: u64) -> indicatif::ProgressBar {
     use std::io::IsTerminal;
-    if !std::io::stderr().is_terminal() {
+    if relay::relayed() || !std::io::stderr().is_terminal() {
         return indicatif::ProgressBar::hidden();
     }
     let bar = indicatif::ProgressBar::new(total);
     if let Ok(style) = indicatif::ProgressStyle::with_template(
         "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {msg}",
     ) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// On a terminal says what is being done as long as the answer lives; nothing elsewhere.
+pub(crate) fn working(what: &str) -> Working {
+    use std::io::IsTerminal;
+    if relay::relayed() || !std::io::stderr().is_terminal() {
+        return Working(indicatif::ProgressBar::hidden());
+    }
+    let spinner = indicatif::ProgressBar::new_spinner();
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        spinner.set_style(style);
+    }
+    spinner.set_message(what.to_owned());
+    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
+    Working(spinner)
+}
+
+/// See [`working`].
+pub(crate) struct Working(indicatif::ProgressBar);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A bar over so many steps on a terminal, nothing elsewhere.
+pub(crate) fn steps(total: u64) -> indicatif::ProgressBar {
+    use std::io::IsTerminal;
+    if relay::relayed() || !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let bar = indicatif::ProgressBar::new(total);
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
     bar
@@ -216,4 +343,65 @@ fn start_log(part: &LogPart) {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text => builder.with_target(false).try_init(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command and subcommand shows an example, the exit codes and `--json`.
+    #[test]
+    fn every_command_helps() {
+        fn look(command: &clap::Command, path: &str, seen: &mut Vec<String>) {
+            for sub in command.get_subcommands().filter(|c| c.get_name() != "help") {
+                let path = format!("{path} {}", sub.get_name());
+                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(
+                    help.contains("示例") && help.contains(&path),
+                    "`{path}` shows no example of itself"
+                );
+                assert!(help.contains("Exit codes"), "`{path}` does not tell its exit codes");
+                assert!(
+                    sub.get_arguments().any(|a| a.get_long() == Some("json")),
+                    "`{path}` has no --json"
+                );
+                look(sub, &path, seen);
+                seen.push(path);
+            }
+        }
+        let mut command = command_line();
+        command.build();
+        command.clone().debug_assert();
+        let mut seen = Vec::new();
+        look(&command, "qiantang", &mut seen);
+        assert!(seen.len() >= 20, "{seen:?}");
+    }
+
+    /// An example that does not parse teaches nothing.
+    #[test]
+    fn every_example_parses() {
+        fn examples(command: &clap::Command, found: &mut Vec<String>) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.extend(
+                help.lines().filter_map(|l| Some(l.get(l.find("qiantang ")?..)?.to_owned())),
+            );
+            command.get_subcommands().for_each(|sub| examples(sub, found));
+        }
+        let mut found = Vec::new();
+        examples(&command_line(), &mut found);
+        for example in found {
+            // Quoted words stay one.
+            let mut words = vec![String::new()];
+            let mut quoted = false;
+            for c in example.chars() {
+                match c {
+                    '\'' => quoted = !quoted,
+                    ' ' if !quoted => words.push(String::new()),
+                    c => words.last_mut().unwrap().push(c),
+                }
+            }
+            let parsed = command_line().try_get_matches_from(words);
+            assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+        }
+    }
 }

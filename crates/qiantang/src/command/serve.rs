@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use model::Result;
 
-use super::err;
+use super::{err, out_json};
 use crate::config::{Config, LogPart};
 use crate::house::House;
 use crate::serve::Doors;
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// Configuration file. 配置文件。
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Print the addresses as one line of JSON when everything is open. 以 JSON 输出地址。
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 impl Args {
@@ -30,7 +33,20 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let config = Config::load(&args.config)?;
     let doors = Doors::bind(&config).await?;
     let house = House::open(&config).await?;
-    err(&format!("门户 portal   {}\n接口 gateway  {}", doors.portal_url, doors.gateway_url));
+    let operation = format!("http://{}", doors.operation_address());
+    if args.json {
+        out_json(&serde_json::json!({
+            "roles": config.roles,
+            "portal": doors.portal_url,
+            "gateway": doors.gateway_url,
+            "operation": operation,
+        }))?;
+    } else {
+        err(&format!(
+            "门户 portal     {}\n接口 gateway    {}\n运维 operation  {operation} (/health /ready /metrics)",
+            doors.portal_url, doors.gateway_url
+        ));
+    }
     doors.serve(&config, house).await?;
     Ok(ExitCode::SUCCESS)
 }

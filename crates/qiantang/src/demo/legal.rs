@@ -1,6 +1,7 @@
 //! Entries about legal persons: registration, credit, licences, penalties, certificates, annual reports.
 
-use model::code::{Domain, Grade, UpdateCycle};
+use model::code::{Domain, Grade, ResourceKind, UpdateCycle};
+use model::mask::Mask;
 
 use super::Target;
 use super::orgs::{CREDIT, MARKET, SERVICE};
@@ -31,7 +32,7 @@ fn registration() -> Plan {
             word("qylx", "企业类型", "Kind", "有限责任公司|股份有限公司|个人独资企业|合伙企业"),
             word("djzt", "登记状态", "State", "存续|注销|吊销|迁出"),
             text("zs", "住所", "Address", 120).grade(Grade::L2),
-            text("lxdh", "联系电话", "Telephone", 20).grade(Grade::L3),
+            text("lxdh", "联系电话", "Telephone", 20).grade(Grade::L3).mask(Mask::FormatPreserving),
             text("hydm", "行业代码", "Industry code (GB/T 4754)", 4),
             region(),
         ])
@@ -205,6 +206,7 @@ fn certificates() -> Plan {
         "电子证照",
     )
     .about("营业执照电子证照的目录与状态，用于免交材料。", &["电子证照", "营业执照", "免证办"])
+    .kind(ResourceKind::Api)
     .cycle(UpdateCycle::RealTime)
     .system("电子证照库")
     .share_if("用于政务服务事项办理时核验")
@@ -242,7 +244,9 @@ fn reports() -> Plan {
         "企业年报",
     )
     .about("企业年度报告中的从业人数与经营规模区间。", &["企业", "年报"])
+    .kind(ResourceKind::File)
     .cycle(UpdateCycle::Yearly)
+    .raised(Grade::L3)
     .system("企业信用信息公示系统")
     .share_if("用于统计分析与监管")
     .open_if("在开放域系统内脱敏使用")
@@ -282,8 +286,8 @@ fn prices() -> Plan {
         Domain::Trade,
         "农产品",
     )
-    .about("主要农产品批发市场日均价格（编目中）。", &["价格", "农产品"])
-    .cycle(UpdateCycle::Daily)
+    .about("主要农产品批发市场开市日的平均价格（编目中）。", &["价格", "农产品"])
+    .cycle(UpdateCycle::Other)
     .until(Target::Unpublished)
     .items([
         text("scdm", "市场代码", "Market code", 20).key(),

@@ -315,6 +315,7 @@ impl Described {
             source_system: self.source_system,
             licence: self.licence,
             attribution: self.attribution,
+            profile: model::entry::Profile::default(),
         };
         let path = inside(dir, code, &self.file)?;
         let expected_rows = self.rows;

@@ -3,14 +3,14 @@
 use model::code::{Domain, UpdateCycle};
 
 use super::Target;
-use super::orgs::{ECOLOGY, WEATHER};
+use super::orgs::{ECOLOGY, WATERWORKS, WEATHER};
 use super::rows::Dialect;
 use super::seeded::decimal;
 use super::shape::{Plan, date, entry, integer, moment, number, place, region, text, uscc, word};
 use super::subject::{CITIES, HANGZHOU, MARK, day, point};
 
 pub(super) fn plans() -> Vec<Plan> {
-    vec![air(), water(), outlets(), warnings()]
+    vec![air(), water(), tap_water(), outlets(), warnings()]
 }
 
 fn air() -> Plan {
@@ -121,6 +121,43 @@ fn water() -> Plan {
             x.clone(),
             y.clone(),
             point(&x, &y),
+            MARK.into(),
+        ]
+    })
+}
+
+/// A public utility publishes what the law has it publish.
+fn tap_water() -> Plan {
+    entry(
+        "gs_szgb",
+        "供水水质公报",
+        "Tap water quality bulletin",
+        WATERWORKS,
+        Domain::Living,
+        "供水水质",
+    )
+    .about("水厂出厂水的每周检测结果，由公共服务运营单位公布。", &["供水", "水质", "民生"])
+    .region("330100")
+    .cycle(UpdateCycle::Weekly)
+    .system("供水水质管理系统")
+    .items([
+        text("scbm", "水厂编码", "Waterworks code", 20).key(),
+        date("jcrq", "检测日期", "Tested on").key(),
+        text("scmc", "水厂名称", "Waterworks", 50).required(),
+        number("zd", "浑浊度", "Turbidity", 4, 2, "NTU"),
+        number("yl", "余氯", "Free chlorine", 4, 2, "mg/L"),
+        word("hgqk", "合格情况", "Result", "合格|不合格"),
+    ])
+    .rows(300, Dialect::Comma, |c| {
+        let works = c.i % 10;
+        let week = i64::try_from(c.i / 10).unwrap_or(0);
+        vec![
+            format!("SC{works:03}"),
+            day(-1 - week * 7).format("%Y-%m-%d").to_string(),
+            format!("测试第{}水厂", works + 1),
+            c.rng.decimal(5, 60, 2),
+            c.rng.decimal(30, 90, 2),
+            "合格".into(),
             MARK.into(),
         ]
     })

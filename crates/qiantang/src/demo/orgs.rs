@@ -24,6 +24,7 @@ pub(crate) const COUNTY: &str = "yhsj";
 pub(crate) const TEAM: &str = "bmyy";
 pub(crate) const ENTERPRISE: &str = "cskj";
 pub(crate) const OPERATOR: &str = "sqyy";
+pub(crate) const WATERWORKS: &str = "hzsw";
 
 /// id, Chinese name, English name, kind, head of the credit code, region, parent, authority, serial number.
 type Line = (
@@ -38,8 +39,8 @@ type Line = (
     u64,
 );
 
-const ORGS: [Line; 19] = {
-    use OrgKind::{AuthorisedOrg, Enterprise, NationalStationed, StateOrgan};
+const ORGS: [Line; 20] = {
+    use OrgKind::{AuthorisedOrg, Enterprise, NationalStationed, StateOrgan, UtilityOperator};
     [
         (
             AUTHORITY,
@@ -250,6 +251,17 @@ const ORGS: [Line; 19] = {
             false,
             900_019,
         ),
+        (
+            WATERWORKS,
+            "杭州演示水务有限公司（演示）",
+            "Hangzhou Demo Waterworks Ltd (demo)",
+            UtilityOperator,
+            "91",
+            "330100",
+            CITY,
+            false,
+            900_020,
+        ),
     ]
 };
 
@@ -340,6 +352,7 @@ pub(crate) fn users() -> Vec<DemoUser> {
         (CIVIL, "省民政厅 孔惠"),
         (CULTURE, "省文旅厅 曹游"),
         (WEATHER, "省气象局 严云"),
+        (WATERWORKS, "杭州水务 华清"),
     ] {
         all.push(person(org, who, org, &[Provider, Reviewer]));
     }

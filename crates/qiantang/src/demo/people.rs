@@ -1,10 +1,11 @@
 //! Entries about people: population, social insurance, housing fund, visits to doctors, and the institutions that
 //! serve them.
 
-use model::code::{Domain, Grade, UpdateCycle};
+use model::code::{Domain, Grade, ResourceKind, UpdateCycle};
+use model::mask::Mask;
 
 use super::Target;
-use super::orgs::{CIVIL, CULTURE, EDUCATION, HEALTH, LABOUR, POLICE};
+use super::orgs::{AUTHORITY, CIVIL, CULTURE, EDUCATION, HEALTH, LABOUR, POLICE};
 use super::rows::Dialect;
 use super::shape::{Plan, citizen, date, entry, integer, number, place, region, text, uscc, word};
 use super::subject::{Cast, MARK, person, point};
@@ -13,6 +14,7 @@ const NATIONS: [&str; 6] = ["汉族", "汉族", "汉族", "汉族", "畲族", "�
 
 pub(super) fn plans() -> Vec<Plan> {
     let mut all = vec![population(), insurance(), fund(), visits()];
+    all.push(census());
     all.extend([schools(), hospitals(), nursing(), museums(), scenic(), welfare()]);
     all
 }
@@ -30,7 +32,7 @@ fn population() -> Plan {
             word("xb", "性别", "Sex", "男|女").grade(Grade::L2),
             date("csrq", "出生日期", "Date of birth").grade(Grade::L3),
             text("mz", "民族", "Nationality", 20).grade(Grade::L2),
-            text("hjdz", "户籍地址", "Registered address", 100).grade(Grade::L3),
+            text("hjdz", "户籍地址", "Registered address", 100).grade(Grade::L3).mask(Mask::Hash),
             text("sjh", "手机号", "Mobile number", 11).grade(Grade::L3).lookup(),
             region(),
         ])
@@ -148,6 +150,40 @@ fn visits() -> Plan {
         ])
 }
 
+fn census() -> Plan {
+    entry(
+        "rkpc_qx7",
+        "第七次人口普查县级汇总",
+        "Census 2020 by county",
+        AUTHORITY,
+        Domain::Bodies,
+        "县级行政区划",
+    )
+    .about("第七次人口普查按县级行政区划的汇总数，普查结束后不再更新。", &["人口", "普查", "统计"])
+    .kind(ResourceKind::File)
+    .cycle(UpdateCycle::Never)
+    .system("普查数据管理系统")
+    .items([
+        region().key(),
+        text("qhmc", "行政区划名称", "Region", 50).required(),
+        integer("czrks", "常住人口数", "Residents", "人"),
+        integer("jths", "家庭户数", "Households", "户"),
+        date("bzsd", "标准时点", "Reference day").required(),
+    ])
+    .rows(90, Dialect::Comma, |c| {
+        let county = c.county(c.i);
+        let people = c.rng.between(80_000, 1_600_000);
+        vec![
+            county.code,
+            county.name,
+            people.to_string(),
+            (people / 3).to_string(),
+            "2020-11-01".into(),
+            MARK.into(),
+        ]
+    })
+}
+
 /// An institution with name, address, telephone and position: the shape of many name lists.
 fn institution(plan: Plan, kind: (&str, &str, &str), size: (&str, &str, &str)) -> Plan {
     let [jd, wd, wz] = place();
@@ -253,7 +289,7 @@ fn welfare() -> Plan {
                 "儿童福利院、救助管理站等福利机构名录，地址与接收能力受限开放。",
                 &["民政", "福利", "名录"],
             )
-            .cycle(UpdateCycle::Yearly)
+            .cycle(UpdateCycle::Irregular)
             .system("社会福利管理系统")
             .open_if("签订开放利用协议，用于公益服务")
             .until(Target::ChangeReject);

@@ -17,6 +17,25 @@ pub(crate) enum Outcome {
     Undone(&'static str),
     /// Granted and later revoked by the authority, with the reason.
     Revoked(&'static str),
+    /// Granted, and its time is over.
+    Expired,
+}
+
+#[cfg(test)]
+impl Outcome {
+    /// State in which the application stands in the end.
+    pub(crate) fn state(self) -> model::request::RequestState {
+        use model::request::RequestState as State;
+        match self {
+            Outcome::ProviderAuditing => State::ProviderAuditing,
+            Outcome::AuthorityAuditing => State::AuthorityAuditing,
+            Outcome::Approved => State::Approved,
+            Outcome::Rejected(_) => State::Rejected,
+            Outcome::Undone(_) => State::Undone,
+            Outcome::Revoked(_) => State::Revoked,
+            Outcome::Expired => State::Expired,
+        }
+    }
 }
 
 /// A share application: who files it, what it asks, where it ends. `new.entry` is the entry's code and
@@ -26,6 +45,10 @@ pub(crate) struct DemoRequest {
     /// User who files it.
     pub(crate) by: &'static str,
     pub(crate) new: RequestNew,
+    /// Last day of use, counted from the day it is filed: the period is then a date of its own.
+    pub(crate) until_in_days: Option<u32>,
+    /// How long ago it was filed and decided; its steps and records stand at that time.
+    pub(crate) filed_days_ago: u32,
     pub(crate) outcome: Outcome,
 }
 
@@ -49,6 +72,8 @@ fn ask(
             calls_per_day: 10_000,
             area_range: String::new(),
         },
+        until_in_days: None,
+        filed_days_ago: 0,
         outcome: Outcome::Approved,
     }
 }
@@ -60,6 +85,14 @@ impl DemoRequest {
     }
     fn lasting(mut self, period: Period) -> Self {
         self.new.period = period;
+        self
+    }
+    fn until_in(mut self, days: u32) -> Self {
+        self.until_in_days = Some(days);
+        self
+    }
+    fn filed_ago(mut self, days: u32) -> Self {
+        self.filed_days_ago = days;
         self
     }
     fn within(mut self, region: &str) -> Self {
@@ -123,5 +156,26 @@ pub(crate) fn requests() -> Vec<DemoRequest> {
         ask("county", "county", "fr_jbxx", &["tyshxydm", "qymc", "zs", "djzt"], "区内企业走访")
             .lasting(Period::Days { days: 30 })
             .ends(Outcome::Revoked("应用已下线，停止使用")),
+        // Open on conditions: an enterprise applies as anybody outside may.
+        ask(
+            "enterprise",
+            "enterprise",
+            "fr_jbxx",
+            &["tyshxydm", "qymc", "djzt", "lxdh"],
+            "出行服务合作商户的资质核验",
+        )
+        .lasting(Period::Days { days: 90 }),
+        ask(
+            "county",
+            "county",
+            "xzcf_gs",
+            &["cfwsh", "xdrmc", "cfsy", "cfrq"],
+            "专项检查期间核对处罚记录",
+        )
+        .until_in(60),
+        ask("county", "county", "qy_xypj", &["tyshxydm", "qymc", "pjdj"], "年度评优初筛企业")
+            .lasting(Period::Days { days: 30 })
+            .filed_ago(100)
+            .ends(Outcome::Expired),
     ]
 }

@@ -1,10 +1,12 @@
 //! Short words for long declarations: items and entries of the demo with all their attributes filled.
 
 use model::code::{
-    DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle,
+    DataLevel, DataType, Domain, Grade, OpenType, ProcessingLevel, ProviderChannel, ResourceKind,
+    ShareType, SharedMode, SyncMode, TableType, UpdateCycle,
 };
-use model::entry::EntryDraft;
+use model::entry::{EntryDraft, Profile};
 use model::item::Item;
+use model::mask::Mask;
 
 use super::rows::{Dialect, Table};
 use super::subject::Cast;
@@ -105,6 +107,11 @@ impl I {
         self.0.nullable = false;
         self
     }
+    /// Declares the mask instead of leaving it to the rules.
+    pub(super) fn mask(mut self, mask: Mask) -> Self {
+        self.0.mask = Some(mask);
+        self
+    }
     pub(super) fn means(mut self, definition: &str) -> Self {
         self.0.definition = definition.to_owned();
         self
@@ -152,6 +159,14 @@ pub(super) fn entry(
         source_system: "钱塘演示系统".into(),
         licence: "演示数据，可自由使用".into(),
         attribution: "钱塘演示省（合成数据）".into(),
+        profile: Profile {
+            data_level: Some(DataLevel::Province),
+            processing_level: Some(ProcessingLevel::Raw),
+            provider_channel: Some(ProviderChannel::Government),
+            shared_mode: Some(SharedMode::Platform),
+            table_type: Some(TableType::Standard),
+            ..Profile::default()
+        },
         items: Vec::new(),
     };
     Plan { draft, target: Target::Online, table: None, object }
@@ -168,6 +183,15 @@ impl Plan {
     }
     pub(super) fn cycle(mut self, cycle: UpdateCycle) -> Self {
         self.draft.update_cycle = cycle;
+        self
+    }
+    pub(super) fn kind(mut self, kind: ResourceKind) -> Self {
+        self.draft.kind = kind;
+        self
+    }
+    /// Raises the data set's level above its items'.
+    pub(super) fn raised(mut self, grade: Grade) -> Self {
+        self.draft.raised_grade = Some(grade);
         self
     }
     pub(super) fn system(mut self, name: &str) -> Self {

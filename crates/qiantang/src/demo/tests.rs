@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use model::account::Role;
-use model::code::{DataType, Grade, OpenType, ShareType};
+use model::code::{DataType, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle};
 use model::ident;
 use model::item::Item;
-use model::org::Org;
+use model::mask::Mask;
+use model::org::{Org, OrgKind};
+use model::request::{Period, RequestState};
 
 use super::*;
 
@@ -203,6 +205,61 @@ fn every_state_and_attribute_is_there() {
     for grade in Grade::ALL {
         assert!(province.entries.iter().any(|e| e.draft.grade() == *grade), "{grade}");
     }
+    let entries = &province.entries;
+    for cycle in UpdateCycle::ALL {
+        assert!(entries.iter().any(|e| e.draft.update_cycle == *cycle), "{cycle}");
+    }
+    for kind in ResourceKind::ALL {
+        assert!(entries.iter().any(|e| e.draft.kind == *kind), "{kind}");
+    }
+    for mode in SyncMode::ALL {
+        assert!(entries.iter().any(|e| e.draft.sync_mode == *mode), "{mode}");
+    }
+    assert!(entries.iter().any(|e| {
+        let items = e.draft.items.iter().map(|i| i.grade).max();
+        e.draft.raised_grade > items
+    }));
+    let declared: Vec<&Mask> =
+        entries.iter().flat_map(|e| &e.draft.items).filter_map(|i| i.mask.as_ref()).collect();
+    assert!(declared.contains(&&Mask::Hash) && declared.contains(&&Mask::FormatPreserving));
+    for kind in [
+        OrgKind::StateOrgan,
+        OrgKind::AuthorisedOrg,
+        OrgKind::UtilityOperator,
+        OrgKind::NationalStationed,
+        OrgKind::Enterprise,
+    ] {
+        assert!(province.orgs.iter().any(|o| o.kind == kind), "{kind:?}");
+    }
+    for role in Role::ALL {
+        assert!(province.users.iter().any(|u| u.roles.contains(&role)), "{role:?}");
+    }
+}
+
+#[test]
+fn every_outcome_and_period_of_an_application_is_there() {
+    let province = province(1, 1);
+    let requests = &province.requests;
+    for state in RequestState::ALL {
+        assert!(requests.iter().any(|r| r.outcome.state() == state), "{}", state.zh());
+    }
+    let ordinary = |r: &&DemoRequest| r.until_in_days.is_none();
+    assert!(requests.iter().filter(ordinary).any(|r| r.new.period == Period::Long));
+    assert!(requests.iter().filter(ordinary).any(|r| matches!(r.new.period, Period::Days { .. })));
+    assert!(requests.iter().any(|r| r.until_in_days.is_some()));
+    assert!(requests.iter().any(|r| !r.new.area_range.is_empty()));
+    // What is over must have been filed before its time ended.
+    for r in requests.iter().filter(|r| r.outcome == Outcome::Expired) {
+        let Period::Days { days } = r.new.period else { panic!("{r:?}") };
+        assert!(r.filed_days_ago > days, "{r:?}");
+    }
+    let open_if = |code: &str| {
+        province
+            .entries
+            .iter()
+            .any(|e| e.draft.code == code && e.draft.open_type == OpenType::Restricted)
+    };
+    assert!(requests.iter().any(|r| r.by == "enterprise" && open_if(&r.new.entry)));
 }
 
 #[test]
@@ -323,6 +380,49 @@ items = [
         let e = super::super::manifest::read(None, dir.path()).unwrap_err();
         assert_eq!(e.fields().len(), 28);
         assert!(e.fields().iter().all(|f| f.field.ends_with(".file")), "{e}");
+    }
+
+    /// Reads every file as `--load` would: all records, and none that does not fit.
+    #[tokio::test]
+    #[ignore = "needs the folder of the real data, named by QIANTANG_REAL_DATA"]
+    #[expect(clippy::disallowed_methods, reason = "the folder is said by whoever runs it by hand")]
+    async fn the_real_data_are_read_to_the_last_record() {
+        use futures::StreamExt;
+        use policy::port::{Intake, Source};
+
+        let dir = std::env::var("QIANTANG_REAL_DATA")
+            .expect("set QIANTANG_REAL_DATA to the folder of the real data");
+        let scratch = tempfile::tempdir().unwrap();
+        let mut faults = Vec::new();
+        for set in super::super::manifest::read(None, std::path::Path::new(&dir)).unwrap() {
+            let code = set.draft.code.clone();
+            let path = set.source(scratch.path()).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let source = Source::File { path, name };
+            let reading = ingest::Reader.read(&source, &set.draft.items, &set.options).await;
+            let mut reading = match reading {
+                Ok(reading) => reading,
+                Err(e) => {
+                    faults.push(format!("{code}: {} {:?}", e.en(), e.fields()));
+                    continue;
+                }
+            };
+            let (mut read, mut rejects) = (0, Vec::new());
+            while let Some(chunk) = reading.chunks.next().await {
+                let chunk = chunk.unwrap_or_else(|e| panic!("{code}: {e}"));
+                read += chunk.read;
+                rejects.extend(chunk.rejects);
+            }
+            if set.expected_rows != Some(read) || !rejects.is_empty() {
+                let first = rejects.first().map(|r| format!("{}: {} ({})", r.line, r.en, r.value));
+                faults.push(format!(
+                    "{code}: {read} of {:?} read, {} do not fit, first {first:?}",
+                    set.expected_rows,
+                    rejects.len()
+                ));
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Entries about transport: bus lines and arrivals, car parks, metro passengers, congestion.
 
-use model::code::{Domain, Grade, UpdateCycle};
+use model::code::{Domain, Grade, ResourceKind, UpdateCycle};
 
 use super::Target;
 use super::orgs::{CITY, TRAFFIC};
@@ -48,6 +48,7 @@ fn lines() -> Plan {
 fn arrivals() -> Plan {
     entry("gj_dzxx", "公交到站信息", "Bus arrivals", TRAFFIC, Domain::Traffic, "公交到站")
         .about("公交车辆到站时间与拥挤程度的历史记录。", &["公交", "实时", "交通出行"])
+        .kind(ResourceKind::Api)
         .cycle(UpdateCycle::RealTime)
         .system("公交智能调度系统")
         .incremental()

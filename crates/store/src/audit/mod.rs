@@ -3,8 +3,17 @@
 //! Records that arrive while a commit is under way are written together by the next one, so the price of a durable
 //! write is shared. On SQLite the chain has a file and a thread of its own; on PostgreSQL an advisory lock makes the
 //! processes take turns. Beside the chain stands its head (last number and hash): a cut-off tail is noticed, too.
+//!
+//! Before a writer goes on behind a tail it compares the tail with the head. When they do not fit, the next record of
+//! the chain says so (`audit.fault`), so that a tail cut off while the platform stood still cannot be covered up by
+//! going on from there: [`AuditLog::verify`] reports that record for ever.
 
+mod beside;
+mod fault;
+mod head;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use model::audit::AuditEvent;
@@ -20,6 +29,8 @@ pub struct AuditLog {
     queue: mpsc::Sender<Pending>,
     pool: AnyPool,
     head: write::Head,
+    /// Where commands that read beside us leave their records (SQLite only).
+    beside: Option<std::path::PathBuf>,
 }
 
 /// A record on its way, with the one who waits for it.
@@ -38,7 +49,27 @@ impl AuditLog {
             Backend::Sqlite => write::start_sqlite(config, waiting).await?,
             Backend::Postgres => write::start_postgres(db, waiting),
         };
-        Ok(Self { queue, pool, head })
+        let beside = (db.backend() == Backend::Sqlite).then(|| config.folder.join(beside::WAITING));
+        Ok(Self { queue, pool, head, beside })
+    }
+
+    /// For a command that reads beside the process that writes the chain.
+    pub(crate) async fn open_beside(config: &StoreConfig) -> Result<Self> {
+        let (queue, waiting) = mpsc::channel(64);
+        let (pool, head) = beside::start(config, waiting).await?;
+        Ok(Self { queue, pool, head, beside: None })
+    }
+
+    /// Takes what commands beside us left into the chain; answers how many records. Call it now and then.
+    pub async fn take_in(&self) -> Result<u64> {
+        let Some(waiting) = &self.beside else { return Ok(0) };
+        let mut taken = 0;
+        for event in beside::take(waiting).await? {
+            self.append(event).await?;
+            taken += 1;
+        }
+        beside::taken(waiting).await?;
+        Ok(taken)
     }
 
     /// Appends a record and waits until it is durable; answers its number. *every-release-audited* rests on this.

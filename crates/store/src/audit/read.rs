@@ -1,13 +1,15 @@
 //! Reading and verifying the chain.
 
+use chrono::{Days, NaiveDate, Utc};
 use futures::TryStreamExt;
 use guard::chain::ChainVerifier;
-use model::Result;
 use model::audit::{AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditVerdict};
+use model::op::{china, stamp};
+use model::{Code, Error, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 
-use super::AuditLog;
+use super::{AuditLog, fault};
 use crate::clause::Clause;
 use crate::db::{fail, json, number, page, text};
 
@@ -33,10 +35,10 @@ impl AuditLog {
             c.close();
         }
         if let Some(from) = given(&filter.from) {
-            c.and_text("ts >=", &from);
+            c.and_text("ts >=", &midnight("from", &from, 0)?);
         }
         if let Some(to) = given(&filter.to) {
-            c.and_text("ts <", &format!("{to}~"));
+            c.and_text("ts <", &midnight("to", &to, 1)?);
         }
         let sql = format!(
             "SELECT seq, prev_hash, hash, body FROM audit{} ORDER BY seq DESC LIMIT {}",
@@ -57,13 +59,18 @@ impl AuditLog {
         let head = self.head.read().await?;
         let mut verifier = ChainVerifier::new();
         let mut unreadable = None;
+        // A break that was found and gone on behind: sound in itself, the chain is not.
+        let mut told = None;
         let mut rows = sqlx::query(
             "SELECT seq, ts, actor, action, object, result, prev_hash, hash, body FROM audit ORDER BY seq",
         )
         .fetch(&self.pool);
         while let Some(row) = rows.try_next().await.map_err(fail)? {
             let fault = match read(&row) {
-                Ok(record) => verifier.feed(&record).err().or(columns_differ(&row, &record)?),
+                Ok(record) => {
+                    told = told.or_else(|| fault::of_record(&record));
+                    verifier.feed(&record).err().or(columns_differ(&row, &record)?)
+                }
                 Err(_) => Some(altered(number(&row, "seq")?)),
             };
             if fault.is_some() {
@@ -72,11 +79,20 @@ impl AuditLog {
             }
         }
         let mut verdict = verifier.finish(head.as_ref().map(|(seq, hash)| (*seq, hash.as_str())));
-        if let (None, Some(fault)) = (&verdict.fault, unreadable) {
+        if let (None, Some(fault)) = (&verdict.fault, unreadable.or(told)) {
             verdict.fault = Some(fault);
             verdict.intact = false;
         }
         Ok(verdict)
+    }
+
+    /// Number of the last record; 0 when there is none.
+    pub(crate) async fn last_number(&self) -> Result<u64> {
+        let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM audit")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fail)?;
+        Ok(u64::try_from(number(&row, "n")?).unwrap_or(0))
     }
 
     /// Number of records of an action and object since a time: what quotas are recovered from.
@@ -99,6 +115,22 @@ impl AuditLog {
         .map_err(fail)?;
         number(&row, "n")
     }
+}
+
+/// The instant at which a civil day in China begins (`after` days later), as times are stored.
+fn midnight(field: &str, day: &str, after: u64) -> Result<String> {
+    let instant = NaiveDate::parse_from_str(day.trim(), "%Y-%m-%d")
+        .ok()
+        .and_then(|d| d.checked_add_days(Days::new(after)))
+        .and_then(|d| d.and_hms_opt(0, 0, 0)?.and_local_timezone(china()).single());
+    instant.map(|t| stamp(t.with_timezone(&Utc))).ok_or_else(|| {
+        let shown: String = day.chars().take(40).collect();
+        let (zh, en) = (
+            format!("日期 `{shown}` 应形如 2026-01-31"),
+            format!("the day `{shown}` must read like 2026-01-31"),
+        );
+        Error::new(Code::InvalidQuery, zh.clone(), en.clone()).field(field, zh, en)
+    })
 }
 
 fn read(row: &AnyRow) -> Result<AuditRecord> {

@@ -1,85 +1,79 @@
 //! Writers of the chain, one per database.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
-use model::audit::AuditRecord;
+use model::audit::{AuditEvent, AuditRecord};
 use model::{Code, Error, Result};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row};
 use tokio::sync::mpsc::Receiver;
 
 use super::Pending;
-use crate::db::{AUDIT_SQL, fail, to_json};
+use super::fault::Break;
+use super::head::{self, HeadFile};
+use crate::db::{AUDIT_SQL, fail};
 use crate::{Db, StoreConfig};
+
+pub(crate) use super::head::Head;
 
 /// Records in one commit at most.
 const BATCH: usize = 1024;
-
-/// Where the last number and hash are noted beside the chain.
-#[derive(Clone, Debug)]
-pub(crate) enum Head {
-    File(PathBuf),
-    Table(AnyPool),
-}
-
-impl Head {
-    /// Last number and hash noted; `None` when nothing was ever written.
-    pub(crate) async fn read(&self) -> Result<Option<(i64, String)>> {
-        let text = match self {
-            Head::File(path) => match tokio::fs::read_to_string(path).await {
-                Ok(text) => text,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(e) => return Err(Error::of(Code::AuditUnavailable).caused_by(e)),
-            },
-            Head::Table(pool) => {
-                match sqlx::query("SELECT value FROM meta WHERE name = 'audit.head'")
-                    .fetch_optional(pool)
-                    .await
-                    .map_err(fail)?
-                {
-                    Some(row) => row.try_get::<String, _>("value").map_err(fail)?,
-                    None => return Ok(None),
-                }
-            }
-        };
-        Ok(text
-            .trim()
-            .split_once(' ')
-            .and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_owned()))))
-    }
-}
+/// Callers who came together are likely to come together again: where fewer than half as many wait as shared the last
+/// commit, the writer gives them this long, so that they share one. A lone caller never waits.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// The end of the chain in memory.
 struct Tail {
     seq: i64,
     hash: String,
+    /// The end was found not to fit the head; the next record says so.
+    broken: Option<Break>,
 }
 
 impl Tail {
-    /// Links a batch to the chain; the tail moves only when `keep` is called after the commit.
-    fn link(&self, batch: Vec<Pending>) -> (Vec<AuditRecord>, Vec<Waiting>) {
-        let (mut seq, mut hash) = (self.seq, self.hash.clone());
-        batch
-            .into_iter()
-            .map(|pending| {
-                seq += 1;
-                let record = guard::chain::link(&hash, seq, pending.event);
-                hash.clone_from(&record.hash);
-                (record, pending.done)
-            })
-            .unzip()
+    fn genesis() -> Self {
+        Self { seq: 0, hash: guard::chain::GENESIS.to_owned(), broken: None }
     }
-    fn keep(&mut self, records: &[AuditRecord]) {
-        if let Some(last) = records.last() {
+
+    /// Links events to the chain, behind the record of a break if one is still untold. The tail moves only when
+    /// `keep` is called after the commit.
+    fn link(&self, events: Vec<AuditEvent>) -> Vec<Linked> {
+        let (mut seq, mut hash) = (self.seq, self.hash.clone());
+        let told = self.broken.as_ref().zip(events.first()).map(|(b, next)| b.event(next));
+        told.into_iter()
+            .chain(events)
+            .map(|event| {
+                seq += 1;
+                let (record, body) = guard::chain::link_with_text(&hash, seq, event);
+                hash.clone_from(&record.hash);
+                Linked { record, body }
+            })
+            .collect()
+    }
+    fn keep(&mut self, records: &[Linked]) {
+        if let Some(Linked { record: last, .. }) = records.last() {
             self.seq = last.seq;
             self.hash.clone_from(&last.hash);
+            self.broken = None;
         }
     }
 }
 
+/// A record in its place, with the canonical JSON that is hashed and kept.
+struct Linked {
+    record: AuditRecord,
+    body: String,
+}
+
 type Waiting = tokio::sync::oneshot::Sender<Result<i64>>;
 
-fn answer(waiting: Vec<Waiting>, records: &[AuditRecord], outcome: Result<()>) {
+fn part(batch: Vec<Pending>) -> (Vec<AuditEvent>, Vec<Waiting>) {
+    batch.into_iter().map(|p| (p.event, p.done)).unzip()
+}
+
+/// Tells everyone who waits. The records are those of the callers, in their order, at the end of `records`.
+fn answer(waiting: Vec<Waiting>, records: &[Linked], outcome: Result<()>) {
     if let Err(e) = outcome {
         tracing::error!(error = %e.operator_text(), "the audit chain cannot be written");
         for done in waiting {
@@ -87,8 +81,21 @@ fn answer(waiting: Vec<Waiting>, records: &[AuditRecord], outcome: Result<()>) {
         }
         return;
     }
-    for (done, record) in waiting.into_iter().zip(records) {
-        let _ = done.send(Ok(record.seq));
+    let told = records.len().saturating_sub(waiting.len());
+    for (done, record) in waiting.into_iter().zip(records.iter().skip(told)) {
+        let _ = done.send(Ok(record.record.seq));
+    }
+}
+
+fn warn(found: Option<&Break>) {
+    if let Some(found) = found {
+        let fault = found.fault();
+        tracing::error!(
+            record.seq = fault.seq,
+            "the audit chain does not fit its head: {} / {}",
+            fault.en,
+            fault.zh
+        );
     }
 }
 
@@ -98,12 +105,16 @@ pub(crate) async fn start_sqlite(
 ) -> Result<(AnyPool, Head)> {
     let path = config.folder.join("audit.db");
     let head_path = config.folder.join("audit.head");
+    // The head before the tail: a writer of another process moves the tail first.
+    let noted = head::read_file(&head_path)?;
     let connection = open_sqlite(&path)?;
-    let tail = last(&connection)?;
-    let for_thread = head_path.clone();
+    let tail = last(&connection, noted.as_ref())?;
+    warn(tail.broken.as_ref());
+    let head = HeadFile::open(&head_path)?;
+    let writer = Writer { connection, tail, head };
     std::thread::Builder::new()
         .name("audit".into())
-        .spawn(move || run_sqlite(connection, tail, waiting, &for_thread))
+        .spawn(move || writer.run(waiting))
         .map_err(|e| Error::of(Code::AuditUnavailable).caused_by(e))?;
     let pool = AnyPoolOptions::new()
         .max_connections(2)
@@ -119,7 +130,7 @@ fn broken(e: rusqlite::Error) -> Error {
 
 fn open_sqlite(path: &Path) -> Result<rusqlite::Connection> {
     let connection = rusqlite::Connection::open(path).map_err(broken)?;
-    connection.busy_timeout(std::time::Duration::from_secs(15)).map_err(broken)?;
+    connection.busy_timeout(Duration::from_secs(15)).map_err(broken)?;
     // FULL: a record is on the disk before anyone is told so.
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")
@@ -130,45 +141,126 @@ fn open_sqlite(path: &Path) -> Result<rusqlite::Connection> {
         })
         .map_err(broken)?;
     if !exists {
-        connection.execute_batch(AUDIT_SQL).map_err(broken)?;
+        // As INTEGER the number is SQLite's own row number and needs no index beside the table.
+        let sql = AUDIT_SQL.replace("seq BIGINT PRIMARY KEY", "seq INTEGER PRIMARY KEY");
+        connection.execute_batch(&sql).map_err(broken)?;
     }
     Ok(connection)
 }
 
-fn last(connection: &rusqlite::Connection) -> Result<Tail> {
+/// The chain's end, compared with the noted head.
+fn last(connection: &rusqlite::Connection, noted: Option<&(i64, String)>) -> Result<Tail> {
     use rusqlite::OptionalExtension;
     let found = connection
         .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| {
-            Ok(Tail { seq: row.get(0)?, hash: row.get(1)? })
+            Ok(Tail { seq: row.get(0)?, hash: row.get(1)?, broken: None })
         })
         .optional()
         .map_err(broken)?;
-    Ok(found.unwrap_or_else(|| Tail { seq: 0, hash: guard::chain::GENESIS.to_owned() }))
+    let mut tail = found.unwrap_or_else(Tail::genesis);
+    let at_head: Option<String> = match noted {
+        Some((seq, _)) => connection
+            .query_row("SELECT hash FROM audit WHERE seq = ?1", [seq], |row| row.get(0))
+            .optional()
+            .map_err(broken)?,
+        None => None,
+    };
+    tail.broken = Break::find(noted, tail.seq, at_head.as_deref(), HEADLESS_FROM);
+    Ok(tail)
 }
 
-fn run_sqlite(
-    mut connection: rusqlite::Connection,
-    mut tail: Tail,
-    mut waiting: Receiver<Pending>,
-    head: &Path,
-) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-        let (records, callers) = tail.link(taken);
-        let outcome = write_sqlite(&mut connection, &records);
-        if outcome.is_ok() {
-            tail.keep(&records);
-            // Not synced: it may lag behind the chain after a crash, never run ahead of it.
-            if let Err(e) = std::fs::write(head, format!("{} {}\n", tail.seq, tail.hash)) {
-                tracing::warn!(error = %e, "the head of the audit chain could not be noted");
+/// A process may die between its first commit and its first head; a longer chain without a head has lost it.
+const HEADLESS_FROM: i64 = BATCH as i64 + 2;
+
+/// The writer of SQLite's chain, on a thread of its own.
+struct Writer {
+    connection: rusqlite::Connection,
+    tail: Tail,
+    head: HeadFile,
+}
+
+impl Writer {
+    fn run(mut self, mut waiting: Receiver<Pending>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut together = 1;
+        while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
+            gather(&mut waiting, &mut batch, together);
+            together = batch.len();
+            let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+            let (events, callers) = part(taken);
+            let (records, outcome) = self.append(events);
+            answer(callers, &records, outcome);
+        }
+    }
+
+    /// Writes one batch. After a failure the end is read anew and, where another writer had moved it on, the batch is
+    /// written behind it.
+    fn append(&mut self, events: Vec<AuditEvent>) -> (Vec<Linked>, Result<()>) {
+        let records = self.tail.link(events);
+        let first = match self.commit(&records) {
+            Ok(()) => return (records, Ok(())),
+            Err(e) => e,
+        };
+        let before = self.tail.seq;
+        let noted = (before, self.tail.hash.clone());
+        let noted = Some(noted).filter(|(seq, _)| *seq > 0);
+        match last(&self.connection, noted.as_ref()) {
+            Ok(mut now) => {
+                warn(now.broken.as_ref());
+                now.broken = now.broken.or_else(|| self.tail.broken.take());
+                let moved = now.seq != before;
+                self.tail = now;
+                let done =
+                    |r: &Linked| r.record.seq == self.tail.seq && r.record.hash == self.tail.hash;
+                if records.last().is_some_and(done) {
+                    // The commit was done although it was reported as failed.
+                    self.tail.broken = None;
+                    return (records, Ok(()));
+                }
+                if !moved {
+                    return (records, Err(first));
+                }
+                tracing::warn!(error = %first.operator_text(), "another writer moved the audit chain on");
+                let events = records
+                    .into_iter()
+                    .map(|r| r.record.event)
+                    .filter(|e| e.action != super::fault::ACTION)
+                    .collect();
+                let records = self.tail.link(events);
+                let outcome = self.commit(&records);
+                (records, outcome)
+            }
+            Err(e) => {
+                tracing::error!(error = %e.operator_text(), "the end of the audit chain cannot be read");
+                (records, Err(first))
             }
         }
-        answer(callers, &records, outcome);
+    }
+
+    fn commit(&mut self, records: &[Linked]) -> Result<()> {
+        write_sqlite(&mut self.connection, records)?;
+        self.tail.keep(records);
+        if let Err(e) = self.head.note(self.tail.seq, &self.tail.hash) {
+            tracing::warn!(error = %e, "the head of the audit chain could not be noted");
+        }
+        Ok(())
     }
 }
 
-fn write_sqlite(connection: &mut rusqlite::Connection, records: &[AuditRecord]) -> Result<()> {
+/// Waits a moment for those who shared the last commit.
+fn gather(waiting: &mut Receiver<Pending>, batch: &mut Vec<Pending>, together: usize) {
+    if together <= 2 || batch.len() * 2 >= together {
+        return;
+    }
+    std::thread::sleep(GATHER);
+    while batch.len() < BATCH
+        && let Ok(pending) = waiting.try_recv()
+    {
+        batch.push(pending);
+    }
+}
+
+fn write_sqlite(connection: &mut rusqlite::Connection, records: &[Linked]) -> Result<()> {
     let tx = connection.transaction().map_err(broken)?;
     {
         let mut insert = tx
@@ -177,9 +269,8 @@ fn write_sqlite(connection: &mut rusqlite::Connection, records: &[AuditRecord]) 
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )
             .map_err(broken)?;
-        for r in records {
+        for Linked { record: r, body } in records {
             let e = &r.event;
-            let body = to_json(e)?;
             insert
                 .execute(rusqlite::params![
                     r.seq,
@@ -205,38 +296,44 @@ pub(crate) fn start_postgres(db: &Db, mut waiting: Receiver<Pending>) -> (AnyPoo
         let mut batch = Vec::with_capacity(BATCH);
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
             let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-            let (mut records, mut callers) = (Vec::new(), Vec::new());
-            let outcome = write_postgres(&writer, taken, &mut records, &mut callers).await;
-            answer(callers, &records, outcome);
+            let (events, callers) = part(taken);
+            match write_postgres(&writer, events).await {
+                Ok(records) => answer(callers, &records, Ok(())),
+                Err(e) => answer(callers, &[], Err(e)),
+            }
         }
     });
     (pool.clone(), Head::Table(pool))
 }
 
-async fn write_postgres(
-    pool: &AnyPool,
-    batch: Vec<Pending>,
-    records: &mut Vec<AuditRecord>,
-    callers: &mut Vec<Waiting>,
-) -> Result<()> {
+async fn write_postgres(pool: &AnyPool, events: Vec<AuditEvent>) -> Result<Vec<Linked>> {
     let mut tx = pool.begin().await.map_err(fail)?;
     // Processes take turns; the number is the platform's own ("qtau").
     sqlx::query("SELECT CAST(pg_advisory_xact_lock(1903452533) AS TEXT)")
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
-    let tail = match sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(fail)?
-    {
-        Some(row) => Tail {
-            seq: row.try_get("seq").map_err(fail)?,
-            hash: row.try_get("hash").map_err(fail)?,
-        },
-        None => Tail { seq: 0, hash: guard::chain::GENESIS.to_owned() },
-    };
-    (*records, *callers) = tail.link(batch);
+    // Tail and head change in one transaction, so that here they must always fit.
+    let row = sqlx::query(
+        "SELECT a.seq, a.hash, m.value, h.hash AS at_head FROM (SELECT 1 AS one) o
+         LEFT JOIN (SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1) a ON 1 = 1
+         LEFT JOIN meta m ON m.name = 'audit.head'
+         LEFT JOIN audit h ON h.seq = CAST(SPLIT_PART(m.value, ' ', 1) AS BIGINT)",
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(fail)?;
+    let mut tail = Tail::genesis();
+    if let Some(seq) = row.try_get::<Option<i64>, _>("seq").map_err(fail)? {
+        tail.seq = seq;
+        tail.hash = row.try_get("hash").map_err(fail)?;
+    }
+    let noted: Option<String> = row.try_get("value").map_err(fail)?;
+    let noted = noted.as_deref().and_then(head::parse);
+    let at_head: Option<String> = row.try_get("at_head").map_err(fail)?;
+    tail.broken = Break::find(noted.as_ref(), tail.seq, at_head.as_deref(), 1);
+    warn(tail.broken.as_ref());
+    let records = tail.link(events);
     for chunk in records.chunks(500) {
         // The builder of sqlx writes `?` for an `Any` connection, which PostgreSQL does not read.
         let marks: Vec<String> = (0..chunk.len())
@@ -249,9 +346,8 @@ async fn write_postgres(
             "INSERT INTO audit (seq, ts, actor, action, object, result, prev_hash, hash, body) VALUES {}",
             marks.join(", ")
         );
-        let bodies = chunk.iter().map(|r| to_json(&r.event)).collect::<Result<Vec<_>>>()?;
         let mut insert = sqlx::query(sqlx::AssertSqlSafe(sql));
-        for (r, body) in chunk.iter().zip(&bodies) {
+        for Linked { record: r, body } in chunk {
             insert = insert
                 .bind(r.seq)
                 .bind(r.event.ts.as_str())
@@ -265,7 +361,7 @@ async fn write_postgres(
         }
         insert.execute(&mut *tx).await.map_err(fail)?;
     }
-    if let Some(r) = records.last() {
+    if let Some(Linked { record: r, .. }) = records.last() {
         sqlx::query(
             "INSERT INTO meta (name, value) VALUES ('audit.head', $1)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -275,5 +371,6 @@ async fn write_postgres(
         .await
         .map_err(fail)?;
     }
-    tx.commit().await.map_err(fail)
+    tx.commit().await.map_err(fail)?;
+    Ok(records)
 }

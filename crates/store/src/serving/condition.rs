@@ -21,6 +21,13 @@ fn bad_value(column: &str, kind: Kind, value: &str) -> Error {
     )
 }
 
+/// Where a condition stands within others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Within {
+    depth: usize,
+    negated: bool,
+}
+
 /// Writes conditions.
 pub(crate) struct Writer<'s> {
     pub(crate) dialect: Dialect,
@@ -52,14 +59,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// `gate` is the grant to check columns against; the grant's own row filter has none.
+    /// `gate` is the grant to check columns against; the grant's own row filter has none. `within` counts the
+    /// conditions around this one.
     pub(crate) fn condition(
         &mut self,
         condition: &Condition,
         gate: Option<&View<'_>>,
-        depth: usize,
+        within: Within,
     ) -> Result<()> {
-        if depth > MAX_DEPTH {
+        if within.depth > MAX_DEPTH {
             return Err(bad(
                 format!("查询条件嵌套过深，最多 {MAX_DEPTH} 层"),
                 format!("the conditions are nested too deep: at most {MAX_DEPTH} levels"),
@@ -68,7 +76,7 @@ impl Writer<'_> {
         match condition {
             Condition::Column { column, comparison } => {
                 if let Some(view) = gate {
-                    check_filterable(view, column, comparison)?;
+                    check_filterable(view, column, comparison, within.negated)?;
                 }
                 match self.shape.find(column) {
                     Some((n, c)) => self.comparison(n, c.kind, column, comparison),
@@ -85,12 +93,13 @@ impl Writer<'_> {
             }
             Condition::Not(inner) => {
                 self.text.push_str("(NOT ");
-                self.condition(inner, gate, depth + 1)?;
+                let within = Within { depth: within.depth + 1, negated: true };
+                self.condition(inner, gate, within)?;
                 self.text.push(')');
                 Ok(())
             }
-            Condition::And(all) => self.join(all, " AND ", "(1=1)", gate, depth),
-            Condition::Or(all) => self.join(all, " OR ", "(1=0)", gate, depth),
+            Condition::And(all) => self.join(all, " AND ", "(1=1)", gate, within),
+            Condition::Or(all) => self.join(all, " OR ", "(1=0)", gate, within),
         }
     }
 
@@ -100,7 +109,7 @@ impl Writer<'_> {
         word: &str,
         empty: &str,
         gate: Option<&View<'_>>,
-        depth: usize,
+        within: Within,
     ) -> Result<()> {
         if all.is_empty() {
             self.text.push_str(empty);
@@ -111,7 +120,7 @@ impl Writer<'_> {
             if n > 0 {
                 self.text.push_str(word);
             }
-            self.condition(condition, gate, depth + 1)?;
+            self.condition(condition, gate, Within { depth: within.depth + 1, ..within })?;
         }
         self.text.push(')');
         Ok(())
@@ -365,18 +374,24 @@ impl Writer<'_> {
     }
 }
 
-/// What a caller may do with a column in a filter.
-fn check_filterable(view: &View<'_>, column: &str, comparison: &Comparison) -> Result<()> {
+/// What a caller may do with a column in a filter. Under a negation a masked key may not be compared at all: whoever
+/// looks one up must know it, and "all but these" finds the rows of keys nobody named.
+fn check_filterable(
+    view: &View<'_>,
+    column: &str,
+    comparison: &Comparison,
+    negated: bool,
+) -> Result<()> {
     let granted = view.column(column).ok_or_else(|| not_granted(column))?;
-    let by_equality = matches!(comparison, Comparison::Eq(_) | Comparison::In(_));
+    let by_equality = matches!(comparison, Comparison::Eq(_) | Comparison::In(_)) && !negated;
     if (granted.filterable && granted.mask.is_none()) || (granted.lookup && by_equality) {
         return Ok(());
     }
     Err(if granted.lookup {
         bad(
-            format!("数据项 `{column}` 经脱敏提供，只能用 eq 或 in 查找"),
+            format!("数据项 `{column}` 经脱敏提供，只能用 eq 或 in 查找，且不能取反（not）"),
             format!(
-                "data item `{column}` is released masked: only eq and in may be used to look it up"
+                "data item `{column}` is released masked: only eq and in, without not, may be used to look it up"
             ),
         )
     } else {

@@ -4,6 +4,7 @@
 //! positions, `sqlite` and `postgres` run it. A mark per entry names the live table, the parcel and the lake version it
 //! stands at, and changes in the same transaction as the rows (*exactly-once*). The copy can be rebuilt from the lake.
 
+mod absent;
 mod condition;
 mod pattern;
 mod postgres;
@@ -11,11 +12,12 @@ mod shape;
 mod sql;
 mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -25,13 +27,75 @@ use model::code::SyncMode;
 use model::entry::Entry;
 use model::query::{RowPage, RowQuery};
 use model::value::Value;
-use model::{Error, Result};
+use model::{Code, Error, Result};
 use parking_lot::RwLock;
 use policy::{Action, Grant, Permit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
-use self::shape::Shape;
+pub(crate) use self::absent::Absent;
+use self::shape::{Shape, Shuffler};
 use self::sql::{Output, Plan, View};
 use crate::{Backend, Db, StoreConfig};
+
+/// The longest a list or a count may take before the database is told to stop; the caller is told to narrow it.
+const LONGEST: Duration = Duration::from_secs(10);
+/// The longest a list waits for others to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Lists that run at the same time; point look-ups are not counted.
+const LISTS: usize = 8;
+/// Of these for callers nobody knows, so that they never take the place of those who have a share application.
+const OPEN_LISTS: usize = 4;
+
+/// Turns of lists.
+struct Turns {
+    all: Semaphore,
+    open: Semaphore,
+    patience: Duration,
+}
+
+impl Turns {
+    fn new(patience: Duration) -> Self {
+        Self { all: Semaphore::new(LISTS), open: Semaphore::new(OPEN_LISTS), patience }
+    }
+
+    /// Waits for a turn, not for ever.
+    async fn take(
+        &self,
+        grantee: &str,
+    ) -> Result<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>)> {
+        let turn = async {
+            let open = match grantee {
+                PUBLIC => Some(self.open.acquire().await?),
+                _ => None,
+            };
+            Ok((open, self.all.acquire().await?))
+        };
+        let closed = |e: AcquireError| Error::internal("closed").caused_by(e);
+        match tokio::time::timeout(self.patience, turn).await {
+            Ok(turn) => turn.map_err(closed),
+            Err(_) => Err(Error::new(
+                Code::StoreUnavailable,
+                "列表查询过多，请稍后再试；按业务主键查询不受影响",
+                "too many lists run at once, try again shortly; look-ups by key are not affected",
+            )),
+        }
+    }
+}
+
+/// Grantee of a caller nobody knows.
+const PUBLIC: &str = "public";
+
+/// A query that was stopped.
+fn too_slow(longest: Duration) -> Error {
+    let seconds = longest.as_secs();
+    Error::new(
+        Code::QueryTooSlow,
+        format!("查询超过 {seconds} 秒，已中止；请用业务主键或查询项缩小条件"),
+        format!(
+            "the query took more than {seconds} seconds and was stopped; narrow it by a key or look-up item"
+        ),
+    )
+}
 
 /// Actions that may move rows into the serving copy.
 const FILL: &[Action] = &[Action::DataCollect, Action::QuarantineMend, Action::SystemWork];
@@ -92,6 +156,7 @@ struct Table {
 struct Protection {
     vault: Vault,
     key: MaskKey,
+    shuffler: Shuffler,
     maskers: RwLock<HashMap<String, Arc<Masker>>>,
 }
 
@@ -100,9 +165,13 @@ const MASKERS: usize = 4096;
 
 impl Protection {
     fn new(config: &StoreConfig) -> Self {
+        let order = config.keys.derive("row order");
+        let mut half = [0; 16];
+        half.iter_mut().zip(order.bytes()).for_each(|(to, from)| *to = *from);
         Self {
             vault: Vault::new(&config.keys.derive("page token")),
             key: config.keys.mask(),
+            shuffler: Shuffler::new(&half),
             maskers: RwLock::default(),
         }
     }

@@ -5,16 +5,18 @@
 //! Dates are days, date-times microseconds since 1970 (civil time in China), booleans 0 and 1.
 
 use std::borrow::Cow;
+use std::hash::Hasher as _;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use model::batch::{Column, date_of_days, days_of_date};
-use model::code::DataType;
+use model::code::{DataType, Grade, OpenType, ShareType};
 use model::entry::EntryDraft;
 use model::item::Item;
 use model::value::Value;
 use model::{Error, Result};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher24;
 
 /// Digits that fit an integer column.
 const NARROW_DIGITS: u8 = 18;
@@ -87,6 +89,53 @@ pub(crate) struct ShapeColumn {
 pub(crate) struct Shape {
     pub(crate) columns: Vec<ShapeColumn>,
     pub(crate) key: Vec<usize>,
+    /// Whether the table has a column behind its items with a keyed hash of the business key: the order for callers who
+    /// may not know the key, to whom the key's own order would tell between which values a hidden one lies. `None`:
+    /// filled before this was asked.
+    #[serde(default)]
+    pub(crate) shuffled: Option<bool>,
+}
+
+/// Makes the keyed hash by which rows are ordered for callers who may not know the key.
+#[derive(Clone, Copy)]
+pub(crate) struct Shuffler(SipHasher24);
+
+impl Shuffler {
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
+        Self(SipHasher24::new_with_key(key))
+    }
+
+    /// The place of a row by its key's cells.
+    pub(crate) fn place<'a>(&self, key: impl Iterator<Item = Result<Cell<'a>>>) -> Result<i64> {
+        let mut hasher = self.0;
+        for cell in key {
+            match cell? {
+                Cell::Null => hasher.write_u8(0),
+                Cell::Integer(i) => {
+                    hasher.write_u8(1);
+                    hasher.write_i64(i);
+                }
+                Cell::Float(f) => {
+                    hasher.write_u8(2);
+                    hasher.write_u64(f.to_bits());
+                }
+                Cell::Text(text) => {
+                    hasher.write_u8(3);
+                    hasher.write_usize(text.len());
+                    hasher.write(text.as_bytes());
+                }
+            }
+        }
+        Ok(hasher.finish().cast_signed())
+    }
+}
+
+/// Whether some caller may see rows without seeing this item of the key plain.
+fn secret(draft: &EntryDraft, item: &Item) -> bool {
+    item.grade > Grade::L1
+        || item.mask.is_some()
+        || item.share_type != ShareType::Unconditional
+        || (draft.open_type != OpenType::None && item.open_type != OpenType::Unconditional)
 }
 
 impl Shape {
@@ -107,7 +156,12 @@ impl Shape {
                 .filter(|(_, i)| i.primary)
                 .map(|(n, _)| n)
                 .collect(),
+            shuffled: Some(draft.items.iter().any(|i| i.primary && secret(draft, i))),
         }
+    }
+    /// Number of the column with the keyed hash of the key, when there is one.
+    pub(crate) fn shuffle(&self) -> Option<usize> {
+        (self.shuffled == Some(true)).then_some(self.columns.len())
     }
     pub(crate) fn find(&self, name: &str) -> Option<(usize, &ShapeColumn)> {
         self.columns.iter().enumerate().find(|(_, c)| c.name == name)

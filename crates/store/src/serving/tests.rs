@@ -1,6 +1,6 @@
 //! The serving copy against a small model of itself, by property, on SQLite and on PostgreSQL.
 
-mod cluster;
+pub(crate) mod cluster;
 mod model_of;
 mod story;
 

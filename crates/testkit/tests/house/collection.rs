@@ -1,14 +1,11 @@
 //! Collection with the real channels, lake and stores: every row is somewhere, and nowhere twice, even under kill -9.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use app::collection::{self, Order};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use model::audit::AuditFilter;
 use model::code::{DataType, SyncMode};
 use model::entry::{Entry, EntryDraft};
@@ -27,7 +24,7 @@ crate::on_both!(
 );
 
 /// `rows` records beginning at `first`; every tenth has an amount that is no number.
-fn csv(first: u64, rows: u64) -> String {
+pub(crate) fn csv(first: u64, rows: u64) -> String {
     let mut text = "编号,名称,金额,日期\n".to_owned();
     for n in first..first + rows {
         let amount =
@@ -45,11 +42,15 @@ async fn served(house: &House, entry: &Entry) -> Option<i64> {
     house.app.store.serving().position(&entry.id).await.unwrap().map(|(_, version)| version)
 }
 
-async fn lake_rows(house: &House, entry: &Entry) -> u64 {
+pub(crate) async fn lake_rows(house: &House, entry: &Entry) -> u64 {
     house.app.lake.count(entry).await.unwrap()
 }
 
-async fn quarantined(house: &House, op: &Op, run: &str) -> Vec<model::parcel::Quarantined> {
+pub(crate) async fn quarantined(
+    house: &House,
+    op: &Op,
+    run: &str,
+) -> Vec<model::parcel::Quarantined> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = collection::quarantine(&house.app, op, run, after.as_deref(), 7).await.unwrap();
@@ -59,6 +60,12 @@ async fn quarantined(house: &House, op: &Op, run: &str) -> Vec<model::parcel::Qu
             return all;
         }
     }
+}
+
+pub(crate) async fn quarantine_text(house: &House, op: &Op, run: &str) -> String {
+    let pieces = collection::quarantine_csv(&house.app, op, run).await.unwrap();
+    let bytes: Vec<bytes::Bytes> = pieces.try_collect().await.unwrap();
+    String::from_utf8(bytes.concat()).unwrap()
 }
 
 async fn misfits_wait_are_mended_and_land_once(house: House) {
@@ -110,10 +117,7 @@ async fn misfits_wait_are_mended_and_land_once(house: House) {
     let first = &rows[0];
     assert_eq!((first.reject.record, first.reject.line), (8, 9));
     assert_eq!((first.reject.column.as_str(), first.reject.value.as_str()), ("amount", "十二x"));
-    let text = String::from_utf8(
-        collection::quarantine_csv(&house.app, &provider, &run.id).await.unwrap(),
-    )
-    .unwrap();
+    let text = quarantine_text(&house, &provider, &run.id).await;
     assert_eq!(text.lines().count(), 11);
     assert!(text.lines().nth(1).unwrap().starts_with("8,9,amount,十二x,"), "{text}");
 
@@ -121,7 +125,7 @@ async fn misfits_wait_are_mended_and_land_once(house: House) {
     let mend = |n: usize, amount: &str| {
         let mut cells = rows[n].reject.cells.clone();
         cells[2] = Some(amount.to_owned());
-        collection::mend(&house.app, &provider, &rows[n].id, cells)
+        collection::mend(&house.app, &provider, &rows[n].id, cells, None)
     };
     mend(0, "7.77").await.unwrap();
     mend(1, "还是x").await.unwrap();
@@ -225,7 +229,8 @@ async fn strangers_neither_collect_nor_look(house: House) {
             "{name}"
         );
         assert!(collection::quarantine_csv(&house.app, &op, &run.id).await.is_err(), "{name}");
-        assert!(collection::mend(&house.app, &op, &row.id, vec![None; 4]).await.is_err(), "{name}");
+        let cells = vec![None; 4];
+        assert!(collection::mend(&house.app, &op, &row.id, cells, None).await.is_err(), "{name}");
         assert!(collection::replay(&house.app, &op, &run.id).await.is_err(), "{name}");
         assert!(collection::dismiss(&house.app, &op, &row.id, "x").await.is_err(), "{name}");
         let listed = collection::runs(&house.app, &op, None, None, 10).await;
@@ -274,7 +279,7 @@ const FOLDER: &str = "QIANTANG_TEST_DYING_IN";
 const FILE: &str = "QIANTANG_TEST_DYING_WITH";
 
 /// Has no key, so that a row landed twice would be seen.
-fn log_draft() -> EntryDraft {
+pub(crate) fn log_draft() -> EntryDraft {
     let mut draft = draft("events");
     draft.items[0].primary = false;
     draft.items[0].lookup = true;
@@ -302,35 +307,9 @@ fn dying() {
 }
 
 /// Starts the dying process and kills it `after` it is ready; answers whether it had finished by itself.
-#[expect(clippy::disallowed_methods, reason = "a process is needed to be killed")]
 fn kill_after(folder: &Path, first: u64, after: Duration) -> bool {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["collection::dying", "--exact", "--ignored", "--nocapture"])
-        .env(FOLDER, folder)
-        .env(FILE, first.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (tell, told) = std::sync::mpsc::channel();
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let reader = std::thread::spawn(move || {
-        output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)).ok();
-    });
-    assert!(told.iter().any(|line| line.contains("READY")), "the dying process never got ready");
-    let end = Instant::now() + after;
-    // The channel closes when the process has ended by itself.
-    let done = loop {
-        match told.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(_) => {}
-            Err(RecvTimeoutError::Timeout) => break false,
-            Err(RecvTimeoutError::Disconnected) => break true,
-        }
-    };
-    let _ = child.kill();
-    child.wait().unwrap();
-    reader.join().unwrap();
-    done
+    let told = [(FOLDER, folder.to_string_lossy().into_owned()), (FILE, first.to_string())];
+    crate::dying::kill("collection::dying", &told, after)
 }
 
 async fn runs_of(house: &House, op: &Op) -> Vec<Run> {

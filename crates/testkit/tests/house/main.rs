@@ -9,12 +9,17 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod accounts;
+mod applying;
 mod basket;
 mod catalogue;
 mod collection;
 mod crowd;
+mod desk;
+mod dying;
 mod opening;
 mod production;
+mod returning;
 mod sharing;
 
 /// Runs scenarios `async fn(House)` each in a house of its own: on SQLite as a test each, on PostgreSQL one after

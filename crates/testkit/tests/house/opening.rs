@@ -1,5 +1,6 @@
 //! The opening room: what the public finds, looks at and downloads, and what it never sees.
 
+use app::catalogue::Move;
 use app::{opening, sharing};
 use futures::StreamExt as _;
 use model::Code;
@@ -7,6 +8,7 @@ use model::audit::AuditFilter;
 use model::code::{DataType, OpenType, SyncMode};
 use model::item::Item;
 use model::query::{Count, RowQuery};
+use model::search::SearchQuery;
 use testkit::House;
 
 const ROWS: &[u8] =
@@ -114,3 +116,25 @@ async fn what_is_closed(house: House) {
 }
 
 crate::on_both!(an_open_set, an_unkeyed_set, what_is_closed);
+
+/// B6: two processes on one store; each has an index of its own, and it follows what the other does.
+#[tokio::test]
+async fn search_follows_what_another_process_does() {
+    let cluster = testkit::Postgres::start();
+    let url = cluster.database("follow");
+    let (one, other) = (House::on(&url).await, House::on(&url).await);
+    let found = async |house: &House| {
+        let query = SearchQuery { text: "shuizhi".into(), limit: 10, ..SearchQuery::default() };
+        let page = opening::search(&house.app, &house.nobody(), query).await.unwrap();
+        page.hits.len()
+    };
+    assert_eq!((found(&one).await, found(&other).await), (0, 0));
+    let entry = one.publish(testkit::draft("shuizhi")).await;
+    assert_eq!((found(&one).await, found(&other).await), (1, 1));
+    assert_eq!(opening::figures(&other.app, &other.nobody()).await.unwrap().datasets, 1);
+    let (provider, authority) = (other.person("provider").await, other.person("authority").await);
+    for (op, step) in [(&provider, Move::TakeOffline), (&authority, Move::Approve)] {
+        app::catalogue::step(&other.app, op, &entry.id, step, "换源").await.unwrap();
+    }
+    assert_eq!((found(&one).await, found(&other).await), (0, 0));
+}

@@ -62,8 +62,8 @@ async fn a_request(house: House) {
     assert_eq!(request.state, RequestState::ProviderAuditing);
     assert_eq!(request.due.as_deref(), Some("2026-03-16"), "ten working days after 2 March");
     assert_eq!(sharing::apply(app, &consumer, ask).await.unwrap_err().code(), Code::Duplicate);
-    assert_eq!(sharing::moves(app, &consumer, &request), ["undo"]);
-    assert_eq!(sharing::moves(app, &provider, &request), ["approve", "reject"]);
+    assert_eq!(sharing::moves(app, &consumer, &request).await.unwrap(), ["undo"]);
+    assert_eq!(sharing::moves(app, &provider, &request).await.unwrap(), ["approve", "reject"]);
     assert_eq!(sharing::inbox(app, &provider).await.unwrap().requests.len(), 1);
     assert_eq!(sharing::inbox(app, &consumer).await.unwrap().mine.len(), 1);
     let early = sharing::review(app, &authority, &request.id, true, "").await.unwrap_err();

@@ -2,7 +2,9 @@
 //! the fields; English identifiers are read as well.
 
 use model::code::{
-    DataType, Domain, Grade, OpenType, ResourceKind, ShareType, SyncMode, UpdateCycle,
+    AppScene, DataKind, DataLevel, DataRange, DataType, Domain, Grade, OpenLevel, OpenType,
+    ProcessingLevel, ProviderChannel, ResourceKind, ShareType, SharedMode, SyncMode, SystemLevel,
+    TableType, UpdateCycle,
 };
 use model::entry::EntryDraft;
 use model::item::Item;
@@ -24,13 +26,13 @@ pub(super) struct Column<T> {
 }
 
 macro_rules! text {
-    ($key:literal, $zh:literal, $field:ident, $needed:literal) => {
+    ($key:literal, $zh:literal, $($field:ident).+, $needed:literal) => {
         Column {
             key: $key,
             zh: $zh,
-            get: |t| t.$field.clone(),
+            get: |t| t.$($field).+.clone(),
             set: |t, v| {
-                v.clone_into(&mut t.$field);
+                v.clone_into(&mut t.$($field).+);
                 Ok(())
             },
             needed: $needed,
@@ -53,6 +55,30 @@ macro_rules! word {
                 Err(not_in_list(v, &all))
             },
             needed: $needed,
+        }
+    };
+}
+
+/// A word of a code list, or nothing.
+macro_rules! maybe {
+    ($key:literal, $zh:literal, $($field:ident).+, $list:ty) => {
+        Column {
+            key: $key,
+            zh: $zh,
+            get: |t| t.$($field).+.map(|w| w.zh().to_owned()).unwrap_or_default(),
+            set: |t, v| {
+                if v.is_empty() {
+                    t.$($field).+ = None;
+                    return Ok(());
+                }
+                if let Some(word) = <$list>::parse(v) {
+                    t.$($field).+ = Some(word);
+                    return Ok(());
+                }
+                let all: Vec<&str> = <$list>::ALL.iter().map(|w| w.zh()).collect();
+                Err(not_in_list(v, &all))
+            },
+            needed: false,
         }
     };
 }
@@ -82,13 +108,13 @@ macro_rules! number {
 }
 
 macro_rules! yes_no {
-    ($key:literal, $zh:literal, $field:ident, $default:literal) => {
+    ($key:literal, $zh:literal, $($field:ident).+, $default:literal) => {
         Column {
             key: $key,
             zh: $zh,
-            get: |t| if t.$field { "是".into() } else { "否".into() },
+            get: |t| if t.$($field).+ { "是".into() } else { "否".into() },
             set: |t, v| {
-                t.$field = match v.to_ascii_lowercase().as_str() {
+                t.$($field).+ = match v.to_ascii_lowercase().as_str() {
                     "" => $default,
                     "是" | "1" | "true" | "yes" | "y" => true,
                     "否" | "0" | "false" | "no" | "n" => false,
@@ -173,6 +199,44 @@ pub(super) const ENTRY: &[Column<EntryDraft>] = &[
     text!("source_system", "来源系统", source_system, false),
     text!("licence", "许可协议", licence, false),
     text!("attribution", "署名来源", attribution, false),
+    text!("theme", "主题", profile.theme, false),
+    text!("group", "分组", profile.group, false),
+    text!("source_department", "来源处室", profile.source_department, false),
+    text!("central_department", "中央业务指导部门", profile.central_department, false),
+    maybe!("data_level", "数据层级", profile.data_level, DataLevel),
+    maybe!("data_range", "数据范围", profile.data_range, DataRange),
+    Column {
+        key: "data_kinds",
+        zh: "数据对象",
+        get: |t| t.profile.data_kinds.iter().map(|w| w.zh()).collect::<Vec<_>>().join("|"),
+        set: |t, v| {
+            t.profile.data_kinds.clear();
+            for word in v.split(['|', '、', ',', '，']).map(str::trim).filter(|w| !w.is_empty()) {
+                let kind = DataKind::parse(word).ok_or_else(|| {
+                    let all: Vec<&str> = DataKind::ALL.iter().map(|w| w.zh()).collect();
+                    not_in_list(word, &all)
+                })?;
+                if !t.profile.data_kinds.contains(&kind) {
+                    t.profile.data_kinds.push(kind);
+                }
+            }
+            Ok(())
+        },
+        needed: false,
+    },
+    maybe!("processing_level", "加工程度", profile.processing_level, ProcessingLevel),
+    maybe!("provider_channel", "提供渠道", profile.provider_channel, ProviderChannel),
+    maybe!("shared_mode", "共享方式", profile.shared_mode, SharedMode),
+    maybe!("open_level", "开放方式", profile.open_level, OpenLevel),
+    text!("update_cycle_other", "其他更新周期", profile.update_cycle_other, false),
+    text!("sync_frequency", "同步频率", profile.sync_frequency, false),
+    maybe!("table_type", "库表类型", profile.table_type, TableType),
+    yes_no!("physical_deletion", "物理删除", profile.physical_deletion, false),
+    yes_no!("electronic_proof", "电子证照", profile.electronic_proof, false),
+    yes_no!("operation_authorized", "可授权运营", profile.operation_authorized, false),
+    maybe!("app_scene", "应用场景", profile.app_scene, AppScene),
+    text!("business_matters", "业务事项", profile.business_matters, false),
+    text!("related_matters", "数据关联事项", profile.related_matters, false),
 ];
 
 pub(super) const ITEM: &[Column<Item>] = &[
@@ -214,6 +278,13 @@ pub(super) const ITEM: &[Column<Item>] = &[
     yes_no!("primary", "主键", primary, false),
     yes_no!("lookup", "查询键", lookup, false),
     yes_no!("nullable", "可空", nullable, true),
+    text!("standard_code", "标准数据元", standard_code, false),
+    text!("code_table", "引用代码表", code_table, false),
+    text!("item_source_system", "数据项来源系统", source_system, false),
+    maybe!("source_system_level", "来源系统类别", source_system_level, SystemLevel),
+    yes_no!("timestamp", "时间戳", timestamp, false),
+    yes_no!("classified", "涉密", classified, false),
+    yes_no!("sensitive", "敏感个人信息", sensitive, false),
     Column {
         key: "mask",
         zh: "脱敏规则",

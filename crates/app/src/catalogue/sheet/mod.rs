@@ -20,6 +20,9 @@ use crate::App;
 use crate::audit;
 use parse::{Parsed, ParsedEntry};
 
+/// Most cells of one file: each takes memory while the file is read.
+const MOST_CELLS: usize = 8_000_000;
+
 /// Imports a whole catalogue from CSV or XLSX (`path` holds the file, `name` is the user's name for it): all or nothing.
 /// New entries start unpublished; published ones that differ go to change-auditing.
 pub async fn import(
@@ -30,9 +33,15 @@ pub async fn import(
     dry_run: bool,
 ) -> Result<ImportReport> {
     let permit = audit::permit(app, op, Action::EntryImport, &own_catalogue(op)).await?;
-    let (path, file, most) =
-        (path.to_owned(), name.to_owned(), app.rules.catalogue.size.import_rows);
-    let table = tokio::task::spawn_blocking(move || table::read(&path, &file, most))
+    let (path, file) = (path.to_owned(), name.to_owned());
+    let size = &app.rules.catalogue.size;
+    let most = table::Most {
+        bytes: size.import_bytes,
+        unpacked: size.import_bytes.saturating_mul(8),
+        rows: size.import_rows,
+        cells: MOST_CELLS.min(size.import_rows.saturating_mul(128)),
+    };
+    let table = tokio::task::spawn_blocking(move || table::read(&path, &file, &most))
         .await
         .map_err(|e| Error::internal("the reading task ended").caused_by(e))??;
     let held = present(app, &table).await?;
@@ -69,6 +78,11 @@ pub async fn import(
     Ok(report)
 }
 
+/// Whether the caller may import at all, asked before a byte of the file is taken in. A refusal is recorded.
+pub async fn may_import(app: &App, op: &Op) -> Result<()> {
+    audit::permit(app, op, Action::EntryImport, &own_catalogue(op)).await.map(|_| ())
+}
+
 /// Exports the entries the caller may see; importing the file again changes nothing. An entry with a change under
 /// review is written as it is in force.
 pub async fn export(app: &App, op: &Op, format: SheetFormat) -> Result<Vec<u8>> {
@@ -92,6 +106,15 @@ pub async fn export(app: &App, op: &Op, format: SheetFormat) -> Result<Vec<u8>> 
     }
     let event = AuditEvent { rows: entries, ..audit::event(op, "entry.export", "catalogue") };
     audit::record(app, event).await?;
+    tokio::task::spawn_blocking(move || table::write(format, &rows))
+        .await
+        .map_err(|e| Error::internal("the writing task ended").caused_by(e))?
+}
+
+/// Drafts as a catalogue file that [`import`] takes. Nothing of the ledger is read: owners stand as they were given.
+pub async fn sheet_of(format: SheetFormat, drafts: &[EntryDraft]) -> Result<Vec<u8>> {
+    let rows: Vec<Vec<String>> =
+        std::iter::once(header()).chain(drafts.iter().flat_map(|d| cells(d, ""))).collect();
     tokio::task::spawn_blocking(move || table::write(format, &rows))
         .await
         .map_err(|e| Error::internal("the writing task ended").caused_by(e))?

@@ -320,6 +320,7 @@ fn blank(code: &str) -> EntryDraft {
         source_system: String::new(),
         licence: String::new(),
         attribution: String::new(),
+        profile: model::entry::Profile::default(),
         items: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! Cells of a CSV or XLSX file, in and out.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use calamine::{Data, Reader as _};
@@ -10,34 +11,83 @@ use super::super::SheetFormat;
 /// Rows of cells with their row or line number as a person counts (from 1). The first is the header.
 pub(super) type Table = Vec<(u64, Vec<String>)>;
 
+/// How large a file may be. A catalogue is read as a whole, so that each bound is one of memory.
+#[derive(Clone, Debug)]
+pub(super) struct Most {
+    /// Bytes of the file.
+    pub(super) bytes: u64,
+    /// Bytes of a workbook's parts when they are unpacked.
+    pub(super) unpacked: u64,
+    /// Rows that hold something.
+    pub(super) rows: usize,
+    /// Cells, those left of the last one of a row included.
+    pub(super) cells: usize,
+}
+
 /// Reads the first sheet of a workbook, or a CSV in UTF-8 (with or without mark), UTF-16 or GB18030.
-pub(super) fn read(path: &Path, name: &str, most: usize) -> Result<Table> {
-    let bytes = std::fs::read(path).map_err(|e| {
+pub(super) fn read(path: &Path, name: &str, most: &Most) -> Result<Table> {
+    let unreadable = |e: std::io::Error| {
         Error::new(Code::InvalidFile, format!("无法读取 `{name}`"), format!("cannot read `{name}`"))
             .caused_by(e)
-    })?;
-    let table = if bytes.starts_with(b"PK\x03\x04") {
-        workbook(bytes, name)?
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // One byte more than allowed tells a file that is too large, whatever its directory entry says.
+    file.take(most.bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most.bytes {
+        return Err(too_large(name, most.bytes, "字节", "bytes"));
+    }
+    if bytes.starts_with(b"PK\x03\x04") {
+        workbook(&bytes, name, most)
     } else if bytes.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
-        return Err(Error::new(
+        Err(Error::new(
             Code::UnsupportedFormat,
             format!("`{name}` 是旧版或加密的工作簿，请另存为未加密的 XLSX 或 CSV"),
             format!("`{name}` is an old or encrypted workbook: save it as a plain XLSX or CSV"),
-        ));
+        ))
     } else {
-        csv(&bytes, name)?
-    };
-    if table.len() > most {
-        return Err(Error::new(
-            Code::TooLarge,
-            format!("`{name}` 有 {} 行，一次最多导入 {most} 行", table.len()),
-            format!("`{name}` has {} rows, {most} at most may be imported at once", table.len()),
-        ));
+        csv(&bytes, name, most)
     }
-    Ok(table)
 }
 
-fn workbook(bytes: Vec<u8>, name: &str) -> Result<Table> {
+fn too_large(name: &str, most: u64, zh: &str, en: &str) -> Error {
+    Error::new(
+        Code::TooLarge,
+        format!("`{name}` 过大：最多 {most} {zh}，请分成几个文件导入"),
+        format!("`{name}` is too large: {most} {en} at most, import it in several files"),
+    )
+}
+
+/// A table that grows within its bounds.
+struct Growing<'a> {
+    name: &'a str,
+    most: &'a Most,
+    cells: usize,
+    table: Table,
+}
+
+impl<'a> Growing<'a> {
+    fn new(name: &'a str, most: &'a Most) -> Self {
+        Self { name, most, cells: 0, table: Vec::new() }
+    }
+    fn row(&mut self, number: u64, cells: Vec<String>) -> Result<()> {
+        if cells.iter().all(String::is_empty) {
+            return Ok(());
+        }
+        self.cells += cells.len();
+        if self.table.len() >= self.most.rows {
+            return Err(too_large(self.name, self.most.rows as u64, "行", "rows"));
+        }
+        if self.cells > self.most.cells {
+            return Err(too_large(self.name, self.most.cells as u64, "个单元格", "cells"));
+        }
+        self.table.push((number, cells));
+        Ok(())
+    }
+}
+
+/// Reads cell by cell: a sheet with two cells far apart costs what two cells cost, not the rectangle between them.
+fn workbook(bytes: &[u8], name: &str, most: &Most) -> Result<Table> {
     let wrong = |e: calamine::XlsxError| {
         Error::new(
             Code::InvalidFile,
@@ -46,21 +96,63 @@ fn workbook(bytes: Vec<u8>, name: &str) -> Result<Table> {
         )
         .caused_by(e)
     };
+    unpacks_within(bytes, name, most)?;
     let mut book: calamine::Xlsx<_> =
         calamine::Xlsx::new(std::io::Cursor::new(bytes)).map_err(wrong)?;
-    let Some(sheet) = book.sheet_names().first().cloned() else { return Ok(Vec::new()) };
-    let range = book.worksheet_range(&sheet).map_err(wrong)?;
-    let (first_row, first_column) = range.start().unwrap_or((0, 0));
-    let lead = usize::try_from(first_column).unwrap_or(0);
-    Ok((u64::from(first_row) + 1..)
-        .zip(range.rows())
-        .map(|(n, row)| {
-            let mut cells = vec![String::new(); lead];
-            cells.extend(row.iter().map(cell));
-            (n, cells)
-        })
-        .filter(|(_, row)| row.iter().any(|c| !c.is_empty()))
-        .collect())
+    let mut growing = Growing::new(name, most);
+    let Some(sheet) = book.sheet_names().first().cloned() else { return Ok(growing.table) };
+    let mut reader = book.worksheet_cells_reader(&sheet).map_err(wrong)?;
+    let (mut number, mut cells) = (0_u32, Vec::new());
+    while let Some(found) = reader.next_cell().map_err(wrong)? {
+        let (row, column) = found.get_position();
+        if row != number {
+            growing.row(u64::from(number) + 1, std::mem::take(&mut cells))?;
+            number = row;
+        }
+        let text = cell(&Data::from(found.get_value().clone()));
+        if text.is_empty() {
+            continue;
+        }
+        let column = usize::try_from(column).unwrap_or(usize::MAX);
+        if column >= WIDEST {
+            return Err(too_large(name, WIDEST as u64, "列", "columns"));
+        }
+        if cells.len() <= column {
+            cells.resize(column + 1, String::new());
+        }
+        if let Some(place) = cells.get_mut(column) {
+            *place = text;
+        }
+    }
+    growing.row(u64::from(number) + 1, cells)?;
+    Ok(growing.table)
+}
+
+/// Columns of the widest sheet there is (XFD).
+const WIDEST: usize = 16_384;
+
+/// Unpacks every part into nothing and counts, so that a small file cannot grow without bound inside the parser.
+fn unpacks_within(bytes: &[u8], name: &str, most: &Most) -> Result<()> {
+    let corrupt = |e: String| {
+        Error::new(
+            Code::InvalidFile,
+            format!("`{name}` 不是完整的 XLSX 工作簿，请重新保存"),
+            format!("`{name}` is not a whole XLSX workbook, save it again"),
+        )
+        .detail(e)
+    };
+    let mut archive =
+        zip::ZipArchive::new(std::io::Cursor::new(bytes)).map_err(|e| corrupt(e.to_string()))?;
+    let mut left = most.unpacked;
+    for n in 0..archive.len() {
+        let part = archive.by_index(n).map_err(|e| corrupt(e.to_string()))?;
+        let read = std::io::copy(&mut part.take(left.saturating_add(1)), &mut std::io::sink())
+            .map_err(|e| corrupt(e.to_string()))?;
+        left = left
+            .checked_sub(read)
+            .ok_or_else(|| too_large(name, most.unpacked, "字节（解压后）", "bytes unpacked"))?;
+    }
+    Ok(())
 }
 
 fn cell(data: &Data) -> String {
@@ -76,7 +168,7 @@ fn cell(data: &Data) -> String {
     even(&text)
 }
 
-fn csv(bytes: &[u8], name: &str) -> Result<Table> {
+fn csv(bytes: &[u8], name: &str, most: &Most) -> Result<Table> {
     let text = decode(bytes, name)?;
     let head = text.lines().next().unwrap_or_default();
     let delimiter = [b',', b'\t', b';']
@@ -88,7 +180,7 @@ fn csv(bytes: &[u8], name: &str) -> Result<Table> {
         .flexible(true)
         .delimiter(delimiter)
         .from_reader(text.as_bytes());
-    let mut table = Vec::new();
+    let mut growing = Growing::new(name, most);
     for record in reader.records() {
         let record = record.map_err(|e| {
             Error::new(
@@ -99,11 +191,9 @@ fn csv(bytes: &[u8], name: &str) -> Result<Table> {
             .caused_by(e)
         })?;
         let line = record.position().map_or(0, csv::Position::line);
-        if record.iter().any(|c| !c.trim().is_empty()) {
-            table.push((line, record.iter().map(even).collect()));
-        }
+        growing.row(line, record.iter().map(even).collect())?;
     }
-    Ok(table)
+    Ok(growing.table)
 }
 
 /// Trimmed, with line ends as the ledger keeps them.

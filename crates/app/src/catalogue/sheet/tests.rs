@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use model::code::{DataType, Grade, OpenType, ShareType};
-use model::entry::EntryDraft;
+use model::code::{
+    AppScene, DataKind, DataLevel, DataType, Grade, OpenType, ProcessingLevel, ShareType,
+    SharedMode, SystemLevel,
+};
+use model::entry::{EntryDraft, Profile};
 use model::item::Item;
 use model::mask::Mask;
 use proptest::prelude::*;
@@ -17,6 +20,10 @@ fn alias() -> BTreeMap<String, BTreeMap<String, String>> {
     crate::rules::Rules::shipped().unwrap().catalogue.alias
 }
 
+fn most() -> table::Most {
+    table::Most { bytes: 1 << 20, unpacked: 1 << 24, rows: 100_000, cells: 1_000_000 }
+}
+
 fn write(format: SheetFormat, drafts: &[EntryDraft]) -> Vec<u8> {
     let mut rows = vec![header()];
     for d in drafts {
@@ -28,7 +35,7 @@ fn write(format: SheetFormat, drafts: &[EntryDraft]) -> Vec<u8> {
 fn read(bytes: &[u8], now: &HashMap<String, EntryDraft>) -> Parsed {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
-    parse(&table::read(file.path(), "目录", 100_000).unwrap(), now, &alias())
+    parse(&table::read(file.path(), "目录", &most()).unwrap(), now, &alias())
 }
 
 fn drafts(parsed: Parsed) -> Vec<EntryDraft> {
@@ -51,6 +58,9 @@ fn draft() -> impl Strategy<Value = EntryDraft> {
             item.open_type = OpenType::ALL[grade % 3];
             item.share_type = ShareType::ALL[kind % 3];
             item.mask = (kind > 4).then_some(Mask::Keep { head: length, tail: 1 });
+            item.standard_code = format!("SJY{length}");
+            item.source_system_level = (kind > 3).then_some(SystemLevel::ALL[kind % 5]);
+            (item.timestamp, item.classified, item.sensitive) = (kind == 1, primary, kind == 2);
             item
         },
     );
@@ -62,6 +72,19 @@ fn draft() -> impl Strategy<Value = EntryDraft> {
             d.domain = model::code::Domain::ALL[domain];
             d.raised_grade = (domain % 2 == 0).then_some(Grade::L3);
             d.tags = vec!["民生".into(), "地理".into()];
+            let some = domain % 3 == 0;
+            d.profile = Profile {
+                theme: format!("题{domain}"),
+                data_level: some.then_some(DataLevel::ALL[domain % 4]),
+                data_kinds: DataKind::ALL.iter().copied().skip(domain % 7).collect(),
+                processing_level: some.then_some(ProcessingLevel::ALL[domain % 6]),
+                shared_mode: some.then_some(SharedMode::ALL[domain % 3]),
+                electronic_proof: some,
+                operation_authorized: !some,
+                sync_frequency: "每日 02:00".into(),
+                app_scene: some.then_some(AppScene::ALL[domain % 4]),
+                ..Profile::default()
+            };
             d.items = items;
             for (n, item) in d.items.iter_mut().enumerate() {
                 item.identifier = format!("c{n}");
@@ -141,4 +164,83 @@ fn every_fault_names_its_row_and_column() {
     let told: Vec<&str> = parsed.faults.iter().map(|f| f.field.as_str()).collect();
     assert_eq!(told, ["标题行 怪列", "标题行 标识符"]);
     assert_eq!(read(b"", &HashMap::new()).faults.len(), 1);
+}
+
+/// A workbook of one stored sheet, made by hand: what no spreadsheet program would save.
+fn workbook(sheet: &str) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let package = "http://schemas.openxmlformats.org/package/2006/relationships";
+    for (name, text) in [
+        (
+            "_rels/.rels",
+            format!(
+                "{head}<Relationships xmlns=\"{package}\"><Relationship Id=\"r1\" Type=\"{rel}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+            ),
+        ),
+        (
+            "xl/workbook.xml",
+            format!(
+                "{head}<workbook xmlns=\"{main}\" xmlns:r=\"{rel}\"><sheets><sheet name=\"a\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
+            ),
+        ),
+        (
+            "xl/_rels/workbook.xml.rels",
+            format!(
+                "{head}<Relationships xmlns=\"{package}\"><Relationship Id=\"r1\" Type=\"{rel}/worksheet\" Target=\"worksheets/sheet1.xml\"/></Relationships>"
+            ),
+        ),
+        (
+            "xl/worksheets/sheet1.xml",
+            format!("{head}<worksheet xmlns=\"{main}\"><sheetData>{sheet}</sheetData></worksheet>"),
+        ),
+    ] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn cell(place: &str, text: &str) -> String {
+    format!("<c r=\"{place}\" t=\"inlineStr\"><is><t>{text}</t></is></c>")
+}
+
+#[test]
+fn two_cells_at_the_ends_of_a_sheet_cost_two_cells() {
+    // Read as a dense range this sheet would be 17 thousand million cells.
+    let sheet = format!(
+        "<row r=\"1\">{}</row><row r=\"1048576\">{}</row>",
+        cell("A1", "目录编码"),
+        cell("XFD1048576", "x")
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), workbook(&sheet)).unwrap();
+    let table = table::read(file.path(), "远角.xlsx", &most()).unwrap();
+    assert_eq!(table.len(), 2);
+    assert_eq!((table[0].0, table[0].1.as_slice()), (1, &["目录编码".to_owned()][..]));
+    assert_eq!((table[1].0, table[1].1.len()), (1_048_576, 16_384));
+}
+
+#[test]
+fn what_is_too_large_is_refused_with_the_limit() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let told = |bytes: &[u8], most: &table::Most| {
+        std::fs::write(file.path(), bytes).unwrap();
+        let error = table::read(file.path(), "大.xlsx", most).unwrap_err();
+        assert_eq!(error.code(), model::Code::TooLarge, "{error:?}");
+        error.zh().to_owned()
+    };
+    assert!(told(&vec![b'a'; 4096], &table::Most { bytes: 4095, ..most() }).contains("4095"));
+    let long = workbook(&format!("<row r=\"1\">{}</row>", cell("A1", &"长".repeat(400_000))));
+    assert!(long.len() < 1 << 20, "packed it is small");
+    assert!(told(&long, &table::Most { unpacked: 1 << 20, ..most() }).contains("解压"));
+    let rows: String =
+        (1..200).map(|n| format!("<row r=\"{n}\">{}</row>", cell(&format!("A{n}"), "x"))).collect();
+    assert!(told(&workbook(&rows), &table::Most { rows: 100, ..most() }).contains("100"));
+    assert!(told(&workbook(&rows), &table::Most { cells: 100, ..most() }).contains("单元格"));
+    let csv = "a\n".repeat(200);
+    assert!(told(csv.as_bytes(), &table::Most { rows: 100, ..most() }).contains("100"));
 }

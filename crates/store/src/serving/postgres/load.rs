@@ -7,7 +7,7 @@ use model::code::SyncMode;
 use model::{Error, Result};
 use sqlx::postgres::{PgConnection, PgPool};
 
-use super::super::shape::{Cell, Shape, Storage, cell};
+use super::super::shape::{Cell, Kind, Shape, Shuffler, Storage, cell};
 use super::super::{Table, kind_changed, slug};
 use super::{MARK, execute, fail, read_mark, ticket};
 
@@ -21,6 +21,7 @@ pub(super) struct Load<'a> {
     pub(super) parcel: &'a str,
     pub(super) lake_version: i64,
     pub(super) staging: &'a str,
+    pub(super) shuffler: Shuffler,
 }
 
 impl Load<'_> {
@@ -32,6 +33,9 @@ impl Load<'_> {
         mut rows: BoxStream<'static, Result<Batch>>,
     ) -> Result<()> {
         let staging = self.staging;
+        // The staging table has the hashes whether or not the live one, which is not known yet, wants them.
+        let wanted = self.shape.shuffled;
+        self.shape.shuffled = Some(!self.shape.key.is_empty());
         let definition = definition(&self.shape);
         execute(
             connection,
@@ -39,7 +43,7 @@ impl Load<'_> {
         )
         .await?;
         let list = std::iter::once("_op".to_owned())
-            .chain((0..self.shape.columns.len()).map(|n| format!("c{n}")))
+            .chain((0..width(&self.shape)).map(|n| format!("c{n}")))
             .collect::<Vec<_>>()
             .join(",");
         let mut copy = connection
@@ -56,7 +60,9 @@ impl Load<'_> {
                 }
             };
             for row in 0..batch.rows() {
-                if let Err(error) = copy_row(&mut buffer, &mut self.shape, &batch, row) {
+                if let Err(error) =
+                    copy_row(&mut buffer, &mut self.shape, &self.shuffler, &batch, row)
+                {
                     let _ = copy.abort("a row does not have the entry's types").await;
                     return Err(error);
                 }
@@ -75,6 +81,7 @@ impl Load<'_> {
             copy.send(buffer.as_slice()).await.map_err(fail)?;
         }
         copy.finish().await.map_err(fail)?;
+        self.shape.shuffled = wanted;
         Ok(())
     }
 
@@ -138,7 +145,8 @@ impl Load<'_> {
         before: Option<&Table>,
     ) -> Result<i64> {
         let mut rows = before.map_or(0, |t| i64::try_from(t.rows).unwrap_or(i64::MAX));
-        let all = columns(0..self.shape.columns.len(), "");
+        // What the staging table holds and the live one does not is left behind: a live table of before has no hashes.
+        let all = columns(0..width(&self.shape), "");
         let staging = self.staging;
         if self.shape.key.is_empty() {
             let added = execute(
@@ -219,6 +227,7 @@ impl Load<'_> {
         before: &Table,
     ) -> Result<(String, i64, bool)> {
         if self.shape.same_layout(&before.shape) {
+            self.shape.shuffled = before.shape.shuffled;
             for (mine, theirs) in self.shape.columns.iter_mut().zip(&before.shape.columns) {
                 mine.nulls |= theirs.nulls;
                 mine.fan_out = theirs.fan_out;
@@ -226,6 +235,12 @@ impl Load<'_> {
             return Ok((before.name.clone(), before.generation, false));
         }
         let (mut to, mut from) = (vec!["_id".to_owned()], vec!["_id".to_owned()]);
+        // Hashes are carried over, not made anew; a table without them gets them with the next full load.
+        self.shape.shuffled = before.shape.shuffled;
+        if let Some((new, old)) = self.shape.shuffle().zip(before.shape.shuffle()) {
+            to.push(format!("c{new}"));
+            from.push(format!("c{old}"));
+        }
         for (n, column) in self.shape.columns.iter_mut().enumerate() {
             match before.shape.find(&column.name) {
                 Some((_, old)) if old.kind != column.kind => {
@@ -270,7 +285,15 @@ fn definition(shape: &Shape) -> String {
         };
         sql.push_str(&format!(", c{n} {storage}"));
     }
+    if let Some(n) = shape.shuffle() {
+        sql.push_str(&format!(", c{n} BIGINT"));
+    }
     sql
+}
+
+/// Columns of the table besides `_id`.
+fn width(shape: &Shape) -> usize {
+    shape.columns.len() + usize::from(shape.shuffle().is_some())
 }
 
 async fn create(connection: &mut PgConnection, name: &str, shape: &Shape) -> Result<()> {
@@ -285,6 +308,9 @@ async fn index(connection: &mut PgConnection, name: &str, shape: &Shape) -> Resu
     if !shape.key.is_empty() {
         let key = columns(shape.key.iter().copied(), "");
         execute(connection, format!("CREATE UNIQUE INDEX ON serving.{name} ({key})")).await?;
+    }
+    if let Some(n) = shape.shuffle() {
+        execute(connection, format!("CREATE INDEX ON serving.{name} (c{n})")).await?;
     }
     for n in shape.lookups() {
         let rest = if shape.key.is_empty() {
@@ -303,7 +329,13 @@ fn columns(indexes: impl IntoIterator<Item = usize>, prefix: &str) -> String {
 }
 
 /// One record in COPY's text form.
-fn copy_row(buffer: &mut Vec<u8>, shape: &mut Shape, batch: &Batch, row: usize) -> Result<()> {
+fn copy_row(
+    buffer: &mut Vec<u8>,
+    shape: &mut Shape,
+    shuffler: &Shuffler,
+    batch: &Batch,
+    row: usize,
+) -> Result<()> {
     use std::io::Write;
     let deleted = batch.operation(row) == Operation::Delete;
     buffer.push(if deleted { b'D' } else { b'I' });
@@ -338,6 +370,17 @@ fn copy_row(buffer: &mut Vec<u8>, shape: &mut Shape, batch: &Batch, row: usize) 
             }
         };
         written.map_err(|e| Error::internal("cannot write to memory").caused_by(e))?;
+    }
+    if shape.shuffle().is_some() {
+        let key = shape.key.iter().filter_map(|k| Some((batch.columns.get(*k)?, *k))).map(
+            |(values, k)| {
+                let kind = shape.columns.get(k).map_or(Kind::Text, |c| c.kind);
+                cell(values, kind, row)
+            },
+        );
+        let place = shuffler.place(key)?;
+        write!(buffer, "\t{place}")
+            .map_err(|e| Error::internal("cannot write to memory").caused_by(e))?;
     }
     buffer.push(b'\n');
     Ok(())

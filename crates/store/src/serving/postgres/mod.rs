@@ -20,14 +20,17 @@ use model::value::{Row as ValueRow, Value};
 use model::{Code, Error, Result};
 use parking_lot::RwLock;
 use policy::{Grant, Permit};
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres as Pg, Row};
 
 use self::load::Load;
 use super::shape::{Cell, Kind, Shape, Storage, integer_value, text_value};
-use super::sql::{Counting, Dialect, Plan, View, bond, plan};
-use super::{EMPTY, FILL, Masking, Protection, ServingCopy, Table, names, nothing, slug, token};
+use super::sql::{Counting, Dialect, Plan, View, bond, is_point, plan};
+use super::{
+    EMPTY, FILL, LONGEST, Masking, PATIENCE, Protection, ServingCopy, Table, Turns, names, nothing,
+    slug, token, too_slow,
+};
 use crate::db::fail;
 
 /// Serialised by an advisory lock, because two processes may start together.
@@ -44,21 +47,34 @@ const MARK: &str = "SELECT name, generation, stamp, parcel, lake_version, row_co
 
 /// See the module's head.
 pub(crate) struct Postgres {
+    /// Loads and housekeeping.
     pool: PgPool,
+    /// Queries of callers: the server stops what takes too long.
+    readers: PgPool,
+    turns: Turns,
     tables: RwLock<HashMap<String, Arc<Table>>>,
     protection: Protection,
 }
 
 impl Postgres {
     pub(crate) async fn open(url: &str, protection: Protection) -> Result<Self> {
-        let pool = PgPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(Duration::from_secs(20))
-            .connect(url)
-            .await
-            .map_err(|e| Error::of(Code::StoreUnavailable).caused_by(e))?;
+        let unavailable = |e| Error::of(Code::StoreUnavailable).caused_by(e);
+        let options: PgConnectOptions = url.parse().map_err(unavailable)?;
+        let timed =
+            options.clone().options([("statement_timeout", LONGEST.as_millis().to_string())]);
+        let pool_of = |most| {
+            PgPoolOptions::new().max_connections(most).acquire_timeout(Duration::from_secs(20))
+        };
+        let pool = pool_of(6).connect_with(options).await.map_err(unavailable)?;
+        let readers = pool_of(12).connect_lazy_with(timed);
         sqlx::raw_sql(GROUND).execute(&pool).await.map_err(fail)?;
-        let copy = Self { pool, tables: RwLock::default(), protection };
+        let copy = Self {
+            pool,
+            readers,
+            turns: Turns::new(PATIENCE),
+            tables: RwLock::default(),
+            protection,
+        };
         copy.sweep().await?;
         Ok(copy)
     }
@@ -79,7 +95,8 @@ impl Postgres {
     }
 
     async fn mark(&self, entry: &str) -> Result<Option<Arc<Table>>> {
-        let row = sqlx::query(MARK).bind(entry).fetch_optional(&self.pool).await.map_err(fail)?;
+        let row =
+            sqlx::query(MARK).bind(entry).fetch_optional(&self.readers).await.map_err(fail)?;
         let Some(row) = row else { return Ok(None) };
         let stamp: i64 = row.try_get(2).map_err(fail)?;
         if let Some(known) = self.tables.read().get(entry)
@@ -132,7 +149,7 @@ impl Postgres {
         let params = std::mem::take(&mut plan.params);
         let statement = std::mem::take(&mut plan.sql);
         let found = bound(sqlx::query(AssertSqlSafe(statement)), params)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await
             .map_err(gone)?;
         let limit = usize::try_from(plan.limit).unwrap_or(usize::MAX);
@@ -170,7 +187,7 @@ impl Postgres {
             Some(Counting::Ask { .. }) if whole => Some(rows.len() as u64),
             Some(Counting::Ask { sql, params }) => {
                 let row = bound(sqlx::query(AssertSqlSafe(sql)), params)
-                    .fetch_one(&self.pool)
+                    .fetch_one(&self.readers)
                     .await
                     .map_err(gone)?;
                 Some(u64::try_from(row.try_get::<i64, _>(0).map_err(fail)?).unwrap_or(0))
@@ -203,7 +220,9 @@ impl Postgres {
             .execute(&mut *connection)
             .await
             .map_err(fail)?;
-        let mut load = Load { entry: &entry.id, shape, parcel, lake_version, staging: &staging };
+        let shuffler = self.protection.shuffler;
+        let mut load =
+            Load { entry: &entry.id, shape, parcel, lake_version, staging: &staging, shuffler };
         let done = async {
             load.copy(&mut connection, &self.pool, rows).await?;
             load.apply(&mut connection, mode).await
@@ -244,7 +263,13 @@ impl ServingCopy for Postgres {
     }
 
     async fn query(&self, grant: &Grant, query: &RowQuery) -> Result<RowPage> {
-        self.run(&View::of(grant), query).await
+        let view = View::of(grant);
+        let known = self.tables.read().get(view.entry).cloned();
+        let _turn = match known.is_some_and(|t| is_point(&t.shape, &view, query)) {
+            true => None,
+            false => Some(self.turns.take(view.grantee).await?),
+        };
+        self.run(&view, query).await
     }
 
     async fn remove(&self, permit: &Permit, entry: &str) -> Result<()> {
@@ -282,6 +307,10 @@ fn gone(e: sqlx::Error) -> Failure {
         // undefined_table, undefined_column
         sqlx::Error::Database(d) if matches!(d.code().as_deref(), Some("42P01" | "42703")) => {
             Failure::Gone
+        }
+        // query_canceled: the statement's time is up
+        sqlx::Error::Database(d) if d.code().as_deref() == Some("57014") => {
+            Failure::Other(too_slow(LONGEST).caused_by(e))
         }
         _ => Failure::Other(fail(e)),
     }

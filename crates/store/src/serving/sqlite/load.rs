@@ -7,7 +7,7 @@ use model::{Error, Result};
 use rusqlite::Transaction;
 use tokio::sync::mpsc;
 
-use super::super::shape::{Cell, Kind, Shape, Storage, cell};
+use super::super::shape::{Cell, Kind, Shape, Shuffler, Storage, cell};
 use super::super::{Table, kind_changed, slug};
 use super::{Inner, fail, immediate, mark, sweep, ticket};
 
@@ -64,6 +64,7 @@ impl Load {
 
     fn load_full(&mut self, name: &str, generation: i64) -> Result<u64> {
         let inner = Arc::clone(&self.inner);
+        let shuffler = inner.protection.shuffler;
         let mut gone = Vec::new();
         while let Some(batch) = self.next()? {
             let mut writer = inner.writer.lock();
@@ -75,7 +76,7 @@ impl Load {
                     if deleted && self.shape.key.is_empty() {
                         continue;
                     }
-                    insert_row(&mut insert, &mut self.shape, &batch, row)?;
+                    insert_row(&mut insert, &mut self.shape, &shuffler, &batch, row)?;
                     if deleted {
                         gone.push(tx.last_insert_rowid());
                     }
@@ -150,6 +151,7 @@ impl Load {
             return Ok(before.rows);
         }
         let (name, generation) = self.adopt(&tx, &before)?;
+        let shuffler = inner.protection.shuffler;
         let mut rows = i64::try_from(before.rows).unwrap_or(i64::MAX);
         {
             let mut insert = tx.prepare_cached(&insert_sql(&name, &self.shape)).map_err(fail)?;
@@ -164,7 +166,7 @@ impl Load {
                         rows -= delete_row(delete, &self.shape, &batch, row)?;
                     }
                     if !deleted {
-                        insert_row(&mut insert, &mut self.shape, &batch, row)?;
+                        insert_row(&mut insert, &mut self.shape, &shuffler, &batch, row)?;
                         rows += 1;
                     }
                 }
@@ -182,6 +184,12 @@ impl Load {
             return Ok((before.name.clone(), before.generation));
         }
         let (mut to, mut from) = (vec!["_id".to_owned()], vec!["_id".to_owned()]);
+        // Hashes are carried over, not made anew; a table without them gets them with the next full load.
+        self.shape.shuffled = before.shape.shuffled;
+        if let Some((new, old)) = self.shape.shuffle().zip(before.shape.shuffle()) {
+            to.push(format!("c{new}"));
+            from.push(format!("c{old}"));
+        }
         for (n, column) in self.shape.columns.iter_mut().enumerate() {
             match before.shape.find(&column.name) {
                 Some((_, old)) if old.kind != column.kind => {
@@ -222,6 +230,9 @@ fn create_table(name: &str, shape: &Shape) -> String {
         };
         sql.push_str(&format!(", c{n} {storage}"));
     }
+    if let Some(n) = shape.shuffle() {
+        sql.push_str(&format!(", c{n} INTEGER"));
+    }
     sql.push(')');
     sql
 }
@@ -231,8 +242,9 @@ fn columns(indexes: impl IntoIterator<Item = usize>) -> String {
 }
 
 fn insert_sql(name: &str, shape: &Shape) -> String {
-    let places = (1..=shape.columns.len()).map(|n| format!("?{n}")).collect::<Vec<_>>().join(",");
-    format!("INSERT INTO {name} ({}) VALUES ({places})", columns(0..shape.columns.len()))
+    let count = shape.columns.len() + usize::from(shape.shuffle().is_some());
+    let places = (1..=count).map(|n| format!("?{n}")).collect::<Vec<_>>().join(",");
+    format!("INSERT INTO {name} ({}) VALUES ({places})", columns(0..count))
 }
 
 fn delete_sql(name: &str, shape: &Shape) -> String {
@@ -244,6 +256,7 @@ fn delete_sql(name: &str, shape: &Shape) -> String {
 fn insert_row(
     insert: &mut rusqlite::Statement<'_>,
     shape: &mut Shape,
+    shuffler: &Shuffler,
     batch: &Batch,
     row: usize,
 ) -> Result<()> {
@@ -251,6 +264,13 @@ fn insert_row(
         let cell = batch_cell(batch, n, column.kind, row)?;
         column.nulls |= cell.is_null();
         insert.raw_bind_parameter(n + 1, &cell).map_err(fail)?;
+    }
+    if let Some(n) = shape.shuffle() {
+        let key = shape.key.iter().map(|k| {
+            let kind = shape.columns.get(*k).map_or(Kind::Text, |c| c.kind);
+            batch_cell(batch, *k, kind, row)
+        });
+        insert.raw_bind_parameter(n + 1, shuffler.place(key)?).map_err(fail)?;
     }
     insert.raw_execute().map_err(fail)?;
     Ok(())
@@ -312,6 +332,9 @@ fn index(tx: &Transaction<'_>, name: &str, shape: &Shape, gone: &[i64]) -> Resul
             tx.execute_batch(&format!("CREATE UNIQUE INDEX {name}_k ON {name} ({key})"))
                 .map_err(fail)?;
         }
+    }
+    if let Some(n) = shape.shuffle() {
+        tx.execute_batch(&format!("CREATE INDEX {name}_r ON {name} (c{n})")).map_err(fail)?;
     }
     for n in shape.lookups() {
         let with_key =

@@ -9,7 +9,7 @@ mod load;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -25,13 +25,16 @@ use policy::{Grant, Permit};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, Transaction, TransactionBehavior};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use self::load::Load;
 use super::pattern::like;
 use super::shape::{Cell, Kind, Shape, integer_value, text_value};
 use super::sql::{Counting, Dialect, View, bond, is_point, plan};
-use super::{EMPTY, FILL, Masking, Protection, ServingCopy, Table, names, nothing, token};
+use super::{
+    EMPTY, FILL, LONGEST, Masking, PATIENCE, Protection, ServingCopy, Table, Turns, names, nothing,
+    token, too_slow,
+};
 
 const GROUND: &str = "
 CREATE TABLE IF NOT EXISTS mark (entry TEXT PRIMARY KEY, name TEXT NOT NULL, generation INTEGER NOT NULL, stamp INTEGER NOT NULL, parcel TEXT NOT NULL, lake_version INTEGER NOT NULL, row_count INTEGER NOT NULL, shape TEXT NOT NULL) WITHOUT ROWID;
@@ -44,13 +47,13 @@ const MARK: &str = "SELECT name, generation, stamp, parcel, lake_version, row_co
 const DEAD_AFTER: i64 = 600;
 /// Idle readers kept.
 const IDLE_READERS: usize = 16;
-/// Lists that run at the same time; point look-ups are not counted.
-const LISTS: usize = 8;
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS: i32 = 5_000;
 
 /// See the module's head.
 pub(crate) struct Sqlite {
     inner: Arc<Inner>,
-    lists: Arc<Semaphore>,
+    turns: Turns,
 }
 
 struct Inner {
@@ -81,7 +84,7 @@ impl Sqlite {
             protection,
         };
         inner.sweep()?;
-        Ok(Self { inner: Arc::new(inner), lists: Arc::new(Semaphore::new(LISTS)) })
+        Ok(Self { inner: Arc::new(inner), turns: Turns::new(PATIENCE) })
     }
 }
 
@@ -109,10 +112,9 @@ impl ServingCopy for Sqlite {
         if self.inner.is_point(&view, query) {
             return self.inner.run(&view, query);
         }
-        let _slot =
-            self.lists.acquire().await.map_err(|e| Error::internal("closed").caused_by(e))?;
+        let _turn = self.turns.take(view.grantee).await?;
         let (inner, grant, query) = (Arc::clone(&self.inner), grant.clone(), query.clone());
-        blocking(move || inner.run(&View::of(&grant), &query)).await
+        blocking(move || inner.run_within(LONGEST, &View::of(&grant), &query)).await
     }
 
     async fn remove(&self, permit: &Permit, entry: &str) -> Result<()> {
@@ -169,6 +171,16 @@ impl Sqlite {
     #[cfg(test)]
     pub(super) fn run(&self, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
         self.inner.run(view, query)
+    }
+
+    #[cfg(test)]
+    pub(super) fn run_within(
+        &self,
+        longest: Duration,
+        view: &View<'_>,
+        query: &RowQuery,
+    ) -> Result<RowPage> {
+        self.inner.run_within(longest, view, query)
     }
 }
 
@@ -256,8 +268,28 @@ impl Inner {
         Ok(table)
     }
 
-    fn run(&self, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
+    /// As [`Inner::run`], stopped by the database itself when it takes too long.
+    fn run_within(&self, longest: Duration, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
         self.read(|reader| {
+            let start = Instant::now();
+            reader
+                .progress_handler(STEPS, Some(move || start.elapsed() > longest))
+                .map_err(fail)?;
+            let done = self.run_on(reader, view, query);
+            reader.progress_handler(0, None::<fn() -> bool>).map_err(fail)?;
+            match done {
+                Err(e) if e.code() == Code::QueryTooSlow => Err(too_slow(longest)),
+                done => done,
+            }
+        })
+    }
+
+    fn run(&self, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
+        self.read(|reader| self.run_on(reader, view, query))
+    }
+
+    fn run_on(&self, reader: &Connection, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
+        {
             let mut mark = reader.prepare_cached(MARK).map_err(fail)?;
             // Stays open until the end: mark and rows are of one snapshot.
             let mut marks = mark.query([view.entry]).map_err(fail)?;
@@ -268,7 +300,7 @@ impl Inner {
                     self.page(reader, &table, view, query)
                 }
             }
-        })
+        }
     }
 
     fn page(
@@ -440,6 +472,7 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
 fn fail(e: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode;
     let code = match e.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => Code::QueryTooSlow,
         Some(
             ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked

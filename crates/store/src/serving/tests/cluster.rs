@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     folder: tempfile::TempDir,
     bin: PathBuf,
     url: String,
@@ -12,7 +12,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Starts a server. PostgreSQL refuses to run as root, so then it runs as its own user.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let bin = newest_bin().expect("no PostgreSQL server found: run `cargo xtask setup`");
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         let data = folder.path().join("data");
@@ -51,7 +51,7 @@ impl Cluster {
             format!("postgres://qiantang@localhost/postgres?host={}", folder.path().display());
         Self { folder, bin, url }
     }
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }

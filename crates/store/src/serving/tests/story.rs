@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use model::code::{DataType, SyncMode};
+use model::code::{DataType, Grade, SyncMode};
 use model::item::Item;
 use model::mask::Mask;
 use model::query::{Comparison, Condition, Count, Order, RowPage, RowQuery};
@@ -33,6 +33,8 @@ pub(super) async fn story(served: &Served) {
     tokens_are_sealed_and_bound(served).await;
     a_failed_stream_changes_nothing(served).await;
     changed_items_carry_the_rows_over(served).await;
+    a_hidden_key_does_not_show_in_the_order(served).await;
+    a_table_of_before_the_hashes_is_filled_on(served).await;
 }
 
 async fn masks_and_refusals(served: &Served) {
@@ -62,6 +64,14 @@ async fn masks_and_refusals(served: &Served) {
         Condition::Column { column: "name".into(), comparison: Comparison::Like("李%".into()) };
     let (c, message) = code(ask(RowQuery { filter: Some(like), ..RowQuery::default() }).await);
     assert!(c == Code::InvalidQuery && message.contains("`name`"), "{message}");
+    // Not by saying what it is not: that would find the rows of keys nobody named.
+    let not = |c: Condition| Condition::Not(Box::new(c));
+    let within = Condition::Or(vec![eq("no", "1"), eq("name", "李四")]);
+    for negated in [not(eq("name", "李四")), not(within), not(not(eq("name", "李四")))] {
+        let (c, message) =
+            code(ask(RowQuery { filter: Some(negated), ..RowQuery::default() }).await);
+        assert!(c == Code::InvalidQuery && message.contains("`name`"), "{message}");
+    }
     let order = Order { column: "name".into(), descending: false, nulls_first: None };
     let (c, message) = code(ask(RowQuery { order: vec![order], ..RowQuery::default() }).await);
     assert!(c == Code::InvalidQuery && message.contains("`name`"), "{message}");
@@ -180,6 +190,135 @@ async fn changed_items_carry_the_rows_over(served: &Served) {
     entry.draft.items[2].data_type = DataType::Text;
     let third = Parcel { mode: SyncMode::Incremental, rows: vec![] };
     assert_eq!(served.fill(&entry, &third, 3).await.unwrap_err().code(), Code::WrongState);
+}
+
+/// All rows' numbers, page by page.
+async fn numbers(served: &Served, view: &View<'_>, mut query: RowQuery) -> Vec<i64> {
+    let mut all = Vec::new();
+    loop {
+        let page = served.run(view, &query).await.unwrap();
+        all.extend(page.rows.iter().map(|r| match r[0] {
+            Value::Integer(n) => n,
+            _ => panic!("no number"),
+        }));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return all,
+        }
+    }
+}
+
+async fn a_hidden_key_does_not_show_in_the_order(served: &Served) {
+    let mut entry = entry("story6", &["id"]);
+    entry.draft.items[0].grade = Grade::L3;
+    let people = |n: i64| (0..n).map(|n| person(&format!("{n:04}"), n, "x")).collect::<Vec<_>>();
+    served.fill(&entry, &Parcel { mode: SyncMode::Full, rows: people(200) }, 1).await.unwrap();
+    let all = columns(&entry);
+    let absent: Vec<GrantColumn> = all.iter().filter(|c| c.identifier == "no").cloned().collect();
+    let masked: Vec<GrantColumn> = {
+        let mut two: Vec<_> = ["no", "id"]
+            .iter()
+            .map(|name| all.iter().find(|c| c.identifier == *name).cloned().unwrap())
+            .collect();
+        two[1].mask = Some(Mask::Replace);
+        two
+    };
+    let query = RowQuery { limit: Some(30), ..RowQuery::default() };
+    for granted in [&absent, &masked] {
+        let seen = numbers(served, &view(&entry, granted), query.clone()).await;
+        let mut sorted = seen.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..200).collect::<Vec<_>>(), "every row once");
+        let rising = seen.windows(2).filter(|w| w[0] < w[1]).count();
+        assert!((60..140).contains(&rising), "{rising} of 199 neighbours rise");
+    }
+    // Equal rows of a visible order are told apart by the hash, too.
+    let order = vec![Order { column: "no".into(), descending: true, nulls_first: None }];
+    let ordered = RowQuery { order, ..query.clone() };
+    let seen = numbers(served, &view(&entry, &masked), ordered).await;
+    assert_eq!(seen, (0..200).rev().collect::<Vec<_>>());
+    // Who may see the key has its order, and pages by the hash outlive a full refresh.
+    let mut plain = vec![absent[0].clone()];
+    plain.extend(all.iter().filter(|c| c.identifier == "id").cloned());
+    let seen = numbers(served, &view(&entry, &plain), query.clone()).await;
+    assert_eq!(seen, (0..200).collect::<Vec<_>>());
+    let hidden = view(&entry, &absent);
+    let first = served.run(&hidden, &query).await.unwrap();
+    served.fill(&entry, &Parcel { mode: SyncMode::Full, rows: people(200) }, 2).await.unwrap();
+    let more = vec![person("9999", 200, "x"), (Operation::Delete, person("0000", 0, "x").1)];
+    served.fill(&entry, &Parcel { mode: SyncMode::Incremental, rows: more }, 3).await.unwrap();
+    let rest = numbers(served, &hidden, RowQuery { after: first.next, ..query }).await;
+    assert!(
+        rest.len() >= 169
+            && first.rows.iter().all(|r| match r[0] {
+                Value::Integer(n) => !rest.contains(&n),
+                _ => false,
+            })
+    );
+}
+
+/// A key that has become secret since the last full load: rows come as they were landed until the next.
+async fn a_table_of_before_the_hashes_is_filled_on(served: &Served) {
+    let mut entry = entry("story7", &["id"]);
+    let rows = vec![person("b", 1, "x"), person("a", 2, "x")];
+    served.fill(&entry, &Parcel { mode: SyncMode::Full, rows }, 1).await.unwrap();
+    let mut granted: Vec<_> = columns(&entry)
+        .into_iter()
+        .filter(|c| ["id", "no"].contains(&c.identifier.as_str()))
+        .collect();
+    granted.reverse();
+    granted[1].mask = Some(Mask::Replace);
+    let query = RowQuery { limit: Some(1), ..RowQuery::default() };
+    assert_eq!(numbers(served, &view(&entry, &granted), query.clone()).await, [1, 2]);
+    entry.draft.items[0].grade = Grade::L3;
+    let rows = vec![person("c", 3, "x")];
+    served.fill(&entry, &Parcel { mode: SyncMode::Incremental, rows }, 2).await.unwrap();
+    assert_eq!(numbers(served, &view(&entry, &granted), query.clone()).await, [1, 2, 3]);
+    let rows = vec![person("a", 2, "x"), person("b", 1, "x"), person("c", 3, "x")];
+    served.fill(&entry, &Parcel { mode: SyncMode::Full, rows }, 3).await.unwrap();
+    // And back: the key is public again, the table keeps its hashes.
+    entry.draft.items[0].grade = Grade::L1;
+    let rows = vec![person("d", 4, "x")];
+    served.fill(&entry, &Parcel { mode: SyncMode::Incremental, rows }, 4).await.unwrap();
+    let mut seen = numbers(served, &view(&entry, &granted), query).await;
+    seen.sort_unstable();
+    assert_eq!(seen, [1, 2, 3, 4]);
+}
+
+/// A list that takes too long is stopped by the database, and its connection serves the next query.
+#[tokio::test]
+async fn a_slow_query_is_stopped() {
+    let served = Served::sqlite();
+    let entry = entry("slow", &["id"]);
+    let rows = (0..3000).map(|n| person(&format!("{n:04}"), n, "some longer text")).collect();
+    served.fill(&entry, &Parcel { mode: SyncMode::Full, rows }, 1).await.unwrap();
+    let granted = columns(&entry);
+    let like =
+        Condition::Column { column: "name".into(), comparison: Comparison::Ilike("%z%y%".into()) };
+    let query = RowQuery { filter: Some(like), count: Count::Exact, ..RowQuery::default() };
+    let Served::Sqlite(sqlite, _) = &served else { panic!("SQLite") };
+    let stopped = sqlite.run_within(Duration::ZERO, &view(&entry, &granted), &query).unwrap_err();
+    assert_eq!(stopped.code(), Code::QueryTooSlow);
+    let page = sqlite.run_within(super::super::LONGEST, &view(&entry, &granted), &query).unwrap();
+    assert_eq!(page.total, Some(0));
+}
+
+/// Callers nobody knows fill their own turns, not those of the others.
+#[tokio::test]
+async fn strangers_wait_for_strangers() {
+    use super::super::{LISTS, OPEN_LISTS, PUBLIC, Turns};
+    let turns = Turns::new(Duration::from_millis(20));
+    let mut held = Vec::new();
+    for _ in 0..OPEN_LISTS {
+        held.push(turns.take(PUBLIC).await.unwrap());
+    }
+    assert_eq!(turns.take(PUBLIC).await.unwrap_err().code(), Code::StoreUnavailable);
+    for _ in OPEN_LISTS..LISTS {
+        held.push(turns.take("an application").await.unwrap());
+    }
+    assert_eq!(turns.take("an application").await.unwrap_err().code(), Code::StoreUnavailable);
+    held.pop();
+    assert!(turns.take("an application").await.is_ok());
 }
 
 /// Rows stay readable, and consistent with their mark, while they are replaced again and again.

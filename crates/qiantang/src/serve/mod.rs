@@ -1,11 +1,15 @@
-//! Listening: portal and gateway on their ports, graceful stop.
+//! Listening: portal, gateway and the operator's door on their ports, graceful stop.
+
+mod access;
+mod probes;
+mod proxy;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use app::App;
 use axum::Router;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use axum::middleware::from_fn;
 use model::{Code, Error, Result};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +22,8 @@ use crate::house::House;
 pub struct Doors {
     portal: Option<TcpListener>,
     gateway: Option<TcpListener>,
-    addresses: (SocketAddr, SocketAddr),
+    operation: TcpListener,
+    addresses: (SocketAddr, SocketAddr, SocketAddr),
     pub portal_url: String,
     pub gateway_url: String,
 }
@@ -26,15 +31,23 @@ pub struct Doors {
 impl Doors {
     /// Binds the ports first, so that a port in use is told before anything else happens.
     pub async fn bind(config: &Config) -> Result<Self> {
-        let portal =
-            bind(config, ProcessRole::Portal, config.portal.listen, "portal.listen").await?;
-        let gateway =
-            bind(config, ProcessRole::Gateway, config.gateway.listen, "gateway.listen").await?;
-        let place = |listener: &Option<TcpListener>, configured: SocketAddr| {
-            listener.as_ref().and_then(|l| l.local_addr().ok()).unwrap_or(configured)
+        let portal = match config.runs(ProcessRole::Portal) {
+            true => Some(bind(config.portal.listen, "portal.listen").await?),
+            false => None,
         };
-        let addresses =
-            (place(&portal, config.portal.listen), place(&gateway, config.gateway.listen));
+        let gateway = match config.runs(ProcessRole::Gateway) {
+            true => Some(bind(config.gateway.listen, "gateway.listen").await?),
+            false => None,
+        };
+        let operation = bind(config.operation.listen, "operation.listen").await?;
+        let place = |listener: Option<&TcpListener>, configured: SocketAddr| {
+            listener.and_then(|l| l.local_addr().ok()).unwrap_or(configured)
+        };
+        let addresses = (
+            place(portal.as_ref(), config.portal.listen),
+            place(gateway.as_ref(), config.gateway.listen),
+            place(Some(&operation), config.operation.listen),
+        );
         let url = |set: &str, address: SocketAddr| {
             if set.is_empty() {
                 format!("http://{address}")
@@ -48,6 +61,7 @@ impl Doors {
             addresses,
             portal,
             gateway,
+            operation,
         })
     }
 
@@ -59,32 +73,35 @@ impl Doors {
     pub fn gateway_address(&self) -> SocketAddr {
         self.addresses.1
     }
+    /// Where health, readiness and metrics are answered.
+    pub fn operation_address(&self) -> SocketAddr {
+        self.addresses.2
+    }
 
     /// Serves until a signal comes, then lets running requests end (at most ten seconds).
     pub async fn serve(self, config: &Config, house: House) -> Result<()> {
         let stop = CancellationToken::new();
         tokio::spawn(on_signal(stop.clone()));
+        let app = &house.app;
         let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(run(self.operation, probes::operator(Arc::clone(app)), stop.clone()));
         if let Some(listener) = self.portal {
-            let router = portal::router(
-                Arc::clone(&house.app),
-                portal::PortalConfig {
-                    gateway_url: self.gateway_url.clone(),
-                    public_url: Some(self.portal_url.clone()),
-                    secure_cookies: config.portal.secure_cookies,
-                    ..portal::PortalConfig::default()
-                },
-            );
+            let router = portal_router(app, &self.portal_url, &self.gateway_url, config);
             serving.spawn(run(listener, router, stop.clone()));
         }
         if let Some(listener) = self.gateway {
-            let router = gateway_router(&house.app, &self.gateway_url, config);
+            let router = gateway_router(app, &self.gateway_url, config);
             serving.spawn(run(listener, router, stop.clone()));
         }
-        let chores = config
-            .roles
-            .contains(&ProcessRole::Worker)
-            .then(|| tokio::spawn(House::chores(Arc::clone(&house.app))));
+        let mut chores = tokio::task::JoinSet::new();
+        chores.spawn(probes::upkeep());
+        chores.spawn(House::tidy(Arc::clone(app)));
+        if !config.shared() {
+            chores.spawn(crate::relay::serve(Arc::clone(app), Arc::clone(&house.folder)));
+        }
+        if config.runs(ProcessRole::Worker) {
+            chores.spawn(House::chores(Arc::clone(app)));
+        }
         stop.cancelled().await;
         tracing::info!("stopping: no new calls, running ones may end");
         let ended = tokio::time::timeout(std::time::Duration::from_secs(10), async {
@@ -97,53 +114,58 @@ impl Doors {
         if ended.await.is_err() {
             tracing::warn!("some calls did not end within ten seconds and are cut");
         }
-        if let Some(chores) = chores {
-            chores.abort();
-        }
+        chores.shutdown().await;
         house.close().await;
         tracing::info!("stopped");
         Ok(())
     }
 }
 
+/// The people's door for an app.
+pub fn portal_router(app: &Arc<App>, url: &str, gateway_url: &str, config: &Config) -> Router {
+    let router = portal::router(
+        Arc::clone(app),
+        portal::PortalConfig {
+            gateway_url: gateway_url.to_owned(),
+            public_url: Some(url.to_owned()),
+            secure_cookies: config.secure_cookies(),
+            behind_proxy: config.portal.behind_proxy,
+            ..portal::PortalConfig::default()
+        },
+    );
+    around(
+        "portal",
+        router.merge(probes::public(Arc::clone(app))),
+        config.portal.behind_proxy,
+        config,
+    )
+}
+
 /// The machines' door for an app.
 pub fn gateway_router(app: &Arc<App>, url: &str, config: &Config) -> Router {
-    let metrics = metrics_handle()
+    let metrics = probes::metrics_handle()
         .map(|handle| Arc::new(move || handle.render()) as Arc<dyn Fn() -> String + Send + Sync>);
-    gateway::router(
+    let router = gateway::router(
         Arc::clone(app),
         gateway::GatewayConfig {
             public_url: url.to_owned(),
             anonymous_per_second: config.gateway.anonymous_per_second,
             metrics,
         },
-    )
+    );
+    around("gateway", router, config.gateway.behind_proxy, config)
 }
 
-fn metrics_handle() -> Option<PrometheusHandle> {
-    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-    HANDLE
-        .get_or_init(|| {
-            PrometheusBuilder::new()
-                .set_buckets(&[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0])
-                .ok()?
-                .install_recorder()
-                .inspect_err(|e| tracing::warn!(error = %e, "metrics are off"))
-                .ok()
-        })
-        .clone()
+/// What every door has around it: the caller's true address, figures and the access log.
+fn around(door: &'static str, router: Router, behind_proxy: bool, config: &Config) -> Router {
+    let log = config.log.access;
+    let router =
+        router.layer(from_fn(move |request, next| access::watch(door, log, request, next)));
+    if behind_proxy { router.layer(from_fn(proxy::true_address)) } else { router }
 }
 
-async fn bind(
-    config: &Config,
-    role: ProcessRole,
-    address: SocketAddr,
-    key: &str,
-) -> Result<Option<TcpListener>> {
-    if !config.roles.contains(&role) {
-        return Ok(None);
-    }
-    TcpListener::bind(address).await.map(Some).map_err(|e| {
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| {
         let (zh, en) = match e.kind() {
             std::io::ErrorKind::AddrInUse => (
                 "端口已被占用；请停止占用它的程序，或换一个端口",

@@ -1,0 +1,57 @@
+//! A rate: so many at once, so many in a span of time (the generic cell rate algorithm in one number).
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Instant (µs) until which what was taken so far fills the rate.
+#[derive(Debug, Default)]
+pub(crate) struct Rate {
+    filled: AtomicI64,
+}
+
+impl Rate {
+    /// Takes one at `now` (µs), when at most `most` are let through in `span` (µs); `false` when there is none left.
+    pub(crate) fn take(&self, now: i64, most: u32, span: i64) -> bool {
+        let each = each(most, span);
+        let mut filled = self.filled.load(Ordering::Relaxed);
+        loop {
+            let from = filled.max(now);
+            if from - now > span - each {
+                return false;
+            }
+            match self.filled.compare_exchange_weak(
+                filled,
+                from + each,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(seen) => filled = seen,
+            }
+        }
+    }
+
+    /// Puts one back.
+    pub(crate) fn put_back(&self, most: u32, span: i64) {
+        self.filled.fetch_sub(each(most, span), Ordering::Relaxed);
+    }
+}
+
+fn each(most: u32, span: i64) -> i64 {
+    span / i64::from(most.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_at_once_and_then_one_by_one() {
+        let (rate, second) = (Rate::default(), 1_000_000);
+        let take = |now| rate.take(now, 10, second);
+        assert_eq!((0..50).filter(|_| take(0)).count(), 10);
+        assert!(take(100_000) && !take(100_000));
+        rate.put_back(10, second);
+        assert!(take(100_000) && !take(100_000));
+        assert_eq!((0..50).filter(|_| take(5_000_000)).count(), 10);
+    }
+}

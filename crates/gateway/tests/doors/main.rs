@@ -1,0 +1,16 @@
+//! The machines' door over the rehearsal house: every route by nobody and by a stranger, floods of wrong signatures,
+//! and what answers carry.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test ends where something is wrong"
+)]
+
+mod answers;
+mod client;
+mod flood;
+mod routes;

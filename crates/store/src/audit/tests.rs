@@ -1,0 +1,225 @@
+//! The chain's memory of a tail that was cut off, on both databases; writers that find the chain moved.
+
+use guard::KeyRing;
+use model::Op;
+use model::audit::{AuditEvent, AuditFilter, AuditVerdict};
+use policy::{Action, Permit, Policy, Target};
+
+use crate::serving::tests::cluster::Cluster;
+use crate::{Store, StoreConfig};
+
+fn config(folder: &std::path::Path, url: &str) -> StoreConfig {
+    let keys = KeyRing::from_bytes(&[5; 32]).unwrap();
+    StoreConfig { url: url.into(), folder: folder.into(), keys }
+}
+
+fn permit() -> Permit {
+    let op = Op::system("2026-03-02T01:00:00Z".parse().unwrap());
+    Policy::shipped()
+        .unwrap()
+        .permit(&op, Action::AuditExport, &Target::plain("Audit", "audit"))
+        .unwrap()
+}
+
+fn event(n: usize) -> AuditEvent {
+    AuditEvent {
+        event_id: format!("event-{n}"),
+        ts: "2026-03-02T01:00:00.000Z".into(),
+        actor: "someone".into(),
+        action: "entry.publish".into(),
+        object: format!("entry-{n}"),
+        result: "ok".into(),
+        ..AuditEvent::default()
+    }
+}
+
+async fn append(store: &Store, numbers: std::ops::Range<usize>) {
+    for n in numbers {
+        store.audit().append(event(n)).await.unwrap();
+    }
+}
+
+async fn verify(store: &Store) -> AuditVerdict {
+    store.audit().verify(&permit()).await.unwrap()
+}
+
+/// What an intruder does to the chain while the platform stands still.
+fn meddle(folder: &std::path::Path, sql: &str) {
+    let changed = rusqlite::Connection::open(folder.join("audit.db")).unwrap();
+    changed.execute_batch(sql).unwrap();
+}
+
+#[tokio::test]
+async fn a_tail_cut_off_between_two_runs_is_never_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "sqlite:");
+    let store = Store::open(&config).await.unwrap();
+    append(&store, 0..10).await;
+    assert!(verify(&store).await.intact);
+    store.close().await;
+    meddle(folder.path(), "DELETE FROM audit WHERE seq > 6");
+
+    // Before anything is written the head still tells of it; afterwards the chain does, and after every restart.
+    for round in 0..3 {
+        let store = Store::open(&config).await.unwrap();
+        let check = |verdict: AuditVerdict| {
+            let fault = verdict.fault.unwrap_or_else(|| panic!("intact in round {round}"));
+            assert!(!verdict.intact && fault.kind == "removed" && fault.seq == 7, "{fault:?}");
+        };
+        check(verify(&store).await);
+        append(&store, 10..15).await;
+        check(verify(&store).await);
+        store.close().await;
+    }
+    let store = Store::open(&config).await.unwrap();
+    let filter = AuditFilter { limit: 100, ..AuditFilter::default() };
+    let records = store.audit().list(&permit(), &filter).await.unwrap();
+    let told: Vec<_> = records.iter().filter(|r| r.event.action == "audit.fault").collect();
+    assert_eq!(told.len(), 1, "one record tells of one break");
+    assert_eq!((told[0].seq, told[0].event.object.as_str()), (7, "7 10"));
+    // 6 left, the record of the break, and 15 written since.
+    assert_eq!(records.len(), 22);
+}
+
+#[tokio::test]
+async fn a_replaced_record_or_a_missing_head_is_noticed_at_the_start() {
+    for (sql, kind) in [
+        ("UPDATE audit SET hash = prev_hash WHERE seq = 10", "altered"),
+        ("DELETE FROM audit", "removed"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), "sqlite:");
+        let store = Store::open(&config).await.unwrap();
+        append(&store, 0..10).await;
+        store.close().await;
+        meddle(folder.path(), sql);
+        let store = Store::open(&config).await.unwrap();
+        append(&store, 10..12).await;
+        let verdict = verify(&store).await;
+        assert_eq!(verdict.fault.map(|f| f.kind).as_deref(), Some(kind), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_before_the_first_head_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "sqlite:");
+    let store = Store::open(&config).await.unwrap();
+    append(&store, 0..3).await;
+    store.close().await;
+    std::fs::remove_file(folder.path().join("audit.head")).unwrap();
+    let store = Store::open(&config).await.unwrap();
+    append(&store, 3..5).await;
+    assert!(verify(&store).await.intact);
+}
+
+#[tokio::test]
+async fn a_head_that_lags_behind_after_a_power_cut_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "sqlite:");
+    let store = Store::open(&config).await.unwrap();
+    append(&store, 0..3).await;
+    let early = std::fs::read(folder.path().join("audit.head")).unwrap();
+    append(&store, 3..6).await;
+    store.close().await;
+    std::fs::write(folder.path().join("audit.head"), early).unwrap();
+    let store = Store::open(&config).await.unwrap();
+    append(&store, 6..7).await;
+    assert!(verify(&store).await.intact);
+}
+
+#[tokio::test]
+async fn two_writers_of_one_chain_do_not_jam() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "sqlite:");
+    let (one, other) = (Store::open(&config).await.unwrap(), Store::open(&config).await.unwrap());
+    append(&one, 0..3).await;
+    append(&other, 3..6).await;
+    append(&one, 6..9).await;
+    let verdict = verify(&other).await;
+    assert!(verdict.intact && verdict.records == 9, "{verdict:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_callers_at_once_each_get_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "sqlite:");
+    let store = Store::open(&config).await.unwrap();
+    let callers: Vec<_> = (0..64)
+        .map(|caller| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut seqs = Vec::new();
+                for n in 0..20 {
+                    seqs.push(store.audit().append(event(caller * 100 + n)).await.unwrap());
+                }
+                seqs
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for caller in callers {
+        all.extend(caller.await.unwrap());
+    }
+    all.sort_unstable();
+    assert_eq!(all, (1..=1280).collect::<Vec<_>>());
+    assert!(verify(&store).await.intact);
+}
+
+#[tokio::test]
+async fn days_are_civil_days_in_china() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&config(folder.path(), "sqlite:")).await.unwrap();
+    for (n, ts) in [
+        "2026-03-01T15:59:59.999Z",
+        "2026-03-01T16:00:00.000Z",
+        "2026-03-02T15:59:59.999Z",
+        "2026-03-02T16:00:00.000Z",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        store.audit().append(AuditEvent { ts: ts.into(), ..event(n) }).await.unwrap();
+    }
+    let day = |from: Option<&str>, to: Option<&str>| AuditFilter {
+        from: from.map(Into::into),
+        to: to.map(Into::into),
+        limit: 10,
+        ..AuditFilter::default()
+    };
+    let seqs = |filter: AuditFilter| {
+        let store = store.clone();
+        async move {
+            let records = store.audit().list(&permit(), &filter).await;
+            records.map(|all| all.iter().map(|r| r.seq).collect::<Vec<_>>())
+        }
+    };
+    assert_eq!(seqs(day(Some("2026-03-02"), Some("2026-03-02"))).await.unwrap(), [3, 2]);
+    assert_eq!(seqs(day(None, Some("2026-03-01"))).await.unwrap(), [1]);
+    assert_eq!(seqs(day(Some("2026-03-03"), None)).await.unwrap(), [4]);
+    let wrong = seqs(day(Some("02.03.2026"), None)).await.unwrap_err();
+    assert_eq!(
+        (wrong.code(), wrong.fields()[0].field.as_str()),
+        (model::Code::InvalidQuery, "from")
+    );
+}
+
+#[tokio::test]
+async fn postgres_remembers_a_cut_off_tail() {
+    let cluster = Cluster::start();
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), cluster.url());
+    let store = Store::open(&config).await.unwrap();
+    append(&store, 0..10).await;
+    assert!(verify(&store).await.intact);
+    sqlx::query("DELETE FROM audit WHERE seq > 6").execute(store.db.pool()).await.unwrap();
+    for _ in 0..2 {
+        append(&store, 10..15).await;
+        let verdict = verify(&store).await;
+        let fault = verdict.fault.unwrap();
+        assert!(!verdict.intact && fault.kind == "removed" && fault.seq == 7, "{fault:?}");
+    }
+    let filter =
+        AuditFilter { action: Some("audit.fault".into()), limit: 9, ..AuditFilter::default() };
+    assert_eq!(store.audit().list(&permit(), &filter).await.unwrap().len(), 1);
+}
