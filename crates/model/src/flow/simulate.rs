@@ -58,6 +58,9 @@ fn next(flow: &Flow, state: &State, by: &By<'_>, refuse: &BTreeSet<String>) -> R
     let dead = || Error::internal(format!("the flow `{}` waits for nobody", flow.id));
     let open = state.open.first().ok_or_else(dead)?;
     let approve = !refuse.contains(&open.step);
+    // Someone else on each step and seat, so that four eyes never stand in the way.
+    let someone = format!("{} {}", open.step, open.active().first().copied().unwrap_or(0));
+    let by = &By { id: &someone, ..*by };
     let command = if open.action.is_some() {
         Command::Acted { step: open.step.clone(), done: approve, note: String::new() }
     } else {
