@@ -402,7 +402,7 @@ fn own(template: &str, full: bool) -> Value {
                 rows => vec![vec![Some("1"), None]], rejects => vec![value(reject())],
             } } else { Value::from(()) },
         },
-        "console/entry.html" => context! { steps => value(vec![EntryStep {
+        "console/entry.html" => context! { may_basket => full, steps => value(vec![EntryStep {
             entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
             from: String::new(), to: "unpublished".into(), reason: String::new(),
         }]) },
