@@ -264,7 +264,7 @@ fn own(template: &str, full: bool) -> Value {
             context! { rows => vec![value(row)] }
         }
         "console/compare.html" => context! { versions => vec![2, 1] },
-        "console/entry.html" => context! { steps => value(vec![EntryStep {
+        "console/entry.html" => context! { may_basket => full, steps => value(vec![EntryStep {
             entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
             from: String::new(), to: "unpublished".into(), reason: String::new(),
         }]) },

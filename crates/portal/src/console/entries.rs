@@ -81,6 +81,11 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         may_edit => app.may(op, Action::EntryCompile, &target),
         may_collect => app.may(op, Action::DataCollect, &target),
         may_apply => entry.live() && app.may(op, Action::RequestSubmit, &target),
+        may_basket => entry.live() && app.may(op, Action::BasketFile, &Target {
+            applicant_org: op.actor.org().map(str::to_owned),
+            owner: Some(op.actor.id().to_owned()),
+            ..Target::plain("Approval", "basket")
+        }),
         is_open => entry.open(),
         has_key => !entry.draft.key().is_empty(),
         largest => app.rules.upload.max_bytes,

@@ -411,8 +411,11 @@ async fn time_and_versions(house: House) {
     assert_eq!(approval::tick(app, &system()).await.unwrap().timers, 0);
     house.clock.forward(TimeDelta::days(5));
     approval::tick(app, &system()).await.unwrap();
-    let tasks = approval::tasks(app, &authority, None, 10).await.unwrap().items;
+    let later = house.person("authority").await;
+    let tasks = approval::tasks(app, &later, None, 10).await.unwrap().items;
     assert!(tasks.iter().any(|t| t.approval.id == id && t.overdue), "escalated to the authority");
+    let late = approval::late(app, &later, None, 10).await.unwrap().items;
+    assert!(late.iter().any(|a| a.id == id), "and among what is late");
     let seen = approve(&house, &id, &["authority", "consumer", "stranger"]).await;
     assert_eq!(
         seen.state.phase,
