@@ -1,6 +1,8 @@
 //! The machine by property: whatever people do, an approval is never stuck, its history folds to its state, and a
 //! flow that could get stuck is not published.
 
+// tidy: long because the flow with everything in it stands beside the deeds that are tried on it.
+
 use std::collections::BTreeMap;
 
 use model::Code;
