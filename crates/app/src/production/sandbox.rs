@@ -85,7 +85,7 @@ fn invented(code: &str, item: &Item, n: u64) -> Value {
         DataType::Float => {
             Value::Float(f64::from(u32::try_from(seed % 100_000).unwrap_or(0)) / 100.0)
         }
-        DataType::Boolean => Value::Boolean(seed % 2 == 0),
+        DataType::Boolean => Value::Boolean(seed.is_multiple_of(2)),
         DataType::Date => day(seed).map_or(Value::Null, Value::Date),
         DataType::DateTime => {
             let at =
