@@ -12,7 +12,8 @@ when run as root. Without root it says exactly what to install and fails.
 Usage: cargo xtask setup [--for demo|test|bench]
 
   --for demo    npm packages only (no system package is needed for the demo)
-  --for test    also cargo-nextest, PostgreSQL, MariaDB, Chromium and a Chinese font (the default)
+  --for test    also cargo-nextest, PostgreSQL, MariaDB, Chromium, a Chinese font, and what runs samples: curl,
+                openssl, Python, Java (the default)
   --for bench   npm packages, wrk and Python's venv
 
 Example: cargo xtask setup --for test";
@@ -120,6 +121,15 @@ const PACKAGES: &[Package] = &[
         present: || find("chromium").is_some(),
     },
     Package { name: "fonts-noto-cjk", purposes: &[Purpose::Test], present: chinese_font },
+    // The samples of a production pack are run as they are given.
+    Package { name: "curl", purposes: &[Purpose::Test], present: || find("curl").is_some() },
+    Package { name: "openssl", purposes: &[Purpose::Test], present: || find("openssl").is_some() },
+    Package { name: "python3", purposes: &[Purpose::Test], present: || find("python3").is_some() },
+    Package {
+        name: "default-jdk-headless",
+        purposes: &[Purpose::Test],
+        present: || find("javac").is_some(),
+    },
     Package { name: "wrk", purposes: &[Purpose::Bench], present: || find("wrk").is_some() },
     Package { name: "python3-venv", purposes: &[Purpose::Bench], present: python_venv },
 ];

@@ -5,14 +5,18 @@
 //! rooms ask `policy` for a `Permit` or a `Grant`, then call `store` and the ports, and leave an audit record.
 
 pub mod account;
+pub mod approval;
 pub mod audit;
+pub mod basket;
 pub mod catalogue;
 pub mod collection;
+pub mod control;
 pub mod ledger;
 pub mod opening;
 pub mod operation;
 pub mod org;
 pub mod overview;
+pub mod production;
 mod rate;
 pub mod rules;
 pub mod security;

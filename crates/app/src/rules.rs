@@ -15,6 +15,8 @@ pub struct Rules {
     pub catalogue: crate::catalogue::rules::CatalogueRules,
     /// Rules of the ledgers; the shipped `rules/ledger.toml` when the file says nothing of them.
     pub ledger: crate::ledger::rules::LedgerBook,
+    /// Words and limits of the basket; the shipped `rules/basket.toml` when the file says nothing of them.
+    pub basket: crate::basket::BasketRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -27,6 +29,7 @@ struct Written {
     upload: Upload,
     catalogue: Option<crate::catalogue::rules::CatalogueRules>,
     ledger: Option<crate::ledger::rules::LedgerBook>,
+    basket: Option<crate::basket::BasketRules>,
 }
 
 /// Working days a reviewer has.
@@ -108,6 +111,10 @@ impl Rules {
             None => toml::from_str(include_str!("../rules/ledger.toml")).map_err(wrong)?,
         };
         ledger.check()?;
+        let basket = match written.basket {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/basket.toml")).map_err(wrong)?,
+        };
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -116,6 +123,7 @@ impl Rules {
             upload: written.upload,
             catalogue,
             ledger,
+            basket,
         })
     }
 }

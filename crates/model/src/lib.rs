@@ -1,18 +1,20 @@
 //! The words of the field: what a public-data platform speaks about, with no input or output.
 //!
 //! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
-//! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is agreed (`request`, `mask`), what is kept
-//! (`audit`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
+//! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is agreed (`request`, `basket`, `flow`, `mask`),
+//! what is kept (`audit`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
 //! This crate imports nothing of ours and knows no clock, file, socket, SQL or Arrow.
 
 pub mod account;
 pub mod asset;
 pub mod audit;
+pub mod basket;
 pub mod batch;
 pub mod calendar;
 pub mod code;
 pub mod entry;
 pub mod error;
+pub mod flow;
 pub mod ident;
 pub mod item;
 pub mod mask;

@@ -1,7 +1,8 @@
 //! The actions of the house and the things they are done to. The words are also the Cedar action ids.
 
-use model::account::Application;
+use model::account::{Application, Role};
 use model::entry::Entry;
+use model::flow::{Seat, State};
 use model::request::{Request, RequestWay};
 
 macro_rules! actions {
@@ -50,6 +51,18 @@ actions! {
     RequestUndo = "request.undo";
     /// Revoke what was approved.
     RequestRevoke = "request.revoke";
+    /// Put things into one's basket and file what is in it, on behalf of one's organisation.
+    BasketFile = "basket.file";
+    /// Read an approval, its history and the application it belongs to.
+    ApprovalRead = "approval.read";
+    /// Answer on a seat of an approval, or hand the seat on.
+    ApprovalDecide = "approval.decide";
+    /// Withdraw, complete or urge what one's organisation has filed; give feedback, dispute a refusal.
+    ApprovalFollow = "approval.follow";
+    /// Give one's seats to someone else for days of leave.
+    ApprovalLend = "approval.lend";
+    /// Publish a version of a flow.
+    FlowPublish = "flow.publish";
     /// Register an application (应用) or renew its secret.
     ApplicationManage = "application.manage";
     /// See applications of one's organisation.
@@ -95,7 +108,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -112,6 +125,11 @@ pub struct Target {
     pub live: bool,
     /// State word (request state).
     pub state: Option<String>,
+    /// Role that sits on a seat of an approval (at `seat_org`).
+    pub seat_role: Option<Role>,
+    pub seat_org: Option<String>,
+    /// Person who sits on a seat of an approval.
+    pub seat_user: Option<String>,
     /// By which way data are asked for: `share` or `open`.
     pub way: Option<String>,
 }
@@ -204,6 +222,31 @@ impl Target {
             state: Some(request.state.as_str().to_owned()),
             way: Some(request.way.as_str().to_owned()),
             ..Self::default()
+        }
+    }
+    /// An approval. `org` is the organisation that owns what is applied for.
+    #[must_use]
+    pub fn approval(id: &str, state: &State) -> Self {
+        Self {
+            kind: "Approval",
+            id: id.to_owned(),
+            org: state.places.get("owner").cloned(),
+            applicant_org: Some(state.applicant_org.clone()),
+            owner: Some(state.applicant.clone()),
+            state: Some(state.phase.as_str().to_owned()),
+            ..Self::default()
+        }
+    }
+    /// A seat of an approval. While an opinion is asked for (委派), the seat is that person's.
+    #[must_use]
+    pub fn seat(id: &str, state: &State, seat: &Seat) -> Self {
+        let lent = seat.lent.is_some();
+        let own = |value: Option<String>| value.filter(|_| !lent);
+        Self {
+            seat_role: seat.role.filter(|_| !lent && seat.user.is_none()),
+            seat_org: own(seat.org.clone()).filter(|_| seat.user.is_none()),
+            seat_user: seat.lent.clone().or_else(|| seat.user.clone()),
+            ..Self::approval(id, state)
         }
     }
 }

@@ -15,8 +15,19 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 9] =
-    ["Entry", "Request", "Application", "User", "Org", "Audit", "System", "Asset", "Proposal"];
+const KINDS: [&str; 11] = [
+    "Entry",
+    "Request",
+    "Approval",
+    "Flow",
+    "Application",
+    "User",
+    "Org",
+    "Audit",
+    "System",
+    "Asset",
+    "Proposal",
+];
 
 /// What a rule says of itself in its annotations.
 #[derive(Clone, Debug)]
@@ -218,11 +229,17 @@ impl Types {
             ("share_type", &target.share_type),
             ("open_type", &target.open_type),
             ("state", &target.state),
+            ("seat_org", &target.seat_org),
+            ("seat_user", &target.seat_user),
             ("way", &target.way),
         ] {
             if let Some(value) = value {
                 attributes.push((name, text(value)));
             }
+        }
+        if let Some(role) = target.seat_role {
+            let role = RestrictedExpression::new_entity_uid(uid(&self.role, role.as_str()));
+            attributes.push(("seat_role", role));
         }
         let regions = std::iter::successors(target.region.clone(), |r| region::parent_of(r));
         entity(uid(name, &target.id), attributes, regions.map(|r| uid(&self.region, &r)))

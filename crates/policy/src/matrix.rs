@@ -73,6 +73,17 @@ fn natural(action: Action) -> Target {
             region: Some("330106".to_owned()),
             ..of("Request")
         },
+        Action::BasketFile | Action::ApprovalRead | Action::ApprovalFollow => {
+            Target { owner: Some("someone".to_owned()), ..of("Approval") }
+        }
+        Action::ApprovalDecide => Target {
+            owner: Some("someone".to_owned()),
+            applicant_org: Some("elsewhere".to_owned()),
+            seat_role: Some(Role::Reviewer),
+            ..of("Approval")
+        },
+        Action::ApprovalLend => Target { owner: Some("me".to_owned()), ..of("Approval") },
+        Action::FlowPublish => of("Flow"),
         Action::ApplicationManage | Action::ApplicationRead => of("Application"),
         Action::UserManage | Action::UserRead => of("User"),
         Action::OrgManage => of("Org"),
@@ -136,7 +147,17 @@ fn rows() -> Vec<Row> {
                 add("", "open", target);
                 add("of one's own", "open", mine);
             }
-            Action::RequestRead | Action::RequestUndo => {
+            Action::ApprovalDecide => {
+                let person =
+                    Target { seat_role: None, seat_user: Some("me".to_owned()), ..target.clone() };
+                add("a reviewer's seat", "open", target);
+                add("a reviewer's seat, filed by oneself", "open", mine);
+                add("a seat of one's own", "open", person);
+            }
+            Action::RequestRead
+            | Action::RequestUndo
+            | Action::ApprovalRead
+            | Action::ApprovalFollow => {
                 add("", "open", target);
                 add("made by oneself", "open", mine);
             }
@@ -182,11 +203,17 @@ fn rows() -> Vec<Row> {
 /// What one person may do: with things of the own organisation, of others, of both, or not at all.
 fn cell(policy: &Policy, op: &Op, row: &Row) -> &'static str {
     let may = |org: &str| {
-        let applicant = matches!(row.target.kind, "Request") || row.action == Action::RequestSubmit;
+        let applicant = matches!(row.target.kind, "Request" | "Approval")
+            || row.action == Action::RequestSubmit;
         let owned = !(row.personal && row.target.kind == "Application");
         let target = Target {
             org: owned.then(|| org.to_owned()),
-            applicant_org: (applicant && !row.personal).then(|| org.to_owned()),
+            applicant_org: row
+                .target
+                .applicant_org
+                .clone()
+                .or_else(|| (applicant && !row.personal).then(|| org.to_owned())),
+            seat_org: row.target.seat_role.map(|_| org.to_owned()),
             ..row.target.clone()
         };
         policy.ask(op, row.action, &target, &row.release).allowed

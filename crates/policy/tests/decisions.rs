@@ -519,3 +519,39 @@ fn hostile_ids_are_only_texts() {
     let other = Target::of_org("Entry", id, "other");
     assert!(!policy().decide(&who, Action::EntryCompile, &other).allowed);
 }
+
+#[test]
+fn a_seat_is_answered_by_its_role_at_its_organisation_or_by_its_person() {
+    let seat = |role, org: Option<&str>, person: Option<&str>, owner: &str| Target {
+        org: Some("provider-org".into()),
+        applicant_org: Some("user-org".into()),
+        owner: Some(owner.into()),
+        seat_role: role,
+        seat_org: org.map(Into::into),
+        seat_user: person.map(Into::into),
+        ..Target::plain("Approval", "a")
+    };
+    let group = seat(Some(Role::Reviewer), Some("provider-org"), None, "applicant");
+    let decide = |who: &Op, target: &Target, allowed, reason| {
+        check(who, Action::ApprovalDecide, target, allowed, reason);
+    };
+    let reviewer = person("u", "provider-org", &[Role::Reviewer]);
+    decide(&reviewer, &group, true, "approval.decide-seat");
+    decide(&person("u", "other-org", &[Role::Reviewer]), &group, false, "default-deny");
+    decide(&person("u", "provider-org", &[Role::Provider]), &group, false, "default-deny");
+    decide(&person("u", "bureau", &[Role::Authority]), &group, false, "default-deny");
+    // Nobody answers what they applied for, also where they sit on the seat.
+    let own = seat(Some(Role::Reviewer), Some("provider-org"), None, "u");
+    decide(&reviewer, &own, false, "approval.four-eyes");
+    // But the applicant's own acceptance is the applicant's.
+    let accept = seat(Some(Role::Consumer), Some("user-org"), None, "u");
+    decide(&person("u", "user-org", &[Role::Consumer]), &accept, true, "approval.decide-seat");
+    let named = seat(None, None, Some("u"), "applicant");
+    decide(&person("u", "anywhere", &[Role::Consumer]), &named, true, "approval.decide-seat");
+    decide(&person("v", "anywhere", &[Role::Consumer]), &named, false, "default-deny");
+    decide(&op(Actor::Nobody), &named, false, "default-deny");
+    decide(&application("u"), &named, false, "default-deny");
+    // A seat of nobody is answered by nobody.
+    let empty = seat(None, None, None, "applicant");
+    decide(&person("u", "provider-org", &Role::ALL), &empty, false, "default-deny");
+}

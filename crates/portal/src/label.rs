@@ -80,6 +80,15 @@ fn other(kind: &str) -> Words {
         "period" => PERIODS,
         "comparison" => COMPARISONS,
         "format" => FORMATS,
+        "ledger" => LEDGERS,
+        "want" => WANTS,
+        "part_state" => PART_STATES,
+        "bundle_state" => BUNDLE_STATES,
+        "bundle_kind" => BUNDLE_KINDS,
+        "phase" => PHASES,
+        "how" => HOWS,
+        "push" => PUSHES,
+        "approval_event" => APPROVAL_EVENTS,
         "entry_field" => ENTRY_FIELDS,
         "figure" => FIGURES,
         "part" => PARTS,
@@ -245,6 +254,83 @@ const FORMATS: Words = &[
     ("API", "接口", "API"),
 ];
 
+const LEDGERS: Words = &[
+    ("application", "应用", "Application"),
+    ("data", "数据", "Data"),
+    ("component", "组件", "Component"),
+    ("cloud", "云资源", "Cloud resource"),
+];
+const WANTS: Words = &[
+    ("api", "接口", "Interface"),
+    ("batch", "批量", "Batch"),
+    ("asset", "资源使用", "Use of a resource"),
+    ("need", "未编目需求", "Demand"),
+    ("objection", "异议", "Objection"),
+];
+/// Words of `Part::state`: the state machine of share applications in real products.
+const PART_STATES: Words = &[
+    ("report-auditing", "受理审核中", "Intake review"),
+    ("analysing", "分析论证中", "In analysis"),
+    ("confirm-auditing", "数源确认中", "With the provider"),
+    ("authority-auditing", "主管部门审核中", "With the authority"),
+    ("coordinating", "协调中", "In coordination"),
+    ("implementing", "实施中", "Being implemented"),
+    ("accepting", "待申请单位确认", "Awaiting acceptance"),
+    ("returned", "待补正", "Returned to complete"),
+    ("closed", "已办结", "Approved and done"),
+    ("reject", "已驳回", "Refused"),
+    ("undone", "已撤回", "Withdrawn"),
+];
+const BUNDLE_STATES: Words = &[
+    ("running", "办理中", "Under way"),
+    ("returned", "有事项待补正", "Something to complete"),
+    ("feedback-pending", "成效待反馈", "Feedback awaited"),
+    ("finished", "已完成", "Finished"),
+    ("closed", "已关闭", "Closed"),
+];
+const BUNDLE_KINDS: Words = &[
+    ("share", "一揽子申请", "Application"),
+    ("demand", "未编目需求", "Demand"),
+    ("objection", "异议", "Objection"),
+];
+const PHASES: Words = &[
+    ("running", "办理中", "Running"),
+    ("returned", "已退回补正", "Returned"),
+    ("approved", "已通过", "Approved"),
+    ("refused", "已驳回", "Refused"),
+    ("withdrawn", "已撤回", "Withdrawn"),
+];
+const HOWS: Words = &[
+    ("any", "或签", "any one decides"),
+    ("all", "会签", "all must approve"),
+    ("sequence", "依次", "one after the other"),
+    ("vote", "票决", "vote"),
+];
+const PUSHES: Words = &[("full", "全量", "Full"), ("incremental", "增量", "Incremental")];
+const APPROVAL_EVENTS: Words = &[
+    ("start", "提交", "Filed"),
+    ("open", "进入环节", "Step begun"),
+    ("choose", "条件判断", "Way chosen"),
+    ("fork", "并行开始", "Side by side"),
+    ("arrive", "分支完成", "Branch done"),
+    ("join", "并行汇合", "Branches met"),
+    ("approve", "同意", "Approved"),
+    ("refuse", "不同意", "Refused"),
+    ("close", "环节办结", "Step closed"),
+    ("add", "加签", "Co-signer added"),
+    ("transfer", "转办", "Handed on"),
+    ("delegate", "委派", "Opinion asked"),
+    ("answer", "给出意见", "Opinion given"),
+    ("return", "退回", "Sent back"),
+    ("resubmit", "补正后重新提交", "Completed and filed again"),
+    ("urge", "催办", "Urged"),
+    ("remind", "系统提醒", "Reminder"),
+    ("escalate", "超时升级", "Escalated"),
+    ("act", "自动办理", "Done by the platform"),
+    ("withdraw", "撤回", "Withdrawn"),
+    ("end", "办结", "Ended"),
+];
+
 /// Fields of a declaration, for the differences of two versions.
 const ENTRY_FIELDS: Words = &[
     ("code", "目录编码", "Code"),
@@ -362,6 +448,15 @@ mod tests {
         for lang in [Lang::Zh, Lang::En] {
             for state in RequestState::ALL {
                 assert!(listed("request_state", state.as_str(), lang).is_some(), "{state:?}");
+            }
+            for phase in model::flow::Phase::ALL {
+                assert!(listed("phase", phase.as_str(), lang).is_some(), "{phase:?}");
+            }
+            for stage in model::flow::Stage::ALL {
+                assert!(listed("part_state", stage.as_str(), lang).is_some(), "{stage:?}");
+            }
+            for ledger in model::basket::Ledger::ALL {
+                assert!(listed("ledger", ledger.as_str(), lang).is_some(), "{ledger:?}");
             }
             for r in Role::ALL {
                 assert!(listed("role", r.as_str(), lang).is_some(), "{r:?}");

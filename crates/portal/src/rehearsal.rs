@@ -14,6 +14,10 @@ use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
 use model::source::{DataSource, SourceKind, SourceTls};
 
+mod made;
+
+use made::{approval, approval_row, basket, bundle, flow_page};
+
 use crate::names::Names;
 use crate::view::{Pages, names_of_templates, value};
 use crate::visit::Lang;
@@ -398,10 +402,60 @@ fn own(template: &str, full: bool) -> Value {
                 rows => vec![vec![Some("1"), None]], rejects => vec![value(reject())],
             } } else { Value::from(()) },
         },
-        "console/entry.html" => context! { steps => value(vec![EntryStep {
+        "console/entry.html" => context! { may_basket => full, steps => value(vec![EntryStep {
             entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
             from: String::new(), to: "unpublished".into(), reason: String::new(),
         }]) },
+        "console/basket.html" | "console/demand.html" | "console/objection.html" => basket(full),
+        "console/bundles.html" => {
+            let b = bundle();
+            context! { kind => (), rows => if full {
+                vec![context! { bundle => value(&b), progress => value(b.progress()) }]
+            } else { vec![] } }
+        }
+        "console/bundle.html" => {
+            let b = bundle();
+            let parts: Vec<Value> = b.parts.iter().map(|p| context! {
+                part => value(p), state => p.state(), percent => p.done(), way => p.want.word(), items => p.want.items().len(),
+                missing => vec!["函"], may_dispute => full, may_amend => full,
+            }).collect();
+            context! { bundle => value(&b), parts, progress => value(b.progress()), follows => full, may_withdraw => full,
+            may_build => full, may_feedback => full }
+        }
+        "console/build.html" => context! {
+            id => "b1", name => "申请 <b>", application => context! { name => "便民", key => "k" },
+            resources => vec![context! { code => "parking", title => "停车场 <b>", calls_per_day => 100,
+                expires_at => if full { Some(AT) } else { None }, endpoint => "http://gate/api/v1/parking",
+                columns => vec![context! { identifier => "id", name => "编号", data_type => "text", grade => "L1", mask => if full { Some("keep(1,0)") } else { None } }],
+                rows => vec![vec![Value::from("停车场 <b>")], vec![Value::from(())]],
+                samples => vec![context! { id => "curl", name => "curl", file => "call.sh", run => "bash call.sh", text => "<b>" }] }],
+        },
+        "console/control.html" => {
+            let count = |word: &str| vec![context! { word, count => 3 }];
+            context! { board => context! {
+                calls_today => 1, calls_year => 2, late => 3, approvals => if full { count("running") } else { vec![] },
+                requests => count("approved"), runs => count("failed"),
+                regions => vec![context! { region => "330100", level => "city", today => 1, year => 2 }],
+                top => vec![context! { entry => "e1", code => "parking", title => "停车场 <b>", org => "o1", calls => 5 }],
+            } }
+        }
+        "console/desk.html" => context! { tasks => if full { vec![context! {
+        approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } },
+        "console/approvals.html" => context! {
+            view => if full { "tasks" } else { "all" }, phase => (),
+            tasks => vec![context! {
+                approval => approval_row(), step => "one", step_zh => "单", step_en => "one", seat => 0, lent => full,
+                overdue => full, in_place_of => "李",
+            }],
+            approvals => vec![approval_row()],
+        },
+        "console/approval.html" => approval(full),
+        "console/leave.html" => context! { leaves => if full { vec![context! {
+        id => "l1", from_day => "2026-03-01", to_day => "2026-03-02", reason => "年休", ended_at => () }] } else { vec![] } },
+        "console/flows.html" => context! { may_publish => full, flows => vec![context! {
+        id => "share", version => 1, name => "共享", effective => "2026-01-01", basis => "依据", in_force => full,
+        published_by => "", published_at => "", steps => 9 }] },
+        "console/flow.html" => flow_page(full),
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
         _ => context! {},
     }

@@ -273,6 +273,16 @@ impl Door {
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
             ("/console/sources", "数据源", "Data sources", may(Action::DataCollect, "Entry")),
             ("/console/requests", "共享申请", "Share applications", true),
+            ("/console/approvals", "审批", "Approvals", staff),
+            ("/console/basket", "申请篮", "Basket", may(Action::BasketFile, "Approval")),
+            (
+                "/console/bundles",
+                "一揽子申请",
+                "My applications",
+                may(Action::BasketFile, "Approval") || may(Action::FlowPublish, "Flow"),
+            ),
+            ("/console/flows", "审批流程", "Flows", staff),
+            ("/console/control", "管控", "Control", may(Action::FlowPublish, "Flow")),
             (
                 "/console/applications",
                 "应用管理",

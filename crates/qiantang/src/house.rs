@@ -214,6 +214,15 @@ async fn expiry(app: Arc<App>) {
             Ok(n) => tracing::info!(request.count = n, "{n} share applications expired"),
             Err(e) => tracing::error!(error = %e.operator_text(), "expiry failed"),
         }
+        match app::approval::tick(&app, &op).await {
+            Ok(done) if done.timers + done.acted == 0 => {}
+            Ok(done) => tracing::info!(
+                approval.timers = done.timers,
+                approval.acted = done.acted,
+                "approvals were reminded, escalated or carried on"
+            ),
+            Err(e) => tracing::error!(error = %e.operator_text(), "timers of approvals failed"),
+        }
     }
 }
 

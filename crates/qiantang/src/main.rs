@@ -16,6 +16,7 @@ mod folder;
 mod house;
 mod relay;
 mod seed;
+mod seed_basket;
 mod serve;
 
 #[global_allocator]

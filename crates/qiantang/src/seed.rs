@@ -76,6 +76,11 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
     for request in &province.requests {
         one_request(app, request, &apps).await.map_err(|e| named(e, &request.new.entry))?;
     }
+    if let Some(team) = apps.iter().find(|a| a.handle == "team") {
+        crate::seed_basket::basket(app, &team.id, crate::demo::orgs::MARKET)
+            .await
+            .map_err(|e| named(e, "basket"))?;
+    }
     let permit = app.policy.permit(&system, Action::SystemWork, &Thing::plain("System", "demo"))?;
     app.store.meta_set(&permit, "demo", &format!("{mark} scale {scale}")).await?;
     Ok(Seeded { accounts, apps })
@@ -103,7 +108,7 @@ async fn people(app: &App, province: &Province) -> Result<()> {
     Ok(())
 }
 
-async fn op_of(app: &App, user: &str) -> Result<Op> {
+pub(crate) async fn op_of(app: &App, user: &str) -> Result<Op> {
     let actor = app::account::person(app, user).await?;
     Ok(app.op(actor, "demo"))
 }

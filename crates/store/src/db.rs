@@ -110,6 +110,14 @@ impl Db {
         all.push(migration(3, "lease", include_str!("../migrations/0003_lease.sql")));
         all.push(migration(4, "guard", include_str!("../migrations/0004_guard.sql")));
         all.push(migration(6, "source", include_str!("../migrations/0006_source.sql")));
+        all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
+        let history = match self.backend {
+            Backend::Sqlite => include_str!("../migrations/0021_history_sqlite.sql"),
+            Backend::Postgres => include_str!("../migrations/0021_history_postgres.sql"),
+        };
+        all.push(migration(21, "history", history));
+        all.push(migration(22, "basket", include_str!("../migrations/0022_basket.sql")));
+        all.push(migration(23, "control", include_str!("../migrations/0023_control.sql")));
         Migrator::with_migrations(all).run(&self.pool).await.map_err(|e| {
             Error::new(
                 Code::StoreUnavailable,

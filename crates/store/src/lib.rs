@@ -5,9 +5,12 @@
 //! TEXT, BIGINT and DOUBLE PRECISION. SQL rows never leave this crate.
 
 pub mod account;
+pub mod approval;
 pub mod asset;
 pub mod audit;
+pub mod basket;
 mod clause;
+pub mod control;
 mod db;
 pub mod entry;
 pub mod figures;

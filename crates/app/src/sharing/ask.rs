@@ -106,7 +106,7 @@ pub async fn apply(app: &App, op: &Op, new: RequestNew) -> Result<Request> {
     visible(app, op, &request.id).await
 }
 
-fn request(
+pub(super) fn request(
     op: &Op,
     entry: &Entry,
     application: &model::account::Application,
@@ -146,14 +146,14 @@ fn request(
 }
 
 /// Whether entry and every item wanted are shared without condition.
-fn unconditional(entry: &Entry, items: &[String]) -> bool {
+pub(super) fn unconditional(entry: &Entry, items: &[String]) -> bool {
     entry.draft.share_type == ShareType::Unconditional
         && items
             .iter()
             .all(|i| entry.draft.item(i).is_some_and(|i| i.share_type == ShareType::Unconditional))
 }
 
-fn check(op: &Op, entry: &Entry, request: &Request, at_once: bool) -> Vec<FieldError> {
+pub(super) fn check(op: &Op, entry: &Entry, request: &Request, at_once: bool) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let mut add = |field: &str, zh: String, en: String| {
         faults.push(FieldError { field: field.into(), zh, en });
@@ -222,14 +222,14 @@ fn check(op: &Op, entry: &Entry, request: &Request, at_once: bool) -> Vec<FieldE
     faults
 }
 
-fn refuse_faults(faults: Vec<FieldError>) -> Result<()> {
+pub(super) fn refuse_faults(faults: Vec<FieldError>) -> Result<()> {
     let Some(first) = faults.first() else { return Ok(()) };
     let (zh, en) = (first.zh.clone(), first.en.clone());
     Err(Error::new(Code::RuleBroken, zh, en).with_fields(faults))
 }
 
 /// First instant at which a grant approved now no longer holds; `None` = long term.
-fn end_of(op: &Op, period: &Period) -> Result<Option<String>> {
+pub(super) fn end_of(op: &Op, period: &Period) -> Result<Option<String>> {
     let end: DateTime<Utc> = match period {
         Period::Long => return Ok(None),
         Period::Days { days } => op.at + TimeDelta::days(i64::from(*days)),
@@ -263,7 +263,7 @@ fn due(app: &App, op: &Op) -> String {
 }
 
 /// An approved application whose time is over, but which no one has closed yet, must not stand in the way.
-async fn end_if_over(app: &App, op: &Op, new: &Request) -> Result<()> {
+pub(super) async fn end_if_over(app: &App, op: &Op, new: &Request) -> Result<()> {
     let approved = [RequestState::Approved];
     let old = app.store.request_newest(&new.application, &new.entry, &approved).await?;
     let now = op.stamp();
@@ -428,7 +428,13 @@ async fn moved(
     now.ok_or_else(|| Error::not_found("申请", "application", &request.id))
 }
 
-async fn settled(app: &App, op: &Op, word: &str, request: &Request, reason: String) -> Result<()> {
+pub(super) async fn settled(
+    app: &App,
+    op: &Op,
+    word: &str,
+    request: &Request,
+    reason: String,
+) -> Result<()> {
     app.shares.forget();
     let event = AuditEvent {
         columns: request.items.join(","),

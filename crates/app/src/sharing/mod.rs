@@ -1,7 +1,9 @@
 //! Sharing: applications for a resource, their review, and the one gate through which rows leave by interface.
 //!
-//! `ask` files and decides applications, `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `quota` counts the calls.
+//! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
+//! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `quota` counts the calls.
 
+mod agreed;
 mod ask;
 mod gate;
 mod inbox;
@@ -19,6 +21,7 @@ use policy::{Action, Grant, Target};
 
 use crate::App;
 
+pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
 pub use gate::{callable, query};
 pub(crate) use gate::{read, release_event};

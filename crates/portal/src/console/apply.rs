@@ -84,7 +84,7 @@ async fn form(
     Ok(response)
 }
 
-fn period(posted: &Posted) -> Result<Period> {
+pub(super) fn period(posted: &Posted) -> Result<Period> {
     Ok(match posted.get("period") {
         "long" => Period::Long,
         "until" => {

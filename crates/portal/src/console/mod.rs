@@ -2,12 +2,19 @@
 
 mod applications;
 mod apply;
+mod approvals;
 mod audit;
+mod basket;
+mod build;
+mod bundles;
 mod collect;
+mod control;
 mod desk;
 mod draft;
+mod drawing;
 mod entries;
 mod entry_form;
+mod flows;
 mod ledger;
 mod ledger_sheet;
 mod orgs;
@@ -45,6 +52,12 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())
+        .merge(basket::router())
+        .merge(bundles::router())
+        .merge(build::router())
+        .merge(approvals::router())
+        .merge(flows::router())
+        .merge(control::router())
         .merge(applications::router())
         .merge(users::router())
         .merge(orgs::router())
@@ -80,6 +93,11 @@ fn or_empty<T: Default>(outcome: model::Result<T>) -> model::Result<T> {
         Err(error) if error.kind() == model::Kind::Denied => Ok(T::default()),
         other => other,
     }
+}
+
+#[cfg(test)]
+pub(crate) fn drawn(flow: &model::flow::Flow, lang: visit::Lang) -> impl serde::Serialize + use<> {
+    drawing::draw(flow, None, lang)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 
 mod accounts;
 mod audit;
+mod basket;
 mod browser;
 mod console;
 mod ledger;

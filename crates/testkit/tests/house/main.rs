@@ -11,13 +11,16 @@
 
 mod accounts;
 mod applying;
+mod basket;
 mod catalogue;
 mod collection;
+mod crowd;
 mod desk;
 mod dying;
 mod intake;
 mod ledger;
 mod opening;
+mod production;
 mod returning;
 mod sharing;
 

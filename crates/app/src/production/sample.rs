@@ -1,0 +1,82 @@
+//! Sample code in five languages. The files under `samples/` are whole programs with four marks in string constants;
+//! what stands there is filled in from the pack. The secret is not: programs read it from `QT_SECRET`.
+
+use policy::GrantColumn;
+
+use super::{Pack, Resource};
+
+/// A language of the samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Language {
+    pub id: &'static str,
+    pub name: &'static str,
+    /// Path inside the pack.
+    pub file: &'static str,
+    /// How it is run.
+    pub run: &'static str,
+    text: &'static str,
+}
+
+/// The languages, in the order they are shown.
+pub const LANGUAGES: [Language; 5] = [
+    Language {
+        id: "curl",
+        name: "curl",
+        file: "call.sh",
+        run: "QT_SECRET=… bash call.sh",
+        text: include_str!("../../samples/call.sh"),
+    },
+    Language {
+        id: "python",
+        name: "Python",
+        file: "client.py",
+        run: "QT_SECRET=… python3 client.py",
+        text: include_str!("../../samples/client.py"),
+    },
+    Language {
+        id: "javascript",
+        name: "JavaScript",
+        file: "client.mjs",
+        run: "QT_SECRET=… node client.mjs",
+        text: include_str!("../../samples/client.mjs"),
+    },
+    Language {
+        id: "java",
+        name: "Java",
+        file: "Client.java",
+        run: "QT_SECRET=… java Client.java",
+        text: include_str!("../../samples/Client.java"),
+    },
+    Language {
+        id: "rust",
+        name: "Rust",
+        file: "rust/src/main.rs",
+        run: "QT_SECRET=… cargo run",
+        text: include_str!("../../samples/rust/src/main.rs"),
+    },
+];
+
+/// The manifest of the Rust sample.
+pub(super) const RUST_MANIFEST: &str = include_str!("../../samples/rust/Cargo.toml");
+
+/// The sample of a language for a resource, calling the gateway at `url`.
+#[must_use]
+pub fn sample(language: &Language, pack: &Pack, resource: &Resource, url: &str) -> String {
+    language
+        .text
+        .replace("@HOST@", &plain(url.trim_end_matches('/')))
+        .replace("@PATH@", &format!("/api/v1/{}", resource.entry.draft.code))
+        .replace("@QUERY@", &query(&resource.columns))
+        .replace("@KEY@", &pack.application.key)
+}
+
+/// Five rows of the first granted columns.
+fn query(columns: &[GrantColumn]) -> String {
+    let names: Vec<&str> = columns.iter().take(3).map(|c| c.identifier.as_str()).collect();
+    format!("select={}&limit=5", names.join(","))
+}
+
+/// An address without anything that could end a string constant or begin a substitution.
+fn plain(url: &str) -> String {
+    url.chars().filter(|c| c.is_ascii_alphanumeric() || ":/.-_[]".contains(*c)).collect()
+}
