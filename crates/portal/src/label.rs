@@ -80,7 +80,6 @@ fn other(kind: &str) -> Words {
         "period" => PERIODS,
         "comparison" => COMPARISONS,
         "format" => FORMATS,
-        "ledger" => LEDGERS,
         "want" => WANTS,
         "part_state" => PART_STATES,
         "bundle_state" => BUNDLE_STATES,
@@ -254,12 +253,6 @@ const FORMATS: Words = &[
     ("API", "接口", "API"),
 ];
 
-const LEDGERS: Words = &[
-    ("application", "应用", "Application"),
-    ("data", "数据", "Data"),
-    ("component", "组件", "Component"),
-    ("cloud", "云资源", "Cloud resource"),
-];
 const WANTS: Words = &[
     ("api", "接口", "Interface"),
     ("batch", "批量", "Batch"),

@@ -27,7 +27,7 @@ pub struct Called {
 impl Store {
     /// Approvals by phase.
     pub async fn count_approvals(&self) -> Result<Vec<Count>> {
-        self.counts(
+        self.counted(
             "SELECT phase AS word, COUNT(*) AS n FROM approval GROUP BY phase ORDER BY phase",
             &[],
         )
@@ -38,12 +38,12 @@ impl Store {
     pub async fn count_late(&self, today: &str) -> Result<u64> {
         let sql = "SELECT 'late' AS word, COUNT(*) AS n FROM approval
                    WHERE phase = 'running' AND due > '' AND due < $1";
-        Ok(self.counts(sql, &[today]).await?.first().map_or(0, |c| c.count))
+        Ok(self.counted(sql, &[today]).await?.first().map_or(0, |c| c.count))
     }
 
     /// Share applications by state.
     pub async fn count_requests(&self) -> Result<Vec<Count>> {
-        self.counts(
+        self.counted(
             "SELECT state AS word, COUNT(*) AS n FROM request GROUP BY state ORDER BY state",
             &[],
         )
@@ -52,7 +52,7 @@ impl Store {
 
     /// Collection runs by state.
     pub async fn count_runs(&self) -> Result<Vec<Count>> {
-        self.counts(
+        self.counted(
             "SELECT state AS word, COUNT(*) AS n FROM run GROUP BY state ORDER BY state",
             &[],
         )
@@ -64,7 +64,7 @@ impl Store {
         let sql = "SELECT COALESCE(o.region, '') AS word, CAST(SUM(q.calls) AS BIGINT) AS n FROM quota_day q
                    LEFT JOIN application a ON a.id = q.application LEFT JOIN org o ON o.id = a.org
                    WHERE q.day >= $1 AND q.day <= $2 GROUP BY COALESCE(o.region, '') ORDER BY 1";
-        self.counts(sql, &[from, to]).await
+        self.counted(sql, &[from, to]).await
     }
 
     /// The interfaces called most on a day, at most 10.
@@ -90,7 +90,7 @@ impl Store {
             .collect()
     }
 
-    async fn counts(&self, sql: &'static str, values: &[&str]) -> Result<Vec<Count>> {
+    async fn counted(&self, sql: &'static str, values: &[&str]) -> Result<Vec<Count>> {
         let mut query = sqlx::query(sql);
         for value in values {
             query = query.bind(*value);

@@ -75,6 +75,8 @@ pub async fn pack(app: &App, op: &Op, bundle: &str) -> Result<Pack> {
             key: application.key.clone(),
             name: application.name.clone(),
             org: application.org.clone(),
+            // What was granted is callable whatever kind the organisation is.
+            public_body: false,
         },
         ..op.clone()
     };
