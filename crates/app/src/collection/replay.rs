@@ -128,9 +128,13 @@ async fn slices(app: &Arc<App>, job: &mut Job) -> Result<()> {
         rows.extend(app.store.quarantine_list(&of, None, Some(&slice.first), SLICE).await?);
         rows.retain(|q| q.state == "open" && q.id <= slice.last);
         after = Some(slice.last.clone());
-        if !rows.is_empty() {
-            last = replay.slice(rows, Some(slice)).await?;
-        }
+        last = if rows.is_empty() {
+            // Landed and judged before the process died; the figures and the serving copy may not know yet.
+            let landed = app.lake.landed(&replay.entry.draft.code, &slice.parcel).await?;
+            landed.map(|landing| (slice.parcel, landing.version))
+        } else {
+            replay.slice(rows, Some(slice)).await?
+        };
     }
     loop {
         let rows = app.store.quarantine_list(&of, Some("open"), after.as_deref(), SLICE).await?;

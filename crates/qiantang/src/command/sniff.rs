@@ -176,7 +176,7 @@ mod tests {
             ("air-2024", "air_2024"),
             ("2024年报", "n2024_nianbao"),
             ("a", "t_a"),
-            ("dsc_x", "t_dsc_x"),
+            ("dsc_x", "x_dsc_x"),
             ("", "t_"),
         ] {
             let got = code_of(stem);
