@@ -228,7 +228,7 @@ pub(super) fn score(draft: &AssetDraft, rule: &LedgerRule, weights: &QualityRule
         let weight = if field.needed { weights.needed_weight } else { weights.optional_weight };
         add(weight, !draft.field(&field.key).is_empty());
     }
-    if all == 0 { 100 } else { i64::from(filled * 100 / all) }
+    (filled * 100).checked_div(all).map_or(100, i64::from)
 }
 
 /// The name without noise words, spaces and punctuation, in lower case; the plain name when nothing is left.

@@ -195,7 +195,7 @@ async fn against_all(app: &App, rules: &LedgerRules, draft: &ProposalDraft) -> R
         let Some(last) = page.last() else { return Ok(found) };
         filter.after = Some(last.id.clone());
         found.extend(page.iter().map(|a| asked.judge(a, rules)).filter(|m| m.score >= 5));
-        found.sort_by(|a, b| b.score.cmp(&a.score));
+        found.sort_by_key(|m| std::cmp::Reverse(m.score));
         // Data can lift a match by its share at most: twice the list is enough to choose from.
         found.truncate(rules.proposal.most.saturating_mul(4).max(50));
     }
@@ -234,7 +234,7 @@ async fn data_used(
 }
 
 fn share(part: usize, whole: usize) -> u32 {
-    if whole == 0 { 0 } else { u32::try_from(part * 100 / whole).unwrap_or(0) }
+    (part * 100).checked_div(whole).and_then(|s| u32::try_from(s).ok()).unwrap_or(0)
 }
 
 /// The score: parts by their weights; data counts only when data was asked for.
@@ -248,7 +248,7 @@ fn total(m: &Match, rules: &ProposalRules, with_data: bool) -> u32 {
         parts.push((rules.data, m.data_covered));
     }
     let weight: u32 = parts.iter().map(|(w, _)| w).sum();
-    if weight == 0 { 0 } else { parts.iter().map(|(w, p)| w * p).sum::<u32>() / weight }
+    parts.iter().map(|(w, p)| w * p).sum::<u32>().checked_div(weight).unwrap_or(0)
 }
 
 /// Pairs of characters without commonplace words.

@@ -94,7 +94,7 @@ async fn overview(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let ranking: Vec<_> = ledger::ranking(app, op, None).await?.into_iter().take(10).collect();
     let context = context! {
         tiles => tiles(visit.lang, counts("ledger")), quality => value(&quality), regions, org,
-        total => found.total, orgs => value(&counts("org").iter().take(20).collect::<Vec<_>>()),
+        total => found.total, orgs => value(counts("org").iter().take(20).collect::<Vec<_>>()),
         ranking => value(&ranking), own => &visit.session()?.user.org,
     };
     door.page(&visit, "console/ledger.html", context).await

@@ -114,7 +114,7 @@ fn kill_9_during_intake_leaves_whole_files_and_a_level_index() {
             assert!(count == 0 || count == rows(), "file {file}: {count} of {} rows", rows());
             kept += u32::from(count > 0);
         }
-        assert!(kept >= 1 + ended, "{kept} files kept, {ended} told to be done");
+        assert!(kept > ended, "{kept} files kept, {ended} told to be done");
         let told = ledger::agree(&house.app, &model::Op::system(house.app.now())).await.unwrap();
         assert!(told.iter().all(|a| a.agree), "{told:?}");
         println!(

@@ -315,7 +315,7 @@ fn matches(draft: &ProposalDraft) -> Vec<Match> {
             asked.judge(&asset(n, name, description, functions), &rules)
         })
         .collect();
-    found.sort_by(|a, b| b.score.cmp(&a.score));
+    found.sort_by_key(|m| std::cmp::Reverse(m.score));
     found
 }
 
