@@ -447,6 +447,7 @@ fn the_platform_itself_does_its_work_and_nothing_else() {
         Action::OrgManage,
         Action::AuditExport,
         Action::SystemWork,
+        Action::AssetRead,
     ];
     for action in Action::ALL {
         for e in [&entry(people_items()), &open] {

@@ -314,7 +314,9 @@ async fn dress(
     let mut hidden = 0;
     let mut things = Vec::with_capacity(steps.len());
     for s in steps {
-        let via = names.get(&s.via).cloned().unwrap_or_default();
+        // An item is told by its entry.
+        let via = names.get(&s.via).or_else(|| names.get(&s.via.base())).cloned();
+        let via = via.unwrap_or_default();
         let thing = |href, code: &str, name: String, org: &str, state: &str| Neighbour {
             node: s.node.clone(),
             href,

@@ -177,7 +177,7 @@ mod tests {
             ("2024年报", "n2024_nianbao"),
             ("a", "t_a"),
             ("dsc_x", "x_dsc_x"),
-            ("", "t_"),
+            ("", "column_1"),
         ] {
             let got = code_of(stem);
             assert!(got.starts_with(code) || code.len() > 2 && got == code, "{stem}: {got}");

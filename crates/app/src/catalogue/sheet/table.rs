@@ -175,6 +175,8 @@ fn csv(bytes: &[u8], name: &str, most: &Most) -> Result<Table> {
         .into_iter()
         .max_by_key(|d| head.bytes().filter(|b| b == d).count())
         .unwrap_or(b',');
+    // After a CRLF the reader would count a line too few.
+    let text = text.replace("\r\n", "\n");
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
