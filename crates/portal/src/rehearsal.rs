@@ -14,6 +14,7 @@ use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
 use model::source::{DataSource, SourceKind, SourceTls};
 
+mod ledgers;
 mod made;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
@@ -281,6 +282,8 @@ fn things(full: bool) -> Value {
             context! { version => 2, at => AT, actor => "u", title => "t" },
             context! { version => 1, at => AT, actor => "u", title => "t" },
         ]),
+        items_total => if full { 3000 } else { 3 }, items_found => 2, item_q => if full { "id" } else { "" },
+        item_page => if full { 2 } else { 1 }, item_pages => if full { 3 } else { 1 },
         masks => vec![Some("keep(1,0)".to_owned()), None], moves => list(vec![Value::from("approve"), Value::from("reject")]),
         may_edit => full, may_collect => full, may_apply => full, may_manage => full, may_see => full,
         may_mend => full, may_export => full, may_compile => full, is_open => full, has_key => full, largest => 1_000_000,
@@ -457,7 +460,7 @@ fn own(template: &str, full: bool) -> Value {
         published_by => "", published_at => "", steps => 9 }] },
         "console/flow.html" => flow_page(full),
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
-        _ => context! {},
+        other => ledgers::of(other, full).unwrap_or_else(|| context! {}),
     }
 }
 

@@ -193,7 +193,7 @@ async fn detail(
     let context = context! {
         ledger => asset.draft.ledger.as_str(),
         ledger_name => visit.t(asset.draft.ledger.zh(), asset.draft.ledger.en()),
-        asset => value(&asset), rule => value(rule), states => state_names(rule, visit.lang),
+        it => value(&asset), rule => value(rule), states => state_names(rule, visit.lang),
         moves => value(ledger::moves(rule, &asset)), steps => value(ledger::steps(app, op, &asset.id).await?),
         needs => value(&needs), needs_total, used_by => value(&used_by), used_total,
         kinds => LinkKind::ALL.iter().filter(|k| Ledger::ALL.iter().any(|to| k.fits(asset.draft.ledger, *to)))

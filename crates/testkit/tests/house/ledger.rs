@@ -483,7 +483,9 @@ async fn heals(house: House) {
     assert!(told.iter().all(|a| a.agree), "{told:?}");
     assert_eq!(told.iter().find(|a| a.ledger == "item").unwrap().index, 4);
     app::sharing::flush(&house.app).await.unwrap();
-    assert!(!app::catalogue::heal(&house.app).await.unwrap(), "a calm stop needs no rebuild");
+    // After a calm stop the one index of an SQLite house is level; on PostgreSQL each process makes its own at its start.
+    let rebuilt = app::catalogue::heal(&house.app).await.unwrap();
+    assert_eq!(rebuilt, house.app.store.backend() == store::Backend::Postgres);
 }
 
 crate::on_both!(
