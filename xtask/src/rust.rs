@@ -31,7 +31,7 @@ fn children(file: &Path, is_root: bool, text: &str) -> Vec<PathBuf> {
     let mut path_before: Option<PathBuf> = None;
     for line in text.lines().map(str::trim) {
         if let Some(given) = line.strip_prefix("#[path = \"").and_then(|r| r.strip_suffix("\"]")) {
-            path_before = Some(folder.join(given));
+            path_before = Some(without_dots(&folder.join(given)));
             continue;
         }
         if let Some(name) = mod_name(line) {
@@ -45,6 +45,19 @@ fn children(file: &Path, is_root: bool, text: &str) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// The path without `..`, by its letters alone.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part == std::path::Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }
 
 /// The name in `mod name;`, whatever visibility stands before it.
@@ -85,7 +98,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("main.rs", "mod a;\n#[path = \"odd/place.rs\"]\nmod c;\n");
+        write("main.rs", "mod a;\n#[path = \"odd/../odd/place.rs\"]\nmod c;\n");
         write("a.rs", "mod b;\n");
         write("a/b.rs", "");
         write("odd/place.rs", "");

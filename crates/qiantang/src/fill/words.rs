@@ -1,5 +1,7 @@
 //! Words that synthetic names are made of.
 
+// tidy: long because it is one store of words, looked up and not read.
+
 /// Kinds of departments, `(name, short name, domain code)`.
 pub(super) const DEPARTMENTS: &[(&str, &str)] = &[
     ("市场监督管理局", "11"),
