@@ -24,6 +24,15 @@ const PAGES = [
   ["sources", "provider", "/console/sources"],
   ["security", "security_officer", "/console/security"],
   ["system", "system_administrator", "/console/system"],
+  ["ledgers", "provider", "/console/ledger"],
+  ["asset-form", "provider", "/console/ledger/application/new"],
+  ["one-stop", "provider", "/console/search?q=企业"],
+  ["proposals", "consumer", "/console/proposals"],
+  ["basket", "consumer", "/console/basket"],
+  ["bundles", "consumer", "/console/bundles"],
+  ["approvals", "reviewer", "/console/approvals"],
+  ["flows", "authority", "/console/flows"],
+  ["control", "authority", "/console/control"],
 ];
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 
