@@ -45,8 +45,6 @@ pub struct PortalConfig {
     /// Name shown in the header, Chinese and English.
     pub site_name_cn: String,
     pub site_name_en: String,
-    /// Whether a reverse proxy in front sets `X-Forwarded-For` and `X-Forwarded-Proto`.
-    pub behind_proxy: bool,
 }
 
 impl Default for PortalConfig {
@@ -57,7 +55,6 @@ impl Default for PortalConfig {
             secure_cookies: false,
             site_name_cn: "钱塘公共数据平台".into(),
             site_name_en: "Qiantang Public Data".into(),
-            behind_proxy: false,
         }
     }
 }

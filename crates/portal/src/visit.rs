@@ -211,7 +211,7 @@ fn arrive(door: &Door, request: &Request) -> Arrival {
         kept: value(LANG_COOKIE).and_then(|v| Lang::parse(&v)),
         token: value(SESSION_COOKIE).filter(|v| !v.is_empty()),
         anonymous: value(CSRF_COOKIE).filter(|v| v.len() == 32),
-        source: source(door, request),
+        source: source(request),
         base: base(door, request),
         uri: request.uri().clone(),
         fragment: request.headers().contains_key("hx-request"),
@@ -273,14 +273,8 @@ fn new_token() -> String {
     format!("{:032x}", rand::rng().random::<u128>())
 }
 
-fn source(door: &Door, request: &Request) -> String {
-    if door.config.behind_proxy {
-        let forwarded = request.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok());
-        // The last hop is the one our own proxy saw.
-        if let Some(hop) = forwarded.and_then(|v| v.rsplit(',').next()) {
-            return hop.trim().chars().take(64).collect();
-        }
-    }
+/// Who calls. Behind a proxy of ours the binary has put the address that the proxy saw here.
+fn source(request: &Request) -> String {
     request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()

@@ -129,7 +129,6 @@ pub fn portal_router(app: &Arc<App>, url: &str, gateway_url: &str, config: &Conf
             gateway_url: gateway_url.to_owned(),
             public_url: Some(url.to_owned()),
             secure_cookies: config.secure_cookies(),
-            behind_proxy: config.portal.behind_proxy,
             ..portal::PortalConfig::default()
         },
     );
