@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
-/// Root of the work tree.
+/// Root of the work tree that `cargo xtask` was called in. Clones share a target directory, so that the program may have been
+/// built from another one: what cargo says at the start counts, not what it said at the build.
 pub(crate) fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let here = PathBuf::from(
+        env("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()),
+    );
     here.parent().map(Path::to_path_buf).unwrap_or(here)
 }
 
