@@ -355,4 +355,6 @@ fn precision_recall(
 }
 
 #[cfg(test)]
+mod held_out;
+#[cfg(test)]
 mod tests;

@@ -7,8 +7,11 @@ use model::asset::{Asset, AssetDraft, Ledger, ProposalDraft, Verdict};
 use super::*;
 use crate::ledger::rules::LedgerBook;
 
+/// Name, description, functions (separated by `/`), and for a proposal what a person would decide.
+pub(super) type Case = (&'static str, &'static str, &'static str, char);
+
 /// Name, description, functions (separated by `/`).
-const LEDGER: &[(&str, &str, &str)] = &[
+pub(super) const LEDGER: &[(&str, &str, &str)] = &[
     (
         "浙里停车",
         "汇聚全市公共停车场、道路泊位和商业停车场的实时空位，为车主提供查询、导航和无感支付。",
@@ -104,7 +107,7 @@ const LEDGER: &[(&str, &str, &str)] = &[
 ];
 
 /// Name, description, functions, label: `r` refused, `d` reduced, `p` passed.
-const PROPOSALS: &[(&str, &str, &str, char)] = &[
+const PROPOSALS: &[Case] = &[
     (
         "城市停车一点通",
         "整合公共停车场和道路泊位的实时空位数据，方便车主查询附近停车场、导航并支付。",
@@ -306,9 +309,13 @@ fn asset(n: usize, name: &str, description: &str, functions: &str) -> Asset {
 }
 
 fn matches(draft: &ProposalDraft) -> Vec<Match> {
+    matches_in(LEDGER, draft)
+}
+
+fn matches_in(ledger: &[(&str, &str, &str)], draft: &ProposalDraft) -> Vec<Match> {
     let rules = rules();
     let asked = Features::of_proposal(draft, &rules);
-    let mut found: Vec<Match> = LEDGER
+    let mut found: Vec<Match> = ledger
         .iter()
         .enumerate()
         .map(|(n, (name, description, functions))| {
@@ -329,12 +336,12 @@ fn draft(name: &str, description: &str, functions: &str) -> ProposalDraft {
     }
 }
 
-#[test]
-fn the_labelled_set_is_told_apart() {
+/// What is suggested for each case beside what a person would decide; every case is printed.
+pub(super) fn judge_all(ledger: &[(&str, &str, &str)], cases: &[Case]) -> Vec<(Verdict, Verdict)> {
     let rules = rules();
-    let mut cases = Vec::new();
-    for (name, description, functions, label) in PROPOSALS {
-        let found = matches(&draft(name, description, functions));
+    let mut out = Vec::new();
+    for (name, description, functions, label) in cases {
+        let found = matches_in(ledger, &draft(name, description, functions));
         let suggested = suggest(&found, &rules.proposal);
         let labelled = match label {
             'r' => Verdict::Refused,
@@ -352,9 +359,14 @@ fn the_labelled_set_is_told_apart() {
             best.functions_covered,
             suggested.zh()
         );
-        cases.push((suggested, labelled));
+        out.push((suggested, labelled));
     }
-    let figures = precision_recall(&cases);
+    out
+}
+
+#[test]
+fn the_labelled_set_is_told_apart() {
+    let figures = precision_recall(&judge_all(LEDGER, PROPOSALS));
     for word in ["duplicate", "overlap"] {
         let (precision, recall) = figures[word];
         println!("{word}: precision {precision:.2} recall {recall:.2}");
