@@ -17,6 +17,7 @@ mod collection;
 mod crowd;
 mod desk;
 mod dying;
+mod dying_ledger;
 mod intake;
 mod ledger;
 mod opening;
