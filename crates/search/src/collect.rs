@@ -64,8 +64,10 @@ pub(crate) struct Gather<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     pub(crate) total: u64,
-    /// In the order of the facets asked for.
+    /// In the order of the facets asked for; by value once all segments are together.
     pub(crate) counts: Vec<Counts>,
+    /// The same by the number of the value.
+    sums: Vec<Vec<u64>>,
     /// The first ones in order.
     pub(crate) top: Vec<(Key, DocAddress)>,
 }
@@ -140,21 +142,26 @@ impl Collector for Gather<'_> {
     }
 
     fn merge_fruits(&self, parts: Vec<Gathered>) -> tantivy::Result<Gathered> {
-        let mut all =
-            Gathered { counts: vec![Counts::new(); self.facets.len()], ..Gathered::default() };
+        let mut all = Gathered { sums: vec![Vec::new(); self.facets.len()], ..Gathered::default() };
         for part in parts {
             all.total += part.total;
-            for (sum, counts) in all.counts.iter_mut().zip(part.counts) {
-                for (value, n) in counts {
-                    *sum.entry(value).or_default() += n;
+            for (sums, own) in all.sums.iter_mut().zip(part.sums) {
+                if sums.len() < own.len() {
+                    sums.resize(own.len(), 0);
                 }
+                sums.iter_mut().zip(own).for_each(|(sum, n)| *sum += n);
             }
             all.top.extend(part.top);
         }
         all.top.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         all.top.truncate(self.keep);
-        for (counts, facet) in all.counts.iter_mut().zip(&self.facets) {
-            *counts = spread(std::mem::take(counts), *facet);
+        for (sums, facet) in std::mem::take(&mut all.sums).into_iter().zip(&self.facets) {
+            let mut counts = Counts::new();
+            if let Some(values) = self.columns.values(*facet) {
+                let met = values.words.iter().zip(sums).filter(|(_, n)| *n > 0);
+                counts.extend(met.map(|(word, n)| (word.to_string(), n)));
+            }
+            all.counts.push(spread(counts, *facet));
         }
         Ok(all)
     }
@@ -228,27 +235,27 @@ impl SegmentCollector for Part {
 
     fn harvest(mut self) -> Gathered {
         self.flush();
-        let counts = self
-            .facets
-            .iter()
-            .zip(&self.counts)
-            .map(|(facet, counts)| {
-                let values = self.segment.columns.get(*facet).map(|c| c.values.as_slice());
-                values
-                    .unwrap_or_default()
-                    .iter()
-                    .zip(counts)
-                    .filter(|(_, n)| **n > 0)
-                    .map(|(v, n)| (v.clone(), *n))
-                    .collect()
-            })
-            .collect();
+        let mut sums = Vec::with_capacity(self.facets.len());
+        for (facet, counts) in self.facets.iter().zip(&self.counts) {
+            let mut own = Vec::new();
+            let values = self.segment.columns.get(*facet).map(|c| c.values.as_slice());
+            for (value, n) in values.unwrap_or_default().iter().zip(counts) {
+                let at = usize::try_from(*value).unwrap_or(usize::MAX);
+                if *n > 0 && own.len() <= at {
+                    own.resize(at + 1, 0);
+                }
+                if let Some(sum) = own.get_mut(at) {
+                    *sum += n;
+                }
+            }
+            sums.push(own);
+        }
         let top = self
             .heap
             .into_iter()
             .map(|Reverse((key, doc))| (key, DocAddress::new(self.ordinal, doc)))
             .collect();
-        Gathered { total: self.total, counts, top }
+        Gathered { total: self.total, sums, top, ..Gathered::default() }
     }
 }
 

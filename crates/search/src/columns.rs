@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tantivy::index::SegmentId;
 use tantivy::{DocId, Searcher, SegmentReader};
 
@@ -18,11 +18,31 @@ enum Numbers {
     U32(Vec<u32>),
 }
 
-/// One column: the value number of each document and the values by number (the first is “none”).
+/// One column: the value number of each document, and the values by number as numbers of the facet's [`Values`] (the
+/// first is “none”).
 #[derive(Debug)]
 pub(crate) struct Column {
     numbers: Numbers,
-    pub(crate) values: Vec<String>,
+    pub(crate) values: Vec<u32>,
+}
+
+/// All values of one facet that were ever met, so that counts of different segments add up by number.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    numbers: HashMap<Arc<str>, u32>,
+    pub(crate) words: Vec<Arc<str>>,
+}
+
+impl Values {
+    fn number(&mut self, word: &str) -> u32 {
+        if let Some(known) = self.numbers.get(word) {
+            return *known;
+        }
+        let (number, word) = (u32::try_from(self.words.len()).unwrap_or(u32::MAX), Arc::from(word));
+        self.words.push(Arc::clone(&word));
+        self.numbers.insert(word, number);
+        number
+    }
 }
 
 impl Column {
@@ -46,15 +66,15 @@ impl Column {
         }
     }
 
-    /// The value of one document.
-    pub(crate) fn value(&self, doc: DocId) -> Option<&str> {
+    /// The value of one document, as a number of the facet's values.
+    pub(crate) fn value(&self, doc: DocId) -> Option<u32> {
         let at = usize::try_from(doc).ok()?;
         let number = match &self.numbers {
             Numbers::U8(n) => u32::from(*n.get(at)?),
             Numbers::U16(n) => u32::from(*n.get(at)?),
             Numbers::U32(n) => *n.get(at)?,
         };
-        self.values.get(usize::try_from(number).ok()?).map(String::as_str)
+        self.values.get(usize::try_from(number).ok()?).copied()
     }
 }
 
@@ -68,6 +88,7 @@ pub(crate) struct Segment {
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
+    values: [RwLock<Values>; COLUMNS.len()],
 }
 
 impl Columns {
@@ -77,12 +98,17 @@ impl Columns {
             return Ok(Arc::clone(known));
         }
         let mut columns = Vec::with_capacity(COLUMNS.len());
-        for name in COLUMNS {
-            columns.push(read(reader, name)?);
+        for (name, values) in COLUMNS.into_iter().zip(&self.values) {
+            columns.push(read(reader, name, &mut values.write())?);
         }
         let made = Arc::new(Segment { columns });
         self.segments.lock().insert(reader.segment_id(), Arc::clone(&made));
         Ok(made)
+    }
+
+    /// The values of a facet.
+    pub(crate) fn values(&self, facet: usize) -> Option<RwLockReadGuard<'_, Values>> {
+        self.values.get(facet).map(RwLock::read)
     }
 
     /// Forgets segments that are no longer searched.
@@ -93,9 +119,9 @@ impl Columns {
     }
 }
 
-fn read(reader: &SegmentReader, name: &str) -> tantivy::Result<Column> {
+fn read(reader: &SegmentReader, name: &str, all: &mut Values) -> tantivy::Result<Column> {
     let docs = reader.max_doc();
-    let mut values = vec![String::new()];
+    let mut values = vec![all.number("")];
     let Some(column) = reader.fast_fields().str(name)? else {
         return Ok(Column {
             numbers: pack(vec![0; usize::try_from(docs).unwrap_or(0)], 1),
@@ -105,7 +131,7 @@ fn read(reader: &SegmentReader, name: &str) -> tantivy::Result<Column> {
     for ord in (0_u64..).take(column.num_terms()) {
         let mut value = String::new();
         column.ord_to_str(ord, &mut value)?;
-        values.push(value);
+        values.push(all.number(&value));
     }
     let ords = column.ords();
     let numbers: Vec<u32> = (0..docs)

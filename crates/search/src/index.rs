@@ -20,8 +20,8 @@ use tantivy::{TantivyDocument, TantivyError};
 use crate::collect::{Counts, Gather, Gathered, Key, Order};
 use crate::columns::Columns;
 use crate::query::{
-    About, Asked, Care, about, all_of, asked, audience_query, filter_query, filtered, text_query,
-    title_query,
+    About, Asked, Care, Ground, about, all_of, asked, audience_query, filter_query, filtered,
+    text_query, title_query,
 };
 use crate::schema::{FACETS, Fields, PRINT, VERSION, documents, item_hit, register, schema};
 use crate::synonym::Synonyms;
@@ -52,7 +52,7 @@ const CANDIDATES: usize = 300;
 /// are one at a time.
 pub struct Index {
     engine: tantivy::Index,
-    fields: Fields,
+    ground: Ground,
     /// `None` only while a rebuild has it, or after it could not be opened again.
     writer: Mutex<Option<IndexWriter>>,
     reader: IndexReader,
@@ -116,7 +116,7 @@ impl Index {
             .map_err(|e: TantivyError| read_failed(e))?;
         Ok(Self {
             engine,
-            fields,
+            ground: Ground { fields, names: Arc::default() },
             writer: Mutex::new(Some(writer)),
             reader,
             columns: Columns::default(),
@@ -158,13 +158,15 @@ impl Index {
         self.reader.reload().map_err(read_failed)?;
         self.state.fetch_add(1, Ordering::AcqRel);
         self.counts.invalidate_all();
-        self.columns.keep(&self.reader.searcher());
+        let searcher = self.reader.searcher();
+        self.columns.keep(&searcher);
+        self.ground.names.keep(&searcher);
         Ok(())
     }
 
     fn add(&self, writer: &IndexWriter, docs: &[SearchDoc]) -> Result<()> {
         for doc in docs {
-            for made in documents(&self.fields, doc)? {
+            for made in documents(&self.ground, doc)? {
                 writer.add_document(made).map_err(write_failed)?;
             }
         }
@@ -180,8 +182,8 @@ impl Index {
         about: About,
         except: Option<&str>,
     ) -> Result<Box<dyn Query>> {
-        let mut clauses = vec![text_query(&self.fields, asked, care, about)];
-        clauses.extend(filter_query(&self.fields, q, except)?);
+        let mut clauses = vec![text_query(&self.ground, asked, care, about)];
+        clauses.extend(filter_query(&self.ground, q, except)?);
         Ok(all_of(clauses))
     }
 
@@ -248,10 +250,10 @@ impl Index {
     fn stored(&self, searcher: &Searcher, address: DocAddress) -> Result<Stored> {
         let doc: TantivyDocument = searcher.doc(address).map_err(read_failed)?;
         let text = |field| doc.get_first(field).and_then(|v| v.as_str().map(str::to_owned));
-        if let Some(cells) = text(self.fields.cells) {
+        if let Some(cells) = text(self.ground.cells) {
             return Ok(Stored::Item(cells));
         }
-        let json = text(self.fields.json)
+        let json = text(self.ground.json)
             .ok_or_else(|| Error::internal("a search document holds no JSON"))?;
         serde_json::from_str(&json)
             .map(|d| Stored::Whole(Box::new(d)))
@@ -279,7 +281,7 @@ impl Index {
 
     /// The entry or asset of an id.
     fn whole(&self, searcher: &Searcher, id: &str) -> Result<Option<SearchDoc>> {
-        let term = Term::from_field_text(self.fields.id, id);
+        let term = Term::from_field_text(self.ground.id, id);
         let query = tantivy::query::TermQuery::new(term, IndexRecordOption::Basic);
         let gather = Gather {
             columns: &self.columns,
@@ -328,7 +330,7 @@ impl Search for Index {
         self.change(|writer| {
             for doc in docs {
                 // Of two of one id in a lot the later wins: its deletion comes after the first was added.
-                writer.delete_term(Term::from_field_text(self.fields.of, &doc.id));
+                writer.delete_term(Term::from_field_text(self.ground.of, &doc.id));
                 self.add(writer, std::slice::from_ref(doc))?;
             }
             Ok(())
@@ -341,7 +343,7 @@ impl Search for Index {
         }
         self.change(|writer| {
             for id in ids {
-                writer.delete_term(Term::from_field_text(self.fields.of, id));
+                writer.delete_term(Term::from_field_text(self.ground.of, id));
             }
             Ok(())
         })
@@ -399,7 +401,7 @@ impl Search for Index {
         }
         let searcher = self.reader.searcher();
         let query =
-            all_of(vec![title_query(&self.fields, &asked), audience_query(&self.fields, audience)]);
+            all_of(vec![title_query(&self.ground, &asked), audience_query(&self.ground, audience)]);
         let wanted: String = normalise(prefix.trim()).into_iter().collect();
         let mut found: Vec<(bool, usize, String)> = Vec::new();
         let gather = Gather {
@@ -441,23 +443,22 @@ impl Search for Index {
 
     fn holdings(&self) -> Result<Vec<(String, SearchHolding)>> {
         let searcher = self.reader.searcher();
-        let mut out: BTreeMap<String, SearchHolding> = BTreeMap::new();
+        let mut out: BTreeMap<u32, SearchHolding> = BTreeMap::new();
         for reader in searcher.segment_readers() {
             let segment = self.columns.of(reader).map_err(read_failed)?;
             let Some(ledger) = segment.columns.first() else { continue };
             let prints = reader.fast_fields().u64(PRINT).ok();
             for doc in reader.doc_ids_alive() {
-                let word = ledger.value(doc).unwrap_or_default();
-                if !out.contains_key(word) {
-                    out.insert(word.to_owned(), SearchHolding::default());
-                }
-                if let Some(holding) = out.get_mut(word) {
-                    holding.documents += 1;
-                    holding.digest ^= prints.as_ref().and_then(|p| p.first(doc)).unwrap_or(0);
-                }
+                let holding = out.entry(ledger.value(doc).unwrap_or_default()).or_default();
+                holding.documents += 1;
+                holding.digest ^= prints.as_ref().and_then(|p| p.first(doc)).unwrap_or(0);
             }
         }
-        Ok(out.into_iter().collect())
+        let Some(words) = self.columns.values(0) else { return Ok(Vec::new()) };
+        let named = out.into_iter().filter_map(|(number, holding)| {
+            Some((words.words.get(usize::try_from(number).ok()?)?.to_string(), holding))
+        });
+        Ok(named.collect())
     }
 
     fn sync(&self) -> Result<()> {

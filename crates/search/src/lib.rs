@@ -3,7 +3,7 @@
 //! One public thing: [`Index`], which keeps the port `policy::port::Search`. Inside, in reading order:
 //! `text` (characters → runs → words and bigrams), `sound` (pinyin), `schema` (what is indexed), `query`
 //! (what a person types → what is asked; user text is never parsed as query syntax), `synonym` (words that mean the
-//! same), `columns` and `collect` (exact counts and one page in a single pass), `mark` (highlights and snippets),
+//! same), `names` (names that many documents share), `columns` and `collect` (exact counts and one page in a single pass), `mark` (highlights and snippets),
 //! `folder` and `place` (the index on disk), `index` (all together).
 //!
 //! The index is derived data: it can always be rebuilt from the ledger, so whatever is unreadable is thrown
@@ -14,6 +14,7 @@ mod columns;
 mod folder;
 mod index;
 mod mark;
+mod names;
 mod place;
 mod query;
 mod schema;

@@ -4,6 +4,7 @@
 //! syntax: each piece becomes terms, phrases and prefixes built by hand, so nothing typed can fail or inject.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use model::search::{ITEM, SearchQuery};
 use model::{Code, Error, Result};
@@ -14,6 +15,7 @@ use tantivy::query::{
 };
 use tantivy::schema::{Field, IndexRecordOption};
 
+use crate::names::{NameQuery, Names, Way};
 use crate::schema::{FACETS, Fields, facet};
 use crate::sound::{MAX_INITIALS, MAX_SPELLING, spelling};
 use crate::synonym::Synonyms;
@@ -31,6 +33,47 @@ const MAX_OTHERS: usize = 8;
 const FUZZY_FROM: usize = 5;
 
 type Clause = Box<dyn Query>;
+
+/// What questions are built on: the fields, and the names found in them.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) fields: Fields,
+    pub(crate) names: Arc<Names>,
+}
+
+impl std::ops::Deref for Ground {
+    type Target = Fields;
+    fn deref(&self) -> &Fields {
+        &self.fields
+    }
+}
+
+impl Ground {
+    fn named(&self, field: Field, way: Way, part: &str) -> Clause {
+        Box::new(NameQuery {
+            names: Arc::clone(&self.names),
+            field,
+            way,
+            part: part.to_owned(),
+            words: Vec::new(),
+            needed: 0,
+        })
+    }
+
+    /// Names that hold a text, or enough of its words.
+    fn worded(&self, field: Field, piece: &Piece, care: Care) -> Clause {
+        let words = if piece.words.len() > 1 { piece.words.clone() } else { Vec::new() };
+        let needed = u32::try_from(words_needed(words.len(), care)).unwrap_or(u32::MAX);
+        Box::new(NameQuery {
+            names: Arc::clone(&self.names),
+            field,
+            way: Way::Text,
+            part: piece.text.clone(),
+            words,
+            needed,
+        })
+    }
+}
 
 /// One piece of the query text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +149,7 @@ fn in_other_words(text: &str, words: &[String], synonyms: &Synonyms) -> Vec<Stri
 }
 
 /// The text part of a query, scoring.
-pub(crate) fn text_query(f: &Fields, asked: &Asked, care: Care, about: About) -> Clause {
+pub(crate) fn text_query(f: &Ground, asked: &Asked, care: Care, about: About) -> Clause {
     match asked {
         Asked::All => Box::new(AllQuery),
         Asked::Nothing => Box::new(EmptyQuery),
@@ -125,7 +168,7 @@ pub(crate) fn text_query(f: &Fields, asked: &Asked, care: Care, about: About) ->
 
 /// An item is found by its own names; of several pieces each must be in its names or in its entry's title or
 /// organisation, and one at least in its names.
-fn item_query(f: &Fields, pieces: &[Piece], care: Care) -> Clause {
+fn item_query(f: &Ground, pieces: &[Piece], care: Care) -> Clause {
     let own = |p: &Piece| item_piece(f, p, care);
     if let [only] = pieces {
         return own(only);
@@ -137,26 +180,13 @@ fn item_query(f: &Fields, pieces: &[Piece], care: Care) -> Clause {
 }
 
 /// A piece in an item's names.
-fn item_piece(f: &Fields, piece: &Piece, care: Care) -> Clause {
+fn item_piece(f: &Ground, piece: &Piece, care: Care) -> Clause {
     let mut any: Vec<Clause> = Vec::new();
     let length = piece.text.chars().count();
     if piece.script == Script::Cjk {
-        any.extend(grams(f.g_item, &piece.text).map(|q| boost(q, 4.0)));
-        if piece.words.len() > 1 {
-            let words: Vec<(Occur, Clause)> = piece
-                .words
-                .iter()
-                .map(|w| {
-                    let mut one = vec![term(f.w_item, w)];
-                    one.extend(grams(f.g_item, w).map(|q| boost(q, 0.5)));
-                    (Occur::Should, any_of(one))
-                })
-                .collect();
-            let needed = words_needed(words.len(), care);
-            any.push(Box::new(BooleanQuery::with_minimum_required_clauses(words, needed)));
-        }
+        any.push(boost(f.worded(f.n_item, piece, care), 1.5));
         if care == Care::Near && length > 1 {
-            any.extend(heard(&piece.text).map(|h| prefix(f.s_item, &h)));
+            any.extend(heard(&piece.text).map(|h| f.named(f.n_item, Way::Spelling, &h)));
         }
     } else {
         any.push(boost(term(f.w_item, &piece.text), 4.0));
@@ -166,16 +196,16 @@ fn item_piece(f: &Fields, piece: &Piece, care: Care) -> Clause {
         if care == Care::Near {
             any.extend(misspelt(f.w_item, &piece.text));
         }
-        any.extend(sounds(f.i_item, f.s_item, &piece.text));
+        any.extend(named_sounds(f, f.n_item, &piece.text));
     }
     for other in &piece.others {
-        any.extend(grams(f.g_item, other).map(|q| boost(q, 2.0)));
+        any.push(boost(f.named(f.n_item, Way::Text, other), 2.0));
     }
     any_of(any)
 }
 
 /// A piece in the title or organisation of an item's entry.
-fn near_piece(f: &Fields, piece: &Piece) -> Clause {
+fn near_piece(f: &Ground, piece: &Piece) -> Clause {
     if piece.script != Script::Cjk {
         return boost(term(f.w_near, &piece.text), 0.5);
     }
@@ -201,7 +231,7 @@ fn misspelt(field: Field, word: &str) -> Option<Clause> {
 }
 
 /// Titles only, for completions.
-pub(crate) fn title_query(f: &Fields, asked: &Asked) -> Clause {
+pub(crate) fn title_query(f: &Ground, asked: &Asked) -> Clause {
     let Asked::Pieces(pieces) = asked else { return Box::new(EmptyQuery) };
     let each = |p: &Piece| {
         let mut any = Vec::new();
@@ -220,7 +250,7 @@ pub(crate) fn title_query(f: &Fields, asked: &Asked) -> Clause {
 
 /// The audience and the filters, except those of one facet; scores nothing.
 pub(crate) fn filter_query(
-    f: &Fields,
+    f: &Ground,
     query: &SearchQuery,
     except: Option<&str>,
 ) -> Result<Vec<Clause>> {
@@ -273,7 +303,7 @@ pub(crate) fn filtered(query: &SearchQuery) -> Result<Vec<&'static str>> {
 }
 
 /// The audience alone, for completions.
-pub(crate) fn audience_query(f: &Fields, audience: &[String]) -> Clause {
+pub(crate) fn audience_query(f: &Ground, audience: &[String]) -> Clause {
     one_of(f.audience, audience.iter().map(String::as_str))
 }
 
@@ -357,33 +387,49 @@ fn sounds(initials: Field, spelled: Field, text: &str) -> Vec<Clause> {
     out
 }
 
-fn piece_query(f: &Fields, piece: &Piece, care: Care) -> Clause {
+/// Initials and spelling that stand in a name.
+fn named_sounds(f: &Ground, field: Field, text: &str) -> Vec<Clause> {
+    let letters = text.chars().all(|c| c.is_ascii_alphanumeric());
+    let mut out = Vec::new();
+    if letters && (2..=MAX_INITIALS).contains(&text.len()) {
+        out.push(f.named(field, Way::Initials, text));
+    }
+    if letters && text.len() >= 3 {
+        let text = text.get(..MAX_SPELLING).unwrap_or(text);
+        out.push(f.named(field, Way::Spelling, text));
+    }
+    out
+}
+
+fn piece_query(f: &Ground, piece: &Piece, care: Care) -> Clause {
     match piece.script {
         Script::Cjk => cjk_query(f, piece, care),
         _ => word_query(f, piece, care),
     }
 }
 
-fn cjk_query(f: &Fields, piece: &Piece, care: Care) -> Clause {
+fn cjk_query(f: &Ground, piece: &Piece, care: Care) -> Clause {
     let mut any: Vec<Clause> = Vec::new();
-    for (field, weight) in [(f.g_title, 8.0), (f.g_rest, 3.0), (f.g_description, 1.5)] {
+    for (field, weight) in [(f.g_title, 8.0), (f.g_description, 1.5)] {
         any.extend(grams(field, &piece.text).map(|q| boost(q, weight)));
     }
+    any.push(boost(f.named(f.n_rest, Way::Text, &piece.text), 3.0));
     let words: Vec<(Occur, Clause)> =
         piece.words.iter().map(|w| (Occur::Should, one_word(f, w))).collect();
     let needed = words_needed(words.len(), care);
     any.push(Box::new(BooleanQuery::with_minimum_required_clauses(words, needed)));
     for other in &piece.others {
-        for (field, weight) in [(f.g_title, 4.0), (f.g_rest, 1.5), (f.g_description, 0.7)] {
+        for (field, weight) in [(f.g_title, 4.0), (f.g_description, 0.7)] {
             any.extend(grams(field, other).map(|q| boost(q, weight)));
         }
+        any.push(boost(f.named(f.n_rest, Way::Text, other), 1.5));
     }
     if care == Care::Near
         && piece.text.chars().nth(1).is_some()
         && let Some(heard) = heard(&piece.text)
     {
         any.push(prefix(f.s_title, &heard));
-        any.push(prefix(f.s_rest, &heard));
+        any.push(f.named(f.n_rest, Way::Spelling, &heard));
     }
     any_of(any)
 }
@@ -400,25 +446,21 @@ fn words_needed(words: usize, care: Care) -> usize {
 }
 
 /// One Chinese word: as a word wherever the dictionary cut it so, else as a substring.
-fn one_word(f: &Fields, word: &str) -> Clause {
-    let mut any: Vec<Clause> = [
-        (f.w_title, 6.0),
-        (f.w_items, 2.0),
-        (f.w_tags, 3.0),
-        (f.w_org, 2.0),
-        (f.w_description, 1.0),
-    ]
-    .into_iter()
-    .map(|(field, weight)| boost(term(field, word), weight))
-    .collect();
-    for (field, weight) in [(f.g_title, 1.0), (f.g_rest, 0.5), (f.g_description, 0.3)] {
+fn one_word(f: &Ground, word: &str) -> Clause {
+    let mut any: Vec<Clause> =
+        [(f.w_title, 6.0), (f.w_tags, 3.0), (f.w_org, 2.0), (f.w_description, 1.0)]
+            .into_iter()
+            .map(|(field, weight)| boost(term(field, word), weight))
+            .collect();
+    for (field, weight) in [(f.g_title, 1.0), (f.g_description, 0.3)] {
         any.extend(grams(field, word).map(|q| boost(q, weight)));
     }
+    any.push(boost(f.named(f.n_rest, Way::Text, word), 2.0));
     any_of(any)
 }
 
 /// A word of another script: exactly, as a beginning, as pinyin; misspelt by one letter when nothing else is found.
-fn word_query(f: &Fields, piece: &Piece, care: Care) -> Clause {
+fn word_query(f: &Ground, piece: &Piece, care: Care) -> Clause {
     let word = piece.text.as_str();
     let weights = [
         (f.w_title, 8.0),
@@ -441,10 +483,10 @@ fn word_query(f: &Fields, piece: &Piece, care: Care) -> Clause {
         }
     }
     any.extend(sounds(f.i_title, f.s_title, word).into_iter().map(|q| boost(q, 5.0)));
-    any.extend(sounds(f.i_rest, f.s_rest, word).into_iter().map(|q| boost(q, 2.0)));
+    any.extend(named_sounds(f, f.n_rest, word).into_iter().map(|q| boost(q, 2.0)));
     for other in &piece.others {
         any.extend(grams(f.g_title, other).map(|q| boost(q, 3.0)));
-        any.extend(grams(f.g_rest, other));
+        any.push(f.named(f.n_rest, Way::Text, other));
     }
     any_of(any)
 }

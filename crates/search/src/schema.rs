@@ -1,6 +1,7 @@
 //! What is indexed of a document, and how.
 //!
-//! Per text: words (`w_`), grams (`g_`) and sounds (`i_` initials, `s_` spelling). Facets and audience are raw terms;
+//! Per text: words (`w_`), grams (`g_`) and sounds (`i_` initials, `s_` spelling); names that come again and again whole
+//! (`n_`). Facets and audience are raw terms;
 //! facets are also fast columns, one value each, from which counts are made. An entry or asset is stored as JSON; each
 //! data item is a lean document of its own with fields of its own, so that a question about data sets does not touch
 //! the millions of items, and the other way round.
@@ -16,10 +17,10 @@ use tantivy::schema::{
     TextOptions,
 };
 
-use crate::{sound, text};
+use crate::{names, sound, text};
 
 /// Raised whenever the fields or their analysis change: an index of another version is rebuilt.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// The facets, in the order in which they are answered.
 pub(crate) const FACETS: [&str; 10] = [
@@ -82,17 +83,15 @@ pub(crate) struct Fields {
     pub(crate) w_org: Field,
     pub(crate) w_code: Field,
     pub(crate) g_title: Field,
-    pub(crate) g_rest: Field,
+    /// Distinct names of an entry's items, of its organisation, and its tags: found through `names`.
+    pub(crate) n_rest: Field,
     pub(crate) g_description: Field,
     pub(crate) i_title: Field,
-    pub(crate) i_rest: Field,
     pub(crate) s_title: Field,
-    pub(crate) s_rest: Field,
     /// Names of an item.
     pub(crate) w_item: Field,
-    pub(crate) g_item: Field,
-    pub(crate) i_item: Field,
-    pub(crate) s_item: Field,
+    /// Its Chinese name, found through `names`.
+    pub(crate) n_item: Field,
     /// Words of an item's entry: title and organisation.
     pub(crate) w_near: Field,
     published: Field,
@@ -107,6 +106,8 @@ pub(crate) const BETWEEN: char = '\u{1f}';
 
 /// Names of the analyses.
 const WORDS: &str = "words";
+/// Words of other scripts than Chinese: names are Chinese in `n_` fields.
+const LATIN: &str = "latin";
 const GRAMS: &str = "grams";
 const INITIALS: &str = "initials";
 const SPELLINGS: &str = "spellings";
@@ -115,18 +116,19 @@ const SPELLINGS: &str = "spellings";
 pub(crate) fn register(engine: &tantivy::Index) {
     let known = engine.tokenizers();
     known.register(WORDS, text::Analysis { kept: 0, of: text::words });
+    known.register(LATIN, text::Analysis { kept: 4, of: text::latin });
     known.register(GRAMS, text::Analysis { kept: 1, of: text::grams });
-    known.register(INITIALS, text::Analysis { kept: 2, of: sound::initials });
-    known.register(SPELLINGS, text::Analysis { kept: 3, of: sound::spellings });
+    known.register(INITIALS, text::Analysis { kept: 2, of: sound::initial_terms });
+    known.register(SPELLINGS, text::Analysis { kept: 3, of: sound::spelling_terms });
 }
 
 fn text_field(b: &mut SchemaBuilder, name: &str, analysis: &str) -> Field {
     let record = match analysis {
-        WORDS => IndexRecordOption::WithFreqs,
+        WORDS | LATIN => IndexRecordOption::WithFreqs,
         GRAMS => IndexRecordOption::WithFreqsAndPositions,
         _ => IndexRecordOption::Basic,
     };
-    let scored = matches!(analysis, WORDS | GRAMS);
+    let scored = matches!(analysis, WORDS | LATIN | GRAMS);
     let indexing = TextFieldIndexing::default()
         .set_tokenizer(analysis)
         .set_index_option(record)
@@ -156,21 +158,17 @@ pub(crate) fn schema() -> (Schema, Fields) {
         w_title: text_field(&mut b, "w_title", WORDS),
         w_title_en: text_field(&mut b, "w_title_en", WORDS),
         w_description: text_field(&mut b, "w_description", WORDS),
-        w_items: text_field(&mut b, "w_items", WORDS),
+        w_items: text_field(&mut b, "w_items", LATIN),
         w_tags: text_field(&mut b, "w_tags", WORDS),
         w_org: text_field(&mut b, "w_org", WORDS),
         w_code: text_field(&mut b, "w_code", WORDS),
         g_title: text_field(&mut b, "g_title", GRAMS),
-        g_rest: text_field(&mut b, "g_rest", GRAMS),
+        n_rest: b.add_text_field("n_rest", STRING),
         g_description: text_field(&mut b, "g_description", GRAMS),
         i_title: text_field(&mut b, "i_title", INITIALS),
-        i_rest: text_field(&mut b, "i_rest", INITIALS),
         s_title: text_field(&mut b, "s_title", SPELLINGS),
-        s_rest: text_field(&mut b, "s_rest", SPELLINGS),
-        w_item: text_field(&mut b, "w_item", WORDS),
-        g_item: text_field(&mut b, "g_item", GRAMS),
-        i_item: text_field(&mut b, "i_item", INITIALS),
-        s_item: text_field(&mut b, "s_item", SPELLINGS),
+        w_item: text_field(&mut b, "w_item", LATIN),
+        n_item: b.add_text_field("n_item", STRING),
         w_near: text_field(&mut b, "w_near", WORDS),
         published: b.add_u64_field(PUBLISHED, FAST),
         data: b.add_u64_field(DATA_AT, FAST),
@@ -290,7 +288,7 @@ fn document(f: &Fields, doc: &SearchDoc) -> Result<TantivyDocument> {
     add(&mut out, f.w_code, &doc.code);
     add(&mut out, f.w_org, &doc.org_name);
     // A closed item must not be found through its entry's words.
-    let names = || doc.items.iter().filter(|i| !i.closed).flat_map(names);
+    let names = || doc.items.iter().filter(|i| !i.closed).flat_map(names_of);
     for value in names() {
         add(&mut out, f.w_items, value);
     }
@@ -301,9 +299,7 @@ fn document(f: &Fields, doc: &SearchDoc) -> Result<TantivyDocument> {
         .chain(doc.tags.iter().map(String::as_str))
         .chain(std::iter::once(doc.org_name.as_str()))
     {
-        for field in [f.g_rest, f.i_rest, f.s_rest] {
-            add(&mut out, field, value);
-        }
+        add(&mut out, f.n_rest, &names::term_of(value));
     }
     out.add_u64(f.data, time_key(&doc.data_at));
     out.add_u64(f.rows, u64::try_from(doc.rows).unwrap_or(0));
@@ -312,7 +308,7 @@ fn document(f: &Fields, doc: &SearchDoc) -> Result<TantivyDocument> {
     Ok(out)
 }
 
-fn names(item: &SearchItem) -> impl Iterator<Item = &str> {
+fn names_of(item: &SearchItem) -> impl Iterator<Item = &str> {
     [item.name_cn.as_str(), item.name_en.as_str(), item.identifier.as_str()]
         .into_iter()
         .filter(|t| !t.is_empty())
@@ -336,12 +332,10 @@ fn item(f: &Fields, doc: &SearchDoc, item: &SearchItem) -> TantivyDocument {
     ] {
         add_facet(&mut out, f, name, value);
     }
-    for name in names(item) {
+    for name in names_of(item) {
         out.add_text(f.w_item, name);
     }
-    for field in [f.g_item, f.i_item, f.s_item] {
-        add(&mut out, field, &item.name_cn);
-    }
+    add(&mut out, f.n_item, &names::term_of(&item.name_cn));
     add(&mut out, f.w_near, &doc.title);
     add(&mut out, f.w_near, &doc.org_name);
     out.add_u64(f.tie, tie_of(&[&doc.id, &item.identifier]));

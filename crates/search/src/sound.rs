@@ -1,8 +1,9 @@
 //! Pinyin: full spelling and initials, so that `sfzh` finds 身份证号 and `hangzhou` finds 杭州.
 //!
 //! The reading of a text is one cell per CJK or word character (separators are skipped, so brackets inside a
-//! title do not break its initials). Every suffix of the initials and of the full spelling becomes one index
-//! term; a prefix query on those terms finds a reading that starts anywhere in the text.
+//! title do not break its initials). Of a title, every suffix of the initials and of the full spelling becomes one index
+//! term; a prefix query on those terms finds a reading that starts anywhere in the text. Other names are found by their
+//! whole reading (`names`).
 
 use pinyin::{ToPinyin, ToPinyinMulti};
 use tantivy::tokenizer::Token;
@@ -68,9 +69,9 @@ fn initial(reading: &str) -> String {
     reading.chars().take(1).collect()
 }
 
-/// Suffix terms of one text: the usual reading, and each with one character read otherwise.
-fn suffixes(cells: &[Cell], longest: usize, part: fn(&str) -> String) -> Vec<String> {
-    let read: Vec<Vec<String>> = cells
+/// The different parts of each cell's readings, the usual one first.
+fn parts_of(cells: &[Cell], part: fn(&str) -> String) -> Vec<Vec<String>> {
+    cells
         .iter()
         .map(|c| {
             let mut parts: Vec<String> = Vec::new();
@@ -81,7 +82,12 @@ fn suffixes(cells: &[Cell], longest: usize, part: fn(&str) -> String) -> Vec<Str
             }
             parts
         })
-        .collect();
+        .collect()
+}
+
+/// Suffix terms of one text: the usual reading, and each with one character read otherwise.
+fn suffixes(cells: &[Cell], longest: usize, part: fn(&str) -> String) -> Vec<String> {
+    let read = parts_of(cells, part);
     let mut out = Vec::new();
     for start in 0..read.len() {
         let window: Vec<&Vec<String>> = read.iter().skip(start).take(longest).collect();
@@ -115,13 +121,66 @@ fn terms(text: &str, longest: usize, part: fn(&str) -> String) -> Vec<Token> {
 }
 
 /// Terms of initials.
-pub(crate) fn initials(text: &str) -> Vec<Token> {
+pub(crate) fn initial_terms(text: &str) -> Vec<Token> {
     terms(text, MAX_INITIALS, initial)
 }
 
 /// Terms of full spelling.
-pub(crate) fn spellings(text: &str) -> Vec<Token> {
+pub(crate) fn spelling_terms(text: &str) -> Vec<Token> {
     terms(text, MAX_SYLLABLES, str::to_owned)
+}
+
+/// Initials of a whole text: the usual reading, and what is near each character that can be read otherwise.
+pub(crate) fn initials(text: &str) -> Vec<String> {
+    readings_of(text, MAX_INITIALS, initial).into_iter().map(|parts| parts.concat()).collect()
+}
+
+/// A full spelling with the bytes at which its syllables begin.
+#[derive(Debug)]
+pub(crate) struct Spelled {
+    pub(crate) text: String,
+    pub(crate) syllables: Vec<usize>,
+}
+
+/// Full spellings of a whole text, as [`initials`].
+pub(crate) fn spellings(text: &str) -> Vec<Spelled> {
+    readings_of(text, MAX_SYLLABLES, str::to_owned)
+        .into_iter()
+        .map(|parts| {
+            let mut out = Spelled { text: String::new(), syllables: Vec::new() };
+            for part in parts {
+                out.syllables.push(out.text.len());
+                out.text.push_str(&part);
+            }
+            out
+        })
+        .collect()
+}
+
+/// The usual reading of a text, syllable by syllable, and for each other reading of a character the syllables within
+/// `around` of it; nothing for text without CJK characters.
+fn readings_of(text: &str, around: usize, part: fn(&str) -> String) -> Vec<Vec<String>> {
+    let chars = normalise(text);
+    if !chars.iter().any(|c| script(*c) == Script::Cjk) {
+        return Vec::new();
+    }
+    let read = parts_of(&cells(&chars), part);
+    let usual = |parts: &[Vec<String>]| -> Vec<String> {
+        parts.iter().filter_map(|p| p.first().cloned()).collect()
+    };
+    let mut out = vec![usual(&read)];
+    for (at, parts) in read.iter().enumerate() {
+        let from = at.saturating_sub(around - 1);
+        let to = (at + around).min(read.len());
+        for other in parts.iter().skip(1) {
+            let mut near = usual(read.get(from..to).unwrap_or_default());
+            if let Some(here) = near.get_mut(at - from) {
+                here.clone_from(other);
+            }
+            out.push(near);
+        }
+    }
+    out
 }
 
 /// Character positions whose reading starts with `needle` (as initials, else as full spelling), first place
@@ -180,7 +239,7 @@ mod tests {
 
     fn all(text: &str) -> (Vec<String>, Vec<String>) {
         let texts = |p: Vec<Token>| p.into_iter().map(|t| t.text).collect();
-        (texts(initials(text)), texts(spellings(text)))
+        (texts(initial_terms(text)), texts(spelling_terms(text)))
     }
 
     #[test]
@@ -188,7 +247,7 @@ mod tests {
         let (i, f) = all("杭州市企业信息");
         assert!(i.contains(&"hzsqyxx".into()) && i.contains(&"qyxx".into()), "{i:?}");
         assert!(f.contains(&"hangzhoushiqiyexinxi".into()) && f.contains(&"qiyexinxi".into()));
-        assert!(initials("sfzh").is_empty());
+        assert!(initial_terms("sfzh").is_empty() && initials("sfzh").is_empty());
     }
 
     #[test]

@@ -122,6 +122,13 @@ pub(crate) fn words(text: &str) -> Vec<Token> {
     tokens
 }
 
+/// Whole words of other scripts than Chinese.
+pub(crate) fn latin(text: &str) -> Vec<Token> {
+    let chars = bounded(text);
+    let words = runs(&chars).into_iter().filter(|r| r.script == Script::Word);
+    words.map(|run| token(slice(&chars, run), run.start)).collect()
+}
+
 /// Single characters and pairs of neighbours of CJK runs, each at the position of its first character, so
 /// that a phrase of pairs finds any substring: words that no dictionary knows are found too.
 pub(crate) fn grams(text: &str) -> Vec<Token> {
@@ -154,7 +161,7 @@ const KEPT_TERMS: usize = 400_000;
 
 #[derive(Default)]
 struct Kept {
-    drawers: [HashMap<Box<str>, Arc<[Token]>>; 4],
+    drawers: [HashMap<Box<str>, Arc<[Token]>>; 5],
     terms: usize,
 }
 
