@@ -53,6 +53,9 @@ pub(crate) struct Gather<'a> {
     pub(crate) columns: &'a Columns,
     /// Facets to count, by their number in [`FACETS`].
     pub(crate) facets: Vec<usize>,
+    /// Facets that are filtered on, with their words (one must hold). They are checked here, document by document, so
+    /// that one pass counts each facet within the other facets' filters.
+    pub(crate) narrowed: Vec<(usize, Vec<String>)>,
     pub(crate) order: Order,
     /// Matches to keep from the top (offset and limit together); 0 counts only.
     pub(crate) keep: usize,
@@ -82,6 +85,8 @@ pub(crate) struct Part {
     ordinal: SegmentOrdinal,
     facets: Vec<usize>,
     counts: Vec<Vec<u64>>,
+    narrowed: Vec<Narrow>,
+    /// Documents that pass all filters.
     block: Vec<DocId>,
     total: u64,
     scored: bool,
@@ -91,6 +96,38 @@ pub(crate) struct Part {
     keep: usize,
     after: Option<Key>,
     heap: BinaryHeap<Reverse<(Key, DocId)>>,
+}
+
+/// One facet's filter in a segment.
+struct Narrow {
+    facet: usize,
+    /// By value number whether it passes.
+    passing: Vec<bool>,
+    /// Documents that this filter alone keeps out.
+    block: Vec<DocId>,
+}
+
+/// Whether a document of this value has the word: itself, a region above it, one format of a set.
+fn has(facet: usize, value: &str, word: &str) -> bool {
+    match FACETS.get(facet).copied().unwrap_or_default() {
+        "region" => with_ancestors(value).iter().any(|r| r == word),
+        "format" => value.split(GLUE).any(|f| f == word),
+        _ => value == word,
+    }
+}
+
+impl Narrow {
+    fn new(columns: &Columns, segment: &Segment, facet: usize, words: &[String]) -> Self {
+        let values = segment.columns.get(facet).map(|c| c.values.as_slice()).unwrap_or_default();
+        let all = columns.values(facet);
+        let passes = |number: &u32| {
+            let value = usize::try_from(*number)
+                .ok()
+                .and_then(|n| all.as_ref().and_then(|all| all.words.get(n)));
+            value.is_some_and(|v| !v.is_empty() && words.iter().any(|w| has(facet, v, w)))
+        };
+        Self { facet, passing: values.iter().map(passes).collect(), block: Vec::new() }
+    }
 }
 
 fn fast(segment: &SegmentReader, name: &str) -> Fast {
@@ -120,8 +157,14 @@ impl Collector for Gather<'_> {
             Order::Relevance => (true, None),
             Order::Column(name) => (false, fast(reader, name)),
         };
+        let narrowed = self
+            .narrowed
+            .iter()
+            .map(|(facet, words)| Narrow::new(self.columns, &segment, *facet, words))
+            .collect();
         Ok(Part {
             segment,
+            narrowed,
             ordinal,
             facets: self.facets.clone(),
             counts,
@@ -193,6 +236,38 @@ impl Part {
             }
         }
         self.block.clear();
+        for narrow in &mut self.narrowed {
+            let at = self.facets.iter().position(|f| *f == narrow.facet);
+            if let Some(counts) = at.and_then(|at| self.counts.get_mut(at))
+                && let Some(column) = self.segment.columns.get(narrow.facet)
+            {
+                column.count(&narrow.block, counts);
+            }
+            narrow.block.clear();
+        }
+    }
+
+    /// Whether the document passes all filters; one that a single filter keeps out is noted there.
+    fn passes(&mut self, doc: DocId) -> bool {
+        let mut kept_out = None;
+        for (n, narrow) in self.narrowed.iter().enumerate() {
+            let column = self.segment.columns.get(narrow.facet);
+            if !column.is_some_and(|c| c.passes(doc, &narrow.passing)) {
+                if kept_out.is_some() {
+                    return false;
+                }
+                kept_out = Some(n);
+            }
+        }
+        let Some(n) = kept_out else { return true };
+        let full = self.narrowed.get_mut(n).is_some_and(|narrow| {
+            narrow.block.push(doc);
+            narrow.block.len() >= BLOCK
+        });
+        if full {
+            self.flush();
+        }
+        false
     }
 
     fn place(&mut self, doc: DocId, score: Score) {
@@ -221,6 +296,9 @@ impl SegmentCollector for Part {
     type Fruit = Gathered;
 
     fn collect(&mut self, doc: DocId, score: Score) {
+        if !self.narrowed.is_empty() && !self.passes(doc) {
+            return;
+        }
         self.total += 1;
         if !self.facets.is_empty() {
             self.block.push(doc);

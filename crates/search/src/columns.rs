@@ -66,6 +66,16 @@ impl Column {
         }
     }
 
+    /// Whether the value of a document is one that `passing` (by value number) lets pass.
+    pub(crate) fn passes(&self, doc: DocId, passing: &[bool]) -> bool {
+        let number = usize::try_from(doc).ok().and_then(|at| match &self.numbers {
+            Numbers::U8(n) => n.get(at).map(|n| usize::from(*n)),
+            Numbers::U16(n) => n.get(at).map(|n| usize::from(*n)),
+            Numbers::U32(n) => n.get(at).and_then(|n| usize::try_from(*n).ok()),
+        });
+        number.and_then(|n| passing.get(n)).copied().unwrap_or(false)
+    }
+
     /// The value of one document, as a number of the facet's values.
     pub(crate) fn value(&self, doc: DocId) -> Option<u32> {
         let at = usize::try_from(doc).ok()?;

@@ -20,8 +20,8 @@ use tantivy::{TantivyDocument, TantivyError};
 use crate::collect::{Counts, Gather, Gathered, Key, Order};
 use crate::columns::Columns;
 use crate::query::{
-    About, Asked, Care, Ground, about, all_of, asked, audience_query, filter_query, filtered,
-    text_query, title_query,
+    About, Asked, Care, Ground, about, all_of, asked, audience_query, filter_query, filter_words,
+    filtered, text_query, title_query,
 };
 use crate::schema::{FACETS, Fields, PRINT, VERSION, documents, item_hit, register, schema};
 use crate::synonym::Synonyms;
@@ -173,20 +173,6 @@ impl Index {
         Ok(())
     }
 
-    /// The text part with the audience and all filters but one facet's.
-    fn combined(
-        &self,
-        q: &SearchQuery,
-        asked: &Asked,
-        care: Care,
-        about: About,
-        except: Option<&str>,
-    ) -> Result<Box<dyn Query>> {
-        let mut clauses = vec![text_query(&self.ground, asked, care, about)];
-        clauses.extend(filter_query(&self.ground, q, except)?);
-        Ok(all_of(clauses))
-    }
-
     /// Everything one question asks: number, counts of every facet (each within the other facets' filters), and the
     /// first matches. Counts come from those kept when the same question was asked before.
     fn gather(
@@ -201,43 +187,48 @@ impl Index {
         let question = question(self.state.load(Ordering::Acquire), q, care);
         let kept = self.counts.get(&question);
         let narrowed = filtered(q)?;
+        if let Some(kept) = kept.as_ref().filter(|_| keep == 0) {
+            return Ok((Arc::clone(kept), Vec::new()));
+        }
         let wanted = |f: &str| q.facets.is_empty() || q.facets.iter().any(|w| w == f);
-        let free: Vec<usize> = (0..FACETS.len())
-            .filter(|i| FACETS.get(*i).is_some_and(|f| wanted(f) && !narrowed.contains(f)))
+        let facets: Vec<usize> = (0..FACETS.len())
+            .filter(|i| kept.is_none() && FACETS.get(*i).is_some_and(|f| wanted(f)))
             .collect();
-        let about = about(q);
-        let facets = if kept.is_some() { Vec::new() } else { free.clone() };
-        let found = if kept.is_some() && keep == 0 {
-            Gathered::default()
+        // With counts of a facet that is filtered on, filters are checked while counting; else they narrow the question.
+        let sideways = facets.iter().any(|i| FACETS.get(*i).is_some_and(|f| narrowed.contains(f)));
+        let about = if sideways && narrowed.contains(&"ledger") {
+            // Without its ledger filter a question may be about more.
+            About { wholes: true, items: true }
         } else {
-            let all = self.combined(q, asked, care, about, None)?;
-            let gather = Gather { columns: &self.columns, facets, order, keep, after };
-            run(searcher, &all, &gather)?
+            about(q)
         };
+        let mut clauses = vec![text_query(&self.ground, asked, care, about)];
+        clauses.push(audience_query(&self.ground, &q.audience));
+        let mut filters = Vec::new();
+        for name in narrowed {
+            let words: Vec<String> = filter_words(q, name).map(str::to_owned).collect();
+            match FACETS.iter().position(|f| *f == name) {
+                Some(number) if sideways => filters.push((number, words)),
+                _ => clauses.extend(filter_query(&self.ground, name, &words)),
+            }
+        }
+        let gather =
+            Gather { columns: &self.columns, facets, narrowed: filters, order, keep, after };
+        // Facets are told by value numbers: all segments' values must be known before filters are looked up.
+        for reader in searcher.segment_readers() {
+            self.columns.of(reader).map_err(read_failed)?;
+        }
+        let found = run(searcher, &all_of(clauses), &gather)?;
         if let Some(kept) = kept {
             return Ok((kept, found.top));
         }
-        let mut values: HashMap<&str, Counts> =
-            free.iter().filter_map(|i| FACETS.get(*i).copied()).zip(found.counts).collect();
-        for name in narrowed.into_iter().filter(|n| wanted(n)) {
-            let Some(number) = FACETS.iter().position(|f| *f == name) else { continue };
-            // Without its ledger filter a question may be about more.
-            let about = if name == "ledger" { About { wholes: true, items: true } } else { about };
-            let sideways = self.combined(q, asked, care, about, Some(name))?;
-            let gather = Gather {
-                columns: &self.columns,
-                facets: vec![number],
-                order: Order::Column(PRINT),
-                keep: 0,
-                after: None,
-            };
-            let mut counts = run(searcher, &sideways, &gather)?.counts;
-            values.insert(name, counts.pop().unwrap_or_default());
-        }
+        let mut counted: HashMap<usize, Counts> =
+            gather.facets.iter().copied().zip(found.counts).collect();
         let facets: Facets = FACETS
             .into_iter()
-            .filter_map(|name| {
-                let mut list: Vec<(String, u64)> = values.remove(name)?.into_iter().collect();
+            .enumerate()
+            .filter_map(|(i, name)| {
+                let mut list: Vec<(String, u64)> = counted.remove(&i)?.into_iter().collect();
                 list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
                 Some((name.to_owned(), list))
             })
@@ -286,6 +277,7 @@ impl Index {
         let gather = Gather {
             columns: &self.columns,
             facets: Vec::new(),
+            narrowed: Vec::new(),
             order: Order::Column(PRINT),
             keep: 1,
             after: None,
@@ -407,6 +399,7 @@ impl Search for Index {
         let gather = Gather {
             columns: &self.columns,
             facets: Vec::new(),
+            narrowed: Vec::new(),
             order: Order::Relevance,
             keep: CANDIDATES,
             after: None,

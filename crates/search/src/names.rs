@@ -151,7 +151,21 @@ impl List {
 }
 
 /// The names of one field of a segment.
-type Held = Arc<Vec<(u32, TermInfo)>>;
+#[derive(Debug, Default)]
+struct Held {
+    terms: Vec<TermInfo>,
+    /// By the number of the name its term, [`NONE`] where the field has none.
+    at: Vec<u32>,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Held {
+    fn term(&self, name: u32) -> Option<&TermInfo> {
+        let at = *self.at.get(name as usize)?;
+        self.terms.get(at as usize)
+    }
+}
 
 /// What was asked of a list of so many names.
 type Asked = (Way, String, usize);
@@ -161,7 +175,7 @@ type Asked = (Way, String, usize);
 struct Known {
     list: RwLock<List>,
     /// By segment and field: the number of each term and where its documents stand.
-    segments: Mutex<HashMap<(SegmentId, Field), Held>>,
+    segments: Mutex<HashMap<(SegmentId, Field), Arc<Held>>>,
     found: moka::sync::Cache<Asked, Arc<Vec<u32>>>,
 }
 
@@ -193,7 +207,7 @@ impl Names {
         let held: usize = {
             let mut segments = known.segments.lock();
             segments.retain(|(id, _), _| used.contains(id));
-            segments.values().map(|n| n.len()).sum()
+            segments.values().map(|held| held.terms.len()).sum()
         };
         let all = known.list.read().numbers.len();
         if all > CROWDED && all > held.saturating_mul(2) {
@@ -208,21 +222,28 @@ impl Names {
 
 impl Known {
     /// The names of a segment's field.
-    fn of(&self, reader: &SegmentReader, field: Field) -> tantivy::Result<Held> {
+    fn of(&self, reader: &SegmentReader, field: Field) -> tantivy::Result<Arc<Held>> {
         let key = (reader.segment_id(), field);
         let mut segments = self.segments.lock();
         if let Some(known) = segments.get(&key) {
             return Ok(Arc::clone(known));
         }
         let index = reader.inverted_index(field)?;
-        let mut numbers = Vec::with_capacity(index.terms().num_terms());
+        let mut held = Held::default();
         let mut list = self.list.write();
         let mut terms = index.terms().stream()?;
         while terms.advance() {
             let name = String::from_utf8_lossy(terms.key());
-            numbers.push((list.number(&name), terms.value().clone()));
+            let number = list.number(&name) as usize;
+            if held.at.len() <= number {
+                held.at.resize(number + 1, NONE);
+            }
+            if let Some(at) = held.at.get_mut(number) {
+                *at = u32::try_from(held.terms.len()).unwrap_or(NONE);
+            }
+            held.terms.push(terms.value().clone());
         }
-        let made = Arc::new(numbers);
+        let made = Arc::new(held);
         segments.insert(key, Arc::clone(&made));
         Ok(made)
     }
@@ -250,6 +271,8 @@ pub(crate) struct NameQuery {
 
 /// Most words of a part: each is a bit.
 const MAX_WORDS: usize = 31;
+/// Fewer than one in so many documents are kept as a list, more as a bit and a score for each document.
+const SPARSE: u64 = 128;
 /// What the whole part counts, where a word of it counts one.
 const WHOLE: Score = 3.0;
 
@@ -279,27 +302,20 @@ impl Query for NameQuery {
         let mut asked = vec![known.find(self.way, &self.part)];
         asked.extend(self.words.iter().take(MAX_WORDS).map(|w| known.find(Way::Text, w)));
         let list = known.list.read();
-        let mut bits = vec![0_u32; list.lengths.len()];
+        // What was found of each name, by its number.
+        let mut masks: HashMap<u32, u32> = HashMap::new();
         for (bit, found) in asked.iter().enumerate() {
             for n in found.iter() {
-                if let Some(mask) = bits.get_mut(*n as usize) {
-                    *mask |= 1 << bit;
-                }
+                *masks.entry(*n).or_default() |= 1 << bit;
             }
         }
-        let mask_of = |n: u32| bits.get(n as usize).copied().unwrap_or(0);
         let mut bearers = vec![0_u64; asked.len()];
         let mut documents = 0;
-        for (reader, numbers) in &held {
+        for (reader, held) in &held {
             documents += u64::from(reader.max_doc());
-            for (n, info) in numbers.iter() {
-                let mut mask = mask_of(*n);
-                while mask != 0 {
-                    if let Some(sum) = bearers.get_mut(mask.trailing_zeros() as usize) {
-                        *sum += u64::from(info.doc_freq);
-                    }
-                    mask &= mask - 1;
-                }
+            for (found, sum) in asked.iter().zip(&mut bearers) {
+                let terms = found.iter().filter_map(|n| held.term(*n));
+                *sum += terms.map(|info| u64::from(info.doc_freq)).sum::<u64>();
             }
         }
         let worth: Vec<Score> = (0..)
@@ -317,14 +333,12 @@ impl Query for NameQuery {
         let taken = |mask: u32| {
             mask & 1 == 1 || (self.needed > 0 && (mask >> 1).count_ones() >= self.needed)
         };
-        let finds = held.into_iter().map(|(reader, numbers)| {
-            let here = numbers
-                .iter()
-                .map(|(n, info)| (*n, mask_of(*n), info))
-                .filter(|(_, mask, _)| taken(*mask))
-                .map(|(n, mask, info)| (info.clone(), score(n, mask)))
-                .collect();
-            (reader.segment_id(), here)
+        let mut taken: Vec<(u32, Score)> =
+            masks.into_iter().filter(|(_, m)| taken(*m)).map(|(n, m)| (n, score(n, m))).collect();
+        taken.sort_unstable_by_key(|(n, _)| *n);
+        let finds = held.into_iter().map(|(reader, held)| {
+            let here = taken.iter().filter_map(|(n, score)| Some((held.term(*n)?.clone(), *score)));
+            (reader.segment_id(), here.collect())
         });
         Ok(Box::new(NameWeight { field: self.field, finds: finds.collect() }))
     }
@@ -360,11 +374,13 @@ impl Weight for NameWeight {
             }
             Ok(())
         };
-        if postings < u64::from(reader.max_doc()) / 32 {
+        if postings < u64::from(reader.max_doc()) / SPARSE {
             let mut few: Vec<(DocId, Score)> = Vec::new();
             each(&mut |doc, score| few.push((doc, score)))?;
-            few.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-            few.dedup_by_key(|f| f.0);
+            if finds.len() > 1 {
+                few.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+                few.dedup_by_key(|f| f.0);
+            }
             return Ok(Box::new(Few { docs: few, at: 0 }));
         }
         let mut many = Many::new(reader.max_doc());

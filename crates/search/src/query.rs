@@ -248,26 +248,19 @@ pub(crate) fn title_query(f: &Ground, asked: &Asked) -> Clause {
     all_of(pieces.iter().map(each).collect())
 }
 
-/// The audience and the filters, except those of one facet; scores nothing.
-pub(crate) fn filter_query(
-    f: &Ground,
-    query: &SearchQuery,
-    except: Option<&str>,
-) -> Result<Vec<Clause>> {
-    let mut out = vec![one_of(f.audience, query.audience.iter().map(String::as_str))];
-    for name in FACETS.iter().filter(|n| Some(**n) != except) {
-        let Some(field) = facet(f, name) else { continue };
-        let values: Vec<&str> = query
-            .filters
-            .iter()
-            .filter(|(n, v)| n == name && !v.is_empty())
-            .map(|(_, v)| v.as_str())
-            .collect();
-        if !values.is_empty() {
-            out.push(one_of(field, values.into_iter()));
-        }
-    }
-    Ok(out)
+/// Words of one facet's filter.
+pub(crate) fn filter_words<'a>(
+    query: &'a SearchQuery,
+    name: &'a str,
+) -> impl Iterator<Item = &'a str> {
+    let own = query.filters.iter().filter(move |(n, v)| n == name && !v.is_empty());
+    own.map(|(_, v)| v.as_str()).take(MAX_VALUES)
+}
+
+/// One facet's filter; scores nothing.
+pub(crate) fn filter_query(f: &Ground, name: &str, words: &[String]) -> Option<Clause> {
+    let field = facet(f, name)?;
+    (!words.is_empty()).then(|| one_of(field, words.iter().map(String::as_str)))
 }
 
 /// Which documents the filters leave.

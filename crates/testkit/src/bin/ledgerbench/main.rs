@@ -23,6 +23,10 @@ use questions::Question;
 use serde_json::{Value, json};
 use testkit::House;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn say(text: &str) {
     println!("{text}");
 }
@@ -84,6 +88,17 @@ fn search(folder: &Path) {
         let own: Vec<Duration> =
             questions.iter().zip(&ours).filter(|(q, _)| q.kind == *kind).map(|(_, t)| *t).collect();
         out["kinds"][*kind] = figures(&format!("  {kind}"), &own);
+    }
+    let mut slowest: Vec<(&Question, &Duration)> = questions.iter().zip(&ours).collect();
+    slowest.sort_by_key(|(_, took)| std::cmp::Reverse(**took));
+    for (q, took) in slowest.iter().take(5) {
+        say(&format!(
+            "  slow: {:.1} ms {} `{}` {:?}",
+            took.as_secs_f64() * 1000.0,
+            q.kind,
+            q.text,
+            q.filters
+        ));
     }
     out["write"] = write(&runtime, &house);
     out["pages"] = pages(&runtime, &house);
@@ -151,7 +166,7 @@ fn ask(house: &House, q: &Question, facets: bool) -> model::Result<Duration> {
 
 /// One write through the room, and the search that finds it, in one measured stretch.
 fn write(runtime: &tokio::runtime::Runtime, house: &House) -> Value {
-    let times: Vec<Duration> = runtime.block_on(async {
+    let (times, searches): (Vec<Duration>, Vec<Duration>) = runtime.block_on(async {
         let mut times = Vec::new();
         let filter =
             AssetFilter { ledger: Some(Ledger::Cloud), limit: 1, ..AssetFilter::default() };
@@ -165,14 +180,16 @@ fn write(runtime: &tokio::runtime::Runtime, house: &House) -> Value {
             app::ledger::edit(&house.app, &authority, &asset.id, draft.clone(), asset.version)
                 .await
                 .unwrap();
+            let written = start.elapsed();
             let query =
                 SearchQuery { text: draft.name.clone(), limit: 5, ..SearchQuery::default() };
             let found = app::ledger::search(&house.app, &authority, query).await.unwrap();
-            times.push(start.elapsed());
+            times.push((start.elapsed(), start.elapsed() - written));
             assert!(found.hits.iter().any(|h| h.doc.title == draft.name), "read your writes");
         }
-        times
+        times.into_iter().unzip()
     });
+    figures("  the search after a write", &searches);
     figures("one write, seen", &times)
 }
 
