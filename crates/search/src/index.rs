@@ -21,7 +21,7 @@ use crate::collect::{Counts, Gather, Gathered, Key, Order};
 use crate::columns::Columns;
 use crate::query::{
     About, Asked, Care, Ground, about, all_of, asked, audience_query, filter_query, filter_words,
-    filtered, text_query, title_query,
+    filtered, long, text_query, title_query,
 };
 use crate::schema::{FACETS, Fields, PRINT, VERSION, documents, item_hit, register, schema};
 use crate::synonym::Synonyms;
@@ -36,6 +36,8 @@ const BULK_BYTES: usize = 256 << 20;
 const BULK_WRITERS: usize = 2;
 /// Segments larger than this are left as they are: merging them would cost more than it gives.
 const LARGE_SEGMENT: usize = 200_000;
+/// Matches that are enough for a person: with fewer a more forgiving question is asked.
+const ENOUGH: u64 = 20;
 /// Threads that search one question.
 const SEARCHERS: usize = 2;
 /// Most documents of one page.
@@ -361,7 +363,11 @@ impl Search for Index {
         let keep = if limit == 0 { 0 } else { offset.saturating_add(limit).saturating_add(1) };
         let keep = keep.min(usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX));
         let page = (order, keep, after);
-        let (mut counts, mut top) = self.gather(&searcher, query, &asked, Care::Exact, page)?;
+        let first = if long(&asked) { Care::Strict } else { Care::Exact };
+        let (mut counts, mut top) = self.gather(&searcher, query, &asked, first, page)?;
+        if counts.0 < ENOUGH && first == Care::Strict {
+            (counts, top) = self.gather(&searcher, query, &asked, Care::Exact, page)?;
+        }
         if counts.0 == 0 && matches!(asked, Asked::Pieces(_)) {
             let (near, found) = self.gather(&searcher, query, &asked, Care::Near, page)?;
             if near.0 > 0 {

@@ -29,6 +29,8 @@ const MAX_PIECES: usize = 16;
 const MAX_VALUES: usize = 256;
 /// Other wordings of one piece that are tried.
 const MAX_OTHERS: usize = 8;
+/// Words of a piece from which on it is long.
+const LONG: usize = 3;
 /// Shortest ASCII word that may be misspelt by one letter.
 const FUZZY_FROM: usize = 5;
 
@@ -96,9 +98,11 @@ pub(crate) enum Asked {
     Pieces(Vec<Piece>),
 }
 
-/// How forgiving a match is. `Near` is asked only when `Exact` finds nothing.
+/// How forgiving a match is. `Strict` wants the words of a long piece in one name or title; `Exact` takes them from
+/// anywhere in a document and is asked when `Strict` finds less than a page; `Near` when `Exact` finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Care {
+    Strict,
     Exact,
     Near,
 }
@@ -401,14 +405,27 @@ fn piece_query(f: &Ground, piece: &Piece, care: Care) -> Clause {
     }
 }
 
+/// Whether a text has a piece of so many words that to gather them from anywhere costs more than it gives.
+pub(crate) fn long(asked: &Asked) -> bool {
+    matches!(asked, Asked::Pieces(pieces) if pieces.iter().any(|p| p.words.len() >= LONG))
+}
+
 fn cjk_query(f: &Ground, piece: &Piece, care: Care) -> Clause {
     let mut any: Vec<Clause> = Vec::new();
     for (field, weight) in [(f.g_title, 8.0), (f.g_description, 1.5)] {
         any.extend(grams(field, &piece.text).map(|q| boost(q, weight)));
     }
-    any.push(boost(f.named(f.n_rest, Way::Text, &piece.text), 3.0));
-    let words: Vec<(Occur, Clause)> =
-        piece.words.iter().map(|w| (Occur::Should, one_word(f, w))).collect();
+    let strict = care == Care::Strict && piece.words.len() >= LONG;
+    any.push(if strict {
+        boost(f.worded(f.n_rest, piece, care), 1.5)
+    } else {
+        boost(f.named(f.n_rest, Way::Text, &piece.text), 3.0)
+    });
+    let words: Vec<(Occur, Clause)> = piece
+        .words
+        .iter()
+        .map(|w| (Occur::Should, if strict { title_word(f, w) } else { one_word(f, w) }))
+        .collect();
     let needed = words_needed(words.len(), care);
     any.push(Box::new(BooleanQuery::with_minimum_required_clauses(words, needed)));
     for other in &piece.others {
@@ -431,11 +448,18 @@ fn cjk_query(f: &Ground, piece: &Piece, care: Care) -> Clause {
 fn words_needed(words: usize, care: Care) -> usize {
     match (care, words) {
         (_, 0..=1) => words,
-        (Care::Exact, 2) => 2,
-        (Care::Exact, 3..=4) => words - 1,
-        (Care::Exact, _) => (words * 3).div_ceil(5),
         (Care::Near, _) => words.div_ceil(2),
+        (_, 2) => 2,
+        (_, 3..=4) => words - 1,
+        _ => (words * 3).div_ceil(5),
     }
+}
+
+/// One Chinese word in a title.
+fn title_word(f: &Ground, word: &str) -> Clause {
+    let mut any = vec![boost(term(f.w_title, word), 6.0)];
+    any.extend(grams(f.g_title, word));
+    any_of(any)
 }
 
 /// One Chinese word: as a word wherever the dictionary cut it so, else as a substring.

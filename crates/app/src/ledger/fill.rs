@@ -11,7 +11,7 @@ use policy::{Action, Permit, Target};
 use store::asset::AssetChange;
 
 use super::check::Known;
-use super::{check, known, new_change, refuse, rules};
+use super::{check, known_all, new_change, refuse, rules};
 use crate::{App, audit, catalogue};
 
 /// The platform's permit and what drafts are checked against, taken once.
@@ -28,7 +28,7 @@ pub async fn seed_orgs(app: &App, op: &Op, orgs: &[Org]) -> Result<Seed> {
     let new = app.store.org_fill(&permit, orgs).await?;
     let event = AuditEvent { rows: new, ..audit::event(op, "ledger.fill", "organisations") };
     audit::record(app, event).await?;
-    Ok(Seed { permit, known: known(app).await? })
+    Ok(Seed { permit, known: known_all(app).await? })
 }
 
 /// Enters assets in the given states; answers their ids in order.

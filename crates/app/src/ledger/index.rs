@@ -35,7 +35,7 @@ pub(crate) async fn put_now(app: &App, ids: &[String]) -> Result<()> {
 async fn write(app: &App, now: Vec<Asset>) -> Result<()> {
     let op = Op::system(app.now());
     let rules = rules(app, &op)?;
-    let names = org_names(app).await?;
+    let names = names_of(app, &now).await?;
     let (gone, there): (Vec<Asset>, Vec<Asset>) =
         now.into_iter().partition(|a| a.merged_into.is_some());
     let docs: Vec<SearchDoc> = there.iter().map(|a| doc(a, rules, &names)).collect();
@@ -47,6 +47,23 @@ async fn write(app: &App, now: Vec<Asset>) -> Result<()> {
     })
     .await
     .map_err(|e| Error::internal("the search task ended").caused_by(e))?
+}
+
+/// Names of the organisations of these assets: of a few each is asked for, else all are read.
+async fn names_of(app: &App, assets: &[Asset]) -> Result<HashMap<String, String>> {
+    if assets.len() > FEW {
+        return org_names(app).await;
+    }
+    let mut names = HashMap::new();
+    for asset in assets {
+        let org = &asset.draft.org;
+        if !names.contains_key(org)
+            && let Some(found) = app.store.org_get(org).await?
+        {
+            names.insert(org.clone(), found.name_cn);
+        }
+    }
+    Ok(names)
 }
 
 /// Reads the documents of all assets, page by page.

@@ -59,7 +59,7 @@ pub async fn create(app: &App, op: &Op, draft: AssetDraft, despite: bool) -> Res
         draft.code = new_code(op, rule, &draft);
     }
     let permit = audit::permit(app, op, Action::AssetCompile, &Target::new_asset(&draft)).await?;
-    refuse(check::faults(&draft, rule, &known(app).await?))?;
+    refuse(check::faults(&draft, rule, &known(app, &draft).await?))?;
     if !despite {
         let found = like::of_draft(app, rules, &draft, None).await?;
         if !found.is_empty() {
@@ -84,7 +84,7 @@ pub async fn edit(app: &App, op: &Op, id: &str, draft: AssetDraft, base: i64) ->
     draft.ledger = now.draft.ledger;
     // Giving it to another organisation needs the say over that one, too.
     audit::permit(app, op, Action::AssetCompile, &Target::new_asset(&draft)).await?;
-    refuse(check::faults(&draft, rule, &known(app).await?))?;
+    refuse(check::faults(&draft, rule, &known(app, &draft).await?))?;
     if base != now.version {
         return Err(stale(&now));
     }
@@ -245,7 +245,16 @@ fn refuse(faults: Vec<FieldError>) -> Result<()> {
     .with_fields(faults))
 }
 
-async fn known(app: &App) -> Result<Known> {
+/// The organisation and the regions that a draft may name; of thousands of organisations only its own is read.
+async fn known(app: &App, draft: &AssetDraft) -> Result<Known> {
+    Ok(Known {
+        orgs: app.store.org_get(&draft.org).await?.into_iter().map(|o| o.id).collect(),
+        regions: app.store.regions_list().await?.into_iter().map(|r| r.code).collect(),
+    })
+}
+
+/// All organisations and regions, for batches.
+async fn known_all(app: &App) -> Result<Known> {
     Ok(Known {
         orgs: app.store.orgs_list().await?.into_iter().map(|o| o.id).collect(),
         regions: app.store.regions_list().await?.into_iter().map(|r| r.code).collect(),
