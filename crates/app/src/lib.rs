@@ -11,6 +11,7 @@ pub mod basket;
 pub mod catalogue;
 pub mod collection;
 pub mod control;
+pub mod dispatch;
 pub mod ledger;
 pub mod opening;
 pub mod operation;
@@ -54,6 +55,8 @@ pub struct App {
     pub shares: sharing::Memory,
     /// State of the collection room: progress of running collections, one lock per entry.
     pub collections: collection::Memory,
+    /// Figures of the dashboard, kept for a moment.
+    pub boards: control::Memory,
 }
 
 /// Folders of this process.

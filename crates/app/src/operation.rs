@@ -83,5 +83,7 @@ pub async fn gauges(app: &App) -> Result<Vec<Gauge>> {
 pub async fn tidy(app: &App) -> Result<u64> {
     let taken = app.store.audit().take_in().await?;
     crate::catalogue::follow(app).await?;
+    crate::sharing::tell_times(app).await?;
+    crate::sharing::give_back_idle(app).await?;
     Ok(taken)
 }

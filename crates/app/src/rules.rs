@@ -17,6 +17,8 @@ pub struct Rules {
     pub ledger: crate::ledger::rules::LedgerBook,
     /// Words and limits of the basket; the shipped `rules/basket.toml` when the file says nothing of them.
     pub basket: crate::basket::BasketRules,
+    /// Rules of dispatch and control; the shipped `rules/dispatch.toml` when the file says nothing of them.
+    pub dispatch: crate::dispatch::rules::DispatchBook,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -30,6 +32,7 @@ struct Written {
     catalogue: Option<crate::catalogue::rules::CatalogueRules>,
     ledger: Option<crate::ledger::rules::LedgerBook>,
     basket: Option<crate::basket::BasketRules>,
+    dispatch: Option<crate::dispatch::rules::DispatchBook>,
 }
 
 /// Working days a reviewer has.
@@ -115,6 +118,11 @@ impl Rules {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/basket.toml")).map_err(wrong)?,
         };
+        let dispatch: crate::dispatch::rules::DispatchBook = match written.dispatch {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/dispatch.toml")).map_err(wrong)?,
+        };
+        dispatch.check()?;
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -124,6 +132,7 @@ impl Rules {
             catalogue,
             ledger,
             basket,
+            dispatch,
         })
     }
 }

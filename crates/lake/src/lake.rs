@@ -26,7 +26,7 @@ use policy::port::{Compacted, LakeVersion, LandTarget, Landing};
 use policy::{Action, Grant, Permit};
 
 use crate::fault;
-use crate::table::Slot;
+use crate::table::{Loaded, Slot};
 
 /// Rows of one piece of a scan or replay.
 const CHUNK_ROWS: usize = 4096;
@@ -188,6 +188,13 @@ impl policy::port::Lake for DeltaLake {
 
     async fn count(&self, entry: &Entry) -> Result<u64> {
         self.count_rows(&entry.draft.code).await
+    }
+
+    async fn bytes(&self, code: &str) -> Result<u64> {
+        match self.table(code).await? {
+            Some(table) => Ok(Loaded::of(&table)?.sizes()?.values().sum()),
+            None => Ok(0),
+        }
     }
 
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>> {

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
 //! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is agreed (`request`, `basket`, `flow`, `mask`),
-//! what is kept (`audit`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
+//! what is dispatched (`dispatch`), what is kept (`audit`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
 //! This crate imports nothing of ours and knows no clock, file, socket, SQL or Arrow.
 
 pub mod account;
@@ -12,6 +12,7 @@ pub mod basket;
 pub mod batch;
 pub mod calendar;
 pub mod code;
+pub mod dispatch;
 pub mod entry;
 pub mod error;
 pub mod flow;

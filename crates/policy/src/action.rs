@@ -101,6 +101,22 @@ actions! {
     ProposalRead = "proposal.read";
     /// Decide on a proposal.
     ProposalDecide = "proposal.decide";
+    /// See quotas, use, and what lies idle.
+    DispatchRead = "dispatch.read";
+    /// Set quotas of a region and of what is in it.
+    QuotaSet = "quota.set";
+    /// Ask for quota of another holder.
+    QuotaAsk = "quota.ask";
+    /// Propose that something idle is reclaimed.
+    ReclaimPropose = "reclaim.propose";
+    /// Confirm or object to a proposal over what one's organisation has.
+    ReclaimAnswer = "reclaim.answer";
+    /// See the recurring jobs of the platform.
+    JobRead = "job.read";
+    /// Run a recurring job now.
+    JobRun = "job.run";
+    /// See the dashboard of the whole house.
+    ControlRead = "control.read";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -108,7 +124,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).

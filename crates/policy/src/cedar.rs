@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 13] = [
     "Entry",
     "Request",
     "Approval",
@@ -27,6 +27,8 @@ const KINDS: [&str; 11] = [
     "System",
     "Asset",
     "Proposal",
+    "Quota",
+    "Reclaim",
 ];
 
 /// What a rule says of itself in its annotations.

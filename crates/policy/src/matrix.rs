@@ -96,7 +96,20 @@ fn natural(action: Action) -> Target {
             region: Some("330106".to_owned()),
             ..of("Proposal")
         },
-        Action::SecurityManage | Action::SystemRead | Action::SystemWork => of("System"),
+        Action::DispatchRead | Action::QuotaSet | Action::QuotaAsk => {
+            Target { region: Some("330106".to_owned()), ..of("Quota") }
+        }
+        Action::ReclaimPropose | Action::ReclaimAnswer => Target {
+            owner: Some("someone".to_owned()),
+            region: Some("330106".to_owned()),
+            ..of("Reclaim")
+        },
+        Action::SecurityManage
+        | Action::SystemRead
+        | Action::SystemWork
+        | Action::JobRead
+        | Action::JobRun
+        | Action::ControlRead => of("System"),
         _ => entry,
     }
 }
@@ -139,7 +152,7 @@ fn rows() -> Vec<Row> {
                 add("submitted by oneself", "open", mine);
                 add("of another region", "open", elsewhere);
             }
-            Action::RequestRevoke => {
+            Action::QuotaSet | Action::QuotaAsk | Action::ReclaimPropose | Action::RequestRevoke => {
                 add("", "open", target);
                 add("of another region", "open", elsewhere);
             }

@@ -78,6 +78,9 @@ pub trait Lake: Send + Sync {
     /// Rows of the current view; 0 when nothing has landed.
     async fn count(&self, entry: &Entry) -> Result<u64>;
 
+    /// Bytes of the files that make the current view (0 when nothing has landed); earlier versions are not counted.
+    async fn bytes(&self, code: &str) -> Result<u64>;
+
     /// Versions, newest first.
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>>;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use app::{App, Folders};
 use chrono::{DateTime, Utc};
+use model::dispatch::Job;
 use model::{Code, Error, Op, Result};
 use policy::Action;
 use policy::port::{Clock, Search};
@@ -34,10 +35,10 @@ impl Clock for SystemClock {
 
 /// Name under which the store keeps which master key its secrets are sealed with.
 const KEY_MARK: &str = "master_key";
-/// How often work comes round.
+/// How long to wait when a job's turn cannot be found.
 const ROUND: Duration = Duration::from_secs(60);
-/// How often the lake is tidied.
-const HOUSEKEEPING: Duration = Duration::from_secs(600);
+/// Jobs that come round less often than this keep to the turn that was noted.
+const SELDOM: Duration = Duration::from_secs(3600);
 
 impl House {
     /// Opens everything for serving. Nothing listens yet, and nothing a crash left is taken up yet (see
@@ -148,6 +149,7 @@ impl House {
             accounts: app::account::Memory::new(start, guard::password::Cost::default()),
             shares: app::sharing::Memory::default(),
             collections: app::collection::Memory::default(),
+            boards: app::control::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold })
     }
@@ -174,19 +176,16 @@ impl House {
 
     /// Work that comes round in every process.
     pub async fn tidy(app: Arc<App>) {
-        let mut every = tokio::time::interval(ROUND);
-        loop {
-            every.tick().await;
-            if let Err(e) = app::operation::tidy(&app).await {
-                tracing::error!(error = %e.operator_text(), "tidying failed");
-            }
-        }
+        turns(app, Job::Follow).await;
     }
 
-    /// Work that comes round in the worker: grants end, collections that a crash interrupted are taken up, small files of
-    /// the lake are written together. None waits for another.
+    /// Work that comes round in the worker. No job waits for another.
     pub async fn chores(app: Arc<App>) {
-        tokio::join!(expiry(Arc::clone(&app)), recovery(Arc::clone(&app)), housekeeping(app));
+        let mut all = tokio::task::JoinSet::new();
+        for job in Job::ALL.iter().copied().filter(|j| *j != Job::Follow) {
+            all.spawn(turns(Arc::clone(&app), job));
+        }
+        while all.join_next().await.is_some() {}
     }
 
     /// Writes what is still in memory and closes the stores.
@@ -204,55 +203,24 @@ impl House {
     }
 }
 
-async fn expiry(app: Arc<App>) {
-    let mut every = tokio::time::interval(ROUND);
+/// The turns of one job, for as long as the process runs. One that comes round often takes its first turn at once; one
+/// that comes round seldom waits for the turn that was noted before the process was started.
+async fn turns(app: Arc<App>, job: Job) {
     loop {
-        every.tick().await;
-        let op = Op::system(app.now());
-        match app::sharing::expire(&app, &op).await {
-            Ok(0) => {}
-            Ok(n) => tracing::info!(request.count = n, "{n} share applications expired"),
-            Err(e) => tracing::error!(error = %e.operator_text(), "expiry failed"),
+        match app::dispatch::due_in(&app, job).await {
+            Ok(wait) => tokio::time::sleep(wait).await,
+            Err(e) => {
+                tracing::error!(job = job.as_str(), error = %e.operator_text(), "a job's turn could not be found");
+                tokio::time::sleep(ROUND).await;
+                continue;
+            }
         }
-        match app::approval::tick(&app, &op).await {
-            Ok(done) if done.timers + done.acted == 0 => {}
-            Ok(done) => tracing::info!(
-                approval.timers = done.timers,
-                approval.acted = done.acted,
-                "approvals were reminded, escalated or carried on"
-            ),
-            Err(e) => tracing::error!(error = %e.operator_text(), "timers of approvals failed"),
-        }
-    }
-}
-
-async fn recovery(app: Arc<App>) {
-    let mut every = tokio::time::interval(ROUND);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        every.tick().await;
-        match app::collection::recover(&app).await {
-            Ok(0) => {}
-            Ok(n) => tracing::info!(
-                run.count = n,
-                "finished {n} collections that a crash had interrupted"
-            ),
-            Err(e) => tracing::error!(error = %e.operator_text(), "recovery failed"),
-        }
-    }
-}
-
-async fn housekeeping(app: Arc<App>) {
-    let mut every = tokio::time::interval(HOUSEKEEPING);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        every.tick().await;
-        if let Err(e) = app::collection::tidy(&app).await {
-            tracing::error!(error = %e.operator_text(), "tidying the lake failed");
-        }
-        let op = Op::system(app.now());
-        if let Err(e) = app::ledger::rank_month(&app, &op).await {
-            tracing::error!(error = %e.operator_text(), "the month's ranking could not be kept");
+        app::dispatch::run_job(&app, job).await;
+        match app::dispatch::every(&app, job) {
+            Ok(every) if every < SELDOM => tokio::time::sleep(every).await,
+            // The next turn is noted.
+            Ok(_) => {}
+            Err(_) => tokio::time::sleep(ROUND).await,
         }
     }
 }

@@ -435,7 +435,7 @@ impl Store {
         id: &str,
         active: bool,
     ) -> Result<()> {
-        permit.require(&[Action::ApplicationManage])?;
+        permit.require(&[Action::ApplicationManage, Action::SystemWork])?;
         sqlx::query("UPDATE application SET active = $1 WHERE id = $2")
             .bind(i64::from(active))
             .bind(id)

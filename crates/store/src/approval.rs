@@ -89,7 +89,8 @@ pub struct ApprovalFilter {
     pub limit: u32,
 }
 
-const WRITERS: [Action; 5] = [
+const WRITERS: [Action; 6] = [
+    Action::QuotaAsk,
     Action::BasketFile,
     Action::ApprovalDecide,
     Action::ApprovalFollow,

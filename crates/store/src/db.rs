@@ -109,6 +109,8 @@ impl Db {
         }
         all.push(migration(3, "lease", include_str!("../migrations/0003_lease.sql")));
         all.push(migration(4, "guard", include_str!("../migrations/0004_guard.sql")));
+        all.push(migration(5, "dispatch", include_str!("../migrations/0005_dispatch.sql")));
+        all.push(migration(7, "calendar", include_str!("../migrations/0007_calendar.sql")));
         all.push(migration(6, "source", include_str!("../migrations/0006_source.sql")));
         all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
         let history = match self.backend {

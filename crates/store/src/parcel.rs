@@ -45,6 +45,11 @@ pub struct RunFilter<'a> {
     pub org: Option<&'a str>,
     /// Only queued or running ones.
     pub unfinished: bool,
+    /// Word of a state.
+    pub state: Option<&'a str>,
+    /// Started from one stamp on, and before another.
+    pub from: Option<&'a str>,
+    pub to: Option<&'a str>,
     /// Keyset position: runs older than this id.
     pub after: Option<&'a str>,
     pub limit: u32,
@@ -193,6 +198,15 @@ impl Store {
         if filter.unfinished {
             clause.and("state IN ('queued', 'running')");
         }
+        if let Some(state) = filter.state {
+            clause.and_text("state =", state);
+        }
+        if let Some(from) = filter.from {
+            clause.and_text("started_at >=", from);
+        }
+        if let Some(to) = filter.to {
+            clause.and_text("started_at <", to);
+        }
         if let Some(after) = filter.after {
             clause.and_text("id <", after);
         }
@@ -206,6 +220,65 @@ impl Store {
             query = query.bind(value.clone());
         }
         query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(run_of).collect()
+    }
+
+    /// Runs that started from one stamp to before another, after an id, oldest first.
+    pub async fn runs_started(
+        &self,
+        from: &str,
+        to: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>> {
+        let sql = format!(
+            "SELECT org, body, source, owner, lease_until FROM run
+             WHERE started_at >= $1 AND started_at < $2 AND id > $3 ORDER BY id LIMIT {}",
+            page(limit)
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(from)
+            .bind(to)
+            .bind(after)
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(run_of)
+            .collect()
+    }
+
+    /// Keeps what a run needs to be run again (sealed by the room that wrote it).
+    pub async fn run_recipe_set(&self, permit: &Permit, id: &str, recipe: &str) -> Result<()> {
+        permit.require(COLLECT)?;
+        sqlx::query("UPDATE run SET recipe = $1 WHERE id = $2")
+            .bind(recipe)
+            .bind(id)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    /// What a run needs to be run again; empty when nothing is kept.
+    pub async fn run_recipe(&self, id: &str) -> Result<String> {
+        let row = sqlx::query("SELECT recipe FROM run WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?;
+        row.map_or(Ok(String::new()), |row| text(&row, "recipe"))
+    }
+
+    /// Whether a run of the entry that is newer than `id` has landed something.
+    pub async fn run_overtaken(&self, entry: &str, id: &str) -> Result<bool> {
+        let sql = "SELECT id FROM run WHERE entry = $1 AND id > $2 AND state IN ('succeeded', 'unchanged') LIMIT 1";
+        let row = sqlx::query(sql)
+            .bind(entry)
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(row.is_some())
     }
 
     /// Keeps the manifest of a landed parcel; kept twice, nothing changes.

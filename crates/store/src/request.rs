@@ -1,4 +1,4 @@
-//! Share applications in the control store, their steps, and the day counters of calls.
+//! Share applications in the control store, and their steps.
 
 use model::request::{Period, Request, RequestFilter, RequestState, RequestStep, RequestWay};
 use model::{Code, Error, Op, Result};
@@ -228,6 +228,29 @@ impl Store {
         self.requests_by(&sql, c.values()).await
     }
 
+    /// Approved applications that end from one stamp to before another, newest first; an organisation's, when given.
+    pub async fn requests_ending_between(
+        &self,
+        org: Option<&str>,
+        from: &str,
+        to: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Request>> {
+        let mut c = Clause::default();
+        c.and("r.state = 'approved'");
+        c.and_text("r.expires_at >=", from);
+        c.and_text("r.expires_at <", to);
+        if let Some(org) = org {
+            c.and_text("r.org =", org);
+        }
+        if let Some(after) = after {
+            c.and_text("r.id <", after);
+        }
+        let sql = format!("{SELECT}{} ORDER BY r.id DESC LIMIT {}", c.sql(), page(limit));
+        self.requests_by(&sql, c.values()).await
+    }
+
     /// Applications rejected since `since` (RFC 3339) and not filed anew, newest first, at most `limit`.
     pub async fn requests_refused(
         &self,
@@ -294,51 +317,6 @@ impl Store {
             .collect()
     }
 
-    /// Takes up to `want` calls of a day's quota out of the store, so that the gate may give them out of memory.
-    /// Answers how many were taken (0 = used up) and how many are taken in all. Metering, not a governed write: it
-    /// can only lessen what a grant allows.
-    pub async fn quota_take(&self, key: &QuotaKey, want: u64, limit: u64) -> Result<(u64, u64)> {
-        let (want, limit) = (signed(want), signed(limit));
-        let mut tx = self.db.begin().await?;
-        sqlx::query(
-            "INSERT INTO quota_day (application, entry, day, calls) VALUES ($1, $2, $3, 0)
-             ON CONFLICT (application, entry, day) DO NOTHING",
-        )
-        .bind(key.application.as_str())
-        .bind(key.entry.as_str())
-        .bind(key.day.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(fail)?;
-        // The row is locked by the first update (PostgreSQL) or the whole transaction is (SQLite).
-        add(&mut tx, key, 0).await?;
-        let taken = {
-            let row = sqlx::query(
-                "SELECT calls FROM quota_day WHERE application = $1 AND entry = $2 AND day = $3",
-            )
-            .bind(key.application.as_str())
-            .bind(key.entry.as_str())
-            .bind(key.day.as_str())
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(fail)?;
-            number(&row, "calls")?
-        };
-        let give = want.min(limit.saturating_sub(taken)).max(0);
-        if give > 0 {
-            add(&mut tx, key, give).await?;
-        }
-        tx.commit().await.map_err(fail)?;
-        Ok((unsigned(give), unsigned(taken.saturating_add(give))))
-    }
-
-    /// Puts back what was taken and not used (a calm stop).
-    pub async fn quota_return(&self, key: &QuotaKey, calls: u64) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        add(&mut tx, key, -signed(calls)).await?;
-        tx.commit().await.map_err(fail)
-    }
-
     async fn requests_by(&self, sql: &str, values: &[String]) -> Result<Vec<Request>> {
         let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
         for value in values {
@@ -360,36 +338,6 @@ impl Applicant<'_> {
         }
         c
     }
-}
-
-/// Whose calls of which day (`YYYY-MM-DD`, civil time in China) are counted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct QuotaKey {
-    pub application: String,
-    pub entry: String,
-    pub day: String,
-}
-
-async fn add(tx: &mut Transaction<'static, Any>, key: &QuotaKey, calls: i64) -> Result<()> {
-    sqlx::query(
-        "UPDATE quota_day SET calls = calls + $1 WHERE application = $2 AND entry = $3 AND day = $4",
-    )
-    .bind(calls)
-    .bind(key.application.as_str())
-    .bind(key.entry.as_str())
-    .bind(key.day.as_str())
-    .execute(&mut **tx)
-    .await
-    .map_err(fail)?;
-    Ok(())
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
 }
 
 async fn write_step(

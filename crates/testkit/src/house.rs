@@ -223,6 +223,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
         accounts: app::account::Memory::new(start, guard::password::Cost::TEST),
         shares: app::sharing::Memory::default(),
         collections: app::collection::Memory::default(),
+        boards: app::control::Memory::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use guard::keys;
 use model::account::{Application, ApplicationNew, ApplicationSecret};
 use model::org::OrgKind;
 use model::{Actor, Error, Op, Result};
-use policy::{Action, Target};
+use policy::{Action, Permit, Target};
 use store::account::ApplicationScope;
 
 use super::Credential;
@@ -92,6 +92,15 @@ pub async fn set_application_active(
     let action = if active { "application.start" } else { "application.stop" };
     audit::record(app, audit::event(op, action, id)).await?;
     Ok(Application { active, ..application })
+}
+
+/// Stops an application that its organisation gives back (`permit` is the platform's).
+pub(crate) async fn stop(app: &App, op: &Op, permit: &Permit, id: &str) -> Result<()> {
+    let unknown = || Error::not_found("应用", "application", id);
+    let application = app.store.application_get(id).await?.ok_or_else(unknown)?;
+    app.store.application_set_active(permit, id, false).await?;
+    app.accounts.credentials.invalidate(&application.key);
+    audit::record(app, audit::event(op, "application.stop", id)).await
 }
 
 async fn managed(app: &App, op: &Op, id: &str) -> Result<(Application, policy::Permit)> {

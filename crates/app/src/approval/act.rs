@@ -9,7 +9,7 @@ use policy::{Action, Permit, Target};
 use super::leave::{someone, stands_in_for};
 use super::look::{Held, held};
 use super::{Act, Beginning, Places, Seen, flows};
-use crate::{App, audit, basket};
+use crate::{App, audit, basket, dispatch};
 
 /// An approval that has been thought out and not yet kept.
 #[derive(Debug)]
@@ -329,7 +329,11 @@ pub(crate) async fn settle(app: &App, op: &Op, id: &str) -> Result<()> {
         let permit =
             app.policy.permit(&system, Action::SystemWork, &Target::plain("System", "platform"))?;
         let step = open.step.clone();
-        let (done, note) = match basket::deliver(app, &system, &permit, &held).await {
+        let delivered = match held.state.subject.kind.as_str() {
+            dispatch::SUBJECT => dispatch::deliver(app, &system, &permit, &held).await,
+            _ => basket::deliver(app, &system, &permit, &held).await,
+        };
+        let (done, note) = match delivered {
             Ok(note) => (true, note),
             Err(e)
                 if matches!(

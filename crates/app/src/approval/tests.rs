@@ -14,12 +14,13 @@ use proptest::prelude::*;
 
 use super::flows::check_text;
 
-const SHIPPED: [&str; 5] = [
+const SHIPPED: [&str; 6] = [
     include_str!("../../rules/flows/share_1.toml"),
     include_str!("../../rules/flows/asset_1.toml"),
     include_str!("../../rules/flows/demand_1.toml"),
     include_str!("../../rules/flows/objection_1.toml"),
     include_str!("../../rules/flows/dispute_1.toml"),
+    include_str!("../../rules/flows/quota_1.toml"),
 ];
 
 /// A flow with everything in it.

@@ -4,7 +4,8 @@
 //! and lands the rest once (*exactly-once*: the parcel id is a hash of entry, mode, content, options and item shapes)
 //! → `serve` brings the serving copy up → the catalogue learns the new figures → the file leaves the inbox. A query's
 //! rows are written into the inbox first (`extract`), so that both ways are one; `source` keeps the databases they come
-//! from. `standing` tells what is there already. `lease` says whose a run is, `recover` goes on after a crash, `tidy` is the
+//! from. `standing` tells what is there already. `lease` says whose a run is, `recover` goes on after a crash,
+//! `retry` runs what failed again, `tidy` is the
 //! worker's housekeeping.
 
 mod extract;
@@ -13,6 +14,7 @@ mod quarantine;
 mod recover;
 mod replay;
 mod resume;
+mod retry;
 mod serve;
 pub mod source;
 mod spool;
@@ -41,6 +43,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;
+pub use self::retry::{may_retry, retry};
 pub use self::spool::{spool, spool_file};
 pub use self::tidy::{Tidied, tidy};
 use crate::{App, Page, audit, catalogue};
@@ -231,6 +234,30 @@ pub async fn runs(
     after: Option<&str>,
     limit: u32,
 ) -> Result<Page<Run>> {
+    runs_where(app, op, &Which { entry, ..Which::default() }, after, limit).await
+}
+
+/// Which runs a list wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Which<'a> {
+    /// Entry id or code.
+    pub entry: Option<&'a str>,
+    pub state: Option<RunState>,
+    /// Started on this day (in China).
+    pub day: Option<chrono::NaiveDate>,
+    /// Started at this stamp or later.
+    pub since: Option<&'a str>,
+}
+
+/// The same, by state and day.
+pub async fn runs_where(
+    app: &App,
+    op: &Op,
+    which: &Which<'_>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Page<Run>> {
+    let entry = which.entry;
     let of_org = |org: &str| Target::of_org("Entry", entry.unwrap_or("runs"), org);
     let all = op.actor == Actor::System || app.may(op, Action::RunRead, &of_org(""));
     let own = op.actor.org().filter(|_| !all);
@@ -242,8 +269,17 @@ pub async fn runs(
         None => None,
     };
     let limit = if limit == 0 { 50 } else { limit.min(999) };
-    let filter =
-        RunFilter { entry: entry.as_deref(), org: own, unfinished: false, after, limit: limit + 1 };
+    let bounds = which.day.map(crate::dispatch::day_bounds).transpose()?;
+    let filter = RunFilter {
+        entry: entry.as_deref(),
+        org: own,
+        state: which.state.map(RunState::as_str),
+        from: bounds.as_ref().map(|(from, _)| from.as_str()).or(which.since),
+        to: bounds.as_ref().map(|(_, to)| to.as_str()),
+        after,
+        limit: limit + 1,
+        ..RunFilter::default()
+    };
     let mut items: Vec<Run> =
         app.store.run_list(&filter).await?.into_iter().map(|r| r.run).collect();
     for run in &mut items {

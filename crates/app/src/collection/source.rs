@@ -22,6 +22,7 @@ use policy::{Action, Permit, Target};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::retry::{self, Recipe};
 use super::{Order, start};
 use crate::{App, audit, catalogue};
 
@@ -154,14 +155,21 @@ pub async fn preview(app: &App, op: &Op, order: &QueryOrder) -> Result<Preview> 
 
 /// Starts a collection of a query's rows into an entry.
 pub async fn collect(app: &Arc<App>, op: &Op, order: QueryOrder) -> Result<Run> {
-    let (source, sealed, _) = known(app, op, &order.source).await?;
+    let (source, sealed, permit) = known(app, op, &order.source).await?;
     let url = opened(app, &source.id, &sealed)?;
     let name = source.name.replace(['/', '\\'], "_");
     let asked = Source::Query { url: url.to_string(), sql: order.sql.clone(), name };
+    let recipe = Recipe::Query {
+        source: source.id.clone(),
+        sql: order.sql.clone(),
+        mode: order.mode,
+        operation_column: order.operation_column.clone(),
+    };
     let options =
         ReadOptions { operation_column: order.operation_column, ..ReadOptions::default() };
     let order_of = Order { entry: order.entry, source: asked, mode: order.mode, options };
     let run = start(app, op, order_of).await?;
+    retry::keep(app, &permit, &run.id, &recipe).await?;
     let event = AuditEvent {
         scope: format!("run={} {}", run.id, fingerprint(&order.sql)),
         reason: source.place(),

@@ -23,7 +23,8 @@ use store::parcel::RunRecord;
 
 use super::resume::{Kept, Options, Resume};
 use super::standing::standing;
-use super::{Order, allowed, extract, lease, serve, spool};
+use super::retry::Recipe;
+use super::{Order, allowed, extract, lease, retry, serve, spool};
 use crate::{App, audit, catalogue};
 
 /// How often a run's figures are written down while it reads.
@@ -100,8 +101,15 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
     let permit = Arc::new(allowed(app, op, Action::DataCollect, &entry).await?);
     let mut run = new_run(app, op, &entry, &order);
     let mut options = Options::of(&order.options);
+    let mut recipe = None;
     let source = match order.source {
         Source::File { path, name } => {
+            recipe = Some(Recipe::File {
+                path: path.clone(),
+                name: name.clone(),
+                mode: order.mode,
+                options: options.clone(),
+            });
             let about = tokio::fs::metadata(&path).await.map_err(|e| gone(&name).caused_by(e))?;
             run.bytes_total = about.len();
             run.checksum = spool::checksum(app, &path).await?;
@@ -119,6 +127,9 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
     };
     let resume = Resume { source, options, committing: false, anew: false };
     keep(app, op, &permit, &entry, &run, &resume).await?;
+    if let Some(recipe) = recipe {
+        retry::keep(app, &permit, &run.id, &recipe).await?;
+    }
     Ok(Job { op: op.clone(), run, resume, collect: Arc::clone(&permit), permit })
 }
 

@@ -392,6 +392,29 @@ pub async fn revoke(app: &App, op: &Op, id: &str, reason: &str) -> Result<Reques
     moved(app, op, &permit, &request, change).await
 }
 
+/// Ends a grant that its own organisation gives back (`permit` is the platform's); one that has ended stays so.
+pub(crate) async fn give_up(
+    app: &App,
+    op: &Op,
+    permit: &Permit,
+    id: &str,
+    reason: &str,
+) -> Result<()> {
+    let missing = || Error::not_found("申请", "application", id);
+    let request = app.store.request_get(id).await?.ok_or_else(missing)?;
+    if request.state != RequestState::Approved {
+        return Ok(());
+    }
+    let change = RequestChange {
+        to: RequestState::Revoked,
+        due: None,
+        expires_at: Some(op.stamp()),
+        action: "revoke",
+        reason: reason.to_owned(),
+    };
+    moved(app, op, permit, &request, change).await.map(|_| ())
+}
+
 /// Closes what has expired; answers how many.
 pub async fn expire(app: &App, op: &Op) -> Result<u64> {
     let permit = permit_work(app, op)?;

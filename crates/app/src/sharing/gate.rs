@@ -16,10 +16,9 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant, GrantAsk, Target, Via};
 use store::request::RequestScope;
 
-use super::quota::Meter;
+use super::quota::{Meter, Pools};
 use super::{Callable, Release};
-use crate::App;
-use crate::audit;
+use crate::{App, audit, dispatch};
 
 /// What was decided for one caller (or the public as a whole) and one resource, good for one epoch and one day: masks
 /// begin and end by the day.
@@ -33,6 +32,8 @@ pub(crate) struct Access {
     served: bool,
     /// Of a known caller; the public is metered by address.
     meter: Option<Arc<Meter>>,
+    /// Quotas of calls above the caller's own.
+    pools: Pools,
     masked: Vec<String>,
     masks: String,
 }
@@ -69,7 +70,10 @@ pub async fn query(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<R
         Err(e) if e.kind() == model::Kind::Exhausted && !meter.tells(op) => return Err(e),
         Err(e) => return refuse(app, op, code, e).await,
     };
-    let page = match read(app, &access.grant, &access.entry, access.served, query).await {
+    let begun = std::time::Instant::now();
+    let looked = read(app, &access.grant, &access.entry, access.served, query).await;
+    meter.took(begun.elapsed());
+    let page = match looked {
         Ok(page) => page,
         Err(e) => {
             if matches!(e.kind(), model::Kind::Internal | model::Kind::Unavailable) {
@@ -108,7 +112,7 @@ async fn refuse(app: &App, op: &Op, code: &str, e: Error) -> Result<Release> {
 async fn count(app: &App, op: &Op, access: &Access, meter: &Meter) -> Result<Option<u64>> {
     access.grant.check_time(op.at)?;
     match access.grant.quota() {
-        Some(quota) => meter.count(app, op, quota).await.map(Some),
+        Some(quota) => meter.count(app, op, quota, &access.pools).await.map(Some),
         None => Ok(None),
     }
 }
@@ -143,6 +147,10 @@ async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
         }
         known => Some(meter(app, known.id(), &entry.id, None)),
     };
+    let pools: Pools = match &op.actor {
+        Actor::Application { id, org, .. } => dispatch::pools(app, id, org).await?.into(),
+        _ => Pools::default(),
+    };
     let access = Arc::new(Access {
         epoch,
         policy,
@@ -153,6 +161,7 @@ async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
         entry,
         served,
         meter,
+        pools,
     });
     app.shares.access.insert(key, Arc::clone(&access));
     Ok(access)

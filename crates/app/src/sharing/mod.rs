@@ -22,6 +22,7 @@ use policy::{Action, Grant, Target};
 use crate::App;
 
 pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
+pub(crate) use ask::give_up;
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
 pub use gate::{callable, query};
 pub(crate) use gate::{read, release_event};
@@ -38,6 +39,8 @@ pub struct Memory {
     looked: AtomicI64,
     access: moka::sync::Cache<String, Arc<gate::Access>>,
     meters: moka::sync::Cache<String, Arc<quota::Meter>>,
+    /// Second in which lots out of a used-up pool were last put back.
+    gathered: AtomicI64,
     /// One bringing-up of search at a time.
     pub(crate) indexing: tokio::sync::Mutex<()>,
     /// With which state of the ledger search is level.
@@ -62,6 +65,7 @@ impl Default for Memory {
                 .max_capacity(500_000)
                 .time_to_idle(Duration::from_secs(26 * 3600))
                 .build(),
+            gathered: AtomicI64::new(i64::MIN),
             indexing: tokio::sync::Mutex::new(()),
             level: parking_lot::Mutex::default(),
             figures: parking_lot::Mutex::new(None),
@@ -134,6 +138,7 @@ pub struct Callable {
 /// Before a calm stop: calls taken out of the store and not used go back, and the search index is marked as level
 /// with the ledger (see `catalogue::heal`).
 pub async fn flush(app: &App) -> Result<()> {
+    tell_times(app).await?;
     for (_, meter) in &app.shares.meters {
         meter.give_back(app).await?;
     }
@@ -146,6 +151,24 @@ pub async fn flush(app: &App) -> Result<()> {
         .await
         .map_err(|e| model::Error::internal("the search task ended").caused_by(e))??;
     app.store.meta_set(&permit, crate::catalogue::INDEX_MARK, &level).await
+}
+
+/// Writes down how long look-ups took since it was last written (a chore of every process, and before a calm stop).
+pub(crate) async fn tell_times(app: &App) -> Result<()> {
+    let day = Op::system(app.now()).today().to_string();
+    for (_, meter) in &app.shares.meters {
+        meter.tell_time(app, &day).await?;
+    }
+    Ok(())
+}
+
+/// Puts lots out of shared quotas back that nobody uses (a chore of every process): others may need them.
+pub(crate) async fn give_back_idle(app: &App) -> Result<()> {
+    let before = app.now().timestamp() - 60;
+    for (_, meter) in &app.shares.meters {
+        meter.give_back_idle(app, before).await?;
+    }
+    Ok(())
 }
 
 /// The epoch of what callers may do, having noticed what other processes changed: a description made at one epoch

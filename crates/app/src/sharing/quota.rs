@@ -3,13 +3,20 @@
 //! Calls of a day are taken out of the store in lots and given out of memory, so that ten thousand calls a second do
 //! not mean as many writes. The store counts a lot as used when it is taken: a crash loses the rest of a lot for the
 //! caller, and never lets one call more through; several processes share one quota exactly.
+//!
+//! Above the caller's own quota stand those of its application, organisation and regions (*pools*, `dispatch::quota`).
+//! A lot is taken out of all of them in one transaction. When a pool has nothing left, lots that other callers of this
+//! process hold and have not used are put back first, so that the last call of a pool is given out, too.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
+use model::dispatch::HolderKind;
 use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
 use policy::Quota;
-use store::request::QuotaKey;
+use store::meter::{Pool, QuotaKey, Taken};
 
 use crate::App;
 use crate::catalogue::rules::QuotaRules;
@@ -28,7 +35,12 @@ pub(crate) struct Meter {
     taking: tokio::sync::Mutex<()>,
     /// Second in which a refusal was last written into the audit.
     told: AtomicI64,
+    /// Time that look-ups took and nobody has written down yet, microseconds.
+    micros: AtomicU64,
 }
+
+/// The pools of a caller; shared by all that is remembered of it.
+pub(crate) type Pools = Arc<[Pool]>;
 
 #[derive(Clone, Debug, Default)]
 struct Lot {
@@ -38,6 +50,22 @@ struct Lot {
     taken: u64,
     /// The day's quota when the store said that nothing is left.
     used_up_at: Option<u64>,
+    /// Where the lot was taken from: there it goes back.
+    pools: Pools,
+    /// Left in the fullest pool when the lot was taken.
+    pool_left: u64,
+    /// A pool that had nothing left, and the second in which that was seen: others may put back, so it is asked again.
+    short: Option<(i64, Pool)>,
+    /// Second in which the lot was taken.
+    taken_at: i64,
+}
+
+impl Lot {
+    /// The pool that was seen to be used up in this second, if it still stands above the caller as it did.
+    fn short_of(&self, second: i64, pools: &[Pool]) -> Option<&Pool> {
+        let (at, pool) = self.short.as_ref()?;
+        (*at == second && pools.contains(pool)).then_some(pool)
+    }
 }
 
 impl Meter {
@@ -48,18 +76,40 @@ impl Meter {
             lot: Mutex::new(Lot::default()),
             taking: tokio::sync::Mutex::new(()),
             told: AtomicI64::new(i64::MIN),
+            micros: AtomicU64::new(0),
         }
     }
 
     /// Counts one call; answers the calls left today.
-    pub(crate) async fn count(&self, app: &App, op: &Op, quota: Quota) -> Result<u64> {
+    pub(crate) async fn count(
+        &self,
+        app: &App,
+        op: &Op,
+        quota: Quota,
+        pools: &Pools,
+    ) -> Result<u64> {
         self.rate(op, quota.calls_per_second)?;
-        let day = op.today().to_string();
+        let (day, second) = (op.today().to_string(), op.at.timestamp());
         loop {
-            if let Some(answer) = self.of_lot(&day, quota.calls_per_day) {
+            if let Some(answer) = self.of_lot(&day, second, quota.calls_per_day, pools) {
                 return answer;
             }
-            self.refill(app, &day, quota.calls_per_day).await?;
+            self.refill(app, &day, second, quota.calls_per_day, pools).await?;
+        }
+    }
+
+    /// Notes how long a look-up took.
+    pub(crate) fn took(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Writes down the time of look-ups since it was last written.
+    pub(crate) async fn tell_time(&self, app: &App, day: &str) -> Result<()> {
+        let Some((application, _)) = &self.kept else { return Ok(()) };
+        match self.micros.swap(0, Ordering::Relaxed) {
+            0 => Ok(()),
+            micros => app.store.query_time_add(application, day, micros).await,
         }
     }
 
@@ -78,35 +128,65 @@ impl Meter {
     }
 
     /// `None` when the lot is empty and another may be taken.
-    fn of_lot(&self, day: &str, quota: u64) -> Option<Result<u64>> {
+    fn of_lot(
+        &self,
+        day: &str,
+        second: i64,
+        quota: u64,
+        pools: &[Pool],
+    ) -> Option<Result<u64>> {
         let mut lot = self.lot.lock();
         if lot.day != day {
             return None;
         }
         if lot.left > 0 {
             lot.left -= 1;
-            return Some(Ok(quota.saturating_sub(lot.taken).saturating_add(lot.left)));
+            let own = quota.saturating_sub(lot.taken);
+            return Some(Ok(own.min(lot.pool_left).saturating_add(lot.left)));
         }
-        (lot.used_up_at.is_some_and(|q| q >= quota)).then(|| Err(used_up(quota)))
+        if lot.used_up_at.is_some_and(|q| q >= quota) {
+            return Some(Err(used_up(quota)));
+        }
+        lot.short_of(second, pools).map(|pool| Err(pool_used_up(pool.holder.kind, pool.limit)))
     }
 
-    async fn refill(&self, app: &App, day: &str, quota: u64) -> Result<()> {
+    async fn refill(
+        &self,
+        app: &App,
+        day: &str,
+        second: i64,
+        quota: u64,
+        pools: &Pools,
+    ) -> Result<()> {
         let _one = self.taking.lock().await;
         {
             let lot = self.lot.lock();
-            if lot.day == day && (lot.left > 0 || lot.used_up_at.is_some_and(|q| q >= quota)) {
+            let decided = lot.left > 0
+                || lot.used_up_at.is_some_and(|q| q >= quota)
+                || lot.short_of(second, pools).is_some();
+            if lot.day == day && decided {
                 return Ok(());
             }
         }
-        let want = lot_size(&app.rules.catalogue.quota, quota);
-        let (got, taken) = match &self.kept {
+        let rules = &app.rules.catalogue.quota;
+        let want = pools
+            .iter()
+            .map(|p| lot_size(rules, p.limit))
+            .fold(lot_size(rules, quota), u64::min);
+        let Taken { got, taken, pool_left, short } = match &self.kept {
             Some((application, entry)) => {
                 let key = QuotaKey {
                     application: application.clone(),
                     entry: entry.clone(),
                     day: day.to_owned(),
                 };
-                app.store.quota_take(&key, want, quota).await?
+                let took = app.store.quota_take(&key, want, quota, pools).await?;
+                match took.short.and_then(|n| pools.get(n)) {
+                    Some(pool) if gather(app, day, second, pool).await? => {
+                        app.store.quota_take(&key, want, quota, pools).await?
+                    }
+                    _ => took,
+                }
             }
             None => {
                 let before = {
@@ -114,34 +194,58 @@ impl Meter {
                     if lot.day == day { lot.taken } else { 0 }
                 };
                 let got = want.min(quota.saturating_sub(before));
-                (got, before + got)
+                Taken { got, taken: before + got, pool_left: u64::MAX, short: None }
             }
         };
+        let short = short.filter(|_| got == 0).and_then(|n| pools.get(n));
         let mut lot = self.lot.lock();
         let left = if lot.day == day { lot.left } else { 0 };
         *lot = Lot {
             day: day.to_owned(),
             left: left + got,
             taken,
-            used_up_at: (got == 0).then_some(quota),
+            used_up_at: (got == 0 && short.is_none()).then_some(quota),
+            pools: Arc::clone(pools),
+            pool_left,
+            short: short.map(|p| (second, p.clone())),
+            taken_at: second,
         };
         Ok(())
+    }
+
+    /// Whether an unused part of a lot out of this pool lies here.
+    fn holds(&self, day: &str, pool: &Pool) -> bool {
+        let lot = self.lot.lock();
+        lot.day == day && lot.left > 0 && lot.pools.iter().any(|p| p.holder == pool.holder)
+    }
+
+    /// Puts a lot out of pools back that nobody has used for a while: another process may need it.
+    pub(crate) async fn give_back_idle(&self, app: &App, before: i64) -> Result<()> {
+        let idle = {
+            let lot = self.lot.lock();
+            lot.left > 0 && !lot.pools.is_empty() && lot.taken_at < before
+        };
+        if idle { self.give_back(app).await } else { Ok(()) }
     }
 
     /// Puts the unused rest of the lot back.
     pub(crate) async fn give_back(&self, app: &App) -> Result<()> {
         let _one = self.taking.lock().await;
-        let (day, left) = {
+        self.put_back(app).await
+    }
+
+    async fn put_back(&self, app: &App) -> Result<()> {
+        let (day, left, pools) = {
             let mut lot = self.lot.lock();
             let left = std::mem::take(&mut lot.left);
             lot.taken = lot.taken.saturating_sub(left);
-            (lot.day.clone(), left)
+            (lot.day.clone(), left, Arc::clone(&lot.pools))
         };
         let Some((application, entry)) = self.kept.as_ref().filter(|_| left > 0) else {
             return Ok(());
         };
         let key = QuotaKey { application: application.clone(), entry: entry.clone(), day };
-        app.store.quota_return(&key, left).await
+        app.store.quota_return(&key, left, &pools).await
     }
 
     /// At most `per_second` calls in any second.
@@ -155,6 +259,42 @@ impl Meter {
             format!("too many calls: {per_second} a second at most, try again shortly"),
         ))
     }
+}
+
+/// Has the other callers of this process put back what they took out of a pool and did not use; at most once a second.
+/// Answers whether anything went back.
+async fn gather(app: &App, day: &str, second: i64, pool: &Pool) -> Result<bool> {
+    if app.shares.gathered.swap(second, Ordering::Relaxed) == second {
+        return Ok(false);
+    }
+    let mut any = false;
+    for (_, meter) in &app.shares.meters {
+        // One that is taking a lot just now has none to give.
+        if meter.holds(day, pool)
+            && let Ok(_one) = meter.taking.try_lock()
+        {
+            meter.put_back(app).await?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+fn pool_used_up(kind: HolderKind, limit: u64) -> Error {
+    let (zh, en) = match kind {
+        HolderKind::Application => ("本应用", "the application's quota"),
+        HolderKind::Org => ("本单位", "the organisation's quota"),
+        HolderKind::Region => ("所在地区", "the region's quota"),
+    };
+    Error::new(
+        Code::QuotaUsedUp,
+        format!(
+            "{zh}今日的调用总配额 {limit} 次已用完，明日零时（北京时间）恢复；需要更多请在平台“调度”中申请调剂"
+        ),
+        format!(
+            "{en} of {limit} calls a day is used up; it starts anew at midnight (UTC+8). Ask for more under “Dispatch”"
+        ),
+    )
 }
 
 fn lot_size(rules: &QuotaRules, quota: u64) -> u64 {
@@ -176,6 +316,7 @@ mod tests {
     use super::*;
     use chrono::TimeDelta;
     use model::Actor;
+    use model::dispatch::Holder;
 
     fn op(at: &str) -> Op {
         Op::new(Actor::Nobody, "r".into(), "-".into(), at.parse().unwrap())
@@ -197,17 +338,26 @@ mod tests {
     #[test]
     fn a_lot_is_given_out_exactly_and_by_day() {
         let meter = Meter::new(None);
-        assert!(meter.of_lot("2026-03-02", 10).is_none());
-        *meter.lot.lock() = Lot { day: "2026-03-02".into(), left: 2, taken: 2, used_up_at: None };
-        assert_eq!(meter.of_lot("2026-03-02", 10).unwrap().unwrap(), 9);
-        assert_eq!(meter.of_lot("2026-03-02", 10).unwrap().unwrap(), 8);
-        assert!(meter.of_lot("2026-03-02", 10).is_none());
+        assert!(meter.of_lot("2026-03-02", 1, 10, &[]).is_none());
+        *meter.lot.lock() =
+            Lot { day: "2026-03-02".into(), left: 2, taken: 2, pool_left: 100, ..Lot::default() };
+        assert_eq!(meter.of_lot("2026-03-02", 1, 10, &[]).unwrap().unwrap(), 9);
+        assert_eq!(meter.of_lot("2026-03-02", 1, 10, &[]).unwrap().unwrap(), 8);
+        assert!(meter.of_lot("2026-03-02", 1, 10, &[]).is_none());
         meter.lot.lock().used_up_at = Some(10);
-        let refused = meter.of_lot("2026-03-02", 10).unwrap();
+        let refused = meter.of_lot("2026-03-02", 1, 10, &[]).unwrap();
         assert_eq!(refused.unwrap_err().code(), Code::QuotaUsedUp);
         // A larger quota or another day is looked up anew.
-        assert!(meter.of_lot("2026-03-02", 20).is_none());
-        assert!(meter.of_lot("2026-03-03", 10).is_none());
+        assert!(meter.of_lot("2026-03-02", 1, 20, &[]).is_none());
+        assert!(meter.of_lot("2026-03-03", 1, 10, &[]).is_none());
+        // A pool without anything left refuses for a second, then it is asked again.
+        meter.lot.lock().used_up_at = None;
+        let pool = |limit| Pool { holder: Holder::new(HolderKind::Org, "o"), limit };
+        meter.lot.lock().short = Some((7, pool(50)));
+        let refused = meter.of_lot("2026-03-02", 7, 10, &[pool(50)]).unwrap().unwrap_err();
+        assert!(refused.en().contains("organisation") && refused.en().contains("50"), "{refused:?}");
+        assert!(meter.of_lot("2026-03-02", 8, 10, &[pool(50)]).is_none());
+        assert!(meter.of_lot("2026-03-02", 7, 10, &[pool(60)]).is_none(), "a raise holds at once");
     }
 
     #[test]

@@ -116,6 +116,33 @@ async fn a_quota_is_told_and_ends_at_midnight() {
     assert!((14 * 3600..=15 * 3600).contains(&seconds), "{seconds}");
 }
 
+/// What an organisation has together is refused at the door to the call, whichever of its applications calls.
+#[tokio::test]
+async fn a_quota_of_the_organisation_is_exact_at_the_door() {
+    use model::dispatch::{Holder, HolderKind, Resource};
+    let house = open_house().await;
+    let client = Client::new(&house);
+    let (first, second) = (agreed(&house).await, agreed(&house).await);
+    let authority = house.person("authority").await;
+    let team = Holder::new(HolderKind::Org, testkit::CONSUMER_ORG);
+    let set = app::dispatch::set(&house.app, &authority, Resource::Calls, &team, Some(3), "核定");
+    set.await.unwrap();
+    let path = "/api/v1/lake_water?id=eq.1";
+    let answer = client.by(&first, path).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-qt-calls-left")), (200, "1"));
+    let answer = client.by(&second, path).await;
+    // Its own quota leaves one, the organisation's one.
+    assert_eq!((answer.status.as_u16(), answer.header("x-qt-calls-left")), (200, "1"));
+    let answer = client.by(&first, path).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-qt-calls-left")), (200, "0"));
+    let over = client.by(&second, path).await;
+    assert_eq!(over.refusal(), (429, "quota_used_up".into()));
+    assert!(over.text.contains("organisation's quota of 3"), "{}", over.text);
+    assert!(over.header("retry-after").parse::<i64>().unwrap() > 0);
+    // Calls that nobody is answerable for are metered by address and go on.
+    assert_eq!(client.get(path).await.status.as_u16(), 200);
+}
+
 #[tokio::test]
 async fn a_description_is_kept_until_the_ledger_changes() {
     let house = open_house().await;

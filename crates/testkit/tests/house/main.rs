@@ -16,6 +16,7 @@ mod catalogue;
 mod collection;
 mod crowd;
 mod desk;
+mod dispatch;
 mod dying;
 mod dying_ledger;
 mod intake;
