@@ -6,6 +6,7 @@ use model::code::{
     OpenType, ProcessingLevel, ProviderChannel, PublishState, ResourceKind, ShareType, SharedMode,
     SyncMode, SystemLevel, TableType, UpdateCycle,
 };
+use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
 use model::source::{SourceKind, SourceTls};
 
 use crate::visit::Lang;
@@ -54,6 +55,11 @@ code_kinds! {
     "system_level" => SystemLevel,
     "source_kind" => SourceKind,
     "source_tls" => SourceTls,
+    "resource" => Resource,
+    "holder" => HolderKind,
+    "job" => Job,
+    "idle" => IdleKind,
+    "reclaim_state" => ReclaimState,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];
@@ -63,6 +69,7 @@ fn other(kind: &str) -> Words {
     match kind {
         "request_state" => REQUEST_STATES,
         "run_state" => RUN_STATES,
+        "job_standing" => JOB_STANDINGS,
         "role" => ROLES,
         "org_kind" => ORG_KINDS,
         "region_level" => REGION_LEVELS,
@@ -133,6 +140,13 @@ const ORG_KINDS: Words = &[
     ("utility_operator", "公共服务运营单位", "Utility operator"),
     ("national_stationed", "国家驻浙机构", "National body stationed here"),
     ("enterprise", "企业", "Enterprise"),
+];
+const JOB_STANDINGS: Words = &[
+    ("ok", "正常", "Well"),
+    ("running", "运行中", "Running"),
+    ("failed", "失败", "Failed"),
+    ("late", "未按时", "Late"),
+    ("never", "未运行过", "Never ran"),
 ];
 const REGION_LEVELS: Words =
     &[("province", "省级", "Province"), ("city", "市级", "City"), ("county", "县级", "County")];

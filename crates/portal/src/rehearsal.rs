@@ -14,6 +14,7 @@ use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
 use model::source::{DataSource, SourceKind, SourceTls};
 
+mod dispatch;
 mod ledgers;
 mod made;
 
@@ -277,7 +278,7 @@ fn things(full: bool) -> Value {
         entries => list(vec![value(entry())]), requests => list(vec![value(request())]),
         runs => list(vec![value(run(RunState::Running))]), request => value(request()),
         run => value(run(if full { RunState::Running } else { RunState::Failed })),
-        live => full, percent => some(Value::from(50)),
+        live => full, percent => some(Value::from(50)), again => full,
         steps => list(vec![value(step)]), versions => list(vec![
             context! { version => 2, at => AT, actor => "u", title => "t" },
             context! { version => 1, at => AT, actor => "u", title => "t" },
@@ -318,7 +319,7 @@ fn things(full: bool) -> Value {
         expires_at => AT, least => 12,
     };
     let rest = context! {
-        org => (), own => some(Value::from("o1")), publish_state => (), online_state => (), view => "all", state => (),
+        day => (), org => (), own => some(Value::from("o1")), publish_state => (), online_state => (), view => "all", state => (),
         rows => if full { Value::from(vec![context! { entry => value(entry()), moves => vec!["approve"] }]) } else { list(vec![]) },
         draft => value(entry().draft), id => some(Value::from("e1")), base_version => some(Value::from(2)), grade => "L1", checked => full,
         found => some(context! { name => "a.csv", sniffed => value(Sniffed {
@@ -433,15 +434,6 @@ fn own(template: &str, full: bool) -> Value {
                 rows => vec![vec![Value::from("停车场 <b>")], vec![Value::from(())]],
                 samples => vec![context! { id => "curl", name => "curl", file => "call.sh", run => "bash call.sh", text => "<b>" }] }],
         },
-        "console/control.html" => {
-            let count = |word: &str| vec![context! { word, count => 3 }];
-            context! { board => context! {
-                calls_today => 1, calls_year => 2, late => 3, approvals => if full { count("running") } else { vec![] },
-                requests => count("approved"), runs => count("failed"),
-                regions => vec![context! { region => "330100", level => "city", today => 1, year => 2 }],
-                top => vec![context! { entry => "e1", code => "parking", title => "停车场 <b>", org => "o1", calls => 5 }],
-            } }
-        }
         "console/desk.html" => context! { tasks => if full { vec![context! {
         approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } },
         "console/approvals.html" => context! {
@@ -460,7 +452,9 @@ fn own(template: &str, full: bool) -> Value {
         published_by => "", published_at => "", steps => 9 }] },
         "console/flow.html" => flow_page(full),
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
-        other => ledgers::of(other, full).unwrap_or_else(|| context! {}),
+        other => ledgers::of(other, full)
+            .or_else(|| dispatch::of(other, full))
+            .unwrap_or_else(|| context! {}),
     }
 }
 

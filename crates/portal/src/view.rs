@@ -282,7 +282,8 @@ impl Door {
                 may(Action::BasketFile, "Approval") || may(Action::FlowPublish, "Flow"),
             ),
             ("/console/flows", "审批流程", "Flows", staff),
-            ("/console/control", "管控", "Control", may(Action::FlowPublish, "Flow")),
+            ("/console/dispatch", "调度", "Dispatch", may(Action::DispatchRead, "Quota")),
+            ("/console/control", "管控", "Control", may(Action::ControlRead, "System")),
             (
                 "/console/applications",
                 "应用管理",

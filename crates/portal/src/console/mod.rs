@@ -10,6 +10,7 @@ mod bundles;
 mod collect;
 mod control;
 mod desk;
+mod dispatch;
 mod draft;
 mod drawing;
 mod entries;
@@ -58,6 +59,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(approvals::router())
         .merge(flows::router())
         .merge(control::router())
+        .merge(dispatch::router())
         .merge(applications::router())
         .merge(users::router())
         .merge(orgs::router())

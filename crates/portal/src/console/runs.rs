@@ -31,16 +31,24 @@ pub(super) fn router() -> Router<Arc<Door>> {
 }
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let state = visit.q("state").and_then(RunState::parse);
+    let day = visit.q("day").and_then(|d| d.parse().ok());
+    let which = app::collection::Which {
+        entry: visit.q("entry"),
+        state,
+        day,
+        ..app::collection::Which::default()
+    };
     let page =
-        app::collection::runs(&door.app, &visit.op, visit.q("entry"), visit.q("after"), PAGE)
-            .await?;
+        app::collection::runs_where(&door.app, &visit.op, &which, visit.q("after"), PAGE).await?;
     let entry = match visit.q("entry") {
         Some(id) => Some(app::catalogue::get(&door.app, &visit.op, id).await?),
         None => None,
     };
     let live = page.items.iter().any(running);
     let context = context! {
-        runs => value(&page.items), entry => value(&entry), live,
+        runs => value(&page.items), entry => value(&entry), live, state => state.map(RunState::as_str),
+        day => day.map(|d: chrono::NaiveDate| d.to_string()),
         next => next_link(&visit, "after", page.next.as_deref()),
     };
     door.page(&visit, "console/runs.html", context).await
@@ -77,6 +85,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         may_mend => app.may(op, Action::QuarantineMend, &target),
         may_apply => rows.iter().any(|r| r.state == "open"),
         next => next_link(&visit, "after", next.as_deref()), after => visit.q("after"),
+        again => app::collection::may_retry(app, op, &run).await?,
         done => visit.q("done"),
     };
     door.page(&visit, "console/run.html", context).await

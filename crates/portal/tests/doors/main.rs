@@ -15,6 +15,7 @@ mod audit;
 mod basket;
 mod browser;
 mod console;
+mod dispatch;
 mod ledger;
 mod ledgers;
 mod routes;

@@ -33,6 +33,15 @@ const PAGES = [
   ["approvals", "reviewer", "/console/approvals"],
   ["flows", "authority", "/console/flows"],
   ["control", "authority", "/console/control"],
+  ["wall", "authority", "/console/control/wall"],
+  ["calls", "authority", "/console/control/calls"],
+  ["stale", "authority", "/console/control/stale"],
+  ["dispatch", "authority", "/console/dispatch"],
+  ["holder", "authority", "/console/dispatch/region/330000"],
+  ["calendar", "system_administrator", "/console/dispatch/calendar"],
+  ["job", "system_administrator", "/console/dispatch/jobs/figures"],
+  ["idle", "authority", "/console/dispatch/idle"],
+  ["reclaims", "authority", "/console/dispatch/reclaims"],
 ];
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 
