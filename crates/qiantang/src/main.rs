@@ -17,6 +17,7 @@ mod house;
 mod relay;
 mod seed;
 mod seed_basket;
+mod seed_dispatch;
 mod serve;
 
 #[global_allocator]

@@ -80,6 +80,7 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
         crate::seed_basket::basket(app, &team.id, crate::demo::orgs::MARKET)
             .await
             .map_err(|e| named(e, "basket"))?;
+        crate::seed_dispatch::dispatch(app, &team.id).await.map_err(|e| named(e, "dispatch"))?;
     }
     let permit = app.policy.permit(&system, Action::SystemWork, &Thing::plain("System", "demo"))?;
     app.store.meta_set(&permit, "demo", &format!("{mark} scale {scale}")).await?;
