@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Days, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use model::dispatch::Resource;
 use model::op::stamp;
 use model::region::RegionLevel;
@@ -22,6 +22,8 @@ use crate::{App, Page, audit};
 
 /// Failing sources shown.
 const SOURCES: u32 = 200;
+/// Days on which sizes were written down that are looked at.
+const DAYS_KNOWN: u32 = 100;
 
 /// The last board.
 #[derive(Debug, Default)]
@@ -150,7 +152,8 @@ async fn put_together(app: &App, op: &Op) -> Result<Board> {
     let day = today.to_string();
     let (regions, levels) = calls(app, op).await?;
     let failed_since = stamp(op.at - TimeDelta::hours(rules.alert.failed_hours));
-    let growth = growth(app.store.ledger_days(u32::try_from(rules.board.days).unwrap_or(30)).await?);
+    let first = today - Days::new(rules.board.days.saturating_sub(1));
+    let growth = growth(app.store.ledger_days(DAYS_KNOWN).await?, first, today);
     let until = today - Days::new(u64::try_from(rules.idle.days).unwrap_or(0));
     let idle = app.store.idle_counts(&until.to_string(), &day).await?;
     let mut board = Board {
@@ -192,21 +195,26 @@ async fn sizes(app: &App) -> Result<Vec<Count>> {
     Ok(found)
 }
 
-fn growth(rows: Vec<(String, String, u64)>) -> Vec<Growth> {
-    let mut days: Vec<Growth> = Vec::new();
-    for (day, ledger, total) in rows {
-        if days.last().is_none_or(|g| g.day != day) {
-            // A ledger that was not written down on a day is as large as before.
-            let before = days.last().cloned().unwrap_or_default();
-            days.push(Growth { day, ..before });
+/// Every day from the first to today, as far as anything is known. A ledger that was not written down on a day was as
+/// large as before.
+fn growth(rows: Vec<(String, String, u64)>, first: NaiveDate, today: NaiveDate) -> Vec<Growth> {
+    let mut rows = rows.into_iter().peekable();
+    let mut now = Growth::default();
+    let mut days = Vec::new();
+    for day in first.iter_days().take_while(|d| *d <= today) {
+        let text = day.to_string();
+        while let Some((_, ledger, total)) = rows.next_if(|(d, _, _)| *d <= text) {
+            match ledger.as_str() {
+                "application" => now.application = Some(total),
+                "data" => now.data = Some(total),
+                "component" => now.component = Some(total),
+                "cloud" => now.cloud = Some(total),
+                _ => {}
+            }
         }
-        let Some(last) = days.last_mut() else { continue };
-        match ledger.as_str() {
-            "application" => last.application = Some(total),
-            "data" => last.data = Some(total),
-            "component" => last.component = Some(total),
-            "cloud" => last.cloud = Some(total),
-            _ => {}
+        let known = now.application.or(now.data).or(now.component).or(now.cloud);
+        if known.is_some() {
+            days.push(Growth { day: text, ..now.clone() });
         }
     }
     days
@@ -348,12 +356,7 @@ async fn alerts(app: &App, op: &Op, board: &Board) -> Result<Vec<Alert>> {
             if percent >= 100 { "bad" } else { "wait" },
             "quota",
             format!("{}“{}”的{}已用 {percent}%", used.holder.kind.zh(), used.name, what.zh()),
-            format!(
-                "{} of {} “{}”: {percent}% used",
-                what.en(),
-                used.holder.kind.en(),
-                used.name
-            ),
+            format!("{} of {} “{}”: {percent}% used", what.en(), used.holder.kind.en(), used.name),
             &format!("/console/dispatch/{}/{}", used.holder.kind, used.holder.id),
         );
     }
@@ -481,4 +484,33 @@ fn paged<T>(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> Page<T
     items.truncate(wanted);
     let next = items.last().filter(|_| more).map(key);
     Page { items, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_is_as_large_as_it_was_until_it_is_measured_again() {
+        let row = |day: &str, ledger: &str, n| (day.to_owned(), ledger.to_owned(), n);
+        let rows = vec![
+            row("2026-01-01", "cloud", 3),
+            row("2026-03-02", "data", 5),
+            row("2026-03-04", "data", 9),
+            row("2026-03-04", "cloud", 2),
+        ];
+        let day = |d: &str| d.parse().unwrap();
+        let got = growth(rows.clone(), day("2026-03-01"), day("2026-03-04"));
+        let told: Vec<_> = got.iter().map(|g| (g.day.as_str(), g.data, g.cloud)).collect();
+        assert_eq!(
+            told,
+            [
+                ("2026-03-01", None, Some(3)),
+                ("2026-03-02", Some(5), Some(3)),
+                ("2026-03-03", Some(5), Some(3)),
+                ("2026-03-04", Some(9), Some(2)),
+            ]
+        );
+        assert!(growth(rows, day("2025-12-01"), day("2025-12-31")).is_empty());
+    }
 }

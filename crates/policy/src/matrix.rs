@@ -152,7 +152,10 @@ fn rows() -> Vec<Row> {
                 add("submitted by oneself", "open", mine);
                 add("of another region", "open", elsewhere);
             }
-            Action::QuotaSet | Action::QuotaAsk | Action::ReclaimPropose | Action::RequestRevoke => {
+            Action::QuotaSet
+            | Action::QuotaAsk
+            | Action::ReclaimPropose
+            | Action::RequestRevoke => {
                 add("", "open", target);
                 add("of another region", "open", elsewhere);
             }

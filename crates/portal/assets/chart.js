@@ -23,7 +23,7 @@
       animation: !window.matchMedia("(prefers-reduced-motion: reduce)").matches,
       color: kind === "bar" && columns.length === 2
         ? [colour("--teal"), colour("--bad")]
-        : [colour("--teal"), colour("--chart-2"), colour("--chart-3"), colour("--chart-4"), colour("--chart-5"), colour("--bad")],
+        : [colour("--teal"), colour("--chart-2"), colour("--chart-3"), colour("--chart-4"), colour("--chart-5"), colour("--bad"), colour("--line-strong"), colour("--note")],
       textStyle: { fontFamily: colour("--font"), color: colour("--muted"), fontSize: size },
       legend: columns.length > 1 ? { top: 0, textStyle: label } : undefined
     };
@@ -41,7 +41,7 @@
     var words = {
       type: "category", axisTick: { show: false }, boundaryGap: kind !== "line",
       data: order.map(function (r) { return text(r.cells[0]); }),
-      axisLabel: Object.assign({ hideOverlap: true }, label, lying ? { formatter: function (w) { return short(w, 12); } } : {}),
+      axisLabel: Object.assign({ hideOverlap: true }, label, lying ? { formatter: function (w) { return short(w, 12); } } : kind === "line" ? { alignMinLabel: "left", alignMaxLabel: "right" } : {}),
       axisLine: { lineStyle: { color: colour("--line") } }
     };
     var values = {
@@ -50,7 +50,7 @@
     };
     // Drawn on the canvas: a tooltip of HTML would carry inline styles, which the page's policy forbids.
     common.tooltip = { trigger: "axis", renderMode: "richText", axisPointer: { type: kind === "line" ? "line" : "shadow" } };
-    common.grid = { left: 8, right: 16, top: columns.length > 1 ? 34 : 12, bottom: 4, containLabel: true };
+    common.grid = { left: 8, right: lying ? 34 : 16, top: columns.length > 1 ? 34 : 12, bottom: 4, containLabel: true };
     common.xAxis = lying ? values : words;
     common.yAxis = lying ? words : values;
     common.series = columns.map(function (at) {

@@ -116,8 +116,7 @@ impl Store {
         permit.require(WRITERS)?;
         let mut tx = self.db.begin().await?;
         if let Some(id) = of_move {
-            let sql =
-                "UPDATE quota_move SET applied_at = $1 WHERE id = $2 AND applied_at IS NULL";
+            let sql = "UPDATE quota_move SET applied_at = $1 WHERE id = $2 AND applied_at IS NULL";
             let done =
                 sqlx::query(sql).bind(op.stamp()).bind(id).execute(&mut *tx).await.map_err(fail)?;
             if done.rows_affected() == 0 {
@@ -190,8 +189,7 @@ impl Store {
     /// A page of quotas of a resource and kind of holder, by holder; below one holder when `parent` is given.
     pub async fn quota_list(&self, filter: &QuotaFilter<'_>) -> Result<Vec<QuotaRow>> {
         let QuotaFilter { resource, kind, parent, scope, day, after, limit } = *filter;
-        let mut sql =
-            format!("{LISTED} WHERE q.resource = $2 AND q.kind = $3 AND q.holder > $4");
+        let mut sql = format!("{LISTED} WHERE q.resource = $2 AND q.kind = $3 AND q.holder > $4");
         let mut values = vec![
             day.to_owned(),
             resource.as_str().to_owned(),
@@ -230,7 +228,8 @@ impl Store {
         wanted.extend(regions.iter().map(|r| Holder::new(HolderKind::Region, r)));
         let mut pools = Vec::new();
         for holder in wanted {
-            let sql = "SELECT amount FROM quota WHERE resource = 'calls' AND kind = $1 AND holder = $2";
+            let sql =
+                "SELECT amount FROM quota WHERE resource = 'calls' AND kind = $1 AND holder = $2";
             let row = sqlx::query(sql)
                 .bind(holder.kind.as_str())
                 .bind(holder.id.as_str())
@@ -402,7 +401,11 @@ impl Store {
     }
 
     /// Use of a holder day by day, newest first, at most 60 days.
-    pub async fn used_by_day(&self, resource: Resource, holder: &Holder) -> Result<Vec<(String, i64)>> {
+    pub async fn used_by_day(
+        &self,
+        resource: Resource,
+        holder: &Holder,
+    ) -> Result<Vec<(String, i64)>> {
         sqlx::query(
             "SELECT day, amount FROM usage_day WHERE resource = $1 AND kind = $2 AND holder = $3 ORDER BY day DESC LIMIT 60",
         )

@@ -27,7 +27,8 @@ pub struct IdleFilter<'a> {
 }
 
 /// Not proposed already, not kept by an objection.
-const FREE: &str = "NOT EXISTS (SELECT 1 FROM reclaim r WHERE r.kind = idle.kind AND r.thing = idle.thing
+const FREE: &str =
+    "NOT EXISTS (SELECT 1 FROM reclaim r WHERE r.kind = idle.kind AND r.thing = idle.thing
     AND (r.state = 'proposed' OR (r.state = 'objected' AND r.keep_until >= $1)))";
 
 impl Store {

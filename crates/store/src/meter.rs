@@ -147,13 +147,8 @@ pub(crate) async fn open_pool(
         HolderKind::Region => (lo, hi),
         _ => (holder.id.clone(), holder.id.clone()),
     };
-    let row = sqlx::query(sql)
-        .bind(day)
-        .bind(lo)
-        .bind(hi)
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(fail)?;
+    let row =
+        sqlx::query(sql).bind(day).bind(lo).bind(hi).fetch_one(&mut **tx).await.map_err(fail)?;
     let before = number(&row, "n")?;
     sqlx::query(
         "INSERT INTO usage_day (resource, kind, holder, day, amount) VALUES ('calls', $1, $2, $3, $4)

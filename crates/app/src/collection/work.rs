@@ -22,8 +22,8 @@ use policy::{Action, Permit};
 use store::parcel::RunRecord;
 
 use super::resume::{Kept, Options, Resume};
-use super::standing::standing;
 use super::retry::Recipe;
+use super::standing::standing;
 use super::{Order, allowed, extract, lease, retry, serve, spool};
 use crate::{App, audit, catalogue};
 

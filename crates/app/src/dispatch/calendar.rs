@@ -152,7 +152,10 @@ fn civil(hour: &str) -> Option<NaiveDate> {
 
 fn parse(month: &str) -> Result<NaiveDate> {
     let good = month.len() == 7;
-    let day = format!("{month}-01").parse::<NaiveDate>().ok().filter(|d| good && d.year() > 2000 && d.year() < 2200);
+    let day = format!("{month}-01")
+        .parse::<NaiveDate>()
+        .ok()
+        .filter(|d| good && d.year() > 2000 && d.year() < 2200);
     day.ok_or_else(|| Error::invalid("月份请写成 2026-03 的形式", "write the month like 2026-03"))
 }
 

@@ -42,20 +42,13 @@ pub async fn idle(
     };
     let limit = if limit == 0 { 50 } else { limit.min(500) };
     let (until, today) = (until(app, op, Some(kind))?.to_string(), op.today().to_string());
-    let filter = IdleFilter {
-        kind: Some(kind),
-        org,
-        until: &until,
-        today: &today,
-        after,
-        limit: limit + 1,
-    };
+    let filter =
+        IdleFilter { kind: Some(kind), org, until: &until, today: &today, after, limit: limit + 1 };
     let mut items = app.store.idle_list(&filter).await?;
     let wanted = usize::try_from(limit).unwrap_or(50);
     let more = items.len() > wanted;
     items.truncate(wanted);
-    let next =
-        items.last().filter(|_| more).map(|i| format!("{} {} {}", i.since, i.kind, i.thing));
+    let next = items.last().filter(|_| more).map(|i| format!("{} {} {}", i.since, i.kind, i.thing));
     Ok(Page { items, next })
 }
 
@@ -67,9 +60,8 @@ pub async fn propose(
     thing: &str,
     reason: &str,
 ) -> Result<Reclaim> {
-    let missing = || {
-        Error::not_found("闲置资源", "idle thing", &thing.chars().take(64).collect::<String>())
-    };
+    let missing =
+        || Error::not_found("闲置资源", "idle thing", &thing.chars().take(64).collect::<String>());
     let idle = app.store.idle_get(kind, thing).await?.ok_or_else(missing)?;
     let own = Target::of_org("Quota", thing, &idle.org);
     if !app.policy.decide(op, Action::DispatchRead, &own).allowed {

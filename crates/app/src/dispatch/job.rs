@@ -151,9 +151,9 @@ pub async fn due_in(app: &App, job: Job) -> Result<Duration> {
     }
     let states = app.store.jobs().await?;
     let next = states.iter().find(|s| s.job == job).map(|s| s.next_at.as_str());
-    let wait = next.and_then(|at| DateTime::parse_from_rfc3339(at).ok()).map(|at| {
-        (at.with_timezone(&chrono::Utc) - app.now()).to_std().unwrap_or(Duration::ZERO)
-    });
+    let wait = next
+        .and_then(|at| DateTime::parse_from_rfc3339(at).ok())
+        .map(|at| (at.with_timezone(&chrono::Utc) - app.now()).to_std().unwrap_or(Duration::ZERO));
     Ok(wait.unwrap_or(Duration::ZERO))
 }
 
@@ -161,7 +161,11 @@ pub async fn due_in(app: &App, job: Job) -> Result<Duration> {
 pub async fn run_job(app: &Arc<App>, job: Job) {
     match round(app, job, "system").await {
         Ok(run) if run.outcome == "ok" && run.done > 0 => {
-            tracing::info!(job = job.as_str(), job.done = run.done, "a recurring job did something");
+            tracing::info!(
+                job = job.as_str(),
+                job.done = run.done,
+                "a recurring job did something"
+            );
         }
         Ok(_) => {}
         Err(e) => {

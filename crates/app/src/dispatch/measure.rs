@@ -91,7 +91,10 @@ pub async fn figures(app: &App, op: &Op) -> Result<u64> {
             .into_iter()
             .map(|c| {
                 let region = if c.word.is_empty() { "-" } else { &c.word };
-                (Holder::new(HolderKind::Region, region), i64::try_from(c.count).unwrap_or(i64::MAX))
+                (
+                    Holder::new(HolderKind::Region, region),
+                    i64::try_from(c.count).unwrap_or(i64::MAX),
+                )
             })
             .collect();
         app.store.usage_set(&permit, "called", &day, &rows).await?;

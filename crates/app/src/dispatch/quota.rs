@@ -16,9 +16,7 @@ use model::dispatch::{Holder, HolderKind, Resource};
 use model::{Code, Error, Op, Result, region};
 use policy::{Action, Target};
 use serde::Serialize;
-use store::dispatch::{
-    OrgScope, QuotaChange, QuotaFilter, QuotaMove, QuotaPast, QuotaRow,
-};
+use store::dispatch::{OrgScope, QuotaChange, QuotaFilter, QuotaMove, QuotaPast, QuotaRow};
 use store::meter::Pool;
 
 use super::rules::rules;
@@ -97,9 +95,10 @@ pub(crate) async fn known(app: &App, holder: &Holder) -> Result<Known> {
             let all = app.store.regions_list().await?;
             let found = all.into_iter().find(|r| r.code == holder.id).ok_or_else(missing)?;
             let orgs = app.store.orgs_list().await?;
-            let authority = std::iter::successors(Some(holder.id.clone()), |r| region::parent_of(r))
-                .find_map(|r| orgs.iter().find(|o| o.authority && o.region == r))
-                .map(|o| o.id.clone());
+            let authority =
+                std::iter::successors(Some(holder.id.clone()), |r| region::parent_of(r))
+                    .find_map(|r| orgs.iter().find(|o| o.authority && o.region == r))
+                    .map(|o| o.id.clone());
             (found.name_cn, authority.unwrap_or_default(), holder.id.clone())
         }
         HolderKind::Org => {
@@ -156,8 +155,7 @@ pub async fn list(
     }
     let limit = if limit == 0 { 50 } else { limit.min(500) };
     let day = op.today().to_string();
-    let filter =
-        QuotaFilter { resource, kind, parent, scope, day: &day, after, limit: limit + 1 };
+    let filter = QuotaFilter { resource, kind, parent, scope, day: &day, after, limit: limit + 1 };
     let mut rows = app.store.quota_list(&filter).await?;
     let wanted = usize::try_from(limit).unwrap_or(50);
     let more = rows.len() > wanted;
@@ -346,12 +344,7 @@ pub(crate) async fn pools(app: &App, application: &str, org: &str) -> Result<Vec
 }
 
 /// Requests to move quota that the caller may see, newest first.
-pub async fn moves(
-    app: &App,
-    op: &Op,
-    after: Option<&str>,
-    limit: u32,
-) -> Result<Page<QuotaMove>> {
+pub async fn moves(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<QuotaMove>> {
     let scope = scope(app, op).await?;
     let limit = if limit == 0 { 50 } else { limit.min(500) };
     let mut items = app.store.quota_moves(scope, after, limit + 1).await?;
@@ -539,8 +532,7 @@ mod tests {
     #[test]
     fn a_quota_fits_between_what_is_above_and_what_is_below() {
         let tree = tree();
-        let fits =
-            |h: &Holder, was, amount| tree.fits(h, "", was, amount).map_err(|e| e.code());
+        let fits = |h: &Holder, was, amount| tree.fits(h, "", was, amount).map_err(|e| e.code());
         assert!(fits(&org("hz"), Some(300), Some(350)).is_ok(), "50 belong to hz2's application");
         assert_eq!(fits(&org("hz"), Some(300), Some(351)), Err(Code::RuleBroken));
         assert_eq!(fits(&org("hz"), Some(300), Some(99)), Err(Code::RuleBroken));

@@ -109,7 +109,10 @@ impl DispatchBook {
                 }
             }
             if let Some(job) = version.job.iter().find(|j| j.every == 0) {
-                return Err(wrong(&format!("job `{}`: `every` must be at least 1 second", job.job)));
+                return Err(wrong(&format!(
+                    "job `{}`: `every` must be at least 1 second",
+                    job.job
+                )));
             }
             for word in version.freshness.keys() {
                 if !UpdateCycle::ALL.iter().any(|c| c.as_str() == word) {

@@ -45,13 +45,7 @@ pub async fn ask(app: &App, op: &Op, new: MoveNew) -> Result<QuotaMove> {
     let beginning = Beginning {
         flow: "quota",
         subject: Subject { kind: SUBJECT.into(), id: id.clone() },
-        title: format!(
-            "{}：{} → {}，{}",
-            new.resource.zh(),
-            from.name,
-            to.name,
-            new.amount
-        ),
+        title: format!("{}：{} → {}，{}", new.resource.zh(), from.name, to.name, new.amount),
         applicant_org: org.clone(),
         owner_org: from.org.clone(),
         facts: facts(&new, &from, &to, &org),
@@ -73,9 +67,7 @@ pub async fn ask(app: &App, op: &Op, new: MoveNew) -> Result<QuotaMove> {
         applied_at: None,
         phase: begun.state.phase,
     };
-    app.store
-        .quota_move_insert(&permit, &kept, &begun.events, &begun.state, &begun.stage)
-        .await?;
+    app.store.quota_move_insert(&permit, &kept, &begun.events, &begun.state, &begun.stage).await?;
     approval::started(app, op, &begun).await?;
     let event = AuditEvent {
         scope: format!("{} {} {}→{}", kept.resource, kept.amount, kept.from.key(), kept.to.key()),

@@ -162,7 +162,7 @@ pub(crate) async fn tell_times(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Puts lots out of shared quotas back that nobody uses (a chore of every process): others may need them.
+/// Puts lots back that nobody uses (a chore of every process): what the store counts is then what was called.
 pub(crate) async fn give_back_idle(app: &App) -> Result<()> {
     let before = app.now().timestamp() - 60;
     for (_, meter) in &app.shares.meters {

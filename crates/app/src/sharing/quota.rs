@@ -56,8 +56,8 @@ struct Lot {
     pool_left: u64,
     /// A pool that had nothing left, and the second in which that was seen: others may put back, so it is asked again.
     short: Option<(i64, Pool)>,
-    /// Second in which the lot was taken.
-    taken_at: i64,
+    /// Second of the last call.
+    used_at: i64,
 }
 
 impl Lot {
@@ -128,19 +128,14 @@ impl Meter {
     }
 
     /// `None` when the lot is empty and another may be taken.
-    fn of_lot(
-        &self,
-        day: &str,
-        second: i64,
-        quota: u64,
-        pools: &[Pool],
-    ) -> Option<Result<u64>> {
+    fn of_lot(&self, day: &str, second: i64, quota: u64, pools: &[Pool]) -> Option<Result<u64>> {
         let mut lot = self.lot.lock();
         if lot.day != day {
             return None;
         }
         if lot.left > 0 {
             lot.left -= 1;
+            lot.used_at = second;
             let own = quota.saturating_sub(lot.taken);
             return Some(Ok(own.min(lot.pool_left).saturating_add(lot.left)));
         }
@@ -169,10 +164,8 @@ impl Meter {
             }
         }
         let rules = &app.rules.catalogue.quota;
-        let want = pools
-            .iter()
-            .map(|p| lot_size(rules, p.limit))
-            .fold(lot_size(rules, quota), u64::min);
+        let want =
+            pools.iter().map(|p| lot_size(rules, p.limit)).fold(lot_size(rules, quota), u64::min);
         let Taken { got, taken, pool_left, short } = match &self.kept {
             Some((application, entry)) => {
                 let key = QuotaKey {
@@ -208,7 +201,7 @@ impl Meter {
             pools: Arc::clone(pools),
             pool_left,
             short: short.map(|p| (second, p.clone())),
-            taken_at: second,
+            used_at: second,
         };
         Ok(())
     }
@@ -219,11 +212,12 @@ impl Meter {
         lot.day == day && lot.left > 0 && lot.pools.iter().any(|p| p.holder == pool.holder)
     }
 
-    /// Puts a lot out of pools back that nobody has used for a while: another process may need it.
+    /// Puts the rest of a lot back when nobody has called for a while: the counters are then what was called, and
+    /// another process may need it.
     pub(crate) async fn give_back_idle(&self, app: &App, before: i64) -> Result<()> {
         let idle = {
             let lot = self.lot.lock();
-            lot.left > 0 && !lot.pools.is_empty() && lot.taken_at < before
+            self.kept.is_some() && lot.left > 0 && lot.used_at < before
         };
         if idle { self.give_back(app).await } else { Ok(()) }
     }
@@ -355,7 +349,10 @@ mod tests {
         let pool = |limit| Pool { holder: Holder::new(HolderKind::Org, "o"), limit };
         meter.lot.lock().short = Some((7, pool(50)));
         let refused = meter.of_lot("2026-03-02", 7, 10, &[pool(50)]).unwrap().unwrap_err();
-        assert!(refused.en().contains("organisation") && refused.en().contains("50"), "{refused:?}");
+        assert!(
+            refused.en().contains("organisation") && refused.en().contains("50"),
+            "{refused:?}"
+        );
         assert!(meter.of_lot("2026-03-02", 8, 10, &[pool(50)]).is_none());
         assert!(meter.of_lot("2026-03-02", 7, 10, &[pool(60)]).is_none(), "a raise holds at once");
     }

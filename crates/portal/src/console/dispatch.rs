@@ -42,8 +42,7 @@ async fn quotas(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let resource = resource(visit.q("resource"));
     let kind = visit.q("kind").and_then(HolderKind::parse).unwrap_or(HolderKind::Org);
     let parent = visit.q("parent");
-    let page =
-        dispatch::list(app, op, resource, kind, parent, visit.q("after"), PAGE).await?;
+    let page = dispatch::list(app, op, resource, kind, parent, visit.q("after"), PAGE).await?;
     let context = context! {
         rows => value(&page.items), resource => resource.as_str(), kind => kind.as_str(), parent,
         own => &visit.session()?.user.org, regions => regions(&door).await,
@@ -187,11 +186,8 @@ async fn ask(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Ans
 
 async fn calendar(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let month = dispatch::month(&door.app, &visit.op, visit.q("month")).await?;
-    let may_run = door.app.may(
-        &visit.op,
-        app::Action::JobRun,
-        &app::Target::plain("System", "jobs"),
-    );
+    let may_run =
+        door.app.may(&visit.op, app::Action::JobRun, &app::Target::plain("System", "jobs"));
     let jobs: Vec<Value> = month
         .jobs
         .iter()
@@ -201,15 +197,11 @@ async fn calendar(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     door.page(&visit, "console/calendar.html", context).await
 }
 
-async fn day(
-    State(door): State<Arc<Door>>,
-    Path(text): Path<String>,
-    visit: Visit,
-) -> Answer {
+async fn day(State(door): State<Arc<Door>>, Path(text): Path<String>, visit: Visit) -> Answer {
     let (app, op) = (&door.app, &visit.op);
-    let day: NaiveDate = text.parse().map_err(|_| {
-        Error::not_found("日期", "day", &text.chars().take(20).collect::<String>())
-    })?;
+    let day: NaiveDate = text
+        .parse()
+        .map_err(|_| Error::not_found("日期", "day", &text.chars().take(20).collect::<String>()))?;
     let state = visit.q("state").and_then(RunState::parse);
     let which = app::collection::Which { day: Some(day), state, ..Default::default() };
     let runs = app::collection::runs_where(app, op, &which, visit.q("after"), PAGE).await;
@@ -359,20 +351,21 @@ async fn answer(
 ) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let reason = posted.get("reason");
-    let outcome = match posted.get("do") {
-        "confirm" => dispatch::answer(app, op, &id, None, reason).await,
-        "object" => match posted.get("until").parse::<NaiveDate>() {
-            Ok(day) => dispatch::answer(app, op, &id, Some(day), reason).await,
-            Err(_) => {
-                // Whoever may not answer is not told what is wrong with the form.
-                dispatch::reclaim(app, op, &id).await?;
-                Err(Error::invalid("请填写保留到哪一天", "say until which day it is kept")
-                    .field("until", "请填写日期", "enter a day"))
-            }
-        },
-        "withdraw" => dispatch::withdraw(app, op, &id, reason).await,
-        _ => Err(unknown_deed()),
-    };
+    let outcome =
+        match posted.get("do") {
+            "confirm" => dispatch::answer(app, op, &id, None, reason).await,
+            "object" => match posted.get("until").parse::<NaiveDate>() {
+                Ok(day) => dispatch::answer(app, op, &id, Some(day), reason).await,
+                Err(_) => {
+                    // Whoever may not answer is not told what is wrong with the form.
+                    dispatch::reclaim(app, op, &id).await?;
+                    Err(Error::invalid("请填写保留到哪一天", "say until which day it is kept")
+                        .field("until", "请填写日期", "enter a day"))
+                }
+            },
+            "withdraw" => dispatch::withdraw(app, op, &id, reason).await,
+            _ => Err(unknown_deed()),
+        };
     match outcome {
         Ok(_) => done(&format!("/console/dispatch/reclaims/{id}"), "saved"),
         Err(e) if matches!(e.kind(), Kind::Invalid | Kind::Conflict) => {

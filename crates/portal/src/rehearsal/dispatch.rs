@@ -44,7 +44,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     let org = context! { kind => "org", id => "o1" };
     let region = context! { kind => "region", id => "330100" };
     let state = context! { started_at => AT, ended_at => some(Value::from(AT)), outcome => "failed", done => 3, note_zh => "错",
-        note_en => "wrong", next_at => AT, failures => 1 };
+    note_en => "wrong", next_at => AT, failures => 1 };
     let job = context! { job => "lake", zh => "整理", en => "Housekeeping", every_seconds => 600, again => full, state => some(state) };
     let reclaim = context! {
         id => "c1", kind => if full { "cloud" } else { "grant" }, thing => "x", org => "o1", region => "330100", title => "停车场 <b>",
@@ -54,14 +54,22 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     };
     Some(match template {
         "console/control.html" | "console/wall.html" => context! { board => board(full) },
-        "console/control_calls.html" => context! { year => full, region => some(Value::from("330100")),
-            rows => list(context! { application => "a1", name => "停车场 <b>", org => "o1", calls => 3 }) },
-        "console/control_stale.html" => context! { cycle => some(Value::from("daily")), org => some(Value::from("o1")),
+        "console/control_calls.html" => {
+            context! { year => full, region => some(Value::from("330100")),
+            rows => list(context! { application => "a1", name => "停车场 <b>", org => "o1", calls => 3 }) }
+        }
+        "console/control_stale.html" => {
+            context! { cycle => some(Value::from("daily")), org => some(Value::from("o1")),
             rows => list(context! { entry => "e1", org => "o1", region => "330100", code => "c", title => "停车场 <b>", cycle => "daily",
-                data_at => "", due => "2026-01-01" }) },
-        "console/control_sources.html" => context! { rows => list(context! { name => "停车场 <b>", org => "o1", tried_at => AT, tried => "x" }) },
-        "console/dispatch.html" => context! { rows => list(used()), resource => "calls", kind => "application", parent => some(Value::from("o1")),
-            own => some(Value::from("o1")), regions => list(context! { code => "330100", level => "city" }) },
+                data_at => "", due => "2026-01-01" }) }
+        }
+        "console/control_sources.html" => {
+            context! { rows => list(context! { name => "停车场 <b>", org => "o1", tried_at => AT, tried => "x" }) }
+        }
+        "console/dispatch.html" => {
+            context! { rows => list(used()), resource => "calls", kind => "application", parent => some(Value::from("o1")),
+            own => some(Value::from("o1")), regions => list(context! { code => "330100", level => "city" }) }
+        }
         "console/holder.html" => context! {
             key => "org:o1", form => context! { resource => "calls", amount => "1", reason => "r", from => "f", what => if full { "ask" } else { "set" } },
             seen => context! {
@@ -72,23 +80,33 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             },
         },
         "console/quota_moves.html" => context! { rows => list(context! {
-            id => "m1", resource => "calls", from => org, to => region, amount => 5, reason => "r", applicant_name => "李", approval => "a1",
-            created_at => AT, applied_at => some(Value::from(AT)), phase => "approved" }) },
+        id => "m1", resource => "calls", from => org, to => region, amount => 5, reason => "r", applicant_name => "李", approval => "a1",
+        created_at => AT, applied_at => some(Value::from(AT)), phase => "approved" }) },
         "console/calendar.html" => context! {
             may_run => full, jobs => list(context! { job, standing => if full { "failed" } else { "never" } }),
             month => context! { month => "2026-03", before => "2026-02", after => "2026-04", weeks => vec![vec![context! {
                 day => "2026-03-02", within => full, today => full, succeeded => 1, failed => 1, running => 1, ends => 1, dues => 1 }]] },
         },
-        "console/calendar_day.html" => context! { day => "2026-03-02", month => "2026-03", state => some(Value::from("failed")),
-            rows => list(context! { run => run("failed"), again => full }), ends => Vec::<Value>::new(), next_ends => some(Value::from("?a")) },
-        "console/job.html" => context! { job, standing => "ok", may_run => full, rows => list(context! {
-            started_at => AT, ended_at => AT, outcome => "failed", done => 1, note_zh => "错 <b>", note_en => "wrong", by_name => "system" }) },
-        "console/idle.html" => context! { kind => if full { "cloud" } else { "grant" }, org => some(Value::from("o1")), under => 10, days => 30, call_days => 60,
+        "console/calendar_day.html" => {
+            context! { day => "2026-03-02", month => "2026-03", state => some(Value::from("failed")),
+            rows => list(context! { run => run("failed"), again => full }), ends => Vec::<Value>::new(), next_ends => some(Value::from("?a")) }
+        }
+        "console/job.html" => {
+            context! { job, standing => "ok", may_run => full, rows => list(context! {
+            started_at => AT, ended_at => AT, outcome => "failed", done => 1, note_zh => "错 <b>", note_en => "wrong", by_name => "system" }) }
+        }
+        "console/idle.html" => {
+            context! { kind => if full { "cloud" } else { "grant" }, org => some(Value::from("o1")), under => 10, days => 30, call_days => 60,
             rows => list(context! { may => full, idle => context! { kind => "cloud", thing => "x", org => "o1", region => "330100", title => "停车场 <b>",
-                percent => 3, since => "2026-01-01" } }) },
-        "console/reclaims.html" => context! { rows => list(reclaim), state => some(Value::from("proposed")) },
-        "console/reclaim.html" => context! { it => reclaim, most => 180, may_answer => full, may_withdraw => full,
-            form => context! { reason => "", until => "" } },
+                percent => 3, since => "2026-01-01" } }) }
+        }
+        "console/reclaims.html" => {
+            context! { rows => list(reclaim), state => some(Value::from("proposed")) }
+        }
+        "console/reclaim.html" => {
+            context! { it => reclaim, most => 180, may_answer => full, may_withdraw => full,
+            form => context! { reason => "", until => "" } }
+        }
         _ => return None,
     })
 }

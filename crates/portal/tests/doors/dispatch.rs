@@ -58,12 +58,16 @@ async fn a_quota_is_set_by_its_form_and_a_wrong_one_is_mended() {
     let path = format!("/console/dispatch/org/{CONSUMER_ORG}");
     let page = authority.get(&path).await.text();
     assert!(page.contains("不设") && page.contains("id=\"set\""), "{page}");
-    let form = |amount| [("do", "set"), ("resource", "calls"), ("amount", amount), ("reason", "核定")];
+    let form =
+        |amount| [("do", "set"), ("resource", "calls"), ("amount", amount), ("reason", "核定")];
     let page = authority.post(&path, &form("many")).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     assert!(page.text().contains("id=\"faults\"") && page.text().contains("value=\"many\""));
     let page = authority.post(&path, &form("5000")).await;
-    assert_eq!((page.status, page.location.as_str()), (StatusCode::SEE_OTHER, format!("{path}?done=saved").as_str()));
+    assert_eq!(
+        (page.status, page.location.as_str()),
+        (StatusCode::SEE_OTHER, format!("{path}?done=saved").as_str())
+    );
     let page = authority.get(&path).await.text();
     assert!(page.contains("5,000") && page.contains("核定"), "{page}");
     let list = authority.get("/console/dispatch?resource=calls&kind=org").await.text();
@@ -76,7 +80,9 @@ async fn a_quota_is_set_by_its_form_and_a_wrong_one_is_mended() {
     let mut county = Browser::of(&house, "county").await;
     assert_eq!(county.get(&path).await.status, StatusCode::NOT_FOUND);
     assert!(!county.get("/console/dispatch?kind=org").await.text().contains(CONSUMER_ORG));
-    for path in ["/console/dispatch/moon/1", "/console/dispatch/org/nobody", "/console/dispatch/jobs/moon"] {
+    for path in
+        ["/console/dispatch/moon/1", "/console/dispatch/org/nobody", "/console/dispatch/jobs/moon"]
+    {
         assert_eq!(authority.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -98,12 +104,20 @@ async fn a_failed_run_is_run_again_from_the_calendar() {
     assert!(browser.get(path).await.text().contains(&retry));
     assert!(browser.get(&format!("/console/runs/{}", run.id)).await.text().contains(&retry));
     let mut authority = Browser::of(&house, "authority").await;
-    assert!(!authority.get(path).await.text().contains(&retry), "who may not collect has no button");
-    app::catalogue::edit(&house.app, &provider, &entry.id, testkit::draft("mended"), 1).await.unwrap();
+    assert!(
+        !authority.get(path).await.text().contains(&retry),
+        "who may not collect has no button"
+    );
+    app::catalogue::edit(&house.app, &provider, &entry.id, testkit::draft("mended"), 1)
+        .await
+        .unwrap();
     let page = browser.post(&retry, &[]).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     assert!(page.location.starts_with("/console/runs/") && page.location.ends_with("done=retried"));
-    assert_eq!(browser.get("/console/dispatch/calendar?month=2026-99").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        browser.get("/console/dispatch/calendar?month=2026-99").await.status,
+        StatusCode::BAD_REQUEST
+    );
     assert_eq!(browser.get("/console/dispatch/calendar/soon").await.status, StatusCode::NOT_FOUND);
 }
 
@@ -116,7 +130,10 @@ async fn the_administrator_runs_a_job_and_sees_it() {
     let page = admin.post("/console/dispatch/jobs/chain/run", &[]).await;
     assert_eq!(page.location, "/console/dispatch/jobs/chain?done=ran");
     let page = admin.get(&page.location).await.text();
-    assert!(page.contains("审计链核验") && page.contains("正常") && page.contains("admin"), "{page}");
+    assert!(
+        page.contains("审计链核验") && page.contains("正常") && page.contains("admin"),
+        "{page}"
+    );
     let mut authority = Browser::of(&house, "authority").await;
     let page = authority.get("/console/dispatch/calendar").await.text();
     assert!(page.contains("id=\"jobs\"") && !page.contains("jobs/chain/run"), "sees, does not run");
