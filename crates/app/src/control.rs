@@ -306,7 +306,7 @@ async fn near(app: &App, op: &Op) -> Result<Vec<Used>> {
             found.push(dispatch::used(app, op, resource, &row, name, org)?);
         }
     }
-    found.sort_by(|a, b| b.percent.cmp(&a.percent));
+    found.sort_by_key(|u| std::cmp::Reverse(u.percent));
     Ok(found)
 }
 

@@ -23,6 +23,7 @@ mod intake;
 mod ledger;
 mod opening;
 mod production;
+mod reclaiming;
 mod returning;
 mod sharing;
 
