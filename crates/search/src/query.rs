@@ -30,7 +30,7 @@ const MAX_VALUES: usize = 256;
 /// Other wordings of one piece that are tried.
 const MAX_OTHERS: usize = 8;
 /// Words of a piece from which on it is long.
-const LONG: usize = 3;
+const LONG: usize = 2;
 /// Shortest ASCII word that may be misspelt by one letter.
 const FUZZY_FROM: usize = 5;
 

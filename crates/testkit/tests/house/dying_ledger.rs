@@ -116,7 +116,6 @@ fn killed(rows: usize, lot: usize, moments: u32) {
         runtime().block_on(async {
             let house = House::kept(folder.path(), "sqlite:").await;
             let count = counted(&house).await;
-            println!("kill {n}: {sent} lots acknowledged, {count} resources there, ended {done}");
             assert!(count >= (sent * lot).min(rows), "an acknowledged lot was lost");
             assert!(count >= before, "what was there is there");
             assert!(count == rows || count % lot == 0, "a lot is whole or not at all");
