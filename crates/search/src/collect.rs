@@ -66,7 +66,10 @@ pub(crate) struct Gather<'a> {
 /// What was collected.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
+    /// Matches that pass the filters.
     pub(crate) total: u64,
+    /// Matches before filters that are checked here.
+    pub(crate) matched: u64,
     /// In the order of the facets asked for; by value once all segments are together.
     pub(crate) counts: Vec<Counts>,
     /// The same by the number of the value.
@@ -89,6 +92,7 @@ pub(crate) struct Part {
     /// Documents that pass all filters.
     block: Vec<DocId>,
     total: u64,
+    matched: u64,
     scored: bool,
     first: Fast,
     published: Fast,
@@ -170,6 +174,7 @@ impl Collector for Gather<'_> {
             counts,
             block: Vec::with_capacity(BLOCK),
             total: 0,
+            matched: 0,
             scored,
             first,
             published: fast(reader, PUBLISHED),
@@ -188,6 +193,7 @@ impl Collector for Gather<'_> {
         let mut all = Gathered { sums: vec![Vec::new(); self.facets.len()], ..Gathered::default() };
         for part in parts {
             all.total += part.total;
+            all.matched += part.matched;
             for (sums, own) in all.sums.iter_mut().zip(part.sums) {
                 if sums.len() < own.len() {
                     sums.resize(own.len(), 0);
@@ -296,6 +302,7 @@ impl SegmentCollector for Part {
     type Fruit = Gathered;
 
     fn collect(&mut self, doc: DocId, score: Score) {
+        self.matched += 1;
         if !self.narrowed.is_empty() && !self.passes(doc) {
             return;
         }
@@ -333,7 +340,7 @@ impl SegmentCollector for Part {
             .into_iter()
             .map(|Reverse((key, doc))| (key, DocAddress::new(self.ordinal, doc)))
             .collect();
-        Gathered { total: self.total, sums, top, ..Gathered::default() }
+        Gathered { total: self.total, matched: self.matched, sums, top, ..Gathered::default() }
     }
 }
 

@@ -47,6 +47,15 @@ const KEPT_COUNTS: u64 = 512;
 /// Facet → values with counts, most first.
 type Facets = Vec<(String, Vec<(String, u64)>)>;
 
+/// What is counted of one question.
+#[derive(Debug)]
+struct Numbers {
+    /// Matches within the filters, and without them.
+    total: u64,
+    matched: u64,
+    facets: Facets,
+}
+
 /// Candidates among which completions are chosen.
 const CANDIDATES: usize = 300;
 
@@ -61,7 +70,7 @@ pub struct Index {
     columns: Columns,
     synonyms: RwLock<Arc<Synonyms>>,
     /// Counts by question, good for one state of the index.
-    counts: moka::sync::Cache<String, Arc<(u64, Facets)>>,
+    counts: moka::sync::Cache<String, Arc<Numbers>>,
     state: AtomicU64,
     needs_rebuild: AtomicBool,
     files: Option<PathBuf>,
@@ -184,7 +193,7 @@ impl Index {
         asked: &Asked,
         care: Care,
         page: (Order, usize, Option<Key>),
-    ) -> Result<(Arc<(u64, Facets)>, Vec<(Key, DocAddress)>)> {
+    ) -> Result<(Arc<Numbers>, Vec<(Key, DocAddress)>)> {
         let (order, keep, after) = page;
         let question = question(self.state.load(Ordering::Acquire), q, care);
         let kept = self.counts.get(&question);
@@ -196,8 +205,9 @@ impl Index {
         let facets: Vec<usize> = (0..FACETS.len())
             .filter(|i| kept.is_none() && FACETS.get(*i).is_some_and(|f| wanted(f)))
             .collect();
-        // With counts of a facet that is filtered on, filters are checked while counting; else they narrow the question.
-        let sideways = facets.iter().any(|i| FACETS.get(*i).is_some_and(|f| narrowed.contains(f)));
+        // Filters are checked while counting, so that one pass tells what each facet has within the other facets' filters,
+        // and how forgiving the question must be does not depend on them. Known counts leave only a page to be found.
+        let sideways = kept.is_none() && !narrowed.is_empty();
         let about = if sideways && narrowed.contains(&"ledger") {
             // Without its ledger filter a question may be about more.
             About { wholes: true, items: true }
@@ -235,7 +245,7 @@ impl Index {
                 Some((name.to_owned(), list))
             })
             .collect();
-        let made = Arc::new((found.total, facets));
+        let made = Arc::new(Numbers { total: found.total, matched: found.matched, facets });
         self.counts.insert(question, Arc::clone(&made));
         Ok((made, found.top))
     }
@@ -365,17 +375,20 @@ impl Search for Index {
         let page = (order, keep, after);
         let first = if long(&asked) { Care::Strict } else { Care::Exact };
         let (mut counts, mut top) = self.gather(&searcher, query, &asked, first, page)?;
-        if counts.0 < ENOUGH && first == Care::Strict {
+        if counts.matched < ENOUGH && first == Care::Strict {
             (counts, top) = self.gather(&searcher, query, &asked, Care::Exact, page)?;
         }
-        if counts.0 == 0 && matches!(asked, Asked::Pieces(_)) {
+        if counts.matched == 0 && matches!(asked, Asked::Pieces(_)) {
             let (near, found) = self.gather(&searcher, query, &asked, Care::Near, page)?;
-            if near.0 > 0 {
+            if near.matched > 0 {
                 (counts, top) = (near, found);
             }
         }
-        let mut out =
-            SearchPage { total: counts.0, facets: counts.1.clone(), ..SearchPage::default() };
+        let mut out = SearchPage {
+            total: counts.total,
+            facets: counts.facets.clone(),
+            ..SearchPage::default()
+        };
         let more = top.len() > offset.saturating_add(limit);
         let mut parents = HashMap::new();
         let mut last = None;
