@@ -19,6 +19,8 @@ pub struct Rules {
     pub basket: crate::basket::BasketRules,
     /// Rules of dispatch and control; the shipped `rules/dispatch.toml` when the file says nothing of them.
     pub dispatch: crate::dispatch::rules::DispatchBook,
+    /// Rule packs of compiling: the shipped ones and the file's own `[[pack]]`.
+    pub packs: crate::catalogue::standard::Packs,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -33,6 +35,8 @@ struct Written {
     ledger: Option<crate::ledger::rules::LedgerBook>,
     basket: Option<crate::basket::BasketRules>,
     dispatch: Option<crate::dispatch::rules::DispatchBook>,
+    #[serde(default)]
+    pack: Vec<crate::catalogue::standard::Pack>,
 }
 
 /// Working days a reviewer has.
@@ -133,6 +137,7 @@ impl Rules {
             ledger,
             basket,
             dispatch,
+            packs: crate::catalogue::standard::Packs::read(written.pack)?,
         })
     }
 }

@@ -3,12 +3,16 @@
 //! Body: `{"accept": "all" | "good", "rows": [{"code": "R-1", "name": "…", "region": "330000", "kind": "云服务器", …}]}`.
 //! With `all` (the default) nothing is written when a row has a fault; with `good` the good rows are. Sent twice, the
 //! second changes nothing. The answer tells every fault by the row's number.
+//!
+//! `GET /ledger/v1/{ledger}`: the whole ledger as DCAT or a workbook, by `Accept` or `format`: of the data ledger (`data`)
+//! what the caller may know of, of the others an application's own organisation.
 
 use std::collections::BTreeMap;
 
+use app::ledger::dump::{self, Format, Places, Whole};
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -25,7 +29,44 @@ use crate::caller::Caller;
 const LARGEST: usize = 8 * 1024 * 1024;
 
 pub(crate) fn router() -> Router<Door> {
-    Router::new().route("/ledger/v1/{ledger}", post(intake))
+    Router::new().route("/ledger/v1/{ledger}", post(intake).get(whole))
+}
+
+async fn whole(
+    State(door): State<Door>,
+    Path(word): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+    Caller(op): Caller,
+) -> Result<Response, Refusal> {
+    let outcome = async {
+        let ledger = Ledger::ALL.into_iter().find(|l| l.as_str() == word).ok_or_else(|| {
+            Error::not_found("台账", "ledger", &word.chars().take(40).collect::<String>())
+        })?;
+        let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+        let format = Format::chosen(query.get("format").map(String::as_str), accept)?;
+        let base = &door.config.public_url;
+        let places = Places {
+            whole: Whole {
+                base: format!("{base}/ledger/v1/{ledger}/"),
+                title: format!("钱塘公共数据平台{}台账", ledger.zh()),
+                title_en: format!("Qiantang Public Data, ledger of {}", ledger.en()),
+            },
+            data: format!("{base}/api/v1/"),
+            api: format!("{base}/api/v1/"),
+            console: String::new(),
+            items: query.get("items").is_none_or(|v| v != "no"),
+        };
+        dump::dump(&door.app, &op, ledger, format, &places).await
+    }
+    .await;
+    match outcome {
+        Ok(dump) => {
+            let kind = [(header::CONTENT_TYPE, dump.media_type), (header::VARY, "accept")];
+            Ok((kind, Body::from_stream(dump.bytes)).into_response())
+        }
+        Err(e) => Err(Refusal::new(e, &op)),
+    }
 }
 
 #[derive(Deserialize)]

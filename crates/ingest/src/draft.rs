@@ -26,6 +26,30 @@ pub fn draft(sniffed: &Sniffed) -> Vec<Item> {
         .collect()
 }
 
+/// Draws one item from a column of a database: the identifier from its name, the rest from what it is called.
+pub(crate) fn of_column(
+    name: &str,
+    called: &str,
+    data_type: DataType,
+    at: usize,
+    used: &mut HashSet<String>,
+) -> Item {
+    let identifier = unused(&identifier(name, at), used);
+    let named = |name: &str| SniffedColumn {
+        name: name.to_owned(),
+        data_type,
+        nullable: true,
+        examples: Vec::new(),
+    };
+    let by_name = grade(&identifier, &named(name));
+    let mut column = named(called);
+    // Whichever of name and comment looks the more personal decides.
+    if by_name > grade(&identifier, &column) {
+        column.name = name.to_owned();
+    }
+    Item { name_cn: called.to_owned(), ..item(&identifier, &column) }
+}
+
 fn item(identifier: &str, column: &SniffedColumn) -> Item {
     let mut item = Item::new(identifier, &column.name, column.data_type);
     item.nullable = true;

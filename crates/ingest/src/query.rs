@@ -78,6 +78,52 @@ impl Job {
     }
 }
 
+/// A connection to a department's database.
+pub(crate) enum Connected {
+    Postgres(tokio_postgres::Client, tokio::task::JoinHandle<()>),
+    Mysql(mysql_async::Conn),
+}
+
+/// Connects to the database of an address, encrypted as the address asks.
+pub(crate) async fn connect(url: &str) -> Result<Connected> {
+    let mysql = is_mysql(url)?;
+    let wish = Wish::of(url)?;
+    if mysql {
+        let opts = mysql_opts(&wish)?;
+        let place = mysql_place(&opts);
+        return match tokio::time::timeout(PATIENCE, mysql_conn(opts, wish.mode)).await {
+            Ok(Ok(conn)) => Ok(Connected::Mysql(conn)),
+            Ok(Err(e)) => Err(mysql_refused(&place, &e)),
+            Err(_) => Err(unreachable(&place).detail("timed out")),
+        };
+    }
+    let config = postgres_config(&wish)?;
+    let place = postgres_place(&config);
+    match config.connect(MakeRustlsConnect::new(wish.config()?)).await {
+        Ok((client, connection)) => {
+            let driver = tokio::spawn(async move {
+                // What breaks the connection off is told to whoever waits for an answer of it.
+                let _ended = connection.await;
+            });
+            Ok(Connected::Postgres(client, driver))
+        }
+        Err(e) => Err(postgres_refused(&place, e)),
+    }
+}
+
+/// Which kind of database an address names.
+pub(crate) fn is_mysql(url: &str) -> Result<bool> {
+    let mysql = ["mysql://", "mariadb://"].iter().any(|p| url.starts_with(p));
+    let postgres = ["postgres://", "postgresql://"].iter().any(|p| url.starts_with(p));
+    if mysql || postgres {
+        return Ok(mysql);
+    }
+    Err(Error::invalid(
+        "数据源地址应以 postgres:// 或 mysql:// 开头",
+        "the source's address must start with postgres:// or mysql://",
+    ))
+}
+
 /// Opens a query: when it returns, the columns are known and rows begin to flow.
 pub(crate) async fn read(
     url: &str,
@@ -85,14 +131,7 @@ pub(crate) async fn read(
     items: &[Item],
     options: &ReadOptions,
 ) -> Result<Reading> {
-    let mysql = ["mysql://", "mariadb://"].iter().any(|p| url.starts_with(p));
-    let postgres = ["postgres://", "postgresql://"].iter().any(|p| url.starts_with(p));
-    if !mysql && !postgres {
-        return Err(Error::invalid(
-            "数据源地址应以 postgres:// 或 mysql:// 开头",
-            "the source's address must start with postgres:// or mysql://",
-        ));
-    }
+    let mysql = is_mysql(url)?;
     let sql = single_select(sql, mysql)?;
     let wish = Wish::of(url)?;
     let (sender, receiver) = oneshot::channel();
@@ -191,10 +230,22 @@ fn broken_off() -> Error {
     )
 }
 
-fn postgres_error(e: tokio_postgres::Error) -> Error {
+pub(crate) fn postgres_error(e: tokio_postgres::Error) -> Error {
     match e.as_db_error() {
         Some(db) => query_failed(&format!("{}（{}）", db.message(), db.code().code())),
         None => broken_off().caused_by(e),
+    }
+}
+
+fn postgres_place(config: &tokio_postgres::Config) -> String {
+    format!("{}/{}", host_of(config), config.get_dbname().unwrap_or_default())
+}
+
+fn postgres_refused(place: &str, e: tokio_postgres::Error) -> Error {
+    match (e.as_db_error(), tls::handshake_fault(&e)) {
+        (Some(db), _) => unreachable(place).detail(db.message().to_owned()),
+        (None, Some(fault)) => tls::distrusted(place, &fault),
+        (None, None) => unreachable(place).caused_by(e),
     }
 }
 
@@ -205,17 +256,10 @@ async fn from_postgres(
     mut job: Job,
     hand: Hand,
 ) -> Result<()> {
-    let place = format!("{}/{}", host_of(&config), config.get_dbname().unwrap_or_default());
+    let place = postgres_place(&config);
     let (client, connection) = match config.connect(MakeRustlsConnect::new(tls)).await {
         Ok(pair) => pair,
-        Err(e) => {
-            let error = match (e.as_db_error(), tls::handshake_fault(&e)) {
-                (Some(db), _) => unreachable(&place).detail(db.message().to_owned()),
-                (None, Some(fault)) => tls::distrusted(&place, &fault),
-                (None, None) => unreachable(&place).caused_by(e),
-            };
-            return job.fail(error);
-        }
+        Err(e) => return job.fail(postgres_refused(&place, e)),
     };
     let driver = tokio::spawn(connection);
     let outcome = postgres_rows(&client, &sql, &mut job, &hand).await;
@@ -277,13 +321,29 @@ async fn postgres_rows(
     client.batch_execute("ROLLBACK").await.map_err(postgres_error)
 }
 
-fn mysql_error(e: mysql_async::Error) -> Error {
+pub(crate) fn mysql_error(e: mysql_async::Error) -> Error {
     match &e {
         mysql_async::Error::Server(server) => {
             query_failed(&format!("{}（{}）", server.message, server.code))
         }
         _ => broken_off().detail(e.to_string()),
     }
+}
+
+fn mysql_place(opts: &mysql_async::Opts) -> String {
+    let base = opts.db_name().unwrap_or_default();
+    format!("{}:{}/{base}", opts.ip_or_hostname(), opts.tcp_port())
+}
+
+fn mysql_refused(place: &str, e: &mysql_async::Error) -> Error {
+    if let Some(fault) = tls::handshake_fault(e) {
+        return tls::distrusted(place, &fault);
+    }
+    let detail = match e {
+        mysql_async::Error::Server(server) => format!("server error {}", server.code),
+        other => other.to_string(),
+    };
+    unreachable(place).detail(detail)
 }
 
 async fn from_mysql(
@@ -293,25 +353,11 @@ async fn from_mysql(
     mut job: Job,
     hand: Hand,
 ) -> Result<()> {
-    let place = format!(
-        "{}:{}/{}",
-        opts.ip_or_hostname(),
-        opts.tcp_port(),
-        opts.db_name().unwrap_or_default()
-    );
+    let place = mysql_place(&opts);
     let connected = tokio::time::timeout(PATIENCE, mysql_conn(opts, mode)).await;
     let mut conn = match connected {
         Ok(Ok(conn)) => conn,
-        Ok(Err(e)) => {
-            if let Some(fault) = tls::handshake_fault(&e) {
-                return job.fail(tls::distrusted(&place, &fault));
-            }
-            let detail = match &e {
-                mysql_async::Error::Server(server) => format!("server error {}", server.code),
-                other => other.to_string(),
-            };
-            return job.fail(unreachable(&place).detail(detail));
-        }
+        Ok(Err(e)) => return job.fail(mysql_refused(&place, &e)),
         Err(_) => return job.fail(unreachable(&place).detail("timed out")),
     };
     let outcome = mysql_rows(&mut conn, &sql, &mut job, &hand).await;

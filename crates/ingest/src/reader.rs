@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use model::item::Item;
 use model::parcel::Sniffed;
+use model::schema::{SourceSchema, TableName};
 use model::{Error, Result};
 use policy::port::{CellRow, Intake, ReadOptions, Reading, Source};
 
@@ -69,6 +70,10 @@ impl Intake for Reader {
                 Ok(read_cells(rows.clone(), items.to_vec(), options.batch_rows))
             }
         }
+    }
+
+    async fn describe(&self, url: &str, only: Option<&[TableName]>) -> Result<SourceSchema> {
+        crate::schema::describe(url, only).await
     }
 }
 

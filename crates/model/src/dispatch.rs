@@ -69,6 +69,7 @@ code_list! {
         Ranking = "ranking", "台账质量月度排名", "Monthly ranking of ledgers";
         Figures = "figures", "用量与驾驶舱指标", "Use and figures of the dashboard";
         Freshness = "freshness", "目录更新时效检查", "Freshness of entries";
+        Standards = "standards", "编目规范检查", "Rule packs asked of the catalogue";
         Resources = "resources", "闲置资源与存储盘点", "Idle resources and storage";
         Chain = "chain", "审计链核验", "Verification of the audit chain";
     }

@@ -13,6 +13,7 @@ use model::entry::Entry;
 use model::item::Item;
 use model::parcel::{ParcelHead, Reject, Sniffed};
 use model::query::RowQuery;
+use model::schema::{SourceSchema, TableName};
 use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
 use model::value::Rows;
 use model::{Op, Result};
@@ -141,6 +142,10 @@ pub trait Intake: Send + Sync {
     /// Chinese or English name; a missing non-nullable item or an unreadable file fails before the first chunk.
     async fn read(&self, source: &Source, items: &[Item], options: &ReadOptions)
     -> Result<Reading>;
+    /// Says what tables a database holds (`postgres://` or `mysql://` URL with its secret), in a read-only transaction.
+    /// Without `only`, the tables without their columns; else the columns and keys of those tables. What is not offered
+    /// is told in `left_out`.
+    async fn describe(&self, url: &str, only: Option<&[TableName]>) -> Result<SourceSchema>;
 }
 
 /// Where rows come from.

@@ -7,6 +7,8 @@ use model::code::{
     SyncMode, SystemLevel, TableType, UpdateCycle,
 };
 use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
+use model::finding::Level;
+use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{SourceKind, SourceTls};
 
 use crate::visit::Lang;
@@ -60,6 +62,10 @@ code_kinds! {
     "job" => Job,
     "idle" => IdleKind,
     "reclaim_state" => ReclaimState,
+    "level" => Level,
+    "relation_kind" => RelationKind,
+    "change_kind" => ChangeKind,
+    "drift_state" => DriftState,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];

@@ -184,6 +184,7 @@ fn outlook(full: bool) -> app::catalogue::Outlook {
             zh: "低".into(),
             en: "low".into(),
         }],
+        findings: vec![ledgers::finding()],
     }
 }
 
@@ -406,10 +407,13 @@ fn own(template: &str, full: bool) -> Value {
                 rows => vec![vec![Some("1"), None]], rejects => vec![value(reject())],
             } } else { Value::from(()) },
         },
-        "console/entry.html" => context! { may_basket => full, steps => value(vec![EntryStep {
-            entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
-            from: String::new(), to: "unpublished".into(), reason: String::new(),
-        }]) },
+        "console/entry.html" => {
+            context! { origin => if full { context! { source => "s1", table => "public.t", at => AT } } else { Value::from(()) },
+                drift => if full { Value::from("d1") } else { Value::from(()) }, may_basket => full, steps => value(vec![EntryStep {
+                entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
+                from: String::new(), to: "unpublished".into(), reason: String::new(),
+            }]) }
+        }
         "console/basket.html" | "console/demand.html" | "console/objection.html" => basket(full),
         "console/bundles.html" => {
             let b = bundle();
@@ -434,8 +438,10 @@ fn own(template: &str, full: bool) -> Value {
                 rows => vec![vec![Value::from("停车场 <b>")], vec![Value::from(())]],
                 samples => vec![context! { id => "curl", name => "curl", file => "call.sh", run => "bash call.sh", text => "<b>" }] }],
         },
-        "console/desk.html" => context! { tasks => if full { vec![context! {
-        approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } },
+        "console/desk.html" => {
+            context! { drifts => if full { 2 } else { 0 }, tasks => if full { vec![context! {
+            approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } }
+        }
         "console/approvals.html" => context! {
             view => if full { "tasks" } else { "all" }, phase => (),
             tasks => vec![context! {

@@ -269,6 +269,8 @@ impl Door {
             ("/console/search", "一站式搜索", "Search", staff),
             ("/console/proposals", "应用查重", "Proposals", may(Action::ProposalRead, "Proposal")),
             ("/console/review", "目录审核", "Catalogue review", may(Action::EntryReview, "Entry")),
+            ("/console/findings", "编目规范检查", "Findings", may(Action::EntryImport, "Entry")),
+            ("/console/drifts", "库表结构变动", "Schema drift", may(Action::EntryCompile, "Entry")),
             ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
             ("/console/sources", "数据源", "Data sources", may(Action::DataCollect, "Entry")),

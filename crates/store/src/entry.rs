@@ -6,13 +6,15 @@
 
 use model::code::{Grade, OnlineState, PublishState};
 use model::entry::{Entry, EntryDraft, EntryFilter, EntryStep, EntryVersion};
+use model::finding::RuleHits;
 use model::item::Item;
+use model::schema::Origin;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::Store;
+use crate::{Store, finding};
 use crate::clause::Clause;
 use crate::db::{fail, json, maybe, number, on_duplicate, page, text, to_json};
 
@@ -60,6 +62,10 @@ pub struct EntryChange {
     pub from: String,
     pub to: String,
     pub reason: String,
+    /// Findings of the declaration being worked on; `None` leaves those kept as they are.
+    pub findings: Option<Vec<RuleHits>>,
+    /// The table of a department's database that a new entry is drafted from.
+    pub origin: Option<Origin>,
 }
 
 /// Which entries of a list the caller may be shown at all (policy still decides each).
@@ -103,6 +109,7 @@ impl Store {
     ) -> Result<()> {
         permit.require(WRITERS)?;
         let mut tx = self.db.begin().await?;
+        let mut moves = finding::Moves::new();
         for change in changes {
             match &change.base {
                 None => insert(&mut tx, change).await?,
@@ -112,8 +119,17 @@ impl Store {
                 write_items(&mut tx, &change.held.entry).await?;
                 write_version(&mut tx, op, &change.held.entry).await?;
             }
+            if let Some(hits) = &change.findings {
+                let entry = &change.held.entry;
+                let org = &entry.draft.org;
+                finding::replace(&mut tx, &entry.id, org, hits, &mut moves).await?;
+            }
+            if let Some(origin) = &change.origin {
+                crate::schema::write(&mut tx, origin).await?;
+            }
             write_step(&mut tx, op, change).await?;
         }
+        finding::settle(&mut tx, moves).await?;
         touch(&mut tx).await?;
         tx.commit().await.map_err(fail)
     }
@@ -330,7 +346,7 @@ impl Store {
     }
 
     /// Reads the items of all these entries at once.
-    async fn fill_items(&self, held: &mut [Held]) -> Result<()> {
+    pub(crate) async fn fill_items(&self, held: &mut [Held]) -> Result<()> {
         if held.is_empty() {
             return Ok(());
         }
@@ -533,7 +549,7 @@ pub(crate) fn read_bare(row: &AnyRow) -> Result<Entry> {
     Ok(read(row)?.entry)
 }
 
-fn read(row: &AnyRow) -> Result<Held> {
+pub(crate) fn read(row: &AnyRow) -> Result<Held> {
     let draft: EntryDraft = json(row, "body")?;
     let unknown =
         |column: &str| Error::internal(format!("entry column `{column}` holds an unknown word"));

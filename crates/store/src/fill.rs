@@ -72,6 +72,8 @@ impl Store {
             items(&mut tx, chunk).await?;
         }
         crate::entry::touch(&mut tx).await?;
+        // Their findings are not known: the worker asks the rules of every entry anew.
+        crate::finding::forget_mark(&mut tx).await?;
         tx.commit().await.map_err(fail)
     }
 }

@@ -18,6 +18,7 @@ pub mod figures;
 pub mod fill;
 pub mod idle;
 pub mod job;
+pub mod finding;
 pub mod link;
 pub mod meter;
 pub mod operation;
@@ -26,6 +27,7 @@ pub mod parcel;
 pub mod proposal;
 pub mod request;
 pub mod scan;
+pub mod schema;
 pub mod serving;
 pub mod source;
 

@@ -17,12 +17,14 @@
 
 mod drafts;
 mod house;
+mod mariadb;
 mod people;
 mod postgres;
 mod text;
 
 pub use drafts::{draft, person_draft};
 pub use house::{House, SetClock};
+pub use mariadb::MariaDb;
 pub use people::{
     AUTHORITY_ORG, CITY_ORG, CONSUMER_ORG, COUNTY_ORG, ENTERPRISE_ORG, PASSWORD, PROVIDER_ORG,
     STRANGER_ORG,

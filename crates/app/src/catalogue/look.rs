@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use model::entry::{Difference, Entry, EntryDraft, EntryFilter, EntryStep, EntryVersion};
+use model::finding::Finding;
 use model::{Error, FieldError, Op, Result};
 use policy::{Action, Target};
 use serde::Serialize;
@@ -51,6 +52,8 @@ pub struct Outlook {
     pub refused: Option<EntryStep>,
     /// What of the declaration under review should be thought over.
     pub advice: Vec<FieldError>,
+    /// Where the declaration being worked on does not follow the rule packs, for those who see what is not in force.
+    pub findings: Vec<Finding>,
 }
 
 /// An entry that awaits a review.
@@ -75,11 +78,17 @@ async fn outlook_of(app: &App, op: &Op, held: &Held) -> Result<Outlook> {
         .iter()
         .any(|state| state.ends_with("-reject"));
     let advice = match due {
-        Some(_) => advise(app, held.pending.as_ref().unwrap_or(&entry.draft)),
+        Some(_) => advise(app, op, held.pending.as_ref().unwrap_or(&entry.draft)),
         None => Vec::new(),
+    };
+    let working = held.pending.as_ref().unwrap_or(&entry.draft);
+    let findings = match inside {
+        true => super::standard::lint(&app.rules.packs, op.today(), working),
+        false => Vec::new(),
     };
     Ok(Outlook {
         advice,
+        findings,
         moves: moves(app, op, held),
         own: due.is_some() && same_eyes(op, held),
         changes: held
@@ -113,11 +122,13 @@ pub async fn queue(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Resul
     Ok(Page { items, next: page.next })
 }
 
-/// What is allowed in a draft but should be thought over before handing it in.
+/// What is allowed in a draft but should be thought over before handing it in, and what keeps it from review.
 #[must_use]
-pub fn advise(app: &App, draft: &EntryDraft) -> Vec<FieldError> {
+pub fn advise(app: &App, op: &Op, draft: &EntryDraft) -> Vec<FieldError> {
     let mut found = super::check::advise(&app.rules.catalogue, draft);
     found.extend(super::profile::advise(draft));
+    let packs = &app.rules.packs;
+    found.extend(super::standard::lint(packs, op.today(), draft).iter().map(Finding::told));
     found
 }
 

@@ -3,6 +3,7 @@
 //! `check` finds contradictions, `flow` is the state machine, `compare` tells versions apart, `sheet` reads and writes
 //! whole catalogues, `index` keeps search in step (*read-your-writes*).
 
+mod change;
 mod check;
 mod compare;
 mod flow;
@@ -11,19 +12,22 @@ pub(crate) mod index;
 mod look;
 mod profile;
 pub mod rules;
+pub mod schema;
 pub(crate) mod sheet;
+pub mod standard;
 
 use model::audit::AuditEvent;
-use model::code::{OnlineState, PublishState};
 use model::entry::{Entry, EntryDraft};
 use model::{Actor, Code, Error, FieldError, Op, Result};
-use policy::{Action, Target};
+use policy::{Action, Permit, Target};
 use serde::Serialize;
-use store::entry::{Base, EntryChange, Held};
+use store::entry::{EntryChange, Held};
 
 use crate::App;
 use crate::audit;
-use flow::{Effect, State};
+pub use change::blank;
+use change::{apply, change_edit, change_new, change_step, new_entry};
+use flow::State;
 
 pub use history::{Landed, history};
 pub(crate) use index::{INDEX_MARK, Level, follow};
@@ -153,8 +157,8 @@ pub async fn create(app: &App, op: &Op, draft: EntryDraft) -> Result<Entry> {
             .await?;
     refuse_faults(check(app, &draft))?;
     known(app, &draft).await?;
-    let change = change_new(op, draft, "create");
-    app.store.entry_apply(&permit, op, std::slice::from_ref(&change)).await?;
+    let mut change = change_new(op, draft, "create");
+    apply(app, op, &permit, std::slice::from_mut(&mut change)).await?;
     settled(app, op, "entry.create", &change, String::new()).await
 }
 
@@ -206,13 +210,37 @@ pub async fn edit_on(
             ),
         ));
     }
+    save(app, op, &permit, held, draft, "").await
+}
+
+/// Writes an edit. What it hands in to review with that (a change of what is published) must follow the rule packs.
+async fn save(
+    app: &App,
+    op: &Op,
+    permit: &Permit,
+    held: Held,
+    draft: EntryDraft,
+    reason: &str,
+) -> Result<Entry> {
     let draft = tidy(draft);
     refuse_faults(check(app, &draft))?;
     known(app, &draft).await?;
-    let Some(change) = change_edit(op, held.clone(), draft)? else { return Ok(held.entry) };
-    app.store.entry_apply(&permit, op, std::slice::from_ref(&change)).await?;
+    let Some(mut change) = change_edit(op, held.clone(), draft)? else { return Ok(held.entry) };
+    standing(app, op, &held.entry, &change)?;
+    reason.clone_into(&mut change.reason);
+    apply(app, op, permit, std::slice::from_mut(&mut change)).await?;
     let word = format!("entry.{}", change.action);
-    settled(app, op, &word, &change, String::new()).await
+    settled(app, op, &word, &change, reason.to_owned()).await
+}
+
+/// Refuses a change that goes to review with new errors against the rule packs.
+fn standing(app: &App, op: &Op, entry: &Entry, change: &EntryChange) -> Result<()> {
+    match &change.held.pending {
+        Some(draft) if !change.declared => {
+            standard::gate(&app.rules.packs, op.today(), Some(&entry.draft), draft)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes one move of the state machine, with its reason. Who handed something in may not review it (four eyes).
@@ -238,8 +266,13 @@ pub async fn step(app: &App, op: &Op, id: &str, step: Move, reason: &str) -> Res
         audit::refused(app, op, &word, &held.entry.draft.code, &refusal).await?;
         return Err(refusal);
     }
-    let change = change_step(app, op, held, step, reason).await?;
-    app.store.entry_apply(&permit, op, std::slice::from_ref(&change)).await?;
+    if step == Move::Submit {
+        let in_force = held.pending.as_ref().map(|_| &held.entry.draft);
+        let working = held.pending.as_ref().unwrap_or(&held.entry.draft);
+        standard::gate(&app.rules.packs, op.today(), in_force, working)?;
+    }
+    let mut change = change_step(app, op, held, step, reason).await?;
+    apply(app, op, &permit, std::slice::from_mut(&mut change)).await?;
     settled(app, op, &word, &change, reason.to_owned()).await
 }
 
@@ -361,154 +394,6 @@ fn no_region(region: &str) -> FieldError {
         zh: format!("没有行政区划 `{region}`，请使用 GB/T 2260 中本省的代码"),
         en: format!("the region `{region}` is not in the list (GB/T 2260)"),
     }
-}
-
-fn new_entry(op: &Op, draft: EntryDraft) -> Entry {
-    Entry {
-        id: op.new_id(),
-        grade: draft.grade(),
-        draft,
-        publish_state: PublishState::Unpublished,
-        online_state: OnlineState::Notline,
-        version: 1,
-        created_at: op.stamp(),
-        created_by: op.actor.id().to_owned(),
-        updated_at: op.stamp(),
-        published_at: None,
-        rows: 0,
-        data_at: None,
-    }
-}
-
-fn change_new(op: &Op, draft: EntryDraft, action: &'static str) -> EntryChange {
-    let entry = new_entry(op, draft);
-    EntryChange {
-        base: None,
-        declared: true,
-        action,
-        from: String::new(),
-        to: entry.publish_state.as_str().to_owned(),
-        reason: String::new(),
-        held: Held { entry, pending: None, submitted_by: None },
-    }
-}
-
-/// What an edit does to an entry; `None` when it changes nothing.
-fn change_edit(op: &Op, mut held: Held, draft: EntryDraft) -> Result<Option<EntryChange>> {
-    let base = Base::of(&held.entry);
-    let state = State { publish: held.entry.publish_state, online: held.entry.online_state };
-    if held.pending.as_ref().unwrap_or(&held.entry.draft) == &draft {
-        return Ok(None);
-    }
-    lasting(&held.entry, &draft)?;
-    if flow::auditing(state) {
-        return Err(Error::new(
-            Code::WrongState,
-            "目录正在审核中，请先撤回或等待审核结束再修改",
-            "the entry is under review: withdraw it or wait for the end before changing it",
-        ));
-    }
-    let from = state.publish;
-    let in_place = matches!(from, PublishState::Unpublished | PublishState::PubReject);
-    held.entry.updated_at = op.stamp();
-    if in_place {
-        held.entry.version += 1;
-        held.entry.grade = draft.grade();
-        held.entry.draft = draft;
-    } else {
-        held.entry.publish_state = PublishState::ChangeAuditing;
-        held.pending = Some(draft);
-        held.submitted_by = Some(op.actor.id().to_owned());
-    }
-    Ok(Some(EntryChange {
-        base: Some(base),
-        declared: in_place,
-        action: if in_place { "edit" } else { "alter" },
-        from: from.as_str().to_owned(),
-        to: held.entry.publish_state.as_str().to_owned(),
-        reason: String::new(),
-        held,
-    }))
-}
-
-/// What an edit may never change: the code and the owner; and the type of an item that holds rows already.
-fn lasting(entry: &Entry, draft: &EntryDraft) -> Result<()> {
-    let mut faults = Vec::new();
-    if draft.code != entry.draft.code {
-        faults.push(FieldError {
-            field: "code".into(),
-            zh: "目录编码确定后不能修改（它是调用地址和表名）".into(),
-            en: "the code of an entry cannot change (it is its address and table name)".into(),
-        });
-    }
-    if draft.org != entry.draft.org {
-        faults.push(FieldError {
-            field: "org".into(),
-            zh: "数源单位不能修改".into(),
-            en: "the owning organisation cannot change".into(),
-        });
-    }
-    if entry.rows > 0 {
-        for (i, item) in draft.items.iter().enumerate() {
-            let was = entry.draft.item(&item.identifier);
-            if was.is_some_and(|w| w.data_type != item.data_type || w.scale != item.scale) {
-                faults.push(FieldError {
-                    field: format!("items[{i}].data_type"),
-                    zh: format!("数据项 `{}` 已有数据，不能改类型；请另增数据项", item.identifier),
-                    en: format!(
-                        "the item `{}` holds data, its type cannot change; add another item",
-                        item.identifier
-                    ),
-                });
-            }
-        }
-    }
-    refuse_faults(faults)
-}
-
-async fn change_step(
-    app: &App,
-    op: &Op,
-    mut held: Held,
-    step: Move,
-    reason: &str,
-) -> Result<EntryChange> {
-    let base = Base::of(&held.entry);
-    let state = State { publish: held.entry.publish_state, online: held.entry.online_state };
-    let origin = match step {
-        Move::Withdraw => app.store.entry_steps(&held.entry.id).await?.pop().map(|s| s.from),
-        _ => None,
-    };
-    let next = flow::next(state, held.pending.is_some(), step, origin.as_deref())?;
-    held.entry.publish_state = next.state.publish;
-    held.entry.online_state = next.state.online;
-    held.entry.updated_at = op.stamp();
-    let mut declared = false;
-    match next.effect {
-        Effect::None => {}
-        Effect::Publish => held.entry.published_at = Some(op.stamp()),
-        Effect::Drop => held.pending = None,
-        Effect::SwapIn => {
-            let draft = held.pending.take().ok_or_else(|| {
-                Error::internal("an entry in change-auditing holds no pending change")
-            })?;
-            held.entry.version += 1;
-            held.entry.grade = draft.grade();
-            held.entry.draft = draft;
-            held.entry.published_at = Some(op.stamp());
-            declared = true;
-        }
-    }
-    held.submitted_by = flow::auditing(next.state).then(|| op.actor.id().to_owned());
-    Ok(EntryChange {
-        base: Some(base),
-        declared,
-        action: step.word(),
-        from: next.from.to_owned(),
-        to: next.to.to_owned(),
-        reason: reason.to_owned(),
-        held,
-    })
 }
 
 /// Whether the caller handed in what is under review. The platform itself (demo seeding, recovery) is exempt.

@@ -38,6 +38,20 @@ pub struct Size {
     /// Bytes of one imported catalogue file.
     #[serde(default = "import_bytes")]
     pub import_bytes: u64,
+    /// Entries mended at once.
+    #[serde(default = "bulk")]
+    pub bulk: usize,
+    /// Tables of a database that entries are drafted from at once.
+    #[serde(default = "tables")]
+    pub tables: usize,
+}
+
+fn tables() -> usize {
+    200
+}
+
+fn bulk() -> usize {
+    500
 }
 
 /// Rule files written before there was the limit.

@@ -114,6 +114,7 @@ pub async fn edit(app: &App, op: &Op, id: &str, new: SourceNew) -> Result<DataSo
 pub async fn remove(app: &App, op: &Op, id: &str) -> Result<()> {
     let (source, _, permit) = known(app, op, id).await?;
     app.store.source_delete(&permit, id).await?;
+    app.store.origins_forget(&permit, id).await?;
     record(app, op, "source.remove", &source, String::new()).await
 }
 
@@ -177,6 +178,17 @@ pub async fn collect(app: &Arc<App>, op: &Op, order: QueryOrder) -> Result<Run> 
     };
     audit::record(app, event).await?;
     Ok(run)
+}
+
+/// A source with its address, its secret included, for one connection: for those who may collect from it.
+pub(crate) async fn reach(
+    app: &App,
+    op: &Op,
+    id: &str,
+) -> Result<(DataSource, Zeroizing<String>, Permit)> {
+    let (source, sealed, permit) = known(app, op, id).await?;
+    let url = opened(app, &source.id, &sealed)?;
+    Ok((source, url, permit))
 }
 
 async fn known(app: &App, op: &Op, id: &str) -> Result<(DataSource, String, Permit)> {

@@ -221,6 +221,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Lake => crate::collection::tidy(app).await.map(|done| done.compacted + done.swept),
         Job::Ranking => crate::ledger::rank_month(app, system).await.map(|_| 0),
         Job::Figures => measure::figures(app, system).await,
+        Job::Standards => crate::catalogue::standard::relint(app).await,
         Job::Freshness => measure::freshness(app, system).await,
         Job::Resources => measure::resources(app, system).await,
         Job::Chain => measure::chain(app, system).await,

@@ -3,10 +3,11 @@
 //!
 //! `rules` is the rule file, `check` finds faults, `like` finds look-alikes and merges, `graph` holds links and walks
 //! them both ways, `sheet` reads and writes files, `intake` takes batches from calls, `propose` is 应用查重, `quality`
-//! ranks, `browse` is 一站式浏览, `index` keeps search in step (*read-your-writes*), `level` proves that store and index agree.
+//! ranks, `browse` is 一站式浏览, `dump` hands whole ledgers out (DCAT, workbooks), `index` keeps search in step (*read-your-writes*), `level` proves that store and index agree.
 
 mod browse;
 mod check;
+pub mod dump;
 mod fill;
 mod graph;
 mod index;

@@ -195,7 +195,7 @@ pub async fn export(
         .map_err(|e| Error::internal("the writing task ended").caused_by(e))?
 }
 
-fn header(rule: &LedgerRule) -> Vec<String> {
+pub(super) fn header(rule: &LedgerRule) -> Vec<String> {
     COMMON
         .iter()
         .map(|(_, zh, _)| (*zh).to_owned())
@@ -203,7 +203,7 @@ fn header(rule: &LedgerRule) -> Vec<String> {
         .collect()
 }
 
-fn cells(
+pub(super) fn cells(
     asset: &model::asset::Asset,
     rule: &LedgerRule,
     names: &HashMap<String, String>,

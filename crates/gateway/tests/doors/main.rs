@@ -13,4 +13,5 @@
 mod answers;
 mod client;
 mod flood;
+mod ledgers;
 mod routes;

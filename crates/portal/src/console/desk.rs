@@ -48,7 +48,9 @@ async fn desk(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let days = days(op.today(), &runs);
     runs.truncate(RUNS_SHOWN);
     let tasks = app::approval::tasks(app, op, None, 8).await?;
+    let drifts = app::catalogue::schema::count(app, op).await?;
     let context = context! {
+        drifts,
         tasks => value(&tasks.items), inbox => value(&inbox), queue => value(&queue), runs => value(&runs),
         entries => value(&mine),
         days => value(&days), busy => days.iter().any(|d| d.runs > 0),

@@ -17,32 +17,7 @@ pub(super) const MOST_ITEMS: usize = 3_000;
 
 /// An empty entry of an organisation.
 pub(crate) fn empty(org: &str, region: &str) -> EntryDraft {
-    EntryDraft {
-        code: String::new(),
-        title: String::new(),
-        title_en: String::new(),
-        description: String::new(),
-        org: org.to_owned(),
-        region: region.to_owned(),
-        domain: Domain::Other,
-        tags: Vec::new(),
-        kind: ResourceKind::Table,
-        update_cycle: UpdateCycle::Daily,
-        sync_mode: SyncMode::Full,
-        share_type: ShareType::Restricted,
-        share_condition: String::new(),
-        share_basis: String::new(),
-        open_type: OpenType::None,
-        open_condition: String::new(),
-        open_basis: String::new(),
-        raised_grade: None,
-        time_range: String::new(),
-        source_system: String::new(),
-        licence: String::new(),
-        attribution: String::new(),
-        profile: Profile::default(),
-        items: Vec::new(),
-    }
+    app::catalogue::blank(org, region)
 }
 
 /// An empty item row: restricted and closed until someone says otherwise.

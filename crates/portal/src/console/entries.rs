@@ -55,6 +55,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         publish_state => visit.q("publish_state"), online_state => visit.q("online_state"),
         orgs => value(&door.names.get().orgs), own,
         may_compile => door.app.may(&visit.op, Action::EntryCompile, &target),
+        may_export => door.app.may(&visit.op, Action::EntryExport, &target),
         done => visit.q("done"),
     };
     door.page(&visit, "console/entries.html", context).await
@@ -79,8 +80,13 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
     let outlook = or_unknown(app::catalogue::outlook(app, op, &entry.id).await)?;
     let may_collect = app.may(op, Action::DataCollect, &target);
     let sources = if may_collect { app::collection::source::list(app, op).await? } else { vec![] };
+    let origin = app::catalogue::schema::of_entry(app, op, &entry).await?;
     let shown = items_page(&visit, &entry.draft.items);
     let context = context! {
+        origin => value(origin.as_ref().map(|(origin, _)| context! {
+            source => &origin.source, table => origin.table.of.dotted(), at => &origin.at,
+        })),
+        drift => value(origin.as_ref().and_then(|(_, drift)| drift.as_ref().map(|d| &d.id))),
         outlook => value(&outlook), sources => value(&sources),
         // A declaration of thousands of items is shown by pages; the page itself needs no more of them.
         entry => value(Entry { draft: EntryDraft { items: Vec::new(), ..entry.draft.clone() }, ..entry.clone() }),

@@ -231,7 +231,7 @@ async fn again(
             drop_blank(draft);
             faults.extend(app::catalogue::check(&door.app, draft));
             checked = faults.is_empty();
-            advice = app::catalogue::advise(&door.app, draft);
+            advice = app::catalogue::advise(&door.app, &visit.op, draft);
         }
         _ => match button.strip_prefix("remove-").and_then(|n| n.parse::<usize>().ok()) {
             Some(n) if n < draft.items.len() => {

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use app::catalogue::SheetFormat;
+use app::ledger::dump::{self, Format, Places, Whole};
 use app::ledger::{self, Accept, SheetReport};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
+use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::context;
@@ -33,6 +36,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
             get(page).post(import).layer(DefaultBodyLimit::disable()),
         )
         .route("/console/ledger/{ledger}/accept", post(accept))
+        .route("/console/ledger/{ledger}/dump", get(dump))
         .route("/console/ledger/{ledger}/export.csv", get(export_csv))
         .route("/console/ledger/{ledger}/export.xlsx", get(export_xlsx))
 }
@@ -127,6 +131,33 @@ async fn export_csv(
     let bytes = ledger::export(&door.app, &visit.op, &filter, SheetFormat::Csv).await?;
     let name = format!("{}台账.csv", ledger.zh());
     Ok((attachment(&name, "text/csv; charset=utf-8"), bytes).into_response())
+}
+
+/// The whole ledger as far as the caller may know of it: DCAT in three spellings or a workbook, by `format` or `Accept`.
+async fn dump(
+    State(door): State<Arc<Door>>,
+    Path(word): Path<String>,
+    visit: Visit,
+    headers: HeaderMap,
+) -> Answer {
+    let ledger = ledger_of(&word)?;
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    let format = Format::chosen(visit.q("format"), accept)?;
+    let base = &visit.base;
+    let gateway = &door.config.gateway_url;
+    let places = Places {
+        whole: Whole {
+            base: format!("{base}/"),
+            title: format!("{}{}台账", door.config.site_name_cn, ledger.zh()),
+            title_en: format!("{}, ledger of {}", door.config.site_name_en, ledger.en()),
+        },
+        data: format!("{base}/data/"),
+        api: if gateway.is_empty() { String::new() } else { format!("{gateway}/api/v1/") },
+        console: base.clone(),
+        items: visit.q("items") != Some("no"),
+    };
+    let dump = dump::dump(&door.app, &visit.op, ledger, format, &places).await?;
+    Ok((attachment(&dump.name, dump.media_type), Body::from_stream(dump.bytes)).into_response())
 }
 
 async fn export_xlsx(

@@ -15,6 +15,7 @@ mod draft;
 mod drawing;
 mod entries;
 mod entry_form;
+mod findings;
 mod flows;
 mod ledger;
 mod ledger_sheet;
@@ -22,6 +23,7 @@ mod orgs;
 mod proposals;
 mod requests;
 mod runs;
+mod schema;
 mod search;
 mod sheet;
 mod sources;
@@ -50,6 +52,8 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(runs::router())
         .merge(sheet::router())
         .merge(sources::router())
+        .merge(schema::router())
+        .merge(findings::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())

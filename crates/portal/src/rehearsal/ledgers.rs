@@ -6,6 +6,35 @@ use minijinja::value::Value;
 use super::{AT, hit};
 use crate::view::value;
 
+/// A finding of a rule pack.
+pub(super) fn finding() -> model::finding::Finding {
+    model::finding::Finding {
+        rule: "p.r".into(),
+        level: model::finding::Level::Warning,
+        field: "items[0].name_cn".into(),
+        item: "id".into(),
+        value: "停车场 <b>".into(),
+        zh: "名称不妥".into(),
+        en: "not a good name".into(),
+        fixed: None,
+    }
+}
+
+fn rule_seen() -> Value {
+    context! { id => "p.r", level => "error", zh => "规则", en => "rule", mend_zh => "改", mend_en => "mend", basis => "依据",
+    pack => "p", version => 1, mends => true }
+}
+
+fn drift(full: bool) -> Value {
+    let change = |kind: &str, before: &str, after: &str| context! { kind, column => if full { "mc" } else { "" }, before, after };
+    context! {
+        id => "d1", entry => "e1", entry_title => "停车场 <b>", source => "s1", source_name => "业务库", org => "o1",
+        table => context! { schema => "public", name => "t" }, state => "open", opened_at => AT, updated_at => AT,
+        changes => vec![change("added", "", "text"), change("dropped", "date", "")],
+        now => if full { Value::from("table") } else { Value::from(()) }, by => if full { "李" } else { "" }, reason => "因为",
+    }
+}
+
 /// What a page of the ledgers shows; nothing for other pages.
 pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     let some = |v: Value| if full { v } else { Value::from(()) };
@@ -76,6 +105,47 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             chips => list(context! { href => "/x", facet => "单位", name => "某局" }), hidden => vec![("org", "o1")],
             saved => list(context! { id => "s1", name => "我的", seen => 3 }), sort => "published_at", query => "q=x", first => full,
         },
+        "console/findings.html" => context! {
+            rules => vec![
+                context! { rule => rule_seen(), sum => some(context! { of => "p.r", level => "error", entries => 3, places => 4 }) },
+            ], broken => 1, stale => full, own => (), orgs_sums => list(context! { of => "o1", level => "error", entries => 3, places => 4 }),
+            next_org => some(Value::from("/x")), rule => some(Value::from("p.r")), chosen => some(rule_seen()), may_fix => full,
+            rows => list(context! { entry => "e1", code => "c", title => "停车场 <b>", org => "o1", level => "warning",
+                found => vec![value(finding())], more => 3 }), next => some(Value::from("/x")),
+        },
+        "console/findings_fix.html" => context! {
+            rule => rule_seen(), ready => 1, next => some(Value::from("/x")), done => 1,
+            rows => vec![
+                context! { entry => value(super::entry()), places => 2, mended => 1, refused => (),
+                    changes => vec![context! { path => "items.id.name_en", before => (), after => "id" }] },
+                context! { entry => value(super::entry()), places => 2, mended => 0, refused => vec!["不行", "no"], changes => Vec::<Value>::new() },
+            ],
+            report => some(Value::from(vec![
+                context! { entry => "e1", code => "c", title => "停车场 <b>", done => true, mended => 1, zh => "好", en => "good" },
+                context! { entry => "e2", code => "d", title => "停车场 <b>", done => false, mended => 0, zh => "不", en => "no" },
+            ])),
+        },
+        "console/source_tables.html" => {
+            let table = context! { schema => "public", name => "t <b>", comment => "停车场 <b>", kind => "table", width => 3, rows => some(Value::from(5)) };
+            context! {
+                made => 1, most => 200,
+                drafted => some(Value::from(vec![context! { table => "public.t", done => true, entry => vec!["e1", "c", "停车场 <b>"],
+                    items => 3, findings => 2, notes => vec![vec!["a", "注", "note"]], zh => "好", en => "good" },
+                    context! { table => "public.v", done => false, entry => (), items => 0, findings => 0, notes => Vec::<Value>::new(), zh => "不", en => "no" }])),
+                survey => context! { product => "PostgreSQL 15", total => 3, more => !full, left_out => vec![context! { what => "view", count => 2, zh => "视图", en => "views" }],
+                    tables => vec![
+                        context! { table => table.clone(), key => "6.public.t", offered => true, entry => () },
+                        context! { table => table.clone(), key => "6.public.u", offered => false, entry => vec!["e1", "停车场 <b>"] },
+                        context! { table, key => "6.public.v", offered => false, entry => () },
+                    ] },
+            }
+        }
+        "console/drifts.html" => context! {
+            drifts => list(drift(full)), state => "open",
+            looked => some(context! { source => "s1", tables => 3, same => 1, open => vec![1], gone => 1,
+                uncatalogued => vec!["public.x"], uncatalogued_total => 2 }),
+        },
+        "console/drift.html" => context! { drift => drift(full), mine => true },
         "console/asset_form.html" => context! { draft => it, twin => full },
         "console/ledger_import.html" => context! {
             name => "a.csv", report => some(report), faults_total => if full { 3 } else { 0 }, faults_more => if full { 1 } else { 0 },

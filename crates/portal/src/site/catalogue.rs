@@ -1,11 +1,13 @@
-//! The whole open catalogue as a file: CSV, XLSX, JSON, DCAT in Turtle. Streamed page by page.
+//! The whole open catalogue as a file: CSV, XLSX, JSON, DCAT in its three spellings. Streamed page by page.
 
 use std::sync::Arc;
 
+use app::ledger::dump::{Dcat, Format, RdfFormat};
 use app::opening::Dataset;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -27,8 +29,10 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/catalogue.csv", get(as_csv))
         .route("/catalogue.xlsx", get(as_xlsx))
         .route("/catalogue.json", get(as_json))
-        .route("/catalogue.rdf", get(as_turtle))
+        .route("/catalogue.rdf", get(as_xml))
         .route("/catalogue.ttl", get(as_turtle))
+        .route("/catalogue.jsonld", get(as_json_ld))
+        .route("/catalogue", get(negotiated))
 }
 
 /// All open data sets, page by page.
@@ -171,21 +175,47 @@ async fn as_json(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 }
 
 async fn as_turtle(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    let base = visit.base.clone();
-    let head = format!(
-        "{}<{base}/> a dcat:Catalog ; dct:title \"{}\"@zh .\n\n",
-        metadata::PREFIXES,
-        door.config.site_name_cn.replace(['"', '\\', '\n'], " "),
-    );
-    let body = stream::iter([Ok(head.into_bytes())]).chain(pages(&door, &visit).map(move |page| {
-        let mut out = String::new();
-        for dataset in page? {
-            let page = format!("{base}/data/{}", encode(&dataset.entry.draft.code));
-            out.push_str(&format!("<{base}/> dcat:dataset <{page}> .\n"));
-            metadata::turtle(&dataset, &base, &mut out);
+    as_rdf(&door, &visit, RdfFormat::Turtle)
+}
+
+async fn as_xml(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    as_rdf(&door, &visit, RdfFormat::RdfXml)
+}
+
+async fn as_json_ld(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    as_rdf(&door, &visit, RdfFormat::JsonLd)
+}
+
+/// What `Accept` asks for.
+async fn negotiated(State(door): State<Arc<Door>>, visit: Visit, headers: HeaderMap) -> Answer {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    match Format::chosen(visit.q("format"), accept)? {
+        Format::Rdf(format) => as_rdf(&door, &visit, format),
+        Format::Xlsx => as_xlsx(State(door), visit).await,
+    }
+}
+
+fn as_rdf(door: &Arc<Door>, visit: &Visit, format: RdfFormat) -> Answer {
+    let places = metadata::places(door, &visit.base);
+    let dcat = Dcat::new(format, places.whole.clone())?;
+    let state = Some((pages(door, visit), dcat));
+    let body = stream::unfold(state, move |state| {
+        let places = places.clone();
+        async move {
+            let (mut pages, mut dcat) = state?;
+            let piece = match pages.next().await {
+                None => return Some((dcat.finish(), None)),
+                Some(Err(e)) => Err(e),
+                Some(Ok(page)) => page
+                    .iter()
+                    .try_for_each(|dataset| dcat.thing(&metadata::thing(dataset, &places)))
+                    .map(|()| dcat.take()),
+            };
+            // After a failure the file breaks off: a part is never taken for the whole.
+            let next = piece.is_ok().then_some((pages, dcat));
+            Some((piece, next))
         }
-        Ok::<_, Error>(out.into_bytes())
-    }));
-    let headers = attachment("catalogue.ttl", "text/turtle; charset=utf-8");
-    Ok((headers, Body::from_stream(body)).into_response())
+    });
+    let name = format!("catalogue.{}", format.ending());
+    Ok((attachment(&name, format.media_type()), Body::from_stream(body)).into_response())
 }

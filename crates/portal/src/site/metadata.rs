@@ -1,13 +1,14 @@
-//! Metadata as files: JSON, CSV of the data items, DCAT in Turtle, and schema.org for search engines.
+//! Metadata as files: JSON, CSV of the data items, DCAT in its three spellings, and schema.org for search engines.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
+use app::ledger::dump::{Dcat, Distribution, Places, RdfFormat, Thing, Whole, of_entry};
 use app::opening::Dataset;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use model::org::{Org, OrgKind};
 use model::{Error, Result};
 use serde_json::json;
 
@@ -20,8 +21,9 @@ pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/data/{code}/metadata.json", get(as_json))
         .route("/data/{code}/metadata.csv", get(as_csv))
-        .route("/data/{code}/metadata.rdf", get(as_turtle))
+        .route("/data/{code}/metadata.rdf", get(as_xml))
         .route("/data/{code}/metadata.ttl", get(as_turtle))
+        .route("/data/{code}/metadata.jsonld", get(as_json_ld))
 }
 
 async fn as_json(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
@@ -34,17 +36,6 @@ async fn as_json(State(door): State<Arc<Door>>, Path(code): Path<String>, visit:
 async fn as_csv(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
     let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
     Ok(file(&format!("{code}-metadata.csv"), "text/csv; charset=utf-8", items_csv(&dataset)?))
-}
-
-async fn as_turtle(
-    State(door): State<Arc<Door>>,
-    Path(code): Path<String>,
-    visit: Visit,
-) -> Answer {
-    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
-    let mut text = String::from(PREFIXES);
-    turtle(&dataset, &visit.base, &mut text);
-    Ok(file(&format!("{code}-metadata.ttl"), "text/turtle; charset=utf-8", text.into_bytes()))
 }
 
 fn file(name: &str, content_type: &'static str, bytes: Vec<u8>) -> Response {
@@ -173,34 +164,6 @@ fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
     writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))
 }
 
-pub(super) const PREFIXES: &str = "\
-@prefix dcat: <http://www.w3.org/ns/dcat#> .
-@prefix dct: <http://purl.org/dc/terms/> .
-@prefix foaf: <http://xmlns.com/foaf/0.1/> .
-@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
-
-";
-
-/// A literal with every mark escaped (Turtle 1.1 section 6.4).
-fn literal(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 fn media_type(format: &str) -> &'static str {
     match format {
         "csv" => "text/csv",
@@ -212,47 +175,74 @@ fn media_type(format: &str) -> &'static str {
     }
 }
 
-/// One `dcat:Dataset` with its distributions.
-pub(super) fn turtle(dataset: &Dataset, base: &str, out: &mut String) {
-    let d = &dataset.entry.draft;
-    let page = format!("{base}/data/{}", encode(&d.code));
-    let _ = writeln!(out, "<{page}> a dcat:Dataset ;");
-    let _ = writeln!(out, "  dct:identifier {} ;", literal(&d.code));
-    let _ = writeln!(out, "  dct:title {}@zh ;", literal(&d.title));
-    if !d.title_en.is_empty() {
-        let _ = writeln!(out, "  dct:title {}@en ;", literal(&d.title_en));
+/// The catalogue of the site, as DCAT names it.
+pub(super) fn places(door: &Door, base: &str) -> Places {
+    Places {
+        whole: Whole {
+            base: format!("{base}/"),
+            title: door.config.site_name_cn.clone(),
+            title_en: door.config.site_name_en.clone(),
+        },
+        data: format!("{base}/data/"),
+        api: match door.config.gateway_url.is_empty() {
+            true => String::new(),
+            false => format!("{}/api/v1/", door.config.gateway_url),
+        },
+        console: String::new(),
+        items: true,
     }
-    let _ = writeln!(out, "  dct:description {}@zh ;", literal(&d.description));
-    let words = d.tags.iter().map(String::as_str).chain([d.domain.zh()]);
-    for word in words {
-        let _ = writeln!(out, "  dcat:keyword {}@zh ;", literal(word));
-    }
-    for (name, at) in
-        [("issued", &dataset.entry.published_at), ("modified", &dataset.entry.data_at)]
-    {
-        if let Some(at) = at {
-            let _ = writeln!(out, "  dct:{name} {}^^xsd:dateTime ;", literal(at));
-        }
-    }
-    if !d.licence.is_empty() {
-        let _ = writeln!(out, "  dct:rights {} ;", literal(&d.licence));
-    }
-    let _ = writeln!(out, "  dct:accrualPeriodicity {}@zh ;", literal(d.update_cycle.zh()));
-    let _ = writeln!(out, "  dct:spatial {} ;", literal(&d.region));
-    for format in formats(dataset) {
-        let _ = writeln!(
-            out,
-            "  dcat:distribution [ a dcat:Distribution ; dct:format {} ; dcat:mediaType {} ; dcat:downloadURL <{page}/download.{format}> ] ;",
-            literal(&format.to_uppercase()),
-            literal(media_type(format)),
-        );
-    }
-    let _ = writeln!(out, "  dcat:landingPage <{page}> ;");
-    let _ = writeln!(
-        out,
-        "  dct:publisher [ a foaf:Organization ; foaf:name {}@zh ] .\n",
-        literal(&dataset.org_name)
-    );
+}
+
+/// A data set with its downloads.
+pub(super) fn thing(dataset: &Dataset, places: &Places) -> Thing {
+    let org = Org {
+        id: dataset.entry.draft.org.clone(),
+        uscc: String::new(),
+        name_cn: dataset.org_name.clone(),
+        name_en: dataset.org_name_en.clone(),
+        kind: OrgKind::StateOrgan,
+        region: String::new(),
+        parent: None,
+        authority: false,
+    };
+    let mut thing = of_entry(&dataset.entry, Some(&org), &dataset.region_name, places);
+    let page = thing.iri.clone();
+    thing.distributions.extend(formats(dataset).into_iter().map(|format| Distribution {
+        word: format.to_owned(),
+        url: format!("{page}/download.{format}"),
+        media_type: media_type(format).to_owned(),
+        download: true,
+    }));
+    thing
+}
+
+async fn as_rdf(door: &Arc<Door>, code: &str, visit: &Visit, format: RdfFormat) -> Answer {
+    let dataset = app::opening::dataset(&door.app, &visit.op, code).await?;
+    let places = places(door, &visit.base);
+    let mut dcat = Dcat::alone(format, places.whole.clone())?;
+    dcat.thing(&thing(&dataset, &places))?;
+    let name = format!("{code}-metadata.{}", format.ending());
+    Ok(file(&name, format.media_type(), dcat.finish()?))
+}
+
+async fn as_turtle(
+    State(door): State<Arc<Door>>,
+    Path(code): Path<String>,
+    visit: Visit,
+) -> Answer {
+    as_rdf(&door, &code, &visit, RdfFormat::Turtle).await
+}
+
+async fn as_xml(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
+    as_rdf(&door, &code, &visit, RdfFormat::RdfXml).await
+}
+
+async fn as_json_ld(
+    State(door): State<Arc<Door>>,
+    Path(code): Path<String>,
+    visit: Visit,
+) -> Answer {
+    as_rdf(&door, &code, &visit, RdfFormat::JsonLd).await
 }
 
 /// schema.org description as the text of a JSON-LD block: no `<` remains, so no text can close the block.
@@ -291,14 +281,4 @@ pub(super) fn json_ld(door: &Door, visit: &Visit, dataset: &Dataset) -> String {
         "distribution": downloads, "variableMeasured": items,
     });
     whole.to_string().replace('<', "\\u003c")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn literals_cannot_break_out() {
-        assert_eq!(literal("a\"b\\c\nd\u{1}"), "\"a\\\"b\\\\c\\nd\\u0001\"");
-    }
 }

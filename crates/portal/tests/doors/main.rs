@@ -21,4 +21,5 @@ mod ledgers;
 mod routes;
 mod site;
 mod sources;
+mod standards;
 mod supervise;

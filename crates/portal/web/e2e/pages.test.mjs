@@ -42,6 +42,10 @@ const PAGES = [
   ["job", "system_administrator", "/console/dispatch/jobs/figures"],
   ["idle", "authority", "/console/dispatch/idle"],
   ["reclaims", "authority", "/console/dispatch/reclaims"],
+  ["findings", "authority", "/console/findings"],
+  ["findings-rule", "provider", "/console/findings?rule=ledger.item-english"],
+  ["findings-fix", "provider", "/console/findings/fix?rule=ledger.item-english"],
+  ["drifts", "provider", "/console/drifts"],
 ];
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 

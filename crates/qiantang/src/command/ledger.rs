@@ -1,12 +1,15 @@
 //! `qiantang ledger`: the ledgers from the command line: files in and out, proof that store and index agree, filling to
 //! the size of a province.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use app::catalogue::SheetFormat;
+use app::ledger::dump::{self, Format, Places, Whole};
 use app::ledger::{self, Accept};
 use clap::Subcommand;
+use futures::StreamExt as _;
 use model::asset::{AssetFilter, Ledger};
 use model::{Error, Op, Result};
 
@@ -49,6 +52,18 @@ enum Action {
     /// Export a ledger as XLSX or CSV (by the file's ending). 导出台账。
     #[command(after_help = "Example 示例: qiantang ledger export cloud cloud.xlsx --as authority")]
     Export { ledger: String, file: PathBuf },
+    /// Hand out a whole ledger (data, application, component, cloud) as DCAT or a workbook, by the file's ending:
+    /// ttl, jsonld, rdf, xlsx. 整本台账导出。
+    #[command(
+        after_help = "Examples 示例:\n  qiantang ledger dump data ledger.ttl --as authority --base https://data.example.gov.cn\n  qiantang ledger dump cloud cloud.xlsx --as authority"
+    )]
+    Dump {
+        ledger: String,
+        file: PathBuf,
+        /// Address of the open-data site, for the names of things. 站点地址。
+        #[arg(long, default_value = "http://localhost")]
+        base: String,
+    },
     /// Prove that the store and the search index agree. 核对存储与索引。
     #[command(after_help = "Example 示例: qiantang ledger check --data ./qiantang-data")]
     Check,
@@ -86,7 +101,7 @@ impl Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let (house, op) = match args.action {
-        Action::Export { .. } => args.place.look().await?,
+        Action::Export { .. } | Action::Dump { .. } => args.place.look().await?,
         Action::Import { .. } | Action::Rank => args.place.enter().await?,
         Action::Check | Action::Fill { .. } => args.place.whole().await?,
     };
@@ -133,6 +148,7 @@ async fn act(house: &House, op: &Op, args: &Args) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Action::Dump { ledger, file, base } => dump(house, op, args.json, ledger, file, base).await,
         Action::Check => check(house, op, args.json).await,
         Action::Rank => {
             let month = ledger::rank_month(&house.app, op).await?;
@@ -155,6 +171,60 @@ async fn act(house: &House, op: &Op, args: &Args) -> Result<ExitCode> {
             filled(house, args.json, size).await
         }
     }
+}
+
+async fn dump(
+    house: &House,
+    op: &Op,
+    json: bool,
+    ledger: &str,
+    file: &std::path::Path,
+    base: &str,
+) -> Result<ExitCode> {
+    let ledger = Ledger::parse(ledger).ok_or_else(|| {
+        Error::invalid(
+            format!("没有台账 `{ledger}`，可用：data、application、component、cloud"),
+            format!("no ledger `{ledger}`; use data, application, component or cloud"),
+        )
+    })?;
+    let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let format = Format::chosen(Some(if ending.is_empty() { "?" } else { ending }), None)?;
+    let base = base.trim_end_matches('/');
+    let places = Places {
+        whole: Whole {
+            base: format!("{base}/"),
+            title: format!("钱塘公共数据平台{}台账", ledger.zh()),
+            title_en: format!("Qiantang Public Data, ledger of {}", ledger.en()),
+        },
+        data: format!("{base}/data/"),
+        api: String::new(),
+        console: base.to_owned(),
+        items: true,
+    };
+    let written = |e: std::io::Error| {
+        Error::invalid(
+            format!("无法写入 {}", file.display()),
+            format!("cannot write {}", file.display()),
+        )
+        .caused_by(e)
+    };
+    let told = super::working("导出台账 handing the ledger out");
+    let mut dump = dump::dump(&house.app, op, ledger, format, &places).await?;
+    let mut to = std::io::BufWriter::new(std::fs::File::create(file).map_err(written)?);
+    let mut bytes = 0;
+    while let Some(piece) = dump.bytes.next().await {
+        let piece = piece?;
+        bytes += piece.len();
+        to.write_all(&piece).map_err(written)?;
+    }
+    to.flush().map_err(written)?;
+    drop(told);
+    if json {
+        out_json(&serde_json::json!({ "file": file, "bytes": bytes }))?;
+    } else {
+        out(&format!("已导出 exported: {} ({bytes} bytes)", file.display()));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn parse(word: &str) -> Result<Ledger> {

@@ -58,7 +58,7 @@ enum Command {
     Demo(demo::Args),
     /// Start by a configuration file. 按配置启动。
     Serve(serve::Args),
-    /// Import, export and list the catalogue. 目录导入、导出、列表。
+    /// Import, export, list and check the catalogue; draft it from a database. 目录导入、导出、检查，库表编目。
     Catalogue(catalogue::Args),
     /// Import, export, check and fill the ledgers. 一本账。
     Ledger(ledger::Args),
@@ -210,6 +210,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
     let json = wants_json(&cli.command);
     let outcome = match cli.command {
         Command::Catalogue(args) => catalogue::run(args).await,
+        Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,

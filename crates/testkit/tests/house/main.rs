@@ -17,6 +17,7 @@ mod collection;
 mod crowd;
 mod desk;
 mod dispatch;
+mod dumps;
 mod dying;
 mod dying_ledger;
 mod intake;
@@ -25,7 +26,9 @@ mod opening;
 mod production;
 mod reclaiming;
 mod returning;
+mod schema;
 mod sharing;
+mod standards;
 
 /// Runs scenarios `async fn(House)` each in a house of its own: on SQLite as a test each, on PostgreSQL one after
 /// the other (a cluster takes a second to make).

@@ -10,12 +10,18 @@ use std::path::Path;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use model::audit::AuditEvent;
-use model::entry::{EntryDraft, EntryFilter};
+use model::entry::{Entry, EntryDraft, EntryFilter};
+use model::finding::Finding;
+use model::item::Item;
 use model::{Error, FieldError, Op, Result};
 use policy::{Action, Target};
+use serde::Serialize;
 use store::entry::{EntryChange, Held};
 
-use super::{ImportReport, SheetFormat, change_edit, change_new, check, index, new_entry, tidy};
+use super::{
+    ImportReport, SheetFormat, apply, change_edit, change_new, check, index, new_entry, standing,
+    tidy,
+};
 use crate::App;
 use crate::audit;
 use parse::{Parsed, ParsedEntry};
@@ -33,17 +39,7 @@ pub async fn import(
     dry_run: bool,
 ) -> Result<ImportReport> {
     let permit = audit::permit(app, op, Action::EntryImport, &own_catalogue(op)).await?;
-    let (path, file) = (path.to_owned(), name.to_owned());
-    let size = &app.rules.catalogue.size;
-    let most = table::Most {
-        bytes: size.import_bytes,
-        unpacked: size.import_bytes.saturating_mul(8),
-        rows: size.import_rows,
-        cells: MOST_CELLS.min(size.import_rows.saturating_mul(128)),
-    };
-    let table = tokio::task::spawn_blocking(move || table::read(&path, &file, &most))
-        .await
-        .map_err(|e| Error::internal("the reading task ended").caused_by(e))??;
+    let table = read(app, path, name).await?;
     let held = present(app, &table).await?;
     let now: HashMap<String, EntryDraft> = held
         .iter()
@@ -51,7 +47,7 @@ pub async fn import(
         .collect();
     let Parsed { mut drafts, mut faults } = parse::parse(&table, &now, &app.rules.catalogue.alias);
     resolve(app, op, &mut drafts, &mut faults).await?;
-    let changes = plan(app, op, &mut drafts, held, &mut faults);
+    let mut changes = plan(app, op, &mut drafts, held, &mut faults);
     let codes = |new: bool| -> Vec<String> {
         changes
             .iter()
@@ -69,13 +65,61 @@ pub async fn import(
         applied,
     };
     if applied && !changes.is_empty() {
-        app.store.entry_apply(&permit, op, &changes).await?;
+        apply(app, op, &permit, &mut changes).await?;
         app.shares.forget();
         let ids: Vec<&str> = changes.iter().map(|c| c.held.entry.id.as_str()).collect();
         index::put(app, &ids).await?;
         record(app, op, name, &changes).await?;
     }
     Ok(report)
+}
+
+/// A file's cells, within the limits of the rules.
+async fn read(app: &App, path: &Path, name: &str) -> Result<table::Table> {
+    let (path, file) = (path.to_owned(), name.to_owned());
+    let size = &app.rules.catalogue.size;
+    let most = table::Most {
+        bytes: size.import_bytes,
+        unpacked: size.import_bytes.saturating_mul(8),
+        rows: size.import_rows,
+        cells: MOST_CELLS.min(size.import_rows.saturating_mul(128)),
+    };
+    tokio::task::spawn_blocking(move || table::read(&path, &file, &most))
+        .await
+        .map_err(|e| Error::internal("the reading task ended").caused_by(e))?
+}
+
+/// What the rules say of a catalogue file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LintReport {
+    pub entries: usize,
+    pub items: usize,
+    /// What would keep the file from being imported, by row.
+    pub faults: Vec<FieldError>,
+    /// Findings of the rule packs, `field` by row.
+    pub findings: Vec<Finding>,
+}
+
+/// Asks the rules of a file; nothing of the ledger is read or changed.
+pub(super) async fn lint_file(app: &App, op: &Op, path: &Path, name: &str) -> Result<LintReport> {
+    audit::permit(app, op, Action::EntryImport, &own_catalogue(op)).await?;
+    let table = read(app, path, name).await?;
+    let alias = &app.rules.catalogue.alias;
+    let Parsed { drafts, mut faults } = parse::parse(&table, &HashMap::new(), alias);
+    let mut findings = Vec::new();
+    for parsed in &drafts {
+        for fault in check(app, &parsed.draft).into_iter().map(|f| parsed.place(f)) {
+            if !faults.iter().any(|f| f.field == fault.field) {
+                faults.push(fault);
+            }
+        }
+        for found in super::standard::lint(&app.rules.packs, op.today(), &parsed.draft) {
+            let field = parsed.place(found.told()).field;
+            findings.push(Finding { field, ..found });
+        }
+    }
+    let items = drafts.iter().map(|d| d.draft.items.len()).sum();
+    Ok(LintReport { entries: drafts.len(), items, faults, findings })
 }
 
 /// Whether the caller may import at all, asked before a byte of the file is taken in. A refusal is recorded.
@@ -118,6 +162,53 @@ pub async fn sheet_of(format: SheetFormat, drafts: &[EntryDraft]) -> Result<Vec<
     tokio::task::spawn_blocking(move || table::write(format, &rows))
         .await
         .map_err(|e| Error::internal("the writing task ended").caused_by(e))?
+}
+
+/// Whether the caller may export catalogues at all. A refusal is recorded.
+pub(crate) async fn may_export(app: &App, op: &Op) -> Result<()> {
+    audit::permit(app, op, Action::EntryExport, &own_catalogue(op)).await.map(|_| ())
+}
+
+/// Heads of the two tables of a workbook: entries (with their state and figures), and items.
+pub(crate) fn entry_header() -> Vec<String> {
+    let own = columns::ENTRY.iter().map(|c| c.zh.to_owned());
+    let more = [
+        columns::ORG_NAME,
+        "安全级别",
+        "发布状态",
+        "上下线状态",
+        "版本",
+        "目录发布时间",
+        "数据更新时间",
+        "数据项数",
+        "数据量",
+    ];
+    own.chain(more.map(str::to_owned)).collect()
+}
+
+pub(crate) fn item_header() -> Vec<String> {
+    let own = columns::ITEM.iter().map(|c| c.zh.to_owned());
+    ["目录编码", "目录名称"].map(str::to_owned).into_iter().chain(own).collect()
+}
+
+/// An entry as a row of texts; its two figures come after.
+pub(crate) fn entry_cells(entry: &Entry, owner: &str) -> Vec<String> {
+    let own = columns::ENTRY.iter().map(|c| (c.get)(&entry.draft));
+    let more = [
+        owner.to_owned(),
+        entry.grade.as_str().to_owned(),
+        entry.publish_state.zh().to_owned(),
+        entry.online_state.zh().to_owned(),
+        entry.version.to_string(),
+        entry.published_at.clone().unwrap_or_default(),
+        entry.data_at.clone().unwrap_or_default(),
+    ];
+    own.chain(more).collect()
+}
+
+pub(crate) fn item_cells(draft: &EntryDraft, item: &Item) -> Vec<String> {
+    let own = columns::ITEM.iter().map(|c| (c.get)(item));
+    [draft.code.clone(), draft.title.clone()].into_iter().chain(own).collect()
 }
 
 /// The catalogue of the caller's organisation: each entry is decided by itself besides.
@@ -240,7 +331,12 @@ fn plan(
             }));
             continue;
         }
-        match change_edit(op, now, parsed.draft.clone()) {
+        let entry = now.entry.clone();
+        let planned = change_edit(op, now, parsed.draft.clone()).and_then(|change| {
+            change.iter().try_for_each(|c| standing(app, op, &entry, c))?;
+            Ok(change)
+        });
+        match planned {
             Ok(change) => changes.extend(change),
             Err(e) if e.fields().is_empty() => faults.push(parsed.place(FieldError {
                 field: "code".into(),

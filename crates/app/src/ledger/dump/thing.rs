@@ -1,0 +1,140 @@
+//! Entries and assets as DCAT tells them.
+
+use model::asset::{Asset, Ledger};
+use model::code::{OpenType, ShareType};
+use model::entry::Entry;
+use model::org::Org;
+
+use super::dcat::{Class, Column, Distribution, Thing, Whole, encoded};
+use crate::ledger::rules::LedgerRule;
+
+/// Where things are reached by the door that hands them out.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub whole: Whole,
+    /// Address of data sets without the code: `https://site/data/`.
+    pub data: String,
+    /// Address of the interfaces without the code: `https://api/api/v1/`; empty when the door does not know it.
+    pub api: String,
+    /// Address of the console without a path; empty when things have no page there.
+    pub console: String,
+    /// Whether items are told.
+    pub items: bool,
+}
+
+/// An entry, with as much as `entry` holds: the items that the caller may not see are not in it.
+#[must_use]
+pub fn of_entry(entry: &Entry, org: Option<&Org>, region: &str, places: &Places) -> Thing {
+    let d = &entry.draft;
+    let open = entry.open();
+    let code = encoded(&d.code);
+    let iri = format!("{}{code}", places.data);
+    let page = match (open, places.console.is_empty()) {
+        (true, _) => iri.clone(),
+        (false, false) => format!("{}/console/entries/{}", places.console, encoded(&entry.id)),
+        (false, true) => String::new(),
+    };
+    let mut distributions = Vec::new();
+    if entry.live() && !places.api.is_empty() && d.served() {
+        distributions.push(Distribution {
+            word: "api".into(),
+            url: format!("{}{code}", places.api),
+            media_type: "application/json".into(),
+            download: false,
+        });
+    }
+    let columns = d.items.iter().filter(|_| places.items).map(|i| Column {
+        identifier: i.identifier.clone(),
+        name: i.name_cn.clone(),
+        name_en: i.name_en.clone(),
+        definition: i.definition.clone(),
+        data_type: i.data_type,
+        required: !i.nullable,
+    });
+    Thing {
+        class: Class::Dataset,
+        identifier: d.code.clone(),
+        title: d.title.clone(),
+        title_en: d.title_en.clone(),
+        description: d.description.clone(),
+        keywords: d.tags.clone(),
+        theme: Some((d.domain.as_str().to_owned(), d.domain.zh().to_owned())),
+        issued: entry.published_at.clone().unwrap_or_default(),
+        modified: entry.data_at.clone().unwrap_or_else(|| entry.updated_at.clone()),
+        rights: d.licence.clone(),
+        // What anyone may read is public whatever departments must do to share it.
+        access: Some(if d.open_type == OpenType::Unconditional && open {
+            ShareType::Unconditional
+        } else if d.share_type == ShareType::None && d.open_type == OpenType::None {
+            ShareType::None
+        } else {
+            ShareType::Restricted
+        }),
+        cycle: Some(d.update_cycle),
+        region: (d.region.clone(), region.to_owned()),
+        publisher: publisher(&d.org, org),
+        version: entry.version.to_string(),
+        columns: columns.collect(),
+        fields: Vec::new(),
+        iri,
+        page,
+        distributions,
+    }
+}
+
+/// An asset with the fields of its ledger.
+pub(super) fn of_asset(
+    asset: &Asset,
+    rule: Option<&LedgerRule>,
+    org: Option<&Org>,
+    region: &str,
+    places: &Places,
+) -> Thing {
+    let d = &asset.draft;
+    let class = if d.ledger == Ledger::Component { Class::DataService } else { Class::Resource };
+    let base = &places.whole.base;
+    let page = match places.console.is_empty() {
+        true => String::new(),
+        false => format!("{}/console/ledger/{}/{}", places.console, d.ledger, encoded(&asset.id)),
+    };
+    let state = rule.and_then(|r| r.state(&asset.state)).map_or(&asset.state, |s| &s.zh);
+    let mut fields = vec![("state".to_owned(), state.clone())];
+    let named = |key: &str| {
+        key.starts_with(|c: char| c.is_ascii_alphabetic())
+            && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    };
+    fields.extend(
+        d.fields
+            .iter()
+            .filter(|(k, v)| named(k) && !v.is_empty())
+            .map(|(k, v)| (k.clone(), v.clone())),
+    );
+    Thing {
+        class,
+        iri: format!("{base}ledger/{}/{}", d.ledger, encoded(&d.code)),
+        identifier: d.code.clone(),
+        title: d.name.clone(),
+        title_en: String::new(),
+        description: d.description.clone(),
+        keywords: vec![d.ledger.zh().to_owned()],
+        theme: None,
+        issued: asset.created_at.clone(),
+        modified: asset.updated_at.clone(),
+        rights: String::new(),
+        access: None,
+        cycle: None,
+        region: (d.region.clone(), region.to_owned()),
+        publisher: publisher(&d.org, org),
+        page,
+        version: asset.version.to_string(),
+        distributions: Vec::new(),
+        columns: Vec::new(),
+        fields,
+    }
+}
+
+fn publisher(id: &str, org: Option<&Org>) -> (String, String, String) {
+    let (zh, en) =
+        org.map_or((String::new(), String::new()), |o| (o.name_cn.clone(), o.name_en.clone()));
+    (id.to_owned(), zh, en)
+}
