@@ -14,9 +14,9 @@ use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::{Store, finding};
 use crate::clause::Clause;
 use crate::db::{fail, json, maybe, number, on_duplicate, page, text, to_json};
+use crate::{Store, finding};
 
 /// An entry with what only the catalogue room needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -104,7 +104,7 @@ impl Drop for MariaDb {
 fn found(names: &[&str]) -> PathBuf {
     let there = names.iter().find(|n| Path::new(n).exists());
     PathBuf::from(
-        there.unwrap_or_else(|| panic!("{} is not installed; run `cargo xtask setup`", names[0])),
+        there.unwrap_or_else(|| panic!("{names:?} is not installed; run `cargo xtask setup`")),
     )
 }
 

@@ -13,11 +13,22 @@ async fn a_ledger_holds_what_the_caller_may_know() {
     let client = Client::new(&house);
     let (_, application) = house.application("便民").await;
     let answer = client.get("/ledger/v1/data").await;
-    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/turtle; charset=utf-8"));
-    assert!(answer.text.contains("open_water") && !answer.text.contains("shared_water"), "{}", answer.text);
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("content-type")),
+        (200, "text/turtle; charset=utf-8")
+    );
+    assert!(
+        answer.text.contains("open_water") && !answer.text.contains("shared_water"),
+        "{}",
+        answer.text
+    );
     let answer = client.by(&application, "/ledger/v1/data?format=rdf").await;
     assert!(answer.header("content-type").starts_with("application/rdf+xml"));
-    assert!(answer.text.contains("open_water") && answer.text.contains("shared_water"), "{}", answer.text);
+    assert!(
+        answer.text.contains("open_water") && answer.text.contains("shared_water"),
+        "{}",
+        answer.text
+    );
     let lean = client.by(&application, "/ledger/v1/data?format=ttl&items=no").await;
     assert!(!lean.text.contains("csvw:Column") && lean.text.len() < answer.text.len());
     let accept = [("accept", "application/ld+json")];

@@ -47,6 +47,20 @@ pub(super) async fn describe(conn: &mut Conn, only: Option<&[TableName]>) -> Res
                 "数据库自身的系统库不编目",
                 "schemas of the server itself are not catalogued",
             ));
+            let seen: Option<i64> = conn
+                .query_first(
+                    "SELECT COUNT(*) FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL",
+                )
+                .await
+                .map_err(mysql_error)?;
+            if seen.unwrap_or(0) == 0 {
+                found.left_out.push(left_out(
+                    "foreign keys",
+                    0,
+                    "没有看到外键；库中若有，是该账号无权查看，其变动不会提示：请授予 REFERENCES 权限",
+                    "no foreign key was seen; if there are any, the account may not see them and their changes are not told: grant it REFERENCES",
+                ));
+            }
         }
     }
     conn.query_drop("ROLLBACK").await.map_err(mysql_error)?;
@@ -162,39 +176,52 @@ fn labels(written: &str) -> Vec<String> {
     labels
 }
 
+/// Keys: primary and unique ones from the indexes, which an account that may only read sees; foreign ones from the
+/// constraints, which such an account may not see (that is told in the survey).
 async fn keys(conn: &mut Conn, tables: &mut [SourceTable]) -> Result<()> {
     let wanted: Vec<TableName> = tables.iter().map(|t| t.of.clone()).collect();
     let (condition, values) = among(Some(&wanted));
-    let condition =
-        condition.replace("TABLE_SCHEMA", "k.TABLE_SCHEMA").replace("TABLE_NAME", "k.TABLE_NAME");
     let sql = format!(
-        "SELECT k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, t.CONSTRAINT_TYPE, k.COLUMN_NAME,
-             COALESCE(CONCAT(k.REFERENCED_TABLE_SCHEMA, '.', k.REFERENCED_TABLE_NAME), '')
-         FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.TABLE_CONSTRAINTS t
-           ON t.TABLE_SCHEMA = k.TABLE_SCHEMA AND t.TABLE_NAME = k.TABLE_NAME AND t.CONSTRAINT_NAME = k.CONSTRAINT_NAME
-         WHERE {condition} ORDER BY 1, 2, 3, k.ORDINAL_POSITION"
+        "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, '', COLUMN_NAME FROM information_schema.STATISTICS
+         WHERE NON_UNIQUE = 0 AND {condition} ORDER BY 1, 2, 3, SEQ_IN_INDEX"
     );
-    let rows: Vec<(String, String, String, String, String, String)> =
-        conn.exec(sql, values).await.map_err(mysql_error)?;
-    type Key = (TableName, String, String, String);
-    let mut all: Vec<(Key, Vec<String>)> = Vec::new();
-    for (schema, table, name, kind, column, points) in rows {
-        let key = (TableName { schema, name: table }, name, kind, points);
-        match all.last_mut() {
-            Some((last, columns)) if *last == key => columns.push(column),
-            _ => all.push((key, vec![column])),
+    for (of, name, _, columns) in grouped(conn, sql, values).await? {
+        let Some(table) = tables.iter_mut().find(|t| t.of == of) else { continue };
+        match name.as_str() {
+            "PRIMARY" => table.primary = columns,
+            _ => table.unique.push(columns),
         }
     }
-    for ((of, _, kind, points), columns) in all {
+    let (condition, values) = among(Some(&wanted));
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME,
+             CONCAT(REFERENCED_TABLE_SCHEMA, '.', REFERENCED_TABLE_NAME), COLUMN_NAME
+         FROM information_schema.KEY_COLUMN_USAGE
+         WHERE REFERENCED_TABLE_NAME IS NOT NULL AND {condition} ORDER BY 1, 2, 3, ORDINAL_POSITION"
+    );
+    for (of, _, points, columns) in grouped(conn, sql, values).await? {
         let Some(table) = tables.iter_mut().find(|t| t.of == of) else { continue };
-        match kind.as_str() {
-            "PRIMARY KEY" => table.primary = columns,
-            "UNIQUE" => table.unique.push(columns),
-            "FOREIGN KEY" => table.foreign.push((columns, points)),
-            _ => {}
-        }
+        table.foreign.push((columns, points));
     }
     Ok(())
+}
+
+/// Table, name of the key, table it points to, columns.
+type Key = (TableName, String, String, Vec<String>);
+
+/// Rows of a key's columns, put together key by key.
+async fn grouped(conn: &mut Conn, sql: String, values: Params) -> Result<Vec<Key>> {
+    let rows: Vec<(String, String, String, String, String)> =
+        conn.exec(sql, values).await.map_err(mysql_error)?;
+    let mut all: Vec<Key> = Vec::new();
+    for (schema, table, name, points, column) in rows {
+        let of = TableName { schema, name: table };
+        match all.last_mut() {
+            Some((last, key, _, columns)) if *last == of && *key == name => columns.push(column),
+            _ => all.push((of, name, points, vec![column])),
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

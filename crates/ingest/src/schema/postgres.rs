@@ -45,7 +45,8 @@ async fn heads(
     let (schemas, names) = arrays(only.unwrap_or_default());
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text, c.relkind::text, COALESCE(obj_description(c.oid, 'pg_class'), ''),
-                c.reltuples::float8, c.relnatts::int8
+                c.reltuples::float8,
+                (SELECT COUNT(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND {OURS}
            AND ($3 OR (n.nspname::text, c.relname::text) IN (SELECT * FROM unnest($1::text[], $2::text[])))

@@ -350,6 +350,9 @@ async fn a_mariadb_schema_becomes_drafts_and_drifts() {
         ("企业名称", 100, true)
     );
     assert_eq!(item("kind").value_domain, "内资|外资");
+    let child = catalogue::get(app, &provider, "ent_child").await.unwrap();
+    let (origin, _) = schema::of_entry(app, &provider, &child).await.unwrap().unwrap();
+    assert_eq!(origin.table.foreign, [(vec!["ent".to_owned()], "d.ent_base".to_owned())]);
     assert_eq!(schema::look(app, &provider, &id).await.unwrap().same, 2);
     server.run_sql("use d; alter table ent_base add column area decimal(10,2) comment '面积', modify kind varchar(10) comment '企业类型', drop key name;
         alter table ent_base comment='企业基本信息';");

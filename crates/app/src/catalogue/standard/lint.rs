@@ -200,8 +200,7 @@ impl RuleDef {
         while let Some(rest) = fix.strip.iter().find_map(|end| new.strip_suffix(end.as_str())) {
             new = rest.trim_end().to_owned();
         }
-        (new != value && self.broken(&new, of, false).is_none() && !(self.filled && new.is_empty()))
-            .then_some(new)
+        (new != value && !new.is_empty() && self.broken(&new, of, false).is_none()).then_some(new)
     }
 
     fn finding(
@@ -264,8 +263,7 @@ fn told(
 impl Element {
     /// Whether an item is this element.
     fn is(&self, item: &Item) -> bool {
-        self.names.iter().any(|n| *n == item.name_cn)
-            || self.identifiers.iter().any(|n| *n == item.identifier)
+        self.names.contains(&item.name_cn) || self.identifiers.contains(&item.identifier)
     }
 
     fn check(&self, pack: &Pack, i: usize, item: &Item, found: &mut Vec<Finding>) {
@@ -282,8 +280,18 @@ impl Element {
                 level: pack.element_level.of(field),
                 field: format!("items[{i}].{field}"),
                 item: id.clone(),
-                zh: format!("`{id}` 是标准数据元“{}”，{zh}应为 {want}（现为 `{value}`）{basis}", self.zh),
-                en: format!("`{id}` is the standard element `{}`: the {en} should be {want} (it is `{value}`){basis}", self.en),
+                zh: format!(
+                    "`{id}` 是标准数据元“{}”，{}应为 {want}（现为{}）{basis}",
+                    self.zh,
+                    zh.trim_start_matches("标准数据元的"),
+                    if value.is_empty() { "空".to_owned() } else { format!(" `{value}`") },
+                ),
+                en: format!(
+                    "`{id}` is the standard element `{}`: the {} should be {want} (it is {}){basis}",
+                    self.en,
+                    en.trim_end_matches(" of a standard element"),
+                    if value.is_empty() { "empty".to_owned() } else { format!("`{value}`") },
+                ),
                 value,
                 fixed,
             });

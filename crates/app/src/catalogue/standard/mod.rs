@@ -406,11 +406,8 @@ fn known_fields() -> (BTreeSet<String>, BTreeSet<String>) {
         Ok(serde_json::Value::Object(map)) => map.into_iter().map(|(k, _)| k).collect(),
         _ => BTreeSet::new(),
     };
-    let draft = EntryDraft {
-        items: Vec::new(),
-        profile: Profile::default(),
-        ..super::blank(&String::new(), "330000")
-    };
+    let draft =
+        EntryDraft { items: Vec::new(), profile: Profile::default(), ..super::blank("", "330000") };
     let item = Item::new("a", "a", DataType::Text);
     (keys(serde_json::to_value(draft)), keys(serde_json::to_value(item)))
 }
