@@ -109,8 +109,8 @@ fn killed(rows: usize, lot: usize, moments: u32) {
         started.elapsed()
     };
     let (mut before, mut cut) = (0, 0);
-    for n in 1..=moments {
-        let done = kill("dying_ledger::dying", &told, whole / (moments + 1));
+    for _ in 0..moments {
+        kill("dying_ledger::dying", &told, whole / (moments + 1));
         let sent = std::fs::read(folder.path().join(ACKNOWLEDGED)).unwrap_or_default().len();
         std::fs::remove_file(folder.path().join(ACKNOWLEDGED)).ok();
         runtime().block_on(async {
