@@ -23,35 +23,48 @@ pub(super) struct RawRow {
     pub(super) given: BTreeMap<String, String>,
 }
 
-/// What rows come to.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) changes: Vec<AssetChange>,
-    pub(super) rows: u64,
-    pub(super) new: u64,
-    pub(super) changed: u64,
-    /// Rows that say what the ledger says already.
-    pub(super) same: u64,
-    /// Rows with a fault.
-    pub(super) refused: u64,
-    pub(super) faults: Vec<FieldError>,
-    /// Rows that look like an asset of their organisation that is there, or stands earlier in the file.
-    pub(super) duplicates: u64,
-    pub(super) alike: Vec<FieldError>,
-}
-
-/// Report of a call.
+/// What rows come to, as told to whoever brought them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IntakeReport {
+    pub ledger: Ledger,
     pub rows: u64,
     pub new: u64,
     pub changed: u64,
+    /// Rows that say what the ledger says already.
     pub same: u64,
+    /// Rows with a fault.
     pub refused: u64,
     pub faults: Vec<FieldError>,
+    /// Rows that look like an asset of their organisation that is there, or stands earlier in the file.
     pub duplicates: u64,
     pub alike: Vec<FieldError>,
+    /// Whether anything was written.
     pub applied: bool,
+}
+
+impl IntakeReport {
+    /// Of no rows.
+    pub(super) fn of(ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            rows: 0,
+            new: 0,
+            changed: 0,
+            same: 0,
+            refused: 0,
+            faults: Vec::new(),
+            duplicates: 0,
+            alike: Vec::new(),
+            applied: false,
+        }
+    }
+}
+
+/// A report with the changes it speaks of.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) changes: Vec<AssetChange>,
+    pub(super) report: IntakeReport,
 }
 
 /// Takes a batch from a call (of an application, or of a person's script): rows of `{"code": …, "name": …}` with field
@@ -82,22 +95,11 @@ pub async fn intake(
             RawRow { place: format!("[{i}]"), given }
         })
         .collect();
-    let plan = plan(app, op, ledger, raw).await?;
-    let applied = good_rows || plan.faults.is_empty();
-    if applied {
-        write(app, op, ledger, &plan, "call").await?;
+    let mut plan = plan(app, op, ledger, raw).await?;
+    if good_rows || plan.report.faults.is_empty() {
+        write(app, op, &mut plan, "call").await?;
     }
-    Ok(IntakeReport {
-        rows: plan.rows,
-        new: plan.new,
-        changed: plan.changed,
-        same: plan.same,
-        refused: plan.refused,
-        faults: plan.faults,
-        duplicates: plan.duplicates,
-        alike: plan.alike,
-        applied,
-    })
+    Ok(plan.report)
 }
 
 /// What the planning of a batch asks of the ledger, read once.
@@ -146,7 +148,8 @@ pub(super) async fn plan(app: &App, op: &Op, ledger: Ledger, rows: Vec<RawRow>) 
         seen: HashSet::new(),
         may: HashMap::new(),
     };
-    let mut plan = Plan::default();
+    let mut changes = Vec::new();
+    let mut plan = IntakeReport::of(ledger);
     for row in rows {
         plan.rows += 1;
         match desk.row(&row) {
@@ -167,7 +170,7 @@ pub(super) async fn plan(app: &App, op: &Op, ledger: Ledger, rows: Vec<RawRow>) 
                 } else {
                     plan.changed += 1;
                 }
-                plan.changes.push(change);
+                changes.push(change);
             }
             Err(faults) => {
                 plan.refused += 1;
@@ -178,7 +181,7 @@ pub(super) async fn plan(app: &App, op: &Op, ledger: Ledger, rows: Vec<RawRow>) 
             }
         }
     }
-    Ok(plan)
+    Ok(Plan { changes, report: plan })
 }
 
 /// The header of a column by its key.
@@ -322,13 +325,8 @@ fn blank(ledger: Ledger) -> AssetDraft {
 
 /// Writes a plan's changes in one transaction, brings search up to date, and leaves one record of the batch (each
 /// asset's own step names who, when and how).
-pub(super) async fn write(
-    app: &App,
-    op: &Op,
-    ledger: Ledger,
-    plan: &Plan,
-    source: &str,
-) -> Result<()> {
+pub(super) async fn write(app: &App, op: &Op, plan: &mut Plan, source: &str) -> Result<()> {
+    plan.report.applied = true;
     let Some(first) = plan.changes.first() else { return Ok(()) };
     // Each row was decided by itself; the permit is for the batch.
     let permit =
@@ -337,11 +335,12 @@ pub(super) async fn write(
     let assets: Vec<Asset> = plan.changes.iter().map(|c| c.asset.clone()).collect();
     graph::follow_field(app, op, &permit, &assets).await?;
     index::put(app, &assets).await?;
+    let told = &plan.report;
     let event = AuditEvent {
         rows: u64::try_from(plan.changes.len()).unwrap_or(0),
         reason: source.to_owned(),
-        scope: format!("new {} changed {} refused {}", plan.new, plan.changed, plan.refused),
-        ..audit::event(op, "asset.import", ledger.as_str())
+        scope: format!("new {} changed {} refused {}", told.new, told.changed, told.refused),
+        ..audit::event(op, "asset.import", told.ledger.as_str())
     };
     audit::record(app, event).await
 }

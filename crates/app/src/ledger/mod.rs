@@ -40,7 +40,7 @@ pub use level::{Agreement, agree};
 pub use like::{Alike, alike, merge};
 pub use propose::{compare, decide, proposal, proposals, propose};
 pub use quality::{OrgRank, Quality, quality, rank_month, ranking};
-pub use sheet::{Accept, SheetReport, accept_held, export, hold, import};
+pub use sheet::{Accept, accept_held, export, hold, import};
 
 /// The rules in force today.
 pub fn rules<'a>(app: &'a App, op: &Op) -> Result<&'a LedgerRules> {

@@ -8,9 +8,8 @@ use model::asset::{AssetFilter, Ledger};
 use model::audit::AuditEvent;
 use model::{Error, FieldError, Op, Result};
 use policy::{Action, Target};
-use serde::Serialize;
 
-use super::intake::{self, Plan, RawRow};
+use super::intake::{self, IntakeReport, RawRow};
 use super::rules::{COMMON, LedgerRule};
 use super::{org_names, rules};
 use crate::catalogue::SheetFormat;
@@ -28,24 +27,6 @@ pub enum Accept {
     GoodRows,
 }
 
-/// Report of an import, row by row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SheetReport {
-    pub ledger: Ledger,
-    pub rows: u64,
-    pub new: u64,
-    pub changed: u64,
-    /// Rows that say what the ledger says already.
-    pub same: u64,
-    /// Rows with a fault.
-    pub refused: u64,
-    pub faults: Vec<FieldError>,
-    pub duplicates: u64,
-    pub alike: Vec<FieldError>,
-    /// Whether anything was written.
-    pub applied: bool,
-}
-
 /// Reads a file of one ledger and reports on every row; writes what `accept` says.
 pub async fn import(
     app: &App,
@@ -54,7 +35,7 @@ pub async fn import(
     path: &Path,
     name: &str,
     accept: Accept,
-) -> Result<SheetReport> {
+) -> Result<IntakeReport> {
     let target = Target {
         region: op.actor.region().map(str::to_owned),
         ..Target::of_org("Asset", ledger.as_str(), op.actor.org().unwrap_or_default())
@@ -76,9 +57,7 @@ pub async fn import(
     let header = rows.next().map(|(_, cells)| cells).unwrap_or_default();
     let columns = match columns(&header, rule) {
         Ok(columns) => columns,
-        Err(faults) => {
-            return Ok(report(ledger, Plan { faults, ..Plan::default() }, false));
-        }
+        Err(faults) => return Ok(IntakeReport { faults, ..IntakeReport::of(ledger) }),
     };
     let raw = rows.map(|(n, cells)| RawRow {
         place: format!("第 {n} 行"),
@@ -87,31 +66,16 @@ pub async fn import(
             .map(|(i, key)| ((*key).to_owned(), cells.get(*i).cloned().unwrap_or_default()))
             .collect::<BTreeMap<_, _>>(),
     });
-    let plan = intake::plan(app, op, ledger, raw.collect()).await?;
+    let mut plan = intake::plan(app, op, ledger, raw.collect()).await?;
     let write = match accept {
         Accept::Nothing => false,
-        Accept::WhenAllGood => plan.faults.is_empty(),
+        Accept::WhenAllGood => plan.report.faults.is_empty(),
         Accept::GoodRows => true,
     };
     if write {
-        intake::write(app, op, ledger, &plan, name).await?;
+        intake::write(app, op, &mut plan, name).await?;
     }
-    Ok(report(ledger, plan, write))
-}
-
-fn report(ledger: Ledger, plan: Plan, applied: bool) -> SheetReport {
-    SheetReport {
-        ledger,
-        rows: plan.rows,
-        new: plan.new,
-        changed: plan.changed,
-        same: plan.same,
-        refused: plan.refused,
-        faults: plan.faults,
-        duplicates: plan.duplicates,
-        alike: plan.alike,
-        applied,
-    }
+    Ok(plan.report)
 }
 
 /// Which cell holds which column.
@@ -241,7 +205,7 @@ pub async fn accept_held(
     ledger: Ledger,
     token: &str,
     name: &str,
-) -> Result<SheetReport> {
+) -> Result<IntakeReport> {
     let place = held(app, op, token)?;
     if !tokio::fs::try_exists(&place).await.unwrap_or(false) {
         return Err(Error::not_found(

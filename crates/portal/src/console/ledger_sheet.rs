@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use app::catalogue::SheetFormat;
 use app::ledger::dump::{self, Format, Places, Whole};
-use app::ledger::{self, Accept, SheetReport};
+use app::ledger::{self, Accept, IntakeReport};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
@@ -48,7 +48,7 @@ async fn page(State(door): State<Arc<Door>>, Path(word): Path<String>, visit: Vi
 /// What came of a file: its name, the report, the token under which it waits.
 struct Told<'a> {
     name: &'a str,
-    report: &'a SheetReport,
+    report: &'a IntakeReport,
     token: Option<String>,
 }
 
@@ -64,7 +64,7 @@ async fn show(
     let context = context! {
         ledger => ledger.as_str(), ledger_name => visit.t(ledger.zh(), ledger.en()),
         rule => value(rule), name => told.as_ref().map(|t| t.name),
-        report => value(told.as_ref().map(|t| SheetReport { faults: Vec::new(), ..t.report.clone() })),
+        report => value(told.as_ref().map(|t| IntakeReport { faults: Vec::new(), ..t.report.clone() })),
         faults => value(faults.iter().take(SHOWN).collect::<Vec<_>>()),
         faults_total => faults.len(), faults_more => faults.len().saturating_sub(SHOWN),
         token => told.as_ref().and_then(|t| t.token.clone()),
