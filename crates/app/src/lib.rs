@@ -13,6 +13,7 @@ pub mod collection;
 pub mod control;
 pub mod dispatch;
 pub mod ledger;
+pub mod notice;
 pub mod opening;
 pub mod operation;
 pub mod org;

@@ -52,6 +52,12 @@ impl Ledger {
             Ledger::Cloud => "Cloud resource",
         }
     }
+    /// The word as it is stored and sent by forms and addresses, and nothing else.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|l| l.as_str() == word)
+    }
+    /// The word, or its Chinese or English name, as people write it.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.trim();
@@ -189,7 +195,7 @@ impl Node {
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
         let (ledger, rest) = key.split_once(':')?;
-        let ledger = Ledger::ALL.into_iter().find(|l| l.as_str() == ledger)?;
+        let ledger = Ledger::of_word(ledger)?;
         let (id, item) = match rest.split_once('#') {
             Some((id, item)) if ledger == Ledger::Data && !item.is_empty() => (id, Some(item)),
             Some(_) => return None,

@@ -3,49 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::asset::Ledger;
 use crate::flow::{Phase, Stage};
 use crate::request::Period;
-
-/// Which of the four ledgers a thing stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ledger {
-    /// 应用
-    Application,
-    /// 数据
-    Data,
-    /// 组件
-    Component,
-    /// 云资源
-    Cloud,
-}
-
-impl Ledger {
-    pub const ALL: [Ledger; 4] =
-        [Ledger::Application, Ledger::Data, Ledger::Component, Ledger::Cloud];
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Ledger::Application => "application",
-            Ledger::Data => "data",
-            Ledger::Component => "component",
-            Ledger::Cloud => "cloud",
-        }
-    }
-    #[must_use]
-    pub fn zh(self) -> &'static str {
-        match self {
-            Ledger::Application => "应用",
-            Ledger::Data => "数据",
-            Ledger::Component => "组件",
-            Ledger::Cloud => "云资源",
-        }
-    }
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|l| l.as_str() == word)
-    }
-}
 
 /// A thing of a ledger, as a basket knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,6 +160,25 @@ pub struct Form {
     pub period: Period,
 }
 
+/// A file that belongs to a form (申请函, 方案 …), or waits in somebody's basket to be filed with one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    pub id: String,
+    /// The form it was filed with; nothing while it waits in the basket.
+    pub bundle: Option<String>,
+    /// Who brought it.
+    pub owner: String,
+    pub owner_name: String,
+    /// The file's own name.
+    pub name: String,
+    /// Media type, by the rule file's list.
+    pub media: String,
+    pub bytes: u64,
+    /// SHA-256 of the content, in hex.
+    pub checksum: String,
+    pub at: String,
+}
+
 /// 成效反馈
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feedback {
@@ -270,6 +249,8 @@ pub struct Bundle {
     pub applicant_name: String,
     pub created_at: String,
     pub feedback: Option<Feedback>,
+    #[serde(default)]
+    pub files: Vec<Attachment>,
     pub parts: Vec<Part>,
 }
 

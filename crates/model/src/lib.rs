@@ -2,7 +2,7 @@
 //!
 //! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
 //! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is agreed (`request`, `basket`, `flow`, `mask`),
-//! what is dispatched (`dispatch`), what is kept (`audit`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
+//! what is dispatched (`dispatch`), what is told (`notice`), what is kept (`audit`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
 //! This crate imports nothing of ours and knows no clock, file, socket, SQL or Arrow.
 
 pub mod account;
@@ -20,6 +20,7 @@ pub mod flow;
 pub mod ident;
 pub mod item;
 pub mod mask;
+pub mod notice;
 pub mod op;
 pub mod org;
 pub mod parcel;

@@ -117,6 +117,8 @@ actions! {
     JobRun = "job.run";
     /// See the dashboard of the whole house.
     ControlRead = "control.read";
+    /// Receive and read one's notices, subscribe to searches and things.
+    NoticeKeep = "notice.keep";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -124,7 +126,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -247,7 +249,7 @@ impl Target {
             kind: "Approval",
             id: id.to_owned(),
             org: state.places.get("owner").cloned(),
-            applicant_org: Some(state.applicant_org.clone()),
+            applicant_org: some(&state.applicant_org),
             owner: Some(state.applicant.clone()),
             state: Some(state.phase.as_str().to_owned()),
             ..Self::default()

@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "Entry",
     "Request",
     "Approval",
@@ -29,6 +29,7 @@ const KINDS: [&str; 13] = [
     "Proposal",
     "Quota",
     "Reclaim",
+    "Notice",
 ];
 
 /// What a rule says of itself in its annotations.

@@ -84,6 +84,7 @@ fn natural(action: Action) -> Target {
         },
         Action::ApprovalLend => Target { owner: Some("me".to_owned()), ..of("Approval") },
         Action::FlowPublish => of("Flow"),
+        Action::NoticeKeep => Target { owner: Some("me".to_owned()), ..of("Notice") },
         Action::ApplicationManage | Action::ApplicationRead => of("Application"),
         Action::UserManage | Action::UserRead => of("User"),
         Action::OrgManage => of("Org"),
@@ -169,6 +170,10 @@ fn rows() -> Vec<Row> {
                 add("a reviewer's seat", "open", target);
                 add("a reviewer's seat, filed by oneself", "open", mine);
                 add("a seat of one's own", "open", person);
+            }
+            Action::BasketFile => {
+                add("", "open", target);
+                add("of one's own", "open", mine);
             }
             Action::RequestRead
             | Action::RequestUndo

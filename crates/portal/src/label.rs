@@ -335,6 +335,8 @@ const APPROVAL_EVENTS: Words = &[
     ("delegate", "委派", "Opinion asked"),
     ("answer", "给出意见", "Opinion given"),
     ("return", "退回", "Sent back"),
+    ("take_back", "收回意见", "Answer taken back"),
+    ("reseat", "席位无人，转主管部门", "Nobody held the seat: to the authority"),
     ("resubmit", "补正后重新提交", "Completed and filed again"),
     ("urge", "催办", "Urged"),
     ("remind", "系统提醒", "Reminder"),
@@ -468,7 +470,7 @@ mod tests {
             for stage in model::flow::Stage::ALL {
                 assert!(listed("part_state", stage.as_str(), lang).is_some(), "{stage:?}");
             }
-            for ledger in model::basket::Ledger::ALL {
+            for ledger in model::asset::Ledger::ALL {
                 assert!(listed("ledger", ledger.as_str(), lang).is_some(), "{ledger:?}");
             }
             for r in Role::ALL {

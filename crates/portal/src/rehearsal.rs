@@ -428,7 +428,8 @@ fn own(template: &str, full: bool) -> Value {
                 missing => vec!["函"], may_dispute => full, may_amend => full,
             }).collect();
             context! { bundle => value(&b), parts, progress => value(b.progress()), follows => full, may_withdraw => full,
-            may_build => full, may_feedback => full }
+            may_build => full, may_feedback => full, may_attach => full,
+            file_rules => context! { most => 10, bytes => 1024, kinds => "pdf", accept => ".pdf" } }
         }
         "console/build.html" => context! {
             id => "b1", name => "申请 <b>", application => context! { name => "便民", key => "k" },
@@ -446,7 +447,7 @@ fn own(template: &str, full: bool) -> Value {
             view => if full { "tasks" } else { "all" }, phase => (),
             tasks => vec![context! {
                 approval => approval_row(), step => "one", step_zh => "单", step_en => "one", seat => 0, lent => full,
-                overdue => full, in_place_of => "李",
+                overdue => full, covered => full, in_place_of => "李",
             }],
             approvals => vec![approval_row()],
         },

@@ -5,13 +5,18 @@ use app::App;
 use app::approval::{self, Act};
 use app::basket::{self, BundleFilter, DemandNew, PartNew};
 use app::sharing;
-use model::basket::{AssetRef, Form, Ledger, Want};
+use model::asset::Ledger;
+use model::basket::{AssetRef, Form, Want};
 use model::code::ShareType;
 use model::entry::{Entry, EntryFilter};
 use model::request::{Period, RequestFilter};
 use model::{Op, Result};
 
 use crate::seed::op_of;
+
+/// Codes of what the demo's basket asks for beside data.
+const SSO: &str = "DEMO-SSO";
+const ECS: &str = "DEMO-ECS";
 
 /// Files the demo's basket and demand as `consumer` for the application `team`, once.
 pub(crate) async fn basket(app: &App, application: &str, owner: &str) -> Result<()> {
@@ -26,18 +31,19 @@ pub(crate) async fn basket(app: &App, application: &str, owner: &str) -> Result<
             parts.push(data(&entry, share));
         }
     }
-    let asset = |ledger, id: &str, title: &str| AssetRef {
+    assets(app).await?;
+    let asset = |ledger, id: &str| AssetRef {
         ledger,
         id: id.into(),
-        title: title.into(),
-        org: owner.into(),
+        title: String::new(),
+        org: String::new(),
     };
     parts.push(PartNew {
-        asset: asset(Ledger::Component, "demo-sso", "统一用户组件（演示）"),
+        asset: asset(Ledger::Component, SSO),
         want: Want::Use { calls_per_day: 20_000, detail: "群众登录".into() },
     });
     parts.push(PartNew {
-        asset: asset(Ledger::Cloud, "demo-ecs", "政务云主机（演示）"),
+        asset: asset(Ledger::Cloud, ECS),
         want: Want::Cloud { vcpu: 16, memory_gb: 64, disk_gb: 500, detail: "生产环境".into() },
     });
     let bundle = basket::file_share(app, &consumer, form(application), parts).await?;
@@ -60,6 +66,43 @@ pub(crate) async fn basket(app: &App, application: &str, owner: &str) -> Result<
         org: String::new(),
     };
     basket::file_demand(app, &consumer, demand).await?;
+    Ok(())
+}
+
+/// The component and the cloud resource that the demo's basket asks for stand in the ledgers.
+async fn assets(app: &App) -> Result<()> {
+    let provider = op_of(app, "provider").await?;
+    let row = |code: &str, name: &str, state: &str, own: &[(&str, &str)]| {
+        let common = [
+            ("code", code),
+            ("name", name),
+            ("state", state),
+            ("region", "330000"),
+            ("owner", "王用"),
+        ];
+        common.iter().chain(own).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    };
+    let sso = [
+        ("kind", "身份认证"),
+        ("version", "2.1"),
+        ("provider", "省市场监管局"),
+        ("call", "REST"),
+        ("sla", "99.9%"),
+    ];
+    let ecs = [
+        ("kind", "云服务器"),
+        ("zone", "政务外网区"),
+        ("vcpu", "16"),
+        ("memory_gb", "64"),
+        ("disk_gb", "500"),
+        ("expiry", "2027-12-31"),
+    ];
+    for (ledger, row) in [
+        (Ledger::Component, row(SSO, "统一用户组件（演示）", "listed", &sso)),
+        (Ledger::Cloud, row(ECS, "政务云主机（演示）", "running", &ecs)),
+    ] {
+        app::ledger::intake(app, &provider, ledger, vec![row], false).await?;
+    }
     Ok(())
 }
 

@@ -56,6 +56,8 @@ pub struct SeatRow {
     pub user: Option<String>,
     /// Whether an opinion is asked for (委派), not the answer.
     pub lent: bool,
+    /// Whether the authority answers because nobody holds the seat.
+    pub covered: bool,
     /// Order and keyset position.
     pub place: String,
 }
@@ -218,24 +220,7 @@ impl Store {
         for value in c.values() {
             query = query.bind(value.as_str());
         }
-        query
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| {
-                Ok(SeatRow {
-                    approval: text(row, "approval")?,
-                    step: text(row, "step")?,
-                    seat: u32::try_from(number(row, "seat")?).unwrap_or(u32::MAX),
-                    org: maybe(row, "org")?,
-                    role: maybe(row, "role")?.as_deref().and_then(Role::parse),
-                    user: maybe(row, "user_id")?,
-                    lent: number(row, "lent")? != 0,
-                    place: text(row, "place")?,
-                })
-            })
-            .collect()
+        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(read_seat).collect()
     }
 
     /// Keeps a version of a flow. Keeping the same text again changes nothing; another text under the same version
@@ -480,8 +465,8 @@ async fn seats(tx: &mut Transaction<'static, Any>, id: &str, state: &State) -> R
             let person = seat.lent.as_ref().or(seat.user.as_ref());
             let group = person.is_none();
             sqlx::query(
-                "INSERT INTO approval_seat (approval, step, seat, org, role, user_id, lent, place)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                "INSERT INTO approval_seat (approval, step, seat, org, role, user_id, lent, place, covered)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             )
             .bind(id)
             .bind(open.step.as_str())
@@ -491,6 +476,7 @@ async fn seats(tx: &mut Transaction<'static, Any>, id: &str, state: &State) -> R
             .bind(person.map(String::as_str))
             .bind(i64::from(seat.lent.is_some()))
             .bind(place)
+            .bind(i64::from(seat.covered))
             .execute(&mut **tx)
             .await
             .map_err(fail)?;
@@ -516,6 +502,20 @@ fn same_text(kept: &FlowVersion, new: &FlowVersion) -> Result<()> {
         ),
     )
     .field("version", "请提高版本号", "raise the version"))
+}
+
+pub(crate) fn read_seat(row: &AnyRow) -> Result<SeatRow> {
+    Ok(SeatRow {
+        approval: text(row, "approval")?,
+        step: text(row, "step")?,
+        seat: u32::try_from(number(row, "seat")?).unwrap_or(u32::MAX),
+        org: maybe(row, "org")?,
+        role: maybe(row, "role")?.as_deref().and_then(Role::parse),
+        user: maybe(row, "user_id")?,
+        lent: number(row, "lent")? != 0,
+        covered: number(row, "covered")? == 1,
+        place: text(row, "place")?,
+    })
 }
 
 fn read_flow(row: &AnyRow) -> Result<FlowVersion> {

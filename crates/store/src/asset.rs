@@ -534,9 +534,7 @@ async fn step(tx: &mut Transaction<'static, Any>, op: &Op, change: &AssetChange)
 
 fn ledger(row: &AnyRow) -> Result<Ledger> {
     let word = text(row, "ledger")?;
-    Ledger::ALL
-        .into_iter()
-        .find(|l| l.as_str() == word)
+    Ledger::of_word(&word)
         .ok_or_else(|| Error::internal(format!("asset column `ledger` holds `{word}`")))
 }
 

@@ -1,7 +1,8 @@
 //! Baskets, forms and their parts in the control store. A form is kept together with the first events of its parts'
 //! approvals, or not at all.
 
-use model::basket::{AssetRef, BasketItem, Bundle, BundleKind, Feedback, Ledger, Part, Want};
+use model::asset::Ledger;
+use model::basket::{AssetRef, BasketItem, Bundle, BundleKind, Feedback, Part, Want};
 use model::flow::{Event, Phase, Stage, State};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
@@ -27,6 +28,8 @@ pub struct PartStart<'a> {
 pub struct BundleFilter {
     /// Applying organisation; `None` = all.
     pub org: Option<String>,
+    /// Applying person, of those who file without an organisation.
+    pub applicant: Option<String>,
     pub kind: Option<BundleKind>,
     pub after: Option<String>,
     pub limit: u32,
@@ -121,6 +124,7 @@ impl Store {
                 .await
                 .map_err(fail)?;
         }
+        crate::attachment::attach(&mut tx, &bundle.id, &bundle.applicant, &bundle.files).await?;
         tx.commit().await.map_err(fail)
     }
 
@@ -171,7 +175,8 @@ impl Store {
             .map_err(fail)?;
         let Some(row) = row else { return Ok(None) };
         let parts = self.parts_of(id).await?;
-        Ok(Some(read(&row, parts)?))
+        let files = self.attachments_of(id).await?;
+        Ok(Some(Bundle { files, ..read(&row, parts)? }))
     }
 
     pub async fn part_get(&self, id: &str) -> Result<Option<Part>> {
@@ -200,6 +205,10 @@ impl Store {
         let mut c = Clause::default();
         if let Some(org) = &filter.org {
             c.and_text("org =", org);
+        }
+        if let Some(applicant) = &filter.applicant {
+            c.and_text("applicant =", applicant);
+            c.and("org = ''");
         }
         if let Some(kind) = filter.kind {
             c.and_text("kind =", kind.as_str());
@@ -306,7 +315,7 @@ async fn insert_part(tx: &mut Transaction<'static, Any>, part: &Part) -> Result<
 fn asset(row: &AnyRow) -> Result<AssetRef> {
     let word = text(row, "ledger")?;
     Ok(AssetRef {
-        ledger: Ledger::parse(&word)
+        ledger: Ledger::of_word(&word)
             .ok_or_else(|| Error::internal(format!("ledger `{word}` is unknown")))?,
         id: text(row, "asset")?,
         title: text(row, "title")?,
@@ -348,6 +357,7 @@ fn read(row: &AnyRow, parts: Vec<Part>) -> Result<Bundle> {
         applicant_name: text(row, "applicant_name")?,
         created_at: text(row, "created_at")?,
         feedback,
+        files: Vec::new(),
         parts,
     })
 }

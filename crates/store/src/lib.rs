@@ -7,6 +7,7 @@
 pub mod account;
 pub mod approval;
 pub mod asset;
+pub mod attachment;
 pub mod audit;
 pub mod basket;
 mod clause;
@@ -21,6 +22,7 @@ pub mod job;
 pub mod finding;
 pub mod link;
 pub mod meter;
+pub mod notice;
 pub mod operation;
 pub mod org;
 pub mod parcel;
@@ -28,6 +30,7 @@ pub mod proposal;
 pub mod request;
 pub mod scan;
 pub mod schema;
+pub mod seat;
 pub mod serving;
 pub mod source;
 

@@ -10,6 +10,7 @@ use app::{App, Folders};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
 use model::account::{ApplicationNew, ApplicationSecret, UserNew};
+use model::asset::{Asset, Ledger};
 use model::calendar::Calendar;
 use model::code::SyncMode;
 use model::entry::{Entry, EntryDraft};
@@ -161,6 +162,39 @@ impl House {
                 app::catalogue::step(&self.app, op, &latest.id, step, "rehearsal").await.unwrap();
         }
         latest
+    }
+
+    /// Enters an asset in service, by one of the people, of their own organisation.
+    pub async fn asset(&self, who: &str, ledger: Ledger, code: &str, name: &str) -> Asset {
+        let op = self.person(who).await;
+        let own: &[(&str, &str)] = match ledger {
+            Ledger::Component => &[
+                ("state", "listed"),
+                ("kind", "身份认证"),
+                ("version", "1.0"),
+                ("provider", "测试单位"),
+                ("call", "REST"),
+            ],
+            Ledger::Cloud => &[
+                ("state", "running"),
+                ("kind", "云服务器"),
+                ("zone", "政务外网区"),
+                ("expiry", "2027-01-31"),
+            ],
+            _ => &[
+                ("state", "running"),
+                ("field", "数字政府"),
+                ("ends", "浙里办"),
+                ("type", "业务办理类"),
+                ("level", "省级"),
+                ("major", "否"),
+            ],
+        };
+        let common = [("code", code), ("name", name), ("region", "330000"), ("owner", "张三")];
+        let row = common.iter().chain(own).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let report = app::ledger::intake(&self.app, &op, ledger, vec![row.collect()], false).await;
+        assert!(report.as_ref().is_ok_and(|r| r.applied), "{report:?}");
+        app::ledger::by_code(&self.app, &op, ledger, code).await.unwrap()
     }
 
     /// Puts bytes into the inbox as an upload of `name`.

@@ -2,7 +2,7 @@
 //! the audit keeps who did what.
 
 use model::audit::AuditEvent;
-use model::flow::{By, Command, Event, Facts, Flow, Phase, Start, State, What};
+use model::flow::{By, Command, Event, Facts, Flow, Phase, Seat, Start, State, What};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 
@@ -197,7 +197,11 @@ async fn standing(
             "this step is closed, reload to see it",
         )
     })?;
-    let target = Target::seat(&held.id, &held.state, found);
+    sits(app, op, held, found).await
+}
+
+async fn sits(app: &App, op: &Op, held: &Held, seat: &Seat) -> Result<(Permit, Option<String>)> {
+    let target = Target::seat(&held.id, &held.state, seat);
     if !app.policy.decide(op, Action::ApprovalDecide, &target).allowed {
         let mine = held.state.applicant == op.actor.id();
         for owner in stands_in_for(app, op).await? {
@@ -211,6 +215,25 @@ async fn standing(
     Ok((audit::permit(app, op, Action::ApprovalDecide, &target).await?, None))
 }
 
+/// 收回: takes the caller's last answer back, while nobody has acted on what followed.
+pub async fn take_back(app: &App, op: &Op, id: &str, opinion: &str) -> Result<Seen> {
+    let held = held(app, op, id).await?;
+    let (opinion, at) = (words(opinion)?, op.stamp());
+    let (_, seat) = model::flow::take_back(&held.events, &by(app, op, &at, None), &opinion)?;
+    let (permit, in_place_of) = sits(app, op, &held, &seat).await?;
+    let by = by(app, op, &at, in_place_of.as_deref());
+    let (event, _) = model::flow::take_back(&held.events, &by, &opinion)?;
+    keep(app, op, &permit, held, vec![event]).await?;
+    settle(app, op, id).await?;
+    super::get(app, op, id).await
+}
+
+/// Whether the caller has an answer that could be taken back.
+pub(super) fn may_take_back(app: &App, op: &Op, held: &Held) -> bool {
+    let at = op.stamp();
+    model::flow::take_back(&held.events, &by(app, op, &at, None), "").is_ok()
+}
+
 /// Runs a command, keeps its events, records it, and lets the platform do what waits for it.
 pub(super) async fn take(
     app: &App,
@@ -220,6 +243,20 @@ pub(super) async fn take(
     in_place_of: Option<&str>,
     command: Command,
 ) -> Result<()> {
+    let (id, seq) = (held.id.clone(), held.state.seq);
+    let now = take_events(app, op, permit, held, in_place_of, command).await?;
+    if now.state.seq == seq { Ok(()) } else { settle(app, op, &id).await }
+}
+
+/// Runs a command, keeps its events, records it and tells whom it concerns.
+pub(super) async fn take_events(
+    app: &App,
+    op: &Op,
+    permit: &Permit,
+    held: Held,
+    in_place_of: Option<&str>,
+    command: Command,
+) -> Result<Held> {
     let at = op.stamp();
     let events =
         match model::flow::decide(&held.flow, &held.state, &by(app, op, &at, in_place_of), command)
@@ -231,17 +268,23 @@ pub(super) async fn take(
             }
             Err(error) => return Err(error),
         };
+    keep(app, op, permit, held, events).await
+}
+
+async fn keep(app: &App, op: &Op, permit: &Permit, held: Held, events: Vec<Event>) -> Result<Held> {
     if events.is_empty() {
-        return Ok(());
+        return Ok(held);
     }
-    let mut state = held.state;
+    let Held { id, flow, mut state, events: mut all } = held;
     for event in &events {
         state = State::evolve(Some(state), event)?;
     }
-    let stage = stage(&held.flow, &state);
-    app.store.approval_append(permit, &held.id, &events, &state, &stage).await?;
-    recorded(app, op, &held.id, &state, &events).await?;
-    settle(app, op, &held.id).await
+    let stage = stage(&flow, &state);
+    app.store.approval_append(permit, &id, &events, &state, &stage).await?;
+    recorded(app, op, &id, &state, &events).await?;
+    super::tell::of(app, op, &id, &state, &events).await;
+    all.extend(events);
+    Ok(Held { id, flow, state, events: all })
 }
 
 /// The audit record of what was done: one per action, naming the events by number and kind.
@@ -285,6 +328,8 @@ pub(crate) fn kind(what: &What) -> &'static str {
         What::Delegated { .. } => "delegate",
         What::Answered { .. } => "answer",
         What::Returned { .. } => "return",
+        What::TakenBack { .. } => "take_back",
+        What::Reseated { .. } => "reseat",
         What::Resubmitted { .. } => "resubmit",
         What::Urged { .. } => "urge",
         What::Reminded { .. } => "remind",
@@ -306,6 +351,7 @@ fn opinion_of(what: &What) -> String {
         | What::Delegated { opinion, .. }
         | What::Answered { opinion, .. }
         | What::Returned { opinion, .. }
+        | What::TakenBack { opinion, .. }
         | What::Resubmitted { opinion, .. }
         | What::Urged { opinion, .. }
         | What::Withdrawn { opinion } => opinion.clone(),
@@ -324,10 +370,12 @@ pub(crate) async fn settle(app: &App, op: &Op, id: &str) -> Result<()> {
         if held.state.phase != Phase::Running {
             return Ok(());
         }
-        let Some(open) = held.state.open.iter().find(|o| o.action.is_some()) else { return Ok(()) };
         let system = Op { actor: model::Actor::System, ..op.clone() };
         let permit =
             app.policy.permit(&system, Action::SystemWork, &Target::plain("System", "platform"))?;
+        let Some(open) = held.state.open.iter().find(|o| o.action.is_some()) else {
+            return super::seats::cover(app, &system, &permit, id).await.map(|_| ());
+        };
         let step = open.step.clone();
         let delivered = match held.state.subject.kind.as_str() {
             dispatch::SUBJECT => dispatch::deliver(app, &system, &permit, &held).await,
@@ -350,17 +398,9 @@ pub(crate) async fn settle(app: &App, op: &Op, id: &str) -> Result<()> {
             }
             Err(e) => (false, format!("{} / {}", e.zh(), e.en())),
         };
-        let at = system.stamp();
         let command = Command::Acted { step, done, note };
-        let events =
-            model::flow::decide(&held.flow, &held.state, &by(app, &system, &at, None), command)?;
-        let mut state = held.state;
-        for event in &events {
-            state = State::evolve(Some(state), event)?;
-        }
-        let stage = stage(&held.flow, &state);
-        match app.store.approval_append(&permit, id, &events, &state, &stage).await {
-            Ok(()) => recorded(app, &system, id, &state, &events).await?,
+        match take_events(app, &system, &permit, held, None, command).await {
+            Ok(_) => {}
             // Someone else was quicker.
             Err(e) if e.code() == Code::WrongState => {}
             Err(e) => return Err(e),

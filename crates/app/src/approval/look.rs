@@ -110,8 +110,9 @@ pub async fn get(app: &App, op: &Op, id: &str) -> Result<Seen> {
     }
     let target = Target::approval(id, &held.state);
     let follows = app.policy.decide(op, Action::ApprovalFollow, &target).allowed;
+    let may_take_back = super::act::may_take_back(app, op, &held);
     let Held { id, flow, state, events } = held;
-    Ok(Seen { id, flow, state, events, mine, follows })
+    Ok(Seen { id, flow, state, events, mine, follows, may_take_back })
 }
 
 /// All approvals about one thing that the caller may see, oldest first.
@@ -167,10 +168,39 @@ pub async fn late(
     Ok(Page { items, next })
 }
 
+/// Approvals with a seat that nobody holds, what is due first standing first, for those who may see all. `after` is a
+/// page's `next`.
+pub async fn covered(
+    app: &App,
+    op: &Op,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Page<ApprovalRow>> {
+    let strange = Target {
+        org: Some(String::new()),
+        applicant_org: Some(String::new()),
+        ..Target::plain("Approval", "all")
+    };
+    crate::audit::permit(app, op, Action::ApprovalRead, &strange).await?;
+    let limit = if limit == 0 { 50 } else { limit.min(500) };
+    let mut seats = app.store.seats_covered(after, limit + 1).await?;
+    let keep = usize::try_from(limit).unwrap_or(50);
+    let more = seats.len() > keep;
+    seats.truncate(keep);
+    let next = seats.last().filter(|_| more).map(|s| s.place.clone());
+    let mut items: Vec<ApprovalRow> = Vec::new();
+    for seat in seats {
+        if !items.iter().any(|i| i.id == seat.approval) {
+            items.extend(app.store.approval_row(&seat.approval).await?);
+        }
+    }
+    Ok(Page { items, next })
+}
+
 fn target(row: &ApprovalRow) -> Target {
     Target {
         org: Some(row.org.clone()),
-        applicant_org: Some(row.applicant_org.clone()),
+        applicant_org: Some(row.applicant_org.clone()).filter(|o| !o.is_empty()),
         owner: Some(row.applicant.clone()),
         state: Some(row.phase.as_str().to_owned()),
         ..Target::plain("Approval", &row.id)
@@ -226,6 +256,7 @@ pub async fn tasks(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Resul
             step: seat.step,
             seat: seat.seat,
             lent: seat.lent,
+            covered: seat.covered,
             in_place_of: in_place_of.clone(),
             approval: row,
         });

@@ -2,7 +2,7 @@
 //!
 //! `model::flow` is the machine (pure); here it meets people, the store and the clock. `flows` finds, publishes and
 //! simulates flows, `act` begins approvals and takes actions, `look` shows them and the inbox, `leave` lets someone
-//! stand in for a person on leave, `tick` does what time brings: reminders, escalations, automatic steps.
+//! stand in for a person on leave, `seats` finds those that nobody holds, `tell` gives notice, `tick` does what time brings: reminders, escalations, automatic steps.
 //!
 //! An approval is its events (*history immutable*: the store only appends, and the database itself refuses to change
 //! or remove one); it keeps the version of its flow. Every action is asked of `policy` and leaves an audit record.
@@ -11,6 +11,8 @@ mod act;
 mod flows;
 mod leave;
 mod look;
+mod seats;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod tick;
@@ -22,11 +24,11 @@ use model::flow::{Event, Facts, Flow, State, Subject};
 use serde::Serialize;
 
 pub(crate) use act::{Begun, begin, resubmit_with, settle, started};
-pub use act::{act, resubmit, urge, withdraw};
+pub use act::{act, resubmit, take_back, urge, withdraw};
 pub use flows::{FlowSeen, Simulated, check_text, flow_of, flows, publish, simulate};
 pub use leave::{end_leave, leaves, lend};
 pub(crate) use look::{Held, events_of, facts_of};
-pub use look::{about, get, late, list, tasks, verify};
+pub use look::{about, covered, get, late, list, tasks, verify};
 pub use store::approval::{ApprovalFilter, ApprovalRow, Leave};
 pub use tick::{Ticked, tick};
 
@@ -73,6 +75,8 @@ pub struct Seen {
     pub mine: Vec<(String, u32, bool)>,
     /// Whether the reader may withdraw, complete and urge it.
     pub follows: bool,
+    /// Whether the reader has an answer that can still be taken back.
+    pub may_take_back: bool,
 }
 
 /// A task of an inbox.
@@ -86,6 +90,8 @@ pub struct Task {
     /// An opinion is asked for, not the answer.
     pub lent: bool,
     pub overdue: bool,
+    /// Nobody holds the seat: it came to the authority's desk.
+    pub covered: bool,
     /// Name of the person in whose place it would be answered.
     pub in_place_of: Option<String>,
 }

@@ -1,5 +1,5 @@
 //! What time brings: reminders and escalations whose working day has come, and automatic steps that could not be done
-//! when their turn came (a store that was away, a process that was killed).
+//! when their turn came (a store that was away, a process that was killed), and seats whose holders went.
 
 use model::flow::Command;
 use model::{Code, Op, Result};
@@ -17,6 +17,8 @@ pub struct Ticked {
     pub timers: u64,
     /// Approvals with an automatic step that was tried again.
     pub acted: u64,
+    /// Seats without a holder that went to an authority's desk.
+    pub covered: u64,
 }
 
 /// One round of chores; `op` is the platform's.
@@ -50,5 +52,6 @@ pub async fn tick(app: &App, op: &Op) -> Result<Ticked> {
             done.acted += 1;
         }
     }
+    done.covered = super::seats::sweep(app, op, &permit).await?;
     Ok(done)
 }

@@ -96,7 +96,7 @@ pub async fn feedback(
     let bundle = super::bundle(app, op, id).await?;
     let target = Target {
         owner: Some(bundle.applicant.clone()),
-        applicant_org: Some(bundle.org.clone()),
+        applicant_org: Some(bundle.org.clone()).filter(|o| !o.is_empty()),
         ..Target::plain("Approval", &bundle.id)
     };
     let permit = audit::permit(app, op, Action::ApprovalFollow, &target).await?;
@@ -196,7 +196,7 @@ async fn follow(app: &App, op: &Op, bundle: &Bundle, part: &Part) -> Result<Perm
     let target = Target {
         org: Some(part.asset.org.clone()),
         owner: Some(bundle.applicant.clone()),
-        applicant_org: Some(bundle.org.clone()),
+        applicant_org: Some(bundle.org.clone()).filter(|o| !o.is_empty()),
         ..Target::plain("Approval", &part.id)
     };
     audit::permit(app, op, Action::ApprovalFollow, &target).await

@@ -2,7 +2,8 @@
 //! kept; what is wrong is said for every part at once.
 
 use chrono::NaiveDate;
-use model::basket::{AssetRef, Bundle, BundleKind, Form, Ledger, Part, Want};
+use model::asset::Ledger;
+use model::basket::{AssetRef, Bundle, BundleKind, Form, Part, Want};
 use model::code::Grade;
 use model::flow::{Fact, Facts, Phase, Subject};
 use model::request::RequestNew;
@@ -10,7 +11,7 @@ use model::{Error, FieldError, Kind, Op, Result};
 use policy::Permit;
 use store::basket::PartStart;
 
-use super::hold::{known, permit};
+use super::hold::{known, permit, usable};
 use super::{DemandNew, ObjectionNew, PartNew, Word};
 use crate::approval::{self, Beginning, Begun};
 use crate::{App, audit, sharing};
@@ -135,10 +136,14 @@ async fn authority_of(app: &App, op: &Op) -> Result<String> {
     let own = op.actor.org().and_then(|id| orgs.iter().find(|o| o.id == id));
     let regions =
         std::iter::successors(own.map(|o| o.region.clone()), |r| model::region::parent_of(r));
+    // Whoever has no organisation turns to the province.
+    let provincial =
+        || orgs.iter().find(|o| o.authority && model::region::parent_of(&o.region).is_none());
     regions
         .filter_map(|r| orgs.iter().find(|o| o.authority && o.region == r))
-        .map(|o| o.id.clone())
         .next()
+        .or_else(|| own.is_none().then(provincial).flatten())
+        .map(|o| o.id.clone())
         .ok_or_else(|| {
             Error::new(
                 model::Code::RuleBroken,
@@ -150,7 +155,7 @@ async fn authority_of(app: &App, op: &Op) -> Result<String> {
 
 /// Checks one part against its ledger, and finds the facts its flow asks about.
 async fn check(app: &App, op: &Op, form: &Form, new: PartNew) -> Result<Checked> {
-    let asset = known(app, op, new.asset).await?;
+    let asset = usable(app, op, new.asset).await?;
     if Some(asset.org.as_str()) == op.actor.org() {
         return Err(Error::new(
             model::Code::RuleBroken,
@@ -309,6 +314,11 @@ async fn keep(
         };
         parts.push((part, begun));
     }
+    let files = match kind {
+        BundleKind::Share => app.store.attachments_waiting(op.actor.id()).await?,
+        // Files are added on the page of the form.
+        BundleKind::Demand | BundleKind::Objection => Vec::new(),
+    };
     let bundle = Bundle {
         id: id.clone(),
         kind,
@@ -318,6 +328,7 @@ async fn keep(
         applicant_name: op.actor.name().to_owned(),
         created_at: op.stamp(),
         feedback: None,
+        files,
         parts: Vec::new(),
     };
     let starts: Vec<PartStart<'_>> = parts.iter().map(|(part, begun)| start(part, begun)).collect();

@@ -8,10 +8,10 @@ use store::basket::BundleFilter;
 
 use crate::{App, Page, approval};
 
-fn target(bundle: &Bundle) -> Target {
+pub(super) fn target(bundle: &Bundle) -> Target {
     Target {
         org: Some(String::new()),
-        applicant_org: Some(bundle.org.clone()),
+        applicant_org: Some(bundle.org.clone()).filter(|o| !o.is_empty()),
         owner: Some(bundle.applicant.clone()),
         ..Target::plain("Approval", &bundle.id)
     }
@@ -65,12 +65,12 @@ pub async fn bundles(app: &App, op: &Op, filter: &BundleFilter) -> Result<Page<B
     };
     let all = app.policy.decide(op, Action::ApprovalRead, &strange).allowed;
     let limit = if filter.limit == 0 { 50 } else { filter.limit.min(200) };
-    let org = match (all, op.actor.org()) {
-        (true, _) => filter.org.clone(),
-        (false, Some(org)) => Some(org.to_owned()),
-        (false, None) => return Ok(Page { items: Vec::new(), next: None }),
+    let (org, applicant) = match (all, op.actor.org()) {
+        (true, _) => (filter.org.clone(), None),
+        (false, Some(org)) => (Some(org.to_owned()), None),
+        (false, None) => (None, Some(op.actor.id().to_owned())),
     };
-    let ask = BundleFilter { org, limit: limit + 1, ..filter.clone() };
+    let ask = BundleFilter { org, applicant, limit: limit + 1, ..filter.clone() };
     let mut items = app.store.bundle_list(&ask).await?;
     let keep = usize::try_from(limit).unwrap_or(50);
     let more = items.len() > keep;

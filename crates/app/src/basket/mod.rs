@@ -1,13 +1,14 @@
 //! The basket (一揽子申请): choose things of all ledgers, fill in one form, and let it be split by owner.
 //!
 //! `hold` is the basket itself, `file` turns it into a form with parts, each with an approval of its own (`approval`
-//! runs them), `look` shows forms to those who may see them, `after` is what follows a decision: delivery of what was
+//! runs them), `files` keeps what is attached, `look` shows forms to those who may see them, `after` is what follows a decision: delivery of what was
 //! approved, feedback (成效反馈), disputes in three layers, and the decisions of before as advice.
 //!
 //! A data part that is approved becomes an approved share application by `sharing::grant_agreed`: the one gate.
 
 mod after;
 mod file;
+mod files;
 mod hold;
 mod look;
 mod rules;
@@ -17,10 +18,11 @@ use model::basket::{AssetRef, Form, Want};
 pub(crate) use after::deliver;
 pub use after::{Advice, Amend, advice, amend, dispute, feedback, withdraw};
 pub use file::{file_demand, file_objection, file_share};
-pub use hold::{add, list, remove};
+pub use files::{attach, attachment, detach, files};
+pub use hold::{add, list, may_file, remove};
 pub(crate) use look::whole;
 pub use look::{bundle, bundles, follows, part, part_of};
-pub use rules::{BasketRules, ObjectionWord, Word};
+pub use rules::{BasketRules, FileKind, FileRules, ObjectionWord, Word};
 pub use store::basket::BundleFilter;
 
 /// One thing wanted, as filed.

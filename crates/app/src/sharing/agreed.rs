@@ -46,11 +46,12 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prep
         .store
         .application_get(&new.application)
         .await?
-        .filter(|a| !a.personal() && op.actor.org() == Some(a.org.as_str()))
-        .ok_or_else(|| {
-            Error::not_found("本单位的应用", "application of your organisation", &new.application)
-        })?;
-    let way = way(op);
+        .filter(|a| match a.personal() {
+            true => a.owner == op.actor.id(),
+            false => op.actor.org() == Some(a.org.as_str()),
+        })
+        .ok_or_else(|| Error::not_found("可用的应用", "application of yours", &new.application))?;
+    let way = if application.personal() { RequestWay::Open } else { way(op) };
     let target = Target::apply(&entry, &application, way);
     audit::permit(app, op, Action::RequestSubmit, &target).await?;
     if !application.active {
@@ -134,6 +135,7 @@ pub(crate) async fn grant_agreed(
         .application_get(&agreed.new.application)
         .await?
         .filter(|a| a.active && a.org == agreed.applicant_org)
+        .filter(|a| !a.personal() || a.owner == agreed.applicant)
         .ok_or_else(|| {
             Error::new(
                 Code::WrongState,

@@ -61,6 +61,8 @@ pub enum Command {
     Withdraw { opinion: String },
     /// 催办
     Urge { opinion: String },
+    /// Nobody holds the seat: it goes to the authority of `org`.
+    Reseat { step: String, seat: u32, org: String },
     /// Timers whose day has come.
     Tick,
     /// The platform did its part, or could not.
@@ -191,6 +193,10 @@ impl<'a> Run<'a> {
             }
             Command::Withdraw { opinion } => self.push(What::Withdrawn { opinion }),
             Command::Urge { opinion } => self.urge(opinion),
+            Command::Reseat { step, seat, org } => {
+                self.seat(&step, seat)?;
+                self.push(What::Reseated { step, seat, org })
+            }
             Command::Tick => self.tick(),
             Command::Acted { step, done, note } => self.acted(step, done, note),
         }
@@ -341,7 +347,7 @@ impl<'a> Run<'a> {
                 .field("to", "请另选退回位置", "choose another step"));
             }
         }
-        self.push(What::Returned { step: step.clone(), to: to.clone(), missing, opinion })?;
+        self.push(What::Returned { step: step.clone(), seat, to: to.clone(), missing, opinion })?;
         match to {
             Some(to) => self.enter(&to, &step),
             None => Ok(()),
@@ -444,8 +450,15 @@ impl<'a> Run<'a> {
     }
 
     fn review(&self, review: &Review) -> Result<Open> {
-        let seats: Vec<Seat> =
-            review.seats.iter().map(|s| self.resolve(s)).collect::<Result<_>>()?;
+        let mut seats: Vec<Seat> = Vec::with_capacity(review.seats.len());
+        for rule in &review.seats {
+            let seat = self.resolve(rule)?;
+            // Two roles of an applicant without an organisation are the same person.
+            let twice = seat.user.is_some() && seats.iter().any(|s| s.user == seat.user);
+            if !twice {
+                seats.push(seat);
+            }
+        }
         let day = |days: u32| self.by.calendar.add_working_days(self.by.today, days).to_string();
         let timers = review
             .timers
@@ -488,6 +501,10 @@ impl<'a> Run<'a> {
                 Error::internal(format!("an approval without the place `{place}`"))
             })?),
         };
+        // A citizen applies as a person: there is no organisation whose roles could sit.
+        if org.as_deref() == Some("") {
+            return Ok(Seat { user: Some(self.state()?.applicant.clone()), ..Seat::default() });
+        }
         Ok(Seat { role: rule.role, org, user: rule.user.clone(), ..Seat::default() })
     }
 }

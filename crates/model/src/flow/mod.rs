@@ -2,12 +2,13 @@
 //!
 //! Read in this order: this file (the words of a flow file), `check` (what a file must keep to: no dead end can be
 //! published), `state` (the events of one approval and the state they fold to), `machine` (what an action leads to),
-//! `simulate` (a dry walk through a flow). Nothing here knows a clock, a store or an account: days come from the
+//! `back` (an answer taken back), `simulate` (a dry walk through a flow). Nothing here knows a clock, a store or an account: days come from the
 //! caller's calendar, people and organisations are ids.
 //!
 //! *history immutable*: an approval is the list of its events; its state is what [`State::evolve`] makes of them and
 //! of nothing else, so that a flow file or a calendar that changes later changes no past.
 
+mod back;
 mod check;
 mod machine;
 mod simulate;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Role;
 
+pub use back::take_back;
 pub use machine::{By, Command, Start, decide, start};
 pub use simulate::{Walked, simulate};
 pub use state::{Event, Moved, Open, OpenTimer, Passed, Phase, Seat, State, Subject, Voice, What};

@@ -109,9 +109,27 @@ pub enum What {
     /// 退回; `to` is an earlier step, or nothing for the applicant (缺项反馈).
     Returned {
         step: String,
+        #[serde(default)]
+        seat: u32,
         to: Option<String>,
         missing: Vec<String>,
         opinion: String,
+    },
+    /// 收回: the answer on a seat is gone, and what followed from it; `open`, `arrived` and the first `passed` steps are
+    /// what stands again.
+    TakenBack {
+        step: String,
+        seat: u32,
+        open: Vec<Open>,
+        arrived: BTreeMap<String, Vec<String>>,
+        passed: u32,
+        opinion: String,
+    },
+    /// Nobody held the seat: it is the authority's now.
+    Reseated {
+        step: String,
+        seat: u32,
+        org: String,
     },
     Resubmitted {
         facts: Facts,
@@ -215,6 +233,9 @@ pub struct Seat {
     /// Joined by escalation.
     #[serde(default)]
     pub escalated: bool,
+    /// Nobody held it: the authority answers in its place.
+    #[serde(default)]
+    pub covered: bool,
     /// Someone asked for an opinion (委派), until it is given.
     #[serde(default)]
     pub lent: Option<String>,
@@ -510,6 +531,21 @@ impl State {
                     self.phase = Phase::Returned;
                     self.missing = missing.clone();
                 }
+            }
+            What::TakenBack { open, arrived, passed, .. } => {
+                self.phase = Phase::Running;
+                self.missing.clear();
+                self.open.clone_from(open);
+                self.arrived.clone_from(arrived);
+                self.passed.truncate(usize::try_from(*passed).unwrap_or(usize::MAX));
+            }
+            What::Reseated { step, seat, org } => {
+                let seat = self.seat_mut(step, *seat)?;
+                seat.role = Some(Role::Authority);
+                seat.org = Some(org.clone());
+                seat.user = None;
+                seat.lent = None;
+                seat.covered = true;
             }
             What::Resubmitted { facts, .. } => {
                 self.phase = Phase::Running;

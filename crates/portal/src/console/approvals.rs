@@ -50,6 +50,14 @@ async fn inbox(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         };
         return door.page(&visit, "console/approvals.html", context).await;
     }
+    if visit.q("view") == Some("unheld") {
+        let page = app::approval::covered(app, op, visit.q("after"), PAGE).await?;
+        let context = context! {
+            view => "unheld", approvals => value(&page.items), phase => (),
+            next => next_link(&visit, "after", page.next.as_deref()), done => visit.q("done"),
+        };
+        return door.page(&visit, "console/approvals.html", context).await;
+    }
     let page = app::approval::tasks(app, op, visit.q("after"), PAGE).await?;
     let context = context! {
         view => "tasks", tasks => value(&page.items), phase => (),
@@ -88,7 +96,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
                 .enumerate()
                 .map(|(n, s)| {
                     context! { who => who(s), voice => value(&s.voice), active => active.contains(&n),
-                        added => s.added, escalated => s.escalated, lent => s.lent.is_some() }
+                        added => s.added, escalated => s.escalated, covered => s.covered, lent => s.lent.is_some() }
                 })
                 .collect();
             context! { step => &o.step, name => name(&o.step), how => value(o.how), due => &o.due, seats }
@@ -121,7 +129,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         state => value(state), due => state.due(), open, mine, earlier, reasons, history,
         bundle => value(bundle), part => value(part), advice => value(advice), others => value(others),
         follows => seen.follows, may_urge => seen.follows && state.phase == Phase::Running,
-        may_withdraw => seen.follows && !state.phase.over(),
+        may_withdraw => seen.follows && !state.phase.over(), may_take_back => seen.may_take_back,
         drawing => value(drawing::draw(&seen.flow, Some(state), visit.lang)),
         done => visit.q("done"),
     };
@@ -167,7 +175,9 @@ fn told(visit: &Visit, event: &Event, name: &dyn Fn(&str) -> String) -> Value {
         What::Transferred { step, opinion, .. } => ("transfer", step.clone(), opinion.clone()),
         What::Delegated { step, opinion, .. } => ("delegate", step.clone(), opinion.clone()),
         What::Answered { step, opinion, .. } => ("answer", step.clone(), opinion.clone()),
-        What::Returned { step, to, missing, opinion } => {
+        What::TakenBack { step, opinion, .. } => ("take_back", step.clone(), opinion.clone()),
+        What::Reseated { step, .. } => ("reseat", step.clone(), String::new()),
+        What::Returned { step, to, missing, opinion, .. } => {
             let to = to.as_deref().map(|t| format!("→ {} ", name(t))).unwrap_or_default();
             let missing = if missing.is_empty() {
                 String::new()
@@ -236,6 +246,10 @@ async fn act(
     visit: Visit,
     posted: Posted,
 ) -> Answer {
+    if posted.get("do") == "take_back" {
+        app::approval::take_back(&door.app, &visit.op, &id, posted.get("opinion")).await?;
+        return done(&format!("/console/approvals/{id}"), "take_back");
+    }
     let deed = read(&posted)?;
     let (step, seat) = (posted.get("step"), posted.number("seat")?);
     let outcome =

@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use app::basket::{DemandNew, ObjectionNew, PartNew};
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
-use model::basket::{AssetRef, Bundle, Form, Ledger, Push, Want};
-use model::code::ShareType;
+use model::asset::Ledger;
+use model::basket::{AssetRef, Bundle, Form, Push, Want};
 use model::{Error, Kind, Result};
 
 use crate::console::{apply, done, or_empty};
-use crate::form::Posted;
+use crate::form::{self, Posted};
+use crate::site::attachment as attachment_named;
 use crate::view::value;
 use crate::visit::Visit;
 use crate::{Answer, Door};
@@ -23,19 +26,22 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/basket", get(page).post(add))
         .route("/console/basket/remove", post(remove))
         .route("/console/basket/file", post(file))
+        .route("/console/basket/files", post(attach).layer(DefaultBodyLimit::disable()))
+        .route("/console/basket/files/{id}/remove", post(detach))
+        .route("/console/files/{id}", get(attachment))
         .route("/console/demand", get(demand).post(file_demand))
         .route("/console/objection", get(objection).post(file_objection))
 }
 
 async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    form(&door, &visit, &Posted::default(), None).await
+    fill(&door, &visit, &Posted::default(), None).await
 }
 
 /// The reference a form names.
 fn asset(posted: &Posted, before: &str) -> Result<AssetRef> {
     let get = |name: &str| posted.get(&format!("{before}{name}"));
     let word = get("ledger");
-    let ledger = Ledger::parse(word).ok_or_else(|| {
+    let ledger = Ledger::of_word(word).ok_or_else(|| {
         Error::invalid(format!("没有账本 `{word}`"), format!("there is no ledger `{word}`")).field(
             "ledger",
             "application data component cloud",
@@ -43,7 +49,8 @@ fn asset(posted: &Posted, before: &str) -> Result<AssetRef> {
         )
     })?;
     let own = |name: &str| get(name).to_owned();
-    Ok(AssetRef { ledger, id: own("id"), title: own("title"), org: own("org") })
+    // The room finds title and owner in the ledger; the title is kept for faults of a form.
+    Ok(AssetRef { ledger, id: own("id"), title: own("title"), org: String::new() })
 }
 
 async fn add(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
@@ -57,7 +64,59 @@ async fn remove(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> 
     done("/console/basket", "removed")
 }
 
-async fn form(door: &Door, visit: &Visit, posted: &Posted, error: Option<&Error>) -> Answer {
+/// Streams a file into the basket, to be filed with the form.
+async fn attach(State(door): State<Arc<Door>>, visit: Visit, mut multipart: Multipart) -> Answer {
+    take_in(&door, &visit, &mut multipart, None).await?;
+    done("/console/basket", "attached")
+}
+
+/// Streams the file of a multipart form to where it belongs.
+pub(super) async fn take_in(
+    door: &Door,
+    visit: &Visit,
+    multipart: &mut Multipart,
+    bundle: Option<&str>,
+) -> Result<()> {
+    let (_, kept) = form::upload(visit, multipart, |_, name, bytes| async move {
+        app::basket::attach(&door.app, &visit.op, bundle, &name, bytes).await
+    })
+    .await?;
+    kept.map(|_| ()).ok_or_else(|| {
+        Error::invalid("请选择要上传的文件", "choose a file to upload").field(
+            "file",
+            "请选择文件",
+            "choose a file",
+        )
+    })
+}
+
+async fn detach(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    _posted: Posted,
+) -> Answer {
+    app::basket::detach(&door.app, &visit.op, &id).await?;
+    done("/console/basket", "removed")
+}
+
+/// A file of a form, streamed to the parties; browsers keep it and never run it.
+async fn attachment(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
+    let (file, content) = app::basket::attachment(&door.app, &visit.op, &id).await?;
+    let mut response =
+        (attachment_named(&file.name, "application/octet-stream"), Body::from_stream(content))
+            .into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_str(&file.media)
+            .unwrap_or(HeaderValue::from_static("application/octet-stream")),
+    );
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(file.bytes));
+    Ok(response)
+}
+
+async fn fill(door: &Door, visit: &Visit, posted: &Posted, error: Option<&Error>) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let basket = app::basket::list(app, op).await?;
     door.names.refresh(app).await;
@@ -65,13 +124,21 @@ async fn form(door: &Door, visit: &Visit, posted: &Posted, error: Option<&Error>
     for (n, held) in basket.iter().enumerate() {
         lines.push(line(door, visit, posted, error.is_some(), n, &held.asset).await?);
     }
+    let files = app::basket::files(app, op).await?;
     let owners = basket.iter().map(|i| i.asset.org.as_str());
     let owners = owners.collect::<std::collections::BTreeSet<_>>().len();
     let context = context! {
-        lines, owners, done => visit.q("done"), orgs => value(&door.names.get().orgs),
+        lines, owners, files => value(&files), file_rules => file_rules(door), done => visit.q("done"),
         regions => value(&door.names.get().regions), ..common(door, visit, posted, error).await?
     };
     answer(door, visit, "console/basket.html", context, error).await
+}
+
+/// What may be attached, in words and for the file chooser.
+pub(super) fn file_rules(door: &Door) -> Value {
+    let rules = &door.app.rules.basket.attachment;
+    let accept: Vec<String> = rules.kinds.iter().map(|k| format!(".{}", k.ext)).collect();
+    context! { most => rules.most, bytes => rules.bytes, kinds => rules.words(), accept => accept.join(",") }
 }
 
 /// What the forms of all three kinds need.
@@ -128,13 +195,14 @@ async fn line(
     };
     let mut items = Vec::new();
     let mut gone = false;
+    let way = app::sharing::way(&visit.op);
     if asset.ledger == Ledger::Data {
         match app::catalogue::get(&door.app, &visit.op, &asset.id).await {
             Ok(entry) => {
                 let chosen: Vec<&str> =
                     posted.all("items").filter_map(|i| i.strip_prefix(&format!("{n}:"))).collect();
                 for item in &entry.draft.items {
-                    let offered = item.share_type != ShareType::None;
+                    let offered = way.offers(item);
                     let ticked =
                         if again { chosen.contains(&item.identifier.as_str()) } else { offered };
                     items.push(context! { item => value(item), offered, ticked });
@@ -146,7 +214,7 @@ async fn line(
     }
     Ok(context! {
         n, asset => value(asset), items, gone, on => !again || posted.ticked(&format!("w{n}-on")),
-        way => or("way", "api"), calls => or("calls", "1000"), area_range => own("area_range"), push => or("push", "full"),
+        way => or("way", "api"), open => way == model::request::RequestWay::Open, calls => or("calls", "1000"), area_range => own("area_range"), push => or("push", "full"),
         frequency => or("frequency", "daily"), destination => own("destination"), time_range => own("time_range"),
         detail => own("detail"), vcpu => or("vcpu", "0"), memory_gb => or("memory_gb", "0"), disk_gb => or("disk_gb", "0"),
     })
@@ -230,7 +298,7 @@ async fn file(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> An
     };
     match outcome {
         Ok(bundle) => filed(&bundle),
-        Err(e) if mendable(&e) => form(&door, &visit, &posted, Some(&e)).await,
+        Err(e) if mendable(&e) => fill(&door, &visit, &posted, Some(&e)).await,
         Err(e) => Err(e.into()),
     }
 }
@@ -301,8 +369,7 @@ async fn objection_form(
     door.names.refresh(&door.app).await;
     let (ledger, id) = asset.unwrap_or_else(|| ("data".into(), String::new()));
     let context = context! {
-        ledger, id, title => posted.get("asset_title"), owner => posted.get("asset_org"),
-        orgs => value(&door.names.get().orgs), ..common(door, visit, posted, error).await?
+        ledger, id, ..common(door, visit, posted, error).await?
     };
     answer(door, visit, "console/objection.html", context, error).await
 }

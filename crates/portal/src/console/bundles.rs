@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use app::basket::Amend;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::basket::{BundleKind, Want};
@@ -24,6 +24,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/bundles/{id}", get(detail))
         .route("/console/bundles/{id}/feedback", post(feedback))
         .route("/console/bundles/{id}/withdraw", post(withdraw))
+        .route("/console/bundles/{id}/files", post(attach).layer(DefaultBodyLimit::disable()))
         .route("/console/parts/{id}/amend", post(amend))
         .route("/console/parts/{id}/dispute", post(dispute))
 }
@@ -31,6 +32,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let filter = app::basket::BundleFilter {
         org: None,
+        applicant: None,
         kind: visit.q("kind").and_then(BundleKind::parse),
         after: visit.q("after").map(str::to_owned),
         limit: PAGE,
@@ -76,10 +78,22 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         bundle => value(&bundle), parts, follows,
         may_withdraw => follows && progress.running + progress.returned > 0,
         may_build => follows && granted,
+        may_attach => follows && progress.running + progress.returned > 0,
+        file_rules => super::basket::file_rules(&door),
         may_feedback => follows && progress.state == "feedback-pending",
         progress => value(&progress), done => visit.q("done"),
     };
     door.page(&visit, "console/bundle.html", context).await
+}
+
+async fn attach(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    mut multipart: Multipart,
+) -> Answer {
+    super::basket::take_in(&door, &visit, &mut multipart, Some(&id)).await?;
+    done(&format!("/console/bundles/{id}"), "attached")
 }
 
 async fn feedback(

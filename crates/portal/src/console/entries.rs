@@ -98,11 +98,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         may_edit => app.may(op, Action::EntryCompile, &target),
         may_collect,
         may_apply => app::sharing::may_apply(app, op, &entry),
-        may_basket => entry.live() && app.may(op, Action::BasketFile, &Target {
-            applicant_org: op.actor.org().map(str::to_owned),
-            owner: Some(op.actor.id().to_owned()),
-            ..Target::plain("Approval", "basket")
-        }),
+        may_basket => entry.live() && app::basket::may_file(app, op),
         is_open => entry.open(),
         has_key => !entry.draft.key().is_empty(),
         largest => app.rules.upload.max_bytes,

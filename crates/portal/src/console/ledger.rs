@@ -39,7 +39,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
 
 /// The ledger of a path; an unknown word is not found.
 pub(super) fn ledger_of(word: &str) -> Result<Ledger> {
-    Ledger::ALL.into_iter().find(|l| l.as_str() == word).ok_or_else(|| {
+    Ledger::of_word(word).ok_or_else(|| {
         Error::not_found("台账", "ledger", &word.chars().take(40).collect::<String>())
     })
 }
@@ -189,6 +189,9 @@ async fn detail(
     let rule = ledger::rules(app, op)?.of(asset.draft.ledger)?;
     let may =
         app.may(op, Action::AssetCompile, &Target::asset(&asset)) && asset.merged_into.is_none();
+    let live = rule.state(&asset.state).is_some_and(|s| s.live) && asset.merged_into.is_none();
+    let may_basket =
+        live && op.actor.org() != Some(asset.draft.org.as_str()) && app::basket::may_file(app, op);
     let alike = if may { ledger::alike(app, op, &asset.id).await? } else { Vec::new() };
     let context = context! {
         ledger => asset.draft.ledger.as_str(),
@@ -200,7 +203,7 @@ async fn detail(
             .map(|k| context! { value => k.as_str(), name => visit.t(k.zh(), k.en()) }).collect::<Vec<_>>(),
         kind_names => LinkKind::ALL.iter().map(|k| (k.as_str().to_owned(), visit.t(k.zh(), k.en()).to_owned()))
             .collect::<BTreeMap<_, _>>(),
-        alike => value(&alike), may, done => visit.q("done"),
+        alike => value(&alike), may, may_basket, done => visit.q("done"),
     };
     door.page(&visit, "console/asset.html", context).await
 }

@@ -66,7 +66,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     let common = context! {
         ledger => "application", ledger_name => "应用", rule, states, orgs => Vec::<Value>::new(), regions => Vec::<Value>::new(),
         own => some(Value::from("o1")), org => some(Value::from("o1")), region => (), state => (), q => some(Value::from("停车")),
-        may => full, may_compile => full, total => 3, id => some(Value::from("a1")), base_version => 1,
+        may => full, may_compile => full, may_basket => full, total => 3, id => some(Value::from("a1")), base_version => 1,
     };
     let report = context! {
         rows => 3, new => 1, changed => 1, same => 0, refused => 1, applied => !full, duplicates => 1,

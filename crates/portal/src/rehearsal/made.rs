@@ -1,7 +1,8 @@
 //! Made-up forms, approvals and flows for the pages of the basket.
 
 use minijinja::{Value, context};
-use model::basket::{AssetRef, Bundle, BundleKind, Feedback, Form, Ledger, Part, Push, Want};
+use model::asset::Ledger;
+use model::basket::{AssetRef, Bundle, BundleKind, Feedback, Form, Part, Push, Want};
 use model::flow::Phase;
 use model::request::Period;
 
@@ -56,6 +57,17 @@ pub(super) fn bundle() -> Bundle {
             at: AT.into(),
             by: "李".into(),
         }),
+        files: vec![model::basket::Attachment {
+            id: "f1".into(),
+            bundle: Some("b1".into()),
+            owner: "u1".into(),
+            owner_name: "李".into(),
+            name: "申请函 <b>.pdf".into(),
+            media: "application/pdf".into(),
+            bytes: 2048,
+            checksum: "ab".into(),
+            at: AT.into(),
+        }],
         parts: vec![
             part(
                 1,
@@ -102,7 +114,7 @@ pub(super) fn basket(full: bool) -> Value {
     let line = |ledger: &str| {
         context! {
             n => 0, asset => context! { ledger, id => "e1", title => "停车场 <b>", org => "o1" },
-            items => vec![context! { item => value(&entry.draft.items[0]), offered => full, ticked => true }], gone => full, on => true,
+            items => vec![context! { item => value(&entry.draft.items[0]), offered => full, ticked => true }], gone => full, on => true, open => full,
             way => "api", calls => "1", area_range => "", push => "full", frequency => "daily", destination => "", time_range => "",
             detail => "", vcpu => "0", memory_gb => "0", disk_gb => "0",
         }
@@ -112,6 +124,8 @@ pub(super) fn basket(full: bool) -> Value {
     context! {
         lines, owners => 1, areas => vec![word(vec![])], apply_types => vec![word(vec![])], needs => vec![word(vec![])],
         objections => vec![word(vec![word(vec![])])], ledger => "data", id => "e1", title => "", owner => "",
+        files => if full { vec![context! { id => "f1", name => "申请函 <b>.pdf", bytes => 2048 }] } else { vec![] },
+        file_rules => context! { most => 10, bytes => 1024, kinds => "pdf", accept => ".pdf" },
         form => context! { name => "", area => "", apply_type => "", finish_date => "", scene => "", matters => "",
             business_usage => "", expect_effect => "", legal_basis => "", letter => "", contact => "", phone => "", vendor => "",
             application => "", period => "90", until => "", title => "", need => "", detail => "", wanted => "", org => "",
@@ -123,7 +137,7 @@ pub(super) fn approval(full: bool) -> Value {
     let b = bundle();
     let seat = |voice: bool| {
         context! {
-            who => context! { role => "reviewer", org => "o1", person => voice }, active => !voice, added => true, escalated => true,
+            who => context! { role => "reviewer", org => "o1", person => voice }, active => !voice, added => true, escalated => true, covered => true,
             lent => true, voice => if voice { context! { approve => true, by_name => "李" } } else { Value::from(()) },
         }
     };
@@ -138,7 +152,7 @@ pub(super) fn approval(full: bool) -> Value {
         bundle => if full { value(&b) } else { Value::from(()) }, part => if full { value(&b.parts[2]) } else { Value::from(()) },
         advice => if full { context! { approved => 1, refused => 0, approve => true, precedents => vec![context! {
             at => AT, applicant_org => "o1", title => "t", way => "api", phase => "approved", answers => vec![vec!["李"]] }] } } else { Value::from(()) },
-        others => if full { vec![approval_row()] } else { vec![] }, follows => full, may_urge => full, may_withdraw => full,
+        others => if full { vec![approval_row()] } else { vec![] }, follows => full, may_urge => full, may_withdraw => full, may_take_back => full,
         drawing => drawing(),
     }
 }

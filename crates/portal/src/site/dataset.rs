@@ -50,6 +50,7 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         too_long => dataset.entry.rows > 1_048_575,
         filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val") },
         order => visit.q("order"),
+        may_basket => app::basket::may_file(&door.app, &visit.op),
     };
     door.page(&visit, "site/dataset.html", context).await
 }

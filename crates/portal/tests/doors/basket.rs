@@ -27,9 +27,10 @@ async fn from_the_basket_to_a_decision() {
     assert!(page.text().contains("id=\"to-basket\""), "{}", page.text());
     let page = consumer.post("/console/basket", &[("ledger", "data"), ("id", "renkou")]).await;
     assert_eq!(page.location, "/console/basket?done=added");
-    let cloud =
-        [("ledger", "cloud"), ("id", "ecs-1"), ("title", "政务云 <1>"), ("org", "org-ecology")];
-    consumer.post("/console/basket", &cloud).await;
+    let asset = house.asset("stranger", model::asset::Ledger::Cloud, "ecs-1", "政务云 <1>").await;
+    let shown = consumer.get(&format!("/console/ledger/cloud/{}", asset.id)).await.text();
+    assert!(shown.contains("id=\"to-basket\""), "{shown}");
+    consumer.post("/console/basket", &[("ledger", "cloud"), ("id", "ecs-1")]).await;
     let page = consumer.get("/console/basket").await.text();
     assert!(page.contains("政务云 &lt;1&gt;") && page.contains("id=\"line-1\""), "{page}");
     // Two lines: which is which stands in the page.

@@ -5,8 +5,9 @@ use app::approval::{self, Act};
 use app::basket::{self, Amend, DemandNew, ObjectionNew, PartNew};
 use app::sharing;
 use chrono::TimeDelta;
+use model::asset::Ledger;
 use model::audit::AuditFilter;
-use model::basket::{AssetRef, Bundle, Form, Ledger, Part, Want};
+use model::basket::{AssetRef, Bundle, Form, Part, Want};
 use model::code::SyncMode;
 use model::flow::Phase;
 use model::query::RowQuery;
@@ -48,12 +49,26 @@ fn api(id: &str, items: &[&str]) -> PartNew {
 
 fn component(id: &str) -> PartNew {
     let want = Want::Use { calls_per_day: 10, detail: "统一登录".into() };
-    PartNew { asset: asset(Ledger::Component, id, ECOLOGY), want }
+    PartNew { asset: asset(Ledger::Component, id, ""), want }
 }
 
 fn cloud(vcpu: u32) -> PartNew {
     let want = Want::Cloud { vcpu, memory_gb: 16, disk_gb: 100, detail: "测试环境".into() };
-    PartNew { asset: asset(Ledger::Cloud, "ecs-1", ECOLOGY), want }
+    PartNew { asset: asset(Ledger::Cloud, "ecs-1", ""), want }
+}
+
+fn cloud_draft(code: &str, org: &str) -> model::asset::AssetDraft {
+    let fields = [("kind", "数据库"), ("zone", "政务外网区"), ("expiry", "2027-01-31")];
+    model::asset::AssetDraft {
+        ledger: Ledger::Cloud,
+        code: code.into(),
+        name: format!("规划中的云资源 {code}"),
+        org: org.into(),
+        region: "330000".into(),
+        owner: "张三".into(),
+        description: String::new(),
+        fields: fields.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+    }
 }
 
 fn part<'a>(bundle: &'a Bundle, ledger: Ledger, title: &str) -> &'a Part {
@@ -109,21 +124,52 @@ async fn one_form_for_four_ledgers(house: House) {
         b"sfzh,xm,sjh,csrq,region_code\n11010519491231002X,A,13800138000,1949-12-31,330106\n";
     house.collect("renkou", "p.csv", rows, SyncMode::Full).await.unwrap();
 
+    house.asset("stranger", Ledger::Component, "sso", "统一用户 sso").await;
+    house.asset("stranger", Ledger::Cloud, "ecs-1", "政务云主机 ecs-1").await;
+    house.asset("consumer", Ledger::Cloud, "x", "本单位的云主机").await;
+    let planned = cloud_draft("planned", ECOLOGY);
+    let stranger = house.person("stranger").await;
+    let planned = app::ledger::create(app, &stranger, planned, false).await.unwrap();
+
     // The basket knows entries by code, refuses what one may not know of and what is one's own, and is one's own.
     for id in ["tongji", "renkou"] {
         basket::add(app, &consumer, asset(Ledger::Data, id, "")).await.unwrap();
     }
     basket::add(app, &consumer, asset(Ledger::Data, "renkou", "")).await.unwrap();
-    basket::add(app, &consumer, asset(Ledger::Component, "sso", ECOLOGY)).await.unwrap();
+    // Title and owner are the ledger's, whatever the reference says; what is not there, of another ledger, or not in
+    // service, goes in by no word of the caller.
+    let held = basket::add(app, &consumer, asset(Ledger::Component, "sso", "org-team")).await;
+    let held = held.unwrap().asset;
+    assert_eq!((held.title.as_str(), held.org.as_str()), ("统一用户 sso", ECOLOGY));
     basket::add(app, &consumer, asset(Ledger::Cloud, "ecs-1", ECOLOGY)).await.unwrap();
-    let own = basket::add(app, &consumer, asset(Ledger::Cloud, "x", "org-team")).await.unwrap_err();
+    let own = basket::add(app, &consumer, asset(Ledger::Cloud, "x", ECOLOGY)).await.unwrap_err();
     assert_eq!(own.code(), Code::RuleBroken);
+    for (ledger, id, code) in [
+        (Ledger::Cloud, "invented", Code::NotFound),
+        (Ledger::Component, "ecs-1", Code::NotFound),
+        (Ledger::Cloud, planned.id.as_str(), Code::WrongState),
+    ] {
+        let e = basket::add(app, &consumer, asset(ledger, id, ECOLOGY)).await.unwrap_err();
+        assert_eq!(e.code(), code, "{ledger} {id}");
+    }
     let none = basket::add(app, &consumer, asset(Ledger::Data, "nothing", "")).await.unwrap_err();
     assert_eq!(none.code(), Code::NotFound);
     assert_eq!(basket::list(app, &consumer).await.unwrap().len(), 4);
     assert!(basket::list(app, &house.person("county").await).await.unwrap().is_empty());
     let citizen = house.person("citizen").await;
-    assert_eq!(basket::list(app, &citizen).await.unwrap_err().code(), Code::Denied);
+    assert!(basket::list(app, &citizen).await.unwrap().is_empty(), "a citizen has one, too");
+    for (ledger, id) in [(Ledger::Data, "renkou"), (Ledger::Cloud, "ecs-1")] {
+        let e = basket::add(app, &citizen, asset(ledger, id, "")).await.unwrap_err();
+        assert_eq!(
+            e.code(),
+            Code::NotFound,
+            "what is not open to citizens does not exist for them"
+        );
+    }
+    assert_eq!(
+        basket::list(app, &house.person("auditor").await).await.unwrap_err().code(),
+        Code::Denied
+    );
 
     // Everything that is wrong is said at once, and nothing is kept.
     let mut bad = form(&secret.application.id);
@@ -160,7 +206,6 @@ async fn one_form_for_four_ledgers(house: House) {
     // Grade 3: intake, provider, then authority and security side by side.
     let people = part(&bundle, Ledger::Data, "renkou").approval.clone();
     assert_eq!(refused(&house, "provider", &people, yes()).await, Code::Denied, "not yet its turn");
-    let stranger = house.person("stranger").await;
     assert_eq!(approval::get(app, &stranger, &people).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(
         basket::bundle(app, &stranger, &bundle.id).await.unwrap().parts.len(),

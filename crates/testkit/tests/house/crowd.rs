@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use app::approval::{self, ApprovalFilter};
 use app::{Action, Target};
 use model::Op;
-use model::basket::{AssetRef, Bundle, BundleKind, Form, Ledger, Part, Want};
+use model::asset::Ledger;
+use model::basket::{AssetRef, Bundle, BundleKind, Form, Part, Want};
 use model::flow::{By, Fact, Facts, Phase, Start, State, Subject};
 use model::request::Period;
 use store::basket::PartStart;
@@ -112,6 +113,7 @@ async fn fill(house: &House, op: &Op, lot: usize) {
         applicant_name: op.actor.name().into(),
         created_at: at,
         feedback: None,
+        files: Vec::new(),
         parts: Vec::new(),
     };
     let starts: Vec<PartStart<'_>> = made

@@ -20,6 +20,7 @@ mod dispatch;
 mod dumps;
 mod dying;
 mod dying_ledger;
+mod filing;
 mod intake;
 mod ledger;
 mod opening;
