@@ -6,6 +6,7 @@
 
 mod answer;
 mod caller;
+mod changes;
 pub mod dialect;
 mod flood;
 mod ledger;
@@ -115,6 +116,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(rows::router())
         .merge(openapi::router())
         .merge(ledger::router())
+        .merge(changes::router())
         .merge(service::router())
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::no_such_method)

@@ -63,6 +63,7 @@ code_list! {
     Job {
         Expiry = "expiry", "授权到期处理", "Expiry of grants";
         Approvals = "approvals", "审批计时与自动环节", "Timers and automatic steps of approvals";
+        Notices = "notices", "订阅与提醒", "Subscriptions and reminders";
         Recovery = "recovery", "中断归集的恢复", "Recovery of interrupted collections";
         Follow = "follow", "审计接收与检索同步", "Taking in of audit records, level of search";
         Lake = "lake", "数据湖小文件整理", "Housekeeping of the lake";

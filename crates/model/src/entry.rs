@@ -170,13 +170,16 @@ impl Entry {
     /// Published and online. It stays so while a change or its going offline is under review or was refused.
     #[must_use]
     pub fn live(&self) -> bool {
-        matches!(
-            self.online_state,
-            OnlineState::Online | OnlineState::DownAuditing | OnlineState::DownReject
-        ) && matches!(
-            self.publish_state,
-            PublishState::Published | PublishState::ChangeAuditing | PublishState::ChangeReject
-        )
+        Self::live_in(self.publish_state, self.online_state)
+    }
+    /// The same of a pair of states.
+    #[must_use]
+    pub fn live_in(publish: PublishState, online: OnlineState) -> bool {
+        matches!(online, OnlineState::Online | OnlineState::DownAuditing | OnlineState::DownReject)
+            && matches!(
+                publish,
+                PublishState::Published | PublishState::ChangeAuditing | PublishState::ChangeReject
+            )
     }
 }
 

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod basket;
 pub mod batch;
 pub mod calendar;
+pub mod change;
 pub mod code;
 pub mod dispatch;
 pub mod entry;

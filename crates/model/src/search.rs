@@ -92,6 +92,8 @@ pub struct SearchQuery {
     /// Position of the last hit seen (`SearchPage::next`): the page after it costs what the first does.
     pub after: Option<String>,
     pub limit: u32,
+    /// Only documents of these entries and assets; empty: of all.
+    pub ids: Vec<String>,
 }
 
 /// An answer.

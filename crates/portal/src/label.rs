@@ -101,6 +101,8 @@ fn other(kind: &str) -> Words {
         "how" => HOWS,
         "push" => PUSHES,
         "approval_event" => APPROVAL_EVENTS,
+        "notice" => NOTICES,
+        "quality" => QUALITY,
         "entry_field" => ENTRY_FIELDS,
         "figure" => FIGURES,
         "part" => PARTS,
@@ -320,6 +322,26 @@ const HOWS: Words = &[
     ("vote", "票决", "vote"),
 ];
 const PUSHES: Words = &[("full", "全量", "Full"), ("incremental", "增量", "Incremental")];
+const NOTICES: Words = &[
+    ("search.new", "订阅的搜索有新结果", "New in a search you subscribe to"),
+    ("search.changed", "订阅的搜索中有变化", "Changed in a search you subscribe to"),
+    ("thing.changed", "订阅的条目有变化", "Something you subscribe to has changed"),
+    ("thing.retired", "订阅的条目已停用或下线", "Something you subscribe to was retired"),
+    ("quality", "台账质量提醒", "Quality of your ledgers"),
+    ("approval.remind", "审批办理提醒", "An approval awaits you"),
+    ("approval.urge", "申请人催办", "The applicant urges"),
+    ("approval.escalate", "超时升级，请办理", "Late: escalated to you"),
+    ("approval.returned", "申请被退回，请补正", "Sent back to be completed"),
+    ("approval.ended", "申请已办结", "Your application is decided"),
+    ("approval.covered", "席位无人，转主管部门办理", "Nobody holds a seat: the authority answers"),
+    ("approval.unheld", "席位无人，且主管部门无人可办", "Nobody at all can answer a seat"),
+];
+const QUALITY: Words = &[
+    ("stale", "久未更新的资产", "stale assets"),
+    ("ownerless", "无责任人的资产", "assets without an answerable person"),
+    ("orphans", "无任何关联的资产", "assets linked with nothing"),
+    ("entries", "久未更新的目录", "stale entries"),
+];
 const APPROVAL_EVENTS: Words = &[
     ("start", "提交", "Filed"),
     ("open", "进入环节", "Step begun"),
@@ -472,6 +494,9 @@ mod tests {
             }
             for ledger in model::asset::Ledger::ALL {
                 assert!(listed("ledger", ledger.as_str(), lang).is_some(), "{ledger:?}");
+            }
+            for kind in model::notice::KINDS {
+                assert!(listed("notice", kind, lang).is_some(), "{kind}");
             }
             for r in Role::ALL {
                 assert!(listed("role", r.as_str(), lang).is_some(), "{r:?}");

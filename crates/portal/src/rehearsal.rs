@@ -409,7 +409,7 @@ fn own(template: &str, full: bool) -> Value {
         },
         "console/entry.html" => {
             context! { origin => if full { context! { source => "s1", table => "public.t", at => AT } } else { Value::from(()) },
-                drift => if full { Value::from("d1") } else { Value::from(()) }, may_basket => full, steps => value(vec![EntryStep {
+                drift => if full { Value::from("d1") } else { Value::from(()) }, may_basket => full, node => "data:e1", subscribed => full, steps => value(vec![EntryStep {
                 entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
                 from: String::new(), to: "unpublished".into(), reason: String::new(),
             }]) }

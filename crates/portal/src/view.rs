@@ -205,7 +205,12 @@ impl Door {
 
     async fn text(&self, visit: &Visit, template: &str, own: Value) -> Result<String, Error> {
         self.names.refresh(&self.app).await;
-        let page = context! { ..own, ..self.every(visit) };
+        let unread = match visit.session {
+            // A page does not fail because the notices cannot be counted.
+            Some(_) => app::notice::unread(&self.app, &visit.op).await.unwrap_or(0),
+            None => 0,
+        };
+        let page = context! { unread, ..context! { ..own, ..self.every(visit) } };
         render(&self.pages, visit.lang, template, page)
     }
 
@@ -283,6 +288,7 @@ impl Door {
                 "My applications",
                 app::basket::may_file(&self.app, op) || may(Action::FlowPublish, "Flow"),
             ),
+            ("/console/notices", "消息", "Notices", true),
             ("/console/flows", "审批流程", "Flows", staff),
             ("/console/dispatch", "调度", "Dispatch", may(Action::DispatchRead, "Quota")),
             ("/console/control", "管控", "Control", may(Action::ControlRead, "System")),

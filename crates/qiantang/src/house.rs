@@ -176,6 +176,10 @@ impl House {
 
     /// Work that comes round in every process.
     pub async fn tidy(app: Arc<App>) {
+        // Nobody should wait for it at the first walk.
+        if let Err(e) = app::ledger::warm(&app).await {
+            tracing::error!(error = %e.operator_text(), "the links of the ledgers could not be read");
+        }
         turns(app, Job::Follow).await;
     }
 

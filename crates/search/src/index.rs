@@ -21,7 +21,7 @@ use crate::collect::{Counts, Gather, Gathered, Key, Order};
 use crate::columns::Columns;
 use crate::query::{
     About, Asked, Care, Ground, about, all_of, asked, audience_query, filter_query, filter_words,
-    filtered, long, text_query, title_query,
+    filtered, ids_query, long, text_query, title_query,
 };
 use crate::schema::{FACETS, Fields, PRINT, VERSION, documents, item_hit, register, schema};
 use crate::synonym::Synonyms;
@@ -216,6 +216,7 @@ impl Index {
         };
         let mut clauses = vec![text_query(&self.ground, asked, care, about)];
         clauses.push(audience_query(&self.ground, &q.audience));
+        clauses.extend(ids_query(&self.ground, &q.ids));
         let mut filters = Vec::new();
         for name in narrowed {
             let words: Vec<String> = filter_words(q, name).map(str::to_owned).collect();
@@ -315,7 +316,7 @@ fn question(state: u64, q: &SearchQuery, care: Care) -> String {
     filters.sort_unstable();
     let mut audience = q.audience.clone();
     audience.sort_unstable();
-    format!("{state} {care:?} {:?} {filters:?} {audience:?} {:?}", q.text, q.facets)
+    format!("{state} {care:?} {:?} {filters:?} {audience:?} {:?} {:?}", q.text, q.facets, q.ids)
 }
 
 fn usual_writer(engine: &tantivy::Index) -> Result<IndexWriter> {

@@ -299,6 +299,11 @@ pub(crate) fn filtered(query: &SearchQuery) -> Result<Vec<&'static str>> {
     Ok(out)
 }
 
+/// Documents of these entries and assets only; nothing when all are meant.
+pub(crate) fn ids_query(f: &Ground, ids: &[String]) -> Option<Clause> {
+    (!ids.is_empty()).then(|| one_of(f.of, ids.iter().map(String::as_str)))
+}
+
 /// The audience alone, for completions.
 pub(crate) fn audience_query(f: &Ground, audience: &[String]) -> Clause {
     one_of(f.audience, audience.iter().map(String::as_str))

@@ -8,6 +8,11 @@ CREATE INDEX notice_unread ON notice (owner, id) WHERE read_at IS NULL;
 CREATE TABLE subscription (id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, title TEXT NOT NULL, created_at TEXT NOT NULL);
 CREATE UNIQUE INDEX subscription_once ON subscription (owner, kind, subject);
 CREATE INDEX subscription_of ON subscription (kind, subject);
+-- Changes of links in their order (`link_epoch` counts them): what a process keeps of the links in memory follows them.
+-- `what`: add, remove, merge (links of `from_node` go to `to_node`), load (too many at once: read them all anew).
+CREATE TABLE link_log (seq BIGINT PRIMARY KEY, what TEXT NOT NULL, from_node TEXT NOT NULL, to_node TEXT NOT NULL, kind TEXT NOT NULL);
+-- Usage: who calls an entry by an approved share application.
+CREATE INDEX request_entry ON request (entry, state);
 -- When what may be known of an entry last changed: a review under way does not show in it.
 ALTER TABLE entry ADD COLUMN changed_at TEXT NOT NULL DEFAULT '';
 UPDATE entry SET changed_at = COALESCE(published_at, updated_at);

@@ -229,6 +229,7 @@ impl Store {
                     .map_err(fail)?;
             }
         }
+        crate::link::log(&mut tx, &[("merge", &dropped, &kept, "")]).await?;
         touch_assets(&mut tx).await?;
         tx.commit().await.map_err(fail)
     }
@@ -256,6 +257,15 @@ impl Store {
             })
         })
         .collect()
+    }
+
+    /// Assets that nothing is linked with, by organisation.
+    pub async fn orphans_by_org(&self) -> Result<Vec<(String, i64)>> {
+        let c = clause(&AssetFilter { orphan: true, ..AssetFilter::default() });
+        let sql = format!("SELECT org, COUNT(*) AS n FROM asset{} GROUP BY org", c.sql());
+        let rows = sqlx::query(AssertSqlSafe(sql));
+        let rows = rows.fetch_all(self.db.pool()).await.map_err(fail)?;
+        rows.iter().map(|row| Ok((text(row, "org")?, number(row, "n")?))).collect()
     }
 
     /// Keeps a month's ranking; a month that is kept already stays as it is.

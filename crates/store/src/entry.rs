@@ -47,6 +47,11 @@ impl Base {
             updated_at: entry.updated_at.clone(),
         }
     }
+
+    /// Whether the entry was live.
+    fn live(&self) -> bool {
+        Entry::live_in(self.publish_state, self.online_state)
+    }
 }
 
 /// One change of the ledger with its step.
@@ -87,7 +92,7 @@ pub struct OpenFigures {
 }
 
 /// SQL of `Entry::live`.
-const LIVE: &str = "online_state IN ('online', 'down-auditing', 'down-reject') \
+pub(crate) const LIVE: &str = "online_state IN ('online', 'down-auditing', 'down-reject') \
                     AND publish_state IN ('published', 'change-auditing', 'change-reject')";
 
 const WRITERS: &[Action] = &[
@@ -392,8 +397,8 @@ async fn insert(tx: &mut Transaction<'static, Any>, change: &EntryChange) -> Res
     sqlx::query(
         "INSERT INTO entry (id, code, title, org, region, domain, share_type, open_type, grade, publish_state,
              online_state, version, body, pending, submitted_by, created_at, created_by, updated_at, published_at,
-             row_count, data_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, NULL, NULL, $14, $15, $16, NULL, $17, NULL)",
+             row_count, data_at, changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, NULL, NULL, $14, $15, $16, NULL, $17, NULL, $16)",
     )
     .bind(e.id.as_str())
     .bind(d.code.as_str())
@@ -434,7 +439,7 @@ async fn update(
     let done = sqlx::query(
         "UPDATE entry SET title = $1, region = $2, domain = $3, share_type = $4, open_type = $5, grade = $6,
              publish_state = $7, online_state = $8, version = $9, body = $10, pending = $11, submitted_by = $12,
-             updated_at = $13, published_at = $14
+             updated_at = $13, published_at = $14, changed_at = CASE WHEN $20 = 1 THEN $13 ELSE changed_at END
          WHERE id = $15 AND version = $16 AND publish_state = $17 AND online_state = $18 AND updated_at = $19",
     )
     .bind(d.title.as_str())
@@ -456,6 +461,7 @@ async fn update(
     .bind(base.publish_state.as_str())
     .bind(base.online_state.as_str())
     .bind(base.updated_at.as_str())
+    .bind(i64::from(change.declared || base.live() != e.live()))
     .execute(&mut **tx)
     .await
     .map_err(fail)?;

@@ -58,7 +58,7 @@ impl Store {
     pub async fn entry_fill(&self, permit: &Permit, op: &Op, entries: &[Entry]) -> Result<()> {
         permit.require(&[Action::SystemWork])?;
         let mut tx = self.db.begin().await?;
-        for chunk in entries.chunks(VALUES / 18) {
+        for chunk in entries.chunks(VALUES / 19) {
             heads(&mut tx, chunk).await?;
         }
         for chunk in entries.chunks(VALUES / 7) {
@@ -81,8 +81,8 @@ impl Store {
 async fn heads(tx: &mut Transaction<'static, Any>, entries: &[Entry]) -> Result<()> {
     let sql = format!(
         "INSERT INTO entry (id, code, title, org, region, domain, share_type, open_type, grade, publish_state,
-             online_state, version, body, created_at, created_by, updated_at, published_at, row_count) VALUES {}",
-        marks(entries.len(), 18)
+             online_state, version, body, created_at, created_by, updated_at, published_at, row_count, changed_at) VALUES {}",
+        marks(entries.len(), 19)
     );
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for e in entries {
@@ -105,7 +105,8 @@ async fn heads(tx: &mut Transaction<'static, Any>, entries: &[Entry]) -> Result<
             .bind(e.created_by.clone())
             .bind(e.updated_at.clone())
             .bind(e.published_at.clone())
-            .bind(e.rows);
+            .bind(e.rows)
+            .bind(e.published_at.clone().unwrap_or_else(|| e.updated_at.clone()));
     }
     query.execute(&mut **tx).await.map_err(fail)?;
     Ok(())

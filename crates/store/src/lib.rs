@@ -10,6 +10,7 @@ pub mod asset;
 pub mod attachment;
 pub mod audit;
 pub mod basket;
+pub mod change;
 mod clause;
 pub mod control;
 mod db;

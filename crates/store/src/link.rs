@@ -1,10 +1,11 @@
-//! Links between assets and entries: from what depends to what it depends on, read in both directions by index.
+//! Links between assets and entries: from what depends to what it depends on. Walks are made in memory
+//! (`app::ledger`); the log of changes keeps every process level.
 
 use model::asset::{Link, LinkKind, Node};
 use model::{Error, Op, Result};
 use policy::Permit;
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::Store;
 use crate::asset::{WRITERS, touch_assets};
@@ -12,6 +13,27 @@ use crate::db::{fail, number, text};
 
 /// Nodes asked about in one statement.
 const CHUNK: usize = 400;
+/// Links of one call that are logged one by one; more of them are read anew as a whole.
+const LOGGED: usize = 2000;
+/// Changes kept in the log.
+const KEPT: i64 = 200_000;
+
+/// A change of links, by its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkChange {
+    pub seq: i64,
+    pub what: LinkWhat,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkWhat {
+    Add(Node, Node, LinkKind),
+    Remove(Node, Node, LinkKind),
+    /// Links of the first go to the second.
+    Merge(Node, Node),
+    /// So many at once that all are to be read anew.
+    Load,
+}
 
 impl Store {
     /// Writes links; those that stand already are left alone. Answers how many were new.
@@ -50,6 +72,17 @@ impl Store {
             }
             new += query.execute(&mut *tx).await.map_err(fail)?.rows_affected();
         }
+        if links.len() > LOGGED {
+            log(&mut tx, &[("load", "", "", "")]).await?;
+        } else {
+            let keys: Vec<(String, String, LinkKind)> =
+                links.iter().map(|(from, to, kind)| (from.key(), to.key(), *kind)).collect();
+            let rows: Vec<(&str, &str, &str, &str)> = keys
+                .iter()
+                .map(|(from, to, kind)| ("add", from.as_str(), to.as_str(), kind.as_str()))
+                .collect();
+            log(&mut tx, &rows).await?;
+        }
         touch_assets(&mut tx).await?;
         tx.commit().await.map_err(fail)?;
         Ok(new)
@@ -74,88 +107,63 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
+        if done.rows_affected() > 0 {
+            log(&mut tx, &[("remove", &from.key(), &to.key(), kind.as_str())]).await?;
+        }
         touch_assets(&mut tx).await?;
         tx.commit().await.map_err(fail)?;
         Ok(done.rows_affected() > 0)
     }
 
-    /// Links that leave these nodes (`back`: that arrive at them), at most `limit`, in the order of the other end.
-    pub async fn links_of(&self, nodes: &[Node], back: bool, limit: u64) -> Result<Vec<Link>> {
-        let (mine, other) = columns(back);
-        let mut out = Vec::new();
-        for chunk in nodes.chunks(CHUNK) {
-            let left = limit.saturating_sub(u64::try_from(out.len()).unwrap_or(u64::MAX));
-            if left == 0 {
-                break;
-            }
-            let sql = format!(
-                "SELECT * FROM asset_link WHERE {mine} IN ({}) ORDER BY {mine}, {other}, kind LIMIT {left}",
-                marks(chunk.len())
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for node in chunk {
-                query = query.bind(node.key());
-            }
-            for row in query.fetch_all(self.db.pool()).await.map_err(fail)? {
-                out.push(read(&row)?);
-            }
-        }
-        Ok(out)
-    }
-
-    /// How many links leave these nodes (`back`: arrive at them).
-    pub async fn links_count(&self, nodes: &[Node], back: bool) -> Result<u64> {
-        let (mine, _) = columns(back);
-        let mut sum = 0;
-        for chunk in nodes.chunks(CHUNK) {
-            let sql = format!(
-                "SELECT COUNT(*) AS n FROM asset_link WHERE {mine} IN ({})",
-                marks(chunk.len())
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for node in chunk {
-                query = query.bind(node.key());
-            }
-            let row = query.fetch_one(self.db.pool()).await.map_err(fail)?;
-            sum += u64::try_from(number(&row, "n")?).unwrap_or(0);
-        }
-        Ok(sum)
-    }
-
-    /// Items of an entry that something is linked to (`back`) or that are linked to something.
-    pub async fn links_of_items(&self, entry: &str, back: bool, limit: u64) -> Result<Vec<Link>> {
-        let (mine, other) = columns(back);
-        let base = if back { "to_base" } else { "from_base" };
-        let sql = format!(
-            "SELECT * FROM asset_link WHERE {base} = $1 AND {mine} <> $1 ORDER BY {mine}, {other}, kind LIMIT {limit}"
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(Node::entry(entry).key())
-            .fetch_all(self.db.pool())
+    /// The number of changes of links so far, also by other processes.
+    pub async fn link_epoch(&self) -> Result<i64> {
+        let row = sqlx::query("SELECT value FROM meta WHERE name = 'link_epoch'")
+            .fetch_optional(self.db.pool())
             .await
             .map_err(fail)?;
-        rows.iter().map(read).collect()
+        row.map_or(Ok(0), |row| Ok(text(&row, "value")?.parse().unwrap_or(0)))
     }
 
-    /// Which assets call which entries by approved share applications, with the calls metered so far:
+    /// Changes of links after a number, oldest first; `None` when they are not kept that far back.
+    pub async fn links_changed(&self, after: i64) -> Result<Option<Vec<LinkChange>>> {
+        let sql = "SELECT * FROM link_log WHERE seq > $1 ORDER BY seq LIMIT 10000";
+        let rows = sqlx::query(sql).bind(after).fetch_all(self.db.pool()).await.map_err(fail)?;
+        let mut out = Vec::with_capacity(rows.len());
+        for (row, seq) in rows.iter().zip(after + 1..) {
+            if number(row, "seq")? != seq {
+                return Ok(None);
+            }
+            out.push(LinkChange { seq, what: change(row)? });
+        }
+        Ok(Some(out))
+    }
+
+    /// Which assets call which entries by approved share applications, with the calls metered since a day (included):
     /// `(asset, entry, calls)`. `back` asks by entries, otherwise by assets.
-    pub async fn usage_of(&self, ids: &[String], back: bool) -> Result<Vec<(String, String, i64)>> {
+    pub async fn usage_of(
+        &self,
+        ids: &[String],
+        back: bool,
+        since: &str,
+    ) -> Result<Vec<(String, String, i64)>> {
         let column = if back { "r.entry" } else { "a.id" };
         let mut out = Vec::new();
         for chunk in ids.chunks(CHUNK) {
             let sql = format!(
                 "SELECT a.id AS asset, r.entry AS entry,
                         CAST(COALESCE((SELECT SUM(q.calls) FROM quota_day q
-                             WHERE q.application = r.application AND q.entry = r.entry), 0) AS BIGINT) AS calls
+                             WHERE q.application = r.application AND q.entry = r.entry AND q.day >= ${since_mark}), 0) AS BIGINT) AS calls
                  FROM asset a JOIN application p ON p.access_key = a.call_key JOIN request r ON r.application = p.id
                  WHERE a.call_key <> '' AND a.merged_into IS NULL AND r.state = 'approved' AND {column} IN ({})
                  ORDER BY a.id, r.entry",
-                marks(chunk.len())
+                marks(chunk.len()),
+                since_mark = chunk.len() + 1,
             );
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for id in chunk {
                 query = query.bind(id.clone());
             }
+            query = query.bind(since.to_owned());
             for row in query.fetch_all(self.db.pool()).await.map_err(fail)? {
                 out.push((text(&row, "asset")?, text(&row, "entry")?, number(&row, "calls")?));
             }
@@ -190,8 +198,63 @@ impl Store {
     }
 }
 
-fn columns(back: bool) -> (&'static str, &'static str) {
-    if back { ("to_node", "from_node") } else { ("from_node", "to_node") }
+/// Appends to the log of changes, inside the transaction that makes them. The counter's row is locked until the commit,
+/// so that numbers are in the order of commits.
+pub(crate) async fn log(
+    tx: &mut Transaction<'static, Any>,
+    rows: &[(&str, &str, &str, &str)],
+) -> Result<()> {
+    let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ('link_epoch', CAST($1 AS TEXT))
+         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + $1 AS TEXT)",
+    )
+    .bind(count)
+    .execute(&mut **tx)
+    .await
+    .map_err(fail)?;
+    let row = sqlx::query("SELECT value FROM meta WHERE name = 'link_epoch'")
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(fail)?;
+    let last: i64 = text(&row, "value")?
+        .parse()
+        .map_err(|e| Error::internal("the counter of links is no number").caused_by(e))?;
+    for (row, seq) in rows.iter().zip(last - count + 1..) {
+        sqlx::query("INSERT INTO link_log (seq, what, from_node, to_node, kind) VALUES ($1, $2, $3, $4, $5)")
+            .bind(seq)
+            .bind(row.0)
+            .bind(row.1)
+            .bind(row.2)
+            .bind(row.3)
+            .execute(&mut **tx)
+            .await
+            .map_err(fail)?;
+    }
+    sqlx::query("DELETE FROM link_log WHERE seq < $1")
+        .bind(last - KEPT)
+        .execute(&mut **tx)
+        .await
+        .map_err(fail)?;
+    Ok(())
+}
+
+fn change(row: &AnyRow) -> Result<LinkWhat> {
+    let node = |column: &str| -> Result<Node> {
+        let key = text(row, column)?;
+        Node::parse(&key).ok_or_else(|| Error::internal(format!("link column holds `{key}`")))
+    };
+    let kind = || -> Result<LinkKind> {
+        let kind = text(row, "kind")?;
+        LinkKind::parse(&kind)
+            .ok_or_else(|| Error::internal(format!("link kind `{kind}` is not known")))
+    };
+    Ok(match text(row, "what")?.as_str() {
+        "add" => LinkWhat::Add(node("from_node")?, node("to_node")?, kind()?),
+        "remove" => LinkWhat::Remove(node("from_node")?, node("to_node")?, kind()?),
+        "merge" => LinkWhat::Merge(node("from_node")?, node("to_node")?),
+        _ => LinkWhat::Load,
+    })
 }
 
 fn marks(n: usize) -> String {

@@ -48,6 +48,7 @@ pub struct House {
     pub app: Arc<App>,
     pub clock: Arc<SetClock>,
     folder: PathBuf,
+    url: String,
     /// Removes the folder with the house, unless it is one that stays.
     #[expect(dead_code, reason = "held for its drop")]
     temporary: Option<tempfile::TempDir>,
@@ -79,7 +80,7 @@ impl House {
     async fn within(folder: PathBuf, url: &str) -> Self {
         let clock = Arc::new(SetClock(Mutex::new("2026-03-02T01:00:00Z".parse().unwrap())));
         let app = Arc::new(open(&folder, url, Arc::clone(&clock)).await);
-        let house = Self { app, clock, folder, temporary: None };
+        let house = Self { app, clock, folder, url: url.to_owned(), temporary: None };
         if house.app.store.org_get(crate::people::AUTHORITY_ORG).await.unwrap().is_none() {
             house.settle_in().await;
         }
@@ -221,6 +222,12 @@ impl House {
             options: ReadOptions::default(),
         };
         app::collection::collect(&self.app, &provider, order).await
+    }
+
+    /// Address of the store, for a second process on it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     #[must_use]

@@ -168,7 +168,7 @@ pub async fn list(app: &App, op: &Op, filter: &EntryFilter) -> Result<Page<Entry
 }
 
 /// What the store may show this caller at all: everything, if policy lets it read a stranger's unpublished entry.
-pub(super) fn scope(app: &App, op: &Op) -> EntryScope {
+pub(crate) fn scope(app: &App, op: &Op) -> EntryScope {
     let strange = Target { org: Some(String::new()), ..Target::plain("Entry", "") };
     if app.policy.decide(op, Action::EntryRead, &strange).allowed {
         return EntryScope::All;

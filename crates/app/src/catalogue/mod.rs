@@ -32,6 +32,7 @@ use flow::State;
 pub use history::{Landed, history};
 pub(crate) use index::{INDEX_MARK, Level, follow};
 pub use index::{heal, landed, reindex};
+pub(crate) use look::scope;
 pub use look::{
     Awaiting, Outlook, advise, compare, due, get, list, outlook, pending, queue, steps, versions,
     working,

@@ -214,7 +214,11 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
     match job {
         Job::Expiry => crate::sharing::expire(app, system).await,
         Job::Approvals => {
-            crate::approval::tick(app, system).await.map(|done| done.timers + done.acted)
+            let done = crate::approval::tick(app, system).await?;
+            Ok(done.timers + done.acted + done.covered)
+        }
+        Job::Notices => {
+            crate::notice::watch(app, system).await.map(|done| done.changes + done.reminded)
         }
         Job::Recovery => crate::collection::recover(app).await,
         Job::Follow => crate::operation::tidy(app).await,

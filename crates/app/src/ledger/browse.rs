@@ -14,6 +14,42 @@ const QUERY: usize = 2000;
 /// Searches one person keeps.
 const MOST: usize = 200;
 
+/// Facets of a search, in the order in which they are shown.
+pub const FACETS: [&str; 9] = [
+    "ledger",
+    "region",
+    "org",
+    "domain",
+    "state",
+    "share_type",
+    "open_type",
+    "grade",
+    "update_cycle",
+];
+
+/// The question that a query string asks (`q=停车&region=330100&sort=published_at`); what it does not know it leaves out.
+#[must_use]
+pub fn question(query: &str) -> SearchQuery {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().trim().to_owned()
+    };
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let pairs: Vec<(String, String)> =
+        pairs.map(|(k, v)| (decode(k), decode(v))).filter(|(_, v)| !v.is_empty()).collect();
+    let first = |name: &str| pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone());
+    SearchQuery {
+        text: first("q").unwrap_or_default(),
+        filters: pairs.iter().filter(|(k, _)| FACETS.contains(&k.as_str())).cloned().collect(),
+        facets: FACETS.map(str::to_owned).to_vec(),
+        sort: first("sort")
+            .filter(|s| s == "published_at")
+            .unwrap_or_else(|| "relevance".to_owned()),
+        after: first("after"),
+        ..SearchQuery::default()
+    }
+}
+
 /// Searches everything the caller may know of. The audience of the query is set here, whatever the caller wrote.
 pub async fn search(app: &App, op: &Op, mut query: SearchQuery) -> Result<SearchPage> {
     query.audience = audience(app, op);

@@ -1,23 +1,27 @@
 //! The ledgers (一本账): applications, components and cloud resources beside the catalogue, with their life cycles,
 //! links, duplicates, quality, and the check of proposed applications.
 //!
-//! `rules` is the rule file, `check` finds faults, `like` finds look-alikes and merges, `graph` holds links and walks
-//! them both ways, `sheet` reads and writes files, `intake` takes batches from calls, `propose` is 应用查重, `quality`
-//! ranks, `browse` is 一站式浏览, `dump` hands whole ledgers out (DCAT, workbooks), `index` keeps search in step (*read-your-writes*), `level` proves that store and index agree.
+//! `rules` is the rule file, `check` finds faults, `like` finds look-alikes and merges, `graph` makes links, `net` holds
+//! them in memory, `walk` walks them both ways, `sheet` reads and writes files, `intake` takes batches from calls, `propose` is 应用查重, `quality`
+//! ranks, `browse` is 一站式浏览, `feed` tells what changed, `dump` hands whole ledgers out (DCAT, workbooks),
+//! `index` keeps search in step (*read-your-writes*), `level` proves that store and index agree.
 
 mod browse;
 mod check;
 pub mod dump;
+mod feed;
 mod fill;
 mod graph;
 mod index;
 mod intake;
 mod level;
 mod like;
+mod net;
 mod propose;
 mod quality;
 pub mod rules;
 mod sheet;
+mod walk;
 
 use std::collections::HashMap;
 
@@ -31,9 +35,10 @@ use crate::{App, Page, audit};
 use check::Known;
 use rules::{LedgerRule, LedgerRules};
 
-pub use browse::{forget, looked, save, saved, search, suggest};
+pub use browse::{FACETS, forget, looked, question, save, saved, search, suggest};
+pub use feed::{FeedDoor, FeedPlace, atom, changes, regions_below};
 pub use fill::{Seed, seed_assets, seed_entries, seed_links, seed_orgs};
-pub use graph::{Level, Neighbour, Walk, link, links, unlink, walk};
+pub use graph::{link, unlink};
 pub(crate) use index::{pages, put_now};
 pub use intake::{IntakeReport, intake};
 pub use level::{Agreement, agree};
@@ -41,6 +46,8 @@ pub use like::{Alike, alike, merge};
 pub use propose::{compare, decide, proposal, proposals, propose};
 pub use quality::{OrgRank, Quality, quality, rank_month, ranking};
 pub use sheet::{Accept, accept_held, export, hold, import};
+pub(crate) use walk::Kept;
+pub use walk::{Level, Neighbour, Walk, links, walk, warm};
 
 /// The rules in force today.
 pub fn rules<'a>(app: &'a App, op: &Op) -> Result<&'a LedgerRules> {

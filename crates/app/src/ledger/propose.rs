@@ -4,8 +4,7 @@
 use std::collections::HashSet;
 
 use model::asset::{
-    Asset, AssetFilter, FunctionMatch, Ledger, LinkKind, Match, Node, Proposal, ProposalDraft,
-    Verdict,
+    Asset, AssetFilter, FunctionMatch, Ledger, Match, Proposal, ProposalDraft, Verdict,
 };
 use model::audit::AuditEvent;
 use model::{Error, Op, Result};
@@ -213,13 +212,7 @@ async fn data_used(
     }
     let wanted: Vec<(String, Grams)> = draft.data.iter().map(|d| (d.clone(), telling(d))).collect();
     for m in found {
-        let node = Node::asset(Ledger::Application, &m.asset);
-        let links = app.store.links_of(std::slice::from_ref(&node), false, 500).await?;
-        let ids: Vec<String> = links
-            .iter()
-            .filter(|l| l.kind == LinkKind::Uses && l.to.ledger == Ledger::Data)
-            .map(|l| l.to.id.clone())
-            .collect();
+        let ids = super::walk::entries_used(app, &m.asset).await?;
         let titles: Vec<Grams> =
             app.store.entry_heads(&ids).await?.iter().map(|e| telling(&e.draft.title)).collect();
         m.data = wanted

@@ -30,6 +30,21 @@ pub struct QualityRules {
     pub stale_days: i64,
     pub needed_weight: u32,
     pub optional_weight: u32,
+    /// Days between two reminders of what is stale, ownerless or linked with nothing.
+    #[serde(default = "QualityRules::month")]
+    pub remind_days: i64,
+    /// Days for which notices are kept once they were read.
+    #[serde(default = "QualityRules::quarter")]
+    pub notice_days: i64,
+}
+
+impl QualityRules {
+    fn month() -> i64 {
+        30
+    }
+    fn quarter() -> i64 {
+        90
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -63,9 +78,21 @@ pub struct ImportRules {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct WalkRules {
+    /// Things of one level whose metered calls are asked for.
     pub most: usize,
+    /// Levels told.
     pub depth: u32,
+    /// Things shown of one level.
     pub shown: usize,
+    /// Days over which metered calls count.
+    #[serde(default = "WalkRules::usage_days")]
+    pub usage_days: u64,
+}
+
+impl WalkRules {
+    fn usage_days() -> u64 {
+        30
+    }
 }
 
 /// One ledger: its fields and its life cycle.
@@ -90,6 +117,9 @@ pub struct StateRule {
     /// In service.
     #[serde(default)]
     pub live: bool,
+    /// Out of service for good, as far as can be said.
+    #[serde(default)]
+    pub retired: bool,
 }
 
 /// A field of a ledger.

@@ -3,11 +3,15 @@
 //! `tell` is called by rooms where something happens to somebody. `watch` follows the change feed for subscriptions and
 //! reminds of what is left lying; it is a chore of the worker. Permission is asked at delivery, as the reader.
 
+mod watch;
+
 use model::notice::{Notice, NoticeNew, Subscription, Watched};
 use model::{Error, Op, Result};
 use policy::{Action, Permit, Target};
 
 use crate::{App, Page, audit};
+
+pub use watch::{Watch, watch};
 
 /// Subscriptions one person keeps.
 const MOST: usize = 500;

@@ -45,6 +45,8 @@ pub struct Memory {
     pub(crate) indexing: tokio::sync::Mutex<()>,
     /// With which state of the ledger search is level.
     pub(crate) level: parking_lot::Mutex<crate::catalogue::Level>,
+    /// The links of the ledgers in memory.
+    pub(crate) net: tokio::sync::RwLock<crate::ledger::Kept>,
     /// Figures of the open-data site, per epoch.
     pub(crate) figures: parking_lot::Mutex<Option<(u64, crate::opening::Figures)>>,
 }
@@ -68,6 +70,7 @@ impl Default for Memory {
             gathered: AtomicI64::new(i64::MIN),
             indexing: tokio::sync::Mutex::new(()),
             level: parking_lot::Mutex::default(),
+            net: tokio::sync::RwLock::default(),
             figures: parking_lot::Mutex::new(None),
         }
     }

@@ -8,9 +8,11 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use minijinja::context;
+use model::asset::Node;
 use model::code::{OnlineState, PublishState};
 use model::entry::{Entry, EntryDraft, EntryFilter};
 use model::item::Item;
+use model::notice::Watched;
 use model::{Code, Error, Result};
 
 use crate::console::{PAGE, done, next_link, or_empty};
@@ -99,6 +101,8 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         may_collect,
         may_apply => app::sharing::may_apply(app, op, &entry),
         may_basket => entry.live() && app::basket::may_file(app, op),
+        node => Node::entry(&entry.id).key(),
+        subscribed => app::notice::subscribed(app, op, Watched::Thing, &Node::entry(&entry.id).key()).await?,
         is_open => entry.open(),
         has_key => !entry.draft.key().is_empty(),
         largest => app.rules.upload.max_bytes,

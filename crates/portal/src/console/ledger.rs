@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::asset::{Asset, AssetDraft, AssetFilter, Ledger, LinkKind, Node};
+use model::notice::Watched;
 use model::search::SearchQuery;
 use model::{Error, Kind, Result};
 
@@ -25,6 +26,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/console/ledger", get(overview))
         .route("/console/ledger/ranking", get(ranking))
+        .route("/console/ledger/changes.atom", get(changes))
         .route("/console/ledger/{ledger}", get(list))
         .route("/console/ledger/{ledger}/new", get(new_form).post(create))
         .route("/console/ledger/{ledger}/{id}", get(detail))
@@ -98,6 +100,16 @@ async fn overview(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         ranking => value(&ranking), own => &visit.session()?.user.org,
     };
     door.page(&visit, "console/ledger.html", context).await
+}
+
+/// The change feed of the ledgers, as the signed-in reader may know of it.
+async fn changes(
+    State(door): State<Arc<Door>>,
+    visit: Visit,
+    headers: axum::http::HeaderMap,
+) -> Answer {
+    let filter = crate::site::changes::filter(&door, &visit).await?;
+    crate::site::changes::feed(&door, &visit, &visit.op, filter, &headers).await
 }
 
 async fn ranking(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
@@ -203,7 +215,9 @@ async fn detail(
             .map(|k| context! { value => k.as_str(), name => visit.t(k.zh(), k.en()) }).collect::<Vec<_>>(),
         kind_names => LinkKind::ALL.iter().map(|k| (k.as_str().to_owned(), visit.t(k.zh(), k.en()).to_owned()))
             .collect::<BTreeMap<_, _>>(),
-        alike => value(&alike), may, may_basket, done => visit.q("done"),
+        alike => value(&alike), may, may_basket, node => node.key(),
+        subscribed => app::notice::subscribed(app, op, Watched::Thing, &node.key()).await?,
+        done => visit.q("done"),
     };
     door.page(&visit, "console/asset.html", context).await
 }

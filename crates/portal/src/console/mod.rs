@@ -19,6 +19,7 @@ mod findings;
 mod flows;
 mod ledger;
 mod ledger_sheet;
+mod notices;
 mod orgs;
 mod proposals;
 mod requests;
@@ -48,6 +49,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(ledger::router())
         .merge(proposals::router())
         .merge(search::router())
+        .merge(notices::router())
         .merge(collect::router())
         .merge(runs::router())
         .merge(sheet::router())

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use app::ledger;
+use app::ledger::{self, FACETS};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
@@ -16,26 +16,13 @@ use crate::console::{done, next_link};
 use crate::form::Posted;
 use crate::names::Kept;
 use crate::view::value;
-use crate::visit::{Visit, encode, pairs};
+use crate::visit::{Visit, encode};
 use crate::{Answer, Door, label};
 
 /// Hits of a page.
 const PAGE_SIZE: u32 = 20;
 /// Values of a facet shown before “more”.
 const SHOWN: usize = 30;
-/// Facets of the page, in their order.
-const FACETS: [&str; 9] = [
-    "ledger",
-    "region",
-    "org",
-    "domain",
-    "state",
-    "share_type",
-    "open_type",
-    "grade",
-    "update_cycle",
-];
-
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/console/search", get(page))
@@ -45,29 +32,10 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/search/saved/{id}/forget", post(forget))
 }
 
-/// The question that a query string asks.
-fn question(query: &[(String, String)]) -> SearchQuery {
-    let first = |name: &str| {
-        query.iter().find(|(k, v)| k == name && !v.trim().is_empty()).map(|(_, v)| v.trim())
-    };
-    SearchQuery {
-        text: first("q").unwrap_or_default().to_owned(),
-        filters: query
-            .iter()
-            .filter(|(k, v)| FACETS.contains(&k.as_str()) && !v.is_empty())
-            .cloned()
-            .collect(),
-        facets: FACETS.map(str::to_owned).to_vec(),
-        sort: first("sort").filter(|s| *s == "published_at").unwrap_or("relevance").to_owned(),
-        after: first("after").map(str::to_owned),
-        limit: PAGE_SIZE,
-        ..SearchQuery::default()
-    }
-}
-
 async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let (app, op) = (&door.app, &visit.op);
-    let query = question(&visit.query);
+    let query =
+        SearchQuery { limit: PAGE_SIZE, ..ledger::question(visit.uri.query().unwrap_or_default()) };
     let found = ledger::search(app, op, query.clone()).await?;
     door.names.refresh(app).await;
     let names = door.names.get();
@@ -100,6 +68,12 @@ async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         })
         .collect();
     let saved = ledger::saved(app, op).await?;
+    let watched: Vec<String> = app::notice::subscriptions(app, op)
+        .await?
+        .into_iter()
+        .filter(|s| s.kind == model::notice::Watched::Search)
+        .map(|s| s.subject)
+        .collect();
     let here: Vec<String> = visit
         .query
         .iter()
@@ -108,7 +82,7 @@ async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         .collect();
     let context = context! {
         q => &query.text, sort => &query.sort, total => found.total, hits, groups, chips,
-        hidden => value(&query.filters), saved => value(&saved), query => here.join("&"),
+        hidden => value(&query.filters), saved => value(&saved), watched, query => here.join("&"),
         first => query.after.is_none(), next => next_link(&visit, "after", found.next.as_deref()),
         done => visit.q("done"),
     };
@@ -226,7 +200,7 @@ async fn suggest(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 
 async fn save(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
     let query = posted.get("query");
-    let mut asked = question(&pairs(query));
+    let mut asked = ledger::question(query);
     asked.limit = 0;
     asked.after = None;
     let found = ledger::search(&door.app, &visit.op, asked).await?;
@@ -241,7 +215,7 @@ async fn open_saved(State(door): State<Arc<Door>>, Path(id): Path<String>, visit
         .into_iter()
         .find(|s| s.id == id)
         .ok_or_else(|| model::Error::not_found("已保存的搜索", "kept search", "?"))?;
-    let mut asked = question(&pairs(&saved.query));
+    let mut asked = ledger::question(&saved.query);
     asked.limit = 0;
     let found = ledger::search(&door.app, &visit.op, asked).await?;
     ledger::looked(&door.app, &visit.op, &saved.id, found.total).await?;

@@ -60,13 +60,13 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     let thing = |calls: Option<i64>| {
         let node = node.clone();
         context! {
-            node, href => "/x", code => "c", name => "停车场 <b>", org => "o1", state => "online", kind => "uses", via => "某", calls,
+            node, href => "/x", code => "c", name => "停车场 <b>", org => "o1", state => "online", kind => "uses", path => vec!["某", ""], calls,
         }
     };
     let common = context! {
         ledger => "application", ledger_name => "应用", rule, states, orgs => Vec::<Value>::new(), regions => Vec::<Value>::new(),
         own => some(Value::from("o1")), org => some(Value::from("o1")), region => (), state => (), q => some(Value::from("停车")),
-        may => full, may_compile => full, may_basket => full, total => 3, id => some(Value::from("a1")), base_version => 1,
+        may => full, may_compile => full, may_basket => full, node => "data:e1", subscribed => full, total => 3, id => some(Value::from("a1")), base_version => 1,
     };
     let report = context! {
         rows => 3, new => 1, changed => 1, same => 0, refused => 1, applied => !full, duplicates => 1,
@@ -103,7 +103,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
                 href => "/x", name => "某局", count => 2, depth => 1, chosen => full }) }],
             hits => list(context! { href => "/x", ledger => "应用", doc => value(hit().doc), title_html => "停车", description_html => "说", state => "运行中" }),
             chips => list(context! { href => "/x", facet => "单位", name => "某局" }), hidden => vec![("org", "o1")],
-            saved => list(context! { id => "s1", name => "我的", seen => 3 }), sort => "published_at", query => "q=x", first => full,
+            saved => list(context! { id => "s1", name => "我的", seen => 3 }), watched => list(Value::from("s1")), sort => "published_at", query => "q=x", first => full,
         },
         "console/findings.html" => context! {
             rules => vec![
@@ -159,6 +159,11 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             proposals => list(proposal), may_propose => full,
             form => some(context! { name => "n", description => "d", functions => "f", data => "d" }),
         },
+        "console/notices.html" => context! {
+            unread_only => full,
+            rows => list(context! { id => "n1", kind => "提醒", title => "停车场 <b>", words => "说", at => AT, unread => full }),
+            subscriptions => list(context! { kind => "search", subject => "s1", title => "停车 <b>", href => "/x", at => AT }),
+        },
         "console/ranking.html" => context! {
             month => some(Value::from("2026-10")),
             rows => list(context! { place => 1, org => "o1", org_name => "某局", score => 90, assets => 3, stale => 0, ownerless => 1 }),
@@ -166,7 +171,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "console/walk.html" => context! {
             name => "停车", href => "/x", back => full, item => some(Value::from("id")), ledgers => context! { data => "数据" },
             kinds => context! { uses => "使用" },
-            walk => context! { total => 3, beyond => if full { 2 } else { 0 }, levels => list(context! {
+            walk => context! { total => 3, beyond => if full { 2 } else { 0 }, unasked => if full { 2 } else { 0 }, days => 30, levels => list(context! {
                 depth => 1, things => vec![thing(Some(1)), thing(None)], more => 1, hidden => 1 }) },
         },
         _ => return None,

@@ -2,6 +2,7 @@
 
 mod api;
 mod catalogue;
+pub(crate) mod changes;
 mod dataset;
 mod download;
 mod facets;
@@ -28,6 +29,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(api::router())
         .merge(metadata::router())
         .merge(feeds::router())
+        .merge(changes::router())
         .merge(pages::router())
         .layer(CompressionLayer::new());
     // Files are streamed as they are: packing them would cost more time than the wire saves.

@@ -46,6 +46,7 @@ const PAGES = [
   ["findings-rule", "provider", "/console/findings?rule=ledger.item-english"],
   ["findings-fix", "provider", "/console/findings/fix?rule=ledger.item-english"],
   ["drifts", "provider", "/console/drifts"],
+  ["notices", "provider", "/console/notices"],
 ];
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 

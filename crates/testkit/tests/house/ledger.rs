@@ -197,7 +197,7 @@ async fn walks(house: House) {
     let back = ledger::walk(app, &provider, &database, true).await.unwrap();
     let sizes: Vec<usize> = back.levels.iter().map(|l| l.things.len()).collect();
     assert_eq!((sizes, back.total, back.beyond), (vec![1, 1, 5], 7, 0));
-    assert_eq!(back.levels[2].things[0].via, entry.draft.title);
+    assert_eq!(back.levels[2].things[0].path, ["信用归集", entry.draft.title.as_str()]);
     // One item stops: who uses it, and who uses the whole entry.
     let of_item = ledger::walk(app, &provider, &item, true).await.unwrap();
     assert_eq!(of_item.total, 5);

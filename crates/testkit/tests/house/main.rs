@@ -23,6 +23,8 @@ mod dying_ledger;
 mod filing;
 mod intake;
 mod ledger;
+mod net;
+mod notices;
 mod opening;
 mod production;
 mod reclaiming;
