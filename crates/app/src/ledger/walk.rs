@@ -360,7 +360,7 @@ pub async fn walk(app: &App, op: &Op, start: &Node, back: bool) -> Result<Walk> 
 }
 
 /// Who really called stands first, then by ledger and id: the same ones are shown every time.
-fn order(walker: &Walker<'_>, things: &mut Vec<Met>) {
+fn order(walker: &Walker<'_>, things: &mut [Met]) {
     things.sort_by_cached_key(|m| (std::cmp::Reverse(m.calls.unwrap_or(0)), walker.node(m.id)));
 }
 

@@ -20,6 +20,7 @@ fn routes() -> Vec<String> {
 /// Routes the source declares.
 fn declared() -> BTreeSet<String> {
     [
+        include_str!("../../src/changes.rs"),
         include_str!("../../src/rows.rs"),
         include_str!("../../src/openapi.rs"),
         include_str!("../../src/ledger.rs"),

@@ -11,6 +11,7 @@
 mod back;
 mod check;
 mod machine;
+mod phase;
 mod simulate;
 mod state;
 
@@ -23,8 +24,9 @@ use crate::account::Role;
 
 pub use back::take_back;
 pub use machine::{By, Command, Start, decide, start};
+pub use phase::Phase;
 pub use simulate::{Walked, simulate};
-pub use state::{Event, Moved, Open, OpenTimer, Passed, Phase, Seat, State, Subject, Voice, What};
+pub use state::{Event, Moved, Open, OpenTimer, Passed, Seat, State, Subject, Voice, What};
 
 /// A version of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

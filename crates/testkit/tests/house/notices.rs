@@ -79,8 +79,8 @@ async fn the_feed(house: House) {
     // A change under review is not told before it is in force.
     let mut draft = open.draft.clone();
     draft.description.push_str("（修订）");
-    let edit = app::catalogue::edit(app, &now("provider").await, &open.id, draft, open.version);
-    edit.await.unwrap();
+    let editor = now("provider").await;
+    app::catalogue::edit(app, &editor, &open.id, draft, open.version).await.unwrap();
     let before = feed(&house, &consumer, &all).await;
     assert_eq!(codes(&before)[0], "A-1", "nothing new for others");
     let approve = now("authority").await;
