@@ -173,7 +173,7 @@ async fn subscriptions(house: House) {
     let new = ("search.new".to_owned(), "统一支付二".to_owned());
     assert_eq!(
         news(told(&house, "consumer").await),
-        [new.clone()],
+        std::slice::from_ref(&new),
         "only what matches, only the new"
     );
     round(&house).await;
