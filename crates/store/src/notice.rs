@@ -83,7 +83,7 @@ impl Store {
     /// How many notices a person has not read, counted up to a hundred.
     pub async fn notices_unread(&self, owner: &str) -> Result<u64> {
         let sql = format!(
-            "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM notice WHERE owner = $1 AND read_at IS NULL LIMIT {MOST_COUNTED}) AS some"
+            "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM notice WHERE owner = $1 AND read_at IS NULL LIMIT {MOST_COUNTED}) AS counted"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(owner)
