@@ -26,7 +26,7 @@ const MAX_QUERY: usize = 128;
 /// Pieces of a query that are used.
 const MAX_PIECES: usize = 16;
 /// Values of filters and audience labels that are used.
-const MAX_VALUES: usize = 256;
+const MAX_VALUES: usize = 4096;
 /// Other wordings of one piece that are tried.
 const MAX_OTHERS: usize = 8;
 /// Words of a piece from which on it is long.

@@ -123,6 +123,23 @@ impl Store {
         self.org_get(id).await?.ok_or_else(|| Error::not_found("机构", "organisation", id))
     }
 
+    /// An organisation and all below it, by id; empty when it is not known.
+    pub async fn orgs_from(&self, id: &str) -> Result<Vec<String>> {
+        sqlx::query(
+            "WITH RECURSIVE below (id) AS (
+                 SELECT id FROM org WHERE id = $1
+                 UNION SELECT o.id FROM org o JOIN below b ON o.parent = b.id
+             ) SELECT id FROM below",
+        )
+        .bind(id)
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?
+        .iter()
+        .map(|row| text(row, "id"))
+        .collect()
+    }
+
     /// All organisations, by region then name.
     pub async fn orgs_list(&self) -> Result<Vec<Org>> {
         sqlx::query("SELECT * FROM org ORDER BY region, name_cn")

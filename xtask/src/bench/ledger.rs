@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use crate::Outcome;
-use crate::shell::{Scratch, program, read};
+use crate::shell::{Scratch, program, read, root};
 
 /// Least data items indexed per second, and most memory of the filling process.
 const ITEMS_PER_SECOND: f64 = 30_000.0;
@@ -62,8 +62,7 @@ pub(crate) fn recall(options: &Options) -> Outcome {
     if !data.is_dir() {
         return Err(format!("the data folder {} is not there", data.display()));
     }
-    let questions = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../crates/testkit/questions/catalogue_opendata_zh.toml");
+    let questions = root().join("crates/testkit/questions/catalogue_opendata_zh.toml");
     let said =
         read(program(options.bin().join("ledgerbench")).arg("recall").arg(data).arg(questions))?;
     print!("{said}");

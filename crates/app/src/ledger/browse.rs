@@ -53,6 +53,16 @@ pub fn question(query: &str) -> SearchQuery {
 /// Searches everything the caller may know of. The audience of the query is set here, whatever the caller wrote.
 pub async fn search(app: &App, op: &Op, mut query: SearchQuery) -> Result<SearchPage> {
     query.audience = audience(app, op);
+    // An organisation is searched with those below it, as its count in the tree says.
+    let mut filters = Vec::with_capacity(query.filters.len());
+    for (name, word) in std::mem::take(&mut query.filters) {
+        if name == "org" {
+            let below = app.store.orgs_from(&word).await?;
+            filters.extend(below.into_iter().filter(|id| *id != word).map(|id| (name.clone(), id)));
+        }
+        filters.push((name, word));
+    }
+    query.filters = filters;
     crate::catalogue::follow(app).await?;
     let index = std::sync::Arc::clone(&app.search);
     tokio::task::spawn_blocking(move || index.search(&query))

@@ -1,7 +1,7 @@
 //! One search over the four ledgers and every data item: facets with exact counts, pages by position, searches that a
 //! person keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use app::ledger::{self, FACETS};
@@ -49,10 +49,15 @@ async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
             let (_, counts) = found.facets.iter().find(|(n, _)| n == name)?;
             let values = match *name {
                 "region" => regions(counts, &visit, &names),
+                "org" => orgs(counts, &visit, &names),
                 _ => plain(name, counts, &visit, &names, &states),
             };
             let more = counts.len().saturating_sub(SHOWN);
-            let more = if *name == "region" { 0 } else { more };
+            let more = match *name {
+                "region" => 0,
+                "org" => roots(counts, &names).len().saturating_sub(SHOWN),
+                _ => more,
+            };
             Some(context! { id => *name, name => label::label("facet", name, visit.lang), values, more })
         })
         .collect();
@@ -191,6 +196,76 @@ fn regions(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec<Value> 
             })
         })
         .collect()
+}
+
+/// Organisations with what they and those below them hold, by id.
+fn held(counts: &[(String, u64)], names: &Kept) -> HashMap<String, u64> {
+    let parents: HashMap<&str, &str> =
+        names.orgs.iter().filter_map(|o| Some((o.id.as_str(), o.parent.as_deref()?))).collect();
+    let mut held: HashMap<String, u64> = HashMap::new();
+    for (word, count) in counts {
+        let mut at = Some(word.as_str());
+        // A ring of parents would be a fault of the ledger of organisations; the walk ends all the same.
+        for _ in 0..16 {
+            let Some(org) = at else { break };
+            *held.entry(org.to_owned()).or_default() += count;
+            at = parents.get(org).copied();
+        }
+    }
+    held
+}
+
+/// Organisations that hold something and stand below none that does; most first.
+fn roots(counts: &[(String, u64)], names: &Kept) -> Vec<(String, u64)> {
+    let held = held(counts, names);
+    let mut roots: Vec<(String, u64)> = held
+        .iter()
+        .filter(|(id, _)| parent_of(names, id).is_none_or(|p| !held.contains_key(p)))
+        .map(|(id, n)| (id.clone(), *n))
+        .collect();
+    roots.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    roots
+}
+
+fn parent_of<'a>(names: &'a Kept, org: &str) -> Option<&'a str> {
+    names.orgs.iter().find(|o| o.id == org).and_then(|o| o.parent.as_deref())
+}
+
+/// The tree of organisations: the ones that hold most, and below one that is chosen (or holds a chosen one) its own.
+fn orgs(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec<Value> {
+    let held = held(counts, names);
+    let chosen: Vec<&str> = visit.qs("org").collect();
+    let mut opened: Vec<&str> = Vec::new();
+    for org in &chosen {
+        let above = std::iter::successors(Some(*org), |o| parent_of(names, o));
+        opened.extend(above.take(16));
+    }
+    let mut out = Vec::new();
+    // Depth first: what stands below an opened organisation follows it.
+    let mut stack: Vec<(String, u64, usize)> = roots(counts, names)
+        .into_iter()
+        .enumerate()
+        .filter(|(i, (id, _))| *i < SHOWN || opened.contains(&id.as_str()))
+        .map(|(_, (id, n))| (id, n, 0))
+        .rev()
+        .collect();
+    while let Some((id, count, depth)) = stack.pop() {
+        out.push(context! {
+            word => &id, name => names.org(&id, visit.lang), count, depth,
+            chosen => chosen.contains(&id.as_str()), href => turned(visit, "org", &id),
+        });
+        if opened.contains(&id.as_str()) && depth < 16 {
+            let mut below: Vec<(String, u64, usize)> = names
+                .orgs
+                .iter()
+                .filter(|o| o.parent.as_deref() == Some(id.as_str()))
+                .filter_map(|o| Some((o.id.clone(), *held.get(&o.id)?, depth + 1)))
+                .collect();
+            below.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0)));
+            stack.extend(below);
+        }
+    }
+    out
 }
 
 async fn suggest(State(door): State<Arc<Door>>, visit: Visit) -> Answer {

@@ -502,6 +502,38 @@ async fn proposals(house: House) {
     assert_eq!(mine.items[0].verdict, Some(Verdict::Refused));
 }
 
+/// An organisation is searched with those below it, to any depth.
+async fn the_org_tree(house: House) {
+    let app = &house.app;
+    let authority = house.person("authority").await;
+    // The ecology department stands below the market department for once.
+    let mut below = app.store.org_get(STRANGER_ORG).await.unwrap().unwrap();
+    below.parent = Some(PROVIDER_ORG.into());
+    let admin = house.person("admin").await;
+    app::org::change(app, &admin, below).await.unwrap();
+    for (code, org) in [("R-1", PROVIDER_ORG), ("R-2", STRANGER_ORG), ("R-3", CONSUMER_ORG)] {
+        let draft = cloud(code, &format!("树下主机{code}"), org);
+        ledger::create(app, &authority, draft, false).await.unwrap();
+    }
+    let of = async |org: &str| {
+        let query = SearchQuery {
+            text: "树下主机".into(),
+            filters: vec![("org".into(), org.into())],
+            facets: vec!["org".into()],
+            limit: 10,
+            ..SearchQuery::default()
+        };
+        let page = ledger::search(app, &authority, query).await.unwrap();
+        let mut codes: Vec<String> = page.hits.into_iter().map(|h| h.doc.code).collect();
+        codes.sort();
+        assert_eq!(page.facets[0].1.len(), 3, "the tree is counted without its own filter");
+        codes
+    };
+    assert_eq!(of(PROVIDER_ORG).await, ["R-1", "R-2"]);
+    assert_eq!(of(STRANGER_ORG).await, ["R-2"]);
+    assert_eq!(of(CONSUMER_ORG).await, ["R-3"]);
+}
+
 /// A crash between store and index heals at the next start.
 async fn heals(house: House) {
     let provider = house.person("provider").await;
@@ -524,5 +556,15 @@ async fn heals(house: House) {
 }
 
 crate::on_both!(
-    a_life, refusals, duplicates, walks, files, calls, the_door, lists, proposals, heals
+    a_life,
+    refusals,
+    duplicates,
+    walks,
+    files,
+    calls,
+    the_door,
+    lists,
+    proposals,
+    the_org_tree,
+    heals
 );
