@@ -75,6 +75,12 @@ fn item(identifier: &str, column: &SniffedColumn) -> Item {
     item
 }
 
+/// Valid, unique identifiers for these names.
+pub(crate) fn identifiers(names: &[&str]) -> Vec<String> {
+    let mut used = HashSet::new();
+    names.iter().enumerate().map(|(at, name)| unused(&identifier(name, at), &mut used)).collect()
+}
+
 /// ASCII words in lower case with underscores; Chinese as pinyin, by initials when that grows long.
 fn identifier(name: &str, at: usize) -> String {
     let mut full = String::new();

@@ -33,6 +33,7 @@ mod matching;
 mod moment;
 mod number;
 mod query;
+mod rail;
 mod reader;
 mod schema;
 mod shape;
@@ -44,4 +45,5 @@ mod typing;
 mod why;
 
 pub use draft::draft;
+pub use rail::Rails;
 pub use reader::Reader;

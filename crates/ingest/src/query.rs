@@ -26,7 +26,7 @@ use crate::statement::single_select;
 use crate::tls::{self, Mode, Wish};
 use crate::typing::{Doubt, Hint};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 type Columns = Vec<(String, Option<String>)>;
 
@@ -163,7 +163,7 @@ fn bad_address() -> Error {
     )
 }
 
-fn postgres_config(wish: &Wish) -> Result<tokio_postgres::Config> {
+pub(crate) fn postgres_config(wish: &Wish) -> Result<tokio_postgres::Config> {
     // The parser's own message may quote parts of the URL: it is left out.
     let mut config: tokio_postgres::Config = wish.url.parse().map_err(|_| bad_address())?;
     config.connect_timeout(PATIENCE);
@@ -176,7 +176,7 @@ fn postgres_config(wish: &Wish) -> Result<tokio_postgres::Config> {
     Ok(config)
 }
 
-fn host_of(config: &tokio_postgres::Config) -> String {
+pub(crate) fn host_of(config: &tokio_postgres::Config) -> String {
     match config.get_hosts().first() {
         Some(tokio_postgres::config::Host::Tcp(name)) => name.clone(),
         Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
@@ -184,7 +184,7 @@ fn host_of(config: &tokio_postgres::Config) -> String {
     }
 }
 
-fn mysql_opts(wish: &Wish) -> Result<mysql_async::Opts> {
+pub(crate) fn mysql_opts(wish: &Wish) -> Result<mysql_async::Opts> {
     let url = &wish.url;
     let url = url
         .strip_prefix("mariadb://")
@@ -205,7 +205,7 @@ fn mysql_opts(wish: &Wish) -> Result<mysql_async::Opts> {
     Ok(opts.into())
 }
 
-fn unreachable(place: &str) -> Error {
+pub(crate) fn unreachable(place: &str) -> Error {
     Error::new(
         Code::SourceUnavailable,
         format!("无法连接数据源 {place}；请核对地址、端口、账号与网络"),
@@ -222,7 +222,7 @@ fn query_failed(message: &str) -> Error {
     )
 }
 
-fn broken_off() -> Error {
+pub(crate) fn broken_off() -> Error {
     Error::new(
         Code::SourceUnavailable,
         "读取数据源时连接中断，请重试",
@@ -372,7 +372,7 @@ async fn from_mysql(
 }
 
 /// Connects; in plain when the server has no TLS and nobody asked for it.
-async fn mysql_conn(
+pub(crate) async fn mysql_conn(
     opts: mysql_async::Opts,
     mode: Mode,
 ) -> std::result::Result<mysql_async::Conn, mysql_async::Error> {

@@ -207,7 +207,7 @@ impl Sink {
     ) {
         let said = self.matched.operation.and_then(|c| cells.get(c)?.as_deref());
         let said = said.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned);
-        let mut reject = self.refused(record, why, value, cells, width, said);
+        let mut reject = self.refusal(record, why, value, cells, width, said);
         reject.line = line;
         self.reject(reject);
     }
@@ -222,11 +222,11 @@ impl Sink {
         width: usize,
         operation: Option<String>,
     ) {
-        let reject = self.refused(record, why, value, cells, width, operation);
+        let reject = self.refusal(record, why, value, cells, width, operation);
         self.reject(reject);
     }
 
-    fn refused(
+    fn refusal(
         &mut self,
         record: u64,
         why: Why,
@@ -258,6 +258,11 @@ impl Sink {
     fn reject(&mut self, reject: Reject) {
         self.weight += reject.cells.iter().flatten().map(String::len).sum::<usize>();
         self.rejects.push(reject);
+    }
+
+    /// Records refused since the last chunk.
+    pub(crate) fn refused(&self) -> usize {
+        self.rejects.len()
     }
 
     /// Whether a chunk should be handed over now.

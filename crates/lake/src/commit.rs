@@ -35,6 +35,8 @@ pub(crate) struct Said {
     /// `dsc_biz_timestamp` of the parcel.
     pub(crate) biz_time: i64,
     pub(crate) at: Option<i64>,
+    /// Where the parcel's track stands after it.
+    pub(crate) position: Option<String>,
 }
 
 impl Said {
@@ -47,6 +49,7 @@ impl Said {
             next_id: info.info.get("nextRecordId").and_then(Value::as_i64)?,
             biz_time: info.info.get("bizTimestamp").and_then(Value::as_i64).unwrap_or(0),
             at: info.timestamp,
+            position: text("position"),
         })
     }
 
@@ -95,10 +98,15 @@ async fn said(table: &DeltaTable, version: u64) -> Result<Option<Said>> {
 
 /// The newest commit of ours (maintenance by other tools may lie above it).
 pub(crate) async fn last_said(table: &DeltaTable) -> Result<Option<Said>> {
+    Ok(newest_said(table).await?.map(|(_, said)| said))
+}
+
+/// The same with its version.
+async fn newest_said(table: &DeltaTable) -> Result<Option<(u64, Said)>> {
     let newest = table.version().unwrap_or(0);
     for version in (0..=newest).rev() {
         if let Some(said) = said(table, version).await? {
-            return Ok(Some(said));
+            return Ok(Some((version, said)));
         }
     }
     Ok(None)
@@ -151,12 +159,22 @@ impl Commit<'_> {
             }
         }
         actions.extend(self.files.iter().map(|file| Action::Add(add(self.op, file, true))));
+        if let Some(track) = &self.parcel.track {
+            // Beside the parcel's own transaction: the newest version of the track, whose commit tells the position.
+            let version = loaded.map_or(0, |loaded| loaded.version() + 1);
+            actions.push(Action::Txn(Transaction::new_with_last_update(
+                &track.name,
+                i64::try_from(version).unwrap_or(i64::MAX),
+                Some(self.op.at.timestamp_millis()),
+            )));
+        }
         Ok(actions)
     }
 
     fn info(&self, loaded: Option<&Loaded<'_>>) -> CommitInfo {
         let parcel = self.parcel;
         let word = |text: &str| Value::String(text.to_owned());
+        let position = parcel.track.as_ref().map(|t| ("position".to_owned(), word(&t.position)));
         CommitInfo {
             timestamp: Some(self.op.at.timestamp_millis()),
             user_id: Some(self.op.actor.id().to_owned()),
@@ -178,7 +196,10 @@ impl Commit<'_> {
                 ("request".to_owned(), word(&self.op.request_id)),
                 ("nextRecordId".to_owned(), json!(self.next_id)),
                 ("bizTimestamp".to_owned(), json!(self.biz_time)),
-            ]),
+            ])
+            .into_iter()
+            .chain(position)
+            .collect(),
             ..CommitInfo::default()
         }
     }
@@ -279,6 +300,27 @@ impl DeltaLake {
             Some(table) => landed_in(&table, parcel).await,
             None => Ok(None),
         }
+    }
+
+    /// The newest version that holds a parcel.
+    pub(crate) async fn find_newest(&self, code: &str) -> Result<Option<LakeVersion>> {
+        let Some(table) = self.table(code).await? else { return Ok(None) };
+        Ok(newest_said(&table).await?.map(|(version, said)| said.into_version(version)))
+    }
+
+    /// Position of the newest parcel of a track.
+    pub(crate) async fn find_position(&self, code: &str, track: &str) -> Result<Option<String>> {
+        let Some(table) = self.table(code).await? else { return Ok(None) };
+        let log_store = table.log_store();
+        let version = table
+            .snapshot()
+            .map_err(|e| fault::delta("table state", e))?
+            .snapshot()
+            .transaction_version(log_store.as_ref(), track)
+            .await
+            .map_err(|e| fault::delta("looking a track up", e))?;
+        let Some(version) = version.and_then(|v| u64::try_from(v).ok()) else { return Ok(None) };
+        Ok(said(&table, version).await?.and_then(|said| said.position))
     }
 
     /// Versions, newest first. Each commit is read once in the life of the process.

@@ -146,6 +146,10 @@ impl policy::port::Lake for DeltaLake {
         self.find_landed(code, parcel).await
     }
 
+    async fn position(&self, code: &str, track: &str) -> Result<Option<String>> {
+        self.find_position(code, track).await
+    }
+
     async fn scan(
         &self,
         grant: &Grant,
@@ -199,6 +203,10 @@ impl policy::port::Lake for DeltaLake {
 
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>> {
         self.list_versions(code).await
+    }
+
+    async fn newest(&self, code: &str) -> Result<Option<LakeVersion>> {
+        self.find_newest(code).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -26,6 +26,7 @@ pub mod op;
 pub mod org;
 pub mod parcel;
 pub mod query;
+pub mod rail;
 pub mod region;
 pub mod request;
 pub mod schema;

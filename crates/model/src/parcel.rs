@@ -11,12 +11,24 @@ pub struct ParcelHead {
     pub id: String,
     pub entry: String,
     pub mode: SyncMode,
-    /// `file`, `query`
+    /// `file`, `query`, `rail`
     pub channel: String,
     /// File name or query name, as the user knows it.
     pub source: String,
     /// SHA-256 of the source's bytes (or of the rows read, for a query).
     pub checksum: String,
+    /// Where a channel that goes on for ever stands after this parcel; committed together with its rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<Track>,
+}
+
+/// A place in a stream of parcels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Track {
+    /// Name of the stream, one for each channel and table.
+    pub name: String,
+    /// Position after the parcel, in the channel's own words.
+    pub position: String,
 }
 
 /// The manifest of a landed parcel. `read = accepted + quarantined`, always.

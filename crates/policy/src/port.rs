@@ -3,6 +3,8 @@
 //! `app` holds them as `Arc<dyn …>`; `lake`, `ingest`, `search` implement them; only the binary wires them.
 //! All are called from many tasks in parallel.
 
+mod rail;
+
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -18,6 +20,10 @@ use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
 use model::value::Rows;
 use model::{Op, Result};
 
+pub use self::rail::{
+    Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
+    RailSurvey, SlotState,
+};
 use crate::{Grant, Permit};
 
 /// The lake: Delta tables, one per entry code. Called by `app::collection` (landing) and by releases.
@@ -38,6 +44,10 @@ pub trait Lake: Send + Sync {
 
     /// Whether a parcel is in the table, and as which version.
     async fn landed(&self, code: &str, parcel: &str) -> Result<Option<Landing>>;
+
+    /// The position that came with the newest parcel of this track, if there is one: how a channel that goes on for ever
+    /// knows where it stands, whatever else it remembers.
+    async fn position(&self, code: &str, track: &str) -> Result<Option<String>>;
 
     /// The current view (or that of `version`) through a grant: columns, row filter, masks and cap are applied
     /// inside the plan. Streams in bounded memory. Order is by the query's order, else by the business key, else as stored.
@@ -84,6 +94,9 @@ pub trait Lake: Send + Sync {
 
     /// Versions, newest first.
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>>;
+
+    /// The newest version that holds a parcel, without reading the others.
+    async fn newest(&self, code: &str) -> Result<Option<LakeVersion>>;
 
     /// A cheap question to the place the tables lie in, for readiness.
     async fn ping(&self) -> Result<()>;

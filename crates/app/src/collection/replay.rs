@@ -44,6 +44,13 @@ pub async fn replay(app: &Arc<App>, op: &Op, run: &str) -> Result<Run> {
             "the run has no open quarantined rows",
         ));
     }
+    if record.run.channel == "rail" {
+        return Err(Error::new(
+            Code::WrongState,
+            "数据高铁的隔离行请在数据源改正（改正后会自动同步），或修改数据项后对该表执行“整表核补”",
+            "rows set aside by a rail are mended at the source, from where they come by themselves; or change the item and have the table read anew",
+        ));
+    }
     superseded(app, &entry, &record.run).await?;
     let new = work::blank_run(app, op, &entry, SyncMode::Incremental, "replay", &record.run.source);
     let source = Kept::Replay { of: run.to_owned(), slice: None };
@@ -244,6 +251,7 @@ impl Replay<'_> {
             channel: "replay".into(),
             source: job.run.source.clone(),
             checksum: slice.parcel.clone(),
+            track: None,
         };
         let stream = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
         Ok(app.lake.land(&job.permit, &job.op, &head, &target, stream).await?.version)

@@ -62,7 +62,7 @@ pub(super) fn new_run(app: &App, op: &Op, entry: &Entry, order: &Order) -> Run {
     blank_run(app, op, entry, order.mode, channel, source)
 }
 
-pub(super) fn blank_run(
+pub(crate) fn blank_run(
     app: &App,
     op: &Op,
     entry: &Entry,
@@ -99,6 +99,17 @@ pub(super) fn blank_run(
 pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job> {
     let entry = catalogue::get(app, op, &order.entry).await?;
     let permit = Arc::new(allowed(app, op, Action::DataCollect, &entry).await?);
+    if let Some(rail) = app.store.rail_of_entry(&entry.id).await? {
+        return Err(Error::new(
+            Code::WrongState,
+            format!(
+                "该目录由数据高铁「{rail}」实时供数，另行归集会与源库不一致；如需改用其他方式，请先移除该数据高铁"
+            ),
+            format!(
+                "the rail `{rail}` feeds this entry, and rows from elsewhere would differ from its source; remove the rail first to collect in another way"
+            ),
+        ));
+    }
     let mut run = new_run(app, op, &entry, &order);
     let mut options = Options::of(&order.options);
     let mut recipe = None;
@@ -294,6 +305,7 @@ async fn collect(app: &Arc<App>, job: &mut Job) -> Result<()> {
         channel: job.run.channel.clone(),
         source: job.run.source.clone(),
         checksum,
+        track: None,
     };
     let source = Source::File { path: path.clone(), name };
     let landing = land(app, job, &entry, &head, &source).await?;
@@ -373,6 +385,7 @@ pub(super) async fn finish(app: &App, job: &mut Job, entry: &Entry, version: i64
             channel: run.channel.clone(),
             source: run.source.clone(),
             checksum: run.checksum.clone(),
+            track: None,
         },
         read: run.read,
         accepted: run.accepted,
@@ -394,7 +407,7 @@ pub(super) async fn end(app: &App, job: &mut Job, entry: &Entry, state: RunState
 }
 
 /// `read = accepted + quarantined`, for every chunk and so for every run.
-pub(super) fn check_chunk(chunk: &Chunk) -> Result<()> {
+pub(crate) fn check_chunk(chunk: &Chunk) -> Result<()> {
     let (rows, rejects) = (chunk.batch.rows() as u64, chunk.rejects.len() as u64);
     if rows + rejects == chunk.read {
         return Ok(());

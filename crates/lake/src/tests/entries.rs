@@ -120,6 +120,7 @@ pub(super) fn parcel(id: &str, mode: SyncMode) -> ParcelHead {
         channel: "file".into(),
         source: format!("{id}.csv"),
         checksum: "00".into(),
+        track: None,
     }
 }
 

@@ -43,6 +43,36 @@ async fn a_parcel_lands_once() {
 }
 
 #[tokio::test]
+async fn the_position_of_a_track_stands_with_its_rows() {
+    let house = house();
+    let land = async |n: i64, id: &str, position: Option<&str>| {
+        let track =
+            position.map(|p| model::parcel::Track { name: "rail-1".into(), position: p.into() });
+        let head = model::parcel::ParcelHead { track, ..parcel(id, SyncMode::Incremental) };
+        let rows = stream::iter([Ok(people(&[("1", "甲", Insert)]))]).boxed();
+        house.lake.land_parcel(&op_at(n), &head, &target(&person()), rows).await.unwrap()
+    };
+    assert_eq!(house.lake.find_position("person", "rail-1").await.unwrap(), None);
+    land(0, "p1", Some("A.1")).await;
+    land(1, "p2", Some("A.2")).await;
+    // Another channel's parcel in between moves nothing.
+    land(2, "p3", None).await;
+    assert_eq!(house.lake.find_position("person", "rail-1").await.unwrap().as_deref(), Some("A.2"));
+    assert_eq!(house.lake.find_position("person", "rail-2").await.unwrap(), None);
+    // A parcel handed in again does not take the position back.
+    assert!(land(3, "p1", Some("A.1")).await.repeated);
+    let reopened = open(&house.folder);
+    assert_eq!(reopened.find_position("person", "rail-1").await.unwrap().as_deref(), Some("A.2"));
+    // Beyond a checkpoint of the log, too.
+    for n in 4..106 {
+        land(n, &format!("q{n}"), Some(&format!("B.{n}"))).await;
+    }
+    let reopened = open(&house.folder);
+    assert_eq!(reopened.find_position("person", "rail-1").await.unwrap().as_deref(), Some("B.105"));
+    assert!(reopened.find_landed("person", "p1").await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_failing_stream_leaves_nothing() {
     let house = house();
     let broken = || {

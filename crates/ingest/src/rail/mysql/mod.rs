@@ -1,0 +1,343 @@
+//! MySQL and MariaDB: tables by query, changes by the binary log (row format, whole rows).
+//!
+//! A position is the log's number and the offset in it, written as one number, and the change in its transaction. The server
+//! keeps its logs by its own rules and for nobody in particular: there is no slot to make or to give up, but a log that was
+//! purged before it was read is a loss like a lost slot, and so is another server in its place. A log number and an offset
+//! are kept rather than GTIDs, because those of MariaDB and of MySQL differ and a log may be without; that the server is the
+//! same one is checked by its identity.
+//!
+//! Columns are known by their place alone. When the tables have changed and the log still tells of the old columns in another
+//! number, nobody can say which is which: then the tables are read anew.
+
+mod line;
+mod stream;
+mod value;
+
+use model::rail::RailColumn;
+use model::{Error, Result};
+use mysql_async::prelude::Queryable;
+use policy::port::{RailAddress, RailBinding, RailSlot, RailSurvey, SlotState};
+
+pub(super) use self::line::Line;
+use self::value::Coder;
+use super::kind::{Kind, TypeSeen};
+use super::place::{cut_off, refused};
+use super::shape::{Column, Shape, TableSeen};
+use super::survey;
+use crate::query::{PATIENCE, mysql_conn, mysql_opts, unreachable};
+use crate::tls::{self, Wish};
+
+pub(super) fn is(at: &RailAddress) -> bool {
+    ["mysql://", "mariadb://"].iter().any(|p| at.url.starts_with(p))
+}
+
+/// A session whose values come in the same words.
+pub(super) struct Session {
+    pub(super) conn: mysql_async::Conn,
+}
+
+impl Session {
+    pub(super) async fn open(at: &RailAddress) -> Result<Self> {
+        let wish = Wish::of(&at.url)?;
+        let opts = mysql_opts(&wish)?;
+        let place = format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port());
+        let connected = tokio::time::timeout(PATIENCE, mysql_conn(opts, wish.mode))
+            .await
+            .map_err(|_| unreachable(&place).detail("timed out"))?;
+        let mut conn = connected.map_err(|e| match (&e, tls::handshake_fault(&e)) {
+            (_, Some(fault)) => tls::distrusted(&place, &fault),
+            (mysql_async::Error::Server(said), _) => {
+                unreachable(&place).detail(format!("server error {}", said.code))
+            }
+            (other, _) => unreachable(&place).detail(other.to_string()),
+        })?;
+        for setting in ["SET time_zone = '+08:00'", "SET NAMES utf8mb4"] {
+            conn.query_drop(setting).await.map_err(failed)?;
+        }
+        Ok(Self { conn })
+    }
+
+    pub(super) async fn ask(&mut self, sql: &str) -> Result<Vec<Vec<String>>> {
+        let rows: Vec<mysql_async::Row> = self.conn.query(sql).await.map_err(failed)?;
+        let text = |value: Option<mysql_async::Value>| match value {
+            Some(mysql_async::Value::Bytes(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+            Some(mysql_async::Value::NULL) | None => String::new(),
+            Some(other) => other.as_sql(true).trim_matches('\'').to_owned(),
+        };
+        Ok(rows.into_iter().map(|row| row.unwrap_raw().into_iter().map(text).collect()).collect())
+    }
+
+    pub(super) async fn tell(&mut self, sql: &str) -> Result<()> {
+        self.conn.query_drop(sql).await.map_err(failed)
+    }
+}
+
+pub(super) fn failed(e: mysql_async::Error) -> Error {
+    match &e {
+        // The server is being stopped.
+        mysql_async::Error::Server(said) if matches!(said.code, 1053 | 1927 | 3169) => {
+            cut_off(&said.message)
+        }
+        mysql_async::Error::Server(said) => refused(&format!("{} ({})", said.message, said.code)),
+        other => cut_off(&other.to_string()),
+    }
+}
+
+pub(super) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+pub(super) fn table(place: &str) -> String {
+    let (schema, name) = place.split_once('.').unwrap_or(("", place));
+    format!("{}.{}", quoted(schema), quoted(name))
+}
+
+/// A table with how its values are read.
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) seen: TableSeen,
+    coders: Vec<Coder>,
+    /// Columns that cannot be followed.
+    pub(super) unknown: Vec<String>,
+}
+
+/// Looks a table up; `None` when there is none.
+pub(super) async fn look(session: &mut Session, place: &str) -> Result<Option<Look>> {
+    let (schema, name) = place.split_once('.').unwrap_or(("", place));
+    let of = format!("TABLE_SCHEMA = {} AND TABLE_NAME = {}", literal(schema), literal(name));
+    let head = session
+        .ask(&format!(
+            "SELECT TABLE_TYPE, COALESCE(TABLE_ROWS, 0) FROM information_schema.TABLES WHERE {of}"
+        ))
+        .await?;
+    let Some(head) = head.into_iter().next() else { return Ok(None) };
+    let cell = |row: &[String], at: usize| row.get(at).cloned().unwrap_or_default();
+    let columns = session
+        .ask(&format!(
+            "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COALESCE(CHARACTER_SET_NAME, ''), COALESCE(DATETIME_PRECISION, 0),
+               IS_NULLABLE, COLUMN_KEY, EXTRA FROM information_schema.COLUMNS WHERE {of} ORDER BY ORDINAL_POSITION"
+        ))
+        .await?;
+    let unique = session
+        .ask(&format!(
+            "SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE {of} AND NON_UNIQUE = 0
+             AND SUB_PART IS NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX"
+        ))
+        .await?;
+    let mut seen = TableSeen {
+        form: if cell(&head, 0) == "BASE TABLE" { "r" } else { "v" }.to_owned(),
+        identity: "f".into(),
+        rows: cell(&head, 1).parse().unwrap_or(0),
+        readable: true,
+        owned: true,
+        ..TableSeen::default()
+    };
+    let (mut coders, mut unknown) = (Vec::new(), Vec::new());
+    for row in &columns {
+        let (column, data_type, full) = (cell(row, 0), cell(row, 1), cell(row, 2));
+        if cell(row, 7).to_ascii_uppercase().contains("GENERATED") {
+            seen.generated.push(column.clone());
+        }
+        let found = value::coder(&data_type, &full, &cell(row, 3), &cell(row, 4));
+        if found.is_none() {
+            unknown.push(format!("{column} ({full} {})", cell(row, 3)));
+        }
+        let (coder, kind) = found.unwrap_or((Coder::Plain, Kind::Unknown));
+        coders.push(coder);
+        seen.columns.push(Column {
+            name: column,
+            seen: TypeSeen { kind, name: full },
+            primary: cell(row, 6) == "PRI",
+            identity: true,
+            empty: cell(row, 5) != "NO",
+        });
+    }
+    let mut indexes: Vec<(String, Vec<String>)> = Vec::new();
+    for row in &unique {
+        let (index, column) = (cell(row, 0), cell(row, 1));
+        match indexes.last_mut() {
+            Some((last, columns)) if *last == index => columns.push(column),
+            _ => indexes.push((index, vec![column])),
+        }
+    }
+    seen.unique = indexes.into_iter().map(|(_, columns)| columns).collect();
+    Ok(Some(Look { seen, coders, unknown }))
+}
+
+/// A table's shape with the coders of its columns.
+#[derive(Clone, Debug)]
+pub(super) struct Coded {
+    pub(super) shape: Shape,
+    coders: Vec<Coder>,
+}
+
+impl Coded {
+    pub(super) fn of(binding: &RailBinding, look: Look) -> Result<Self> {
+        let shape = Shape::of_table(&binding.place, &binding.items, &look.seen)?;
+        Ok(Self { shape, coders: look.coders })
+    }
+}
+
+/// Columns as they are shown, when they do not fit.
+pub(super) fn bare(look: &Look) -> Vec<RailColumn> {
+    survey::shown(&look.seen)
+}
+
+/// See [`policy::port::Rail::survey`].
+pub(super) async fn survey(at: &RailAddress, tables: &[RailBinding]) -> Result<RailSurvey> {
+    let mut session = Session::open(at).await?;
+    let mut out = RailSurvey::default();
+    server(&mut session, &mut out).await?;
+    let named: Vec<String> = match tables.is_empty() {
+        false => tables.iter().map(|t| t.place.clone()).collect(),
+        true => session
+            .ask(
+                "SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.TABLES
+                 WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA = DATABASE() ORDER BY 1 LIMIT 500",
+            )
+            .await?
+            .into_iter()
+            .filter_map(|row| row.into_iter().next())
+            .collect(),
+    };
+    for place in named {
+        let binding = tables.iter().find(|t| t.place == place);
+        let Some(look) = look(&mut session, &place).await? else {
+            let gone = super::line::gone(&place);
+            let faults = vec![(gone.zh().to_owned(), gone.en().to_owned())];
+            out.tables.push(policy::port::RailSeen { place, faults, ..Default::default() });
+            continue;
+        };
+        let mut seen = survey::described(at, &place, binding, &look.seen);
+        seen.notes.retain(|note| !note.1.contains("generated columns"));
+        if !look.seen.generated.is_empty() {
+            let list = look.seen.generated.join(", ");
+            seen.faults.push((
+                format!("含生成列的表暂不支持实时同步：{list}"),
+                format!("tables with generated columns cannot be followed yet: {list}"),
+            ));
+        }
+        if !look.unknown.is_empty() {
+            let list = look.unknown.join(", ");
+            seen.faults.push((
+                format!("以下列的类型或字符集没有对应关系：{list}"),
+                format!("no mapping is known for the type or character set of: {list}"),
+            ));
+        }
+        out.tables.push(seen);
+    }
+    Ok(out)
+}
+
+async fn server(session: &mut Session, out: &mut RailSurvey) -> Result<()> {
+    let rows =
+        session.ask("SELECT VERSION(), @@log_bin, @@binlog_format, @@binlog_row_image").await?;
+    let cell = |at: usize| rows.first().and_then(|r| r.get(at)).cloned().unwrap_or_default();
+    out.server = cell(0);
+    if !["1", "ON"].contains(&cell(1).as_str()) {
+        out.faults.push((
+            "数据源没有开启二进制日志；请设置 log_bin 并重启".into(),
+            "the source writes no binary log; set log_bin and restart".into(),
+        ));
+        return Ok(());
+    }
+    for (at, name, wanted) in [(2, "binlog_format", "ROW"), (3, "binlog_row_image", "FULL")] {
+        if !cell(at).eq_ignore_ascii_case(wanted) {
+            let now = cell(at);
+            out.faults.push((
+                format!("{name} 为 {now}；请设为 {wanted}"),
+                format!("{name} is {now}; set it to {wanted}"),
+            ));
+        }
+    }
+    if master(session).await.is_err() || session.ask("SHOW BINARY LOGS").await.is_err() {
+        out.faults.push((
+            "账号不能读取日志位置；请执行 GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 账号".into(),
+            "the account cannot see the log's position; run GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO account".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Log file and offset at the end of the log.
+pub(super) async fn master(session: &mut Session) -> Result<(String, u64)> {
+    let rows = match session.ask("SHOW MASTER STATUS").await {
+        Ok(rows) => rows,
+        // What newer servers call it.
+        Err(_) => session.ask("SHOW BINARY LOG STATUS").await?,
+    };
+    let row = rows.first().ok_or_else(|| refused("there is no binary log"))?;
+    let file = row.first().cloned().unwrap_or_default();
+    let offset = row.get(1).and_then(|n| n.parse().ok()).unwrap_or(4);
+    Ok((file, offset))
+}
+
+/// Bits of a position that are the offset in a log.
+const OFFSET_BITS: u32 = 40;
+
+/// File and offset as one number, in order.
+pub(super) fn number(file: &str, offset: u64) -> u64 {
+    let digits: u64 = file.rsplit('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    digits << OFFSET_BITS | offset & ((1 << OFFSET_BITS) - 1)
+}
+
+/// The logs of the server: name, number, size.
+pub(super) async fn logs(session: &mut Session) -> Result<Vec<(String, u64, u64)>> {
+    let rows = session.ask("SHOW BINARY LOGS").await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let mut cells = row.into_iter();
+            let (name, size) = (cells.next()?, cells.next()?.parse().ok()?);
+            let at = number(&name, 0) >> OFFSET_BITS;
+            Some((name, at, size))
+        })
+        .collect())
+}
+
+/// File and offset of a position, when the server still has them.
+pub(super) async fn place_of(
+    session: &mut Session,
+    position: u64,
+) -> Result<Option<(String, u64)>> {
+    let (wanted, offset) = (position >> OFFSET_BITS, position & ((1 << OFFSET_BITS) - 1));
+    let found = logs(session).await?.into_iter().find(|(_, at, _)| *at == wanted);
+    Ok(found.filter(|(_, _, size)| offset <= *size).map(|(name, _, _)| (name, offset)))
+}
+
+/// See [`policy::port::Rail::slot`]. There is no slot: what counts is whether the log is still there from where we are.
+pub(super) async fn slot(at: &RailAddress) -> Result<RailSlot> {
+    let mut session = Session::open(at).await?;
+    let mut system = String::new();
+    for sql in
+        ["SELECT @@global.server_uuid", "SELECT @@global.server_uid", "SELECT @@global.server_id"]
+    {
+        if let Ok(rows) = session.ask(sql).await {
+            system = rows.into_iter().flatten().next().unwrap_or_default();
+            break;
+        }
+    }
+    let (file, offset) = master(&mut session).await?;
+    let head = number(&file, offset);
+    let from = super::Position::of_text(&at.from).map(|p| p.lsn);
+    let state = match from {
+        None => SlotState::Missing,
+        Some(from) if from > head => SlotState::Lost("the log begins anew".into()),
+        Some(from) => match place_of(&mut session, from).await? {
+            Some(_) => SlotState::Ready,
+            None => SlotState::Lost("the log was purged".into()),
+        },
+    };
+    Ok(RailSlot {
+        state,
+        system,
+        confirmed: at.from.clone(),
+        head: format!("{head:016X}"),
+        // The server keeps its logs by its own rules, not for us.
+        held_bytes: 0,
+    })
+}

@@ -1,0 +1,425 @@
+//! The binary log into pieces, as `rail::stream` does with PostgreSQL's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use model::{Error, Result};
+use mysql_async::binlog::events::{Event, EventData, RowsEventData};
+use mysql_async::binlog::row::BinlogRow;
+use mysql_async::{BinlogStream, BinlogStreamRequest};
+use policy::port::{RailAddress, RailBinding, RailPace, RailPiece};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::super::Position;
+use super::super::place::cut_off;
+use super::super::rows::{put, sink};
+use super::super::shape::differences;
+use super::value::of_log;
+use super::{Coded, Session, bare, failed, look, number, place_of};
+
+/// How often a quiet server says that it is there; silence of thrice as long is a broken connection.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The log that is wanted is not there any more.
+const PURGED: u16 = 1236;
+
+struct Change {
+    table: usize,
+    coded: Arc<Coded>,
+    operation: &'static str,
+    cells: Vec<Option<String>>,
+    position: Position,
+    committed: i64,
+}
+
+/// A table with its columns as known, and whether they must be looked at again.
+struct Known {
+    coded: Option<Arc<Coded>>,
+    stale: bool,
+}
+
+pub(super) struct Reader {
+    at: RailAddress,
+    bindings: Vec<RailBinding>,
+    known: Vec<Known>,
+    log: BinlogStream,
+    after: Vec<Position>,
+    pace: RailPace,
+    file: String,
+    /// Where the present transaction begins.
+    begin: Option<u64>,
+    counts: Vec<u64>,
+    pending: Vec<Change>,
+    bytes: usize,
+    since: Instant,
+    level: u64,
+    told: u64,
+}
+
+impl Reader {
+    pub(super) async fn open(
+        at: &RailAddress,
+        bindings: &[RailBinding],
+        tables: &[Arc<Coded>],
+        start: u64,
+        after: Vec<Position>,
+        pace: RailPace,
+    ) -> Result<Self> {
+        let mut session = Session::open(at).await?;
+        let (file, offset) = place_of(&mut session, start)
+            .await?
+            .ok_or_else(|| cut_off("the log was purged while it was opened"))?;
+        let nanoseconds = HEARTBEAT.as_nanos();
+        session.tell(&format!("SET @master_heartbeat_period = {nanoseconds}")).await?;
+        // A replica's number, which must be nobody else's: from the rail's own name.
+        let print = at
+            .slot
+            .bytes()
+            .fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let request = BinlogStreamRequest::new(print | 1 << 30)
+            .with_filename(file.as_bytes())
+            .with_pos(offset.max(4));
+        let Session { conn } = session;
+        let log = conn.get_binlog_stream(request).await.map_err(failed)?;
+        Ok(Self {
+            at: at.clone(),
+            bindings: bindings.to_vec(),
+            known: tables
+                .iter()
+                .map(|coded| Known { coded: Some(Arc::clone(coded)), stale: true })
+                .collect(),
+            log,
+            after,
+            pace,
+            file: file.clone(),
+            begin: None,
+            counts: vec![0; bindings.len()],
+            pending: Vec::new(),
+            bytes: 0,
+            since: Instant::now(),
+            level: start,
+            told: start,
+        })
+    }
+
+    async fn run(&mut self, out: &Out) -> Result<()> {
+        let gather = Duration::from_millis(self.pace.gather_ms.max(1));
+        loop {
+            let waiting = !self.pending.is_empty() && self.begin.is_none();
+            let event = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(self.since + gather), if waiting => {
+                    self.flush(out).await?;
+                    continue;
+                }
+                event = tokio::time::timeout(HEARTBEAT * 3, self.log.next()) => event,
+            };
+            match event {
+                Err(_) => return Err(cut_off("the server has said nothing for long")),
+                Ok(None) => return Err(cut_off("the server ended the log")),
+                Ok(Some(Err(mysql_async::Error::Server(said)))) if said.code == PURGED => {
+                    let zh = format!(
+                        "数据源的二进制日志已被清除（{}），其间的变更可能缺失；各表将整表核补",
+                        said.message
+                    );
+                    let en = format!(
+                        "the source has purged its binary log ({}) and changes may be missing; the tables are read anew as a whole",
+                        said.message
+                    );
+                    return give(out, RailPiece::Lost { zh, en }).await;
+                }
+                Ok(Some(event)) => {
+                    if self.take(&event.map_err(failed)?, out).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes one event; answers whether this was the end.
+    async fn take(&mut self, event: &Event, out: &Out) -> Result<bool> {
+        let header = event.header();
+        let end = number(&self.file, u64::from(header.log_pos()));
+        let committed = i64::from(header.timestamp()).saturating_mul(1_000_000);
+        let data = event
+            .read_data()
+            .map_err(|e| Error::internal("rail: an event of the binary log").caused_by(e))?;
+        match data {
+            Some(EventData::RotateEvent(rotate)) => {
+                // The event that is made up for a new connection has bytes of a checksum behind the name.
+                let name = rotate.name().into_owned();
+                if let Some(name) = name.get(..self.file.len()).filter(|n| number(n, 0) > 0) {
+                    name.clone_into(&mut self.file);
+                }
+                self.level = self.level.max(number(&self.file, rotate.position()));
+            }
+            Some(EventData::QueryEvent(query)) => {
+                let text = query.query().into_owned();
+                let schema = query.schema().into_owned();
+                self.statement(&text, &schema, end, committed, out).await?;
+            }
+            Some(EventData::XidEvent(_)) => self.ended(end, out).await?,
+            Some(EventData::RowsEvent(rows)) => {
+                self.begin.get_or_insert(end);
+                return self.rows(&rows, committed, out).await;
+            }
+            _ => {
+                if self.begin.is_none() {
+                    self.tell_level(out).await?;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    async fn ended(&mut self, end: u64, out: &Out) -> Result<()> {
+        self.begin = None;
+        self.level = self.level.max(end);
+        let full =
+            self.pending.len() >= self.pace.gather_rows || self.bytes >= self.pace.gather_bytes;
+        if full { self.flush(out).await } else { self.tell_level(out).await }
+    }
+
+    /// A statement: the bounds of transactions, and what changes tables.
+    async fn statement(
+        &mut self,
+        text: &str,
+        schema: &str,
+        end: u64,
+        committed: i64,
+        out: &Out,
+    ) -> Result<()> {
+        let words: Vec<String> =
+            text.split_whitespace().take(3).map(str::to_ascii_uppercase).collect();
+        match words.first().map(String::as_str) {
+            Some("BEGIN") => {
+                self.begin = Some(end);
+                self.counts.fill(0);
+                return Ok(());
+            }
+            Some("COMMIT" | "ROLLBACK") if words.len() == 1 => return self.ended(end, out).await,
+            Some("SAVEPOINT" | "ROLLBACK") => return Ok(()),
+            Some("TRUNCATE") => {
+                let named = text
+                    .split_whitespace()
+                    .nth(if words.get(1).is_some_and(|w| w == "TABLE") { 2 } else { 1 });
+                let named = named.unwrap_or_default().trim_end_matches(';').replace('`', "");
+                let place = if named.contains('.') { named } else { format!("{schema}.{named}") };
+                let table = self.bindings.iter().position(|b| b.place == place);
+                let position = Position { lsn: end, change: 1 };
+                if let Some(table) = table
+                    && self.after.get(table).is_some_and(|after| position > *after)
+                {
+                    self.flush(out).await?;
+                    let position = position.to_string();
+                    give(out, RailPiece::Truncated { table, position, committed }).await?;
+                }
+            }
+            _ => self.known.iter_mut().for_each(|known| known.stale = true),
+        }
+        self.ended(end, out).await
+    }
+
+    /// Rows of a table; answers whether this was the end.
+    async fn rows(&mut self, rows: &RowsEventData<'_>, committed: i64, out: &Out) -> Result<bool> {
+        let Some(map) = self.log.get_tme(rows.table_id()).cloned() else {
+            return Err(Error::internal("rail: rows of a table that was not described"));
+        };
+        let place = format!("{}.{}", map.database_name(), map.table_name());
+        let Some(table) = self.bindings.iter().position(|b| b.place == place) else {
+            return Ok(false);
+        };
+        let size = rows.rows_data().len();
+        for row in rows.rows(&map) {
+            let (before, now) =
+                row.map_err(|e| Error::internal("rail: a row of the log").caused_by(e))?;
+            let Some(count) = self.counts.get_mut(table) else { continue };
+            *count += 1;
+            let position = Position { lsn: self.begin.unwrap_or(0), change: *count };
+            if self.after.get(table).is_some_and(|after| position <= *after) {
+                continue;
+            }
+            let Some(coded) = self.compared(table, map.columns_count(), out).await? else {
+                return Ok(true);
+            };
+            self.change(table, &coded, (before, now), position, committed)?;
+            if self.pending.len() >= self.pace.gather_rows.saturating_mul(2) {
+                self.flush(out).await?;
+            }
+        }
+        self.bytes += size;
+        if self.bytes >= self.pace.gather_bytes.saturating_mul(2) {
+            self.flush(out).await?;
+        }
+        Ok(false)
+    }
+
+    fn change(
+        &mut self,
+        table: usize,
+        coded: &Arc<Coded>,
+        (before, now): (Option<BinlogRow>, Option<BinlogRow>),
+        position: Position,
+        committed: i64,
+    ) -> Result<()> {
+        let before = before.map(|row| cells(coded, row)).transpose()?;
+        let now = now.map(|row| cells(coded, row)).transpose()?;
+        if self.pending.is_empty() {
+            self.since = Instant::now();
+        }
+        let mut push = |operation, cells| {
+            let coded = Arc::clone(coded);
+            self.pending.push(Change { table, coded, operation, cells, position, committed });
+        };
+        match (before, now) {
+            (None, Some(now)) => push("I", now),
+            (Some(before), None) => push("D", before),
+            (Some(before), Some(now)) => {
+                // Another key is another row.
+                if coded.shape.key.iter().any(|at| before.get(*at) != now.get(*at)) {
+                    push("D", before);
+                }
+                push("U", now);
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// The table's columns, looked at again after something may have changed them; `None` when they cannot be told.
+    async fn compared(
+        &mut self,
+        table: usize,
+        count: u64,
+        out: &Out,
+    ) -> Result<Option<Arc<Coded>>> {
+        let stale = self.known.get(table).is_some_and(|known| known.stale);
+        if stale {
+            let Some(binding) = self.bindings.get(table).cloned() else { return Ok(None) };
+            let mut session = Session::open(&self.at).await?;
+            let Some(seen) = look(&mut session, &binding.place).await? else {
+                self.lost(&binding.place, out).await?;
+                return Ok(None);
+            };
+            let now = bare(&seen);
+            let mut told = differences(&binding.known, &now);
+            let (coded, columns) = match Coded::of(&binding, seen) {
+                Ok(coded) => (Some(Arc::new(coded)), None),
+                Err(error) => {
+                    told.push((error.zh().to_owned(), error.en().to_owned()));
+                    (None, Some(now))
+                }
+            };
+            let columns =
+                columns.or_else(|| coded.as_ref().map(|c| c.shape.columns())).unwrap_or_default();
+            if let Some(binding) = self.bindings.get_mut(table) {
+                binding.known.clone_from(&columns);
+            }
+            let fault = coded.is_none();
+            if let Some(known) = self.known.get_mut(table) {
+                *known = Known { coded, stale: false };
+            }
+            if !told.is_empty() {
+                self.flush(out).await?;
+                let piece = RailPiece::Shape { table, columns, differences: told, binding: fault };
+                give(out, piece).await?;
+            }
+        }
+        let coded = self.known.get(table).and_then(|known| known.coded.clone());
+        let fits = coded.as_ref().is_some_and(|c| c.shape.names.len() as u64 == count);
+        if !fits {
+            let place = self.bindings.get(table).map(|b| b.place.clone()).unwrap_or_default();
+            self.lost(&place, out).await?;
+            return Ok(None);
+        }
+        Ok(coded)
+    }
+
+    /// The log tells of columns that the table has no more.
+    async fn lost(&mut self, place: &str, out: &Out) -> Result<()> {
+        self.flush(out).await?;
+        let zh = format!("日志中表 {place} 的列与其当前结构不一致，无法逐列对应；各表将整表核补");
+        let en = format!(
+            "the log tells of other columns of {place} than the table has, and nobody can say which is which; the tables are read anew as a whole"
+        );
+        give(out, RailPiece::Lost { zh, en }).await
+    }
+
+    async fn flush(&mut self, out: &Out) -> Result<()> {
+        self.bytes = 0;
+        let pending = std::mem::take(&mut self.pending);
+        let mut tables: Vec<usize> = Vec::new();
+        for change in &pending {
+            if !tables.contains(&change.table) {
+                tables.push(change.table);
+            }
+        }
+        for table in tables {
+            let changes: Vec<&Change> = pending.iter().filter(|c| c.table == table).collect();
+            let Some(last) = changes.last() else { continue };
+            let mut sink = sink(&last.coded.shape, changes.len());
+            let (mut refused, mut before) = (Vec::new(), 0);
+            for change in &changes {
+                let cells: Vec<Option<&str>> = change.cells.iter().map(Option::as_deref).collect();
+                put(&mut sink, &change.coded.shape, change.position.lsn, change.operation, &cells);
+                if sink.refused() > before {
+                    before = sink.refused();
+                    refused.push(change.position.to_string());
+                }
+            }
+            let piece = RailPiece::Changes {
+                table,
+                chunk: sink.take(),
+                refused,
+                position: last.position.to_string(),
+                committed: last.committed,
+            };
+            give(out, piece).await?;
+        }
+        self.tell_level(out).await
+    }
+
+    async fn tell_level(&mut self, out: &Out) -> Result<()> {
+        if self.begin.is_some() || !self.pending.is_empty() || self.level <= self.told {
+            return Ok(());
+        }
+        self.told = self.level;
+        let level = Position { lsn: self.level, change: 0 };
+        give(out, RailPiece::Level(level.to_string())).await
+    }
+}
+
+fn cells(coded: &Coded, mut row: BinlogRow) -> Result<Vec<Option<String>>> {
+    coded
+        .coders
+        .iter()
+        .enumerate()
+        .map(|(at, coder)| row.take(at).map_or(Ok(None), |value| of_log(coder, value)))
+        .collect()
+}
+
+type Out = mpsc::Sender<Result<RailPiece>>;
+
+async fn give(out: &Out, piece: RailPiece) -> Result<()> {
+    out.send(Ok(piece)).await.map_err(|_| Error::internal("the consumer of a rail went away"))
+}
+
+/// Starts reading; the stream ends with the first error.
+pub(super) fn start(mut reader: Reader) -> BoxStream<'static, Result<RailPiece>> {
+    let (out, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = reader.run(&out) => ended,
+            () = out.closed() => Ok(()),
+        };
+        if let Err(error) = ended {
+            let _ = out.send(Err(error)).await;
+        }
+    });
+    Box::pin(futures::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    }))
+}
