@@ -19,6 +19,7 @@ pub mod operation;
 pub mod org;
 pub mod overview;
 pub mod production;
+pub mod rail;
 mod rate;
 pub mod rules;
 pub mod security;
@@ -58,6 +59,8 @@ pub struct App {
     pub collections: collection::Memory,
     /// Figures of the dashboard, kept for a moment.
     pub boards: control::Memory,
+    /// Rails of this process, and the engine that follows them.
+    pub rails: rail::Memory,
 }
 
 /// Folders of this process.

@@ -21,6 +21,8 @@ pub struct Rules {
     pub dispatch: crate::dispatch::rules::DispatchBook,
     /// Rule packs of compiling: the shipped ones and the file's own `[[pack]]`.
     pub packs: crate::catalogue::standard::Packs,
+    /// Pace and limits of the rail; the shipped `rules/rail.toml` when the file says nothing of them.
+    pub rail: crate::rail::RailRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -37,6 +39,7 @@ struct Written {
     dispatch: Option<crate::dispatch::rules::DispatchBook>,
     #[serde(default)]
     pack: Vec<crate::catalogue::standard::Pack>,
+    rail: Option<crate::rail::RailRules>,
 }
 
 /// Working days a reviewer has.
@@ -127,6 +130,10 @@ impl Rules {
             None => toml::from_str(include_str!("../rules/dispatch.toml")).map_err(wrong)?,
         };
         dispatch.check()?;
+        let rail = match written.rail {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/rail.toml")).map_err(wrong)?,
+        };
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -138,6 +145,7 @@ impl Rules {
             basket,
             dispatch,
             packs: crate::catalogue::standard::Packs::read(written.pack)?,
+            rail,
         })
     }
 }

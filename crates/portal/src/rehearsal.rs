@@ -17,6 +17,7 @@ use model::source::{DataSource, SourceKind, SourceTls};
 mod dispatch;
 mod ledgers;
 mod made;
+mod rails;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
 
@@ -461,6 +462,7 @@ fn own(template: &str, full: bool) -> Value {
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
         other => ledgers::of(other, full)
             .or_else(|| dispatch::of(other, full))
+            .or_else(|| rails::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

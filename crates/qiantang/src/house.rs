@@ -39,6 +39,8 @@ const KEY_MARK: &str = "master_key";
 const ROUND: Duration = Duration::from_secs(60);
 /// Jobs that come round less often than this keep to the turn that was noted.
 const SELDOM: Duration = Duration::from_secs(3600);
+/// How often rails that nobody follows are looked for.
+const FOLLOWING: Duration = Duration::from_secs(1);
 
 impl House {
     /// Opens everything for serving. Nothing listens yet, and nothing a crash left is taken up yet (see
@@ -150,6 +152,7 @@ impl House {
             shares: app::sharing::Memory::default(),
             collections: app::collection::Memory::default(),
             boards: app::control::Memory::default(),
+            rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
         });
         Ok(Self { app, folder: Arc::new(folder), hold })
     }
@@ -189,6 +192,7 @@ impl House {
         for job in Job::ALL.iter().copied().filter(|j| *j != Job::Follow) {
             all.spawn(turns(Arc::clone(&app), job));
         }
+        all.spawn(following(app));
         while all.join_next().await.is_some() {}
     }
 
@@ -197,6 +201,7 @@ impl House {
         if self.hold == Hold::Guest {
             return;
         }
+        app::rail::stop(&self.app).await;
         // Beside a server nothing is ours to write.
         if self.hold != Hold::Beside
             && let Err(e) = app::sharing::flush(&self.app).await
@@ -225,6 +230,17 @@ async fn turns(app: Arc<App>, job: Job) {
             // The next turn is noted.
             Ok(_) => {}
             Err(_) => tokio::time::sleep(ROUND).await,
+        }
+    }
+}
+
+async fn following(app: Arc<App>) {
+    let mut every = tokio::time::interval(FOLLOWING);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if let Err(e) = app::rail::tick(&app).await {
+            tracing::error!(error = %e.operator_text(), "rails could not be taken up");
         }
     }
 }

@@ -236,6 +236,19 @@ impl House {
     }
 }
 
+/// The shipped rules, with a rail that takes small steps at once.
+fn quick() -> Rules {
+    let mut rules = Rules::shipped().unwrap();
+    rules.rail.chunk_rows = 500;
+    rules.rail.gather_ms = 50;
+    rules.rail.gather_rows = 400;
+    rules.rail.measure_seconds = 1;
+    rules.rail.count_seconds = 1;
+    rules.rail.retry_first_ms = 50;
+    rules.rail.retry_longest_ms = 500;
+    rules
+}
+
 async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
     let keys = guard::KeyRing::from_bytes(&[7; 32]).unwrap();
     let store = Store::open(&StoreConfig {
@@ -259,12 +272,13 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
         clock,
         keys,
         calendar: Calendar::china(),
-        rules: Rules::shipped().unwrap(),
+        rules: quick(),
         folders: Folders { inbox },
         accounts: app::account::Memory::new(start, guard::password::Cost::TEST),
         shares: app::sharing::Memory::default(),
         collections: app::collection::Memory::default(),
         boards: app::control::Memory::default(),
+        rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
     }
 }
 

@@ -1,17 +1,20 @@
-//! A MariaDB server of the test's own: made in a temporary folder, stopped and removed at the end.
+//! A MariaDB of the test's own with a binary log of whole rows, in a temporary folder; stopped and removed at the end.
 
 #![expect(clippy::disallowed_methods, reason = "tests start the real database server")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A running server with a database `d` and an account `reader` (password [`MariaDb::PASSWORD`]) that may read it.
+use parking_lot::Mutex;
+
+/// A running server with databases `d` and `source` and an account `reader` (password [`MariaDb::PASSWORD`]) that may read
+/// the former; `root` has no password.
 #[derive(Debug)]
 pub struct MariaDb {
-    child: Child,
     folder: tempfile::TempDir,
     pub port: u16,
+    child: Mutex<Option<Child>>,
 }
 
 impl MariaDb {
@@ -21,93 +24,124 @@ impl MariaDb {
     /// Makes and starts a server. Panics with the remedy when it is not installed.
     #[must_use]
     pub fn start() -> Self {
-        let server = found(&["/usr/sbin/mariadbd", "/usr/sbin/mysqld"]);
-        let install = found(&["/usr/bin/mariadb-install-db", "/usr/bin/mysql_install_db"]);
+        let install = find(&["/usr/bin/mariadb-install-db", "/usr/bin/mysql_install_db"]);
         let folder = tempfile::Builder::new().prefix("qt-my-").tempdir().unwrap();
-        let data = folder.path().join("data");
-        if root() {
-            let status = Command::new("chown").arg("mysql").arg(folder.path()).status().unwrap();
-            assert!(status.success(), "chown mysql");
-        }
-        let user: &[&str] = if root() { &["--user=mysql"] } else { &[] };
-        let made = Command::new(&install)
-            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .args(user)
-            .arg(format!("--datadir={}", data.display()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(made.success(), "{}: {made}", install.display());
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(&server)
-            .arg("--no-defaults")
-            .args(user)
-            .arg(format!("--datadir={}", data.display()))
-            .arg(format!("--socket={}", folder.path().join("s.sock").display()))
-            .arg(format!("--port={port}"))
-            .args([
-                "--bind-address=127.0.0.1",
-                "--character-set-server=utf8mb4",
-                "--innodb-flush-log-at-trx-commit=0",
-                "--skip-log-bin",
-            ])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let this = Self { child, folder, port };
-        let begun = Instant::now();
-        while !this
-            .ask("select 1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap()
-            .success()
-        {
-            assert!(begun.elapsed() < Duration::from_secs(60), "MariaDB did not start");
-            std::thread::yield_now();
+        let this = Self { folder, port, child: Mutex::new(None) };
+        if is_root() {
+            run(Command::new("chown").arg("-R").arg("mysql").arg(this.folder.path()));
         }
+        let mut make = Command::new(install);
+        make.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args(as_mysql())
+            .arg(format!("--datadir={}", this.data().display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        run(&mut make);
+        this.up();
         let password = Self::PASSWORD;
         this.run_sql(&format!(
-            "create database d character set utf8mb4;
+            "create database d character set utf8mb4; create database source character set utf8mb4;
              create user reader@'127.0.0.1' identified by '{password}'; grant select on d.* to reader@'127.0.0.1';
              create user reader@localhost identified by '{password}'; grant select on d.* to reader@localhost;"
         ));
         this
     }
 
-    /// Runs statements as root.
-    pub fn run_sql(&self, sql: &str) {
-        let status = self.ask(sql).stdout(Stdio::null()).status().unwrap();
-        assert!(status.success(), "{sql}: {status}");
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
-    fn ask(&self, sql: &str) -> Command {
-        let mut command = Command::new(found(&["/usr/bin/mariadb", "/usr/bin/mysql"]));
-        command
-            .args(["--no-defaults", "--default-character-set=utf8mb4", "-uroot"])
-            .arg(format!("--socket={}", self.folder.path().join("s.sock").display()))
-            .args(["-e", sql]);
-        command
+    fn socket(&self) -> String {
+        format!("--socket={}", self.folder.path().join("s.sock").display())
+    }
+
+    fn up(&self) {
+        let server = find(&["/usr/sbin/mariadbd", "/usr/sbin/mysqld"]);
+        let child = Command::new(server)
+            .arg("--no-defaults")
+            .args(as_mysql())
+            .arg(format!("--datadir={}", self.data().display()))
+            .arg(self.socket())
+            .arg(format!("--port={}", self.port))
+            .args([
+                "--bind-address=127.0.0.1",
+                "--character-set-server=utf8mb4",
+                "--server-id=7",
+                "--log-bin=log",
+                "--binlog-format=ROW",
+                "--innodb-flush-log-at-trx-commit=1",
+                "--sync-binlog=1",
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        *self.child.lock() = Some(child);
+        for _ in 0..600 {
+            if self.client("SELECT 1").status().is_ok_and(|s| s.success()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("MariaDB did not start");
+    }
+
+    fn client(&self, sql: &str) -> Command {
+        let mut client = Command::new(find(&["/usr/bin/mariadb", "/usr/bin/mysql"]));
+        client
+            .args(["--no-defaults", "--default-character-set=utf8mb4", "-uroot", "-N", "-B"])
+            .arg(self.socket())
+            .args(["-e", sql])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        client
+    }
+
+    /// Runs statements.
+    pub fn run_sql(&self, sql: &str) {
+        let out = self.client(sql).stderr(Stdio::piped()).output().unwrap();
+        assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    fn down(&self) {
+        if let Some(mut child) = self.child.lock().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Stops the server at once, as when its machine fails, and starts it again.
+    pub fn restart(&self) {
+        self.down();
+        self.up();
     }
 }
 
 impl Drop for MariaDb {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.down();
     }
 }
 
-fn found(names: &[&str]) -> PathBuf {
-    let there = names.iter().find(|n| Path::new(n).exists());
-    PathBuf::from(
-        there.unwrap_or_else(|| panic!("{names:?} is not installed; run `cargo xtask setup`")),
-    )
+fn as_mysql() -> &'static [&'static str] {
+    if is_root() { &["--user=mysql"] } else { &[] }
 }
 
-fn root() -> bool {
+fn find(candidates: &[&str]) -> PathBuf {
+    candidates
+        .iter()
+        .map(Path::new)
+        .find(|p| p.exists())
+        .expect("MariaDB is not installed; run `cargo xtask setup`")
+        .to_owned()
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0"))
 }

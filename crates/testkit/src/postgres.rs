@@ -11,6 +11,7 @@ pub struct Postgres {
     bin: PathBuf,
     folder: tempfile::TempDir,
     port: u16,
+    options: String,
 }
 
 impl Postgres {
@@ -20,7 +21,7 @@ impl Postgres {
         let bin = find().expect("PostgreSQL is not installed; run `cargo xtask setup`");
         let folder = tempfile::Builder::new().prefix("qt-pg-").tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let this = Self { bin, folder, port };
+        let mut this = Self { bin, folder, port, options: String::new() };
         if is_root() {
             run(Command::new("chown").arg("-R").arg("postgres").arg(this.folder.path()));
         }
@@ -41,8 +42,9 @@ impl Postgres {
             ],
         );
         let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c wal_level=logical"
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c wal_level=logical -c max_replication_slots=20 -c max_wal_senders=20"
         );
+        this.options = options.clone();
         this.tool(
             "pg_ctl",
             &["-D", &data, "-w", "-l", &format!("{data}.log"), "-o", &options, "start"],
@@ -65,6 +67,19 @@ impl Postgres {
         let port = self.port.to_string();
         let place = ["-h", "127.0.0.1", "-p", &port, "-U", "qiantang", "-d", database];
         self.tool("psql", &[&place[..], &["-q", "-v", "ON_ERROR_STOP=1", "-c", sql]].concat());
+    }
+
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops the server at once, as when its machine fails, and starts it again.
+    pub fn restart(&self) {
+        let data = self.data();
+        self.tool("pg_ctl", &["-D", &data, "-w", "-m", "immediate", "stop"]);
+        let log = format!("{data}.log");
+        self.tool("pg_ctl", &["-D", &data, "-w", "-l", &log, "-o", &self.options, "start"]);
     }
 
     fn data(&self) -> String {

@@ -44,8 +44,10 @@ pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;
 pub use self::retry::{may_retry, retry};
+pub(crate) use self::serve::bring;
 pub use self::spool::{spool, spool_file};
 pub use self::tidy::{Tidied, tidy};
+pub(crate) use self::work::{blank_run, check_chunk};
 use crate::{App, Page, audit, catalogue};
 
 /// Collections that read and land at the same time; others wait in state queued.
@@ -82,7 +84,11 @@ impl Default for Memory {
 }
 
 impl Memory {
-    fn lock_of(&self, entry: &str) -> Arc<tokio::sync::Mutex<()>> {
+    /// Name of this process as an owner.
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
+    }
+    pub(crate) fn lock_of(&self, entry: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.entries.lock();
         if locks.len() > LOCKS_KEPT {
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);

@@ -43,6 +43,8 @@ pub async fn recover(app: &Arc<App>) -> Result<u64> {
         .collect();
     spool::sweep(app, &wanted, DAYS_KEPT).await;
     // Runs of this very process are not interrupted.
+    // A rail's run goes on with its rail.
+    waiting.retain(|r| r.run.channel != "rail");
     waiting.retain(|r| app.collections.of(&r.run.id).is_none() && lease::over(app, r));
     // Oldest first: parcels land in the order they were handed over.
     waiting.reverse();

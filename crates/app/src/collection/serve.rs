@@ -24,7 +24,8 @@ pub(super) async fn settle(
     Ok(())
 }
 
-async fn bring(
+/// Brings the serving copy level with a landed parcel and whatever it missed before it.
+pub(crate) async fn bring(
     app: &App,
     permit: &Permit,
     entry: &Entry,

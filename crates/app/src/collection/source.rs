@@ -113,6 +113,13 @@ pub async fn edit(app: &App, op: &Op, id: &str, new: SourceNew) -> Result<DataSo
 /// Takes a source away with its secret. What was collected from it stays.
 pub async fn remove(app: &App, op: &Op, id: &str) -> Result<()> {
     let (source, _, permit) = known(app, op, id).await?;
+    if app.store.rails_of_source(id).await? > 0 {
+        return Err(Error::new(
+            Code::WrongState,
+            "有数据高铁正在使用该数据源，请先移除数据高铁",
+            "a rail follows this source; remove the rail first",
+        ));
+    }
     app.store.source_delete(&permit, id).await?;
     app.store.origins_forget(&permit, id).await?;
     record(app, op, "source.remove", &source, String::new()).await
@@ -189,6 +196,13 @@ pub(crate) async fn reach(
     let (source, sealed, permit) = known(app, op, id).await?;
     let url = opened(app, &source.id, &sealed)?;
     Ok((source, url, permit))
+}
+
+/// The URL of a source with its secret, for a channel that was allowed to use it.
+pub(crate) async fn url_of(app: &App, id: &str) -> Result<Zeroizing<String>> {
+    let missing = || Error::not_found("数据源", "data source", id);
+    let (source, sealed) = app.store.source_get(id).await?.ok_or_else(missing)?;
+    opened(app, &source.id, &sealed)
 }
 
 async fn known(app: &App, op: &Op, id: &str) -> Result<(DataSource, String, Permit)> {

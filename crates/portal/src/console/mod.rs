@@ -22,6 +22,7 @@ mod ledger_sheet;
 mod notices;
 mod orgs;
 mod proposals;
+mod rails;
 mod requests;
 mod runs;
 mod schema;
@@ -56,6 +57,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(sources::router())
         .merge(schema::router())
         .merge(findings::router())
+        .merge(rails::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())

@@ -22,6 +22,7 @@ const PAGES = [
   ["users", "system_administrator", "/console/users"],
   ["audit", "auditor", "/console/audit"],
   ["sources", "provider", "/console/sources"],
+  ["rails", "provider", "/console/rails"],
   ["security", "security_officer", "/console/security"],
   ["system", "system_administrator", "/console/system"],
   ["ledgers", "provider", "/console/ledger"],

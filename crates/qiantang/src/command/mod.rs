@@ -9,6 +9,7 @@ mod ingest;
 mod ledger;
 mod matrix;
 mod org;
+mod rail;
 mod serve;
 mod sniff;
 
@@ -66,6 +67,8 @@ enum Command {
     Ingest(ingest::Args),
     /// Say what a file is, and draft an entry from it. 识别文件。
     Sniff(sniff::Args),
+    /// Follow tables of a data source by its log. 数据高铁。
+    Rail(rail::Args),
     /// Enter and list organisations. 机构。
     Org(org::Args),
     /// Open and list accounts, register applications. 账号与应用。
@@ -170,6 +173,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Catalogue(args) if args.changes() => &args.place,
         Command::Ledger(args) if args.changes() => &args.place,
         Command::Org(args) if args.changes() => &args.place,
+        Command::Rail(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
     };
@@ -189,6 +193,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Sniff(args) => sniff::run(args).await,
+        Command::Rail(args) => rail::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Audit(args) => audit::run(args).await,
@@ -212,6 +217,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Catalogue(args) => catalogue::run(args).await,
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
+        Command::Rail(args) => rail::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         // The others are never handed over (see `beside`).
@@ -241,6 +247,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Ledger(a) => a.json,
         Command::Ingest(a) => a.json,
         Command::Sniff(a) => a.json,
+        Command::Rail(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
         Command::Config(a) => a.json,

@@ -1,0 +1,309 @@
+//! Pieces of a rail into parcels of the lake, the serving copy and the quarantine, for one table.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use guard::hash::sha256_hex;
+use model::batch::Batch;
+use model::code::SyncMode;
+use model::entry::Entry;
+use model::op::stamp;
+use model::parcel::{ParcelHead, Quarantined, Reject, Track};
+use model::rail::{RailTable, TableFigures, TableState};
+use model::{Error, Op, Result};
+use parking_lot::Mutex;
+use policy::Permit;
+use policy::port::{Chunk, LandTarget, RailRows};
+use tokio::time::Instant;
+
+use super::work::OWNER;
+use crate::{App, catalogue, collection};
+
+/// Where a table stands, as the lake says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing has come yet.
+    Nothing,
+    /// So many chunks of the snapshot have landed, the last with this key.
+    Snapshot { chunks: u64, cursor: String },
+    /// The log up to here.
+    Log(String),
+}
+
+impl Place {
+    pub(super) fn of_text(text: &str) -> Result<Self> {
+        if let Some(position) = text.strip_prefix("w:") {
+            return Ok(Self::Log(position.to_owned()));
+        }
+        let rest = text.strip_prefix("s:").and_then(|rest| rest.split_once(':'));
+        match rest.and_then(|(n, cursor)| Some((n.parse().ok()?, cursor))) {
+            Some((chunks, cursor)) => Ok(Self::Snapshot { chunks, cursor: cursor.to_owned() }),
+            None => Err(Error::internal(format!("rail: the lake holds the position `{text}`"))),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Nothing => String::new(),
+            Self::Snapshot { chunks, cursor } => format!("s:{chunks}:{cursor}"),
+            Self::Log(position) => format!("w:{position}"),
+        }
+    }
+}
+
+/// A table at work.
+pub(super) struct Bound {
+    pub(super) table: RailTable,
+    pub(super) entry: Entry,
+    pub(super) target: LandTarget,
+    pub(super) figures: Mutex<TableFigures>,
+    /// Figures as last kept.
+    pub(super) kept: Mutex<TableFigures>,
+    /// For landing, the serving copy and the catalogue.
+    pub(super) permit: Arc<Permit>,
+    /// When the entry's rows were last counted; `None` when nothing has come since.
+    counted: Mutex<Option<Instant>>,
+    dirty: Mutex<bool>,
+}
+
+impl Bound {
+    pub(super) fn new(
+        table: RailTable,
+        figures: TableFigures,
+        entry: Entry,
+        target: LandTarget,
+        permit: Permit,
+    ) -> Self {
+        Self {
+            table,
+            entry,
+            target,
+            kept: Mutex::new(figures.clone()),
+            figures: Mutex::new(figures),
+            permit: Arc::new(permit),
+            counted: Mutex::default(),
+            dirty: Mutex::new(true),
+        }
+    }
+
+    /// Name of the table's track in the lake.
+    fn track(&self) -> String {
+        format!("rail-{}-{}", self.table.rail, self.table.place)
+    }
+
+    /// Where the lake stands.
+    pub(super) async fn place(&self, app: &App) -> Result<Place> {
+        match app.lake.position(&self.entry.draft.code, &self.track()).await? {
+            Some(text) => Place::of_text(&text),
+            None => Ok(Place::Nothing),
+        }
+    }
+
+    /// Brings the serving copy level with the lake, which a crash may have left behind.
+    pub(super) async fn level(&self, app: &App) -> Result<()> {
+        let newest = app.lake.newest(&self.entry.draft.code).await?;
+        let Some(newest) = newest.filter(|v| !v.parcel.is_empty()) else { return Ok(()) };
+        let mode = SyncMode::parse(&newest.mode).unwrap_or(SyncMode::Incremental);
+        let _alone = app.collections.lock_of(&self.entry.id).lock_owned().await;
+        collection::bring(app, &self.permit, &self.entry, mode, &newest.parcel, newest.version)
+            .await
+    }
+
+    /// Lands rows with the place they lead to, in one transaction; then the serving copy follows.
+    async fn land(
+        &self,
+        app: &App,
+        mode: SyncMode,
+        place: &Place,
+        rows: BoxStream<'static, Result<Batch>>,
+    ) -> Result<u64> {
+        let _alone = app.collections.lock_of(&self.entry.id).lock_owned().await;
+        let op = Op::system(app.now());
+        let head = ParcelHead {
+            id: format!("rail-{}", op.new_id()),
+            entry: self.entry.id.clone(),
+            mode,
+            channel: "rail".into(),
+            source: self.table.place.clone(),
+            checksum: String::new(),
+            track: Some(Track { name: self.track(), position: place.text() }),
+        };
+        let landing = app.lake.land(&self.permit, &op, &head, &self.target, rows).await?;
+        let (permit, entry) = (&self.permit, &self.entry);
+        collection::bring(app, permit, entry, mode, &head.id, landing.version).await?;
+        *self.dirty.lock() = true;
+        metrics::counter!("qt_rail_rows_total").increment(landing.rows);
+        let mut figures = self.figures.lock();
+        figures.position = place.text();
+        figures.landed += landing.rows;
+        figures.landed_at = Some(stamp(app.now()));
+        Ok(landing.rows)
+    }
+
+    /// A chunk of the snapshot.
+    pub(super) async fn chunk(&self, app: &App, rows: RailRows, chunks: u64) -> Result<()> {
+        let RailRows { chunk, cursor } = rows;
+        self.misfits(app, &chunk, |_| "s".to_owned()).await?;
+        let read = chunk.read;
+        let mode = if chunks == 0 { SyncMode::Full } else { SyncMode::Incremental };
+        let place = Place::Snapshot { chunks: chunks + 1, cursor };
+        self.land(app, mode, &place, one(chunk.batch)).await?;
+        let mut figures = self.figures.lock();
+        figures.snapshot_rows += read;
+        figures.state = TableState::Snapshot;
+        Ok(())
+    }
+
+    /// The snapshot is over: from here the log counts.
+    pub(super) async fn snapshot_done(&self, app: &App, chunks: u64, start: &str) -> Result<()> {
+        let mode = if chunks == 0 { SyncMode::Full } else { SyncMode::Incremental };
+        let none = futures::stream::empty().boxed();
+        self.land(app, mode, &Place::Log(start.to_owned()), none).await?;
+        self.figures.lock().state = TableState::Streaming;
+        Ok(())
+    }
+
+    /// The whole table anew in one parcel: what was there is replaced at once, or not at all.
+    pub(super) async fn whole(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        rows: BoxStream<'static, Result<RailRows>>,
+        start: &str,
+    ) -> Result<u64> {
+        let system = super::work::permit(app).await?;
+        app.store.quarantine_clear(&system, OWNER, &self.table.run).await?;
+        {
+            let mut figures = self.figures.lock();
+            (figures.snapshot_rows, figures.state) = (0, TableState::Uncertain);
+        }
+        let (bound, house) = (Arc::clone(self), Arc::clone(app));
+        // The lake tells that its stream failed; why is kept here.
+        let fault = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&fault);
+        let batches = rows
+            .then(move |rows| {
+                let (bound, app, kept) = (Arc::clone(&bound), Arc::clone(&house), kept.clone());
+                async move {
+                    let taken = async {
+                        let chunk = rows?.chunk;
+                        bound.misfits(&app, &chunk, |_| "s".to_owned()).await?;
+                        bound.figures.lock().snapshot_rows += chunk.read;
+                        Ok(chunk.batch)
+                    };
+                    taken.await.map_err(|e: Error| {
+                        *kept.lock() = Some(e);
+                        Error::internal("the reading of a table broke off")
+                    })
+                }
+            })
+            .boxed();
+        let landed = self.land(app, SyncMode::Full, &Place::Log(start.to_owned()), batches).await;
+        let landed = landed.map_err(|e| fault.lock().take().unwrap_or(e))?;
+        app.store.rail_anew(&system, &self.table.rail, Some(&self.table.place), false).await?;
+        self.figures.lock().state = TableState::Streaming;
+        Ok(landed)
+    }
+
+    /// Changes of the log.
+    pub(super) async fn changes(
+        &self,
+        app: &App,
+        chunk: Chunk,
+        refused: &[String],
+        position: &str,
+        committed: i64,
+    ) -> Result<()> {
+        let places: Vec<&str> = refused.iter().map(String::as_str).collect();
+        self.misfits(app, &chunk, |n| places.get(n).copied().unwrap_or("?").to_owned()).await?;
+        self.land(app, SyncMode::Incremental, &Place::Log(position.to_owned()), one(chunk.batch))
+            .await?;
+        self.timed(app, committed);
+        Ok(())
+    }
+
+    /// The source's table was emptied.
+    pub(super) async fn emptied(&self, app: &App, position: &str, committed: i64) -> Result<()> {
+        let none = futures::stream::empty().boxed();
+        self.land(app, SyncMode::Full, &Place::Log(position.to_owned()), none).await?;
+        self.timed(app, committed);
+        Ok(())
+    }
+
+    fn timed(&self, app: &App, committed: i64) {
+        let Some(at) = DateTime::from_timestamp_micros(committed) else { return };
+        let lag = (app.now() - at).num_milliseconds().max(0);
+        metrics::histogram!("qt_rail_lag_seconds")
+            .record(Duration::from_millis(lag.unsigned_abs()).as_secs_f64());
+        let mut figures = self.figures.lock();
+        figures.lag_ms = lag.unsigned_abs();
+        figures.committed_at = Some(stamp(at));
+    }
+
+    /// Misfits into quarantine. Read again, they are the same rows: `at` tells the place of the n-th in the stream.
+    async fn misfits(&self, app: &App, chunk: &Chunk, at: impl Fn(usize) -> String) -> Result<()> {
+        collection::check_chunk(chunk)?;
+        let (now, items) = (stamp(app.now()), &self.entry.draft.items);
+        let items: Vec<String> = items.iter().map(|i| i.identifier.clone()).collect();
+        let rows: Vec<Quarantined> = chunk
+            .rejects
+            .iter()
+            .enumerate()
+            .map(|(n, reject)| Quarantined {
+                id: format!("{}-{}", self.table.run, self.print(&at(n), reject)),
+                run: self.table.run.clone(),
+                entry: self.entry.id.clone(),
+                reject: reject.clone(),
+                items: items.clone(),
+                state: "open".into(),
+                at: now.clone(),
+            })
+            .collect();
+        app.store.quarantine_insert(&self.permit, &rows).await?;
+        let mut figures = self.figures.lock();
+        figures.read += chunk.read;
+        figures.quarantined += rows.len() as u64;
+        Ok(())
+    }
+
+    /// What a misfit is known by: its place in the log, and its cells.
+    fn print(&self, at: &str, reject: &Reject) -> String {
+        let cells: Vec<&str> =
+            reject.cells.iter().map(|c| c.as_deref().unwrap_or("\u{0}")).collect();
+        let text = format!("{at}\u{1e}{}", cells.join("\u{1f}"));
+        format!("{at}-{}", sha256_hex(text.as_bytes()).get(..16).unwrap_or_default())
+    }
+
+    /// Rows and time of the entry, when something came and the last count is old enough.
+    pub(super) async fn count(&self, app: &App, at_least: Duration) -> Result<()> {
+        let due = self.counted.lock().is_none_or(|at| at.elapsed() >= at_least);
+        if !due || !std::mem::take(&mut *self.dirty.lock()) {
+            return Ok(());
+        }
+        *self.counted.lock() = Some(Instant::now());
+        let rows = app.lake.count(&self.entry).await?;
+        catalogue::landed(app, &Op::system(app.now()), &self.entry.id, rows).await?;
+        Ok(())
+    }
+}
+
+fn one(batch: Batch) -> BoxStream<'static, Result<Batch>> {
+    let rows = (batch.rows() > 0).then_some(Ok(batch));
+    futures::stream::iter(rows).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_they_were_written() {
+        let snapshot = Place::Snapshot { chunks: 3, cursor: r#"["a:b","1"]"#.into() };
+        for place in [snapshot, Place::Log("00A0.00000001".into())] {
+            assert_eq!(Place::of_text(&place.text()).unwrap(), place);
+        }
+        assert!(Place::of_text("x").is_err());
+    }
+}
