@@ -66,8 +66,13 @@ async fn a_table_is_followed() {
     assert_eq!(other.unwrap_err().code(), Code::WrongState);
     let working = worker(&house.app);
     level(&house.app, &source, "firms", FIRMS).await;
-    let view = state(&house, &provider, &id, RailState::Streaming).await;
-    assert!(view.tables[0].figures.snapshot_rows == 2200, "{view:?}");
+    state(&house, &provider, &id, RailState::Streaming).await;
+    until("figures of the snapshot", async || {
+        let view = rail::get(&house.app, &provider, &id).await.unwrap();
+        let rows = view.tables[0].figures.snapshot_rows;
+        if rows == 2200 { Ok(()) } else { Err(rows.to_string()) }
+    })
+    .await;
     source
         .run(
             "INSERT INTO firms VALUES (5001, '新', 1.5, '2026-05-01'), (5002, NULL, NULL, NULL);
@@ -139,9 +144,9 @@ async fn a_table_is_followed() {
 /// A table with a column of every type, and the entry for it.
 fn kinds() -> (EntryDraft, &'static str) {
     let mut entry = draft("kinds");
-    let item = |name: &str, data_type| Item::new(name, name, data_type);
+    let item = |name: &str, data_type| Item::new(name, "数据项", data_type);
     let decimal = |name: &str, precision, scale| {
-        let mut item = Item::new(name, name, DataType::Decimal);
+        let mut item = Item::new(name, "数据项", DataType::Decimal);
         (item.precision, item.scale) = (precision, scale);
         item
     };

@@ -87,7 +87,8 @@ async fn state(house: &House, op: &Op, id: &str, wanted: RailState) {
     .await;
 }
 
-const READER: &str = "GRANT SELECT ON source.* TO reader@'127.0.0.1'; GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader@'127.0.0.1'";
+const READER: &str = "GRANT SELECT ON source.* TO reader@'127.0.0.1'; GRANT SELECT ON source.* TO reader@localhost;
+    GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader@'127.0.0.1'; GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader@localhost";
 const MAKE_FIRMS: &str = "CREATE TABLE source.firms (id BIGINT PRIMARY KEY, name LONGTEXT, amount DECIMAL(18,2), day DATE);
     INSERT INTO source.firms SELECT seq, CONCAT('企业', seq), seq + 0.25, '2026-01-01' + INTERVAL seq % 300 DAY FROM source.seq_1_to_2200";
 
@@ -176,9 +177,9 @@ async fn every_type_of_mariadb_comes_over() {
     let house = House::new().await;
     let provider = house.person("provider").await;
     let mut entry = draft("kinds");
-    let item = |name: &str, data_type| Item::new(name, name, data_type);
+    let item = |name: &str, data_type| Item::new(name, "数据项", data_type);
     let decimal = |name: &str, precision, scale| {
-        let mut item = Item::new(name, name, DataType::Decimal);
+        let mut item = Item::new(name, "数据项", DataType::Decimal);
         (item.precision, item.scale) = (precision, scale);
         item
     };
