@@ -46,7 +46,10 @@ test("a consumer finds four kinds of things and files them with one form", async
     key: (await page.locator("#key").innerText()).trim(),
     secret: (await page.locator("#secret").innerText()).trim(),
   };
-  await put(page, "bdcdjxx", "不动产登记信息"); // pinyin initials
+  await page.goto(`${portal}/console/basket`);
+  const remove = page.locator("button[form^=remove-]");
+  while (await remove.count()) await remove.first().click();
+  await put(page, "rkjbxx", "人口基本信息"); // pinyin initials
   await put(page, "社会保险参保", "社会保险参保信息");
   await put(page, "统一用户组件", "统一用户组件");
   await put(page, "政务云主机", "政务云主机");
@@ -61,7 +64,7 @@ test("a consumer finds four kinds of things and files them with one form", async
   await line("政务云主机").locator("[name$=-vcpu]").fill("8");
   const fields = page.locator("#form-fields");
   for (const [field, text] of Object.entries({
-    name, scene: "办理不动产登记时核对权利人与参保情况", legal_basis: "《不动产登记暂行条例》", contact: "王用", phone: "0571-88888888",
+    name, scene: "办理出生一件事时核对申请人与参保情况", legal_basis: "《浙江省公共数据条例》", contact: "王用", phone: "0571-88888888",
   })) {
     await fields.locator(`[name=${field}]`).fill(text);
   }
@@ -71,7 +74,7 @@ test("a consumer finds four kinds of things and files them with one form", async
   await expect(page).toHaveURL(/\/console\/bundles\/[0-9a-z-]+/);
   seen.bundle = page.url().replace(/\?.*/, "");
   await expect(page.locator("#total")).toHaveText("4");
-  for (const title of ["不动产登记信息", "社会保险参保信息", "统一用户组件", "政务云主机"]) {
+  for (const title of ["人口基本信息", "社会保险参保信息", "统一用户组件", "政务云主机"]) {
     const link = page.locator("#parts a", { hasText: title }).first();
     seen.parts[title] = new URL(await link.getAttribute("href"), portal).href;
   }
@@ -98,29 +101,29 @@ async function act(page, url, what, fill = {}) {
 }
 
 test("three owners decide differently", async ({ browser }) => {
-  const { 不动产登记信息: land, 社会保险参保信息: insured, 统一用户组件: component, 政务云主机: cloud } = seen.parts;
+  const { 人口基本信息: people, 社会保险参保信息: insured, 统一用户组件: component, 政务云主机: cloud } = seen.parts;
   const authority = await signedIn(browser, "authority");
-  await act(authority, land, "approve", { opinion: "受理" });
+  await act(authority, people, "approve", { opinion: "受理" });
   await act(authority, insured, "approve", { opinion: "受理" });
 
-  const szrzy = await signedInAs(browser, "szrzy");
-  await act(szrzy, land, "approve", { opinion: "同意共享" });
+  const police = await signedInAs(browser, "sga");
+  await act(police, people, "approve", { opinion: "同意共享" });
   const srst = await signedInAs(browser, "srst");
   await act(srst, insured, "return", { opinion: "请补充", missing: "共享时间范围" });
   const market = await signedIn(browser, "reviewer");
   await act(market, component, "refuse", { opinion: "组件正在升级", reason: "not_ready" });
   await act(market, cloud, "approve", { opinion: "资源充足" });
 
-  // The land register is graded L3: authority and security officer answer side by side.
-  await act(authority, land, "approve", { opinion: "同意" });
-  await act(await signedIn(browser, "security_officer"), land, "approve", { opinion: "脱敏后可用" });
+  // The register of people is graded L3: authority and security officer answer side by side.
+  await act(authority, people, "approve", { opinion: "同意" });
+  await act(await signedIn(browser, "security_officer"), people, "approve", { opinion: "脱敏后可用" });
 });
 
 test("the applicant sees one line of progress", async ({ browser }) => {
   const page = await signedIn(browser, "consumer");
   await page.goto(seen.bundle);
   const state = (title) => page.locator("#parts tr", { hasText: title });
-  await expect(state("不动产登记信息")).toContainText(/已通过|已办结|已授权/);
+  await expect(state("人口基本信息")).toContainText(/已通过|已办结|已授权/);
   await expect(state("统一用户组件")).toContainText(/驳回|不同意|未通过/);
   await expect(state("社会保险参保信息")).toContainText(/补正|退回/);
   await expect(state("政务云主机")).not.toContainText(/驳回|退回/);
@@ -134,7 +137,7 @@ test("the key is issued and the sample code runs as it is given", async ({ brows
   await page.locator("#build").click();
   await expect(page.locator("#key")).toHaveText(seen.app.key);
   await picture(page, "basket-4-build");
-  const code = await page.locator("#bdc_djxx-javascript").textContent();
+  const code = await page.locator("#rk_jbxx-javascript").textContent();
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "qt-sample-"));
   const file = path.join(folder, "client.mjs");
   fs.writeFileSync(file, code);
