@@ -55,7 +55,8 @@ async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
             let more = counts.len().saturating_sub(SHOWN);
             let more = match *name {
                 "region" => 0,
-                "org" => roots(counts, &names).len().saturating_sub(SHOWN),
+                // Those that stand below one that is not opened, and the small ones.
+                "org" => held(counts, &names).len().saturating_sub(values.len()),
                 _ => more,
             };
             Some(context! { id => *name, name => label::label("facet", name, visit.lang), values, more })
@@ -240,13 +241,18 @@ fn orgs(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec<Value> {
         let above = std::iter::successors(Some(*org), |o| parent_of(names, o));
         opened.extend(above.take(16));
     }
+    let roots = roots(counts, names);
+    // A single root tells nothing: its own stand open.
+    if let [(only, _)] = roots.as_slice() {
+        opened.push(only.as_str());
+    }
     let mut out = Vec::new();
     // Depth first: what stands below an opened organisation follows it.
-    let mut stack: Vec<(String, u64, usize)> = roots(counts, names)
-        .into_iter()
+    let mut stack: Vec<(String, u64, usize)> = roots
+        .iter()
         .enumerate()
         .filter(|(i, (id, _))| *i < SHOWN || opened.contains(&id.as_str()))
-        .map(|(_, (id, n))| (id, n, 0))
+        .map(|(_, (id, n))| (id.clone(), *n, 0))
         .rev()
         .collect();
     while let Some((id, count, depth)) = stack.pop() {
@@ -261,8 +267,13 @@ fn orgs(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec<Value> {
                 .filter(|o| o.parent.as_deref() == Some(id.as_str()))
                 .filter_map(|o| Some((o.id.clone(), *held.get(&o.id)?, depth + 1)))
                 .collect();
-            below.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0)));
-            stack.extend(below);
+            below.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            let shown = below
+                .into_iter()
+                .enumerate()
+                .filter(|(i, (child, _, _))| *i < SHOWN || opened.contains(&child.as_str()));
+            let shown: Vec<(String, u64, usize)> = shown.map(|(_, child)| child).collect();
+            stack.extend(shown.into_iter().rev());
         }
     }
     out
