@@ -169,8 +169,12 @@ async fn failed(
     let state = if mends { RailState::Refused } else { RailState::Waiting };
     let told = drive::told(error);
     tracing::warn!(rail.id = rail.id, error = error.operator_text(), "a rail broke off");
-    let again =
-        matches!(figures.state, RailState::Refused | RailState::Waiting) && figures.zh == told.0;
+    // An outage lasts until the rail streams again, however its attempts fail; a refusal is as new as its words.
+    let again = if mends {
+        matches!(figures.state, RailState::Refused | RailState::Waiting) && figures.zh == told.0
+    } else {
+        figures.failures > 0 && figures.state != RailState::Refused
+    };
     if !again {
         let kind = if mends { IncidentKind::Refused } else { IncidentKind::Broken };
         incident(app, permit, rail, None, kind, &told, mends).await?;
