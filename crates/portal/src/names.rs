@@ -73,6 +73,10 @@ impl Kept {
         let org = self.org_index.get(id).and_then(|&i| self.orgs.get(i));
         org.map_or(id, |o| pick(&o.name_cn, &o.name_en, lang))
     }
+    /// The organisation above one.
+    pub(crate) fn parent(&self, org: &str) -> Option<&str> {
+        self.org_index.get(org).and_then(|&i| self.orgs.get(i))?.parent.as_deref()
+    }
     /// Name of a region, or its code when it is not known.
     pub(crate) fn region<'a>(&'a self, code: &'a str, lang: Lang) -> &'a str {
         let region = self.region_index.get(code).and_then(|&i| self.regions.get(i));

@@ -1,7 +1,7 @@
 //! One search over the four ledgers and every data item: facets with exact counts, pages by position, searches that a
 //! person keeps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use app::ledger::{self, FACETS};
@@ -23,6 +23,8 @@ use crate::{Answer, Door, label};
 const PAGE_SIZE: u32 = 20;
 /// Values of a facet shown before “more”.
 const SHOWN: usize = 30;
+/// Levels of the tree of organisations that are walked.
+const DEEPEST: usize = 16;
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/console/search", get(page))
@@ -47,17 +49,13 @@ async fn page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         .iter()
         .filter_map(|name| {
             let (_, counts) = found.facets.iter().find(|(n, _)| n == name)?;
-            let values = match *name {
-                "region" => regions(counts, &visit, &names),
+            let (values, more) = match *name {
+                "region" => (regions(counts, &visit, &names), 0),
                 "org" => orgs(counts, &visit, &names),
-                _ => plain(name, counts, &visit, &names, &states),
-            };
-            let more = counts.len().saturating_sub(SHOWN);
-            let more = match *name {
-                "region" => 0,
-                // Those that stand below one that is not opened, and the small ones.
-                "org" => held(counts, &names).len().saturating_sub(values.len()),
-                _ => more,
+                _ => (
+                    plain(name, counts, &visit, &names, &states),
+                    counts.len().saturating_sub(SHOWN),
+                ),
             };
             Some(context! { id => *name, name => label::label("facet", name, visit.lang), values, more })
         })
@@ -199,84 +197,53 @@ fn regions(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec<Value> 
         .collect()
 }
 
-/// Organisations with what they and those below them hold, by id.
-fn held(counts: &[(String, u64)], names: &Kept) -> HashMap<String, u64> {
-    let parents: HashMap<&str, &str> =
-        names.orgs.iter().filter_map(|o| Some((o.id.as_str(), o.parent.as_deref()?))).collect();
-    let mut held: HashMap<String, u64> = HashMap::new();
+/// The tree of organisations, each with what it and those below it hold: the ones that hold most, and below one that is
+/// chosen (or holds a chosen one) its own; and how many more there are.
+fn orgs(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> (Vec<Value>, usize) {
+    let mut held: HashMap<&str, u64> = HashMap::new();
     for (word, count) in counts {
-        let mut at = Some(word.as_str());
-        // A ring of parents would be a fault of the ledger of organisations; the walk ends all the same.
-        for _ in 0..16 {
-            let Some(org) = at else { break };
-            *held.entry(org.to_owned()).or_default() += count;
-            at = parents.get(org).copied();
+        for org in upwards(names, word) {
+            *held.entry(org).or_default() += count;
         }
     }
-    held
-}
-
-/// Organisations that hold something and stand below none that does; most first.
-fn roots(counts: &[(String, u64)], names: &Kept) -> Vec<(String, u64)> {
-    let held = held(counts, names);
-    let mut roots: Vec<(String, u64)> = held
-        .iter()
-        .filter(|(id, _)| parent_of(names, id).is_none_or(|p| !held.contains_key(p)))
-        .map(|(id, n)| (id.clone(), *n))
-        .collect();
-    roots.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    roots
-}
-
-fn parent_of<'a>(names: &'a Kept, org: &str) -> Option<&'a str> {
-    names.orgs.iter().find(|o| o.id == org).and_then(|o| o.parent.as_deref())
-}
-
-/// The tree of organisations: the ones that hold most, and below one that is chosen (or holds a chosen one) its own.
-fn orgs(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec<Value> {
-    let held = held(counts, names);
+    // Who stands below whom; below none that holds something are the roots.
+    let mut below: HashMap<Option<&str>, Vec<&str>> = HashMap::new();
+    for org in held.keys() {
+        let parent = names.parent(org).filter(|p| held.contains_key(p));
+        below.entry(parent).or_default().push(org);
+    }
+    for orgs in below.values_mut() {
+        orgs.sort_by_key(|org| (std::cmp::Reverse(held.get(org)), *org));
+    }
     let chosen: Vec<&str> = visit.qs("org").collect();
-    let mut opened: Vec<&str> = Vec::new();
-    for org in &chosen {
-        let above = std::iter::successors(Some(*org), |o| parent_of(names, o));
-        opened.extend(above.take(16));
-    }
-    let roots = roots(counts, names);
+    let mut opened: HashSet<&str> = chosen.iter().flat_map(|org| upwards(names, org)).collect();
     // A single root tells nothing: its own stand open.
-    if let [(only, _)] = roots.as_slice() {
-        opened.push(only.as_str());
+    if let Some([only]) = below.get(&None).map(Vec::as_slice) {
+        opened.insert(only);
     }
+    let shown = |parent: Option<&str>| -> Vec<&str> {
+        let all = below.get(&parent).into_iter().flatten().copied().enumerate();
+        all.filter(|(i, org)| *i < SHOWN || opened.contains(org)).map(|(_, org)| org).collect()
+    };
     let mut out = Vec::new();
     // Depth first: what stands below an opened organisation follows it.
-    let mut stack: Vec<(String, u64, usize)> = roots
-        .iter()
-        .enumerate()
-        .filter(|(i, (id, _))| *i < SHOWN || opened.contains(&id.as_str()))
-        .map(|(_, (id, n))| (id.clone(), *n, 0))
-        .rev()
-        .collect();
-    while let Some((id, count, depth)) = stack.pop() {
+    let mut stack: Vec<(&str, usize)> = shown(None).into_iter().rev().map(|o| (o, 0)).collect();
+    while let Some((org, depth)) = stack.pop() {
         out.push(context! {
-            word => &id, name => names.org(&id, visit.lang), count, depth,
-            chosen => chosen.contains(&id.as_str()), href => turned(visit, "org", &id),
+            word => org, name => names.org(org, visit.lang), count => held.get(org), depth,
+            chosen => chosen.contains(&org), href => turned(visit, "org", org),
         });
-        if opened.contains(&id.as_str()) && depth < 16 {
-            let mut below: Vec<(String, u64, usize)> = names
-                .orgs
-                .iter()
-                .filter(|o| o.parent.as_deref() == Some(id.as_str()))
-                .filter_map(|o| Some((o.id.clone(), *held.get(&o.id)?, depth + 1)))
-                .collect();
-            below.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            let shown = below
-                .into_iter()
-                .enumerate()
-                .filter(|(i, (child, _, _))| *i < SHOWN || opened.contains(&child.as_str()));
-            let shown: Vec<(String, u64, usize)> = shown.map(|(_, child)| child).collect();
-            stack.extend(shown.into_iter().rev());
+        if opened.contains(org) && depth < DEEPEST {
+            stack.extend(shown(Some(org)).into_iter().rev().map(|o| (o, depth + 1)));
         }
     }
-    out
+    let more = held.len().saturating_sub(out.len());
+    (out, more)
+}
+
+/// An organisation and those above it. A ring of parents would be a fault of the organisations; the walk ends all the same.
+fn upwards<'a>(names: &'a Kept, org: &'a str) -> impl Iterator<Item = &'a str> {
+    std::iter::successors(Some(org), |org| names.parent(org)).take(DEEPEST)
 }
 
 async fn suggest(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
