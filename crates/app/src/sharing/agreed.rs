@@ -28,11 +28,14 @@ pub(crate) struct Agreed {
 pub(crate) struct Prepared {
     pub(crate) entry: Entry,
     pub(crate) way: RequestWay,
+    /// The application as it would be filed.
+    pub(super) request: Request,
+    pub(super) permit: Permit,
     /// All of it is shared without condition, and not more calls are wanted than the rules grant at once.
     pub(crate) at_once: bool,
 }
 
-/// Checks what somebody wants of an entry as [`super::apply`] would, and files nothing.
+/// Checks what somebody wants of an entry, and files nothing.
 pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prepared> {
     let found = app.store.entry_get(&new.entry).await?;
     let full = found.as_ref().is_some_and(|e| catalogue::whole(app, op, e));
@@ -53,7 +56,7 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prep
         .ok_or_else(|| Error::not_found("可用的应用", "application of yours", &new.application))?;
     let way = if application.personal() { RequestWay::Open } else { way(op) };
     let target = Target::apply(&entry, &application, way);
-    audit::permit(app, op, Action::RequestSubmit, &target).await?;
+    let permit = audit::permit(app, op, Action::RequestSubmit, &target).await?;
     if !application.active {
         return Err(Error::new(
             Code::WrongState,
@@ -64,11 +67,8 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prep
     if application.org == entry.draft.org {
         return Err(Error::new(
             Code::RuleBroken,
-            format!("《{}》是本单位提供的数据，无需申请共享", entry.draft.title),
-            format!(
-                "your own organisation provides `{}`: there is nothing to apply for",
-                entry.draft.code
-            ),
+            "这是本单位提供的数据，无需申请共享",
+            "your own organisation provides these data: there is nothing to apply for",
         ));
     }
     let wanted = request(op, &entry, &application, way, new.clone());
@@ -79,7 +79,7 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prep
     let mut faults = check(op, &entry, &wanted, at_once);
     faults.extend(area_fault(&wanted, by_region));
     refuse_faults(faults)?;
-    Ok(Prepared { entry, way, at_once })
+    Ok(Prepared { entry, way, request: wanted, permit, at_once })
 }
 
 /// Rows can be limited to an area only where an item says it; a limit that cannot be kept is refused.

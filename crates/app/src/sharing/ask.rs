@@ -10,10 +10,10 @@ use model::{Code, Error, FieldError, Op, Result};
 use policy::{Action, Permit, Target};
 use store::request::RequestChange;
 
+use super::agreed::{Prepared, prepare};
 use super::look::visible;
 use crate::App;
 use crate::audit;
-use crate::catalogue;
 
 /// By which way the caller asks for data: public bodies by the share attribute, enterprises and citizens by the open one.
 #[must_use]
@@ -46,54 +46,7 @@ pub fn calls_at_once_most(app: &App) -> u64 {
 /// Files an application; an unconditional share is approved at once, unless more calls are wanted than the rules let
 /// through without a person looking.
 pub async fn apply(app: &App, op: &Op, new: RequestNew) -> Result<Request> {
-    let found = app.store.entry_get(&new.entry).await?;
-    let full = found.as_ref().is_some_and(|e| catalogue::whole(app, op, e));
-    // What limits the rows counts whether the applicant sees it or not.
-    let by_region =
-        found.as_ref().is_some_and(|e| app.policy.region_item(&e.draft.items).is_some());
-    let entry = found
-        .and_then(|e| catalogue::seen(app, op, e))
-        .ok_or_else(|| Error::not_found("目录", "entry", &new.entry))?;
-    let application = app
-        .store
-        .application_get(&new.application)
-        .await?
-        .filter(|a| match a.personal() {
-            true => a.owner == op.actor.id(),
-            false => op.actor.org() == Some(a.org.as_str()),
-        })
-        .ok_or_else(|| Error::not_found("可用的应用", "application of yours", &new.application))?;
-    let way = if application.personal() { RequestWay::Open } else { way(op) };
-    let target = Target::apply(&entry, &application, way);
-    let permit = audit::permit(app, op, Action::RequestSubmit, &target).await?;
-    if !application.active {
-        return Err(Error::new(
-            Code::WrongState,
-            format!("应用 `{}` 已停用，请先启用", application.name),
-            format!("the application `{}` is stopped: start it first", application.name),
-        ));
-    }
-    if application.org == entry.draft.org {
-        return Err(Error::new(
-            Code::RuleBroken,
-            "这是本单位提供的数据，无需申请共享",
-            "your own organisation provides these data: there is nothing to apply for",
-        ));
-    }
-    let mut request = request(op, &entry, &application, way, new);
-    let at_once = full
-        && way == RequestWay::Share
-        && unconditional(&entry, &request.items)
-        && request.calls_per_day <= app.policy.calls_at_once_most();
-    let mut faults = check(op, &entry, &request, at_once);
-    if !request.area_range.is_empty() && !by_region {
-        faults.push(FieldError {
-            field: "area_range".into(),
-            zh: "该资源没有行政区划数据项，不能按区域提供，请把区域范围改为“不限”".into(),
-            en: "the resource has no region item, so that rows cannot be limited to an area: choose “All”".into(),
-        });
-    }
-    refuse_faults(faults)?;
+    let Prepared { mut request, permit, at_once, .. } = prepare(app, op, &new).await?;
     end_if_over(app, op, &request).await?;
     if at_once {
         request.state = RequestState::Approved;
