@@ -38,12 +38,8 @@ async fn changes(State(door): State<Door>, request: Request) -> Result<Response,
 
 /// Decodes `a=1&b=2`.
 fn pairs(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
-    };
-    let all = query.split('&').filter_map(|p| p.split_once('='));
-    all.map(|(k, v)| (decode(k), decode(v))).filter(|(_, v)| !v.is_empty()).collect()
+    let all = form_urlencoded::parse(query.as_bytes()).into_owned();
+    all.filter(|(_, v)| !v.is_empty()).collect()
 }
 
 async fn filter(door: &Door, op: &Op, pairs: &[(String, String)]) -> Result<ChangeFilter> {

@@ -30,13 +30,10 @@ pub const FACETS: [&str; 9] = [
 /// The question that a query string asks (`q=停车&region=330100&sort=published_at`); what it does not know it leaves out.
 #[must_use]
 pub fn question(query: &str) -> SearchQuery {
-    let decode = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().trim().to_owned()
-    };
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let pairs: Vec<(String, String)> =
-        pairs.map(|(k, v)| (decode(k), decode(v))).filter(|(_, v)| !v.is_empty()).collect();
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+        .map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned()))
+        .filter(|(_, v)| !v.is_empty())
+        .collect();
     let first = |name: &str| pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone());
     SearchQuery {
         text: first("q").unwrap_or_default(),
