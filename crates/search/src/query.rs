@@ -378,27 +378,31 @@ fn grams(field: Field, text: &str) -> Option<Clause> {
 
 /// Initials and spelling that start with `text`.
 fn sounds(initials: Field, spelled: Field, text: &str) -> Vec<Clause> {
-    let letters = text.chars().all(|c| c.is_ascii_alphanumeric());
-    let mut out = Vec::new();
-    if letters && (2..=MAX_INITIALS).contains(&text.len()) {
-        out.push(prefix(initials, text));
-    }
-    if letters && text.len() >= 3 {
-        out.push(prefix(spelled, text.get(..MAX_SPELLING).unwrap_or(text)));
-    }
-    out
+    by_ear(text, |text| prefix(initials, text), |text| prefix(spelled, text))
 }
 
 /// Initials and spelling that stand in a name.
 fn named_sounds(f: &Ground, field: Field, text: &str) -> Vec<Clause> {
+    by_ear(
+        text,
+        |text| f.named(field, Way::Initials, text),
+        |text| f.named(field, Way::Spelling, text),
+    )
+}
+
+/// What `text` may be heard as: initials, a spelling, or both.
+fn by_ear(
+    text: &str,
+    initials: impl FnOnce(&str) -> Clause,
+    spelled: impl FnOnce(&str) -> Clause,
+) -> Vec<Clause> {
     let letters = text.chars().all(|c| c.is_ascii_alphanumeric());
     let mut out = Vec::new();
     if letters && (2..=MAX_INITIALS).contains(&text.len()) {
-        out.push(f.named(field, Way::Initials, text));
+        out.push(initials(text));
     }
     if letters && text.len() >= 3 {
-        let text = text.get(..MAX_SPELLING).unwrap_or(text);
-        out.push(f.named(field, Way::Spelling, text));
+        out.push(spelled(text.get(..MAX_SPELLING).unwrap_or(text)));
     }
     out
 }

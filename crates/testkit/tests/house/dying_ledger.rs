@@ -14,7 +14,7 @@ use model::Op;
 use model::asset::{AssetFilter, Ledger};
 use testkit::{House, PROVIDER_ORG};
 
-use crate::dying::kill;
+use crate::dying::{kill, runtime};
 
 const FOLDER: &str = "QIANTANG_TEST_INTAKE_IN";
 const ROWS: &str = "QIANTANG_TEST_INTAKE_ROWS";
@@ -49,10 +49,6 @@ async fn send(house: &House, rows: usize, lot: usize, mut acknowledged: impl FnM
         assert!(report.applied, "{:?}", report.faults.first());
         acknowledged();
     }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
 /// Not a test: the process that is killed.
