@@ -3,7 +3,10 @@
 //! `app` holds them as `Arc<dyn …>`; `lake`, `ingest`, `search` implement them; only the binary wires them.
 //! All are called from many tasks in parallel.
 
+mod feed;
 mod rail;
+mod shelf;
+mod transform;
 
 use std::path::{Path, PathBuf};
 
@@ -20,9 +23,14 @@ use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
 use model::value::Rows;
 use model::{Op, Result};
 
+pub use self::feed::{Feed, HttpFeed, KafkaFeed, Paging};
 pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
     RailSurvey, SlotState,
+};
+pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
+pub use self::transform::{
+    Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
 };
 use crate::{Grant, Permit};
 
