@@ -3,6 +3,7 @@
 mod gate;
 mod ledger;
 mod load;
+mod rail;
 
 use crate::Outcome;
 use crate::setup::{self, Purpose};
@@ -12,11 +13,14 @@ pub(crate) const HELP: &str = "\
 Measures a promise against its rival in the same run. Builds in release mode, in a target directory that outlives the
 clone. The last line printed is one JSON object.
 
-Usage: cargo xtask bench gate|load|ledger|recall [--seconds N] [--megabytes N] [--thousands N] [--data DIR] [--profile NAME]
+Usage: cargo xtask bench gate|load|rail|ledger|recall [--seconds N] [--megabytes N] [--thousands N] [--data DIR] [--profile NAME]
 
   gate   one-row look-up through the whole gate (signature, replay, quota, policy, mask, audit)
          against a bare axum + SQLite look-up of the same row; 64 connections, wrk
   load   a CSV file collected into the lake against DuckDB's CSV to Parquet on the same file
+  rail   a real-time rail on a live PostgreSQL: the stream against pg_recvlogical to nowhere, a snapshot of ten million
+         rows against COPY TO of the same table, commit to lake and serving copy at 2,000 rows a second, memory;
+         `--thousands` takes a smaller table
   ledger four ledgers filled to the size of a province (2.244 million data items): 200 mixed searches against
          PostgreSQL full text and SQLite FTS5 on the same corpus, one write made visible, deep pages of a list;
          `--thousands` fills fewer items
@@ -30,11 +34,12 @@ Examples:
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     let Some((name, options)) = args.split_first() else {
-        return Err("say which: gate, load, ledger or recall".into());
+        return Err("say which: gate, load, rail, ledger or recall".into());
     };
     let bench = match name.as_str() {
         "gate" => gate::run,
         "load" => load::run,
+        "rail" => rail::run,
         "ledger" => ledger::run,
         "recall" => ledger::recall,
         other => {
@@ -52,6 +57,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         "gatebench",
         "--bin",
         "ledgerbench",
+        "--bin",
+        "railbench",
     ]))?;
     bench(&options)
 }
@@ -62,8 +69,8 @@ pub(crate) struct Options {
     pub(crate) seconds: u64,
     /// Size of the generated file.
     pub(crate) megabytes: u64,
-    /// Thousands of data items of the filled ledgers.
-    pub(crate) thousands: u64,
+    /// Thousands of data items of the filled ledgers, or of rows of the rail's table.
+    pub(crate) thousands: Option<u64>,
     /// Folder of real catalogue records.
     pub(crate) data: Option<std::path::PathBuf>,
     /// Build profile, `release` unless a quick look is wanted.
@@ -75,7 +82,7 @@ impl Options {
         let mut options = Self {
             seconds: 10,
             megabytes: 1000,
-            thousands: 2244,
+            thousands: None,
             data: None,
             profile: "release".into(),
         };
@@ -95,7 +102,7 @@ impl Options {
             match flag.as_str() {
                 "--seconds" => options.seconds = number,
                 "--megabytes" => options.megabytes = number,
-                "--thousands" => options.thousands = number,
+                "--thousands" => options.thousands = Some(number),
                 other => {
                     return Err(format!(
                         "option `{other}` is not known; see `cargo xtask bench --help`"
@@ -110,4 +117,9 @@ impl Options {
     pub(crate) fn bin(&self) -> std::path::PathBuf {
         shell::target().join(if self.profile == "dev" { "debug" } else { self.profile.as_str() })
     }
+}
+
+fn last_json(text: &str) -> Outcome<serde_json::Value> {
+    let line = text.lines().rev().find(|l| l.starts_with('{')).ok_or("no JSON was answered")?;
+    serde_json::from_str(line).map_err(|e| format!("the answer is not JSON: {e}"))
 }

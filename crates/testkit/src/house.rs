@@ -77,9 +77,18 @@ impl House {
         Self::within(folder.to_owned(), url).await
     }
 
+    /// On SQLite in a folder that stays, at the pace of a server: for measurements.
+    pub async fn at_pace(folder: &Path) -> Self {
+        Self::ruled(folder.to_owned(), "sqlite:", Rules::shipped().unwrap()).await
+    }
+
     async fn within(folder: PathBuf, url: &str) -> Self {
+        Self::ruled(folder, url, quick()).await
+    }
+
+    async fn ruled(folder: PathBuf, url: &str, rules: Rules) -> Self {
         let clock = Arc::new(SetClock(Mutex::new("2026-03-02T01:00:00Z".parse().unwrap())));
-        let app = Arc::new(open(&folder, url, Arc::clone(&clock)).await);
+        let app = Arc::new(open(&folder, url, Arc::clone(&clock), rules).await);
         let house = Self { app, clock, folder, url: url.to_owned(), temporary: None };
         if house.app.store.org_get(crate::people::AUTHORITY_ORG).await.unwrap().is_none() {
             house.settle_in().await;
@@ -94,9 +103,10 @@ impl House {
         // The old app (and its index lock) must be gone before the new one opens.
         self.app = {
             let empty = tempfile::tempdir().unwrap();
-            let stand_in = Arc::new(open(empty.path(), "sqlite:", Arc::clone(&clock)).await);
+            let stand_in =
+                Arc::new(open(empty.path(), "sqlite:", Arc::clone(&clock), quick()).await);
             drop(std::mem::replace(&mut self.app, stand_in));
-            Arc::new(open(&path, "sqlite:", clock).await)
+            Arc::new(open(&path, "sqlite:", clock, quick()).await)
         };
         self
     }
@@ -249,7 +259,7 @@ fn quick() -> Rules {
     rules
 }
 
-async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
+async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> App {
     let keys = guard::KeyRing::from_bytes(&[7; 32]).unwrap();
     let store = Store::open(&StoreConfig {
         url: url.into(),
@@ -272,7 +282,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>) -> App {
         clock,
         keys,
         calendar: Calendar::china(),
-        rules: quick(),
+        rules,
         folders: Folders { inbox },
         accounts: app::account::Memory::new(start, guard::password::Cost::TEST),
         shares: app::sharing::Memory::default(),

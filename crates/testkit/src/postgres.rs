@@ -64,9 +64,14 @@ impl Postgres {
 
     /// Runs statements in a database.
     pub fn run_sql(&self, database: &str, sql: &str) {
+        self.client("psql", database, &["-q", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+    }
+
+    /// Runs one of the server's own clients (`psql`, `pg_recvlogical`) on a database; what it prints is thrown away.
+    pub fn client(&self, name: &str, database: &str, args: &[&str]) {
         let port = self.port.to_string();
         let place = ["-h", "127.0.0.1", "-p", &port, "-U", "qiantang", "-d", database];
-        self.tool("psql", &[&place[..], &["-q", "-v", "ON_ERROR_STOP=1", "-c", sql]].concat());
+        self.tool(name, &[&place[..], args].concat());
     }
 
     #[must_use]

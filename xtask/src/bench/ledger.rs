@@ -3,23 +3,26 @@
 
 use serde_json::{Value, json};
 
-use super::Options;
+use super::{Options, last_json};
 use crate::Outcome;
 use crate::shell::{Scratch, program, read, root};
 
+/// Thousands of data items of a province.
+const PROVINCE: u64 = 2244;
 /// Least data items indexed per second, and most memory of the filling process.
 const ITEMS_PER_SECOND: f64 = 30_000.0;
 const MEMORY_MB: u64 = 3072;
 
 pub(crate) fn run(options: &Options) -> Outcome {
     let scratch = Scratch::new("ledger")?;
+    let thousands = options.thousands.unwrap_or(PROVINCE);
     let folder = scratch.path().join("data");
     let bin = options.bin();
     // The province's figures, or the same proportions of fewer.
-    let share = |whole: u64| (whole * options.thousands / 2244).max(10).to_string();
+    let share = |whole: u64| (whole * thousands / PROVINCE).max(10).to_string();
     let mut fill = program(bin.join("qiantang"));
     fill.args(["ledger", "fill", "--json", "--data"]).arg(&folder);
-    fill.args(["--items", &(options.thousands * 1000).to_string()]);
+    fill.args(["--items", &(thousands * 1000).to_string()]);
     for (flag, whole) in [
         ("--entries", 200_000),
         ("--applications", 13_363),
@@ -71,9 +74,4 @@ pub(crate) fn recall(options: &Options) -> Outcome {
     } else {
         Err("recall@10 is below its limit".into())
     }
-}
-
-fn last_json(text: &str) -> Outcome<Value> {
-    let line = text.lines().rev().find(|l| l.starts_with('{')).ok_or("no JSON was answered")?;
-    serde_json::from_str(line).map_err(|e| format!("the answer is not JSON: {e}"))
 }

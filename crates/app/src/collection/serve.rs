@@ -1,5 +1,6 @@
 //! Bringing the serving copy and the catalogue's figures level with the lake.
 
+use futures::StreamExt;
 use model::code::SyncMode;
 use model::entry::Entry;
 use model::{Op, Result};
@@ -64,7 +65,18 @@ pub(crate) async fn bring(
             break;
         }
     }
-    for (mode, parcel, version) in missing.into_iter().rev() {
+    missing.reverse();
+    if let [(SyncMode::Full, ..), _, ..] = missing.as_slice() {
+        // An empty table is filled at once by all of them, in order; of a key that comes twice the last row stays.
+        let mut parcels = Vec::with_capacity(missing.len());
+        for (_, parcel, _) in &missing {
+            parcels.push(app.lake.replay(permit, entry, parcel).await?);
+        }
+        let rows = futures::stream::iter(parcels).flatten().boxed();
+        serving.refresh(permit, entry, SyncMode::Full, parcel, version, rows).await?;
+        return Ok(());
+    }
+    for (mode, parcel, version) in missing {
         refresh(app, permit, entry, mode, &parcel, version).await?;
     }
     Ok(())

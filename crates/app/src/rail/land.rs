@@ -102,8 +102,12 @@ impl Bound {
         }
     }
 
-    /// Brings the serving copy level with the lake, which a crash may have left behind.
+    /// Brings the serving copy level with the lake, which a crash may have left behind. A half-read table is not served:
+    /// its snapshot goes on first.
     pub(super) async fn level(&self, app: &App) -> Result<()> {
+        if matches!(self.place(app).await?, Place::Snapshot { .. }) {
+            return Ok(());
+        }
         let newest = app.lake.newest(&self.entry.draft.code).await?;
         let Some(newest) = newest.filter(|v| !v.parcel.is_empty()) else { return Ok(()) };
         let mode = SyncMode::parse(&newest.mode).unwrap_or(SyncMode::Incremental);
@@ -112,7 +116,8 @@ impl Bound {
             .await
     }
 
-    /// Lands rows with the place they lead to, in one transaction; then the serving copy follows.
+    /// Lands rows with the place they lead to, in one transaction; then the serving copy follows, unless more of the
+    /// snapshot is to come: then what was served before goes on being served.
     async fn land(
         &self,
         app: &App,
@@ -133,7 +138,9 @@ impl Bound {
         };
         let landing = app.lake.land(&self.permit, &op, &head, &self.target, rows).await?;
         let (permit, entry) = (&self.permit, &self.entry);
-        collection::bring(app, permit, entry, mode, &head.id, landing.version).await?;
+        if !matches!(place, Place::Snapshot { .. }) {
+            collection::bring(app, permit, entry, mode, &head.id, landing.version).await?;
+        }
         *self.dirty.lock() = true;
         metrics::counter!("qt_rail_rows_total").increment(landing.rows);
         let mut figures = self.figures.lock();

@@ -84,6 +84,17 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether [`words`] gives its values as they stand, or words that are always the same.
+    pub(super) fn borrows(&self) -> bool {
+        !matches!(self, Self::Money | Self::Bits | Self::Array(_) | Self::Geometry | Self::Point)
+    }
+    /// Whether [`words`] may refuse a value.
+    pub(super) fn refuses(&self) -> bool {
+        !matches!(self, Self::Integer | Self::Boolean | Self::Json | Self::Bytes | Self::Text)
+    }
+}
+
 /// The item a column becomes in a new entry.
 pub(super) fn item(identifier: &str, name: &str, seen: &TypeSeen, key: bool, empty: bool) -> Item {
     let (precision, scale) = digits(&seen.name);

@@ -5,7 +5,7 @@
 //! place     connections: one for questions, one for the log          tunnel   TLS for the one that speaks none
 //! survey    what is there and what stands in the way                 kind     types and their values
 //! slot      publication and slot: made, looked at, given up          decode   messages of the log
-//! rows      a snapshot in chunks by key                              stream   changes into pieces with positions
+//! rows      a snapshot in chunks by key, as `copied`                  stream   changes into pieces with positions
 //! ```
 //!
 //! How a table comes over: the slot is made and exports its snapshot, which is read in chunks by key, on several
@@ -17,6 +17,7 @@
 //! transaction can be cut. Values that were too large to be sent again with a change (`TOAST`) are asked of the source,
 //! which may answer with a later value: then a later change brings the same.
 
+mod copied;
 mod decode;
 mod gap;
 mod kind;

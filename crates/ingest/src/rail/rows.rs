@@ -1,5 +1,6 @@
 //! A table's rows in the order of its key, chunk by chunk, from one state, without a lock that anybody would notice.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use futures::stream::BoxStream;
 use model::{Error, Result};
 use policy::port::{RailAddress, RailRows};
 use tokio::sync::mpsc;
-use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
+use super::copied::Copied;
 use super::kind::words;
 use super::place::{Session, failed, literal, quoted, table};
 use super::shape::Shape;
@@ -78,22 +79,22 @@ async fn page(
     out: &mpsc::Sender<Result<RailRows>>,
 ) -> Result<Page> {
     let shape = &job.shape;
-    let sql = select(shape, after, job.chunk_rows);
-    let mut stream = pin!(session.simple_query_raw(&sql).await.map_err(failed)?);
+    let sql = format!("COPY ({}) TO STDOUT", select(shape, after, job.chunk_rows));
+    let mut stream = pin!(session.copy_out(&sql).await.map_err(failed)?);
     let mut sink = sink(shape, job.chunk_rows);
-    let mut page = Page { rows: 0, last: None };
-    while let Some(message) = stream.try_next().await.map_err(failed)? {
-        let SimpleQueryMessage::Row(row) = message else { continue };
+    let (mut page, mut row) = (Page { rows: 0, last: None }, Copied::default());
+    while let Some(bytes) = stream.try_next().await.map_err(failed)? {
+        // The server sends a row at a time.
+        row.read(&bytes)?;
         page.rows += 1;
-        page.last = Some(key_of(shape, &row)?);
-        let cells: Vec<Option<&str>> =
-            (0..shape.names.len()).map(|at| row.try_get(at).ok().flatten()).collect();
-        put(&mut sink, shape, job.record, "I", &cells);
-        if sink.ready() {
+        put(&mut sink, shape, job.record, "I", shape.names.len(), |at| row.cell(at));
+        if sink.ready() || page.rows == job.chunk_rows {
+            page.last = Some(key_of(shape, &row)?);
             hand_over(&mut sink, &page, out).await?;
         }
     }
     if !sink.is_empty() {
+        page.last = Some(key_of(shape, &row)?);
         hand_over(&mut sink, &page, out).await?;
     }
     Ok(page)
@@ -111,13 +112,13 @@ async fn hand_over(
     out.send(Ok(rows)).await.map_err(|_| Error::internal("the consumer of a reading went away"))
 }
 
-fn key_of(shape: &Shape, row: &SimpleQueryRow) -> Result<Vec<String>> {
+fn key_of(shape: &Shape, row: &Copied) -> Result<Vec<String>> {
     shape
         .key
         .iter()
         .map(|at| {
-            let cell = row.try_get(*at).ok().flatten();
-            cell.map(str::to_owned)
+            row.cell(*at)
+                .map(str::to_owned)
                 .ok_or_else(|| Error::internal("rail: a key column of the source is null"))
         })
         .collect()
@@ -153,27 +154,59 @@ pub(super) fn sink(shape: &Shape, batch_rows: usize) -> Sink {
     sink
 }
 
-/// Puts one row: cells in the order of the columns, its operation by letter. Answers whether it was refused.
-pub(super) fn put(
+/// Puts one row: cells in the order of the columns, `width` of them, its operation by letter.
+pub(super) fn put<'a>(
+    sink: &mut Sink,
+    shape: &Shape,
+    record: u64,
+    operation: &'static str,
+    width: usize,
+    cell: impl Fn(usize) -> Option<&'a str>,
+) {
+    let word = |at: usize| {
+        let (text, item, seen) = (cell(at)?, shape.item_of(at)?, shape.types.get(at)?);
+        Some(words(&seen.kind, text, item.data_type))
+    };
+    let as_it_stands = shape
+        .doubtful()
+        .is_some_and(|doubtful| doubtful.iter().all(|at| !matches!(word(*at), Some(Err(_)))));
+    if !as_it_stands {
+        let cells: Vec<Option<&str>> = (0..width).map(&cell).collect();
+        return put_in_words(sink, shape, record, operation, &cells);
+    }
+    sink.row(record, 0, |column| {
+        let text = match column < width {
+            true => match word(column)? {
+                Ok(Cow::Borrowed(text)) => text,
+                Ok(Cow::Owned(_)) | Err(_) => cell(column)?,
+            },
+            false => operation,
+        };
+        Some(Cell { text, mark: Mark::Exact })
+    });
+}
+
+/// The same for rows some of whose values are written anew, or refused.
+fn put_in_words(
     sink: &mut Sink,
     shape: &Shape,
     record: u64,
     operation: &'static str,
     cells: &[Option<&str>],
 ) {
-    let mut said: Vec<Option<std::borrow::Cow<'_, str>>> = Vec::with_capacity(cells.len());
+    let mut said: Vec<Option<Cow<'_, str>>> = Vec::with_capacity(cells.len());
     let mut wrong: Option<(usize, Why)> = None;
     for (at, cell) in cells.iter().enumerate() {
         let (Some(text), Some(item), Some(seen)) = (cell, shape.item_of(at), shape.types.get(at))
         else {
-            said.push(cell.map(std::borrow::Cow::Borrowed));
+            said.push(cell.map(Cow::Borrowed));
             continue;
         };
         match words(&seen.kind, text, item.data_type) {
             Ok(word) => said.push(Some(word)),
             Err(why) => {
                 wrong.get_or_insert((at, why));
-                said.push(Some(std::borrow::Cow::Borrowed(*text)));
+                said.push(Some(Cow::Borrowed(*text)));
             }
         }
     }

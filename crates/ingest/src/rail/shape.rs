@@ -179,6 +179,8 @@ pub(super) struct Shape {
     pub(super) key: Vec<usize>,
     /// Item of each column.
     of_column: Vec<Option<usize>>,
+    /// Columns whose values may be refused before they are typed; `None` when some have to be put into other words.
+    doubtful: Option<Vec<usize>>,
 }
 
 impl Shape {
@@ -206,9 +208,14 @@ impl Shape {
                 "the entry has no business key, so that rows cannot be followed; declare a key first",
             ));
         }
-        let of_column = (0..columns.len())
+        let of_column: Vec<Option<usize>> = (0..columns.len())
             .map(|at| matched.of_item.iter().position(|column| *column == Some(at)))
             .collect();
+        let used =
+            || columns.iter().enumerate().filter(|(at, _)| of_column.get(*at) != Some(&None));
+        let doubtful = used().all(|(_, (_, seen, _))| seen.kind.borrows()).then(|| {
+            used().filter(|(_, (_, seen, _))| seen.kind.refuses()).map(|(at, _)| at).collect()
+        });
         let (mut names, mut types, mut primary) = (Vec::new(), Vec::new(), Vec::new());
         for (name, seen, is_key) in columns {
             names.push(name);
@@ -216,7 +223,7 @@ impl Shape {
             primary.push(is_key);
         }
         let (place, items) = (place.to_owned(), items.to_vec());
-        Ok(Self { place, items, names, types, primary, matched, key, of_column })
+        Ok(Self { place, items, names, types, primary, matched, key, of_column, doubtful })
     }
 
     pub(super) fn of_table(place: &str, items: &[Item], seen: &TableSeen) -> Result<Self> {
@@ -255,6 +262,11 @@ impl Shape {
                 item: self.item_of(at).map(|item| item.identifier.clone()),
             })
             .collect()
+    }
+
+    /// Columns that are asked before a row is typed as it stands; `None` when values have to be put into other words.
+    pub(super) fn doubtful(&self) -> Option<&[usize]> {
+        self.doubtful.as_deref()
     }
 
     /// The item a column goes to.

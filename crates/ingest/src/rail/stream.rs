@@ -435,8 +435,9 @@ fn piece<'a>(table: usize, changes: impl Iterator<Item = &'a Change>) -> Option<
     let mut refused = Vec::new();
     let mut before = 0;
     for change in &changes {
-        let cells: Vec<Option<&str>> = change.cells.iter().map(Datum::text).collect();
-        put(&mut sink, &change.shape, change.position.lsn, change.operation, &cells);
+        let cell = |at: usize| change.cells.get(at).and_then(Datum::text);
+        let width = change.cells.len();
+        put(&mut sink, &change.shape, change.position.lsn, change.operation, width, cell);
         if sink.refused() > before {
             before = sink.refused();
             refused.push(change.position.to_string());

@@ -157,8 +157,8 @@ async fn read(
             let key: Option<Vec<String>> =
                 shape.key.iter().map(|at| cells.get(*at).cloned().flatten()).collect();
             after = Some(key.ok_or_else(|| Error::internal("rail: a key of the source is null"))?);
-            let cells: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
-            put(&mut sink, shape, record, "I", &cells);
+            let cell = |at: usize| cells.get(at).and_then(Option::as_deref);
+            put(&mut sink, shape, record, "I", cells.len(), cell);
             if sink.ready() {
                 give(&mut sink, after.as_ref(), out).await?;
             }

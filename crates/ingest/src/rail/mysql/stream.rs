@@ -363,8 +363,9 @@ impl Reader {
             let mut sink = sink(&last.coded.shape, changes.len());
             let (mut refused, mut before) = (Vec::new(), 0);
             for change in &changes {
-                let cells: Vec<Option<&str>> = change.cells.iter().map(Option::as_deref).collect();
-                put(&mut sink, &change.coded.shape, change.position.lsn, change.operation, &cells);
+                let (shape, record) = (&change.coded.shape, change.position.lsn);
+                let cell = |at: usize| change.cells.get(at).and_then(Option::as_deref);
+                put(&mut sink, shape, record, change.operation, change.cells.len(), cell);
                 if sink.refused() > before {
                     before = sink.refused();
                     refused.push(change.position.to_string());
