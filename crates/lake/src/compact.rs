@@ -112,7 +112,7 @@ impl Plan {
         match self {
             Self::Rows(_) | Self::Changes(_) => None,
             Self::View(_) => {
-                Some(Rules { base: Some(id.to_owned()), unique: true, key: before.key.clone() })
+                Some(Rules { base: vec![id.to_owned()], unique: true, key: before.key.clone() })
             }
         }
     }

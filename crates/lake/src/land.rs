@@ -88,6 +88,8 @@ struct Ground {
     grown: Option<Vec<Shape>>,
     key: Vec<String>,
     last: Option<Said>,
+    /// What the view goes by now.
+    before: Option<Rules>,
 }
 
 impl Ground {
@@ -96,7 +98,13 @@ impl Ground {
         let columns = schema::parcel_columns(&draft.items);
         let key: Vec<String> = draft.key().into_iter().map(str::to_owned).collect();
         if table.version().is_none() {
-            return Ok(Self { grown: Some(columns.clone()), columns, key, last: None });
+            return Ok(Self {
+                grown: Some(columns.clone()),
+                columns,
+                key,
+                last: None,
+                before: None,
+            });
         }
         let loaded = Loaded::of(table)?;
         let stored = loaded.columns()?;
@@ -109,7 +117,8 @@ impl Ground {
                 schema::grown(&stored, &columns)?
             }
         };
-        Ok(Self { columns, grown, key, last: commit::last_said(table).await? })
+        let last = commit::last_said(table).await?;
+        Ok(Self { columns, grown, key, last, before: Some(loaded.rules) })
     }
 
     /// Writes the files, then the commit. Whatever fails, the files are removed again.
@@ -131,10 +140,7 @@ impl Ground {
                 return Err(error);
             }
         };
-        let rules = (parcel.mode == SyncMode::Full || table.version().is_none()).then(|| {
-            let base = (parcel.mode == SyncMode::Full).then(|| parcel.id.clone());
-            Rules { unique: base.is_some() && encoded.unique, base, key: self.key.clone() }
-        });
+        let rules = self.rules(parcel, encoded.unique, table.version().is_none());
         let commit = Commit {
             op,
             parcel,
@@ -152,6 +158,22 @@ impl Ground {
                 repeated: false,
             }),
             Err(error) => settle(table, &parcel.id, error, &files).await,
+        }
+    }
+
+    /// What the view goes by after this parcel; `None` leaves it. `unique`: no key of the parcel came twice.
+    fn rules(&self, parcel: &ParcelHead, unique: bool, new: bool) -> Option<Rules> {
+        let key = self.key.clone();
+        match parcel.mode {
+            SyncMode::Full => Some(Rules { base: vec![parcel.id.clone()], unique, key }),
+            SyncMode::Incremental if new => Some(Rules { base: Vec::new(), unique: false, key }),
+            // A base whose keys repeat is merged with everything after it anyway.
+            SyncMode::Incremental => {
+                let before = self.before.as_ref().filter(|_| parcel.goes_on)?;
+                let grows = before.unique && !before.base.is_empty() && unique;
+                let base = before.base.iter().chain([&parcel.id]).cloned().collect();
+                grows.then_some(Rules { base, unique, key })
+            }
         }
     }
 

@@ -116,7 +116,8 @@ impl DeltaLake {
     }
 }
 
-/// Name in the metadata: parcel of the last full landing, or the compaction that wrote the whole view anew.
+/// Name in the metadata: the last full landing and the parcels that went on with it, separated by commas; or the compaction
+/// that wrote the whole view anew.
 const BASE: &str = "lake.base";
 /// Name in the metadata: whether the base's keys occur once each.
 const UNIQUE: &str = "lake.unique";
@@ -126,7 +127,7 @@ const KEY: &str = "lake.key";
 /// What the table's metadata say about merging, as of one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
-    pub(crate) base: Option<String>,
+    pub(crate) base: Vec<String>,
     pub(crate) unique: bool,
     pub(crate) key: Vec<String>,
 }
@@ -136,7 +137,7 @@ impl Rules {
         let said = metadata.configuration();
         let text = |name: &str| said.get(name).filter(|v| !v.is_empty());
         Self {
-            base: text(BASE).cloned(),
+            base: text(BASE).map(|v| v.split(',').map(str::to_owned).collect()).unwrap_or_default(),
             unique: text(UNIQUE).is_some_and(|v| v == "true"),
             key: text(KEY).map(|v| v.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         }
@@ -146,7 +147,7 @@ impl Rules {
     /// promise *exactly-once* rests on.
     pub(crate) fn configuration(&self) -> HashMap<String, String> {
         HashMap::from([
-            (BASE.to_owned(), self.base.clone().unwrap_or_default()),
+            (BASE.to_owned(), self.base.join(",")),
             (UNIQUE.to_owned(), self.unique.to_string()),
             (KEY.to_owned(), self.key.join(",")),
             ("delta.enableExpiredLogCleanup".to_owned(), "false".to_owned()),

@@ -1,6 +1,7 @@
 //! The current view: merge on read. Which files are read as they lie and which are merged is decided from the
 //! table's metadata ([`Rules`](crate::table::Rules)), so a view of an earlier version is made by the rules of then.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::Column;
@@ -33,10 +34,11 @@ pub(crate) fn reading(loaded: &Loaded<'_>) -> Result<Reading> {
     if rules.key.is_empty() || files.is_empty() {
         return Ok(Reading::Plain);
     }
+    let parcels: HashSet<&str> = rules.base.iter().map(String::as_str).collect();
     let (base, later): (Vec<String>, Vec<String>) = files
         .into_iter()
         .map(|(path, _)| path)
-        .partition(|path| rules.base.is_some() && parcel_of(path) == rules.base.as_deref());
+        .partition(|path| parcel_of(path).is_some_and(|parcel| parcels.contains(parcel)));
     Ok(match (rules.unique && !base.is_empty(), later.is_empty()) {
         (true, true) => Reading::Plain,
         (true, false) => Reading::Changes { base, later },
@@ -63,8 +65,9 @@ pub(crate) async fn view(session: &SessionContext, loaded: &Loaded<'_>) -> Resul
                 .clone()
                 .select(vec![named(HASH).alias("dsc_changed")])
                 .map_err(|e| fault::plan("changed keys", e))?;
-            let untouched = base
-                .join(keys, JoinType::LeftAnti, &[HASH], &["dsc_changed"], None)
+            // The side that is held in memory is the left one: the changed keys, not the base.
+            let untouched = keys
+                .join(base, JoinType::RightAnti, &["dsc_changed"], &[HASH], None)
                 .map_err(|e| fault::plan("rows without change", e))?;
             untouched
                 .union(last_of_each_key(changed, loaded, Deletes::Drop)?)

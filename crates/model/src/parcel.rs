@@ -20,6 +20,10 @@ pub struct ParcelHead {
     /// Where a channel that goes on for ever stands after this parcel; committed together with its rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub track: Option<Track>,
+    /// An incremental parcel that goes on with the full one before it: inserts only, and no key that has come before.
+    /// Read as it lies, like the full parcel itself.
+    #[serde(default)]
+    pub goes_on: bool,
 }
 
 /// A place in a stream of parcels.

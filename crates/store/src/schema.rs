@@ -35,6 +35,18 @@ impl Store {
             .transpose()
     }
 
+    /// Keeps the table of an entry that was not drafted from it. A table that another entry was drafted from stays that
+    /// one's.
+    pub async fn origin_keep(&self, permit: &Permit, origin: &Origin) -> Result<()> {
+        permit.require(WRITERS)?;
+        let mut tx = self.db.begin().await?;
+        match write(&mut tx, origin).await {
+            Ok(()) => tx.commit().await.map_err(fail),
+            Err(e) if e.code() == Code::Duplicate => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Opens a drift, or brings the open one of the entry to what was found now.
     pub async fn drift_open(&self, permit: &Permit, drift: &Drift) -> Result<()> {
         permit.require(WRITERS)?;

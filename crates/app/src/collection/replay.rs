@@ -252,6 +252,7 @@ impl Replay<'_> {
             source: job.run.source.clone(),
             checksum: slice.parcel.clone(),
             track: None,
+            goes_on: false,
         };
         let stream = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
         Ok(app.lake.land(&job.permit, &job.op, &head, &target, stream).await?.version)

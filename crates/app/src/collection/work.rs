@@ -306,6 +306,7 @@ async fn collect(app: &Arc<App>, job: &mut Job) -> Result<()> {
         source: job.run.source.clone(),
         checksum,
         track: None,
+        goes_on: false,
     };
     let source = Source::File { path: path.clone(), name };
     let landing = land(app, job, &entry, &head, &source).await?;
@@ -386,6 +387,7 @@ pub(super) async fn finish(app: &App, job: &mut Job, entry: &Entry, version: i64
             source: run.source.clone(),
             checksum: run.checksum.clone(),
             track: None,
+            goes_on: false,
         },
         read: run.read,
         accepted: run.accepted,

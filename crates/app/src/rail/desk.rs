@@ -8,6 +8,7 @@ use model::parcel::RunState;
 use model::rail::{
     Rail, RailFigures, RailIncident, RailNew, RailState, RailTable, RailWish, TableFigures,
 };
+use model::schema::TableName;
 use model::{Actor, Code, Error, Op, Result};
 use policy::port::{RailAddress, RailBinding, RailSurvey};
 use policy::{Action, Permit, Target};
@@ -206,7 +207,41 @@ pub async fn create(app: &Arc<App>, op: &Op, new: RailNew) -> Result<RailView> {
         return Err(error);
     }
     record(app, op, "rail.create", &rail, &new.tables.len().to_string()).await?;
+    for table in &tables {
+        known_table(app, op, &permit, &rail, table).await;
+    }
     get(app, op, &rail.id).await
+}
+
+/// Has the catalogue know what a table is like now, so that a later change of it is a draft for the owner of its entry
+/// (`catalogue::schema`); answers whether one is open. The rail goes on without, when the source cannot be asked.
+pub(super) async fn known_table(
+    app: &App,
+    op: &Op,
+    permit: &Permit,
+    rail: &Rail,
+    table: &RailTable,
+) -> bool {
+    let (schema, name) = table.place.split_once('.').unwrap_or(("public", &table.place));
+    let of = TableName { schema: schema.to_owned(), name: name.to_owned() };
+    let source = (rail.source.as_str(), rail.source_name.as_str());
+    let looked = async {
+        let Some(entry) = app.store.entry_get(&table.entry).await? else { return Ok(None) };
+        catalogue::schema::look_at(app, op, permit, source, &entry, &of).await
+    };
+    match looked.await {
+        Ok(drift) => drift.is_some(),
+        Err(error) => {
+            let error = error.operator_text();
+            tracing::warn!(
+                rail.id = rail.id,
+                table = table.place,
+                error,
+                "a table was not compared"
+            );
+            false
+        }
+    }
 }
 
 fn named(mut new: RailNew) -> Result<RailNew> {

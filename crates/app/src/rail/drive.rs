@@ -15,6 +15,7 @@ use policy::{Action, Permit, Target};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::desk;
 use super::land::{Bound, Place};
 use super::work::{self, Ended, OWNER};
 use crate::{App, audit};
@@ -356,6 +357,19 @@ impl Drive {
         };
         bound.figures.lock().columns = columns;
         self.keep().await?;
+        let op = Op::system(self.app.now());
+        let drafted =
+            desk::known_table(&self.app, &op, &bound.permit, &self.rail, &bound.table).await;
+        let told = match drafted {
+            true => (
+                format!("{}。已为目录生成变更草案，可在“结构变动”中采纳", told.0),
+                format!(
+                    "{}. A draft of the change waits for the entry's owner among its drifts",
+                    told.1
+                ),
+            ),
+            false => told,
+        };
         let open = hold || self.rail.policy == RailPolicy::Alert;
         self.incident(Some(place), IncidentKind::Schema, &told, open).await?;
         Ok(hold.then_some(Ended::Held { zh: told.0, en: told.1 }))

@@ -135,6 +135,8 @@ impl Bound {
             source: self.table.place.clone(),
             checksum: String::new(),
             track: Some(Track { name: self.track(), position: place.text() }),
+            // Chunks are cut by the key, so no key is in two of them.
+            goes_on: matches!(place, Place::Snapshot { chunks, .. } if *chunks > 1),
         };
         let landing = app.lake.land(&self.permit, &op, &head, &self.target, rows).await?;
         let (permit, entry) = (&self.permit, &self.entry);

@@ -121,6 +121,7 @@ pub(super) fn parcel(id: &str, mode: SyncMode) -> ParcelHead {
         source: format!("{id}.csv"),
         checksum: "00".into(),
         track: None,
+        goes_on: false,
     }
 }
 

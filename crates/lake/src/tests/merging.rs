@@ -2,11 +2,12 @@
 
 use model::Code;
 use model::batch::Batch;
-use model::batch::Operation::{Delete, Insert, Update};
+use model::batch::Operation::{self, Delete, Insert, Update};
 use model::code::{DataType, SyncMode};
+use model::parcel::ParcelHead;
 use model::value::Value;
 
-use super::entries::{entry, house, item, key, people, person, texts};
+use super::entries::{entry, flow, house, item, key, op_at, parcel, people, person, target, texts};
 use crate::table::Loaded;
 use crate::view::{Reading, reading};
 
@@ -226,4 +227,34 @@ async fn more_commits_than_a_checkpoint_holds() {
     assert_eq!(house.people(None).await, ["k 105"]);
     assert_eq!(reopened.count_rows("person").await.unwrap(), 1);
     assert_eq!(reopened.list_versions("person").await.unwrap().len(), 106);
+}
+
+#[tokio::test]
+async fn parcels_that_go_on_with_a_full_one_are_read_as_they_lie() {
+    let house = house();
+    let land = async |minute, id: &str, mode, goes_on, rows: &[(&str, &str, Operation)]| {
+        let head = ParcelHead { goes_on, ..parcel(id, mode) };
+        let rows = flow(vec![people(rows)]);
+        house.lake.land_parcel(&op_at(minute), &head, &target(&person()), rows).await.unwrap();
+        let table = house.lake.table_at("person", None).await.unwrap().unwrap();
+        reading(&Loaded::of(&table).unwrap()).unwrap()
+    };
+    land(0, "p0", SyncMode::Full, false, &[("a", "1", Insert), ("b", "1", Insert)]).await;
+    let read = land(1, "p1", SyncMode::Incremental, true, &[("c", "1", Insert)]).await;
+    assert_eq!(read, Reading::Plain);
+    let read = land(2, "p2", SyncMode::Incremental, false, &[("a", "2", Update)]).await;
+    assert!(
+        matches!(&read, Reading::Changes { base, later } if (base.len(), later.len()) == (2, 1))
+    );
+    // More of the first reading after a change, and a parcel whose keys repeat: it is merged.
+    land(3, "p3", SyncMode::Incremental, true, &[("d", "1", Insert)]).await;
+    let read =
+        land(4, "p4", SyncMode::Incremental, true, &[("e", "1", Insert), ("e", "2", Insert)]).await;
+    assert!(
+        matches!(&read, Reading::Changes { base, later } if (base.len(), later.len()) == (3, 2))
+    );
+    assert_eq!(house.people(None).await, ["a 2", "b 1", "c 1", "d 1", "e 2"]);
+    // A full parcel begins anew.
+    let read = land(5, "p5", SyncMode::Full, false, &[("f", "1", Insert)]).await;
+    assert_eq!((read, house.people(None).await), (Reading::Plain, vec!["f 1".to_owned()]));
 }

@@ -28,6 +28,7 @@ mod notices;
 mod opening;
 mod production;
 mod rail;
+mod railfull;
 mod railkill;
 mod railmysql;
 mod railway;

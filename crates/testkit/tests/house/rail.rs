@@ -1,12 +1,14 @@
 //! The real-time rail against a real PostgreSQL: every type, every kind of change, and everything that breaks. At the end
 //! the lake and the serving copy hold what the source holds, row by row.
 
+use app::catalogue::schema;
 use app::collection::source;
 use app::rail::{self, RailView};
-use model::code::DataType;
+use model::code::{DataType, PublishState};
 use model::entry::EntryDraft;
 use model::item::Item;
 use model::rail::{IncidentKind, RailNew, RailPolicy, RailState};
+use model::schema::{ChangeKind, DriftState};
 use model::source::{SourceKind, SourceNew, SourceTls};
 use model::{Code, Op};
 use testkit::PROVIDER_ORG;
@@ -418,6 +420,14 @@ async fn a_changed_table_is_held_or_followed() {
         "{view:?}"
     );
     assert!(view.waits());
+    // The entry's owner finds the change drafted, and takes it over into the entry.
+    let drifts = schema::drifts(&house.app, &provider, Some(DriftState::Open), None, 10).await;
+    let drift = drifts.unwrap().items.remove(0);
+    let kinds: Vec<ChangeKind> = drift.changes.iter().map(|c| c.kind).collect();
+    assert!(kinds.contains(&ChangeKind::Added) && drift.entry == made.tables[0].table.entry);
+    let added = kinds.iter().position(|k| *k == ChangeKind::Added).unwrap();
+    let taken = schema::take(&house.app, &provider, &drift.id, &[added], &drift.updated_at).await;
+    assert_eq!(taken.unwrap().publish_state, PublishState::ChangeAuditing);
     let now = lake(&house.app, "firms").await;
     assert_eq!(now["1"][1].as_deref(), Some("before"), "what came before the change has landed");
     assert!(!now.contains_key("7001"));

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use model::entry::Entry;
 use model::schema::{
     ChangeKind, Drift, DriftState, Origin, RelationKind, SchemaChange, SourceTable, TableName,
 };
 use model::{Error, Op, Result};
-use policy::{Action, Target};
+use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::entry::EntryScope;
 
@@ -80,46 +81,101 @@ pub async fn look(app: &App, op: &Op, id: &str) -> Result<Looked> {
     };
     for origin in &origins {
         let others = without.iter().filter_map(|t| now.get(t));
-        let (changes, table) = changes(origin, now.get(&origin.table.of), others);
-        let standing = app.store.drift_of(&origin.entry).await?;
-        if changes.is_empty() {
-            looked.same += 1;
-            if let Some(drift) = standing {
-                let drift = Drift { state: DriftState::Gone, updated_at: op.stamp(), ..drift };
-                app.store.drift_end(&permit, &drift, None).await?;
-                looked.gone += 1;
-            }
-            continue;
+        let found = changes(origin, now.get(&origin.table.of), others);
+        match settled(app, op, &permit, &source.name, origin, found).await? {
+            Settled::Same => looked.same += 1,
+            Settled::Gone => (looked.same, looked.gone) = (looked.same + 1, looked.gone + 1),
+            Settled::Open(drift) => looked.open.push(*drift),
+            Settled::NoEntry => {}
         }
-        let Some(entry) = app.store.entry_get(&origin.entry).await? else { continue };
-        let same = standing.as_ref().is_some_and(|d| d.changes == changes);
-        let drift = match standing {
-            Some(drift) => Drift { changes, now: table, updated_at: op.stamp(), ..drift },
-            None => Drift {
-                id: op.new_id(),
-                entry: entry.id.clone(),
-                entry_title: entry.draft.title.clone(),
-                source: source.id.clone(),
-                source_name: source.name.clone(),
-                org: entry.draft.org.clone(),
-                table: origin.table.of.clone(),
-                state: DriftState::Open,
-                opened_at: op.stamp(),
-                updated_at: op.stamp(),
-                changes,
-                now: table,
-                by: String::new(),
-                reason: String::new(),
-            },
-        };
-        if !same {
-            app.store.drift_open(&permit, &drift).await?;
-        }
-        looked.open.push(drift);
     }
     let scope = format!("tables={} drifted={}", looked.tables, looked.open.len());
     recorded(app, op, "source.drift", &source, looked.tables, scope).await?;
     Ok(looked)
+}
+
+/// The same for the table of one entry, by a channel that was allowed to use its source; answers the open drift. An entry
+/// of which nobody knows the table is looked at for the first time: from then on it is known.
+pub(crate) async fn look_at(
+    app: &App,
+    op: &Op,
+    permit: &Permit,
+    source: (&str, &str),
+    entry: &Entry,
+    table: &TableName,
+) -> Result<Option<Drift>> {
+    let (source, name) = source;
+    let url = source::url_of(app, source).await?;
+    let read = app.intake.describe(&url, Some(std::slice::from_ref(table))).await?;
+    let now = read.tables.into_iter().find(|t| t.of == *table);
+    let Some(origin) = app.store.origin_get(&entry.id).await? else {
+        let Some(table) = now else { return Ok(None) };
+        let (entry, org) = (entry.id.clone(), entry.draft.org.clone());
+        let origin = Origin { entry, source: source.to_owned(), org, at: op.stamp(), table };
+        app.store.origin_keep(permit, &origin).await?;
+        return Ok(None);
+    };
+    if origin.source != source || origin.table.of != *table {
+        return Ok(None);
+    }
+    let found = changes(&origin, now.as_ref(), std::iter::empty());
+    Ok(match settled(app, op, permit, name, &origin, found).await? {
+        Settled::Open(drift) => Some(*drift),
+        Settled::Same | Settled::Gone | Settled::NoEntry => None,
+    })
+}
+
+/// What came of comparing one table.
+enum Settled {
+    Same,
+    /// The same again: an open drift has ended.
+    Gone,
+    Open(Box<Drift>),
+    NoEntry,
+}
+
+async fn settled(
+    app: &App,
+    op: &Op,
+    permit: &Permit,
+    source_name: &str,
+    origin: &Origin,
+    (changes, table): (Vec<SchemaChange>, Option<SourceTable>),
+) -> Result<Settled> {
+    let standing = app.store.drift_of(&origin.entry).await?;
+    if changes.is_empty() {
+        let Some(drift) = standing else { return Ok(Settled::Same) };
+        let drift = Drift { state: DriftState::Gone, updated_at: op.stamp(), ..drift };
+        app.store.drift_end(permit, &drift, None).await?;
+        return Ok(Settled::Gone);
+    }
+    let Some(entry) = app.store.entry_get(&origin.entry).await? else {
+        return Ok(Settled::NoEntry);
+    };
+    let same = standing.as_ref().is_some_and(|d| d.changes == changes);
+    let drift = match standing {
+        Some(drift) => Drift { changes, now: table, updated_at: op.stamp(), ..drift },
+        None => Drift {
+            id: op.new_id(),
+            entry: entry.id.clone(),
+            entry_title: entry.draft.title.clone(),
+            source: origin.source.clone(),
+            source_name: source_name.to_owned(),
+            org: entry.draft.org.clone(),
+            table: origin.table.of.clone(),
+            state: DriftState::Open,
+            opened_at: op.stamp(),
+            updated_at: op.stamp(),
+            changes,
+            now: table,
+            by: String::new(),
+            reason: String::new(),
+        },
+    };
+    if !same {
+        app.store.drift_open(permit, &drift).await?;
+    }
+    Ok(Settled::Open(Box::new(drift)))
 }
 
 /// What changed of an entry's table, and the table as it is now.
@@ -203,7 +259,7 @@ pub async fn drift(app: &App, op: &Op, id: &str) -> Result<DriftSeen> {
 pub async fn of_entry(
     app: &App,
     op: &Op,
-    entry: &model::entry::Entry,
+    entry: &Entry,
 ) -> Result<Option<(Origin, Option<Drift>)>> {
     if !app.policy.decide(op, Action::EntryCompile, &Target::entry(entry)).allowed {
         return Ok(None);

@@ -22,6 +22,7 @@ use super::{apply, blank, change_new, check, known, refuse_faults, settled, tidy
 use crate::collection::source;
 use crate::{App, audit, ledger};
 
+pub(crate) use drift::look_at;
 pub use drift::{DriftSeen, Looked, count, drift, drifts, look, of_entry};
 pub use take::{dismiss, take};
 
