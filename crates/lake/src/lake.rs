@@ -66,6 +66,8 @@ pub struct DeltaLake {
     /// Sessions ready to be copied: over all processors, and on one.
     parallel: SessionState,
     ordered: SessionState,
+    /// A count of merged rows holds the changed keys in memory: one at a time.
+    pub(crate) counting: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for DeltaLake {
@@ -107,6 +109,7 @@ impl DeltaLake {
             slots: std::sync::Mutex::default(),
             parallel: session_state(&runtime, config.threads.max(1)),
             ordered: session_state(&runtime, 1),
+            counting: tokio::sync::Mutex::default(),
         })
     }
 
