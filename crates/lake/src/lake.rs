@@ -66,6 +66,9 @@ pub struct DeltaLake {
     /// Sessions ready to be copied: over all processors, and on one.
     parallel: SessionState,
     ordered: SessionState,
+    runtime: Arc<RuntimeEnv>,
+    memory_limit: usize,
+    spill_dir: Option<PathBuf>,
 }
 
 impl fmt::Debug for DeltaLake {
@@ -107,7 +110,24 @@ impl DeltaLake {
             slots: std::sync::Mutex::default(),
             parallel: session_state(&runtime, config.threads.max(1)),
             ordered: session_state(&runtime, 1),
+            runtime,
+            memory_limit: config.memory_limit_bytes.max(16 << 20),
+            spill_dir: config.spill_dir.clone(),
         })
+    }
+
+    /// Memory and spill disk that all plans share.
+    pub(crate) fn runtime(&self) -> Arc<RuntimeEnv> {
+        Arc::clone(&self.runtime)
+    }
+
+    pub(crate) fn memory_limit(&self) -> usize {
+        self.memory_limit
+    }
+
+    /// Where rows lie that do not fit into memory.
+    pub(crate) fn spill_dir(&self) -> Option<&std::path::Path> {
+        self.spill_dir.as_deref()
     }
 
     /// A session for one plan. `parallel` spreads it over the processors; otherwise rows keep their stored order.
