@@ -20,6 +20,7 @@ use model::parcel::{ParcelHead, Reject, Sniffed};
 use model::query::RowQuery;
 use model::schema::{SourceSchema, TableName};
 use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
+use model::source::SourceCheck;
 use model::value::Rows;
 use model::{Op, Result};
 
@@ -170,6 +171,15 @@ pub trait Intake: Send + Sync {
     /// Reads the first rows of a feed and says what columns they have, as [`Intake::sniff`] does of a file: what
     /// [`Intake::draft`] draws items from.
     async fn probe(&self, feed: &Feed) -> Result<Sniffed>;
+    /// Says what the account of a database may do: read the tables `wanted` (all it sees, without any), and nothing beyond.
+    /// `rails`: replication is needed. Nothing is tried out; `now` is ours.
+    async fn privileges(
+        &self,
+        url: &str,
+        wanted: &[TableName],
+        rails: bool,
+        now: DateTime<Utc>,
+    ) -> Result<SourceCheck>;
 }
 
 /// Where rows come from.

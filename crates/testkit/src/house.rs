@@ -271,6 +271,10 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
     let config = lake::LakeConfig::new(folder.join("lake").to_string_lossy());
     let inbox = folder.join("inbox");
     std::fs::create_dir_all(&inbox).unwrap();
+    let exchange = folder.join("exchange");
+    std::fs::create_dir_all(&exchange).unwrap();
+    // Sources of the tests are on this machine.
+    let outgoing = ingest::outgoing::Outgoing::loopback().unwrap();
     // Calls are signed after the house was opened.
     let start = clock.now();
     let lake = Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap());
@@ -278,19 +282,20 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         store,
         policy: Policy::shipped().unwrap(),
         lake: Arc::clone(&lake) as Arc<dyn Lake>,
-        intake: Arc::new(ingest::Reader),
+        intake: Arc::new(ingest::Reader::reaching(outgoing.clone())),
         transform: lake,
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
+        shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), vec![exchange.clone()])),
         clock,
         keys,
         calendar: Calendar::china(),
         rules,
-        folders: Folders { inbox },
+        folders: Folders { inbox, exchange },
         accounts: app::account::Memory::new(start, guard::password::Cost::TEST),
         shares: app::sharing::Memory::default(),
         collections: app::collection::Memory::default(),
         boards: app::control::Memory::default(),
-        rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+        rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing))),
     }
 }
 
