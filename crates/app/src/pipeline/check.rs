@@ -179,13 +179,13 @@ async fn source(
             }
         }
         Place::Sqlite { path, .. } => {
-            if let Err(e) = allowed(app, Path::new(path)) {
+            if let Err(e) = allowed(app, org, Path::new(path)) {
                 faults.at("source.path", e.zh(), e.en());
             }
         }
         Place::Folder { url, .. } => {
             if let Some(path) = url.strip_prefix("file://") {
-                if let Err(e) = allowed(app, Path::new(path)) {
+                if let Err(e) = allowed(app, org, Path::new(path)) {
                     faults.at("source.url", e.zh(), e.en());
                 }
             } else if !url.starts_with("s3://") {
@@ -218,14 +218,14 @@ async fn source(
     Ok((word.clone(), word))
 }
 
-/// Refuses a path outside the folders that the rules allow.
-pub(super) fn allowed(app: &App, path: &Path) -> Result<PathBuf> {
+/// Refuses a path outside the folders that the rules allow; `{org}` in one of them is the pipeline's organisation.
+pub(super) fn allowed(app: &App, org: &str, path: &Path) -> Result<PathBuf> {
     let plain = path.is_absolute()
         && path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
     let inside = |path: &Path| {
         app.rules.pipeline.folders.iter().any(|f| {
-            let folder = f.canonicalize().unwrap_or_else(|_| f.clone());
-            path.starts_with(&folder) || path.starts_with(f)
+            let f = PathBuf::from(f.replace("{org}", org));
+            path.starts_with(f.canonicalize().unwrap_or(f))
         })
     };
     // A link must not lead out; what is not there yet is judged by its name.

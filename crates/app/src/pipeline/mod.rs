@@ -61,7 +61,7 @@ pub struct PipelineRules {
     pub transform_seconds: u64,
     pub keep_days: i64,
     /// Folders whose files may be read.
-    pub folders: Vec<std::path::PathBuf>,
+    pub folders: Vec<String>,
 }
 
 /// Turns of this process.

@@ -64,7 +64,7 @@ pub(super) async fn source(
             Source::Query { url: url.to_string(), sql, name }
         }
         Place::Sqlite { path, read } => {
-            let path = check::allowed(app, std::path::Path::new(path))?;
+            let path = check::allowed(app, &pipeline.org, std::path::Path::new(path))?;
             let sql = statement(read, file, window, false);
             Source::Feed { feed: Feed::Sqlite { path, sql }, name }
         }

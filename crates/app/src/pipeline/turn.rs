@@ -489,7 +489,7 @@ impl Job<'_> {
 
 pub(super) async fn shelf_place(app: &App, pipeline: &Pipeline, url: &str) -> Result<ShelfPlace> {
     if let Some(path) = url.strip_prefix("file://") {
-        check::allowed(app, std::path::Path::new(path.trim_end_matches('/')))?;
+        check::allowed(app, &pipeline.org, std::path::Path::new(path.trim_end_matches('/')))?;
     }
     let url = secret::filled(app, &pipeline.org, url).await?;
     Ok(ShelfPlace { url: url.to_string(), options: Vec::new() })

@@ -371,3 +371,62 @@ async fn failures_are_tried_again_and_budgets_stop_before_landing() {
     other.app.store.close().await;
     tokio::time::timeout(Duration::from_secs(5), house.app.store.close()).await.unwrap();
 }
+
+/// Files of this machine, looked up in another entry by a SELECT: SQLite, and a folder of files taken one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_sources_go_through_a_transformation() {
+    let house = House::new().await;
+    let provider = house.person("provider").await;
+    for code in ["firms", "kinds", "papers"] {
+        house.publish(draft(code)).await;
+    }
+    let kinds = "编号,名称,金额,日期\n1,工业,1,\n2,服务业,2,\n".as_bytes();
+    house.collect("kinds", "kinds.csv", kinds, model::code::SyncMode::Full).await.unwrap();
+    // Only folders that the operator names are read, each department its own.
+    let folder = house.app.folders.exchange.canonicalize().unwrap().join(PROVIDER_ORG);
+    std::fs::create_dir_all(&folder).unwrap();
+    let sqlite = folder.join("a.db");
+    let db = rusqlite::Connection::open(&sqlite).unwrap();
+    db.execute_batch("CREATE TABLE t (no INTEGER, kind INTEGER, worth TEXT); INSERT INTO t VALUES (1, 1, '10.5'), (2, 2, '20'), (3, 2, '30'), (4, 9, 'x')").unwrap();
+    drop(db);
+    let text = format!(
+        "name = \"t\"\nentry = \"firms\"\nmode = \"full\"\nlookups = [\"kinds\"]\n[source]\nkind = \"sqlite\"\npath = \"{}\"\ntable = \"t\"\n[source.columns]\nno = \"integer\"\nkind = \"integer\"\nworth = \"decimal\"\n[transform]\nsql = \"SELECT s.no AS id, upper(k.name) AS name, s.worth AS amount FROM source s JOIN kinds k ON k.id = s.kind\"\n",
+        sqlite.display()
+    );
+    let made = pipeline::create(&house.app, &provider, &text).await.unwrap();
+    let id = made.pipeline.id.clone();
+    let (plan, _) = pipeline::lineage(&house.app, &provider, &id).await.unwrap();
+    let name = plan.unwrap().columns.into_iter().find(|c| c.name == "name").unwrap();
+    assert_eq!((name.from, name.by), (vec!["kinds.name".to_owned()], vec!["upper".to_owned()]));
+    let turn = run(&house, &provider, &id).await;
+    assert_eq!(turn.state, TurnState::Succeeded, "{turn:#?}");
+    // Four were read, one did not fit its column; three were made and have landed.
+    let f = &turn.figures;
+    assert_eq!((f.read, f.refused, f.made, f.landed, f.quarantined), (4, 1, 3, 3, 1));
+    agrees(&turn);
+    assert_eq!(lake(&house.app, "firms").await["2"][1].as_deref(), Some("服务业"));
+    let aside = app::collection::quarantine(&house.app, &provider, &turn.attempts[0].run, None, 0).await.unwrap();
+    assert_eq!(aside.items[0].state, "source");
+
+    // A folder: files in the order of their names, each once.
+    std::fs::create_dir_all(folder.join("in")).unwrap();
+    let file = |name: &str, rows: &str| std::fs::write(folder.join("in").join(name), format!("编号,名称,金额,日期\n{rows}")).unwrap();
+    file("2026-01.csv", "1,一月,1,\n");
+    file("2026-02.csv", "2,二月,2,\n");
+    file("note.txt", "nothing");
+    let text = format!(
+        "name = \"papers\"\nentry = \"papers\"\nmode = \"incremental\"\n[source]\nkind = \"folder\"\nurl = \"file://{}/\"\npattern = \"*.csv\"\n",
+        folder.join("in").display()
+    );
+    let papers = pipeline::create(&house.app, &provider, &text).await.unwrap().pipeline.id;
+    let first = run(&house, &provider, &papers).await;
+    assert_eq!((first.state, first.attempts.len(), first.figures.landed), (TurnState::Succeeded, 2, 2), "{first:#?}");
+    file("2026-03.csv", "3,三月,3,\n");
+    let second = run(&house, &provider, &papers).await;
+    assert_eq!((second.attempts.len(), second.figures.landed), (1, 1), "{second:#?}");
+    assert_eq!(run(&house, &provider, &papers).await.state, TurnState::Empty);
+    assert_eq!(lake(&house.app, "papers").await.len(), 3);
+    assert_eq!(pipeline::get(&house.app, &provider, &papers).await.unwrap().position, "2026-03.csv");
+    let outside = text.replace("in/\"", "in/../../x/\"").replace("papers", "others");
+    assert!(pipeline::create(&house.app, &provider, &outside).await.is_err());
+}
