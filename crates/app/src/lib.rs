@@ -12,12 +12,14 @@ pub mod catalogue;
 pub mod collection;
 pub mod control;
 pub mod dispatch;
+pub mod exchange;
 pub mod ledger;
 pub mod notice;
 pub mod opening;
 pub mod operation;
 pub mod org;
 pub mod overview;
+pub mod pipeline;
 pub mod production;
 pub mod rail;
 mod rate;
@@ -32,7 +34,7 @@ use chrono::{DateTime, Utc};
 use model::calendar::Calendar;
 use model::{Actor, Op};
 use policy::Policy;
-use policy::port::{Clock, Intake, Lake, Search};
+use policy::port::{Clock, Intake, Lake, Search, Shelf, Transform};
 use store::Store;
 
 // Doors import `app` and `model` only: what they need of `policy` to call a room comes with the room.
@@ -45,7 +47,9 @@ pub struct App {
     pub policy: Policy,
     pub lake: Arc<dyn Lake>,
     pub intake: Arc<dyn Intake>,
+    pub transform: Arc<dyn Transform>,
     pub search: Arc<dyn Search>,
+    pub shelf: Arc<dyn Shelf>,
     pub clock: Arc<dyn Clock>,
     pub keys: guard::keys::KeyRing,
     pub calendar: Calendar,
@@ -61,6 +65,8 @@ pub struct App {
     pub boards: control::Memory,
     /// Rails of this process, and the engine that follows them.
     pub rails: rail::Memory,
+    /// Turns of pipelines in this process.
+    pub pipelines: pipeline::Memory,
 }
 
 /// Folders of this process.
@@ -68,6 +74,8 @@ pub struct App {
 pub struct Folders {
     /// Uploaded sources wait here until they have landed.
     pub inbox: PathBuf,
+    /// Where exchanges lie when nothing else is said; those of the operator's list come after it.
+    pub exchange: PathBuf,
 }
 
 impl App {

@@ -1,8 +1,10 @@
 //! Channels: files and queries of departments into typed batches, with every record accounted for.
 //!
 //! Read in this order: `content` (wrappers and kinds), `letters` (encodings), `token` and `dialect` (delimited text),
-//! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `typing` (cells to values),
-//! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`. `schema` says what tables a database holds.
+//! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `model::reading` (cells to values),
+//! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`, `feed`. `schema` says what tables a database holds,
+//! `privilege` what an account may do there,
+//! `shelf` keeps files in folders and buckets. Whatever connects anywhere goes through `outgoing`.
 //!
 //! Promise kept here: accepted + rejected = read. A record that does not fit is never dropped and never bent to fit; it
 //! becomes a reject with its line, column, value, reason and all its cells in the order of the items, so that it can be
@@ -13,12 +15,12 @@
 //! end of a text and the wrapping of `="007"`, with which exports protect codes from Excel, are taken off.
 
 mod book;
-mod cell;
 mod columnar;
 mod content;
 mod delimited;
 mod dialect;
 mod draft;
+mod feed;
 mod footer;
 mod grid;
 mod hand;
@@ -30,20 +32,22 @@ mod json_scan;
 mod layout;
 mod letters;
 mod matching;
-mod moment;
-mod number;
+pub mod outgoing;
+mod privilege;
 mod query;
 mod rail;
 mod reader;
 mod schema;
 mod shape;
+mod shelf;
 mod sink;
 mod statement;
 mod tls;
 mod token;
-mod typing;
-mod why;
+
+use model::reading::{cell, moment, number, typing, why};
 
 pub use draft::draft;
 pub use rail::Rails;
 pub use reader::Reader;
+pub use shelf::Shelves;

@@ -20,6 +20,7 @@ use model::parcel::{ParcelHead, Reject, Sniffed};
 use model::query::RowQuery;
 use model::schema::{SourceSchema, TableName};
 use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
+use model::source::SourceCheck;
 use model::value::Rows;
 use model::{Op, Result};
 
@@ -167,6 +168,18 @@ pub trait Intake: Send + Sync {
     /// Without `only`, the tables without their columns; else the columns and keys of those tables. What is not offered
     /// is told in `left_out`.
     async fn describe(&self, url: &str, only: Option<&[TableName]>) -> Result<SourceSchema>;
+    /// Reads the first rows of a feed and says what columns they have, as [`Intake::sniff`] does of a file: what
+    /// [`Intake::draft`] draws items from.
+    async fn probe(&self, feed: &Feed) -> Result<Sniffed>;
+    /// Says what the account of a database may do: read the tables `wanted` (all it sees, without any), and nothing beyond.
+    /// `rails`: replication is needed. Nothing is tried out; `now` is ours.
+    async fn privileges(
+        &self,
+        url: &str,
+        wanted: &[TableName],
+        rails: bool,
+        now: DateTime<Utc>,
+    ) -> Result<SourceCheck>;
 }
 
 /// Where rows come from.
@@ -180,6 +193,11 @@ pub enum Source {
     Query {
         url: String,
         sql: String,
+        name: String,
+    },
+    /// One of the other places pipelines read from, with its secrets and a name for messages.
+    Feed {
+        feed: Feed,
         name: String,
     },
     /// Rows given in hand: mended quarantine rows.
@@ -208,6 +226,9 @@ impl std::fmt::Debug for Source {
             }
             Source::Query { name, .. } => {
                 f.debug_struct("Query").field("name", name).finish_non_exhaustive()
+            }
+            Source::Feed { feed, name } => {
+                f.debug_struct("Feed").field("feed", feed).field("name", name).finish()
             }
             Source::Cells { name, rows } => {
                 f.debug_struct("Cells").field("name", name).field("rows", &rows.len()).finish()

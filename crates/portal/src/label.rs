@@ -7,10 +7,14 @@ use model::code::{
     SyncMode, SystemLevel, TableType, UpdateCycle,
 };
 use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
+use model::exchange::{
+    Completeness, ExchangeCipher, ExchangeFormat, ExchangeSignature, ExchangeWay, FileState,
+};
 use model::finding::Level;
+use model::pipeline::{TurnKind, TurnState};
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
 use model::schema::{ChangeKind, DriftState, RelationKind};
-use model::source::{SourceKind, SourceTls};
+use model::source::{CheckLevel, SourceKind, SourceTls};
 
 use crate::visit::Lang;
 
@@ -71,6 +75,15 @@ code_kinds! {
     "rail_policy" => RailPolicy,
     "table_state" => TableState,
     "incident_kind" => IncidentKind,
+    "exchange_way" => ExchangeWay,
+    "completeness" => Completeness,
+    "exchange_cipher" => ExchangeCipher,
+    "exchange_signature" => ExchangeSignature,
+    "exchange_format" => ExchangeFormat,
+    "file_state" => FileState,
+    "check_level" => CheckLevel,
+    "turn_state" => TurnState,
+    "turn_kind" => TurnKind,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];
@@ -199,6 +212,7 @@ const QUARANTINE_STATES: Words = &[
     ("open", "待处理", "Open"),
     ("replayed", "已入湖", "Replayed"),
     ("dismissed", "已放弃", "Dismissed"),
+    ("source", "在源头改正", "Mend at the source"),
 ];
 const SORTS: Words = &[
     ("relevance", "相关度", "Relevance"),

@@ -1,5 +1,7 @@
 //! Configuration: one TOML file, every key with a default, mistakes named with line and remedy.
 
+mod reaching;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,9 @@ use model::{Error, Result};
 use policy::Policy;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use self::reaching::absolute;
+pub use self::reaching::{ExchangePart, OutgoingPart};
 
 /// The whole configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +30,8 @@ pub struct Config {
     pub operation: OperationPart,
     pub log: LogPart,
     pub rules: RulesPart,
+    pub outgoing: OutgoingPart,
+    pub exchange: ExchangePart,
 }
 
 /// One part of the platform.
@@ -144,6 +151,8 @@ impl Default for Config {
             operation: OperationPart::default(),
             log: LogPart::default(),
             rules: RulesPart::default(),
+            outgoing: OutgoingPart::default(),
+            exchange: ExchangePart::default(),
         }
     }
 }
@@ -213,6 +222,9 @@ impl Config {
             if !given.as_os_str().is_empty() {
                 *given = base.join(&*given);
             }
+        }
+        for folder in &mut config.exchange.folders {
+            *folder = base.join(&*folder);
         }
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
@@ -293,6 +305,18 @@ impl Config {
                 &format!("`{part}` 应为 error、warn、info、debug、trace、off 之一，或 模块=级别"),
                 &format!(
                     "`{part}` must be one of error, warn, info, debug, trace, off, or module=level"
+                ),
+            );
+        }
+        self.outgoing()?;
+        let kept = absolute(&self.data.folder);
+        if let Some(folder) = self.exchange.folders.iter().find(|f| kept.starts_with(absolute(f))) {
+            return bad(
+                "exchange.folders",
+                &format!("{} 包含数据目录（主密钥等在其中），不能用于交换", folder.display()),
+                &format!(
+                    "{} holds the data folder (with the master key in it) and cannot be used for exchanges",
+                    folder.display()
                 ),
             );
         }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use model::dispatch::Job;
 use model::{Code, Error, Op, Result};
 use policy::Action;
-use policy::port::{Clock, Search};
+use policy::port::{Clock, Lake, Search};
 use store::{Store, StoreConfig};
 
 use crate::config::{Config, calendar_advice};
@@ -106,6 +106,8 @@ impl House {
         let clock = Arc::new(SystemClock);
         let start = clock.now();
         let inbox = config.inbox();
+        let exchange = config.exchange_folders();
+        let outgoing = ingest::outgoing::Outgoing::new(config.outgoing()?);
         let policy = config.policy()?;
         let rules = config.rules()?;
         let calendar = config.calendar()?;
@@ -118,6 +120,8 @@ impl House {
             Store::open_beside(&stores).await?
         } else {
             std::fs::create_dir_all(&inbox).map_err(|e| Error::internal("inbox").caused_by(e))?;
+            std::fs::create_dir_all(config.exchange_home())
+                .map_err(|e| Error::internal("exchange folder").caused_by(e))?;
             Store::open(&stores).await?
         };
         let search: Arc<dyn Search> = if index {
@@ -129,30 +133,33 @@ impl House {
         } else {
             Arc::new(search::Index::in_memory()?)
         };
-        let lake = lake::DeltaLake::open(
+        let lake = Arc::new(lake::DeltaLake::open(
             &lake::LakeConfig {
                 memory_limit_bytes: config.lake.memory_mb.saturating_mul(1024 * 1024),
                 spill_dir: Some(folder.own("spill")),
                 ..lake::LakeConfig::new(config.lake_root().to_string_lossy())
             },
             folder.keys.mask(),
-        )?;
+        )?);
         let app = Arc::new(App {
             store,
             policy,
-            lake: Arc::new(lake),
-            intake: Arc::new(ingest::Reader),
+            lake: Arc::clone(&lake) as Arc<dyn Lake>,
+            intake: Arc::new(ingest::Reader::reaching(outgoing.clone())),
+            transform: lake,
             search,
+            shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), exchange)),
             clock,
             keys: folder.keys.clone(),
             calendar,
             rules,
-            folders: Folders { inbox },
+            folders: Folders { inbox, exchange: config.exchange_home() },
             accounts: app::account::Memory::new(start, guard::password::Cost::default()),
             shares: app::sharing::Memory::default(),
             collections: app::collection::Memory::default(),
             boards: app::control::Memory::default(),
-            rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+            rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing))),
+            pipelines: app::pipeline::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold })
     }

@@ -18,7 +18,7 @@ use model::parcel::Run;
 use model::{Actor, Op, Result};
 use parking_lot::Mutex;
 use policy::Policy;
-use policy::port::{Clock, ReadOptions, Source};
+use policy::port::{Clock, Lake, ReadOptions, Source};
 use store::{Store, StoreConfig};
 
 use crate::people::{PASSWORD, orgs, people};
@@ -259,7 +259,8 @@ fn quick() -> Rules {
     rules
 }
 
-async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> App {
+async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, mut rules: Rules) -> App {
+    rules.pipeline.folders = vec![folder.join("exchange/{org}").to_string_lossy().into_owned()];
     let keys = guard::KeyRing::from_bytes(&[7; 32]).unwrap();
     let store = Store::open(&StoreConfig {
         url: url.into(),
@@ -271,24 +272,32 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
     let config = lake::LakeConfig::new(folder.join("lake").to_string_lossy());
     let inbox = folder.join("inbox");
     std::fs::create_dir_all(&inbox).unwrap();
+    let exchange = folder.join("exchange");
+    std::fs::create_dir_all(&exchange).unwrap();
+    // Sources of the tests are on this machine.
+    let outgoing = ingest::outgoing::Outgoing::loopback().unwrap();
     // Calls are signed after the house was opened.
     let start = clock.now();
+    let lake = Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap());
     App {
         store,
         policy: Policy::shipped().unwrap(),
-        lake: Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap()),
-        intake: Arc::new(ingest::Reader),
+        lake: Arc::clone(&lake) as Arc<dyn Lake>,
+        intake: Arc::new(ingest::Reader::reaching(outgoing.clone())),
+        transform: lake,
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
+        shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), vec![exchange.clone()])),
         clock,
         keys,
         calendar: Calendar::china(),
         rules,
-        folders: Folders { inbox },
+        folders: Folders { inbox, exchange },
         accounts: app::account::Memory::new(start, guard::password::Cost::TEST),
         shares: app::sharing::Memory::default(),
         collections: app::collection::Memory::default(),
         boards: app::control::Memory::default(),
-        rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+        rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing))),
+        pipelines: app::pipeline::Memory::default(),
     }
 }
 

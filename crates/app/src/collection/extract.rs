@@ -29,7 +29,10 @@ pub(super) async fn extract(
     mut progress: impl FnMut(u64),
 ) -> Result<Spooled> {
     let name = match source {
-        Source::File { name, .. } | Source::Query { name, .. } | Source::Cells { name, .. } => name,
+        Source::File { name, .. }
+        | Source::Query { name, .. }
+        | Source::Feed { name, .. }
+        | Source::Cells { name, .. } => name,
     };
     let mut reading = app.intake.read(source, items, options).await?;
     let mut writer = Writer::open(&app.folders.inbox, id, &format!("{name}.jsonl"))?;
@@ -67,7 +70,7 @@ pub(super) fn options(operations: bool) -> Options {
     }
 }
 
-fn lines(names: &[String], chunk: &Chunk) -> Result<Bytes> {
+pub(super) fn lines(names: &[String], chunk: &Chunk) -> Result<Bytes> {
     let mut text = Vec::new();
     let mut rejects = chunk.rejects.iter().peekable();
     for row in 0..chunk.batch.rows() {

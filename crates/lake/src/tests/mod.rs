@@ -2,7 +2,9 @@
 
 mod compacting;
 mod entries;
+mod functions;
 mod landing;
 mod merging;
 mod releasing;
+mod transforming;
 mod types;

@@ -15,12 +15,14 @@ mod draft;
 mod drawing;
 mod entries;
 mod entry_form;
+mod exchanges;
 mod findings;
 mod flows;
 mod ledger;
 mod ledger_sheet;
 mod notices;
 mod orgs;
+mod pipelines;
 mod proposals;
 mod rails;
 mod requests;
@@ -58,6 +60,8 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(schema::router())
         .merge(findings::router())
         .merge(rails::router())
+        .merge(exchanges::router())
+        .merge(pipelines::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())
