@@ -23,6 +23,7 @@ pub mod pipeline;
 pub mod production;
 pub mod rail;
 mod rate;
+pub mod report;
 pub mod rules;
 pub mod security;
 pub mod sharing;

@@ -27,6 +27,8 @@ pub struct Rules {
     pub rail: crate::rail::RailRules,
     /// Pace and limits of pipelines; the shipped `rules/pipeline.toml` when the file says nothing of them.
     pub pipeline: crate::pipeline::PipelineRules,
+    /// Limits of reporting; the shipped `rules/report.toml` when the file says nothing of them.
+    pub report: crate::report::ReportRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -46,6 +48,7 @@ struct Written {
     pack: Vec<crate::catalogue::standard::Pack>,
     rail: Option<crate::rail::RailRules>,
     pipeline: Option<crate::pipeline::PipelineRules>,
+    report: Option<crate::report::ReportRules>,
 }
 
 /// Working days a reviewer has.
@@ -147,6 +150,9 @@ impl Rules {
         let pipeline = match written.pipeline {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/pipeline.toml")).map_err(wrong)?,
+        let report = match written.report {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/report.toml")).map_err(wrong)?,
         };
         Ok(Self {
             effective: written.effective,
@@ -162,6 +168,7 @@ impl Rules {
             packs: crate::catalogue::standard::Packs::read(written.pack)?,
             rail,
             pipeline,
+            report,
         })
     }
 }

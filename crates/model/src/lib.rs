@@ -31,6 +31,7 @@ pub mod query;
 pub mod rail;
 pub mod reading;
 pub mod region;
+pub mod report;
 pub mod request;
 pub mod schema;
 pub mod search;

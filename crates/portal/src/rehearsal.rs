@@ -20,6 +20,7 @@ mod ledgers;
 mod made;
 mod pipelines;
 mod rails;
+mod reports;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
 
@@ -469,6 +470,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| rails::of(other, full))
             .or_else(|| exchanges::of(other, full))
             .or_else(|| pipelines::of(other, full))
+            .or_else(|| reports::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

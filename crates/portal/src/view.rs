@@ -282,6 +282,13 @@ impl Door {
             ("/console/rails", "数据高铁", "Real-time rails", may(Action::DataCollect, "Entry")),
             ("/console/exchanges", "数据交换", "Exchanges", may(Action::DataCollect, "Entry")),
             ("/console/pipelines", "数据管道", "Pipelines", may(Action::DataCollect, "Entry")),
+            ("/console/reports", "信息报送", "Reports", may(Action::ReportFill, "Report")),
+            (
+                "/console/report-plans",
+                "报送下发",
+                "Issue reports",
+                may(Action::ReportDesign, "Report"),
+            ),
             ("/console/requests", "共享申请", "Share applications", true),
             ("/console/approvals", "审批", "Approvals", staff),
             ("/console/basket", "申请篮", "Basket", app::basket::may_file(&self.app, op)),

@@ -117,6 +117,7 @@ impl Db {
         all.push(migration(13, "rail", include_str!("../migrations/0013_rail.sql")));
         all.push(migration(16, "exchange", include_str!("../migrations/0016_exchange.sql")));
         all.push(migration(14, "pipeline", include_str!("../migrations/0014_pipeline.sql")));
+        all.push(migration(18, "report", include_str!("../migrations/0018_report.sql")));
         all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
         let history = match self.backend {
             Backend::Sqlite => include_str!("../migrations/0021_history_sqlite.sql"),

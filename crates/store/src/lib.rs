@@ -31,6 +31,7 @@ pub mod parcel;
 pub mod pipeline;
 pub mod proposal;
 pub mod rail;
+pub mod report;
 pub mod request;
 pub mod scan;
 pub mod schema;

@@ -8,6 +8,7 @@
 //! `retry` runs what failed again, `tidy` is the
 //! worker's housekeeping. `pipe` lands what pipelines pulled.
 
+mod deliver;
 mod extract;
 mod lease;
 pub(crate) mod pipe;
@@ -42,6 +43,7 @@ use store::parcel::{RunFilter, RunRecord};
 use tokio::sync::{Semaphore, watch};
 use uuid::{NoContext, Timestamp, Uuid};
 
+pub(crate) use self::deliver::{Delivery, deliver};
 pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;
@@ -177,7 +179,8 @@ pub(crate) async fn collect_as(
     channel: &str,
     run: &str,
 ) -> Result<Run> {
-    let job = work::prepare_as(app, op, order, Some((channel, run))).await?;
+    let given = work::Given { channel, run: Some(run), parcel: None };
+    let job = work::prepare_as(app, op, order, Some(given)).await?;
     tokio::spawn(work::guarded(Arc::clone(app), job))
         .await
         .map_err(|e| Error::internal("the collection's task ended early").caused_by(e))

@@ -101,19 +101,32 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
     prepare_as(app, op, order, None).await
 }
 
-/// The same for a channel that has named its run beforehand.
+/// A channel that collects, with the ids it has chosen beforehand: after a crash it looks for them.
+pub(super) struct Given<'a> {
+    pub(super) channel: &'a str,
+    pub(super) run: Option<&'a str>,
+    pub(super) parcel: Option<String>,
+}
+
+/// The same for a channel.
 pub(super) async fn prepare_as(
     app: &Arc<App>,
     op: &Op,
     order: Order,
-    named: Option<(&str, &str)>,
+    given: Option<Given<'_>>,
 ) -> Result<Job> {
     let entry = catalogue::get(app, op, &order.entry).await?;
     let permit = Arc::new(allowed(app, op, Action::DataCollect, &entry).await?);
     not_by_rail(app, &entry).await?;
     let mut run = new_run(app, op, &entry, &order);
-    if let Some((channel, id)) = named {
-        (run.channel, run.id) = (channel.to_owned(), id.to_owned());
+    let named = given.is_some();
+    let mut parcel = None;
+    if let Some(given) = given {
+        given.channel.clone_into(&mut run.channel);
+        parcel = given.parcel;
+        if let Some(id) = given.run {
+            id.clone_into(&mut run.id);
+        }
     }
     let mut options = Options::of(&order.options);
     let mut recipe = None;
@@ -140,10 +153,10 @@ pub(super) async fn prepare_as(
             kept
         }
     };
-    let resume = Resume { source, options, committing: false, anew: false };
+    let resume = Resume { source, options, committing: false, anew: false, parcel };
     keep(app, op, &permit, &entry, &run, &resume).await?;
     // A channel runs again in its own way.
-    if let Some(recipe) = recipe.filter(|_| named.is_none()) {
+    if let Some(recipe) = recipe.filter(|_| !named) {
         retry::keep(app, &permit, &run.id, &recipe).await?;
     }
     Ok(Job { op: op.clone(), run, resume, collect: Arc::clone(&permit), permit })

@@ -25,6 +25,9 @@ mod orgs;
 mod pipelines;
 mod proposals;
 mod rails;
+mod report_forms;
+mod report_plans;
+mod reports;
 mod requests;
 mod runs;
 mod schema;
@@ -62,6 +65,9 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(rails::router())
         .merge(exchanges::router())
         .merge(pipelines::router())
+        .merge(reports::router())
+        .merge(report_forms::router())
+        .merge(report_plans::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())

@@ -21,6 +21,7 @@ mod ledger;
 mod ledgers;
 mod pipelines;
 mod rails;
+mod reports;
 mod routes;
 mod site;
 mod sources;

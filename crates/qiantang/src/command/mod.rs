@@ -12,6 +12,7 @@ mod matrix;
 mod org;
 mod pipeline;
 mod rail;
+mod report;
 mod serve;
 mod sniff;
 mod source;
@@ -78,6 +79,8 @@ enum Command {
     Source(source::Args),
     /// Pull rows by files: check, import, export, run, backfill. 数据管道。
     Pipeline(pipeline::Args),
+    /// Reporting tasks: list, workbook out and in. 信息报送。
+    Report(report::Args),
     /// Enter and list organisations. 机构。
     Org(org::Args),
     /// Open and list accounts, register applications. 账号与应用。
@@ -186,6 +189,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Rail(args) if args.changes() => &args.place,
         Command::Exchange(args) if args.changes() => &args.place,
         Command::Pipeline(args) if args.changes() => &args.place,
+        Command::Report(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
     };
@@ -209,6 +213,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Exchange(args) => exchange::run(args).await,
         Command::Source(args) => source::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
+        Command::Report(args) => report::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Audit(args) => audit::run(args).await,
@@ -235,6 +240,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
+        Command::Report(args) => report::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         // The others are never handed over (see `beside`).
@@ -268,6 +274,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Exchange(a) => a.json,
         Command::Source(a) => a.json,
         Command::Pipeline(a) => a.json,
+        Command::Report(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
         Command::Config(a) => a.json,
