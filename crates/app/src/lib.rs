@@ -18,6 +18,7 @@ pub mod notice;
 pub mod opening;
 pub mod operation;
 pub mod org;
+pub mod outflow;
 pub mod overview;
 pub mod pipeline;
 pub mod production;
@@ -68,6 +69,8 @@ pub struct App {
     pub rails: rail::Memory,
     /// Turns of pipelines in this process.
     pub pipelines: pipeline::Memory,
+    /// Return flows of this process, and the engine that delivers them.
+    pub outflows: outflow::Memory,
 }
 
 /// Folders of this process.

@@ -29,6 +29,8 @@ pub struct Rules {
     pub pipeline: crate::pipeline::PipelineRules,
     /// Limits of reporting; the shipped `rules/report.toml` when the file says nothing of them.
     pub report: crate::report::ReportRules,
+    /// Pace and limits of return flows; the shipped `rules/outflow.toml` when the file says nothing of them.
+    pub outflow: crate::outflow::OutflowRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -49,6 +51,7 @@ struct Written {
     rail: Option<crate::rail::RailRules>,
     pipeline: Option<crate::pipeline::PipelineRules>,
     report: Option<crate::report::ReportRules>,
+    outflow: Option<crate::outflow::OutflowRules>,
 }
 
 /// Working days a reviewer has.
@@ -150,9 +153,14 @@ impl Rules {
         let pipeline = match written.pipeline {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/pipeline.toml")).map_err(wrong)?,
+        };
         let report = match written.report {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/report.toml")).map_err(wrong)?,
+        };
+        let outflow = match written.outflow {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/outflow.toml")).map_err(wrong)?,
         };
         Ok(Self {
             effective: written.effective,
@@ -169,6 +177,7 @@ impl Rules {
             rail,
             pipeline,
             report,
+            outflow,
         })
     }
 }

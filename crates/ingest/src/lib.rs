@@ -33,6 +33,7 @@ mod layout;
 mod letters;
 mod matching;
 pub mod outgoing;
+mod outlet;
 mod privilege;
 mod query;
 mod rail;
@@ -48,6 +49,7 @@ mod token;
 use model::reading::{cell, moment, number, typing, why};
 
 pub use draft::draft;
+pub use outlet::Outlets;
 pub use rail::Rails;
 pub use reader::Reader;
 pub use shelf::Shelves;

@@ -44,6 +44,8 @@
 //! # How rows are transformed
 //!
 //! A pipeline's SELECT runs over the rows its source gave, in a session that knows nothing else ([`transform`]).
+//! Changes between two versions ([`change`]) are the difference of two such plans, so that a row that moves out of a
+//! grant's filter is gone for its receiver.
 //!
 //! # How a gigabyte stays small
 //!
@@ -51,6 +53,7 @@
 //! object store ([`upload`]); reading, encoding and writing run side by side and only a row group is held.
 
 mod cells;
+mod change;
 mod commit;
 mod compact;
 mod encode;

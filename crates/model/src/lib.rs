@@ -25,6 +25,7 @@ pub mod mask;
 pub mod notice;
 pub mod op;
 pub mod org;
+pub mod outflow;
 pub mod parcel;
 pub mod pipeline;
 pub mod query;

@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "Entry",
     "Request",
     "Approval",
@@ -31,6 +31,7 @@ const KINDS: [&str; 15] = [
     "Reclaim",
     "Notice",
     "Report",
+    "Outflow",
 ];
 
 /// What a rule says of itself in its annotations.

@@ -12,6 +12,7 @@ use model::exchange::{
 };
 use model::finding::Level;
 use model::pipeline::{TurnKind, TurnState};
+use model::outflow::OutflowState;
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::schema::{ChangeKind, DriftState, RelationKind};
@@ -72,6 +73,7 @@ code_kinds! {
     "relation_kind" => RelationKind,
     "change_kind" => ChangeKind,
     "drift_state" => DriftState,
+    "outflow_state" => OutflowState,
     "rail_state" => RailState,
     "rail_policy" => RailPolicy,
     "table_state" => TableState,

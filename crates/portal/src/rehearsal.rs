@@ -19,6 +19,7 @@ mod exchanges;
 mod ledgers;
 mod made;
 mod pipelines;
+mod outflows;
 mod rails;
 mod reports;
 
@@ -471,6 +472,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| exchanges::of(other, full))
             .or_else(|| pipelines::of(other, full))
             .or_else(|| reports::of(other, full))
+            .or_else(|| outflows::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -27,6 +27,7 @@ pub mod meter;
 pub mod notice;
 pub mod operation;
 pub mod org;
+pub mod outflow;
 pub mod parcel;
 pub mod pipeline;
 pub mod proposal;

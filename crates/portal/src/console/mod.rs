@@ -23,6 +23,7 @@ mod ledger_sheet;
 mod notices;
 mod orgs;
 mod pipelines;
+mod outflows;
 mod proposals;
 mod rails;
 mod report_forms;
@@ -62,6 +63,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(sources::router())
         .merge(schema::router())
         .merge(findings::router())
+        .merge(outflows::router())
         .merge(rails::router())
         .merge(exchanges::router())
         .merge(pipelines::router())

@@ -20,6 +20,7 @@ mod exchanges;
 mod ledger;
 mod ledgers;
 mod pipelines;
+mod outflows;
 mod rails;
 mod reports;
 mod routes;

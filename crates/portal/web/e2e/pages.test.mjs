@@ -32,6 +32,7 @@ const PAGES = [
   ["reports-waiting", "authority", "/console/reports?view=waiting"],
   ["report-forms", "provider", "/console/report-forms"],
   ["report-plans", "authority", "/console/report-plans"],
+  ["outflows", "consumer", "/console/outflows"],
   ["security", "security_officer", "/console/security"],
   ["system", "system_administrator", "/console/system"],
   ["ledgers", "provider", "/console/ledger"],

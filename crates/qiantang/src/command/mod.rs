@@ -11,6 +11,7 @@ mod ledger;
 mod matrix;
 mod org;
 mod pipeline;
+mod outflow;
 mod rail;
 mod report;
 mod serve;
@@ -71,6 +72,8 @@ enum Command {
     Ingest(ingest::Args),
     /// Say what a file is, and draft an entry from it. 识别文件。
     Sniff(sniff::Args),
+    /// Deliver a region's rows to its body's database as they change. 数据回流。
+    Outflow(outflow::Args),
     /// Follow tables of a data source by its log. 数据高铁。
     Rail(rail::Args),
     /// Exchange files with departments, with receipts on both sides. 文件数据交换。
@@ -186,6 +189,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Catalogue(args) if args.changes() => &args.place,
         Command::Ledger(args) if args.changes() => &args.place,
         Command::Org(args) if args.changes() => &args.place,
+        Command::Outflow(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
         Command::Exchange(args) if args.changes() => &args.place,
         Command::Pipeline(args) if args.changes() => &args.place,
@@ -209,6 +213,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Sniff(args) => sniff::run(args).await,
+        Command::Outflow(args) => outflow::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Source(args) => source::run(args).await,
@@ -237,6 +242,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Catalogue(args) => catalogue::run(args).await,
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
+        Command::Outflow(args) => outflow::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
@@ -270,6 +276,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Ledger(a) => a.json,
         Command::Ingest(a) => a.json,
         Command::Sniff(a) => a.json,
+        Command::Outflow(a) => a.json,
         Command::Rail(a) => a.json,
         Command::Exchange(a) => a.json,
         Command::Source(a) => a.json,
