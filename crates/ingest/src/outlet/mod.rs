@@ -20,20 +20,36 @@ use model::{Code, Error, Result};
 use policy::Grant;
 use policy::port::{Outlet, OutletAddress, OutletColumn, OutletLine, OutletSurvey};
 
+use crate::outgoing::{Outgoing, settle};
 use crate::query::{self, Connected};
 
 /// Table of positions.
 const FLOWS: &str = "qiantang_outflow";
 
-/// Databases of PostgreSQL, MySQL and MariaDB that rows are delivered to. It holds nothing: make one and share it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Outlets;
+/// Databases of PostgreSQL, MySQL and MariaDB that rows are delivered to. It holds where it may connect to only: make one
+/// and share it.
+#[derive(Clone, Debug, Default)]
+pub struct Outlets {
+    outgoing: Outgoing,
+}
+
+impl Outlets {
+    /// Delivers where `outgoing` lets go.
+    #[must_use]
+    pub fn reaching(outgoing: Outgoing) -> Self {
+        Self { outgoing }
+    }
+
+    async fn connect(&self, at: &OutletAddress) -> Result<Connected> {
+        query::connect(&settle(&self.outgoing, &at.url).await?).await
+    }
+}
 
 #[async_trait]
 impl Outlet for Outlets {
     async fn survey(&self, at: &OutletAddress, columns: &[OutletColumn]) -> Result<OutletSurvey> {
         let plan = shape::Plan::of(at, columns)?;
-        match query::connect(&at.url).await? {
+        match self.connect(at).await? {
             Connected::Postgres(client, driver) => {
                 postgres::Line::new(client, driver, plan).survey().await
             }
@@ -48,7 +64,7 @@ impl Outlet for Outlets {
         columns: &[OutletColumn],
     ) -> Result<Box<dyn OutletLine>> {
         let plan = shape::Plan::of(at, columns)?;
-        Ok(match query::connect(&at.url).await? {
+        Ok(match self.connect(at).await? {
             Connected::Postgres(client, driver) => {
                 let mut line = postgres::Line::new(client, driver, plan);
                 line.prepare().await?;
@@ -64,7 +80,7 @@ impl Outlet for Outlets {
 
     async fn forget(&self, at: &OutletAddress) -> Result<()> {
         let plan = shape::Plan::of(at, &[])?;
-        match query::connect(&at.url).await? {
+        match self.connect(at).await? {
             Connected::Postgres(client, driver) => {
                 postgres::Line::new(client, driver, plan).forget().await
             }
