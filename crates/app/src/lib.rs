@@ -9,6 +9,7 @@ pub mod approval;
 pub mod audit;
 pub mod basket;
 pub mod catalogue;
+pub mod channel;
 pub mod collection;
 pub mod control;
 pub mod dispatch;

@@ -12,6 +12,7 @@ pub mod basket;
 pub mod batch;
 pub mod calendar;
 pub mod change;
+pub mod channel;
 pub mod code;
 pub mod dispatch;
 pub mod entry;

@@ -1,6 +1,7 @@
 //! Words of code lists as people read them, in both languages; and the choices of select boxes.
 
 use model::account::Role;
+use model::channel::{ChannelKind, Health};
 use model::code::{
     AppScene, DataKind, DataLevel, DataRange, DataType, Domain, Grade, OnlineState, OpenLevel,
     OpenType, ProcessingLevel, ProviderChannel, PublishState, ResourceKind, ShareType, SharedMode,
@@ -74,6 +75,8 @@ code_kinds! {
     "change_kind" => ChangeKind,
     "drift_state" => DriftState,
     "outflow_state" => OutflowState,
+    "channel_kind" => ChannelKind,
+    "channel_health" => Health,
     "rail_state" => RailState,
     "rail_policy" => RailPolicy,
     "table_state" => TableState,

@@ -14,6 +14,7 @@ use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
 use model::source::{DataSource, SourceKind, SourceTls};
 
+mod channels;
 mod dispatch;
 mod exchanges;
 mod ledgers;
@@ -467,6 +468,7 @@ fn own(template: &str, full: bool) -> Value {
         "console/flow.html" => flow_page(full),
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
         other => ledgers::of(other, full)
+            .or_else(|| channels::of(other, full))
             .or_else(|| dispatch::of(other, full))
             .or_else(|| rails::of(other, full))
             .or_else(|| exchanges::of(other, full))

@@ -284,6 +284,12 @@ impl Door {
                 "Data sources",
                 may(Action::DataCollect, "Entry") || may(Action::OutflowKeep, "Outflow"),
             ),
+            (
+                "/console/channels",
+                "通道一张图",
+                "Map of channels",
+                may(Action::DataCollect, "Entry") || may(Action::ControlRead, "System"),
+            ),
             ("/console/rails", "数据高铁", "Real-time rails", may(Action::DataCollect, "Entry")),
             ("/console/exchanges", "数据交换", "Exchanges", may(Action::DataCollect, "Entry")),
             ("/console/pipelines", "数据管道", "Pipelines", may(Action::DataCollect, "Entry")),

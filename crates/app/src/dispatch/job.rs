@@ -226,7 +226,10 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Exchanges => crate::exchange::tick(app).await,
         Job::Lake => crate::collection::tidy(app).await.map(|done| done.compacted + done.swept),
         Job::Ranking => crate::ledger::rank_month(app, system).await.map(|_| 0),
-        Job::Figures => measure::figures(app, system).await,
+        Job::Figures => {
+            crate::channel::measure(app, system).await?;
+            measure::figures(app, system).await
+        }
         Job::Standards => crate::catalogue::standard::relint(app).await,
         Job::Freshness => measure::freshness(app, system).await,
         Job::Resources => measure::resources(app, system).await,

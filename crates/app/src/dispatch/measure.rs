@@ -188,6 +188,12 @@ pub async fn freshness(app: &App, op: &Op) -> Result<u64> {
 /// Name under which counts by update cycle are kept: `[cycle, entries online, stale]`.
 pub(crate) const FRESH: &str = "control.freshness";
 
+/// The day until which an entry's data are fresh, by the rule in force; `None` where none is declared.
+pub(crate) fn fresh_until(app: &App, op: &Op, entry: &Entry) -> Result<Option<NaiveDate>> {
+    let limits = &rules(app, op)?.freshness;
+    Ok(due(entry, limits.get(entry.draft.update_cycle.as_str()).copied()))
+}
+
 /// The day until which an entry's data are fresh; without data, counted from its publication.
 fn due(entry: &Entry, days: Option<i64>) -> Option<NaiveDate> {
     let since = entry.data_at.as_deref().or(entry.published_at.as_deref())?;

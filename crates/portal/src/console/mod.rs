@@ -7,6 +7,7 @@ mod audit;
 mod basket;
 mod build;
 mod bundles;
+mod channels;
 mod collect;
 mod control;
 mod desk;
@@ -63,6 +64,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(sources::router())
         .merge(schema::router())
         .merge(findings::router())
+        .merge(channels::router())
         .merge(outflows::router())
         .merge(rails::router())
         .merge(exchanges::router())

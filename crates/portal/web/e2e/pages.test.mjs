@@ -23,6 +23,8 @@ const PAGES = [
   ["audit", "auditor", "/console/audit"],
   ["sources", "provider", "/console/sources"],
   ["rails", "provider", "/console/rails"],
+  ["channels", "provider", "/console/channels"],
+  ["channels-authority", "authority", "/console/channels"],
   ["exchanges", "provider", "/console/exchanges"],
   ["exchange-form", "provider", "/console/exchanges/new"],
   ["pipelines", "provider", "/console/pipelines"],
