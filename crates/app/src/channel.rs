@@ -19,12 +19,7 @@ use crate::{App, Page, audit};
 
 /// Channels of the caller's organisation; all of them for who watches the whole platform. In the order of the kinds, each
 /// by its age.
-pub async fn list(
-    app: &App,
-    op: &Op,
-    after: Option<&str>,
-    limit: u32,
-) -> Result<Page<Channel>> {
+pub async fn list(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<Channel>> {
     let org = scope(app, op).await?;
     let limit = usize::try_from(if limit == 0 { 50 } else { limit.min(200) }).unwrap_or(50);
     let (first, mut at) = place(after)?;
@@ -66,7 +61,9 @@ fn place(after: Option<&str>) -> Result<(usize, Option<String>)> {
         let at = ChannelKind::ALL.iter().position(|k| k.as_str() == kind)?;
         Some((at, Some(id.to_owned())))
     });
-    found.ok_or_else(|| Error::invalid("翻页位置无效，请从第一页重新打开", "no such page: open the list anew"))
+    found.ok_or_else(|| {
+        Error::invalid("翻页位置无效，请从第一页重新打开", "no such page: open the list anew")
+    })
 }
 
 /// Entries of a page, each looked up once.
@@ -93,7 +90,8 @@ impl Entries<'_> {
             Some(entry) if entry.live() => fresh_until(self.app, self.op, entry)?,
             _ => None,
         };
-        let text = |pick: fn(&Entry) -> &String| entry.as_ref().map(pick).cloned().unwrap_or_default();
+        let text =
+            |pick: fn(&Entry) -> &String| entry.as_ref().map(pick).cloned().unwrap_or_default();
         Ok(Channel {
             kind,
             id: id.to_owned(),
@@ -114,7 +112,10 @@ impl Entries<'_> {
             last_at: entry.as_ref().and_then(|e| e.data_at.clone()),
             zh: String::new(),
             en: String::new(),
-            cycle: entry.as_ref().map(|e| e.draft.update_cycle.as_str().to_owned()).unwrap_or_default(),
+            cycle: entry
+                .as_ref()
+                .map(|e| e.draft.update_cycle.as_str().to_owned())
+                .unwrap_or_default(),
             overdue: due.is_some_and(|due| due < self.op.today()),
             fresh_until: due.map(|due| due.to_string()),
         })
@@ -309,7 +310,9 @@ async fn outflows(
             table: outflow.table,
             health: match figures.state {
                 OutflowState::Level => Health::Good,
-                OutflowState::New | OutflowState::Snapshot | OutflowState::Delivering => Health::Busy,
+                OutflowState::New | OutflowState::Snapshot | OutflowState::Delivering => {
+                    Health::Busy
+                }
                 OutflowState::Waiting => Health::Waiting,
                 OutflowState::Paused => Health::Paused,
                 OutflowState::Ended | OutflowState::Refused => Health::Bad,
@@ -361,6 +364,9 @@ fn gauge(channel: &Channel) {
     set("qt_channel_rows_per_second", channel.rate);
     set("qt_channel_rows", channel.rows.map(number));
     set("qt_channel_quarantined_rows", Some(number(channel.quarantined)));
-    set("qt_channel_up", Some(f64::from(u8::from(matches!(channel.health, Health::Good | Health::Busy)))));
+    set(
+        "qt_channel_up",
+        Some(f64::from(u8::from(matches!(channel.health, Health::Good | Health::Busy)))),
+    );
     set("qt_channel_overdue", Some(f64::from(u8::from(channel.overdue))));
 }

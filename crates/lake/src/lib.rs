@@ -62,6 +62,7 @@ mod filter;
 mod keys;
 mod lake;
 mod land;
+mod last;
 mod masking;
 mod name;
 mod replay;

@@ -12,6 +12,7 @@ use datafusion::prelude::{SessionContext, lit};
 use model::Result;
 
 use crate::fault;
+use crate::last::{Last, MOST};
 use crate::name::parcel_of;
 use crate::schema::{BIZ_TIME, HASH, OPERATION, RECORD_ID};
 use crate::table::Loaded;
@@ -104,8 +105,17 @@ pub(crate) async fn view_of(
             last_of_each_key(files(session, loaded, None).await?, loaded, Deletes::Drop)
         }
         Reading::Changes { base, later } => {
+            let held = few(loaded, &later)?;
             let changed = files(session, loaded, Some(later)).await?;
             let base = files(session, loaded, Some(base)).await?;
+            if held {
+                let last = Last::of(&changed).await?;
+                let standing = changed.filter(last.stands());
+                return base
+                    .filter(last.untouched())
+                    .and_then(|untouched| untouched.union(standing?))
+                    .map_err(|e| fault::plan("base and changes", e));
+            }
             let keys = changed
                 .clone()
                 .select(vec![named(HASH).alias("dsc_changed")])
@@ -119,6 +129,17 @@ pub(crate) async fn view_of(
                 .map_err(|e| fault::plan("joining base and changes", e))
         }
     }
+}
+
+/// Whether the last rows of these files' keys may be held in memory, as far as the log knows.
+fn few(loaded: &Loaded<'_>, later: &[String]) -> Result<bool> {
+    let rows: Option<u64> = loaded
+        .files()?
+        .iter()
+        .filter(|(path, _)| later.contains(path))
+        .map(|(_, rows)| *rows)
+        .sum();
+    Ok(rows.is_some_and(|rows| rows <= MOST))
 }
 
 /// Rows of data files (all, or those named) as they lie.

@@ -12,8 +12,8 @@ use model::exchange::{
     Completeness, ExchangeCipher, ExchangeFormat, ExchangeSignature, ExchangeWay, FileState,
 };
 use model::finding::Level;
-use model::pipeline::{TurnKind, TurnState};
 use model::outflow::OutflowState;
+use model::pipeline::{TurnKind, TurnState};
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::schema::{ChangeKind, DriftState, RelationKind};

@@ -19,8 +19,8 @@ mod dispatch;
 mod exchanges;
 mod ledgers;
 mod made;
-mod pipelines;
 mod outflows;
+mod pipelines;
 mod rails;
 mod reports;
 

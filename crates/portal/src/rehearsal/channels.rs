@@ -37,5 +37,6 @@ fn channel(kind: ChannelKind, full: bool) -> Channel {
 /// What a template of this page is shown with.
 pub(super) fn of(name: &str, full: bool) -> Option<Value> {
     let channels: Vec<Channel> = ChannelKind::ALL.iter().map(|kind| channel(*kind, full)).collect();
-    (name == "console/channels.html").then(|| context! { channels => value(&channels), next => Value::UNDEFINED })
+    (name == "console/channels.html")
+        .then(|| context! { channels => value(&channels), next => Value::UNDEFINED })
 }

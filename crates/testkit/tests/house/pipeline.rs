@@ -405,12 +405,17 @@ async fn other_sources_go_through_a_transformation() {
     assert_eq!((f.read, f.refused, f.made, f.landed, f.quarantined), (4, 1, 3, 3, 1));
     agrees(&turn);
     assert_eq!(lake(&house.app, "firms").await["2"][1].as_deref(), Some("服务业"));
-    let aside = app::collection::quarantine(&house.app, &provider, &turn.attempts[0].run, None, 0).await.unwrap();
+    let aside = app::collection::quarantine(&house.app, &provider, &turn.attempts[0].run, None, 0)
+        .await
+        .unwrap();
     assert_eq!(aside.items[0].state, "source");
 
     // A folder: files in the order of their names, each once.
     std::fs::create_dir_all(folder.join("in")).unwrap();
-    let file = |name: &str, rows: &str| std::fs::write(folder.join("in").join(name), format!("编号,名称,金额,日期\n{rows}")).unwrap();
+    let file = |name: &str, rows: &str| {
+        std::fs::write(folder.join("in").join(name), format!("编号,名称,金额,日期\n{rows}"))
+            .unwrap()
+    };
     file("2026-01.csv", "1,一月,1,\n");
     file("2026-02.csv", "2,二月,2,\n");
     file("note.txt", "nothing");
@@ -420,13 +425,20 @@ async fn other_sources_go_through_a_transformation() {
     );
     let papers = pipeline::create(&house.app, &provider, &text).await.unwrap().pipeline.id;
     let first = run(&house, &provider, &papers).await;
-    assert_eq!((first.state, first.attempts.len(), first.figures.landed), (TurnState::Succeeded, 2, 2), "{first:#?}");
+    assert_eq!(
+        (first.state, first.attempts.len(), first.figures.landed),
+        (TurnState::Succeeded, 2, 2),
+        "{first:#?}"
+    );
     file("2026-03.csv", "3,三月,3,\n");
     let second = run(&house, &provider, &papers).await;
     assert_eq!((second.attempts.len(), second.figures.landed), (1, 1), "{second:#?}");
     assert_eq!(run(&house, &provider, &papers).await.state, TurnState::Empty);
     assert_eq!(lake(&house.app, "papers").await.len(), 3);
-    assert_eq!(pipeline::get(&house.app, &provider, &papers).await.unwrap().position, "2026-03.csv");
+    assert_eq!(
+        pipeline::get(&house.app, &provider, &papers).await.unwrap().position,
+        "2026-03.csv"
+    );
     let outside = text.replace("in/\"", "in/../../x/\"").replace("papers", "others");
     assert!(pipeline::create(&house.app, &provider, &outside).await.is_err());
 }
