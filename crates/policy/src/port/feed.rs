@@ -48,12 +48,6 @@ pub struct HttpFeed {
     pub paging: Paging,
 }
 
-impl std::fmt::Debug for HttpFeed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpFeed").field("rows_at", &self.rows_at).finish_non_exhaustive()
-    }
-}
-
 /// How further pages are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Paging {
@@ -70,7 +64,7 @@ pub enum Paging {
 }
 
 /// A topic of messages.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct KafkaFeed {
     /// `host:port`, several by commas.
     pub brokers: String,
