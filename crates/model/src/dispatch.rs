@@ -65,6 +65,7 @@ code_list! {
         Approvals = "approvals", "审批计时与自动环节", "Timers and automatic steps of approvals";
         Notices = "notices", "订阅与提醒", "Subscriptions and reminders";
         Recovery = "recovery", "中断归集的恢复", "Recovery of interrupted collections";
+        Pipelines = "pipelines", "数据管道调度", "Turns of pipelines";
         Follow = "follow", "审计接收与检索同步", "Taking in of audit records, level of search";
         Exchanges = "exchanges", "文件数据交换", "Exchange of files";
         Lake = "lake", "数据湖小文件整理", "Housekeeping of the lake";

@@ -26,6 +26,7 @@ pub mod notice;
 pub mod op;
 pub mod org;
 pub mod parcel;
+pub mod pipeline;
 pub mod query;
 pub mod rail;
 pub mod reading;

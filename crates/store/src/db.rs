@@ -116,6 +116,7 @@ impl Db {
         all.push(migration(9, "schema", include_str!("../migrations/0009_schema.sql")));
         all.push(migration(13, "rail", include_str!("../migrations/0013_rail.sql")));
         all.push(migration(16, "exchange", include_str!("../migrations/0016_exchange.sql")));
+        all.push(migration(14, "pipeline", include_str!("../migrations/0014_pipeline.sql")));
         all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
         let history = match self.backend {
             Backend::Sqlite => include_str!("../migrations/0021_history_sqlite.sql"),

@@ -28,6 +28,7 @@ pub mod notice;
 pub mod operation;
 pub mod org;
 pub mod parcel;
+pub mod pipeline;
 pub mod proposal;
 pub mod rail;
 pub mod request;

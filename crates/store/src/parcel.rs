@@ -332,7 +332,7 @@ impl Store {
     /// Takes a run's open rows away, if it is the owner's: it is to be read again from the start.
     pub async fn quarantine_clear(&self, permit: &Permit, owner: &str, run: &str) -> Result<()> {
         permit.require(COLLECT)?;
-        let sql = "DELETE FROM quarantine WHERE run = $1 AND state = 'open'
+        let sql = "DELETE FROM quarantine WHERE run = $1 AND state IN ('open', 'source')
                    AND EXISTS (SELECT 1 FROM run WHERE id = $1 AND owner = $2)";
         sqlx::query(sql).bind(run).bind(owner).execute(self.db.pool()).await.map_err(fail)?;
         Ok(())
