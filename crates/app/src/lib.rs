@@ -19,6 +19,7 @@ pub mod opening;
 pub mod operation;
 pub mod org;
 pub mod overview;
+pub mod pipeline;
 pub mod production;
 pub mod rail;
 mod rate;
@@ -64,6 +65,8 @@ pub struct App {
     pub boards: control::Memory,
     /// Rails of this process, and the engine that follows them.
     pub rails: rail::Memory,
+    /// Turns of pipelines in this process.
+    pub pipelines: pipeline::Memory,
 }
 
 /// Folders of this process.

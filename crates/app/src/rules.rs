@@ -25,6 +25,8 @@ pub struct Rules {
     pub exchange: crate::exchange::ExchangeRules,
     /// Pace and limits of the rail; the shipped `rules/rail.toml` when the file says nothing of them.
     pub rail: crate::rail::RailRules,
+    /// Pace and limits of pipelines; the shipped `rules/pipeline.toml` when the file says nothing of them.
+    pub pipeline: crate::pipeline::PipelineRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -43,6 +45,7 @@ struct Written {
     #[serde(default)]
     pack: Vec<crate::catalogue::standard::Pack>,
     rail: Option<crate::rail::RailRules>,
+    pipeline: Option<crate::pipeline::PipelineRules>,
 }
 
 /// Working days a reviewer has.
@@ -141,6 +144,10 @@ impl Rules {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/rail.toml")).map_err(wrong)?,
         };
+        let pipeline = match written.pipeline {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/pipeline.toml")).map_err(wrong)?,
+        };
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -154,6 +161,7 @@ impl Rules {
             exchange,
             packs: crate::catalogue::standard::Packs::read(written.pack)?,
             rail,
+            pipeline,
         })
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn options(operations: bool) -> Options {
     }
 }
 
-fn lines(names: &[String], chunk: &Chunk) -> Result<Bytes> {
+pub(super) fn lines(names: &[String], chunk: &Chunk) -> Result<Bytes> {
     let mut text = Vec::new();
     let mut rejects = chunk.rejects.iter().peekable();
     for row in 0..chunk.batch.rows() {

@@ -6,10 +6,11 @@
 //! rows are written into the inbox first (`extract`), so that both ways are one; `source` keeps the databases they come
 //! from. `standing` tells what is there already. `lease` says whose a run is, `recover` goes on after a crash,
 //! `retry` runs what failed again, `tidy` is the
-//! worker's housekeeping.
+//! worker's housekeeping. `pipe` lands what pipelines pulled.
 
 mod extract;
 mod lease;
+pub(crate) mod pipe;
 pub mod privilege;
 mod quarantine;
 mod recover;
@@ -108,7 +109,7 @@ impl Memory {
     fn end(&self, run: &str) {
         self.live.lock().remove(run);
     }
-    fn of(&self, run: &str) -> Option<Run> {
+    pub(crate) fn of(&self, run: &str) -> Option<Run> {
         self.live.lock().get(run).map(|shown| shown.borrow().clone())
     }
 }

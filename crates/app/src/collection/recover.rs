@@ -10,7 +10,7 @@ use store::parcel::{RunFilter, RunRecord};
 
 use super::resume::{Kept, Resume};
 use super::work::{self, Job};
-use super::{lease, replay, spool};
+use super::{lease, pipe, replay, spool};
 use crate::{App, audit};
 
 /// Days that files stay in the inbox which no run waits for (kept so that a person can look at what failed).
@@ -82,6 +82,9 @@ async fn again(app: &Arc<App>, op: &Op, system: Permit, record: RunRecord) -> Re
     if let Kept::Replay { .. } = &job.resume.source {
         app.collections.begin(&job.run);
         return Ok(replay::guarded(Arc::clone(app), job).await);
+    }
+    if let Kept::Pipe(_) = &job.resume.source {
+        return pipe::taken_up(app, job, entry).await;
     }
     // Committed by this run before the crash: only what follows is missing.
     if job.resume.committing

@@ -43,6 +43,8 @@ pub(super) enum Kept {
         of: String,
         slice: Option<Slice>,
     },
+    /// What a pipeline's turn pulled.
+    Pipe(super::pipe::Pull),
 }
 
 /// Rows of a replay that land together.

@@ -120,6 +120,13 @@ pub async fn remove(app: &App, op: &Op, id: &str) -> Result<()> {
             "a rail follows this source; remove the rail first",
         ));
     }
+    if let Some(first) = app.store.pipelines_of_source(id).await?.first() {
+        return Err(Error::new(
+            Code::WrongState,
+            format!("数据管道 `{}` 正在使用该数据源，请先移除管道", first.name),
+            format!("the pipeline `{}` reads this source; remove the pipeline first", first.name),
+        ));
+    }
     app.store.source_delete(&permit, id).await?;
     app.store.origins_forget(&permit, id).await?;
     record(app, op, "source.remove", &source, String::new()).await

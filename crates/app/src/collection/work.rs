@@ -110,17 +110,7 @@ pub(super) async fn prepare_as(
 ) -> Result<Job> {
     let entry = catalogue::get(app, op, &order.entry).await?;
     let permit = Arc::new(allowed(app, op, Action::DataCollect, &entry).await?);
-    if let Some(rail) = app.store.rail_of_entry(&entry.id).await? {
-        return Err(Error::new(
-            Code::WrongState,
-            format!(
-                "该目录由数据高铁「{rail}」实时供数，另行归集会与源库不一致；如需改用其他方式，请先移除该数据高铁"
-            ),
-            format!(
-                "the rail `{rail}` feeds this entry, and rows from elsewhere would differ from its source; remove the rail first to collect in another way"
-            ),
-        ));
-    }
+    not_by_rail(app, &entry).await?;
     let mut run = new_run(app, op, &entry, &order);
     if let Some((channel, id)) = named {
         (run.channel, run.id) = (channel.to_owned(), id.to_owned());
@@ -157,6 +147,22 @@ pub(super) async fn prepare_as(
         retry::keep(app, &permit, &run.id, &recipe).await?;
     }
     Ok(Job { op: op.clone(), run, resume, collect: Arc::clone(&permit), permit })
+}
+
+/// Refuses when a rail feeds the entry: rows from elsewhere would differ from its source.
+pub(super) async fn not_by_rail(app: &App, entry: &Entry) -> Result<()> {
+    if let Some(rail) = app.store.rail_of_entry(&entry.id).await? {
+        return Err(Error::new(
+            Code::WrongState,
+            format!(
+                "该目录由数据高铁「{rail}」实时供数，另行归集会与源库不一致；如需改用其他方式，请先移除该数据高铁"
+            ),
+            format!(
+                "the rail `{rail}` feeds this entry, and rows from elsewhere would differ from its source; remove the rail first to collect in another way"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Keeps a new run and shows it as live.
@@ -324,7 +330,7 @@ async fn collect(app: &Arc<App>, job: &mut Job) -> Result<()> {
         goes_on: false,
     };
     let source = Source::File { path: path.clone(), name };
-    let landing = land(app, job, &entry, &head, &source).await?;
+    let landing = land(app, job, &entry, &head, &source, &[]).await?;
     if landing.repeated {
         app.store.quarantine_clear(&job.permit, &app.collections.owner, &job.run.id).await?;
         return unchanged(app, job, &entry, &landing, &path).await;
@@ -355,7 +361,7 @@ async fn bring_query(app: &App, job: &mut Job, entry: &Entry) -> Result<()> {
 }
 
 /// The parcel was landed before: nothing is read, but what an interrupted landing left undone is done.
-async fn unchanged(
+pub(super) async fn unchanged(
     app: &App,
     job: &mut Job,
     entry: &Entry,
@@ -435,15 +441,20 @@ pub(crate) fn check_chunk(chunk: &Chunk) -> Result<()> {
     )))
 }
 
-async fn land(
+/// Reads a file into the lake and its misfits into quarantine, `aside` among them: rows that were set aside before.
+pub(super) async fn land(
     app: &Arc<App>,
     job: &mut Job,
     entry: &Entry,
     head: &ParcelHead,
     source: &Source,
+    aside: &[Quarantined],
 ) -> Result<Landing> {
     app.store.quarantine_clear(&job.permit, &app.collections.owner, &job.run.id).await?;
-    (job.run.read, job.run.accepted, job.run.quarantined, job.run.bytes_done) = (0, 0, 0, 0);
+    app.store.quarantine_insert(&job.permit, aside).await?;
+    let aside = aside.len() as u64;
+    (job.run.read, job.run.accepted, job.run.quarantined, job.run.bytes_done) =
+        (aside, 0, aside, 0);
     let reading = app.intake.read(source, &entry.draft.items, &job.resume.options.read()).await?;
     if reading.bytes_total > 0 {
         job.run.bytes_total = reading.bytes_total;
@@ -574,6 +585,7 @@ fn none_fits(quarantined: u64) -> Error {
 pub(super) fn file_of(resume: &Resume) -> Option<PathBuf> {
     match &resume.source {
         Kept::File { path, .. } => Some(path.clone()),
+        Kept::Pipe(pull) => pull.path.clone(),
         _ => None,
     }
 }
