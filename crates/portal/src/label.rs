@@ -11,6 +11,7 @@ use model::exchange::{
     Completeness, ExchangeCipher, ExchangeFormat, ExchangeSignature, ExchangeWay, FileState,
 };
 use model::finding::Level;
+use model::pipeline::{TurnKind, TurnState};
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
@@ -81,6 +82,8 @@ code_kinds! {
     "exchange_format" => ExchangeFormat,
     "file_state" => FileState,
     "check_level" => CheckLevel,
+    "turn_state" => TurnState,
+    "turn_kind" => TurnKind,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];
@@ -209,6 +212,7 @@ const QUARANTINE_STATES: Words = &[
     ("open", "待处理", "Open"),
     ("replayed", "已入湖", "Replayed"),
     ("dismissed", "已放弃", "Dismissed"),
+    ("source", "在源头改正", "Mend at the source"),
 ];
 const SORTS: Words = &[
     ("relevance", "相关度", "Relevance"),

@@ -18,6 +18,7 @@ mod dispatch;
 mod exchanges;
 mod ledgers;
 mod made;
+mod pipelines;
 mod rails;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
@@ -467,6 +468,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| dispatch::of(other, full))
             .or_else(|| rails::of(other, full))
             .or_else(|| exchanges::of(other, full))
+            .or_else(|| pipelines::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

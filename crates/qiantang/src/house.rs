@@ -159,6 +159,7 @@ impl House {
             collections: app::collection::Memory::default(),
             boards: app::control::Memory::default(),
             rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing))),
+            pipelines: app::pipeline::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold })
     }

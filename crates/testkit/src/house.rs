@@ -259,7 +259,8 @@ fn quick() -> Rules {
     rules
 }
 
-async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> App {
+async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, mut rules: Rules) -> App {
+    rules.pipeline.folders = vec![folder.join("exchange/{org}").to_string_lossy().into_owned()];
     let keys = guard::KeyRing::from_bytes(&[7; 32]).unwrap();
     let store = Store::open(&StoreConfig {
         url: url.into(),
@@ -296,6 +297,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         collections: app::collection::Memory::default(),
         boards: app::control::Memory::default(),
         rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing))),
+        pipelines: app::pipeline::Memory::default(),
     }
 }
 

@@ -22,6 +22,7 @@ mod ledger;
 mod ledger_sheet;
 mod notices;
 mod orgs;
+mod pipelines;
 mod proposals;
 mod rails;
 mod requests;
@@ -60,6 +61,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(findings::router())
         .merge(rails::router())
         .merge(exchanges::router())
+        .merge(pipelines::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())

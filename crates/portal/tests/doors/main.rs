@@ -19,6 +19,7 @@ mod dispatch;
 mod exchanges;
 mod ledger;
 mod ledgers;
+mod pipelines;
 mod rails;
 mod routes;
 mod site;

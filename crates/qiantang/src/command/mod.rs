@@ -10,6 +10,7 @@ mod ingest;
 mod ledger;
 mod matrix;
 mod org;
+mod pipeline;
 mod rail;
 mod serve;
 mod sniff;
@@ -75,6 +76,8 @@ enum Command {
     Exchange(exchange::Args),
     /// Look at stored data sources: what their accounts may do. 数据源账号检查。
     Source(source::Args),
+    /// Pull rows by files: check, import, export, run, backfill. 数据管道。
+    Pipeline(pipeline::Args),
     /// Enter and list organisations. 机构。
     Org(org::Args),
     /// Open and list accounts, register applications. 账号与应用。
@@ -182,6 +185,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Org(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
         Command::Exchange(args) if args.changes() => &args.place,
+        Command::Pipeline(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
     };
@@ -204,6 +208,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Source(args) => source::run(args).await,
+        Command::Pipeline(args) => pipeline::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Audit(args) => audit::run(args).await,
@@ -229,6 +234,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
+        Command::Pipeline(args) => pipeline::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         // The others are never handed over (see `beside`).
@@ -261,6 +267,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Rail(a) => a.json,
         Command::Exchange(a) => a.json,
         Command::Source(a) => a.json,
+        Command::Pipeline(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
         Command::Config(a) => a.json,
