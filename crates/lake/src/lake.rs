@@ -69,6 +69,8 @@ pub struct DeltaLake {
     runtime: Arc<RuntimeEnv>,
     memory_limit: usize,
     spill_dir: Option<PathBuf>,
+    /// A count of merged rows holds the changed keys in memory: one at a time.
+    pub(crate) counting: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for DeltaLake {
@@ -113,6 +115,7 @@ impl DeltaLake {
             runtime,
             memory_limit: config.memory_limit_bytes.max(16 << 20),
             spill_dir: config.spill_dir.clone(),
+            counting: tokio::sync::Mutex::default(),
         })
     }
 

@@ -140,6 +140,7 @@ impl crate::lake::DeltaLake {
                 return Ok(counted.iter().sum());
             }
         }
+        let _alone = self.counting.lock().await;
         let session = self.session(true);
         let rows = view(&session, &loaded)
             .await?
