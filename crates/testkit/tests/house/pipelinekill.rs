@@ -104,7 +104,7 @@ fn deaths(count: u32, store: impl Fn(&Postgres) -> String) {
     let store = store(&cluster);
     let runtime = runtime();
     let stop = Arc::new(AtomicBool::new(false));
-    let writer = runtime.block_on(async {
+    runtime.block_on(async {
         let source = Source::open(cluster.port(), "source").await;
         source.run("CREATE TABLE log (id bigserial PRIMARY KEY, name text)").await;
         let house = House::kept(folder.path(), &store).await;
@@ -117,8 +117,8 @@ fn deaths(count: u32, store: impl Fn(&Postgres) -> String) {
         let kept = stored(&house.app, &provider, cluster.port(), "source").await;
         pipeline::create(&house.app, &provider, &TEXT.replace("SOURCE", &kept)).await.unwrap();
         house.app.store.close().await;
-        tokio::spawn(write_on(cluster.port(), seed, Arc::clone(&stop)))
     });
+    let writer = runtime.spawn(write_on(cluster.port(), seed, Arc::clone(&stop)));
     for _ in 0..count {
         let told = [(FOLDER, folder.path().to_string_lossy().into_owned()), (STORE, store.clone())];
         let after = Duration::from_millis(random.random_range(20..1500));
