@@ -41,7 +41,6 @@ async fn round(house: &House, op: &Op) {
 #[test]
 #[ignore = "run by the tests of this module only"]
 #[expect(clippy::disallowed_methods, reason = "the parent says by the environment what to do")]
-#[expect(clippy::print_stdout, reason = "the parent waits for a word")]
 fn pulling() {
     let told = |name| std::env::var(name);
     let (Ok(folder), Ok(store)) = (told(FOLDER), told(STORE)) else { return };
