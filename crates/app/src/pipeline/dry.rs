@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::check::{self, Checked};
 use super::desk::known;
 use super::tick::new_turn;
-use super::{pull, turn};
+use super::{folder, pull, turn};
 use crate::{App, audit};
 
 /// Longest wait.
@@ -114,10 +114,10 @@ async fn read(app: &Arc<App>, op: &Op, checked: &Checked, pipeline: &Pipeline) -
     };
     let position = app.lake.position(&entry.draft.code, &turn::track(&pipeline.id)).await?;
     if let Place::Folder { url, pattern } = &file.source.place {
-        let place = turn::shelf_place(app, pipeline, url).await?;
+        let place = folder::shelf_place(app, pipeline, url).await?;
         let full = super::tick::whole(file);
         let after = position.filter(|_| !full);
-        let found = turn::matching(app, &place, pattern, after.as_deref(), full).await?;
+        let found = folder::matching(app, &place, pattern, after.as_deref(), full).await?;
         let Some(found) = found.first() else { return Ok(dry) };
         let fetched = app.folders.inbox.join(format!("{}.fetched", op.new_id()));
         app.shelf.fetch(&place, &found.path, &fetched).await?;

@@ -6,6 +6,7 @@
 //! act     turns by hand: now, a backfill, again, not any more
 //! tick    which turns begin: the calendar, what others wait for, what a dead process left
 //! turn    one turn: position → window → pull → landing; what comes of a failure
+//! folder  files of a folder, one after the other
 //! pull    rows of a source, through the transformation where there is one
 //! dry     the same without landing
 //! ```
@@ -20,6 +21,7 @@ mod act;
 mod check;
 mod desk;
 mod dry;
+mod folder;
 mod pull;
 mod secret;
 mod tick;

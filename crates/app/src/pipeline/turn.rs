@@ -19,9 +19,9 @@ use model::pipeline::{
 };
 use model::{Code, Error, Kind, Op, Result};
 use policy::Permit;
-use policy::port::{ShelfFile, ShelfPlace, Source};
+use policy::port::Source;
 
-use super::{check, pull, secret, tick};
+use super::{pull, tick};
 use crate::collection::pipe::{self, Piped, Terms};
 use crate::{App, audit};
 
@@ -30,7 +30,7 @@ const BEAT: Duration = Duration::from_secs(15);
 
 /// How a turn came out when nothing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Done {
+pub(super) enum Done {
     Well,
     Empty,
     /// Another process still holds its run: it is looked at later.
@@ -143,7 +143,7 @@ async fn settle(app: &Arc<App>, permit: &Permit, mut turn: Turn, done: Result<Do
     Ok(())
 }
 
-fn no_rows() -> (String, String) {
+pub(super) fn no_rows() -> (String, String) {
     (
         "本次没有读到任何行；若源中应有数据，请核对查询条件、水位线与账号权限".into(),
         "no row was read; if there should be some, check the query, the watermark and the account's privileges".into(),
@@ -295,16 +295,16 @@ fn ended(turn: &mut Turn, outcome: &str, run: Option<&Run>) {
 }
 
 /// What a turn works with.
-struct Job<'a> {
-    app: &'a Arc<App>,
-    permit: &'a Permit,
-    pipeline: &'a Pipeline,
-    file: &'a PipelineFile,
-    entry: &'a Entry,
+pub(super) struct Job<'a> {
+    pub(super) app: &'a Arc<App>,
+    pub(super) permit: &'a Permit,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) file: &'a PipelineFile,
+    pub(super) entry: &'a Entry,
 }
 
 impl Job<'_> {
-    fn track(&self) -> String {
+    pub(super) fn track(&self) -> String {
         track(&self.pipeline.id)
     }
 
@@ -336,7 +336,7 @@ impl Job<'_> {
     }
 
     /// Reads a source, lands its rows with the position after them.
-    async fn bring(
+    pub(super) async fn bring(
         &self,
         turn: &mut Turn,
         source: &Source,
@@ -437,115 +437,6 @@ impl Job<'_> {
         metrics::counter!("qt_pipeline_rows_total").increment(run.accepted);
         Ok(if nothing && rule == EmptyRule::Warn { Done::Empty } else { Done::Well })
     }
-
-    /// Files of a folder in the order of their paths: each its own parcel, with its path as the position; all anew takes
-    /// the last one.
-    async fn folder(&self, turn: &mut Turn, url: &str, pattern: &str) -> Result<Done> {
-        let app = self.app;
-        let place = shelf_place(app, self.pipeline, url).await?;
-        let position = app.lake.position(&self.entry.draft.code, &self.track()).await?;
-        let full = self.file.mode == SyncMode::Full;
-        let after = position.filter(|_| !full);
-        let mut files = matching(app, &place, pattern, after.as_deref(), full).await?;
-        if full {
-            files = files.split_off(files.len().saturating_sub(1));
-        }
-        let mut done = Done::Empty;
-        for file in files {
-            let begun = turn.figures.clone();
-            turn.figures = TurnFigures::default();
-            let outcome = self.file(turn, &place, &file).await;
-            turn.figures.add(&begun);
-            if outcome? == Done::Well {
-                done = Done::Well;
-            }
-        }
-        match (done, self.file.empty) {
-            (Done::Empty, EmptyRule::Allow) => Ok(Done::Well),
-            (Done::Empty, EmptyRule::Fail) if turn.attempts.is_empty() => {
-                let (zh, en) = no_rows();
-                Err(Error::new(Code::RuleBroken, zh, en))
-            }
-            _ => Ok(done),
-        }
-    }
-
-    async fn file(&self, turn: &mut Turn, place: &ShelfPlace, file: &ShelfFile) -> Result<Done> {
-        let app = self.app;
-        let name = file.path.rsplit('/').next().unwrap_or_default().to_owned();
-        let fetched = app.folders.inbox.join(format!("{}.fetched", Op::system(app.now()).new_id()));
-        app.shelf.fetch(place, &file.path, &fetched).await?;
-        let source = Source::File { path: fetched.clone(), name };
-        let full = self.file.mode == SyncMode::Full;
-        let path = file.path.clone();
-        let done =
-            self.bring(turn, &source, self.file.mode, |_| (!full).then(|| path.clone())).await;
-        if let Err(e) = tokio::fs::remove_file(&fetched).await {
-            tracing::warn!(error = %e, "a fetched file could not be taken away");
-        }
-        done
-    }
-}
-
-pub(super) async fn shelf_place(app: &App, pipeline: &Pipeline, url: &str) -> Result<ShelfPlace> {
-    if let Some(path) = url.strip_prefix("file://") {
-        check::allowed(app, &pipeline.org, std::path::Path::new(path.trim_end_matches('/')))?;
-    }
-    let url = secret::filled(app, &pipeline.org, url).await?;
-    Ok(ShelfPlace { url: url.to_string(), options: Vec::new() })
-}
-
-/// Files that match, by their path: those after `after`, no more than a turn takes; the last ones when `last`.
-pub(super) async fn matching(
-    app: &App,
-    place: &ShelfPlace,
-    pattern: &str,
-    after: Option<&str>,
-    last: bool,
-) -> Result<Vec<ShelfFile>> {
-    let most = app.rules.pipeline.files_most.max(1);
-    let (mut found, mut at): (Vec<ShelfFile>, Option<String>) =
-        (Vec::new(), after.map(str::to_owned));
-    loop {
-        let page = app.shelf.list(place, at.as_deref(), most).await?;
-        let Some(end) = page.last().map(|f| f.path.clone()) else { return Ok(found) };
-        found.extend(page.into_iter().filter(|f| matches(pattern, &f.path)));
-        if last {
-            found = found.split_off(found.len().saturating_sub(1));
-        } else if found.len() >= most {
-            found.truncate(most);
-            return Ok(found);
-        }
-        at = Some(end);
-    }
-}
-
-/// `*` is any part of a name, `?` one letter; a pattern with `/` is of the whole path, else of the file's own name.
-pub(super) fn matches(pattern: &str, path: &str) -> bool {
-    let text = if pattern.contains('/') { path } else { path.rsplit('/').next().unwrap_or(path) };
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
-    // The usual walk with one way back: to the last star.
-    let (mut p, mut t, mut back) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                back = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == '?' && text.get(t) != Some(&'/') || Some(c) == text.get(t) => {
-                (p, t) = (p + 1, t + 1);
-            }
-            _ => match back {
-                Some((star, from)) if text.get(from) != Some(&'/') => {
-                    back = Some((star, from + 1));
-                    (p, t) = (star + 1, from + 1);
-                }
-                _ => return false,
-            },
-        }
-    }
-    pattern.iter().skip(p).all(|c| *c == '*')
 }
 
 /// Name of a pipeline's track in the lake.
@@ -610,24 +501,6 @@ mod tests {
             .map(|n| pause(&format!("t{n}"), 1, first, longest).num_milliseconds())
             .collect();
         assert!(others.len() > 10);
-    }
-
-    #[test]
-    fn patterns_are_of_names_or_paths() {
-        for (pattern, path) in [
-            ("*.csv", "in/2026/a.csv"),
-            ("a?.csv", "ab.csv"),
-            ("in/*/a*.csv", "in/2026/a-1.csv"),
-            ("*", "x"),
-            ("数据*.xlsx", "数据-一月.xlsx"),
-        ] {
-            assert!(matches(pattern, path), "{pattern} {path}");
-        }
-        for (pattern, path) in
-            [("*.csv", "a.csv.gz"), ("in/*.csv", "in/2026/a.csv"), ("a?.csv", "a.csv"), ("", "x")]
-        {
-            assert!(!matches(pattern, path), "{pattern} {path}");
-        }
     }
 
     #[test]

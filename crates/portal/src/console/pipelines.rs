@@ -103,7 +103,7 @@ fn form(visit: &Visit, shown: &Shown<'_>) -> Value {
         fields => value(fields), lines => lines(visit, shown.text, fields),
         dry => shown.dry.as_ref().map(value),
         beyond => shown.dry.as_ref().and_then(|d| d.beyond.as_ref()).map(|(zh, en)| visit.t(zh, en)),
-        lineage => shown.dry.as_ref().and_then(|d| d.plan.as_ref()).map(|p| lineage(p)),
+        lineage => shown.dry.as_ref().and_then(|d| d.plan.as_ref()).map(lineage),
         notes => shown.dry.as_ref().and_then(|d| d.plan.as_ref()).map(|p| words(&p.notes)),
     }
 }

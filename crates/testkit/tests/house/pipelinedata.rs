@@ -86,7 +86,6 @@ fn checksum(mut lines: Vec<String>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the folder of the real data, named by QIANTANG_REAL_DATA"]
 #[expect(clippy::disallowed_methods, reason = "where the real data are is said by the environment")]
-#[expect(clippy::print_stdout, reason = "the figures are the result")]
 async fn air_quality_comes_from_a_mariadb() {
     let dir = std::env::var("QIANTANG_REAL_DATA")
         .expect("set QIANTANG_REAL_DATA to the folder of the real data");

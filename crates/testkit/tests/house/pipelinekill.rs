@@ -41,7 +41,6 @@ async fn round(house: &House, op: &Op) {
 #[test]
 #[ignore = "run by the tests of this module only"]
 #[expect(clippy::disallowed_methods, reason = "the parent says by the environment what to do")]
-#[expect(clippy::print_stdout, reason = "the parent waits for a word")]
 fn pulling() {
     let told = |name| std::env::var(name);
     let (Ok(folder), Ok(store)) = (told(FOLDER), told(STORE)) else { return };
@@ -104,7 +103,7 @@ fn deaths(count: u32, store: impl Fn(&Postgres) -> String) {
     let store = store(&cluster);
     let runtime = runtime();
     let stop = Arc::new(AtomicBool::new(false));
-    let writer = runtime.block_on(async {
+    runtime.block_on(async {
         let source = Source::open(cluster.port(), "source").await;
         source.run("CREATE TABLE log (id bigserial PRIMARY KEY, name text)").await;
         let house = House::kept(folder.path(), &store).await;
@@ -117,8 +116,8 @@ fn deaths(count: u32, store: impl Fn(&Postgres) -> String) {
         let kept = stored(&house.app, &provider, cluster.port(), "source").await;
         pipeline::create(&house.app, &provider, &TEXT.replace("SOURCE", &kept)).await.unwrap();
         house.app.store.close().await;
-        tokio::spawn(write_on(cluster.port(), seed, Arc::clone(&stop)))
     });
+    let writer = runtime.spawn(write_on(cluster.port(), seed, Arc::clone(&stop)));
     for _ in 0..count {
         let told = [(FOLDER, folder.path().to_string_lossy().into_owned()), (STORE, store.clone())];
         let after = Duration::from_millis(random.random_range(20..1500));
