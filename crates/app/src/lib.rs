@@ -32,7 +32,7 @@ use chrono::{DateTime, Utc};
 use model::calendar::Calendar;
 use model::{Actor, Op};
 use policy::Policy;
-use policy::port::{Clock, Intake, Lake, Search};
+use policy::port::{Clock, Intake, Lake, Search, Transform};
 use store::Store;
 
 // Doors import `app` and `model` only: what they need of `policy` to call a room comes with the room.
@@ -45,6 +45,7 @@ pub struct App {
     pub policy: Policy,
     pub lake: Arc<dyn Lake>,
     pub intake: Arc<dyn Intake>,
+    pub transform: Arc<dyn Transform>,
     pub search: Arc<dyn Search>,
     pub clock: Arc<dyn Clock>,
     pub keys: guard::keys::KeyRing,

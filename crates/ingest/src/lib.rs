@@ -1,7 +1,7 @@
 //! Channels: files and queries of departments into typed batches, with every record accounted for.
 //!
 //! Read in this order: `content` (wrappers and kinds), `letters` (encodings), `token` and `dialect` (delimited text),
-//! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `typing` (cells to values),
+//! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `model::reading` (cells to values),
 //! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`. `schema` says what tables a database holds.
 //!
 //! Promise kept here: accepted + rejected = read. A record that does not fit is never dropped and never bent to fit; it
@@ -13,7 +13,6 @@
 //! end of a text and the wrapping of `="007"`, with which exports protect codes from Excel, are taken off.
 
 mod book;
-mod cell;
 mod columnar;
 mod content;
 mod delimited;
@@ -30,8 +29,6 @@ mod json_scan;
 mod layout;
 mod letters;
 mod matching;
-mod moment;
-mod number;
 mod query;
 mod rail;
 mod reader;
@@ -41,8 +38,8 @@ mod sink;
 mod statement;
 mod tls;
 mod token;
-mod typing;
-mod why;
+
+use model::reading::{cell, moment, number, typing, why};
 
 pub use draft::draft;
 pub use rail::Rails;

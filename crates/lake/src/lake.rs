@@ -68,6 +68,9 @@ pub struct DeltaLake {
     ordered: SessionState,
     /// A count of merged rows holds the changed keys in memory: one at a time.
     pub(crate) counting: tokio::sync::Mutex<()>,
+    runtime: Arc<RuntimeEnv>,
+    memory_limit: usize,
+    spill_dir: Option<PathBuf>,
 }
 
 impl fmt::Debug for DeltaLake {
@@ -110,7 +113,24 @@ impl DeltaLake {
             parallel: session_state(&runtime, config.threads.max(1)),
             ordered: session_state(&runtime, 1),
             counting: tokio::sync::Mutex::default(),
+            runtime,
+            memory_limit: config.memory_limit_bytes.max(16 << 20),
+            spill_dir: config.spill_dir.clone(),
         })
+    }
+
+    /// Memory and spill disk that all plans share.
+    pub(crate) fn runtime(&self) -> Arc<RuntimeEnv> {
+        Arc::clone(&self.runtime)
+    }
+
+    pub(crate) fn memory_limit(&self) -> usize {
+        self.memory_limit
+    }
+
+    /// Where rows lie that do not fit into memory.
+    pub(crate) fn spill_dir(&self) -> Option<&std::path::Path> {
+        self.spill_dir.as_deref()
     }
 
     /// A session for one plan. `parallel` spreads it over the processors; otherwise rows keep their stored order.

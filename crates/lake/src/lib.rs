@@ -41,6 +41,10 @@
 //! view → the grant's row filter → the caller's filter → order → the granted and selected columns, masked by a
 //! function inside the plan → cap ([`scan`]). There is no entry for SQL text.
 //!
+//! # How rows are transformed
+//!
+//! A pipeline's SELECT runs over the rows its source gave, in a session that knows nothing else ([`transform`]).
+//!
 //! # How a gigabyte stays small
 //!
 //! Batches pass through a bounded channel to one blocking encoder ([`encode`]), its bytes through another to the
@@ -63,6 +67,7 @@ mod schema;
 mod sweep;
 mod system;
 mod table;
+mod transform;
 mod upload;
 mod view;
 

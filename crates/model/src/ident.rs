@@ -41,6 +41,34 @@ pub fn citizen_id(text: &str) -> Result<()> {
     }
 }
 
+/// A 公民身份号码 of 18 characters: one of 15 (before 1999) gets the century 19 and its check character (GB 11643),
+/// one of 18 must be right.
+pub fn citizen_id_18(text: &str) -> Result<String> {
+    let old = text.len() == 15 && text.bytes().all(|b| b.is_ascii_digit());
+    let whole = match (old, text.get(..6), text.get(6..)) {
+        (true, Some(region), Some(rest)) => {
+            let head = format!("{region}19{rest}");
+            let check = citizen_check(&head).unwrap_or('?');
+            format!("{head}{check}")
+        }
+        _ => text.to_ascii_uppercase(),
+    };
+    if !old && text.len() == 15 {
+        return Err(Error::invalid(
+            "15 位公民身份号码应全为数字",
+            "citizen id number: one of 15 must be digits only",
+        ));
+    }
+    citizen_id(&whole)?;
+    Ok(whole)
+}
+
+/// Birth date within an 18-character 公民身份号码.
+#[must_use]
+pub fn citizen_birthday(text: &str) -> Option<NaiveDate> {
+    NaiveDate::parse_from_str(text.get(6..14)?, "%Y%m%d").ok()
+}
+
 const USCC_ALPHABET: &str = "0123456789ABCDEFGHJKLMNPQRTUWXY";
 
 /// Check character of the first 17 characters of a 统一社会信用代码 (GB 32100).

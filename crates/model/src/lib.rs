@@ -27,6 +27,7 @@ pub mod org;
 pub mod parcel;
 pub mod query;
 pub mod rail;
+pub mod reading;
 pub mod region;
 pub mod request;
 pub mod schema;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use model::dispatch::Job;
 use model::{Code, Error, Op, Result};
 use policy::Action;
-use policy::port::{Clock, Search};
+use policy::port::{Clock, Lake, Search};
 use store::{Store, StoreConfig};
 
 use crate::config::{Config, calendar_advice};
@@ -129,19 +129,20 @@ impl House {
         } else {
             Arc::new(search::Index::in_memory()?)
         };
-        let lake = lake::DeltaLake::open(
+        let lake = Arc::new(lake::DeltaLake::open(
             &lake::LakeConfig {
                 memory_limit_bytes: config.lake.memory_mb.saturating_mul(1024 * 1024),
                 spill_dir: Some(folder.own("spill")),
                 ..lake::LakeConfig::new(config.lake_root().to_string_lossy())
             },
             folder.keys.mask(),
-        )?;
+        )?);
         let app = Arc::new(App {
             store,
             policy,
-            lake: Arc::new(lake),
+            lake: Arc::clone(&lake) as Arc<dyn Lake>,
             intake: Arc::new(ingest::Reader),
+            transform: lake,
             search,
             clock,
             keys: folder.keys.clone(),

@@ -18,7 +18,7 @@ use model::parcel::Run;
 use model::{Actor, Op, Result};
 use parking_lot::Mutex;
 use policy::Policy;
-use policy::port::{Clock, ReadOptions, Source};
+use policy::port::{Clock, Lake, ReadOptions, Source};
 use store::{Store, StoreConfig};
 
 use crate::people::{PASSWORD, orgs, people};
@@ -273,11 +273,13 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
     std::fs::create_dir_all(&inbox).unwrap();
     // Calls are signed after the house was opened.
     let start = clock.now();
+    let lake = Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap());
     App {
         store,
         policy: Policy::shipped().unwrap(),
-        lake: Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap()),
+        lake: Arc::clone(&lake) as Arc<dyn Lake>,
         intake: Arc::new(ingest::Reader),
+        transform: lake,
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
         clock,
         keys,

@@ -5,4 +5,5 @@ mod entries;
 mod landing;
 mod merging;
 mod releasing;
+mod transforming;
 mod types;

@@ -1,5 +1,7 @@
 //! Port of transformations: one SELECT of a pipeline over the rows a source gave.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use model::Result;
@@ -9,7 +11,7 @@ use model::item::Item;
 use super::Chunk;
 
 /// What is to be made of what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TransformAsk {
     /// One SELECT. It reads the tables of `inputs` by their names and nothing else.
     pub sql: String,
@@ -18,10 +20,13 @@ pub struct TransformAsk {
     pub items: Vec<Item>,
     /// Column of the SELECT that says I/U/D, for incremental entries.
     pub operation_column: Option<String>,
+    /// Longest time the run may take, by rule; zero is without end.
+    pub patience: Duration,
 }
 
-/// A table the SELECT may read.
-#[derive(Clone, Debug)]
+/// A table the SELECT may read. That of `source` (else the first) is the stream that may be long; the others are looked
+/// things up in, by joins or by the functions that take a list.
+#[derive(Clone, Debug, Default)]
 pub struct TransformInput {
     /// `source` for what the pipeline reads; the code of an entry for one it looks things up in.
     pub name: String,
@@ -57,7 +62,9 @@ pub struct TransformColumn {
 pub trait Transform: Send + Sync {
     /// Checks a SELECT and tells what comes of it, without rows.
     async fn plan(&self, ask: &TransformAsk) -> Result<TransformPlan>;
-    /// Runs it. `inputs` stand in the order of the ask. A value that does not fit its item makes its row a reject.
+    /// Runs it. `inputs` stand in the order of the ask. A value that does not fit its item, or that a function or a
+    /// conversion refuses, makes its row a reject. Rows are counted as they come out: `read` of a chunk is what came out,
+    /// rejects among them. Dropping the stream stops the run.
     async fn run(
         &self,
         ask: &TransformAsk,

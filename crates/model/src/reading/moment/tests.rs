@@ -6,13 +6,13 @@ use super::*;
 
 fn read(text: &str) -> Result<String, Why> {
     let m = moment(text, DateRule::default())?;
-    let day = model::batch::date_of_days(m.days).unwrap();
+    let day = crate::batch::date_of_days(m.days).unwrap();
     Ok(match m.micros {
         None => day.to_string(),
         Some(us) => {
             let t: NaiveDateTime =
                 day.and_hms_opt(0, 0, 0).unwrap() + chrono::TimeDelta::microseconds(us);
-            model::value::date_time_text(&t)
+            crate::value::date_time_text(&t)
         }
     })
 }
@@ -20,7 +20,7 @@ fn read(text: &str) -> Result<String, Why> {
 #[test]
 fn days_agree_with_the_calendar() {
     for days in (-719_162..2_932_896).step_by(97) {
-        let d = model::batch::date_of_days(days).unwrap();
+        let d = crate::batch::date_of_days(days).unwrap();
         use chrono::Datelike;
         assert_eq!(days_of(d.year().into(), d.month().into(), d.day().into()), Some(days));
     }

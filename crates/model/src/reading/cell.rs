@@ -2,7 +2,7 @@
 
 /// How far a cell's text may be trusted to be what was meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub enum Mark {
     /// Bare text: `NULL` and `\N` mean nothing.
     Plain,
     /// Quoted, or typed by the source: the text is meant as it stands.
@@ -15,23 +15,23 @@ pub(crate) enum Mark {
 
 /// One cell; an absent cell is `None` around it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cell<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) mark: Mark,
+pub struct Cell<'a> {
+    pub text: &'a str,
+    pub mark: Mark,
 }
 
 impl<'a> Cell<'a> {
-    pub(crate) fn plain(text: &'a str) -> Self {
+    pub fn plain(text: &'a str) -> Self {
         Self { text, mark: Mark::Plain }
     }
     /// Only white space, which is nothing for every type.
-    pub(crate) fn blank(&self) -> bool {
+    pub fn blank(&self) -> bool {
         self.text.is_empty()
             || (self.text.starts_with([' ', '\t', '\n', '\r', '\u{3000}', '\u{a0}'])
                 && self.text.trim().is_empty())
     }
     /// A bare word that data base exports write for null, also in text columns.
-    pub(crate) fn null_word(&self) -> bool {
+    pub fn null_word(&self) -> bool {
         self.mark == Mark::Plain
             && matches!(self.text, "NULL" | "\\N" | "(null)" | "(NULL)" | "<null>" | "<NULL>")
     }
@@ -39,7 +39,7 @@ impl<'a> Cell<'a> {
 
 /// Words that mean "no value" where a number, date or truth value is due. In text columns they are text
 /// (`NA` is Namibia).
-pub(crate) fn nothing_word(text: &str) -> bool {
+pub fn nothing_word(text: &str) -> bool {
     match text.as_bytes() {
         [] => true,
         [b'-' | b'/'] => true,

@@ -2,25 +2,25 @@
 
 use std::borrow::Cow;
 
-use crate::why::Why;
+use super::why::Why;
 
 /// A number with every digit: `mantissa / 10^scale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Number {
-    pub(crate) mantissa: i128,
-    pub(crate) scale: u32,
-    pub(crate) percent: bool,
+pub struct Number {
+    pub mantissa: i128,
+    pub scale: u32,
+    pub percent: bool,
     /// Written with an exponent.
-    pub(crate) exponent: bool,
+    pub exponent: bool,
     /// Digits were grouped by thousands.
-    pub(crate) grouped: bool,
+    pub grouped: bool,
 }
 
-pub(crate) const NOT_A_NUMBER: Why = Why::plain("不是数字", "is not a number");
+pub const NOT_A_NUMBER: Why = Why::plain("不是数字", "is not a number");
 const TOO_LONG: Why = Why::plain("数字过长", "the number has too many digits");
 
 /// Full-width digits, letters and signs as their ASCII forms; borrowed when there are none.
-pub(crate) fn half_width(text: &str) -> Cow<'_, str> {
+pub fn half_width(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
@@ -39,7 +39,7 @@ pub(crate) fn half_width(text: &str) -> Cow<'_, str> {
 }
 
 /// Reads an integer. `1,234`, `+5`, `12.00` and `1e3` are integers; `1.5`, `5%` and `1,23` are not.
-pub(crate) fn integer(text: &str) -> Result<i64, Why> {
+pub fn integer(text: &str) -> Result<i64, Why> {
     let bytes = text.as_bytes();
     let (negative, digits) = match bytes.split_first() {
         Some((b'-', rest)) => (true, rest),
@@ -69,7 +69,7 @@ pub(crate) fn integer(text: &str) -> Result<i64, Why> {
 }
 
 /// Drops trailing zeros of the fraction.
-pub(crate) fn trimmed(number: Number) -> (i128, u32) {
+pub fn trimmed(number: Number) -> (i128, u32) {
     let (mut mantissa, mut scale) = (number.mantissa, number.scale);
     while scale > 0 && mantissa % 10 == 0 {
         mantissa /= 10;
@@ -81,7 +81,7 @@ pub(crate) fn trimmed(number: Number) -> (i128, u32) {
 /// Reads a decimal into an unscaled value of `scale` digits after the point and at most `precision` digits.
 ///
 /// `keep_percent`: the item's unit is percent, so `12.5%` is 12.5 and not 0.125. `comma`: the column writes `12,5`.
-pub(crate) fn decimal(
+pub fn decimal(
     text: &str,
     precision: u8,
     scale: u8,
@@ -147,7 +147,7 @@ fn plain_decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<i128> {
 }
 
 /// Reads a floating number.
-pub(crate) fn float(text: &str, comma: bool, keep_percent: bool) -> Result<f64, Why> {
+pub fn float(text: &str, comma: bool, keep_percent: bool) -> Result<f64, Why> {
     let plain =
         text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'));
     if plain {
@@ -164,7 +164,7 @@ pub(crate) fn float(text: &str, comma: bool, keep_percent: bool) -> Result<f64, 
 }
 
 /// Reads any written number with all its digits. `comma`: `,` is the decimal sign and `.` groups.
-pub(crate) fn number(text: &str, comma: bool) -> Result<Number, Why> {
+pub fn number(text: &str, comma: bool) -> Result<Number, Why> {
     let text = half_width(text);
     let text = text.trim();
     let (point, group) = if comma { (b',', b'.') } else { (b'.', b',') };
@@ -256,7 +256,7 @@ fn shift(number: &mut Number, exponent: i32) -> Result<(), Why> {
 }
 
 /// Reads a yes or no.
-pub(crate) fn boolean(text: &str) -> Option<bool> {
+pub fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "true" | "是" | "Y" | "y" | "t" | "真" | "√" | "✓" => return Some(true),
         "0" | "false" | "否" | "N" | "n" | "f" | "假" | "×" | "✗" => return Some(false),

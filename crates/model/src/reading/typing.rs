@@ -4,15 +4,15 @@
 //! column; `NA` is refused because the item must not be empty; `1.234` is refused because the third digit after the
 //! point would be lost.
 
-use model::batch::Column;
-use model::code::DataType;
-use model::ident;
-use model::item::Item;
+use crate::batch::Column;
+use crate::code::DataType;
+use crate::ident;
+use crate::item::Item;
 
-use crate::cell::{Cell, Mark, nothing_word};
-use crate::moment::{self, DateRule};
-use crate::number;
-use crate::why::{Why, cut};
+use super::cell::{Cell, Mark, nothing_word};
+use super::moment::{self, DateRule};
+use super::number;
+use super::why::{Why, cut};
 
 const EMPTY: Why = Why::plain("不能为空", "must not be empty");
 const NUL: Why = Why::plain("含有空字符（NUL），请删除", "holds a NUL character; remove it");
@@ -76,7 +76,7 @@ impl Shape {
         )
     }
     fn check(&self, text: &str) -> Result<(), Why> {
-        let told = |e: model::Error| Why::told(e.zh().to_owned(), e.en().to_owned());
+        let told = |e: crate::Error| Why::told(e.zh().to_owned(), e.en().to_owned());
         let say = |good: bool, zh: &'static str, en: &'static str| {
             if good { Ok(()) } else { Err(Why::plain(zh, en)) }
         };
@@ -131,34 +131,34 @@ impl Shape {
 
 /// One item with the column being filled.
 #[derive(Clone, Debug)]
-pub(crate) struct Field {
-    pub(crate) identifier: String,
+pub struct Field {
+    pub identifier: String,
     data_type: DataType,
     precision: u8,
     scale: u8,
     length: usize,
-    pub(crate) nullable: bool,
-    pub(crate) primary: bool,
+    pub nullable: bool,
+    pub primary: bool,
     allowed: Vec<String>,
     shape: Shape,
     rule: DateRule,
     comma: bool,
     keep_percent: bool,
-    pub(crate) column: Column,
+    pub column: Column,
     capacity: usize,
 }
 
 /// What the column as a whole taught, beyond single values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Hint {
+pub struct Hint {
     /// `12,5` means twelve and a half here.
-    pub(crate) comma: bool,
+    pub comma: bool,
     /// Order of day and month, learned from values above 12.
-    pub(crate) order: Option<moment::Order>,
+    pub order: Option<moment::Order>,
 }
 
 impl Field {
-    pub(crate) fn new(item: &Item, hint: Hint, capacity: usize) -> Self {
+    pub fn new(item: &Item, hint: Hint, capacity: usize) -> Self {
         let mut rule = DateRule::of_format(&item.format);
         rule.order = rule.order.or(hint.order);
         let precision = if item.precision == 0 { 28 } else { item.precision.min(38) };
@@ -185,13 +185,13 @@ impl Field {
     }
 
     /// Takes the filled column and starts a new one.
-    pub(crate) fn take(&mut self) -> Column {
+    pub fn take(&mut self) -> Column {
         let fresh = Column::empty(self.data_type, self.scale, self.capacity);
         std::mem::replace(&mut self.column, fresh)
     }
 
     /// Takes back values beyond `rows`.
-    pub(crate) fn truncate(&mut self, rows: usize) {
+    pub fn truncate(&mut self, rows: usize) {
         match &mut self.column {
             Column::Text(c) => {
                 c.offsets.truncate(rows + 1);
@@ -226,7 +226,7 @@ impl Field {
 
     /// Types one cell into the column. `relaxed`: the row is a delete, only keys must be there. `doubtful`: the text
     /// may hold NUL or replacement characters and is looked through. On an error the column is as before.
-    pub(crate) fn push(
+    pub fn push(
         &mut self,
         cell: Option<Cell<'_>>,
         relaxed: bool,
@@ -321,9 +321,9 @@ impl Field {
 
 /// What the source could not rule out about its text.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Doubt {
-    pub(crate) nul: bool,
-    pub(crate) damage: bool,
+pub struct Doubt {
+    pub nul: bool,
+    pub damage: bool,
 }
 
 /// `a|b|c` of a value domain; anything else is free text and allows all.
@@ -336,7 +336,7 @@ fn enumeration(domain: &str) -> Vec<String> {
 }
 
 /// Whether a text is a GeoJSON geometry object or looks like WKT.
-pub(crate) fn geometry(text: &str) -> bool {
+pub fn geometry(text: &str) -> bool {
     if text.starts_with('{') {
         #[derive(serde::Deserialize)]
         struct Shape {
@@ -398,13 +398,13 @@ mod tests {
         assert!(push(&mut f, "a\u{fffd}").is_err());
         for nothing in ["", "  ", "NULL", "\\N", "\u{3000}"] {
             assert_eq!(push(&mut f, nothing), Ok(()));
-            assert_eq!(f.column.value(f.column.len() - 1), model::value::Value::Null, "{nothing}");
+            assert_eq!(f.column.value(f.column.len() - 1), crate::value::Value::Null, "{nothing}");
         }
-        assert_eq!(f.column.value(0), model::value::Value::Text("007".to_owned()));
+        assert_eq!(f.column.value(0), crate::value::Value::Text("007".to_owned()));
         f.truncate(1);
         assert_eq!(f.column.len(), 1);
         assert_eq!(push(&mut f, "x"), Ok(()));
-        assert_eq!(f.column.value(1), model::value::Value::Text("x".to_owned()));
+        assert_eq!(f.column.value(1), crate::value::Value::Text("x".to_owned()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Dates in Chinese words turned into digits and signs.
 
-use crate::number::half_width;
+use crate::reading::number::half_width;
 
 /// Half-width letters, Chinese words turned into signs, weekday names dropped.
 pub(super) fn plain_form(text: &str) -> String {

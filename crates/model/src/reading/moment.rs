@@ -4,7 +4,7 @@
 //! `2 Jan 2024`, `Jan 2, 2024`, `31/12/2024` (only when the order is certain), Excel serial numbers, ISO 8601 with a zone
 //! (moved to UTC+8), `下午3:04`, `3:04 PM`. Fractions of a second are kept to the microsecond.
 
-use crate::why::Why;
+use super::why::Why;
 use wording::plain_form;
 
 mod wording;
@@ -30,24 +30,24 @@ const HAS_TIME: Why = Why::plain(
 
 /// Order of a numeric date that does not start with the year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
     DayFirst,
     MonthFirst,
 }
 
 /// What the item or the column says beyond the value itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DateRule {
-    pub(crate) order: Option<Order>,
+pub struct DateRule {
+    pub order: Option<Order>,
     /// The item's format says seconds (1) or milliseconds (1000) since 1970.
-    pub(crate) unix: Option<i64>,
+    pub unix: Option<i64>,
     /// The item's format is year and month only: day 1 is meant.
-    pub(crate) month_only: bool,
+    pub month_only: bool,
 }
 
 impl DateRule {
     /// Reads an item's `format`.
-    pub(crate) fn of_format(format: &str) -> Self {
+    pub fn of_format(format: &str) -> Self {
         let upper = format.to_ascii_uppercase();
         let order = if upper.starts_with("DD") {
             Some(Order::DayFirst)
@@ -73,17 +73,17 @@ impl DateRule {
 
 /// A civil date, and a time of day when one was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub struct Moment {
     /// Days since 1970-01-01.
-    pub(crate) days: i32,
+    pub days: i32,
     /// Microseconds since midnight; `None` when only a date was written.
-    pub(crate) micros: Option<i64>,
+    pub micros: Option<i64>,
     /// `true` for eight digits with nothing between: a number that may be a date.
-    pub(crate) compact: bool,
+    pub compact: bool,
 }
 
 /// Days since 1970-01-01 of a civil date of the years 1 to 9999 (Hinnant's algorithm).
-pub(crate) fn days_of(year: i64, month: i64, day: i64) -> Option<i32> {
+pub fn days_of(year: i64, month: i64, day: i64) -> Option<i32> {
     if !(1..=9999).contains(&year)
         || !(1..=12).contains(&month)
         || day < 1
@@ -109,7 +109,7 @@ fn month_length(year: i64, month: i64) -> i64 {
 }
 
 /// A date item's value: days since 1970-01-01.
-pub(crate) fn date(text: &str, rule: DateRule) -> Result<i32, Why> {
+pub fn date(text: &str, rule: DateRule) -> Result<i32, Why> {
     if let Some((days, 10)) = iso_date(text.as_bytes()).filter(|_| text.len() == 10) {
         return Ok(days);
     }
@@ -121,7 +121,7 @@ pub(crate) fn date(text: &str, rule: DateRule) -> Result<i32, Why> {
 }
 
 /// A date-and-time item's value: microseconds since 1970-01-01T00:00:00 in China's civil time.
-pub(crate) fn date_time(text: &str, rule: DateRule) -> Result<i64, Why> {
+pub fn date_time(text: &str, rule: DateRule) -> Result<i64, Why> {
     let moment = moment(text, rule)?;
     Ok(i64::from(moment.days) * DAY_MICROS + moment.micros.unwrap_or(0))
 }
@@ -138,7 +138,7 @@ fn iso_date(b: &[u8]) -> Option<(i32, usize)> {
 }
 
 /// Reads a date with or without a time of day.
-pub(crate) fn moment(text: &str, rule: DateRule) -> Result<Moment, Why> {
+pub fn moment(text: &str, rule: DateRule) -> Result<Moment, Why> {
     if let Some(per_second) = rule.unix {
         return unix(text, per_second);
     }
@@ -230,7 +230,7 @@ fn all_digits(plain: &str, digits: usize, rule: DateRule) -> Option<Result<Momen
 }
 
 /// Excel's day number (1900 system); the fraction is the time of day.
-pub(crate) fn excel(text: &str) -> Result<Moment, Why> {
+pub fn excel(text: &str) -> Result<Moment, Why> {
     let serial: f64 = text.parse().map_err(|_| NOT_A_DATE)?;
     if !(61.0..2_958_466.0).contains(&serial) {
         return Err(NOT_A_DATE);
@@ -523,7 +523,7 @@ fn year_last(a: i64, b: i64, year: i64, sign: char, rule: DateRule) -> Result<i3
 }
 
 /// The two leading numbers of `a/b/YYYY` or `a-b-YYYY`, to learn a column's order.
-pub(crate) fn slashed(text: &str) -> Option<(i64, i64)> {
+pub fn slashed(text: &str) -> Option<(i64, i64)> {
     let mut c = Cursor { rest: text };
     let (a, a_length) = c.digits()?;
     let sign = c.rest.chars().next().filter(|s| matches!(s, '/' | '-'))?;
