@@ -26,6 +26,11 @@ pub fn draft(sniffed: &Sniffed) -> Vec<Item> {
         .collect()
 }
 
+/// Columns as found, one for each name.
+pub(crate) fn shapes_of(names: &[String], shapes: &[Shape]) -> Vec<SniffedColumn> {
+    names.iter().zip(shapes).map(|(name, shape)| shape.column(name)).collect()
+}
+
 /// Draws one item from a column of a database: the identifier from its name, the rest from what it is called.
 pub(crate) fn of_column(
     name: &str,

@@ -24,6 +24,11 @@ impl Hand {
     pub(crate) fn give(&self, chunk: Chunk) -> Result<()> {
         self.sender.blocking_send(Ok(chunk)).map_err(|_| gone())
     }
+    /// Answers whether nobody listens any more, for engines that can be stopped within one step.
+    pub(crate) fn watch(&self) -> impl Fn() -> bool + Send + 'static {
+        let sender = self.sender.downgrade();
+        move || sender.upgrade().is_none_or(|s| s.is_closed())
+    }
     /// The same from an asynchronous reader.
     pub(crate) async fn give_async(&self, chunk: Chunk) -> Result<()> {
         self.sender.send(Ok(chunk)).await.map_err(|_| gone())

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `content` (wrappers and kinds), `letters` (encodings), `token` and `dialect` (delimited text),
 //! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `model::reading` (cells to values),
-//! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`. `schema` says what tables a database holds.
+//! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`, `feed`. `schema` says what tables a database holds.
 //!
 //! Promise kept here: accepted + rejected = read. A record that does not fit is never dropped and never bent to fit; it
 //! becomes a reject with its line, column, value, reason and all its cells in the order of the items, so that it can be
@@ -18,6 +18,7 @@ mod content;
 mod delimited;
 mod dialect;
 mod draft;
+mod feed;
 mod footer;
 mod grid;
 mod hand;

@@ -9,7 +9,7 @@ use model::item::Item;
 use model::parcel::Sniffed;
 use model::schema::{SourceSchema, TableName};
 use model::{Error, Result};
-use policy::port::{CellRow, Intake, ReadOptions, Reading, Source};
+use policy::port::{CellRow, Feed, Intake, ReadOptions, Reading, Source};
 
 use crate::book::{self, Book};
 use crate::cell::Cell;
@@ -66,6 +66,7 @@ impl Intake for Reader {
                 in_thread(move || read_file(&path, &name, items, options)).await
             }
             Source::Query { url, sql, .. } => query::read(url, sql, items, options).await,
+            Source::Feed { feed, .. } => crate::feed::read(feed, items, options).await,
             Source::Cells { rows, .. } => {
                 Ok(read_cells(rows.clone(), items.to_vec(), options.batch_rows))
             }
@@ -74,6 +75,10 @@ impl Intake for Reader {
 
     async fn describe(&self, url: &str, only: Option<&[TableName]>) -> Result<SourceSchema> {
         crate::schema::describe(url, only).await
+    }
+
+    async fn probe(&self, feed: &Feed) -> Result<Sniffed> {
+        crate::feed::probe(feed).await
     }
 }
 

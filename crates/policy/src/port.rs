@@ -167,6 +167,9 @@ pub trait Intake: Send + Sync {
     /// Without `only`, the tables without their columns; else the columns and keys of those tables. What is not offered
     /// is told in `left_out`.
     async fn describe(&self, url: &str, only: Option<&[TableName]>) -> Result<SourceSchema>;
+    /// Reads the first rows of a feed and says what columns they have, as [`Intake::sniff`] does of a file: what
+    /// [`Intake::draft`] draws items from.
+    async fn probe(&self, feed: &Feed) -> Result<Sniffed>;
 }
 
 /// Where rows come from.
@@ -180,6 +183,11 @@ pub enum Source {
     Query {
         url: String,
         sql: String,
+        name: String,
+    },
+    /// One of the other places pipelines read from, with its secrets and a name for messages.
+    Feed {
+        feed: Feed,
         name: String,
     },
     /// Rows given in hand: mended quarantine rows.
@@ -208,6 +216,9 @@ impl std::fmt::Debug for Source {
             }
             Source::Query { name, .. } => {
                 f.debug_struct("Query").field("name", name).finish_non_exhaustive()
+            }
+            Source::Feed { feed, name } => {
+                f.debug_struct("Feed").field("feed", feed).field("name", name).finish()
             }
             Source::Cells { name, rows } => {
                 f.debug_struct("Cells").field("name", name).field("rows", &rows.len()).finish()

@@ -29,7 +29,10 @@ pub(super) async fn extract(
     mut progress: impl FnMut(u64),
 ) -> Result<Spooled> {
     let name = match source {
-        Source::File { name, .. } | Source::Query { name, .. } | Source::Cells { name, .. } => name,
+        Source::File { name, .. }
+        | Source::Query { name, .. }
+        | Source::Feed { name, .. }
+        | Source::Cells { name, .. } => name,
     };
     let mut reading = app.intake.read(source, items, options).await?;
     let mut writer = Writer::open(&app.folders.inbox, id, &format!("{name}.jsonl"))?;

@@ -57,6 +57,7 @@ pub(super) fn new_run(app: &App, op: &Op, entry: &Entry, order: &Order) -> Run {
     let (channel, source) = match &order.source {
         Source::File { name, .. } => ("file", name),
         Source::Query { name, .. } => ("query", name),
+        Source::Feed { name, .. } => ("feed", name),
         Source::Cells { name, .. } => ("cells", name),
     };
     blank_run(app, op, entry, order.mode, channel, source)
@@ -130,8 +131,8 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
             let url = app.keys.vault().seal(&context(&run.id), url.as_bytes())?;
             Kept::Query { url, sql, name }
         }
-        cells @ Source::Cells { .. } => {
-            let kept = written(app, &run.id, &cells, &entry, &order.options, |_| {}).await?;
+        given @ (Source::Cells { .. } | Source::Feed { .. }) => {
+            let kept = written(app, &run.id, &given, &entry, &order.options, |_| {}).await?;
             options = extract::options(order.options.operation_column.is_some());
             kept
         }

@@ -9,6 +9,8 @@ mod databases;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod making;
 #[cfg(test)]
 mod reading;

@@ -55,7 +55,9 @@ fn batch(items: &[Item], first: u64, rows: &[&[&str]]) -> Batch {
         .map(|(at, item)| {
             let cells = rows.iter().map(|r| r.get(at).copied().filter(|c| *c != "-"));
             match item.data_type {
-                DataType::Integer => Column::Integer(cells.map(|c| c.map(|c| c.parse().unwrap())).collect()),
+                DataType::Integer => {
+                    Column::Integer(cells.map(|c| c.map(|c| c.parse().unwrap())).collect())
+                }
                 _ => {
                     let mut text = TextColumn::with_capacity(rows.len());
                     cells.for_each(|c| text.push(c));
@@ -107,7 +109,12 @@ fn lookup() -> TransformInput {
 }
 
 fn ask(sql: &str, items: Vec<Item>) -> TransformAsk {
-    TransformAsk { sql: sql.into(), inputs: vec![people(), lookup()], items, ..TransformAsk::default() }
+    TransformAsk {
+        sql: sql.into(),
+        inputs: vec![people(), lookup()],
+        items,
+        ..TransformAsk::default()
+    }
 }
 
 const PEOPLE: [&[&str]; 5] = [
@@ -135,7 +142,10 @@ async fn plan(sql: &str, items: Vec<Item>) -> Result<TransformPlan> {
 fn words(rows: &[Vec<Value>]) -> Vec<String> {
     rows.iter()
         .map(|r| {
-            r.iter().map(|v| v.to_text().unwrap_or_else(|| "-".into())).collect::<Vec<_>>().join(",")
+            r.iter()
+                .map(|v| v.to_text().unwrap_or_else(|| "-".into()))
+                .collect::<Vec<_>>()
+                .join(",")
         })
         .collect()
 }
@@ -258,7 +268,10 @@ async fn nothing_but_one_select_over_the_inputs_is_taken() {
         ("SELECT value AS id FROM generate_series(1, 10)", "表函数"),
         ("SELECT id FROM read_csv('/etc/passwd')", "表函数"),
         ("SELECT $1 AS id FROM source", "参数"),
-        ("WITH RECURSIVE t AS (SELECT 1 AS id UNION ALL SELECT id + 1 FROM t) SELECT id FROM t", "递归"),
+        (
+            "WITH RECURSIVE t AS (SELECT 1 AS id UNION ALL SELECT id + 1 FROM t) SELECT id FROM t",
+            "递归",
+        ),
         ("SELECT id FROM sorce", "是否指 `source`"),
         ("SELECT nmae AS id FROM source", "是否指 `name`"),
         ("SELECT id FROM source s JOIN regions r ON s.id = r.code WHERE name = '1'", "多张表"),
@@ -290,26 +303,111 @@ async fn lineage_is_read_off_the_plan() {
     let cases: &[(&str, &str, &str, &str)] = &[
         ("SELECT id AS x FROM source", "source.id", "", ""),
         ("SELECT t.y AS x FROM (SELECT name AS y FROM source) t", "source.name", "", ""),
-        ("WITH a AS (SELECT upper(name) AS y, region FROM source), b AS (SELECT y, region FROM a) SELECT trim(y) AS x FROM b", "source.name", "", "btrim,upper"),
-        ("SELECT name || region AS x FROM source WHERE amount > 5", "source.name,source.region", "source.amount", "||"),
-        ("SELECT r.name AS x FROM source s JOIN regions r ON r.code = s.region", "regions.name", "regions.code,source.region", ""),
-        ("SELECT r.name AS x FROM source s LEFT JOIN regions r ON r.code = s.region AND s.amount > 1", "regions.name", "regions.code,source.amount,source.region", ""),
-        ("SELECT id AS x FROM source UNION ALL SELECT lower(code) FROM regions", "regions.code,source.id", "", "lower"),
-        ("SELECT CASE WHEN amount > 1 THEN name ELSE region END AS x FROM source", "source.amount,source.name,source.region", "", "case,>"),
-        ("SELECT sum(amount) AS x FROM source GROUP BY region", "source.amount", "source.region", "sum"),
-        ("SELECT region AS x FROM source GROUP BY region HAVING count(id) > 1", "source.region", "source.id,source.region", ""),
-        ("SELECT row_number() OVER (PARTITION BY region ORDER BY amount) AS x FROM source", "source.amount,source.region", "", "row_number"),
-        ("SELECT x FROM (SELECT name AS x, row_number() OVER (PARTITION BY id ORDER BY amount DESC) AS n FROM source) WHERE n = 1", "source.name", "source.amount,source.id", ""),
+        (
+            "WITH a AS (SELECT upper(name) AS y, region FROM source), b AS (SELECT y, region FROM a) SELECT trim(y) AS x FROM b",
+            "source.name",
+            "",
+            "btrim,upper",
+        ),
+        (
+            "SELECT name || region AS x FROM source WHERE amount > 5",
+            "source.name,source.region",
+            "source.amount",
+            "||",
+        ),
+        (
+            "SELECT r.name AS x FROM source s JOIN regions r ON r.code = s.region",
+            "regions.name",
+            "regions.code,source.region",
+            "",
+        ),
+        (
+            "SELECT r.name AS x FROM source s LEFT JOIN regions r ON r.code = s.region AND s.amount > 1",
+            "regions.name",
+            "regions.code,source.amount,source.region",
+            "",
+        ),
+        (
+            "SELECT id AS x FROM source UNION ALL SELECT lower(code) FROM regions",
+            "regions.code,source.id",
+            "",
+            "lower",
+        ),
+        (
+            "SELECT CASE WHEN amount > 1 THEN name ELSE region END AS x FROM source",
+            "source.amount,source.name,source.region",
+            "",
+            "case,>",
+        ),
+        (
+            "SELECT sum(amount) AS x FROM source GROUP BY region",
+            "source.amount",
+            "source.region",
+            "sum",
+        ),
+        (
+            "SELECT region AS x FROM source GROUP BY region HAVING count(id) > 1",
+            "source.region",
+            "source.id,source.region",
+            "",
+        ),
+        (
+            "SELECT row_number() OVER (PARTITION BY region ORDER BY amount) AS x FROM source",
+            "source.amount,source.region",
+            "",
+            "row_number",
+        ),
+        (
+            "SELECT x FROM (SELECT name AS x, row_number() OVER (PARTITION BY id ORDER BY amount DESC) AS n FROM source) WHERE n = 1",
+            "source.name",
+            "source.amount,source.id",
+            "",
+        ),
         ("SELECT DISTINCT name AS x FROM source", "source.name", "source.name", ""),
-        ("SELECT name AS x FROM source ORDER BY amount LIMIT 3", "source.name", "source.amount", ""),
+        (
+            "SELECT name AS x FROM source ORDER BY amount LIMIT 3",
+            "source.name",
+            "source.amount",
+            "",
+        ),
         ("SELECT name AS x FROM source ORDER BY amount", "source.name", "", ""),
-        ("SELECT (SELECT max(name) FROM regions WHERE code = s.region) AS x FROM source s", "regions.name", "regions.code,source.region", "max"),
-        ("SELECT name AS x FROM source WHERE region IN (SELECT code FROM regions)", "source.name", "regions.code,source.region", ""),
-        ("SELECT name AS x FROM source s WHERE EXISTS (SELECT 1 FROM regions r WHERE r.code = s.region)", "source.name", "regions.code,source.region", ""),
+        (
+            "SELECT (SELECT max(name) FROM regions WHERE code = s.region) AS x FROM source s",
+            "regions.name",
+            "regions.code,source.region",
+            "max",
+        ),
+        (
+            "SELECT name AS x FROM source WHERE region IN (SELECT code FROM regions)",
+            "source.name",
+            "regions.code,source.region",
+            "",
+        ),
+        (
+            "SELECT name AS x FROM source s WHERE EXISTS (SELECT 1 FROM regions r WHERE r.code = s.region)",
+            "source.name",
+            "regions.code,source.region",
+            "",
+        ),
         ("SELECT 'fixed' AS x FROM source", "", "", ""),
-        ("SELECT code_map('gender', id_sex(id)) AS x FROM source", "source.id", "", "code_map,id_sex"),
-        ("SELECT a.name AS x FROM source a JOIN source b ON a.id = b.region", "source.name", "source.id,source.region", ""),
-        ("SELECT id AS x FROM source EXCEPT SELECT code FROM regions", "source.id", "regions.code,source.id", ""),
+        (
+            "SELECT code_map('gender', id_sex(id)) AS x FROM source",
+            "source.id",
+            "",
+            "code_map,id_sex",
+        ),
+        (
+            "SELECT a.name AS x FROM source a JOIN source b ON a.id = b.region",
+            "source.name",
+            "source.id,source.region",
+            "",
+        ),
+        (
+            "SELECT id AS x FROM source EXCEPT SELECT code FROM regions",
+            "source.id",
+            "regions.code,source.id",
+            "",
+        ),
     ];
     for (sql, from, through, by) in cases {
         let plan = plan(sql, texts(&["x"])).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
@@ -329,7 +427,7 @@ async fn lineage_is_read_off_the_plan() {
 
 /// `count` rows in batches of 1,000, made as they are asked for.
 fn many(count: u64) -> BoxStream<'static, Result<Batch>> {
-    stream::iter((0..count / 1000).map(|block| {
+    stream::iter((0..count / 1000).map(move |block| {
         let first = block * 1000;
         let mut id = TextColumn::with_capacity(1000);
         let mut name = TextColumn::with_capacity(1000);
@@ -430,11 +528,16 @@ async fn a_run_streams_stops_when_nobody_reads_and_ends_in_time() {
 #[tokio::test]
 async fn an_error_of_the_source_is_told_as_it_is() {
     let failing = rows(&people().items, &PEOPLE)
-        .chain(stream::iter([Err(Error::new(Code::SourceUnavailable, "源断了", "the source is gone"))]))
+        .chain(stream::iter([Err(Error::new(
+            Code::SourceUnavailable,
+            "源断了",
+            "the source is gone",
+        ))]))
         .boxed();
     let bench = bench(64 << 20);
     let inputs = vec![failing, rows(&lookup().items, &REGIONS)];
-    let chunks = bench.lake.run(&ask("SELECT id FROM source", texts(&["id"])), inputs).await.unwrap();
+    let chunks =
+        bench.lake.run(&ask("SELECT id FROM source", texts(&["id"])), inputs).await.unwrap();
     let error = outcome(chunks).await.err().unwrap();
     assert_eq!((error.code(), error.zh()), (Code::SourceUnavailable, "源断了"));
 }

@@ -11,8 +11,8 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::Result as PlanResult;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
@@ -118,7 +118,8 @@ struct Step {
 impl Step {
     /// A column or a constant cannot fail.
     fn harmless(&self) -> bool {
-        self.expr.downcast_ref::<Column>().is_some() || self.expr.downcast_ref::<Literal>().is_some()
+        self.expr.downcast_ref::<Column>().is_some()
+            || self.expr.downcast_ref::<Literal>().is_some()
     }
 }
 
@@ -312,10 +313,8 @@ fn slip(steps: &[Step], row: &RecordBatch, zh: String, en: String) -> Slip {
 fn raw(step: &Step, row: &RecordBatch) -> Option<String> {
     let mut columns: Vec<Column> = collect_columns(&step.expr).into_iter().collect();
     columns.sort_by_key(Column::index);
-    let texts: Vec<String> = columns
-        .iter()
-        .filter_map(|c| row.columns().get(c.index()).and_then(text_of))
-        .collect();
+    let texts: Vec<String> =
+        columns.iter().filter_map(|c| row.columns().get(c.index()).and_then(text_of)).collect();
     (!texts.is_empty()).then(|| texts.join(" | "))
 }
 

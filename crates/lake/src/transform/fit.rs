@@ -52,7 +52,9 @@ enum Lane {
 impl Fit {
     pub(super) fn new(ask: &TransformAsk, schema: &Schema) -> Result<Self> {
         let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-        if let Some(twice) = names.iter().enumerate().find(|(at, n)| names.iter().take(*at).any(|m| m == *n)) {
+        if let Some(twice) =
+            names.iter().enumerate().find(|(at, n)| names.iter().take(*at).any(|m| m == *n))
+        {
             let name = twice.1;
             return Err(words::bad_sql(
                 format!("结果中有两列都叫 `{name}`，请用 AS 另起名字"),
@@ -84,7 +86,10 @@ impl Fit {
             let ids: Vec<&str> = missing.iter().map(|i| i.identifier.as_str()).collect();
             return Err(words::bad_sql(
                 format!("结果缺少必填数据项：{}；请在 SELECT 中给出同名的列", list.join("、")),
-                format!("the result lacks mandatory items: {}; select a column of that name", ids.join(", ")),
+                format!(
+                    "the result lacks mandatory items: {}; select a column of that name",
+                    ids.join(", ")
+                ),
             ));
         }
         let fields = ask.items.iter().map(|i| Field::new(i, Hint::default(), 1024)).collect();
@@ -222,7 +227,10 @@ impl Fit {
             .map(|slip| {
                 self.record += 1;
                 let find = |name: &str| {
-                    slip.cells.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).and_then(|(_, v)| v.clone())
+                    slip.cells
+                        .iter()
+                        .find(|(n, _)| n.eq_ignore_ascii_case(name))
+                        .and_then(|(_, v)| v.clone())
                 };
                 let cells = self
                     .items
@@ -279,9 +287,8 @@ fn push(field: &mut Field, lane: &Lane, row: usize, relaxed: bool) -> std::resul
     let array = match lane {
         Lane::Empty => return field.push(None, relaxed, doubt),
         Lane::Text(texts) => {
-            let cell = texts
-                .is_valid(row)
-                .then(|| Cell { text: texts.value(row), mark: Mark::Exact });
+            let cell =
+                texts.is_valid(row).then(|| Cell { text: texts.value(row), mark: Mark::Exact });
             return field.push(cell, relaxed, doubt);
         }
         Lane::Same(array) => array,
@@ -386,7 +393,9 @@ pub(super) fn too_slow(patience: Duration) -> Error {
     Error::new(
         Code::QueryTooSlow,
         format!("转换运行超过规定的 {seconds} 秒，已停止；请简化语句或分批处理"),
-        format!("the transformation ran longer than the {seconds} seconds allowed and was stopped: simplify it or work in parts"),
+        format!(
+            "the transformation ran longer than the {seconds} seconds allowed and was stopped: simplify it or work in parts"
+        ),
     )
 }
 

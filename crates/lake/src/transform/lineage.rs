@@ -9,7 +9,9 @@
 use std::collections::BTreeSet;
 
 use datafusion::common::{Column, DFSchema, JoinType};
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, SortExpr, Subquery, WindowFunctionDefinition};
+use datafusion::logical_expr::{
+    Distinct, Expr, LogicalPlan, SortExpr, Subquery, WindowFunctionDefinition,
+};
 use model::{Error, Result};
 
 /// Lineage of one column.
@@ -157,11 +159,8 @@ fn flow(plan: &LogicalPlan, outer: &[Outer<'_>]) -> Result<Flow> {
             both.through.extend(left.through);
             both.through.extend(right.through);
             if let Some(filter) = &join.filter {
-                let schema = join
-                    .left
-                    .schema()
-                    .join(join.right.schema())
-                    .map_err(|e| odd("join", e))?;
+                let schema =
+                    join.left.schema().join(join.right.schema()).map_err(|e| odd("join", e))?;
                 conditions.add(&trace(filter, &schema, &both, outer)?);
             }
             let mut out = decided(both, conditions.clone());

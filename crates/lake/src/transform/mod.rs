@@ -77,7 +77,8 @@ impl Transform for DeltaLake {
         if inputs.len() != ask.inputs.len() {
             return Err(Error::internal("lake: a transformation has as many streams as inputs"));
         }
-        let deadline = (!ask.patience.is_zero()).then(|| tokio::time::Instant::now() + ask.patience);
+        let deadline =
+            (!ask.patience.is_zero()).then(|| tokio::time::Instant::now() + ask.patience);
         let session = Session::new(self, ask)?;
         let logical = session.logical(ask).await?;
         let fit = Fit::new(ask, logical.schema().as_arrow())?;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
+use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use datafusion::common::TableReference;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use model::{Code, Error, Result};
@@ -40,9 +40,7 @@ pub(super) fn known(ask: &TransformAsk) -> Known {
         tables: ask
             .inputs
             .iter()
-            .map(|i| {
-                (i.name.clone(), i.items.iter().map(|item| item.identifier.clone()).collect())
-            })
+            .map(|i| (i.name.clone(), i.items.iter().map(|item| item.identifier.clone()).collect()))
             .collect(),
     }
 }

@@ -172,12 +172,13 @@ fn place(sql: &str, error: &DataFusionError) -> Place {
     // Without a span the name itself is looked for.
     let name = match root(error) {
         DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
-            SchemaError::FieldNotFound { field, .. } | SchemaError::AmbiguousReference { field } => {
-                Some(field.name.clone())
-            }
+            SchemaError::FieldNotFound { field, .. }
+            | SchemaError::AmbiguousReference { field } => Some(field.name.clone()),
             _ => None,
         },
-        DataFusionError::Plan(told) => quoted(told).map(|n| n.rsplit('.').next().unwrap_or(n).to_owned()),
+        DataFusionError::Plan(told) => {
+            quoted(told).map(|n| n.rsplit('.').next().unwrap_or(n).to_owned())
+        }
         _ => None,
     };
     name.and_then(|name| find_word(sql, &name)).map(|(l, c)| Place::at(l, c)).unwrap_or_default()
@@ -227,17 +228,22 @@ fn syntax(sql: &str, error: &ParserError) -> Error {
     };
     let told = told.split(" at Line:").next().unwrap_or_default();
     let piece = sql.lines().next().map_or(0, |l| l.chars().count());
-    let (wanted, found) = match told.strip_prefix("Expected: ").and_then(|t| t.split_once(", found: ")) {
-        Some((wanted, found)) => (wanted.to_owned(), found.to_owned()),
-        None => {
-            return bad_sql(
-                format!("{}语法有误：{told}", place.zh),
-                format!("{}syntax error: {told}", place.en),
-            )
-            .detail(format!("first line has {piece} characters"));
-        }
+    let (wanted, found) =
+        match told.strip_prefix("Expected: ").and_then(|t| t.split_once(", found: ")) {
+            Some((wanted, found)) => (wanted.to_owned(), found.to_owned()),
+            None => {
+                return bad_sql(
+                    format!("{}语法有误：{told}", place.zh),
+                    format!("{}syntax error: {told}", place.en),
+                )
+                .detail(format!("first line has {piece} characters"));
+            }
+        };
+    let found_zh = if found == "EOF" {
+        "语句到此结束".to_owned()
+    } else {
+        format!("此处是 `{found}`")
     };
-    let found_zh = if found == "EOF" { "语句到此结束".to_owned() } else { format!("此处是 `{found}`") };
     let found_en =
         if found == "EOF" { "the statement ends".to_owned() } else { format!("found `{found}`") };
     bad_sql(
@@ -266,13 +272,22 @@ fn schema_words(schema: &SchemaError, known: &Known, place: &Place) -> Error {
             )
         }
         SchemaError::AmbiguousReference { field } => bad_sql(
-            format!("{}列 `{}` 在多张表中都有，请写明表名，如 `source.{}`", place.zh, field.name, field.name),
-            format!("{}the column `{}` is in several tables: name the table, as in `source.{}`", place.en, field.name, field.name),
+            format!(
+                "{}列 `{}` 在多张表中都有，请写明表名，如 `source.{}`",
+                place.zh, field.name, field.name
+            ),
+            format!(
+                "{}the column `{}` is in several tables: name the table, as in `source.{}`",
+                place.en, field.name, field.name
+            ),
         ),
         SchemaError::DuplicateUnqualifiedField { name }
         | SchemaError::DuplicateQualifiedField { name, .. } => bad_sql(
             format!("{}结果中有两列都叫 `{name}`，请用 AS 另起名字", place.zh),
-            format!("{}two columns of the result are called `{name}`: name one of them with AS", place.en),
+            format!(
+                "{}two columns of the result are called `{name}`: name one of them with AS",
+                place.en
+            ),
         ),
     }
 }
@@ -283,19 +298,32 @@ fn plan_words(told: &str, known: &Known, place: &Place) -> Error {
         if told.starts_with("table function") {
             return bad_sql(
                 format!("{}不能使用表函数 `{name}`：转换只读所给的输入表", place.zh),
-                format!("{}the table function `{name}` may not be used: a transformation reads its inputs only", place.en),
+                format!(
+                    "{}the table function `{name}` may not be used: a transformation reads its inputs only",
+                    place.en
+                ),
             );
         }
         if told.starts_with("table '") {
             let there: Vec<String> = known.tables.iter().map(|(n, _)| n.clone()).collect();
             let (near_zh, near_en) = hint(nearest(name, &there));
             return bad_sql(
-                format!("{}没有输入表 `{name}`{near_zh}；可用的输入表：{}", place.zh, there.join("、")),
-                format!("{}there is no input `{name}`{near_en}; inputs: {}", place.en, there.join(", ")),
+                format!(
+                    "{}没有输入表 `{name}`{near_zh}；可用的输入表：{}",
+                    place.zh,
+                    there.join("、")
+                ),
+                format!(
+                    "{}there is no input `{name}`{near_en}; inputs: {}",
+                    place.en,
+                    there.join(", ")
+                ),
             );
         }
         if told.starts_with("Invalid function") {
-            let near = told.rsplit_once("Did you mean '").map(|(_, n)| n.trim_end_matches(['?', '\'']).to_owned());
+            let near = told
+                .rsplit_once("Did you mean '")
+                .map(|(_, n)| n.trim_end_matches(['?', '\'']).to_owned());
             let (near_zh, near_en) = hint(near);
             return bad_sql(
                 format!("{}没有函数 `{name}`{near_zh}", place.zh),
@@ -310,11 +338,15 @@ fn plan_words(told: &str, known: &Known, place: &Place) -> Error {
         );
     }
     let told = told.lines().next().unwrap_or_default();
-    bad_sql(format!("{}语句有误：{told}", place.zh), format!("{}the statement is wrong: {told}", place.en))
+    bad_sql(
+        format!("{}语句有误：{told}", place.zh),
+        format!("{}the statement is wrong: {told}", place.en),
+    )
 }
 
 fn hint(near: Option<String>) -> (String, String) {
-    near.map(|n| (format!("，是否指 `{n}`？"), format!(": did you mean `{n}`?"))).unwrap_or_default()
+    near.map(|n| (format!("，是否指 `{n}`？"), format!(": did you mean `{n}`?")))
+        .unwrap_or_default()
 }
 
 /// The nearest name, when one is near enough.

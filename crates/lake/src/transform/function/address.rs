@@ -42,8 +42,12 @@ pub(super) fn address_part(_: &Books, given: &[Given<'_>]) -> Result<Told, Refus
         "rest" | "余" => parts.rest,
         other => {
             return Err(Refusal {
-                zh: format!("address_part 的第二个参数应为 province、city、county、town 或 rest，现为 `{other}`"),
-                en: format!("the second argument of address_part is province, city, county, town or rest, not `{other}`"),
+                zh: format!(
+                    "address_part 的第二个参数应为 province、city、county、town 或 rest，现为 `{other}`"
+                ),
+                en: format!(
+                    "the second argument of address_part is province, city, county, town or rest, not `{other}`"
+                ),
             });
         }
     };
@@ -79,7 +83,8 @@ pub(super) fn split(address: &str) -> Address {
         out.county.clone_from(&region.name_cn);
         code = Some(region.code.clone());
     } else if !out.city.is_empty() || !out.province.is_empty() {
-        out.county = ended(&mut rest, &["自治县", "自治旗", "林区", "特区", "区", "县", "市", "旗"], 12);
+        out.county =
+            ended(&mut rest, &["自治县", "自治旗", "林区", "特区", "区", "县", "市", "旗"], 12);
     }
     // A county that the table knows says its city and province.
     if let Some(code) = code {
@@ -179,7 +184,9 @@ fn town(rest: &mut &str) -> String {
     let name = {
         let mut probe = *rest;
         let name = ended(&mut probe, &TOWN_ENDS, 10);
-        let street = name.contains(['路', '号', '弄', '幢', '巷', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+        let street = name.contains([
+            '路', '号', '弄', '幢', '巷', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+        ]);
         if name.is_empty() || street {
             return String::new();
         }

@@ -98,7 +98,10 @@ fn house() -> HashMap<&'static str, List> {
     }
     all.insert("gender", list);
     // GB/T 2260, the province's regions.
-    all.insert("region", List::of(model::region::zhejiang().into_iter().map(|r| (r.code, r.name_cn))));
+    all.insert(
+        "region",
+        List::of(model::region::zhejiang().into_iter().map(|r| (r.code, r.name_cn))),
+    );
     all
 }
 
@@ -120,7 +123,10 @@ impl Books {
         there.sort_unstable();
         Err(bad_sql(
             format!("没有代码表 `{name}`；可用：{}。其他代码表请作为输入表给出", there.join("、")),
-            format!("there is no code list `{name}`; known: {}. Give others as inputs", there.join(", ")),
+            format!(
+                "there is no code list `{name}`; known: {}. Give others as inputs",
+                there.join(", ")
+            ),
         ))
     }
 
@@ -145,14 +151,20 @@ impl Books {
                 return Err(Error::new(
                     Code::TooLarge,
                     format!("代码表 `{}` 超过 {MOST} 行，请改用 JOIN", input.name()),
-                    format!("the list `{}` has more than {MOST} rows: join it instead", input.name()),
+                    format!(
+                        "the list `{}` has more than {MOST} rows: join it instead",
+                        input.name()
+                    ),
                 ));
             }
             if let Some((code, name)) = pair {
                 let (codes, names) = (texts(&batch, code)?, texts(&batch, name)?);
                 for row in 0..batch.num_rows() {
                     if let (Some(code), Some(name)) = (codes.get(row), names.get(row)) {
-                        book.list.add(code.clone().unwrap_or_default(), name.clone().unwrap_or_default());
+                        book.list.add(
+                            code.clone().unwrap_or_default(),
+                            name.clone().unwrap_or_default(),
+                        );
                     }
                 }
             }
@@ -174,13 +186,20 @@ fn pair_of(names: &[String]) -> Option<(usize, usize)> {
     code.zip(name).or_else(|| (names.len() >= 2).then_some((0, 1)))
 }
 
-fn years(batch: &RecordBatch, year: usize, levels: &[(usize, usize)], into: &mut History) -> Result<()> {
+fn years(
+    batch: &RecordBatch,
+    year: usize,
+    levels: &[(usize, usize)],
+    into: &mut History,
+) -> Result<()> {
     let years = texts(batch, year)?;
     for (code, unit) in levels {
         let (codes, units) = (texts(batch, *code)?, texts(batch, *unit)?);
         for ((year, code), unit) in years.iter().zip(&codes).zip(&units) {
-            let number = |t: &Option<String>| t.as_deref().and_then(|t| t.trim().parse::<u32>().ok());
-            if let (Some(year), Some(code), Some(unit)) = (number(year), number(code), number(unit)) {
+            let number =
+                |t: &Option<String>| t.as_deref().and_then(|t| t.trim().parse::<u32>().ok());
+            if let (Some(year), Some(code), Some(unit)) = (number(year), number(code), number(unit))
+            {
                 into.add(i32::try_from(year).unwrap_or(0), code, unit);
             }
         }
@@ -206,8 +225,14 @@ pub(super) fn check(input: &Input, history: bool) -> Result<()> {
             return Ok(());
         }
         return Err(bad_sql(
-            format!("`{}` 应有 year 以及 county_adcode、county_id（或 city_、province_）各列，才能按年查区划代码", input.name()),
-            format!("`{}` must have the columns year, county_adcode and county_id (or city_, province_) to tell codes by year", input.name()),
+            format!(
+                "`{}` 应有 year 以及 county_adcode、county_id（或 city_、province_）各列，才能按年查区划代码",
+                input.name()
+            ),
+            format!(
+                "`{}` must have the columns year, county_adcode and county_id (or city_, province_) to tell codes by year",
+                input.name()
+            ),
         ));
     }
     if pair_of(&names).is_some() {
@@ -227,15 +252,22 @@ pub(super) fn code_map(books: &Books, given: &[Given<'_>]) -> std::result::Resul
         None => HOUSE.get(name),
     };
     let Some(list) = list else {
-        return Err(Refusal { zh: format!("没有代码表 `{name}`"), en: format!("there is no code list `{name}`") });
+        return Err(Refusal {
+            zh: format!("没有代码表 `{name}`"),
+            en: format!("there is no code list `{name}`"),
+        });
     };
     let found = match text(2).unwrap_or("name") {
         "name" | "名称" => list.name_of.get(value),
         "code" | "代码" => list.code_of.get(value),
         other => {
             return Err(Refusal {
-                zh: format!("code_map 的方向应为 name（代码转名称）或 code（名称转代码），现为 `{other}`"),
-                en: format!("the direction of code_map is name (code to name) or code (name to code), not `{other}`"),
+                zh: format!(
+                    "code_map 的方向应为 name（代码转名称）或 code（名称转代码），现为 `{other}`"
+                ),
+                en: format!(
+                    "the direction of code_map is name (code to name) or code (name to code), not `{other}`"
+                ),
             });
         }
     };
@@ -250,12 +282,17 @@ pub(super) fn code_map(books: &Books, given: &[Given<'_>]) -> std::result::Resul
 }
 
 /// The code that the region of `code` had in a year; null when there was no such region then.
-pub(super) fn region_as_of(books: &Books, given: &[Given<'_>]) -> std::result::Result<Told, Refusal> {
-    let (Some(Given::Text(code)), Some(Given::Integer(year))) = (given.first(), given.get(1)) else {
+pub(super) fn region_as_of(
+    books: &Books,
+    given: &[Given<'_>],
+) -> std::result::Result<Told, Refusal> {
+    let (Some(Given::Text(code)), Some(Given::Integer(year))) = (given.first(), given.get(1))
+    else {
         return Ok(Told::Null);
     };
     let table = given.get(2).map_or(HISTORY, |g| g.text());
-    let Some(history) = books.inputs.get(table).and_then(|slot| slot.get()).map(|b| &b.history) else {
+    let Some(history) = books.inputs.get(table).and_then(|slot| slot.get()).map(|b| &b.history)
+    else {
         return Err(Refusal {
             zh: format!("没有输入表 `{table}`"),
             en: format!("there is no input `{table}`"),

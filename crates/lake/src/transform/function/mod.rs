@@ -79,17 +79,94 @@ struct Known {
 use Takes::{Integer, Text};
 
 static KNOWN: [Known; 11] = [
-    Known { name: "code_map", takes: &[Text, Text, Text, Text], least: 2, gives: ArrowType::Utf8, usage: "code_map(list, value[, 'name'|'code'[, otherwise]])", work: book::code_map },
-    Known { name: "region_as_of", takes: &[Text, Integer, Text], least: 2, gives: ArrowType::Utf8, usage: "region_as_of(code, year[, table])", work: book::region_as_of },
-    Known { name: "id15_to_18", takes: &[Text], least: 1, gives: ArrowType::Utf8, usage: "id15_to_18(id)", work: rule::id15_to_18 },
-    Known { name: "id_valid", takes: &[Text], least: 1, gives: ArrowType::Boolean, usage: "id_valid(id)", work: rule::id_valid },
-    Known { name: "id_birthday", takes: &[Text], least: 1, gives: ArrowType::Date32, usage: "id_birthday(id)", work: rule::id_birthday },
-    Known { name: "id_sex", takes: &[Text], least: 1, gives: ArrowType::Utf8, usage: "id_sex(id)", work: rule::id_sex },
-    Known { name: "uscc_valid", takes: &[Text], least: 1, gives: ArrowType::Boolean, usage: "uscc_valid(uscc)", work: rule::uscc_valid },
-    Known { name: "uscc_org_code", takes: &[Text], least: 1, gives: ArrowType::Utf8, usage: "uscc_org_code(uscc)", work: rule::uscc_org_code },
-    Known { name: "address_part", takes: &[Text, Text], least: 2, gives: ArrowType::Utf8, usage: "address_part(address, 'province'|'city'|'county'|'town'|'rest')", work: address::address_part },
-    Known { name: "date_of", takes: &[Text, Text], least: 1, gives: ArrowType::Date32, usage: "date_of(text[, 'DD/MM/YYYY'|'MM/DD/YYYY'])", work: rule::date_of },
-    Known { name: "half_width", takes: &[Text], least: 1, gives: ArrowType::Utf8, usage: "half_width(text)", work: rule::half_width },
+    Known {
+        name: "code_map",
+        takes: &[Text, Text, Text, Text],
+        least: 2,
+        gives: ArrowType::Utf8,
+        usage: "code_map(list, value[, 'name'|'code'[, otherwise]])",
+        work: book::code_map,
+    },
+    Known {
+        name: "region_as_of",
+        takes: &[Text, Integer, Text],
+        least: 2,
+        gives: ArrowType::Utf8,
+        usage: "region_as_of(code, year[, table])",
+        work: book::region_as_of,
+    },
+    Known {
+        name: "id15_to_18",
+        takes: &[Text],
+        least: 1,
+        gives: ArrowType::Utf8,
+        usage: "id15_to_18(id)",
+        work: rule::id15_to_18,
+    },
+    Known {
+        name: "id_valid",
+        takes: &[Text],
+        least: 1,
+        gives: ArrowType::Boolean,
+        usage: "id_valid(id)",
+        work: rule::id_valid,
+    },
+    Known {
+        name: "id_birthday",
+        takes: &[Text],
+        least: 1,
+        gives: ArrowType::Date32,
+        usage: "id_birthday(id)",
+        work: rule::id_birthday,
+    },
+    Known {
+        name: "id_sex",
+        takes: &[Text],
+        least: 1,
+        gives: ArrowType::Utf8,
+        usage: "id_sex(id)",
+        work: rule::id_sex,
+    },
+    Known {
+        name: "uscc_valid",
+        takes: &[Text],
+        least: 1,
+        gives: ArrowType::Boolean,
+        usage: "uscc_valid(uscc)",
+        work: rule::uscc_valid,
+    },
+    Known {
+        name: "uscc_org_code",
+        takes: &[Text],
+        least: 1,
+        gives: ArrowType::Utf8,
+        usage: "uscc_org_code(uscc)",
+        work: rule::uscc_org_code,
+    },
+    Known {
+        name: "address_part",
+        takes: &[Text, Text],
+        least: 2,
+        gives: ArrowType::Utf8,
+        usage: "address_part(address, 'province'|'city'|'county'|'town'|'rest')",
+        work: address::address_part,
+    },
+    Known {
+        name: "date_of",
+        takes: &[Text, Text],
+        least: 1,
+        gives: ArrowType::Date32,
+        usage: "date_of(text[, 'DD/MM/YYYY'|'MM/DD/YYYY'])",
+        work: rule::date_of,
+    },
+    Known {
+        name: "half_width",
+        takes: &[Text],
+        least: 1,
+        gives: ArrowType::Utf8,
+        usage: "half_width(text)",
+        work: rule::half_width,
+    },
 ];
 
 /// All functions, sharing the lists they look things up in.
@@ -125,7 +202,12 @@ pub(super) fn book_of(call: &ScalarFunction) -> Option<Result<String>> {
 
 fn literal(expr: &Expr) -> Option<String> {
     match expr {
-        Expr::Literal(ScalarValue::Utf8(Some(t)) | ScalarValue::Utf8View(Some(t)) | ScalarValue::LargeUtf8(Some(t)), _) => Some(t.clone()),
+        Expr::Literal(
+            ScalarValue::Utf8(Some(t))
+            | ScalarValue::Utf8View(Some(t))
+            | ScalarValue::LargeUtf8(Some(t)),
+            _,
+        ) => Some(t.clone()),
         Expr::Cast(cast) => literal(&cast.expr),
         _ => None,
     }
@@ -210,7 +292,11 @@ impl ScalarUDFImpl for Function {
         if given.len() < known.least || given.len() > known.takes.len() {
             return Err(Refusal {
                 zh: format!("函数用法为 {}，现有 {} 个参数", known.usage, given.len()),
-                en: format!("the function is {}, it was given {} arguments", known.usage, given.len()),
+                en: format!(
+                    "the function is {}, it was given {} arguments",
+                    known.usage,
+                    given.len()
+                ),
             }
             .into());
         }
@@ -250,17 +336,23 @@ fn answer(known: &Known, books: &Books, lanes: &[Lane], rows: usize) -> PlanResu
     Ok(match known.gives {
         ArrowType::Boolean => {
             let mut out = BooleanBuilder::with_capacity(rows);
-            told.iter().for_each(|t| out.append_option(if let Told::Truth(b) = t { Some(*b) } else { None }));
+            told.iter().for_each(|t| {
+                out.append_option(if let Told::Truth(b) = t { Some(*b) } else { None })
+            });
             Arc::new(out.finish())
         }
         ArrowType::Date32 => {
             let mut out = Date32Builder::with_capacity(rows);
-            told.iter().for_each(|t| out.append_option(if let Told::Day(d) = t { Some(*d) } else { None }));
+            told.iter().for_each(|t| {
+                out.append_option(if let Told::Day(d) = t { Some(*d) } else { None })
+            });
             Arc::new(out.finish())
         }
         _ => {
             let mut out = StringBuilder::with_capacity(rows, rows * 12);
-            told.iter().for_each(|t| out.append_option(if let Told::Text(s) = t { Some(s.as_str()) } else { None }));
+            told.iter().for_each(|t| {
+                out.append_option(if let Told::Text(s) = t { Some(s.as_str()) } else { None })
+            });
             Arc::new(out.finish())
         }
     })

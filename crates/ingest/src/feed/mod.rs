@@ -1,0 +1,63 @@
+//! Feeds: SQLite files and interfaces that answer JSON, read like any other source.
+//!
+//! The names of the first rows are the columns; a name that appears later finds its item then. What is refused becomes a
+//! reject; what stops the feed (an answer that is no JSON, a page that repeats itself) fails the reading.
+
+mod flat;
+mod http;
+mod kafka;
+mod page;
+pub(crate) mod reach;
+mod sqlite;
+
+use model::item::Item;
+use model::parcel::Sniffed;
+use model::{Code, Error, Result};
+use policy::port::{Feed, ReadOptions, Reading};
+
+use crate::draft::shapes_of;
+use crate::shape::Shape;
+
+/// Rows that are looked at to say what columns there are.
+pub(crate) const LOOKED_AT: usize = 1000;
+
+/// Reads a feed by the entry's items.
+pub(crate) async fn read(feed: &Feed, items: &[Item], options: &ReadOptions) -> Result<Reading> {
+    match feed {
+        Feed::Sqlite { path, sql } => sqlite::read(path, sql, items, options).await,
+        Feed::Http(feed) => http::read(feed, items, options).await,
+        Feed::Kafka(_) => Err(kafka::absent()),
+    }
+}
+
+/// Says what columns a feed's first rows have.
+pub(crate) async fn probe(feed: &Feed) -> Result<Sniffed> {
+    match feed {
+        Feed::Sqlite { path, sql } => sqlite::probe(path, sql).await,
+        Feed::Http(feed) => http::probe(feed).await,
+        Feed::Kafka(_) => Err(kafka::absent()),
+    }
+}
+
+/// What was seen of some rows, as a file would be told.
+fn sniffed(format: &str, names: &[String], shapes: &[Shape], whole: Option<u64>) -> Sniffed {
+    Sniffed {
+        format: format.to_owned(),
+        compression: "none".to_owned(),
+        encoding: "utf-8".to_owned(),
+        delimiter: None,
+        quote: None,
+        preamble: 0,
+        header_rows: 0,
+        footer: 0,
+        sheet: None,
+        columns: shapes_of(names, shapes),
+        records: whole,
+        notes: names.iter().zip(shapes).flat_map(|(n, s)| s.notes(n)).collect(),
+    }
+}
+
+/// A feed that cannot be read now, in the words for people; the cause goes to the operator.
+fn gone(zh: impl Into<String>, en: impl Into<String>) -> Error {
+    Error::new(Code::SourceUnavailable, zh, en)
+}
