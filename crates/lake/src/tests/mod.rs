@@ -2,6 +2,7 @@
 
 mod compacting;
 mod entries;
+mod functions;
 mod landing;
 mod merging;
 mod releasing;

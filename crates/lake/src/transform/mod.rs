@@ -135,7 +135,8 @@ impl DeltaLake {
                 continue;
             }
             let spool = input::Spool::write(self.spill_dir(), input, stream).await?;
-            if at != main && times > 0 {
+            // Either side of a join may be the one that is hashed when both lie on disk.
+            if times > 1 || (at != main && times > 0) {
                 hashed = hashed.saturating_add(spool.bytes());
             }
             if book {

@@ -130,6 +130,9 @@ pub(super) fn refused(sql: &str, error: DataFusionError, known: &Known) -> Error
         DataFusionError::Plan(told) | DataFusionError::Execution(told) => {
             plan_words(told, known, &place)
         }
+        DataFusionError::NotImplemented(told) if told.contains("Recursive") => {
+            plan_words(told, known, &place)
+        }
         DataFusionError::NotImplemented(told) => bad_sql(
             format!("{}尚不支持的写法：{told}", place.zh),
             format!("{}this is not supported: {told}", place.en),
