@@ -23,19 +23,6 @@ impl std::fmt::Debug for Feed {
     }
 }
 
-// What proves who asks stands in there: nothing of it is written out.
-impl std::fmt::Debug for HttpFeed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpFeed").field("paging", &self.paging).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for KafkaFeed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaFeed").field("topic", &self.topic).finish_non_exhaustive()
-    }
-}
-
 /// An interface that answers JSON, page by page.
 #[derive(Clone, Default)]
 pub struct HttpFeed {
