@@ -105,6 +105,10 @@ impl Intake for Reader {
     async fn probe(&self, feed: &Feed) -> Result<Sniffed> {
         crate::feed::probe(feed).await
     }
+
+    async fn probe(&self, feed: &Feed) -> Result<Sniffed> {
+        crate::feed::probe(feed).await
+    }
 }
 
 async fn in_thread<T: Send + 'static>(

@@ -135,7 +135,7 @@ fn run(
 ) -> Result<()> {
     let open = open(path)?;
     let wanted = hand.watch();
-    open.progress_handler(STEPS, Some(move || wanted())).map_err(|e| refused("", e))?;
+    open.progress_handler(STEPS, Some(wanted)).map_err(|e| refused("", e))?;
     let mut statement = open.prepare(sql).map_err(|e| refused("", e))?;
     let mut rows = statement.query([]).map_err(|e| refused("", e))?;
     let mut texts_of: Vec<Option<String>> = Vec::with_capacity(width);

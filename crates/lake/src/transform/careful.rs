@@ -17,15 +17,13 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
 
@@ -71,8 +69,12 @@ pub(super) fn guard(
             };
             return Ok(Transformed::yes(Arc::new(guard) as _));
         }
+        // The second half of a group in two halves sees results, not rows.
+        let groups = node.downcast_ref::<AggregateExec>().is_some_and(|a| {
+            !matches!(a.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned)
+        });
         let guarded = node.is::<FilterExec>()
-            || node.is::<AggregateExec>()
+            || groups
             || node.is::<SortExec>()
             || node.is::<WindowAggExec>()
             || node.is::<BoundedWindowAggExec>();
@@ -192,7 +194,6 @@ impl ExecutionPlan for Guard {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> PlanResult<SendableRecordBatchStream> {
-        debug_assert_eq!(self.input.output_partitioning().partition_count(), 1);
         let input = self.input.execute(partition, context)?;
         let schema = self.schema();
         let (steps, becomes, slips) =

@@ -37,6 +37,8 @@ use crate::lake::DeltaLake;
 
 /// Part of the query memory that the tables to look things up in may take as hash tables.
 const HASHED_PART: usize = 4;
+/// Part that each of several sorts sets aside for merging what it spilled.
+const RESERVED_PART: usize = 32;
 
 #[async_trait]
 impl Transform for DeltaLake {
@@ -146,7 +148,13 @@ impl DeltaLake {
         }
         let mut state = session.state;
         if hashed > self.memory_limit() / HASHED_PART {
-            state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+            // The engine merges sorted sides, which spill, only where it works in several partitions.
+            let options = state.config_mut().options_mut();
+            options.optimizer.prefer_hash_join = false;
+            options.execution.target_partitions = 2;
+            let reserve = self.memory_limit() / RESERVED_PART;
+            options.execution.sort_spill_reservation_bytes =
+                options.execution.sort_spill_reservation_bytes.min(reserve);
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(careful::WAITING);
         Ok((state, receiver, sender))

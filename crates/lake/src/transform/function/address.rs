@@ -180,18 +180,13 @@ fn ended(rest: &mut &str, ends: &[&str], most: usize) -> String {
 }
 
 fn town(rest: &mut &str) -> String {
+    let mut probe = *rest;
+    let name = ended(&mut probe, &TOWN_ENDS, 10);
     // 路 or 号 before the ending: it belongs to a street or a house, not to a town.
-    let name = {
-        let mut probe = *rest;
-        let name = ended(&mut probe, &TOWN_ENDS, 10);
-        let street = name.contains([
-            '路', '号', '弄', '幢', '巷', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
-        ]);
-        if name.is_empty() || street {
-            return String::new();
-        }
-        *rest = probe;
-        name
-    };
+    let street = |c: char| "路号弄幢巷".contains(c) || c.is_ascii_digit();
+    if name.is_empty() || name.contains(street) {
+        return String::new();
+    }
+    *rest = probe;
     name
 }
