@@ -52,7 +52,11 @@ const PLACES: &[(&str, &[&str], &str)] = &[
     ("arrow", &["lake"], "Arrow types never leave `lake`"),
     ("datafusion", &["lake"], "Arrow types never leave `lake`"),
     ("deltalake-core", &["lake"], "Arrow types never leave `lake`"),
-    ("object_store", &["lake"], "the lake's storage has one place"),
+    (
+        "object_store",
+        &["lake", "ingest"],
+        "stores of files are reached by the lake and the shelves",
+    ),
     ("sqlx", &["store"], "SQL rows never leave `store`"),
     ("rusqlite", &["store", "testkit"], "SQL rows never leave `store`"),
     ("cedar-policy", &["policy"], "decisions are made in `policy` alone"),

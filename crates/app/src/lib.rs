@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod collection;
 pub mod control;
 pub mod dispatch;
+pub mod exchange;
 pub mod ledger;
 pub mod notice;
 pub mod opening;
@@ -32,7 +33,7 @@ use chrono::{DateTime, Utc};
 use model::calendar::Calendar;
 use model::{Actor, Op};
 use policy::Policy;
-use policy::port::{Clock, Intake, Lake, Search};
+use policy::port::{Clock, Intake, Lake, Search, Shelf};
 use store::Store;
 
 // Doors import `app` and `model` only: what they need of `policy` to call a room comes with the room.
@@ -46,6 +47,7 @@ pub struct App {
     pub lake: Arc<dyn Lake>,
     pub intake: Arc<dyn Intake>,
     pub search: Arc<dyn Search>,
+    pub shelf: Arc<dyn Shelf>,
     pub clock: Arc<dyn Clock>,
     pub keys: guard::keys::KeyRing,
     pub calendar: Calendar,
@@ -68,6 +70,8 @@ pub struct App {
 pub struct Folders {
     /// Uploaded sources wait here until they have landed.
     pub inbox: PathBuf,
+    /// Where exchanges lie when nothing else is said; those of the operator's list come after it.
+    pub exchange: PathBuf,
 }
 
 impl App {

@@ -21,6 +21,8 @@ pub struct Rules {
     pub dispatch: crate::dispatch::rules::DispatchBook,
     /// Rule packs of compiling: the shipped ones and the file's own `[[pack]]`.
     pub packs: crate::catalogue::standard::Packs,
+    /// Rules of file exchanges; the shipped `rules/exchange.toml` when the file says nothing of them.
+    pub exchange: crate::exchange::ExchangeRules,
     /// Pace and limits of the rail; the shipped `rules/rail.toml` when the file says nothing of them.
     pub rail: crate::rail::RailRules,
 }
@@ -37,6 +39,7 @@ struct Written {
     ledger: Option<crate::ledger::rules::LedgerBook>,
     basket: Option<crate::basket::BasketRules>,
     dispatch: Option<crate::dispatch::rules::DispatchBook>,
+    exchange: Option<crate::exchange::ExchangeRules>,
     #[serde(default)]
     pack: Vec<crate::catalogue::standard::Pack>,
     rail: Option<crate::rail::RailRules>,
@@ -130,6 +133,10 @@ impl Rules {
             None => toml::from_str(include_str!("../rules/dispatch.toml")).map_err(wrong)?,
         };
         dispatch.check()?;
+        let exchange = match written.exchange {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/exchange.toml")).map_err(wrong)?,
+        };
         let rail = match written.rail {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/rail.toml")).map_err(wrong)?,
@@ -144,6 +151,7 @@ impl Rules {
             ledger,
             basket,
             dispatch,
+            exchange,
             packs: crate::catalogue::standard::Packs::read(written.pack)?,
             rail,
         })

@@ -1,15 +1,17 @@
 //! Protection: masks, keys, ciphers, signatures, passwords and the hash chain. Functions: same input, same answer.
 //!
 //! Read in this order: where keys come from (`keys`), what leaves the house (`mask`, with `preserving` for FF1),
-//! who may call (`signature`, `password`), what rests (`cipher`), what is proved later (`chain`, `sm2`, `hash`).
+//! who may call (`signature`, `password`), where we may call (`outgoing`), what rests (`cipher`), what travels in files (`envelope`), what is proved later (`chain`, `sm2`, `hash`).
 //! The algorithms are RustCrypto's and the crate `fpe`'s; nothing here is home-made cryptography. Chance enters
 //! only in `keys::random`, `Vault::seal`, `password::hash` and `sm2::KeyPair::generate`.
 
 pub mod chain;
 pub mod cipher;
+pub mod envelope;
 pub mod hash;
 pub mod keys;
 pub mod mask;
+pub mod outgoing;
 pub mod password;
 mod preserving;
 pub mod signature;
@@ -19,4 +21,5 @@ pub use chain::ChainVerifier;
 pub use cipher::Vault;
 pub use keys::{KeyRing, MaskKey, SecretKey};
 pub use mask::Masker;
+pub use outgoing::OutgoingRules;
 pub use signature::SignedRequest;

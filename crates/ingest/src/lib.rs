@@ -2,7 +2,9 @@
 //!
 //! Read in this order: `content` (wrappers and kinds), `letters` (encodings), `token` and `dialect` (delimited text),
 //! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `typing` (cells to values),
-//! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`. `schema` says what tables a database holds.
+//! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`. `schema` says what tables a database holds,
+//! `privilege` what an account may do there,
+//! `shelf` keeps files in folders and buckets. Whatever connects anywhere goes through `outgoing`.
 //!
 //! Promise kept here: accepted + rejected = read. A record that does not fit is never dropped and never bent to fit; it
 //! becomes a reject with its line, column, value, reason and all its cells in the order of the items, so that it can be
@@ -32,11 +34,14 @@ mod letters;
 mod matching;
 mod moment;
 mod number;
+pub mod outgoing;
+mod privilege;
 mod query;
 mod rail;
 mod reader;
 mod schema;
 mod shape;
+mod shelf;
 mod sink;
 mod statement;
 mod tls;
@@ -47,3 +52,4 @@ mod why;
 pub use draft::draft;
 pub use rail::Rails;
 pub use reader::Reader;
+pub use shelf::Shelves;

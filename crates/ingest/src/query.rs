@@ -15,12 +15,13 @@ use mysql_async::prelude::Queryable;
 use policy::port::{ReadOptions, Reading};
 use tokio::sync::oneshot;
 use tokio_postgres::SimpleQueryMessage;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::cell::{Cell, Mark};
 use crate::hand::{Hand, on_task};
-use crate::matching::{Header, settle};
+use crate::matching::{self, Header};
+use crate::outgoing::{Outgoing, settle};
 use crate::sink::Sink;
 use crate::statement::single_select;
 use crate::tls::{self, Mode, Wish};
@@ -42,7 +43,8 @@ impl Job {
     /// Matches the answer's columns and tells the caller; `None` when there is nothing to read.
     fn begin(&mut self, names: Vec<String>) -> Option<Sink> {
         let headers: Vec<Header> = names.into_iter().map(Header::plain).collect();
-        let matched = settle(&headers, &self.items, true, self.options.operation_column.as_deref());
+        let matched =
+            matching::settle(&headers, &self.items, true, self.options.operation_column.as_deref());
         let sender = self.columns.take()?;
         match matched {
             Ok(matched) => {
@@ -85,9 +87,9 @@ pub(crate) enum Connected {
 }
 
 /// Connects to the database of an address, encrypted as the address asks.
-pub(crate) async fn connect(url: &str) -> Result<Connected> {
+pub(crate) async fn connect(outgoing: &Outgoing, url: &str) -> Result<Connected> {
     let mysql = is_mysql(url)?;
-    let wish = Wish::of(url)?;
+    let wish = Wish::of(&settle(outgoing, url).await?)?;
     if mysql {
         let opts = mysql_opts(&wish)?;
         let place = mysql_place(&opts);
@@ -126,6 +128,7 @@ pub(crate) fn is_mysql(url: &str) -> Result<bool> {
 
 /// Opens a query: when it returns, the columns are known and rows begin to flow.
 pub(crate) async fn read(
+    outgoing: &Outgoing,
     url: &str,
     sql: &str,
     items: &[Item],
@@ -133,7 +136,7 @@ pub(crate) async fn read(
 ) -> Result<Reading> {
     let mysql = is_mysql(url)?;
     let sql = single_select(sql, mysql)?;
-    let wish = Wish::of(url)?;
+    let wish = Wish::of(&settle(outgoing, url).await?)?;
     let (sender, receiver) = oneshot::channel();
     let job = Job {
         items: items.to_vec(),
@@ -156,7 +159,7 @@ pub(crate) async fn read(
     Ok(Reading { sniffed: None, columns, bytes_total: 0, chunks })
 }
 
-fn bad_address() -> Error {
+pub(crate) fn bad_address() -> Error {
     Error::invalid(
         "数据源地址不正确，应形如 postgres://用户:密码@主机:端口/库名",
         "the source's address is malformed; it reads like postgres://user:password@host:port/database",
@@ -166,6 +169,21 @@ fn bad_address() -> Error {
 pub(crate) fn postgres_config(wish: &Wish) -> Result<tokio_postgres::Config> {
     // The parser's own message may quote parts of the URL: it is left out.
     let mut config: tokio_postgres::Config = wish.url.parse().map_err(|_| bad_address())?;
+    // The name stays for the certificate; the way goes to what was looked at.
+    let host = host_of(&config);
+    match config.get_hosts().first() {
+        Some(Host::Unix(_)) if !wish.addresses.is_empty() => {}
+        _ if wish.addresses.is_empty() => return Err(unchecked()),
+        hosts => {
+            let named = hosts.is_some();
+            for (n, address) in wish.addresses.iter().enumerate() {
+                if n > 0 || !named {
+                    config.host(&host);
+                }
+                config.hostaddr(*address);
+            }
+        }
+    }
     config.connect_timeout(PATIENCE);
     config.application_name("qiantang-ingest");
     config.ssl_mode(match wish.mode {
@@ -178,19 +196,31 @@ pub(crate) fn postgres_config(wish: &Wish) -> Result<tokio_postgres::Config> {
 
 pub(crate) fn host_of(config: &tokio_postgres::Config) -> String {
     match config.get_hosts().first() {
-        Some(tokio_postgres::config::Host::Tcp(name)) => name.clone(),
-        Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
         None => "localhost".to_owned(),
     }
 }
 
-pub(crate) fn mysql_opts(wish: &Wish) -> Result<mysql_async::Opts> {
+/// A connection whose address nobody looked at is not made.
+fn unchecked() -> Error {
+    Error::internal("an address of a source was not looked at before connecting")
+}
+
+/// What an address of MySQL says.
+pub(crate) fn mysql_parsed(wish: &Wish) -> Result<mysql_async::Opts> {
     let url = &wish.url;
     let url = url
         .strip_prefix("mariadb://")
         .map_or_else(|| url.to_owned(), |rest| format!("mysql://{rest}"));
-    let by_socket = url.contains("socket=");
-    let opts = mysql_async::Opts::from_url(&url).map_err(|_| bad_address())?;
+    mysql_async::Opts::from_url(&url).map_err(|_| bad_address())
+}
+
+pub(crate) fn mysql_opts(wish: &Wish) -> Result<mysql_async::Opts> {
+    let opts = mysql_parsed(wish)?;
+    let by_socket = opts.socket().is_some();
+    let host = opts.ip_or_hostname().to_owned();
+    let address = wish.addresses.first().ok_or_else(unchecked)?;
     let encrypted = match wish.mode {
         Mode::Require => true,
         Mode::Prefer => !tls::local(opts.ip_or_hostname()),
@@ -199,9 +229,14 @@ pub(crate) fn mysql_opts(wish: &Wish) -> Result<mysql_async::Opts> {
     let ssl = encrypted.then(|| {
         tls::settle_provider();
         let trusted = wish.trusted().into_iter().map(|c| c.to_vec().into()).collect();
-        mysql_async::SslOpts::default().with_root_certs(trusted)
+        mysql_async::SslOpts::default()
+            .with_root_certs(trusted)
+            .with_danger_tls_hostname_override(Some(host))
     });
-    let opts = mysql_async::OptsBuilder::from_opts(opts).prefer_socket(by_socket).ssl_opts(ssl);
+    let opts = mysql_async::OptsBuilder::from_opts(opts)
+        .ip_or_hostname(address.to_string())
+        .prefer_socket(by_socket)
+        .ssl_opts(ssl);
     Ok(opts.into())
 }
 

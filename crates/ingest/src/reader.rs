@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use model::item::Item;
 use model::parcel::Sniffed;
 use model::schema::{SourceSchema, TableName};
+use model::source::SourceCheck;
 use model::{Error, Result};
 use policy::port::{CellRow, Intake, ReadOptions, Reading, Source};
 
@@ -20,19 +22,29 @@ use crate::grid::Grid;
 use crate::hand::{guarded, on_thread};
 use crate::json;
 use crate::matching::Matched;
+use crate::outgoing::Outgoing;
 use crate::query;
 use crate::sink::Sink;
 use crate::typing::{Doubt, Hint};
 use crate::why::Why;
 
-/// Reads files and queries. It holds nothing: make one and share it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reader;
+/// Reads files and queries. It holds where it may connect to only: make one and share it.
+#[derive(Clone, Debug, Default)]
+pub struct Reader {
+    outgoing: Outgoing,
+}
 
 impl Reader {
+    /// Reads files only: it may connect nowhere.
     #[must_use]
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// Reads files, and databases where `outgoing` lets go.
+    #[must_use]
+    pub fn reaching(outgoing: Outgoing) -> Self {
+        Self { outgoing }
     }
 }
 
@@ -65,7 +77,9 @@ impl Intake for Reader {
                     (path.clone(), name.clone(), items.to_vec(), options.clone());
                 in_thread(move || read_file(&path, &name, items, options)).await
             }
-            Source::Query { url, sql, .. } => query::read(url, sql, items, options).await,
+            Source::Query { url, sql, .. } => {
+                query::read(&self.outgoing, url, sql, items, options).await
+            }
             Source::Cells { rows, .. } => {
                 Ok(read_cells(rows.clone(), items.to_vec(), options.batch_rows))
             }
@@ -73,7 +87,18 @@ impl Intake for Reader {
     }
 
     async fn describe(&self, url: &str, only: Option<&[TableName]>) -> Result<SourceSchema> {
-        crate::schema::describe(url, only).await
+        crate::schema::describe(&self.outgoing, url, only).await
+    }
+
+    async fn privileges(
+        &self,
+        url: &str,
+        wanted: &[TableName],
+        rails: bool,
+        now: DateTime<Utc>,
+    ) -> Result<SourceCheck> {
+        let now = now.timestamp_micros();
+        crate::privilege::check(&self.outgoing, url, wanted, rails, now).await
     }
 }
 

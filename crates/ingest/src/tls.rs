@@ -11,6 +11,7 @@
 //! With TLS the server's certificate and name are always checked: a certificate that nobody vouches for is refused with
 //! what to do, never accepted and never answered by going on in plain.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use model::{Error, Result};
@@ -34,6 +35,8 @@ pub(crate) struct Wish {
     pub(crate) mode: Mode,
     /// Certificates of the file named.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
+    /// Addresses of the host that were looked at (`outgoing::settle`): the connection goes to these.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 impl std::fmt::Debug for Wish {
@@ -49,6 +52,7 @@ impl Wish {
     pub(crate) fn of(url: &str) -> Result<Self> {
         let (bare, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut authorities, mut rest) = (Mode::Prefer, Vec::new(), Vec::new());
+        let mut addresses = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (name, value) {
@@ -56,6 +60,11 @@ impl Wish {
                 ("require_ssl", "true") => mode = Mode::Require,
                 ("require_ssl", "false") => {}
                 ("sslrootcert" | "ssl-ca" | "ssl_ca", file) => authorities = certificates(file)?,
+                ("hostaddr", list) => {
+                    let read = list.split(',').map(str::parse::<IpAddr>);
+                    let read: std::result::Result<Vec<_>, _> = read.collect();
+                    addresses.extend(read.map_err(|_| crate::query::bad_address())?);
+                }
                 _ => rest.push(pair),
             }
         }
@@ -63,7 +72,7 @@ impl Wish {
             true => bare.to_owned(),
             false => format!("{bare}?{}", rest.join("&")),
         };
-        Ok(Self { url, mode, authorities })
+        Ok(Self { url, mode, authorities, addresses })
     }
 
     /// Settings for a connection, trusting the system's authorities and those named.

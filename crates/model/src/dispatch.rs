@@ -66,6 +66,7 @@ code_list! {
         Notices = "notices", "订阅与提醒", "Subscriptions and reminders";
         Recovery = "recovery", "中断归集的恢复", "Recovery of interrupted collections";
         Follow = "follow", "审计接收与检索同步", "Taking in of audit records, level of search";
+        Exchanges = "exchanges", "文件数据交换", "Exchange of files";
         Lake = "lake", "数据湖小文件整理", "Housekeeping of the lake";
         Ranking = "ranking", "台账质量月度排名", "Monthly ranking of ledgers";
         Figures = "figures", "用量与驾驶舱指标", "Use and figures of the dashboard";

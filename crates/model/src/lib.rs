@@ -16,6 +16,7 @@ pub mod code;
 pub mod dispatch;
 pub mod entry;
 pub mod error;
+pub mod exchange;
 pub mod finding;
 pub mod flow;
 pub mod ident;

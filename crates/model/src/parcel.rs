@@ -11,7 +11,7 @@ pub struct ParcelHead {
     pub id: String,
     pub entry: String,
     pub mode: SyncMode,
-    /// `file`, `query`, `rail`
+    /// `file`, `query`, `rail`, `exchange`
     pub channel: String,
     /// File name or query name, as the user knows it.
     pub source: String,

@@ -70,3 +70,46 @@ impl std::fmt::Debug for SourceNew {
         f.debug_struct("SourceNew").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+code_list! {
+    /// How a finding of a source's check stands.
+    CheckLevel {
+        Ok = "ok", "符合", "As it should be";
+        Warn = "warn", "建议改进", "Could be better";
+        Bad = "bad", "须整改", "To be mended";
+    }
+}
+
+/// What a look at a source's account found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCheck {
+    /// `PostgreSQL 15.4`
+    pub server: String,
+    /// As the database calls it.
+    pub account: String,
+    /// Protocol and cipher; empty when the connection is plain.
+    pub tls: String,
+    /// The database's clock less ours, milliseconds.
+    pub clock_ms: i64,
+    pub findings: Vec<SourceFinding>,
+}
+
+impl SourceCheck {
+    /// Whether nothing must be mended.
+    #[must_use]
+    pub fn fine(&self) -> bool {
+        self.findings.iter().all(|f| f.level != CheckLevel::Bad)
+    }
+}
+
+/// One thing found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFinding {
+    pub level: CheckLevel,
+    /// `read`, `write`, `ddl`, `superuser`, `replication`, `tls`, `clock`, …
+    pub what: String,
+    pub zh: String,
+    pub en: String,
+    /// Statement that mends it, for the database's administrator; empty when there is none.
+    pub sql: String,
+}

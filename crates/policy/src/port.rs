@@ -20,6 +20,7 @@ use model::parcel::{ParcelHead, Reject, Sniffed};
 use model::query::RowQuery;
 use model::schema::{SourceSchema, TableName};
 use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
+use model::source::SourceCheck;
 use model::value::Rows;
 use model::{Op, Result};
 
@@ -167,6 +168,15 @@ pub trait Intake: Send + Sync {
     /// Without `only`, the tables without their columns; else the columns and keys of those tables. What is not offered
     /// is told in `left_out`.
     async fn describe(&self, url: &str, only: Option<&[TableName]>) -> Result<SourceSchema>;
+    /// Says what the account of a database may do: read the tables `wanted` (all it sees, without any), and nothing beyond.
+    /// `rails`: replication is needed. Nothing is tried out; `now` is ours.
+    async fn privileges(
+        &self,
+        url: &str,
+        wanted: &[TableName],
+        rails: bool,
+        now: DateTime<Utc>,
+    ) -> Result<SourceCheck>;
 }
 
 /// Where rows come from.

@@ -154,9 +154,16 @@ fn a_request_opens_only_for_its_application_resource_state_and_time() {
     let mut kept = e.clone();
     kept.draft.share_type = ShareType::None;
     refused(by_request(&app, &kept, &r), Code::NoGrant, "share.none");
-    for action in [Action::RowsPreview, Action::RowsDownload] {
-        refused(by(&app, action, &e, Via::Request(&r)), Code::NoGrant, "default-deny");
-    }
+    refused(by(&app, Action::RowsPreview, &e, Via::Request(&r)), Code::NoGrant, "default-deny");
+    // Whole files are sent to it (exchange of files), with the same columns and masks, by the same agreement only.
+    let file = by(&app, Action::RowsDownload, &e, Via::Request(&r)).unwrap();
+    assert_eq!(file.columns(), by_request(&app, &e, &r).unwrap().columns());
+    let other = application("app-2");
+    refused(
+        by(&other, Action::RowsDownload, &e, Via::Request(&r)),
+        Code::NoGrant,
+        "request.not-yours",
+    );
     let error = by(&app, Action::EntryRead, &e, Via::Request(&r)).unwrap_err();
     assert_eq!(error.code(), Code::Internal);
 }

@@ -7,10 +7,13 @@ use model::code::{
     SyncMode, SystemLevel, TableType, UpdateCycle,
 };
 use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
+use model::exchange::{
+    Completeness, ExchangeCipher, ExchangeFormat, ExchangeSignature, ExchangeWay, FileState,
+};
 use model::finding::Level;
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
 use model::schema::{ChangeKind, DriftState, RelationKind};
-use model::source::{SourceKind, SourceTls};
+use model::source::{CheckLevel, SourceKind, SourceTls};
 
 use crate::visit::Lang;
 
@@ -71,6 +74,13 @@ code_kinds! {
     "rail_policy" => RailPolicy,
     "table_state" => TableState,
     "incident_kind" => IncidentKind,
+    "exchange_way" => ExchangeWay,
+    "completeness" => Completeness,
+    "exchange_cipher" => ExchangeCipher,
+    "exchange_signature" => ExchangeSignature,
+    "exchange_format" => ExchangeFormat,
+    "file_state" => FileState,
+    "check_level" => CheckLevel,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];

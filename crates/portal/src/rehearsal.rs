@@ -15,6 +15,7 @@ use model::search::{SearchDoc, SearchHit};
 use model::source::{DataSource, SourceKind, SourceTls};
 
 mod dispatch;
+mod exchanges;
 mod ledgers;
 mod made;
 mod rails;
@@ -398,9 +399,11 @@ fn own(template: &str, full: bool) -> Value {
                 context! { i => 0, item => value(&items[0]), mask => "keep-9-9", wrong => full },
             ] }
         }
-        "console/sources.html" | "console/source.html" => context! { form => context! {
-            name => "n", kind => "mysql", host => "h", port => "3306", database => "d", account => "a", tls => "require",
-        } },
+        "console/sources.html" | "console/source.html" => {
+            context! { fine => false, check => full.then(|| context! { server => "PostgreSQL 15", account => "a", findings => vec![context! { level => "bad", zh => "可写", en => "writes", sql => "REVOKE INSERT;" }] }), form => context! {
+                name => "n", kind => "mysql", host => "h", port => "3306", database => "d", account => "a", tls => "require",
+            } }
+        }
         "console/query.html" => context! {
             form => context! { source => "s1", sql => "SELECT 1", mode => "full", operation_column => "" },
             preview => if full { context! {
@@ -463,6 +466,7 @@ fn own(template: &str, full: bool) -> Value {
         other => ledgers::of(other, full)
             .or_else(|| dispatch::of(other, full))
             .or_else(|| rails::of(other, full))
+            .or_else(|| exchanges::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

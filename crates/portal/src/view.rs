@@ -280,6 +280,7 @@ impl Door {
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
             ("/console/sources", "数据源", "Data sources", may(Action::DataCollect, "Entry")),
             ("/console/rails", "数据高铁", "Real-time rails", may(Action::DataCollect, "Entry")),
+            ("/console/exchanges", "数据交换", "Exchanges", may(Action::DataCollect, "Entry")),
             ("/console/requests", "共享申请", "Share applications", true),
             ("/console/approvals", "审批", "Approvals", staff),
             ("/console/basket", "申请篮", "Basket", app::basket::may_file(&self.app, op)),

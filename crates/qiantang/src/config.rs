@@ -25,6 +25,25 @@ pub struct Config {
     pub operation: OperationPart,
     pub log: LogPart,
     pub rules: RulesPart,
+    pub outgoing: OutgoingPart,
+    pub exchange: ExchangePart,
+}
+
+/// Where sources of data may be: databases, interfaces, object stores.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutgoingPart {
+    /// Networks, addresses and names: `10.0.0.0/8`, `10.1.2.3:5432`, `db.example:5432`, `*.zj.gov.cn`. Nothing stands open
+    /// by itself; metadata and link-local addresses stay shut whatever stands here.
+    pub allow: Vec<String>,
+}
+
+/// Exchange of files with departments.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExchangePart {
+    /// Folders whose sub-folders exchanges may use; empty = `exchange` in the data folder.
+    pub folders: Vec<PathBuf>,
 }
 
 /// One part of the platform.
@@ -144,6 +163,8 @@ impl Default for Config {
             operation: OperationPart::default(),
             log: LogPart::default(),
             rules: RulesPart::default(),
+            outgoing: OutgoingPart::default(),
+            exchange: ExchangePart::default(),
         }
     }
 }
@@ -213,6 +234,9 @@ impl Config {
             if !given.as_os_str().is_empty() {
                 *given = base.join(&*given);
             }
+        }
+        for folder in &mut config.exchange.folders {
+            *folder = base.join(&*folder);
         }
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
@@ -293,6 +317,18 @@ impl Config {
                 &format!("`{part}` 应为 error、warn、info、debug、trace、off 之一，或 模块=级别"),
                 &format!(
                     "`{part}` must be one of error, warn, info, debug, trace, off, or module=level"
+                ),
+            );
+        }
+        self.outgoing()?;
+        let kept = absolute(&self.data.folder);
+        if let Some(folder) = self.exchange.folders.iter().find(|f| kept.starts_with(absolute(f))) {
+            return bad(
+                "exchange.folders",
+                &format!("{} 包含数据目录（主密钥等在其中），不能用于交换", folder.display()),
+                &format!(
+                    "{} holds the data folder (with the master key in it) and cannot be used for exchanges",
+                    folder.display()
                 ),
             );
         }
@@ -399,6 +435,31 @@ impl Config {
         }
     }
 
+    /// Where the platform may connect to.
+    pub fn outgoing(&self) -> Result<guard::OutgoingRules> {
+        guard::OutgoingRules::parse(&self.outgoing.allow)
+    }
+
+    /// Lets sources on this very machine be reached: for a demo, and for commands without a configuration file.
+    pub fn at_home(&mut self) {
+        self.outgoing.allow = guard::outgoing::LOOPBACK.iter().map(|t| (*t).to_owned()).collect();
+    }
+
+    /// Folders that exchanges may use.
+    #[must_use]
+    pub fn exchange_folders(&self) -> Vec<PathBuf> {
+        match self.exchange.folders.as_slice() {
+            [] => vec![absolute(&self.data.folder.join("exchange"))],
+            given => given.iter().map(|f| absolute(f)).collect(),
+        }
+    }
+
+    /// The first of them, in which exchanges lie when nothing else is said.
+    #[must_use]
+    pub fn exchange_home(&self) -> PathBuf {
+        self.exchange_folders().into_iter().next().unwrap_or_default()
+    }
+
     pub fn lake_root(&self) -> PathBuf {
         if self.lake.root.as_os_str().is_empty() {
             self.data.folder.join("lake")
@@ -406,6 +467,11 @@ impl Config {
             self.lake.root.clone()
         }
     }
+}
+
+/// A path from the root, whatever the folder a command was given in.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Days before the calendar's end from which its end is told.

@@ -106,6 +106,8 @@ impl House {
         let clock = Arc::new(SystemClock);
         let start = clock.now();
         let inbox = config.inbox();
+        let exchange = config.exchange_folders();
+        let outgoing = ingest::outgoing::Outgoing::new(config.outgoing()?);
         let policy = config.policy()?;
         let rules = config.rules()?;
         let calendar = config.calendar()?;
@@ -118,6 +120,8 @@ impl House {
             Store::open_beside(&stores).await?
         } else {
             std::fs::create_dir_all(&inbox).map_err(|e| Error::internal("inbox").caused_by(e))?;
+            std::fs::create_dir_all(config.exchange_home())
+                .map_err(|e| Error::internal("exchange folder").caused_by(e))?;
             Store::open(&stores).await?
         };
         let search: Arc<dyn Search> = if index {
@@ -141,18 +145,19 @@ impl House {
             store,
             policy,
             lake: Arc::new(lake),
-            intake: Arc::new(ingest::Reader),
+            intake: Arc::new(ingest::Reader::reaching(outgoing.clone())),
             search,
+            shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), exchange)),
             clock,
             keys: folder.keys.clone(),
             calendar,
             rules,
-            folders: Folders { inbox },
+            folders: Folders { inbox, exchange: config.exchange_home() },
             accounts: app::account::Memory::new(start, guard::password::Cost::default()),
             shares: app::sharing::Memory::default(),
             collections: app::collection::Memory::default(),
             boards: app::control::Memory::default(),
-            rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+            rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing))),
         });
         Ok(Self { app, folder: Arc::new(folder), hold })
     }

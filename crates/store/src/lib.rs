@@ -16,6 +16,7 @@ pub mod control;
 mod db;
 pub mod dispatch;
 pub mod entry;
+pub mod exchange;
 pub mod figures;
 pub mod fill;
 pub mod finding;

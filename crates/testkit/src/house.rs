@@ -271,24 +271,29 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
     let config = lake::LakeConfig::new(folder.join("lake").to_string_lossy());
     let inbox = folder.join("inbox");
     std::fs::create_dir_all(&inbox).unwrap();
+    let exchange = folder.join("exchange");
+    std::fs::create_dir_all(&exchange).unwrap();
+    // Sources of the tests are on this machine.
+    let outgoing = ingest::outgoing::Outgoing::loopback().unwrap();
     // Calls are signed after the house was opened.
     let start = clock.now();
     App {
         store,
         policy: Policy::shipped().unwrap(),
         lake: Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap()),
-        intake: Arc::new(ingest::Reader),
+        intake: Arc::new(ingest::Reader::reaching(outgoing.clone())),
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
+        shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), vec![exchange.clone()])),
         clock,
         keys,
         calendar: Calendar::china(),
         rules,
-        folders: Folders { inbox },
+        folders: Folders { inbox, exchange },
         accounts: app::account::Memory::new(start, guard::password::Cost::TEST),
         shares: app::sharing::Memory::default(),
         collections: app::collection::Memory::default(),
         boards: app::control::Memory::default(),
-        rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+        rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing))),
     }
 }
 

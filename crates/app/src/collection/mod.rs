@@ -10,6 +10,7 @@
 
 mod extract;
 mod lease;
+pub mod privilege;
 mod quarantine;
 mod recover;
 mod replay;
@@ -45,6 +46,7 @@ pub use self::recover::recover;
 pub use self::replay::replay;
 pub use self::retry::{may_retry, retry};
 pub(crate) use self::serve::bring;
+pub(crate) use self::spool::safe_name;
 pub use self::spool::{spool, spool_file};
 pub use self::tidy::{Tidied, tidy};
 pub(crate) use self::work::{blank_run, check_chunk};
@@ -160,6 +162,21 @@ pub async fn start(app: &Arc<App>, op: &Op, order: Order) -> Result<Run> {
 /// Collects and waits for the end. The work goes on even when the caller does not wait any more.
 pub async fn collect(app: &Arc<App>, op: &Op, order: Order) -> Result<Run> {
     let job = work::prepare(app, op, order).await?;
+    tokio::spawn(work::guarded(Arc::clone(app), job))
+        .await
+        .map_err(|e| Error::internal("the collection's task ended early").caused_by(e))
+}
+
+/// Collects for a channel of the platform, in a run whose id was kept before it begins: after a crash the channel looks for
+/// that run. Waits for the end.
+pub(crate) async fn collect_as(
+    app: &Arc<App>,
+    op: &Op,
+    order: Order,
+    channel: &str,
+    run: &str,
+) -> Result<Run> {
+    let job = work::prepare_as(app, op, order, Some((channel, run))).await?;
     tokio::spawn(work::guarded(Arc::clone(app), job))
         .await
         .map_err(|e| Error::internal("the collection's task ended early").caused_by(e))

@@ -236,7 +236,7 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Last part of the user's file name with nothing a file system could mind: letters (of any script), digits, `.-_`.
-fn safe_name(name: &str) -> String {
+pub(crate) fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let safe: String = last
         .chars()

@@ -97,6 +97,16 @@ pub(crate) fn blank_run(
 
 /// Checks the order and keeps the run. From here on a crash loses nothing.
 pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job> {
+    prepare_as(app, op, order, None).await
+}
+
+/// The same for a channel that has named its run beforehand.
+pub(super) async fn prepare_as(
+    app: &Arc<App>,
+    op: &Op,
+    order: Order,
+    named: Option<(&str, &str)>,
+) -> Result<Job> {
     let entry = catalogue::get(app, op, &order.entry).await?;
     let permit = Arc::new(allowed(app, op, Action::DataCollect, &entry).await?);
     if let Some(rail) = app.store.rail_of_entry(&entry.id).await? {
@@ -111,6 +121,9 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
         ));
     }
     let mut run = new_run(app, op, &entry, &order);
+    if let Some((channel, id)) = named {
+        (run.channel, run.id) = (channel.to_owned(), id.to_owned());
+    }
     let mut options = Options::of(&order.options);
     let mut recipe = None;
     let source = match order.source {
@@ -138,7 +151,8 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
     };
     let resume = Resume { source, options, committing: false, anew: false };
     keep(app, op, &permit, &entry, &run, &resume).await?;
-    if let Some(recipe) = recipe {
+    // A channel runs again in its own way.
+    if let Some(recipe) = recipe.filter(|_| named.is_none()) {
         retry::keep(app, &permit, &run.id, &recipe).await?;
     }
     Ok(Job { op: op.clone(), run, resume, collect: Arc::clone(&permit), permit })

@@ -222,6 +222,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         }
         Job::Recovery => crate::collection::recover(app).await,
         Job::Follow => crate::operation::tidy(app).await,
+        Job::Exchanges => crate::exchange::tick(app).await,
         Job::Lake => crate::collection::tidy(app).await.map(|done| done.compacted + done.swept),
         Job::Ranking => crate::ledger::rank_month(app, system).await.map(|_| 0),
         Job::Figures => measure::figures(app, system).await,

@@ -37,19 +37,38 @@ use async_trait::async_trait;
 use model::Result;
 use policy::port::{Rail, RailAddress, RailBinding, RailLine, RailPace, RailSlot, RailSurvey};
 
-/// Rails of PostgreSQL, MySQL and MariaDB. It holds nothing: make one and share it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rails;
+use crate::outgoing::{Outgoing, settle};
+
+/// Rails of PostgreSQL, MySQL and MariaDB. It holds where it may connect to only: make one and share it.
+#[derive(Clone, Debug, Default)]
+pub struct Rails {
+    outgoing: Outgoing,
+}
+
+impl Rails {
+    /// Follows databases where `outgoing` lets go.
+    #[must_use]
+    pub fn reaching(outgoing: Outgoing) -> Self {
+        Self { outgoing }
+    }
+
+    /// The address with those of its host, looked at once for all connections of a line.
+    async fn settled(&self, at: &RailAddress) -> Result<RailAddress> {
+        Ok(RailAddress { url: settle(&self.outgoing, &at.url).await?, ..at.clone() })
+    }
+}
 
 #[async_trait]
 impl Rail for Rails {
     async fn survey(&self, at: &RailAddress, tables: &[RailBinding]) -> Result<RailSurvey> {
+        let at = &self.settled(at).await?;
         match mysql::is(at) {
             true => mysql::survey(at, tables).await,
             false => survey::survey(at, tables).await,
         }
     }
     async fn slot(&self, at: &RailAddress) -> Result<RailSlot> {
+        let at = &self.settled(at).await?;
         match mysql::is(at) {
             true => mysql::slot(at).await,
             false => slot::look(at).await,
@@ -61,6 +80,7 @@ impl Rail for Rails {
         tables: &[RailBinding],
         pace: RailPace,
     ) -> Result<Arc<dyn RailLine>> {
+        let at = &self.settled(at).await?;
         Ok(match mysql::is(at) {
             true => Arc::new(mysql::Line::open(at, tables, pace).await?),
             false => Arc::new(line::Line::open(at, tables, pace).await?),
@@ -69,7 +89,7 @@ impl Rail for Rails {
     async fn release(&self, at: &RailAddress, whole: bool) -> Result<()> {
         match mysql::is(at) {
             true => Ok(()),
-            false => slot::release(at, whole).await,
+            false => slot::release(&self.settled(at).await?, whole).await,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Connections to the source: sessions whose values come in the same words, whoever asks.
 
+use std::net::SocketAddr;
+
 use model::{Code, Error, Result};
 use pgwire_replication::{ReplicationClient, ReplicationConfig};
 use policy::port::RailAddress;
@@ -126,9 +128,15 @@ pub(super) async fn replication(
     let config = postgres_config(&wish)?;
     let host = host_of(&config);
     let port = config.get_ports().first().copied().unwrap_or(5432);
+    let addresses: Vec<SocketAddr> =
+        wish.addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
     let (to, to_port) = match (config.get_hosts().first(), encrypted) {
         (Some(Host::Tcp(_)), true) if config.get_ssl_mode() != SslMode::Disable => {
-            ("127.0.0.1".to_owned(), tunnel::dig(&host, port, wish.config()?).await?)
+            ("127.0.0.1".to_owned(), tunnel::dig(&host, &addresses, wish.config()?).await?)
+        }
+        (Some(Host::Tcp(_)), _) => {
+            let first = addresses.first().map(|a| a.ip().to_string());
+            (first.unwrap_or(host), port)
         }
         _ => (host, port),
     };

@@ -1,6 +1,7 @@
 //! A way with TLS for one connection of a client that speaks plain: it connects to a port of this machine, and what it
 //! says goes on encrypted to the source. The certificate is checked as everywhere else.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::Result;
@@ -16,11 +17,11 @@ use crate::tls;
 /// `SSLRequest` of PostgreSQL's protocol: its length and its code.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Connects to the source and answers the port from which one connection may go there.
-pub(super) async fn dig(host: &str, port: u16, config: ClientConfig) -> Result<u16> {
-    let place = format!("{host}:{port}");
+/// Connects to the source, at the addresses that were looked at, and answers the port from which one connection may go there.
+pub(super) async fn dig(host: &str, to: &[SocketAddr], config: ClientConfig) -> Result<u16> {
+    let place = host.to_owned();
     let open = async {
-        let mut plain = TcpStream::connect((host, port)).await?;
+        let mut plain = TcpStream::connect(to).await?;
         plain.set_nodelay(true)?;
         plain.write_all(&SSL_REQUEST).await?;
         if plain.read_u8().await? != b'S' {

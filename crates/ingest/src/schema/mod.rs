@@ -11,6 +11,7 @@ use std::time::Duration;
 use model::schema::{LeftOut, RelationKind, SourceColumn, SourceSchema, TableName};
 use model::{Code, Error, Result};
 
+use crate::outgoing::Outgoing;
 use crate::query::{Connected, connect};
 use types::Mapped;
 
@@ -22,9 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const NAME: usize = 50;
 
 /// Reads the tables of a database, or the columns and keys of some of them.
-pub(crate) async fn describe(url: &str, only: Option<&[TableName]>) -> Result<SourceSchema> {
+pub(crate) async fn describe(
+    outgoing: &Outgoing,
+    url: &str,
+    only: Option<&[TableName]>,
+) -> Result<SourceSchema> {
     let reading = async {
-        match connect(url).await? {
+        match connect(outgoing, url).await? {
             Connected::Postgres(client, driver) => {
                 let found = postgres::describe(&client, only).await;
                 drop(client);

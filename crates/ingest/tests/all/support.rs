@@ -52,7 +52,8 @@ pub(crate) async fn collect(
     items: &[Item],
     options: &ReadOptions,
 ) -> Result<Collected> {
-    let mut reading = Reader::new().read(source, items, options).await?;
+    let here = ingest::outgoing::Outgoing::loopback().unwrap();
+    let mut reading = Reader::reaching(here).read(source, items, options).await?;
     let mut out = Collected { columns: reading.columns.clone(), ..Collected::default() };
     while let Some(chunk) = reading.chunks.next().await {
         let chunk = chunk?;

@@ -42,7 +42,10 @@ pub trait Shelf: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ShelfFile>>;
-    /// Copies a file to this machine; answers bytes and SHA-256 (lower hex) of what was written (durable).
+    /// One file as it is now; `None` when it is not there.
+    async fn look(&self, place: &ShelfPlace, path: &str) -> Result<Option<ShelfFile>>;
+    /// Copies a file to this machine; answers bytes and SHA-256 (lower hex) of what was written (durable). A
+    /// file that changes meanwhile is refused as stale.
     async fn fetch(&self, place: &ShelfPlace, path: &str, to: &Path) -> Result<(u64, String)>;
     /// Writes a file whole or not at all.
     async fn put(&self, place: &ShelfPlace, path: &str, from: &Path) -> Result<()>;

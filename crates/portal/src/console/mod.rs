@@ -15,6 +15,7 @@ mod draft;
 mod drawing;
 mod entries;
 mod entry_form;
+mod exchanges;
 mod findings;
 mod flows;
 mod ledger;
@@ -58,6 +59,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(schema::router())
         .merge(findings::router())
         .merge(rails::router())
+        .merge(exchanges::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())

@@ -23,6 +23,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/sources", get(list).post(create))
         .route("/console/sources/{id}", get(one).post(change))
         .route("/console/sources/{id}/test", post(test))
+        .route("/console/sources/{id}/check", post(check))
         .route("/console/sources/{id}/remove", post(remove))
         .route("/console/entries/{id}/query", get(query_page).post(query))
 }
@@ -158,6 +159,28 @@ async fn test(
             let source = source::get(&door.app, &visit.op, &id).await?;
             show(&door, &visit, Some(&source), None, Some(e)).await
         }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// What the stored account may do, on the source's own page.
+async fn check(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    _posted: Posted,
+) -> Answer {
+    let source = source::get(&door.app, &visit.op, &id).await?;
+    match app::collection::privilege::check(&door.app, &visit.op, &id, &[]).await {
+        Ok(found) => {
+            let fine = found.fine();
+            let context = context! {
+                source => value(&source), form => form_of(Some(&source), None),
+                check => value(&found), fine,
+            };
+            door.page(&visit, "console/source.html", context).await
+        }
+        Err(e) if mendable(&e) => show(&door, &visit, Some(&source), None, Some(e)).await,
         Err(e) => Err(e.into()),
     }
 }

@@ -23,6 +23,8 @@ const PAGES = [
   ["audit", "auditor", "/console/audit"],
   ["sources", "provider", "/console/sources"],
   ["rails", "provider", "/console/rails"],
+  ["exchanges", "provider", "/console/exchanges"],
+  ["exchange-form", "provider", "/console/exchanges/new"],
   ["security", "security_officer", "/console/security"],
   ["system", "system_administrator", "/console/system"],
   ["ledgers", "provider", "/console/ledger"],

@@ -82,6 +82,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 fn config(args: &Args) -> Result<Config> {
     let mut config = Config::default();
     config.data.folder.clone_from(&args.data);
+    config.at_home();
     config.portal.listen = args.listen;
     config.gateway.listen = args.listen;
     config.operation.listen = args.listen;

@@ -5,6 +5,7 @@ mod audit;
 mod catalogue;
 mod check;
 mod demo;
+mod exchange;
 mod ingest;
 mod ledger;
 mod matrix;
@@ -12,6 +13,7 @@ mod org;
 mod rail;
 mod serve;
 mod sniff;
+mod source;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -69,6 +71,10 @@ enum Command {
     Sniff(sniff::Args),
     /// Follow tables of a data source by its log. 数据高铁。
     Rail(rail::Args),
+    /// Exchange files with departments, with receipts on both sides. 文件数据交换。
+    Exchange(exchange::Args),
+    /// Look at stored data sources: what their accounts may do. 数据源账号检查。
+    Source(source::Args),
     /// Enter and list organisations. 机构。
     Org(org::Args),
     /// Open and list accounts, register applications. 账号与应用。
@@ -102,6 +108,7 @@ impl Place {
             None => {
                 let mut config = Config::default();
                 config.data.folder.clone_from(&self.data);
+                config.at_home();
                 Ok(config)
             }
         }
@@ -174,6 +181,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Ledger(args) if args.changes() => &args.place,
         Command::Org(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
+        Command::Exchange(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
     };
@@ -194,6 +202,8 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Sniff(args) => sniff::run(args).await,
         Command::Rail(args) => rail::run(args).await,
+        Command::Exchange(args) => exchange::run(args).await,
+        Command::Source(args) => source::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Audit(args) => audit::run(args).await,
@@ -218,6 +228,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Rail(args) => rail::run(args).await,
+        Command::Exchange(args) => exchange::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         // The others are never handed over (see `beside`).
@@ -248,6 +259,8 @@ fn wants_json(command: &Command) -> bool {
         Command::Ingest(a) => a.json,
         Command::Sniff(a) => a.json,
         Command::Rail(a) => a.json,
+        Command::Exchange(a) => a.json,
+        Command::Source(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
         Command::Config(a) => a.json,

@@ -41,7 +41,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let name = args.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let told = working("识别文件 looking at the file");
-    let sniffed = ingest::Reader.sniff(&args.file, &name).await?;
+    let sniffed = ingest::Reader::new().sniff(&args.file, &name).await?;
     drop(told);
     let draft = args.draft.then(|| draft(&args, &name, &sniffed));
     if let (Some(file), Some(draft)) = (&args.out, &draft) {
