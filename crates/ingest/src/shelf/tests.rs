@@ -1,4 +1,4 @@
-//! Folders as shelves. Buckets are shown against a real S3 door in `tests/all/shelves.rs`.
+//! Folders as shelves, and what a bucket refuses before it connects anywhere.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;

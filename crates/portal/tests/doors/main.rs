@@ -16,6 +16,7 @@ mod basket;
 mod browser;
 mod console;
 mod dispatch;
+mod exchanges;
 mod ledger;
 mod ledgers;
 mod rails;
