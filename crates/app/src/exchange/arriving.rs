@@ -10,22 +10,20 @@
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Datelike};
+use chrono::DateTime;
 use glob::{MatchOptions, Pattern};
 use guard::envelope;
 use guard::hash::{HashAlgorithm, Hasher};
-use model::audit::AuditEvent;
 use model::exchange::{
-    Completeness, Count, ExchangeCipher, ExchangeFile, ExchangeSignature, FileState, Receipt,
+    Completeness, Count, ExchangeCipher, ExchangeFile, ExchangeSignature, FileState,
 };
 use model::parcel::{Run, RunState};
 use model::{Code, Error, Kind, Op, Result};
 use policy::port::{ReadOptions, ShelfFile, Source};
 
-use super::manifest::{self, BESIDE, OF_FOLDER};
+use super::manifest::{self, OF_FOLDER};
+use super::settling;
 use super::watch::{Work, words};
-use super::{kept_name, receipt_of};
-use crate::audit;
 use crate::collection::{self, Order};
 
 /// Files at work taken up together.
@@ -136,7 +134,7 @@ async fn go_on(work: &mut Work, mut file: ExchangeFile) -> Result<()> {
             FileState::Seen => complete(work, &mut file).await,
             FileState::Fetched => name_run(work, &mut file).await,
             FileState::Landing => land(work, &mut file).await,
-            FileState::Settling => settle(work, &mut file).await,
+            FileState::Settling => settling::settle(work, &mut file).await,
             _ => return Ok(()),
         };
         match step {
@@ -169,17 +167,37 @@ async fn complete(work: &mut Work, file: &mut ExchangeFile) -> Result<()> {
         (file.mark, file.bytes, file.seen_at) = (now.mark.clone(), now.bytes, op.stamp());
         work.keep(file).await?;
     }
-    let stated = stated(work, &file.path).await?;
+    let since = DateTime::parse_from_rfc3339(&file.seen_at)
+        .map_err(|e| Error::internal("time of a file").caused_by(e))?;
+    let age = op.at.signed_duration_since(since).num_seconds();
+    let stated = match stated(work, &file.path).await {
+        // It may be half written: it has as long as a file has to be quiet.
+        Err(e)
+            if e.kind() == Kind::Invalid
+                && age < i64::from(work.app.rules.exchange.quiet_seconds) =>
+        {
+            return note(work, file, words(&e)).await;
+        }
+        other => other?,
+    };
     let done = done_file(work, &file.path).await?;
+    // Without a done-file a manifest may have come before the end of its file.
+    if let Some(bytes) =
+        stated.as_ref().and_then(|said| said.bytes).filter(|n| done.is_none() && *n > now.bytes)
+    {
+        let told = (
+            format!("文件现有 {} 字节，清单声明 {bytes} 字节，等待写完", now.bytes),
+            format!(
+                "the file has {} of the {bytes} bytes its manifest states, and is waited for",
+                now.bytes
+            ),
+        );
+        return note(work, file, told).await;
+    }
     let whole = match work.exchange.completeness {
         Completeness::Done => done.is_some(),
         Completeness::Manifest => stated.is_some(),
-        Completeness::Quiet => {
-            let since = DateTime::parse_from_rfc3339(&file.seen_at)
-                .map_err(|e| Error::internal("time of a file").caused_by(e))?;
-            op.at.signed_duration_since(since).num_seconds()
-                >= i64::from(work.exchange.quiet_seconds)
-        }
+        Completeness::Quiet => age >= i64::from(work.exchange.quiet_seconds),
     };
     let signature = signature(work, &file.path).await?;
     if !whole || (work.exchange.signature != ExchangeSignature::None && signature.is_none()) {
@@ -187,6 +205,15 @@ async fn complete(work: &mut Work, file: &mut ExchangeFile) -> Result<()> {
     }
     file.sender = stated.or(done.flatten()).unwrap_or_default();
     fetch(work, file, signature).await
+}
+
+/// Says on a waiting file what it waits for, when that is new.
+async fn note(work: &Work, file: &mut ExchangeFile, told: (String, String)) -> Result<()> {
+    if (&file.zh, &file.en) != (&told.0, &told.1) {
+        (file.zh, file.en) = told;
+        work.keep(file).await?;
+    }
+    Ok(())
 }
 
 /// What the sender says of a file: in a manifest of its own, or in one of its folder.
@@ -486,92 +513,4 @@ async fn judge(work: &mut Work, file: &mut ExchangeFile, run: &Run) -> Result<()
     file.state = FileState::Settling;
     file.outcome = Some(outcome);
     work.keep_with(file, told).await
-}
-
-/// Settling → its end: the receipt first, then the move.
-async fn settle(work: &mut Work, file: &mut ExchangeFile) -> Result<()> {
-    let outcome =
-        file.outcome.ok_or_else(|| Error::internal("a settling file without its outcome"))?;
-    let rules = work.app.rules.exchange.clone();
-    let receipt = receipt(work, file, outcome);
-    let text = serde_json::to_vec_pretty(&receipt)
-        .map_err(|e| Error::internal("writing a receipt").caused_by(e))?;
-    let at = receipt_of(&rules, &file.path);
-    work.put(&at, &text).await?;
-    file.receipt = Some(at);
-
-    let name = kept_name(file);
-    let to = match outcome {
-        FileState::Failed => {
-            let reason = format!("{}\n\n{}\n\n{}\n", file.path, file.zh, file.en);
-            work.put(&format!("{}/{name}.reason.txt", rules.failed), reason.as_bytes()).await?;
-            format!("{}/{name}", rules.failed)
-        }
-        _ => {
-            let day = DateTime::parse_from_rfc3339(&file.seen_at)
-                .map_err(|e| Error::internal("time of a file").caused_by(e))?;
-            format!("{}/{}/{:02}/{name}", rules.archive, day.year(), day.month())
-        }
-    };
-    // The file last: while it is there, what lies beside it is its own.
-    for end in BESIDE.iter().copied().chain([""]) {
-        shift(work, &format!("{}{end}", file.path), &format!("{to}{end}")).await?;
-    }
-    if let Some(copy) = file.copy.take() {
-        // A landed run has taken it away already.
-        let _ = tokio::fs::remove_file(&copy).await;
-    }
-    file.archived = Some(to);
-    (file.state, file.outcome) = (outcome, None);
-    record(work, file, outcome).await?;
-    work.figures.files += 1;
-    work.figures.rows += file.landed;
-    work.settled += 1;
-    metrics::counter!("qt_exchange_files_total", "outcome" => outcome.as_str()).increment(1);
-    work.keep(file).await
-}
-
-/// Moves a file if it is still there.
-async fn shift(work: &Work, from: &str, to: &str) -> Result<()> {
-    match work.app.shelf.shift(&work.place, from, to).await {
-        Err(e) if e.kind() == Kind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-fn receipt(work: &Work, file: &ExchangeFile, outcome: FileState) -> Receipt {
-    Receipt {
-        kind: "qiantang.receipt/1".into(),
-        id: file.id.clone(),
-        exchange: work.exchange.name.clone(),
-        file: file.path.clone(),
-        outcome: outcome.as_str().into(),
-        sender: file.sender.clone(),
-        receiver: file.receiver.clone(),
-        landed: file.landed,
-        quarantined: file.quarantined,
-        entry: work.exchange.entry_code.clone(),
-        version: file.version,
-        at: file.updated_at.clone(),
-        zh: file.zh.clone(),
-        en: file.en.clone(),
-    }
-}
-
-async fn record(work: &Work, file: &ExchangeFile, outcome: FileState) -> Result<()> {
-    let op = Op::system(work.app.now());
-    let event = AuditEvent {
-        rows: file.landed,
-        bytes: file.bytes,
-        result: if outcome == FileState::Failed { "failed" } else { "ok" }.into(),
-        scope: format!(
-            "file={} outcome={} run={}",
-            file.path,
-            outcome.as_str(),
-            file.run.as_deref().unwrap_or("-")
-        ),
-        reason: work.exchange.name.clone(),
-        ..audit::event(&op, "exchange.receive", &work.exchange.id)
-    };
-    audit::record(&work.app, event).await
 }

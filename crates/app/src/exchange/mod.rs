@@ -4,7 +4,7 @@
 //! ```text
 //! desk      what people do: make, list, look, pause, run, retry, remove
 //! watch     which process works at which exchange; one turn of it
-//! arriving  an incoming file from seen to settled         manifest  what the sender says of it
+//! arriving  an incoming file from seen to landed         settling  its receipt and archive        manifest  what the sender says
 //! leaving   rows into a file with manifest and done-file, and the receipt that comes back
 //! ```
 //!
@@ -17,6 +17,7 @@ mod arriving;
 mod desk;
 mod leaving;
 mod manifest;
+mod settling;
 mod watch;
 
 use model::exchange::{Exchange, ExchangeFile};

@@ -1,6 +1,7 @@
 //! Which process works at which exchange, and one turn of it. A turn has the exchange by a lease that it renews; what a dead
 //! process left is taken up when that is over (at once on SQLite, where only one process works).
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,20 +67,29 @@ pub(super) async fn turn(app: &Arc<App>, record: ExchangeRecord) -> Result<Optio
                 ExchangeWay::Out => leaving::turn(&mut work).await,
             }
         });
-        let mut beat = tokio::time::interval(BEAT);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                done = &mut doing => break done,
-                _ = beat.tick() => {
-                    let ours = Lease { owner: lease.clone(), until: (app.now() + LEASE).timestamp() };
-                    // When it is not ours any more the next change is refused.
-                    let _ = app.store.exchange_beat(&permit, &id, &ours).await;
-                }
-            }
+        // Side by side: a turn that waits in a transaction must go on while its lease is renewed.
+        tokio::select! {
+            done = &mut doing => done,
+            never = beating(app, &permit, &id, &lease) => match never {},
         }
     };
     work.end(done).await.map(Some)
+}
+
+/// Renews a lease for as long as it is awaited.
+async fn beating(app: &App, permit: &Permit, id: &str, owner: &str) -> Infallible {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        let ours = Lease { owner: owner.to_owned(), until: (app.now() + LEASE).timestamp() };
+        // When it is not ours any more the next change is refused.
+        if let Err(e) = app.store.exchange_beat(permit, id, &ours).await {
+            tracing::warn!(
+                exchange.id = id,
+                error = e.operator_text(),
+                "a lease could not be renewed"
+            );
+        }
+    }
 }
 
 /// Takes an exchange for this turn; the owner's name, or `None` when another has it. Two turns of one process are two owners.

@@ -188,11 +188,8 @@ impl Folder {
     }
 
     fn sync(&self, folder: &str) -> std::io::Result<()> {
-        let dir = match folder.is_empty() {
-            true => self.dir.try_clone()?,
-            false => self.dir.open_dir(folder)?,
-        };
-        dir.into_std_file().sync_all()
+        // A folder as it is held open may only be resolved beneath (O_PATH): one that is read can be synced.
+        self.dir.open(if folder.is_empty() { "." } else { folder })?.sync_all()
     }
 }
 

@@ -218,10 +218,20 @@ async fn what_differs_is_refused_or_told_with_both_numbers(house: House) {
     // A manifest that cannot be read is told; what does not look like the entry is refused.
     deliver("e.csv", ROWS, "{");
     deliver("f.csv", "x,y\n1,2\n", &manifest("f.csv", "x,y\n1,2\n", 1));
+    deliver("g.csv", &ROWS[..30], &manifest("g.csv", ROWS, 2));
     exchange::tick(&house.app).await.unwrap();
     let all = files(&house, &provider, &view).await;
-    assert!(all[..2].iter().all(|f| f.state == FileState::Failed && !f.zh.is_empty()), "{all:?}");
-    assert!(all[1].zh.contains("清单"), "{}", all[1].zh);
+    let stand: Vec<_> = all[..3].iter().map(|f| (f.path.as_str(), f.state)).collect();
+    let (seen, failed) = (FileState::Seen, FileState::Failed);
+    assert_eq!(stand, [("g.csv", seen), ("f.csv", failed), ("e.csv", seen)]);
+    assert!(all[0].zh.contains("等待写完") && all[2].zh.contains("清单"), "{all:?}");
+    // A manifest may be half written, but not for ever; a file that is written to its end is taken.
+    house.clock.forward(TimeDelta::seconds(130));
+    std::fs::write(place.join("g.csv"), ROWS).unwrap();
+    exchange::tick(&house.app).await.unwrap();
+    let all = files(&house, &provider, &view).await;
+    let stand: Vec<_> = all[..3].iter().map(|f| f.state).collect();
+    assert_eq!(stand, [FileState::Agreed, failed, failed], "{all:?}");
     let view = exchange::get(&house.app, &provider, &view.exchange.id).await.unwrap();
     assert_eq!((view.under_way, view.waiting), (0, 3));
 }

@@ -141,6 +141,26 @@ fn real_divisions_by_exchange_files() {
                 "admin_divisions_cn/zhejiang_villages.csv",
                 &["code", "name", "streetCode", "provinceCode", "cityCode", "areaCode"],
             ),
+            (
+                "division_history",
+                "admin_division_history/location_year.csv.zst",
+                &[
+                    "year",
+                    "province_name",
+                    "city_name",
+                    "county_name",
+                    "province_adcode",
+                    "city_adcode",
+                    "county_adcode",
+                    "province_id",
+                    "city_id",
+                    "county_id",
+                    "province_short",
+                    "city_short",
+                    "county_short",
+                    "rank",
+                ],
+            ),
         ] {
             let bytes = std::fs::read(data.join(from)).unwrap();
             let mut draft = testkit::draft(code);
@@ -156,7 +176,9 @@ fn real_divisions_by_exchange_files() {
                         identifier.push(c.to_ascii_lowercase());
                     }
                     let mut item = Item::new(&identifier, column, DataType::Text);
-                    (item.primary, item.nullable) = (n == 0, n != 0);
+                    // A year of history is no key.
+                    let key = n == 0 && *column == "code";
+                    (item.primary, item.lookup, item.nullable) = (key, n == 0, !key);
                     item
                 })
                 .collect();
