@@ -21,6 +21,7 @@ pub mod overview;
 pub mod production;
 pub mod rail;
 mod rate;
+pub mod report;
 pub mod rules;
 pub mod security;
 pub mod sharing;

@@ -23,6 +23,8 @@ pub struct Rules {
     pub packs: crate::catalogue::standard::Packs,
     /// Pace and limits of the rail; the shipped `rules/rail.toml` when the file says nothing of them.
     pub rail: crate::rail::RailRules,
+    /// Limits of reporting; the shipped `rules/report.toml` when the file says nothing of them.
+    pub report: crate::report::ReportRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -40,6 +42,7 @@ struct Written {
     #[serde(default)]
     pack: Vec<crate::catalogue::standard::Pack>,
     rail: Option<crate::rail::RailRules>,
+    report: Option<crate::report::ReportRules>,
 }
 
 /// Working days a reviewer has.
@@ -134,6 +137,10 @@ impl Rules {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/rail.toml")).map_err(wrong)?,
         };
+        let report = match written.report {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/report.toml")).map_err(wrong)?,
+        };
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -146,6 +153,7 @@ impl Rules {
             dispatch,
             packs: crate::catalogue::standard::Packs::read(written.pack)?,
             rail,
+            report,
         })
     }
 }

@@ -73,6 +73,7 @@ code_list! {
         Standards = "standards", "编目规范检查", "Rule packs asked of the catalogue";
         Resources = "resources", "闲置资源与存储盘点", "Idle resources and storage";
         Chain = "chain", "审计链核验", "Verification of the audit chain";
+        Reports = "reports", "报送任务的开启、催报与入湖", "Opening, reminding of and landing reports";
     }
 }
 

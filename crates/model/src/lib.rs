@@ -28,6 +28,7 @@ pub mod parcel;
 pub mod query;
 pub mod rail;
 pub mod region;
+pub mod report;
 pub mod request;
 pub mod schema;
 pub mod search;

@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 17] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -33,6 +33,11 @@ pub const KINDS: [&str; 12] = [
     "approval.ended",
     "approval.covered",
     "approval.unheld",
+    "report.issued",
+    "report.remind",
+    "report.submitted",
+    "report.returned",
+    "report.accepted",
 ];
 
 /// A notice as its reader sees it.

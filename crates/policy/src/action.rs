@@ -119,6 +119,14 @@ actions! {
     ControlRead = "control.read";
     /// Receive and read one's notices, subscribe to searches and things.
     NoticeKeep = "notice.keep";
+    /// Draw up forms of one's organisation, publish and issue them, follow who has reported.
+    ReportDesign = "report.design";
+    /// See a reporting task with its rows and history.
+    ReportRead = "report.read";
+    /// Fill a task of one's organisation and hand it in.
+    ReportFill = "report.fill";
+    /// Accept, return or withdraw what the level below has handed in.
+    ReportAccept = "report.accept";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -126,7 +134,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Report`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -252,6 +260,20 @@ impl Target {
             applicant_org: some(&state.applicant_org),
             owner: Some(state.applicant.clone()),
             state: Some(state.phase.as_str().to_owned()),
+            ..Self::default()
+        }
+    }
+    /// A reporting task: of the organisation that fills it, issued by `applicant_org`, accepted by `seat_org`.
+    #[must_use]
+    pub fn report(task: &model::report::Task) -> Self {
+        Self {
+            kind: "Report",
+            id: task.id.clone(),
+            org: Some(task.org.clone()),
+            applicant_org: Some(task.issuer.clone()),
+            owner: some(&task.submitted_by),
+            state: Some(task.state.as_str().to_owned()),
+            seat_org: Some(task.above_org.clone()),
             ..Self::default()
         }
     }

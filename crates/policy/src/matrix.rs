@@ -105,6 +105,12 @@ fn natural(action: Action) -> Target {
             region: Some("330106".to_owned()),
             ..of("Reclaim")
         },
+        Action::ReportDesign | Action::ReportRead | Action::ReportFill => of("Report"),
+        Action::ReportAccept => Target {
+            owner: Some("someone".to_owned()),
+            seat_role: Some(Role::Reviewer),
+            ..of("Report")
+        },
         Action::SecurityManage
         | Action::SystemRead
         | Action::SystemWork

@@ -9,6 +9,7 @@ use model::code::{
 use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
 use model::finding::Level;
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
+use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{SourceKind, SourceTls};
 
@@ -71,6 +72,13 @@ code_kinds! {
     "rail_policy" => RailPolicy,
     "table_state" => TableState,
     "incident_kind" => IncidentKind,
+    "report_auto" => Auto,
+    "report_every" => Every,
+    "report_landing" => Landing,
+    "report_plan" => PlanState,
+    "report_event" => TaskEventKind,
+    "report_task" => TaskState,
+    "report_total" => TotalRule,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];
@@ -340,6 +348,11 @@ const NOTICES: Words = &[
     ("approval.ended", "申请已办结", "Your application is decided"),
     ("approval.covered", "席位无人，转主管部门办理", "Nobody holds a seat: the authority answers"),
     ("approval.unheld", "席位无人，且主管部门无人可办", "Nobody at all can answer a seat"),
+    ("report.issued", "新的报送任务", "A new reporting task"),
+    ("report.remind", "报送任务催报", "A report is due"),
+    ("report.submitted", "下级已提交报送，请办理", "A report was handed in to you"),
+    ("report.returned", "报送被退回或作废", "A report was returned or withdrawn"),
+    ("report.accepted", "报送已受理", "A report was accepted"),
 ];
 const QUALITY: Words = &[
     ("stale", "久未更新的资产", "stale assets"),

@@ -9,7 +9,7 @@ use sqlx::{Any, Transaction};
 use crate::Store;
 use crate::db::{fail, maybe, number, text};
 
-const WRITERS: &[Action] = &[Action::BasketFile, Action::ApprovalFollow, Action::SystemWork];
+const WRITERS: &[Action] = &[Action::BasketFile, Action::ApprovalFollow, Action::ReportFill, Action::SystemWork];
 
 impl Store {
     pub async fn attachment_insert(&self, permit: &Permit, file: &Attachment) -> Result<()> {
@@ -39,6 +39,15 @@ impl Store {
         let sql = "DELETE FROM attachment WHERE id = $1 AND owner = $2 AND bundle IS NULL";
         let done =
             sqlx::query(sql).bind(id).bind(owner).execute(self.db.pool()).await.map_err(fail)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Takes a file away from the form it belongs to.
+    pub async fn attachment_drop(&self, permit: &Permit, id: &str, bundle: &str) -> Result<bool> {
+        permit.require(&[Action::ReportFill])?;
+        let sql = "DELETE FROM attachment WHERE id = $1 AND bundle = $2";
+        let done =
+            sqlx::query(sql).bind(id).bind(bundle).execute(self.db.pool()).await.map_err(fail)?;
         Ok(done.rows_affected() == 1)
     }
 

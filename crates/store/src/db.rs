@@ -115,6 +115,7 @@ impl Db {
         all.push(migration(8, "finding", include_str!("../migrations/0008_finding.sql")));
         all.push(migration(9, "schema", include_str!("../migrations/0009_schema.sql")));
         all.push(migration(13, "rail", include_str!("../migrations/0013_rail.sql")));
+        all.push(migration(18, "report", include_str!("../migrations/0018_report.sql")));
         all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
         let history = match self.backend {
             Backend::Sqlite => include_str!("../migrations/0021_history_sqlite.sql"),

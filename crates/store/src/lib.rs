@@ -29,6 +29,7 @@ pub mod org;
 pub mod parcel;
 pub mod proposal;
 pub mod rail;
+pub mod report;
 pub mod request;
 pub mod scan;
 pub mod schema;

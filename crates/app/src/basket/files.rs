@@ -46,8 +46,25 @@ pub async fn attach(
             (permit, bundle.files)
         }
     };
+    let file = receive(app, op, bundle, there.len(), name, bytes).await?;
+    if let Err(e) = kept(app, op, &permit, &file).await {
+        forget(app, &file.id).await;
+        return Err(e);
+    }
+    Ok(file)
+}
+
+/// Writes a file into the inbox beside `there` others of its form; the caller keeps what is known of it, or forgets it.
+pub(crate) async fn receive(
+    app: &App,
+    op: &Op,
+    bundle: Option<&str>,
+    there: usize,
+    name: &str,
+    bytes: BoxStream<'static, Result<Bytes>>,
+) -> Result<Attachment> {
     let rules = &app.rules.basket.attachment;
-    if there.len() >= rules.most {
+    if there >= rules.most {
         return Err(Error::new(
             Code::RuleBroken,
             format!("附件最多 {} 个", rules.most),
@@ -81,11 +98,12 @@ pub async fn attach(
     };
     let place = folder.join(&id);
     tokio::fs::rename(&part, &place).await.map_err(unwritable)?;
-    if let Err(e) = kept(app, op, &permit, &file).await {
-        discard(&place).await;
-        return Err(e);
-    }
     Ok(file)
+}
+
+/// Takes the content of a file away.
+pub(crate) async fn forget(app: &App, id: &str) {
+    discard(&folder(app).join(id)).await;
 }
 
 async fn kept(app: &App, op: &Op, permit: &Permit, file: &Attachment) -> Result<()> {
@@ -135,7 +153,20 @@ pub async fn attachment(
             Err(e) => return Err(e),
         },
     }
-    let content = tokio::fs::File::open(folder(app).join(&file.id)).await.map_err(|e| {
+    let pieces = content(app, &file.id).await?;
+    let mut event = audit::event(op, "basket.attachment", &file.id);
+    event.request = file.bundle.clone().unwrap_or_default();
+    event.scope = file.checksum.clone();
+    audit::record(app, event).await?;
+    Ok((file, pieces))
+}
+
+/// The content of a file as a stream.
+pub(crate) async fn content(
+    app: &App,
+    id: &str,
+) -> Result<BoxStream<'static, std::io::Result<Bytes>>> {
+    let content = tokio::fs::File::open(folder(app).join(id)).await.map_err(|e| {
         Error::new(
             Code::StoreUnavailable,
             "附件内容暂时无法读取，请联系系统管理员检查收件目录",
@@ -143,10 +174,6 @@ pub async fn attachment(
         )
         .caused_by(e)
     })?;
-    let mut event = audit::event(op, "basket.attachment", &file.id);
-    event.request = file.bundle.clone().unwrap_or_default();
-    event.scope = file.checksum.clone();
-    audit::record(app, event).await?;
     let pieces = stream::unfold(content, |mut content| async move {
         let mut piece = vec![0; STEP];
         match content.read(&mut piece).await {
@@ -158,7 +185,7 @@ pub async fn attachment(
             Err(e) => Some((Err(e), content)),
         }
     });
-    Ok((file, pieces.boxed()))
+    Ok(pieces.boxed())
 }
 
 fn folder(app: &App) -> PathBuf {

@@ -8,7 +8,7 @@
 
 mod after;
 mod file;
-mod files;
+pub(crate) mod files;
 mod hold;
 mod look;
 mod rules;

@@ -8,6 +8,7 @@
 //! `retry` runs what failed again, `tidy` is the
 //! worker's housekeeping.
 
+mod deliver;
 mod extract;
 mod lease;
 mod quarantine;
@@ -40,6 +41,7 @@ use store::parcel::{RunFilter, RunRecord};
 use tokio::sync::{Semaphore, watch};
 use uuid::{NoContext, Timestamp, Uuid};
 
+pub(crate) use self::deliver::{Delivery, deliver};
 pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;

@@ -21,6 +21,9 @@ pub(super) struct Resume {
     /// The content landed before and something newer lies over it: it lands again, as a parcel of this run.
     #[serde(default)]
     pub(super) anew: bool,
+    /// Parcel id given by the room that handed the rows over; otherwise it is made of the content.
+    #[serde(default)]
+    pub(super) parcel: Option<String>,
 }
 
 /// Where the rows come from, as kept.

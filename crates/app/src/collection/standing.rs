@@ -47,6 +47,10 @@ pub(super) async fn standing(
     checksum: &str,
 ) -> Result<(String, Option<Landing>)> {
     let code = &entry.draft.code;
+    if let Some(parcel) = job.resume.parcel.clone() {
+        let landing = app.lake.landed(code, &parcel).await?;
+        return Ok((parcel, landing));
+    }
     let content = parcel_id(entry, job.run.mode, checksum, &job.resume.options)?;
     if !job.resume.anew {
         if app.lake.landed(code, &content).await?.is_none() {

@@ -97,6 +97,16 @@ pub(crate) fn blank_run(
 
 /// Checks the order and keeps the run. From here on a crash loses nothing.
 pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job> {
+    prepare_as(app, op, order, None).await
+}
+
+/// The same; `given` are channel word and parcel id of rows that another room hands over.
+pub(super) async fn prepare_as(
+    app: &Arc<App>,
+    op: &Op,
+    order: Order,
+    given: Option<(&str, String)>,
+) -> Result<Job> {
     let entry = catalogue::get(app, op, &order.entry).await?;
     let permit = Arc::new(allowed(app, op, Action::DataCollect, &entry).await?);
     if let Some(rail) = app.store.rail_of_entry(&entry.id).await? {
@@ -111,6 +121,10 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
         ));
     }
     let mut run = new_run(app, op, &entry, &order);
+    let parcel = given.map(|(channel, parcel)| {
+        channel.clone_into(&mut run.channel);
+        parcel
+    });
     let mut options = Options::of(&order.options);
     let mut recipe = None;
     let source = match order.source {
@@ -136,7 +150,7 @@ pub(super) async fn prepare(app: &Arc<App>, op: &Op, order: Order) -> Result<Job
             kept
         }
     };
-    let resume = Resume { source, options, committing: false, anew: false };
+    let resume = Resume { source, options, committing: false, anew: false, parcel };
     keep(app, op, &permit, &entry, &run, &resume).await?;
     if let Some(recipe) = recipe {
         retry::keep(app, &permit, &run.id, &recipe).await?;

@@ -229,6 +229,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Freshness => measure::freshness(app, system).await,
         Job::Resources => measure::resources(app, system).await,
         Job::Chain => measure::chain(app, system).await,
+        Job::Reports => crate::report::tick(app, system).await,
     }
 }
 

@@ -132,7 +132,7 @@ fn workbook(bytes: &[u8], name: &str, most: &Most) -> Result<Table> {
 const WIDEST: usize = 16_384;
 
 /// Unpacks every part into nothing and counts, so that a small file cannot grow without bound inside the parser.
-fn unpacks_within(bytes: &[u8], name: &str, most: &Most) -> Result<()> {
+pub(crate) fn unpacks_within(bytes: &[u8], name: &str, most: &Most) -> Result<()> {
     let corrupt = |e: String| {
         Error::new(
             Code::InvalidFile,
