@@ -35,6 +35,10 @@ impl Posted {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(k, _)| k.as_str())
     }
+    /// Fields with their values as typed, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
+    }
     /// A whole number, or an error naming the field.
     pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
         self.get(name).parse().map_err(|_| {

@@ -18,6 +18,7 @@ mod dispatch;
 mod ledgers;
 mod made;
 mod rails;
+mod reports;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
 
@@ -463,6 +464,7 @@ fn own(template: &str, full: bool) -> Value {
         other => ledgers::of(other, full)
             .or_else(|| dispatch::of(other, full))
             .or_else(|| rails::of(other, full))
+            .or_else(|| reports::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -280,6 +280,13 @@ impl Door {
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
             ("/console/sources", "数据源", "Data sources", may(Action::DataCollect, "Entry")),
             ("/console/rails", "数据高铁", "Real-time rails", may(Action::DataCollect, "Entry")),
+            ("/console/reports", "信息报送", "Reports", may(Action::ReportFill, "Report")),
+            (
+                "/console/report-plans",
+                "报送下发",
+                "Issue reports",
+                may(Action::ReportDesign, "Report"),
+            ),
             ("/console/requests", "共享申请", "Share applications", true),
             ("/console/approvals", "审批", "Approvals", staff),
             ("/console/basket", "申请篮", "Basket", app::basket::may_file(&self.app, op)),

@@ -9,7 +9,8 @@ use sqlx::{Any, Transaction};
 use crate::Store;
 use crate::db::{fail, maybe, number, text};
 
-const WRITERS: &[Action] = &[Action::BasketFile, Action::ApprovalFollow, Action::ReportFill, Action::SystemWork];
+const WRITERS: &[Action] =
+    &[Action::BasketFile, Action::ApprovalFollow, Action::ReportFill, Action::SystemWork];
 
 impl Store {
     pub async fn attachment_insert(&self, permit: &Permit, file: &Attachment) -> Result<()> {

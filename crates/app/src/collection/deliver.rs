@@ -29,8 +29,10 @@ pub(crate) struct Delivery {
 /// Lands a delivery and waits for its end. The work goes on even when the caller does not wait any more.
 pub(crate) async fn deliver(app: &Arc<App>, op: &Op, delivery: Delivery) -> Result<Run> {
     let Delivery { entry, channel, name, mode, parcel, rows } = delivery;
-    let options =
-        ReadOptions { operation_column: Some("dsc_biz_operation".into()), ..ReadOptions::default() };
+    let options = ReadOptions {
+        operation_column: Some("dsc_biz_operation".into()),
+        ..ReadOptions::default()
+    };
     let order = Order { entry, source: Source::Cells { name, rows }, mode, options };
     let job = work::prepare_as(app, op, order, Some((channel, parcel))).await?;
     tokio::spawn(work::guarded(Arc::clone(app), job))

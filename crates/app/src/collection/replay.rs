@@ -54,7 +54,13 @@ pub async fn replay(app: &Arc<App>, op: &Op, run: &str) -> Result<Run> {
     superseded(app, &entry, &record.run).await?;
     let new = work::blank_run(app, op, &entry, SyncMode::Incremental, "replay", &record.run.source);
     let source = Kept::Replay { of: run.to_owned(), slice: None };
-    let resume = Resume { source, options: Options::default(), committing: false, anew: false, parcel: None };
+    let resume = Resume {
+        source,
+        options: Options::default(),
+        committing: false,
+        anew: false,
+        parcel: None,
+    };
     work::keep(app, op, &permit, &entry, &new, &resume).await?;
     let job = Job {
         op: op.clone(),

@@ -87,7 +87,8 @@ pub async fn import(
 /// A fault with its sheet and cell.
 fn placed(draft: &FormDraft, book: &Book, mut fault: Fault) -> Fault {
     let place = draft.place(&fault.field);
-    let column = |n: usize| book.columns.get(&n).map(|c| column_name(u16::try_from(*c).unwrap_or(0)));
+    let column =
+        |n: usize| book.columns.get(&n).map(|c| column_name(u16::try_from(*c).unwrap_or(0)));
     fault.at = if fault.row == 0 {
         let line = place.and_then(|n| book.lines.get(&n));
         line.map_or_else(String::new, |line| format!("{HEAD}!C{}", line + 1))
@@ -142,7 +143,8 @@ fn parse(bytes: &[u8], form: &FormVersion, most: &Most) -> Result<Book> {
         return Err(corrupt("not a zip"));
     }
     unpacks_within(bytes, "XLSX", most)?;
-    let mut file: Workbook<'_> = Xlsx::new(Cursor::new(bytes)).map_err(|e| corrupt(&e.to_string()))?;
+    let mut file: Workbook<'_> =
+        Xlsx::new(Cursor::new(bytes)).map_err(|e| corrupt(&e.to_string()))?;
     let names = file.sheet_names();
     if names.iter().any(|n| n == MARK) {
         marked(&mut file, form)?;
@@ -204,8 +206,14 @@ fn marked(file: &mut Workbook<'_>, form: &FormVersion) -> Result<()> {
     }
     Err(Error::new(
         Code::InvalidFile,
-        format!("该工作簿是为另一张报送表或另一版本制作的（本任务为第 {} 版）；请重新下载模板", form.version),
-        format!("the workbook was made for another form or version (this task has version {}): download the template again", form.version),
+        format!(
+            "该工作簿是为另一张报送表或另一版本制作的（本任务为第 {} 版）；请重新下载模板",
+            form.version
+        ),
+        format!(
+            "the workbook was made for another form or version (this task has version {}): download the template again",
+            form.version
+        ),
     ))
 }
 
@@ -291,11 +299,13 @@ fn rows_sheet(
         Ok(())
     })?;
     // Rows of blanks only are no rows; faults already told keep their numbers, for such rows have none.
-    let blank = |cells: &Cells| cells.iter().all(|c| c.as_deref().is_none_or(|t| t.trim().is_empty()));
+    let blank =
+        |cells: &Cells| cells.iter().all(|c| c.as_deref().is_none_or(|t| t.trim().is_empty()));
     if rows.iter().any(|(_, cells)| blank(cells)) {
         let kept: Vec<(u64, (u32, Cells))> =
             (1_u64..).zip(rows).filter(|(_, (_, cells))| !blank(cells)).collect();
-        let now: HashMap<u64, u64> = (1_u64..).zip(&kept).map(|(now, (was, _))| (*was, now)).collect();
+        let now: HashMap<u64, u64> =
+            (1_u64..).zip(&kept).map(|(now, (was, _))| (*was, now)).collect();
         faults.retain_mut(|f| match now.get(&f.row) {
             Some(n) => {
                 f.row = *n;
@@ -370,7 +380,8 @@ fn text(data_type: DataType, data: &Data) -> std::result::Result<String, Said> {
         Data::DateTime(d) if d.is_datetime() => match (d.as_datetime(), data_type) {
             (Some(t), DataType::Date) => Ok(t.format("%Y-%m-%d").to_string()),
             (Some(t), _) => {
-                let midnight = t.time() == chrono::NaiveTime::MIN && data_type != DataType::DateTime;
+                let midnight =
+                    t.time() == chrono::NaiveTime::MIN && data_type != DataType::DateTime;
                 let shape = if midnight { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S%.f" };
                 Ok(t.format(shape).to_string())
             }

@@ -83,10 +83,13 @@ pub(super) async fn whole(
         };
         let least = usize::try_from(group.least).unwrap_or(0);
         if count < least || count > most {
-            checked.faults.insert(0, of_form(
-                format!("「{}」应有 {least} 至 {most} 行，现有 {count} 行", group.title),
-                format!("`{}` needs {least} to {most} rows and has {count}", group.title_en),
-            ));
+            checked.faults.insert(
+                0,
+                of_form(
+                    format!("「{}」应有 {least} 至 {most} 行，现有 {count} 行", group.title),
+                    format!("`{}` needs {least} to {most} rows and has {count}", group.title_en),
+                ),
+            );
         }
     }
     twice(draft, task, key, &mut checked);
@@ -124,9 +127,8 @@ pub(super) fn records<'a>(
 
 /// The business key of a record.
 pub(super) fn key_of(draft: &FormDraft, key: &[String], record: &Cells) -> String {
-    let cell = |id: &String| {
-        draft.place(id).and_then(|n| record.get(n)?.clone()).unwrap_or_default()
-    };
+    let cell =
+        |id: &String| draft.place(id).and_then(|n| record.get(n)?.clone()).unwrap_or_default();
     key.iter().map(cell).collect::<Vec<_>>().join("\u{1f}")
 }
 
@@ -180,7 +182,9 @@ async fn column(
         let Some(cell) = cells.get_mut(n) else { continue };
         match chosen(field, cell.take()) {
             Some(text) => given.push((at, *row, text)),
-            None if field.required => checked.faults.push(fault(field, *row, "必填", "is required")),
+            None if field.required => {
+                checked.faults.push(fault(field, *row, "必填", "is required"))
+            }
             None => {}
         }
     }
@@ -201,10 +205,7 @@ async fn column(
             None => return Err(Error::internal("report: the intake left a cell out")),
         };
         if text.chars().count() > most {
-            said = Some((
-                format!("最多 {most} 个字符"),
-                format!("has {most} characters at most"),
-            ));
+            said = Some((format!("最多 {most} 个字符"), format!("has {most} characters at most")));
         }
         if let Some((zh, en)) = said {
             checked.faults.push(fault(field, row, zh, en));
@@ -296,11 +297,7 @@ pub(super) fn pattern(field: &FormField) -> Result<Option<Regex>> {
 impl Limits {
     fn of(field: &FormField) -> Result<Self> {
         let bound = |text: &str| if field.numeric() { number(text) } else { None };
-        Ok(Self {
-            pattern: pattern(field)?,
-            least: bound(&field.least),
-            most: bound(&field.most),
-        })
+        Ok(Self { pattern: pattern(field)?, least: bound(&field.least), most: bound(&field.most) })
     }
 
     fn wrong(&self, field: &FormField, value: &str) -> Option<Said> {

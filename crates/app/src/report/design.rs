@@ -193,10 +193,15 @@ fn tidy(draft: &mut FormDraft, entry: &Entry) {
 /// Says all that is wrong with a draft.
 fn fit(app: &App, draft: &FormDraft, entry: &Entry) -> Result<()> {
     let rules = &app.rules.report;
-    let mut error = Error::invalid("报送表有误，请改正后保存", "the form has faults: mend them and save again");
+    let mut error =
+        Error::invalid("报送表有误，请改正后保存", "the form has faults: mend them and save again");
     let length = draft.title.chars().count();
     if length == 0 || length > TITLE || draft.title.chars().any(char::is_control) {
-        error = error.field("title", "请填写名称（最多 100 字）", "give a title (100 characters at most)");
+        error = error.field(
+            "title",
+            "请填写名称（最多 100 字）",
+            "give a title (100 characters at most)",
+        );
     }
     if draft.fields.is_empty() || draft.fields.len() > rules.fields_most {
         let most = rules.fields_most;
@@ -208,7 +213,8 @@ fn fit(app: &App, draft: &FormDraft, entry: &Entry) -> Result<()> {
     }
     if draft.rules.len() > rules.rules_most {
         let most = rules.rules_most;
-        error = error.field("rules", format!("最多 {most} 条规则"), format!("{most} rules at most"));
+        error =
+            error.field("rules", format!("最多 {most} 条规则"), format!("{most} rules at most"));
     }
     if entry.draft.key().is_empty() {
         error = error.field(
@@ -257,13 +263,21 @@ fn wrong(field: &FormField, entry: &Entry) -> Vec<(String, String)> {
         say(format!("目录中没有数据项 `{}`", field.id()), "the entry has no such item");
     }
     if field.auto != Auto::Typed && field.item.data_type != DataType::Text {
-        say(format!("「{name}」不是文本，不能由平台填写"), "only a text can be filled in by the platform");
+        say(
+            format!("「{name}」不是文本，不能由平台填写"),
+            "only a text can be filled in by the platform",
+        );
     }
-    if matches!(field.item.data_type, DataType::Geometry | DataType::Json) && !field.codes.is_empty() {
+    if matches!(field.item.data_type, DataType::Geometry | DataType::Json)
+        && !field.codes.is_empty()
+    {
         say(format!("「{name}」不能有可选值"), "this type has no choices");
     }
     if field.total != TotalRule::None && !(field.numeric() && field.typed()) {
-        say(format!("「{name}」不是填报的数值，不能汇总"), "only numbers that are filled in have totals");
+        say(
+            format!("「{name}」不是填报的数值，不能汇总"),
+            "only numbers that are filled in have totals",
+        );
     }
     if check::pattern(field).is_err() {
         say(format!("「{name}」的格式表达式有误"), "the pattern is no regular expression");

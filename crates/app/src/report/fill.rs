@@ -52,15 +52,22 @@ pub(super) async fn writable(
         return Err(Error::new(
             Code::WrongState,
             format!("任务{}，不能再改；如需修改，请撤回或联系上级退回", task.state.zh()),
-            format!("the task is {}: take it back, or ask the level above to return it", task.state.en().to_lowercase()),
+            format!(
+                "the task is {}: take it back, or ask the level above to return it",
+                task.state.en().to_lowercase()
+            ),
         ));
     }
     if task.version != seen {
         let (who, when) = (&task.edited_by, &task.edited_at);
         return Err(Error::new(
             Code::Stale,
-            format!("在您填写期间，{who} 保存过本表（{when}）。您填写的内容仍在下面，请核对后再次保存"),
-            format!("{who} saved this form meanwhile ({when}). What you typed is still below: compare and save again"),
+            format!(
+                "在您填写期间，{who} 保存过本表（{when}）。您填写的内容仍在下面，请核对后再次保存"
+            ),
+            format!(
+                "{who} saved this form meanwhile ({when}). What you typed is still below: compare and save again"
+            ),
         ));
     }
     let form = design::version(app, &task.form, task.form_version).await?;
@@ -180,13 +187,16 @@ pub async fn submit(
     let there = app.store.attachments_of(&files::bundle(id)).await?.len() as u64;
     if there < draft.files.least {
         let least = draft.files.least;
-        checked.faults.insert(0, Fault {
-            row: 0,
-            field: String::new(),
-            at: String::new(),
-            zh: format!("至少应上传 {least} 个附件，现有 {there} 个"),
-            en: format!("needs {least} files at least and has {there}"),
-        });
+        checked.faults.insert(
+            0,
+            Fault {
+                row: 0,
+                field: String::new(),
+                at: String::new(),
+                zh: format!("至少应上传 {least} 个附件，现有 {there} 个"),
+                en: format!("needs {least} files at least and has {there}"),
+            },
+        );
     }
     if !checked.faults.is_empty() {
         let fault_count = checked.faults.len();
@@ -233,7 +243,10 @@ fn handed_in(
     task.state = TaskState::Submitted;
     task.revision += 1;
     task.rows = rows.iter().filter(|(n, _)| *n > 0 || !has_rows).count() as u64;
-    task.late = op.today() > task.due;
+    // What is handed in again after it was returned is as late as it was at first.
+    if task.revision == 1 {
+        task.late = op.today() > task.due;
+    }
     task.totals = totals;
     task.explained = explained;
     task.reason.clear();
@@ -262,9 +275,7 @@ pub async fn take_back(app: &App, op: &Op, id: &str) -> Result<Task> {
     let seen = task.version;
     task.state = TaskState::Draft;
     let happened = event(op, &task, TaskEventKind::TakenBack, "");
-    app.store
-        .report_task_change(&permit, &task, seen, &RowChange::Keep, Some(&happened))
-        .await?;
+    app.store.report_task_change(&permit, &task, seen, &RowChange::Keep, Some(&happened)).await?;
     task.version = seen + 1;
     audit::record(app, audit::event(op, "report.take_back", id)).await?;
     Ok(task)
@@ -279,4 +290,13 @@ pub(super) async fn entry_of(app: &App, task: &Task) -> Result<model::entry::Ent
         Err(e) if e.kind() == model::Kind::Denied => Err(missing()),
         Err(e) => Err(e),
     }
+}
+
+/// What is wrong with rows as they are kept, for a page that shows them again. Rows that nobody has begun are passed over.
+pub async fn faults(app: &App, op: &Op, id: &str, rows: &[(u64, Cells)]) -> Result<Vec<Fault>> {
+    let (task, _) = known(app, op, id, Action::ReportRead).await?;
+    let form = design::version(app, &task.form, task.form_version).await?;
+    let begun = |(_, cells): &&(u64, Cells)| cells.iter().any(Option::is_some);
+    let rows: Vec<(u64, Cells)> = rows.iter().filter(begun).cloned().collect();
+    Ok(check::rows(app, &form.draft, &task, rows).await?.faults)
 }

@@ -74,7 +74,11 @@ struct Work {
     overtaken: u64,
 }
 
-fn work(now: Vec<(String, CellRow)>, before: Vec<(String, CellRow)>, mine: &HashSet<String>) -> Work {
+fn work(
+    now: Vec<(String, CellRow)>,
+    before: Vec<(String, CellRow)>,
+    mine: &HashSet<String>,
+) -> Work {
     let old: HashMap<String, CellRow> = before.into_iter().collect();
     let new: HashSet<String> = now.iter().map(|(key, _)| key.clone()).collect();
     let mut work = Work { rows: Vec::new(), gone: Vec::new(), overtaken: 0 };
@@ -110,7 +114,8 @@ pub(super) async fn land(app: &Arc<App>, mut task: Task) -> Result<Task> {
         return Ok(task);
     }
     let system = Op::system(app.now());
-    let permit = app.policy.permit(&system, Action::SystemWork, &Target::plain("System", "report"))?;
+    let permit =
+        app.policy.permit(&system, Action::SystemWork, &Target::plain("System", "report"))?;
     let entry = fill::entry_of(app, &task).await?;
     let draft = design::version(app, &task.form, task.form_version).await?.draft;
     let withdrawn = task.state == TaskState::Withdrawn;
@@ -132,7 +137,8 @@ pub(super) async fn land(app: &Arc<App>, mut task: Task) -> Result<Task> {
             rows: work.rows,
         };
         let done = collection::deliver(app, &system, delivery).await?;
-        if !matches!(done.state, RunState::Succeeded | RunState::Unchanged) || done.quarantined > 0 {
+        if !matches!(done.state, RunState::Succeeded | RunState::Unchanged) || done.quarantined > 0
+        {
             return Err(Error::new(
                 Code::StoreUnavailable,
                 format!("报送的行未能入湖：{}", done.message_zh),
@@ -152,9 +158,7 @@ pub(super) async fn land(app: &Arc<App>, mut task: Task) -> Result<Task> {
         ..Landed::default()
     };
     let happened = event(&system, &task, TaskEventKind::Landed, "");
-    app.store
-        .report_task_change(&permit, &task, seen, &RowChange::Keep, Some(&happened))
-        .await?;
+    app.store.report_task_change(&permit, &task, seen, &RowChange::Keep, Some(&happened)).await?;
     task.version = seen + 1;
     Ok(task)
 }
@@ -165,7 +169,11 @@ pub(super) async fn now_or_later(app: &Arc<App>, task: Task) -> Task {
     match land(app, task).await {
         Ok(task) => task,
         Err(e) => {
-            tracing::warn!(report.task = before.id, error = e.operator_text(), "reported rows wait to be landed");
+            tracing::warn!(
+                report.task = before.id,
+                error = e.operator_text(),
+                "reported rows wait to be landed"
+            );
             noted(app, before, &e).await
         }
     }

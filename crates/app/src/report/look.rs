@@ -67,10 +67,7 @@ pub async fn desk(
     limit: u32,
 ) -> Result<Desk> {
     let org = op.actor.org().unwrap_or_default();
-    let own = Target {
-        seat_org: Some(org.to_owned()),
-        ..Target::of_org("Report", "tasks", org)
-    };
+    let own = Target { seat_org: Some(org.to_owned()), ..Target::of_org("Report", "tasks", org) };
     audit::permit(app, op, Action::ReportRead, &own).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let mut filter =

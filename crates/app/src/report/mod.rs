@@ -35,7 +35,7 @@ use serde::Deserialize;
 
 pub use self::design::{create, form, forms, offer, publish, save, version};
 pub use self::files::{attach, attachment, detach};
-pub use self::fill::{Saved, Typed, save_draft, submit, take_back};
+pub use self::fill::{Saved, Typed, faults, save_draft, submit, take_back};
 pub use self::look::{
     Desk, Faced, RowsPage, TaskView, desk, events, may_design, rows, task, tasks_of_plan,
 };

@@ -5,15 +5,16 @@ use std::collections::{HashMap, HashSet};
 use chrono::NaiveDate;
 use model::org::Org;
 use model::report::{
-    Every, Landed, Landing, Plan, PlanNew, PlanState, Task, TaskEvent, TaskEventKind, TaskState,
-    Totals,
+    Every, FormDraft, Landed, Landing, Plan, PlanNew, PlanState, Task, TaskEvent, TaskEventKind,
+    TaskState, Totals,
 };
 use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
+use rust_decimal::Decimal;
 use serde::Serialize;
 use store::report::TaskFilter;
 
-use super::{design, look};
+use super::{design, look, total};
 use crate::notice::{self, Told};
 use crate::{App, Page, audit};
 
@@ -44,7 +45,13 @@ pub async fn tree(app: &App, op: &Op) -> Result<Vec<TreeRow>> {
     Ok(rows)
 }
 
-fn below(orgs: &[Org], parent: &str, depth: usize, seen: &mut HashSet<String>, rows: &mut Vec<TreeRow>) {
+fn below(
+    orgs: &[Org],
+    parent: &str,
+    depth: usize,
+    seen: &mut HashSet<String>,
+    rows: &mut Vec<TreeRow>,
+) {
     // Deeper than any administration; an organisation comes once, whatever circle there may be.
     if depth > 16 {
         return;
@@ -152,7 +159,7 @@ pub(super) async fn open_due(app: &App, op: &Op, permit: &Permit, mut plan: Plan
         let tasks = tasks(app, op, &plan, form.version, &period, due).await?;
         plan.opened = Some(period);
         if plan.every == Every::Once {
-            plan.state = PlanState::Stopped;
+            plan.state = PlanState::Issued;
         }
         opened += app.store.report_tasks_open(permit, &plan, &tasks).await?;
         for (task, _) in &tasks {
@@ -246,7 +253,7 @@ pub(super) async fn tell(
     words: &str,
 ) {
     let told = Told {
-        mark: format!("{kind}:{}:{}:{words}", task.id, task.version),
+        mark: format!("{kind}:{}:{}:{}", task.id, task.version, op.today()),
         kind,
         title: format!("{} {}", task.title, task.period).trim().to_owned(),
         words: words.to_owned(),
@@ -325,6 +332,10 @@ pub struct RollUp {
     /// Tasks right below it, and those of them that are accepted.
     pub below: u64,
     pub below_accepted: u64,
+    /// What it handed in, one for each totalled field.
+    pub totals: Vec<Option<Decimal>>,
+    /// Cells in which that differs from what is accepted below it.
+    pub differs: u64,
 }
 
 /// The tree of a period (the newest one when none is said): who has reported, how much, what is overdue.
@@ -353,22 +364,49 @@ pub async fn roll_up(
         }
     }
     tasks.sort_by(|a, b| (&a.region, &a.org).cmp(&(&b.region, &b.org)));
+    let draft = match tasks.first() {
+        Some(task) => design::version(app, &task.form, task.form_version).await?.draft,
+        None => FormDraft::default(),
+    };
     let mut rows = Vec::with_capacity(tasks.len());
-    branch(&tasks, None, 0, op.today(), &mut rows);
+    branch(app, &draft, &tasks, None, op.today(), &mut rows)?;
     Ok((view, period, rows))
 }
 
-fn branch(tasks: &[Task], above: Option<&str>, depth: usize, today: NaiveDate, rows: &mut Vec<RollUp>) {
-    for task in tasks.iter().filter(|t| t.above.as_deref() == above) {
-        let children = tasks.iter().filter(|t| t.above.as_deref() == Some(task.id.as_str()));
-        let accepted = children.clone().filter(|t| t.state == TaskState::Accepted).count() as u64;
+/// Tasks below one (and all below those) in the order of the tree; `above`: the task and its depth.
+fn branch(
+    app: &App,
+    draft: &FormDraft,
+    tasks: &[Task],
+    above: Option<(&str, usize)>,
+    today: NaiveDate,
+    rows: &mut Vec<RollUp>,
+) -> Result<()> {
+    let depth = above.map_or(0, |(_, depth)| depth + 1);
+    let id = above.map(|(id, _)| id);
+    for task in tasks.iter().filter(|t| t.above.as_deref() == id) {
+        let of = |t: &&Task| t.above.as_deref() == Some(task.id.as_str());
+        let below: Vec<Task> = tasks.iter().filter(of).cloned().collect();
+        let accepted = below.iter().filter(|t| t.state == TaskState::Accepted).count() as u64;
+        let differs = if task.revision > 0 && draft.totalled().next().is_some() {
+            total::between(app, draft, &task.totals, &below)?.differences.len() as u64
+        } else {
+            0
+        };
         rows.push(RollUp {
             overdue: task.overdue(today),
-            below: children.count() as u64,
+            below: below.len() as u64,
             below_accepted: accepted,
+            totals: draft
+                .totalled()
+                .enumerate()
+                .map(|(n, (_, field))| task.totals.whole(n, field.total))
+                .collect(),
+            differs,
             task: task.clone(),
             depth,
         });
-        branch(tasks, Some(&task.id), depth + 1, today, rows);
+        branch(app, draft, tasks, Some((&task.id, depth)), today, rows)?;
     }
+    Ok(())
 }

@@ -28,8 +28,11 @@ fn wrong_state(task: &Task) -> Error {
 fn reason_of(reason: &str) -> Result<String> {
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > REASON {
-        return Err(Error::invalid("请填写理由（最多 1000 字）", "give a reason (1000 characters at most)")
-            .field("reason", "必填", "required"));
+        return Err(Error::invalid(
+            "请填写理由（最多 1000 字）",
+            "give a reason (1000 characters at most)",
+        )
+        .field("reason", "必填", "required"));
     }
     Ok(reason.to_owned())
 }
@@ -84,7 +87,8 @@ async fn fits_entry(
     );
     while let Some(chunk) = reading.chunks.next().await {
         for reject in chunk?.rejects.into_iter().take(20) {
-            error = error.field(format!("{} #{}", reject.column, reject.record), reject.zh, reject.en);
+            error =
+                error.field(format!("{} #{}", reject.column, reject.record), reject.zh, reject.en);
         }
     }
     if error.fields().is_empty() { Ok(()) } else { Err(error) }
@@ -157,9 +161,7 @@ async fn decide(
     reason.clone_into(&mut task.reason);
     task.decided_at = op.stamp();
     let happened = event(op, &task, kind, reason);
-    app.store
-        .report_task_change(permit, &task, seen, &RowChange::Keep, Some(&happened))
-        .await?;
+    app.store.report_task_change(permit, &task, seen, &RowChange::Keep, Some(&happened)).await?;
     task.version = seen + 1;
     let mut told = audit::event(op, &format!("report.{}", kind.as_str()), &task.id);
     told.scope = format!("revision={}", task.revision);

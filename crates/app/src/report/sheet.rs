@@ -59,7 +59,11 @@ pub async fn filled(app: &App, op: &Op, id: &str) -> Result<(String, Vec<u8>)> {
     written(task, form, rows).await
 }
 
-async fn written(task: Task, form: FormVersion, rows: Vec<(u64, Cells)>) -> Result<(String, Vec<u8>)> {
+async fn written(
+    task: Task,
+    form: FormVersion,
+    rows: Vec<(u64, Cells)>,
+) -> Result<(String, Vec<u8>)> {
     let name = format!("{} {} {}", task.title, task.period, task.org_name);
     let name = format!("{}.xlsx", name.split_whitespace().collect::<Vec<_>>().join("-"));
     let made = tokio::task::spawn_blocking(move || workbook(&task, &form, &rows));
@@ -172,7 +176,9 @@ fn head_sheet(
     lists: &[(String, Vec<String>)],
     head: &Cells,
 ) -> std::result::Result<(), XlsxError> {
-    for (column, text, wide) in [(0_u16, "项目 Item", 28), (1, "代码 Code", 20), (2, "填写 Value", 40)] {
+    for (column, text, wide) in
+        [(0_u16, "项目 Item", 28), (1, "代码 Code", 20), (2, "填写 Value", 40)]
+    {
         sheet.write_string_with_format(0, column, text, &formats.header)?;
         sheet.set_column_width(column, wide)?;
     }
@@ -215,7 +221,11 @@ fn width(field: &FormField) -> f64 {
 }
 
 fn heading(field: &FormField) -> String {
-    let unit = if field.item.unit.is_empty() { String::new() } else { format!("（{}）", field.item.unit) };
+    let unit = if field.item.unit.is_empty() {
+        String::new()
+    } else {
+        format!("（{}）", field.item.unit)
+    };
     let star = if field.required { " *" } else { "" };
     format!("{}{unit}{star}", field.item.name_cn)
 }
@@ -309,14 +319,19 @@ fn cell(
 }
 
 /// The tree of a plan's period as a workbook: who has reported, how many rows, totals, what is overdue.
-pub async fn overview(app: &App, op: &Op, id: &str, period: Option<&str>) -> Result<(String, Vec<u8>)> {
+pub async fn overview(
+    app: &App,
+    op: &Op,
+    id: &str,
+    period: Option<&str>,
+) -> Result<(String, Vec<u8>)> {
     let (view, period, rows) = plan::roll_up(app, op, id, period).await?;
     let draft = match rows.first() {
         Some(row) => design::version(app, &row.task.form, row.task.form_version).await?.draft,
         None => FormDraft::default(),
     };
     let mut table = vec![overview_header(&draft)];
-    table.extend(rows.iter().map(|row| overview_row(&draft, row)));
+    table.extend(rows.iter().map(overview_row));
     let mut event = audit::event(op, "report.overview", id);
     event.rows = rows.len() as u64;
     audit::record(app, event).await?;
@@ -327,7 +342,19 @@ pub async fn overview(app: &App, op: &Op, id: &str, period: Option<&str>) -> Res
 }
 
 fn overview_header(draft: &FormDraft) -> Vec<Value> {
-    let words = ["单位", "行政区划", "层级", "状态", "期限", "逾期", "迟报", "行数", "下级已受理", "下级任务", "提交时间"];
+    let words = [
+        "单位",
+        "行政区划",
+        "层级",
+        "状态",
+        "期限",
+        "逾期",
+        "迟报",
+        "行数",
+        "下级已受理",
+        "下级任务",
+        "提交时间",
+    ];
     let mut header: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
     header.extend(draft.totalled().map(|(_, field)| {
         let word = if field.total == TotalRule::Max { "最大" } else { "合计" };
@@ -336,7 +363,7 @@ fn overview_header(draft: &FormDraft) -> Vec<Value> {
     header.into_iter().map(Value::Text).collect()
 }
 
-fn overview_row(draft: &FormDraft, row: &plan::RollUp) -> Vec<Value> {
+fn overview_row(row: &plan::RollUp) -> Vec<Value> {
     let task = &row.task;
     let number = |n: u64| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let yes = |is: bool| Value::Text(if is { "是" } else { "" }.to_owned());
@@ -353,9 +380,7 @@ fn overview_row(draft: &FormDraft, row: &plan::RollUp) -> Vec<Value> {
         number(row.below),
         Value::Text(task.submitted_at.clone()),
     ];
-    for (n, (_, field)) in draft.totalled().enumerate() {
-        cells.push(task.totals.whole(n, field.total).map_or(Value::Null, Value::Decimal));
-    }
+    cells.extend(row.totals.iter().map(|n| n.map_or(Value::Null, Value::Decimal)));
     cells
 }
 
@@ -367,7 +392,8 @@ fn plain(table: &[Vec<Value>]) -> Result<Vec<u8>> {
         for (column, value) in (0_u16..).zip(cells) {
             let Some(text) = value.to_text() else { continue };
             let digits = text.bytes().filter(u8::is_ascii_digit).count();
-            let numeric = matches!(value, Value::Integer(_) | Value::Decimal(_)) && digits <= DIGITS;
+            let numeric =
+                matches!(value, Value::Integer(_) | Value::Decimal(_)) && digits <= DIGITS;
             match text.parse::<f64>() {
                 Ok(number) if numeric => sheet.write_number(row, column, number),
                 _ if row == 0 => sheet.write_string_with_format(row, column, text, &bold),

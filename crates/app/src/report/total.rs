@@ -1,8 +1,6 @@
 //! A level's figures against the accepted ones below it.
 
-use model::report::{
-    Cells, Difference, Explained, FormDraft, Task, TaskState, Totals, compare,
-};
+use model::report::{Cells, Difference, Explained, FormDraft, Task, TaskState, Totals, compare};
 use model::{Code, Error, Op, Result};
 use policy::Action;
 use rust_decimal::Decimal;

@@ -314,11 +314,11 @@ mod tests {
         };
         let text = |t: &str| Some(t.to_owned());
         let auto = |_: Auto| "330110".to_owned();
-        let record = draft.record(&auto, &vec![None, text("a"), text("no")], &vec![
-            text("no"),
-            text("no"),
-            text("b"),
-        ]);
+        let record = draft.record(
+            &auto,
+            &vec![None, text("a"), text("no")],
+            &vec![text("no"), text("no"), text("b")],
+        );
         assert_eq!(record, [text("330110"), text("a"), text("b")]);
         assert!(draft.has_rows());
     }

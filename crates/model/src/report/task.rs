@@ -11,6 +11,7 @@ code_list! {
     /// Whether a plan goes on.
     PlanState {
         Running = "running", "进行中", "Running";
+        Issued = "issued", "已全部下发", "All issued";
         Stopped = "stopped", "已停止", "Stopped";
     }
 }

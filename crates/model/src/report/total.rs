@@ -181,9 +181,13 @@ mod tests {
         let form = draft(&["kind"]);
         let mut below = totals(&form, &[("a", "5", "1.5"), ("b", "1", "")]);
         assert!(below.add(&form, &totals(&form, &[("a", "6", "0.10")]), 10));
-        assert!(compare(&form, &totals(&form, &[("a", "11", "1.50"), ("b", "1", "")]), &below).is_empty());
+        assert!(
+            compare(&form, &totals(&form, &[("a", "11", "1.50"), ("b", "1", "")]), &below)
+                .is_empty()
+        );
         let wrong = compare(&form, &totals(&form, &[("a", "12", "1.5"), ("c", "0", "2")]), &below);
-        let told: Vec<String> = wrong.iter().map(|d| format!("{} {}", d.by.join(""), d.field)).collect();
+        let told: Vec<String> =
+            wrong.iter().map(|d| format!("{} {}", d.by.join(""), d.field)).collect();
         // A group that is missing above or below is a difference too, unless it holds nothing.
         assert_eq!(told, ["a firms", "b firms", "c peak"]);
         assert_eq!(below.rows, 3);

@@ -23,6 +23,9 @@ mod notices;
 mod orgs;
 mod proposals;
 mod rails;
+mod report_forms;
+mod report_plans;
+mod reports;
 mod requests;
 mod runs;
 mod schema;
@@ -58,6 +61,9 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(schema::router())
         .merge(findings::router())
         .merge(rails::router())
+        .merge(reports::router())
+        .merge(report_forms::router())
+        .merge(report_plans::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())

@@ -19,6 +19,7 @@ mod dispatch;
 mod ledger;
 mod ledgers;
 mod rails;
+mod reports;
 mod routes;
 mod site;
 mod sources;

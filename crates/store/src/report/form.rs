@@ -16,7 +16,10 @@ fn known(form: &Form, e: sqlx::Error) -> Error {
     on_duplicate(
         e,
         &format!("本单位已有名为 `{}` 的报送表，请换一个名称", form.draft.title),
-        &format!("your organisation has a form called `{}` already, choose another name", form.draft.title),
+        &format!(
+            "your organisation has a form called `{}` already, choose another name",
+            form.draft.title
+        ),
     )
 }
 
@@ -32,15 +35,17 @@ fn read_form(row: &AnyRow) -> Result<Form> {
 impl Store {
     pub async fn report_form_insert(&self, permit: &Permit, form: &Form) -> Result<()> {
         permit.require(DESIGNERS)?;
-        sqlx::query("INSERT INTO report_form (id, org, title, edit, body) VALUES ($1, $2, $3, $4, $5)")
-            .bind(form.id.as_str())
-            .bind(form.org.as_str())
-            .bind(form.draft.title.as_str())
-            .bind(number_of(form.edit))
-            .bind(to_json(form)?)
-            .execute(self.db.pool())
-            .await
-            .map_err(|e| known(form, e))?;
+        sqlx::query(
+            "INSERT INTO report_form (id, org, title, edit, body) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(form.id.as_str())
+        .bind(form.org.as_str())
+        .bind(form.draft.title.as_str())
+        .bind(number_of(form.edit))
+        .bind(to_json(form)?)
+        .execute(self.db.pool())
+        .await
+        .map_err(|e| known(form, e))?;
         Ok(())
     }
 
@@ -73,13 +78,15 @@ impl Store {
             ));
         }
         if let Some(version) = published {
-            sqlx::query("INSERT INTO report_form_version (form, version, body) VALUES ($1, $2, $3)")
-                .bind(version.form.as_str())
-                .bind(number_of(version.version))
-                .bind(to_json(version)?)
-                .execute(&mut *tx)
-                .await
-                .map_err(fail)?;
+            sqlx::query(
+                "INSERT INTO report_form_version (form, version, body) VALUES ($1, $2, $3)",
+            )
+            .bind(version.form.as_str())
+            .bind(number_of(version.version))
+            .bind(to_json(version)?)
+            .execute(&mut *tx)
+            .await
+            .map_err(fail)?;
         }
         tx.commit().await.map_err(fail)
     }
@@ -107,11 +114,19 @@ impl Store {
         if let Some(after) = after {
             clause.and_text("id >", after);
         }
-        let sql = format!("SELECT edit, body FROM report_form{} ORDER BY id LIMIT {}", clause.sql(), page(limit));
+        let sql = format!(
+            "SELECT edit, body FROM report_form{} ORDER BY id LIMIT {}",
+            clause.sql(),
+            page(limit)
+        );
         self.report_rows(sql, &clause).await?.iter().map(read_form).collect()
     }
 
-    pub async fn report_form_version(&self, form: &str, version: u64) -> Result<Option<FormVersion>> {
+    pub async fn report_form_version(
+        &self,
+        form: &str,
+        version: u64,
+    ) -> Result<Option<FormVersion>> {
         sqlx::query("SELECT body FROM report_form_version WHERE form = $1 AND version = $2")
             .bind(form)
             .bind(number_of(version))
@@ -169,7 +184,11 @@ impl Store {
         if let Some(before) = before {
             clause.and_text("id <", before);
         }
-        let sql = format!("SELECT body FROM report_plan{} ORDER BY id DESC LIMIT {}", clause.sql(), page(limit));
+        let sql = format!(
+            "SELECT body FROM report_plan{} ORDER BY id DESC LIMIT {}",
+            clause.sql(),
+            page(limit)
+        );
         self.report_rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
     }
 
@@ -180,7 +199,11 @@ impl Store {
         if let Some(after) = after {
             clause.and_text("id >", after);
         }
-        let sql = format!("SELECT body FROM report_plan{} ORDER BY id LIMIT {}", clause.sql(), page(limit));
+        let sql = format!(
+            "SELECT body FROM report_plan{} ORDER BY id LIMIT {}",
+            clause.sql(),
+            page(limit)
+        );
         self.report_rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
     }
 

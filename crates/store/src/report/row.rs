@@ -33,10 +33,12 @@ pub(super) async fn drop_rows(
         None => sqlx::query("DELETE FROM report_row WHERE task = $1 AND revision = $2")
             .bind(task)
             .bind(count(revision)),
-        Some(n) => sqlx::query("DELETE FROM report_row WHERE task = $1 AND revision = $2 AND n = $3")
-            .bind(task)
-            .bind(count(revision))
-            .bind(count(n)),
+        Some(n) => {
+            sqlx::query("DELETE FROM report_row WHERE task = $1 AND revision = $2 AND n = $3")
+                .bind(task)
+                .bind(count(revision))
+                .bind(count(n))
+        }
     };
     query.execute(&mut **tx).await.map_err(fail)?;
     Ok(())
@@ -71,35 +73,20 @@ pub(super) async fn write_rows(
     rows: &[(u64, Cells)],
 ) -> Result<()> {
     for some in rows.chunks(TOGETHER) {
-        let marks: Vec<String> = (0..some.len())
-            .map(|i| format!("($1, $2, ${}, ${})", i * 2 + 3, i * 2 + 4))
-            .collect();
-        let sql = format!("INSERT INTO report_row (task, revision, n, cells) VALUES {}", marks.join(", "));
-        let mut query =
-            sqlx::query::<Any>(sqlx::AssertSqlSafe(sql)).bind(task.to_owned()).bind(count(revision));
+        let marks: Vec<String> =
+            (0..some.len()).map(|i| format!("($1, $2, ${}, ${})", i * 2 + 3, i * 2 + 4)).collect();
+        let sql = format!(
+            "INSERT INTO report_row (task, revision, n, cells) VALUES {}",
+            marks.join(", ")
+        );
+        let mut query = sqlx::query::<Any>(sqlx::AssertSqlSafe(sql))
+            .bind(task.to_owned())
+            .bind(count(revision));
         for (n, cells) in some {
             query = query.bind(count(*n)).bind(to_json(cells)?);
         }
         query.execute(&mut **tx).await.map_err(fail)?;
     }
-    Ok(())
-}
-
-/// Copies a submission into the draft.
-pub(super) async fn copy_in(
-    tx: &mut Transaction<'static, Any>,
-    task: &str,
-    revision: u64,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO report_row (task, revision, n, cells)
-         SELECT task, 0, n, cells FROM report_row WHERE task = $1 AND revision = $2",
-    )
-    .bind(task)
-    .bind(count(revision))
-    .execute(&mut **tx)
-    .await
-    .map_err(fail)?;
     Ok(())
 }
 
@@ -173,13 +160,14 @@ impl Store {
             if done.rows_affected() == 1 {
                 continue;
             }
-            let owner = sqlx::query("SELECT org FROM report_key WHERE entry = $1 AND key_hash = $2")
-                .bind(task.entry.as_str())
-                .bind(key.as_str())
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(fail)?
-                .ok_or_else(|| Error::internal("report: a key that is held has no holder"))?;
+            let owner =
+                sqlx::query("SELECT org FROM report_key WHERE entry = $1 AND key_hash = $2")
+                    .bind(task.entry.as_str())
+                    .bind(key.as_str())
+                    .fetch_optional(&mut *tx)
+                    .await
+                    .map_err(fail)?
+                    .ok_or_else(|| Error::internal("report: a key that is held has no holder"))?;
             let org = text(&owner, "org")?;
             // The same organisation has reported the key for a later period: that row stands.
             if org != task.org {

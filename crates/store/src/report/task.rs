@@ -7,7 +7,7 @@ use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use super::row::{copy_in, drop_rows, put_rows, write_rows};
+use super::row::{drop_rows, put_rows, write_rows};
 use crate::Store;
 use crate::clause::Clause;
 use crate::db::{fail, json, number, page, to_json};
@@ -26,8 +26,6 @@ pub enum RowChange {
     Replace(Vec<(u64, Cells)>),
     /// A submission, as it was checked.
     Submit { revision: u64, rows: Vec<(u64, Cells)> },
-    /// The draft begins as an earlier submission was.
-    Copy { revision: u64 },
 }
 
 /// Which tasks a list wants.
@@ -219,10 +217,6 @@ impl Store {
             RowChange::Submit { revision, rows } => {
                 write_rows(&mut tx, &task.id, *revision, rows).await?;
             }
-            RowChange::Copy { revision } => {
-                drop_rows(&mut tx, &task.id, 0, None).await?;
-                copy_in(&mut tx, &task.id, *revision).await?;
-            }
         }
         tx.commit().await.map_err(fail)
     }
@@ -254,7 +248,11 @@ impl Store {
         if let Some(before) = before {
             clause.and_text("id <", before);
         }
-        let sql = format!("SELECT body FROM report_event{} ORDER BY id DESC LIMIT {}", clause.sql(), page(limit));
+        let sql = format!(
+            "SELECT body FROM report_event{} ORDER BY id DESC LIMIT {}",
+            clause.sql(),
+            page(limit)
+        );
         self.report_rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
     }
 }
