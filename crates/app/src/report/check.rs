@@ -1,7 +1,7 @@
 //! Every cell against its field. Types, lengths, formats and check digits are asked of the intake, item by item: what
 //! passes here is what the landing takes. Then choices, bounds and patterns, and the rules between fields.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt;
 use model::code::DataType;
@@ -48,15 +48,20 @@ pub(super) async fn rows(
         let auto = auto_of(task);
         let head = head(draft, &checked.rows);
         let records = checked.rows.iter().filter(|(n, _)| *n > 0 || !draft.has_rows());
+        let wrong: HashSet<(u64, &str)> =
+            checked.faults.iter().map(|f| (f.row, f.field.as_str())).collect();
+        let bad = |row: u64, field: &FormField| wrong.contains(&(row, field.id()));
         let mut faults = Vec::new();
         let mut first = true;
         for (n, cells) in records {
-            faults.extend(rules.ask(draft, *n, &draft.record(&auto, &head, cells), first));
+            let record = draft.record(&auto, &head, cells);
+            faults.extend(rules.ask(draft, *n, &record, first, &bad));
             first = false;
         }
         if first {
             let record = draft.record(&auto, &head, &draft.blank());
-            faults.extend(rules.ask(draft, 0, &record, true).into_iter().filter(|f| f.row == 0));
+            let once = rules.ask(draft, 0, &record, true, &bad);
+            faults.extend(once.into_iter().filter(|f| f.row == 0));
         }
         checked.faults.extend(faults);
     }

@@ -130,6 +130,9 @@ async fn laid(
     let (_, last) = app.store.report_rows_count(&task.id, 0).await?;
     let mut by_row: BTreeMap<u64, Vec<(usize, &str)>> = BTreeMap::new();
     by_row.entry(0).or_default();
+    for row in &typed.drop {
+        by_row.entry(*row).or_default();
+    }
     for (row, place, text) in &typed.cells {
         by_row.entry(*row).or_default().push((*place, text));
     }

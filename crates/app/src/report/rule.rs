@@ -6,7 +6,7 @@
 //! field is passed over, unless it asks `blank(name)`. There are no loops, files, clocks or functions of one's own.
 
 use model::code::DataType;
-use model::report::{Cells, Fault, FormDraft, FormRule};
+use model::report::{Cells, Fault, FormDraft, FormField, FormRule};
 use model::{Error, Result};
 use rhai::{AST, Dynamic, Engine, Scope};
 use rust_decimal::Decimal;
@@ -125,16 +125,24 @@ impl Rules {
         self.rules.is_empty()
     }
 
-    /// Asks the rules of one record. `first`: those asked once are asked too.
-    pub(super) fn ask(&self, draft: &FormDraft, n: u64, record: &Cells, first: bool) -> Vec<Fault> {
-        let once = |ready: &Ready| {
-            let repeated =
-                |n: &usize| draft.fields.get(*n).is_some_and(|f| f.typed() && f.repeated);
-            !ready.uses.iter().any(repeated)
-        };
+    /// Asks the rules of one record. `first`: those asked once are asked too. A rule that names a cell which is wrong by itself
+    /// (`bad`: by row and place) is passed over.
+    pub(super) fn ask(
+        &self,
+        draft: &FormDraft,
+        n: u64,
+        record: &Cells,
+        first: bool,
+        bad: &dyn Fn(u64, &FormField) -> bool,
+    ) -> Vec<Fault> {
+        let field = |n: &usize| draft.fields.get(*n);
+        let once =
+            |ready: &Ready| !ready.uses.iter().filter_map(field).any(|f| f.typed() && f.repeated);
+        let row_of = |f: &FormField| if f.repeated { n } else { 0 };
         self.rules
             .iter()
             .filter(|ready| !ready.whole && (first || !once(ready)))
+            .filter(|ready| !ready.uses.iter().filter_map(field).any(|f| bad(row_of(f), f)))
             .filter_map(|ready| {
                 let row = if once(ready) { 0 } else { n };
                 self.one(draft, ready, row, record, Scope::new())
@@ -237,7 +245,6 @@ fn value(data_type: DataType, cell: Option<&str>) -> Dynamic {
 mod tests {
     use super::*;
     use model::item::Item;
-    use model::report::FormField;
 
     fn draft(rules: &[&str]) -> FormDraft {
         let field = |id: &str, data_type, repeated| FormField {
@@ -269,7 +276,7 @@ mod tests {
         let draft = draft(&[rule]);
         let rules = Rules::compile(&draft, 10_000).unwrap();
         let some = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
-        rules.ask(&draft, 3, &cells.iter().map(|c| some(c)).collect(), true)
+        rules.ask(&draft, 3, &cells.iter().map(|c| some(c)).collect(), true, &|_, _| false)
     }
 
     #[test]
@@ -305,7 +312,7 @@ mod tests {
         let rules = Rules::compile(&draft, 10_000).unwrap();
         let head = vec![Some("3".to_owned()), None, None, None, None];
         let sums = [None, Some(Decimal::from(3)), None, None, None];
-        assert!(rules.ask(&draft, 1, &head, true).is_empty());
+        assert!(rules.ask(&draft, 1, &head, true, &|_, _| false).is_empty());
         assert!(rules.ask_whole(&draft, &head, 2, &sums).is_empty());
         let told = rules.ask_whole(&draft, &head, 1, &[None, Some(Decimal::TWO), None, None, None]);
         assert_eq!(told.len(), 2);

@@ -295,6 +295,7 @@ async fn periods_open_by_themselves_and_are_reminded_of(house: House) {
     let told = app::notice::list(app, &county, true, None, 50).await.unwrap().items;
     assert_eq!(told.iter().filter(|n| n.kind == "report.remind").count(), 2);
     // Handed in late.
+    let county = house.person("county").await;
     let task = fill(&house, &county, &low.id, &[("01", "1", "1")]).await;
     let done = report::submit(app, &county, &low.id, task.version, &[]).await.unwrap();
     assert!(done.submitted && done.task.late);
