@@ -162,7 +162,7 @@ fn a_request_opens_only_for_its_application_resource_state_and_time() {
     refused(
         by(&other, Action::RowsDownload, &e, Via::Request(&r)),
         Code::NoGrant,
-        "request.not-yours",
+        "request.of-another",
     );
     let error = by(&app, Action::EntryRead, &e, Via::Request(&r)).unwrap_err();
     assert_eq!(error.code(), Code::Internal);

@@ -321,7 +321,7 @@ impl Limits {
             ));
         }
         let (low, high) = if field.numeric() {
-            let Some(number) = number(value) else { return None };
+            let number = number(value)?;
             (self.least.is_some_and(|b| number < b), self.most.is_some_and(|b| number > b))
         } else if matches!(field.item.data_type, DataType::Date | DataType::DateTime) {
             let over = |bound: &str| value.get(..bound.len()).unwrap_or(value) > bound;

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::NaiveDate;
 use model::org::Org;
 use model::report::{
-    Every, FormDraft, Landed, Landing, Plan, PlanNew, PlanState, Task, TaskEvent, TaskEventKind,
-    TaskState, Totals,
+    Auto, Every, Form, FormDraft, Landed, Landing, Plan, PlanNew, PlanState, Task, TaskEvent,
+    TaskEventKind, TaskState, Totals,
 };
 use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
@@ -68,7 +68,7 @@ fn below(
 /// Issues a form. What is due already is opened at once: a report made once, and periods that are over.
 pub async fn issue(app: &App, op: &Op, new: PlanNew) -> Result<Plan> {
     let (form, permit) = design::known(app, op, &new.form).await?;
-    fit(app, op, &new, form.version).await?;
+    fit(app, op, &new, &form).await?;
     let title = new.title.trim().to_owned();
     let plan = Plan {
         id: op.new_id(),
@@ -93,8 +93,8 @@ pub async fn issue(app: &App, op: &Op, new: PlanNew) -> Result<Plan> {
     Ok(app.store.report_plan_get(&plan.id).await?.unwrap_or(plan))
 }
 
-async fn fit(app: &App, op: &Op, new: &PlanNew, version: u64) -> Result<()> {
-    if version == 0 {
+async fn fit(app: &App, op: &Op, new: &PlanNew, form: &Form) -> Result<()> {
+    if form.version == 0 {
         return Err(Error::new(
             Code::WrongState,
             "报送表还没有发布，不能下发",
@@ -116,6 +116,14 @@ async fn fit(app: &App, op: &Op, new: &PlanNew, version: u64) -> Result<()> {
             "orgs",
             format!("`{org}` 不是本单位的下级单位"),
             format!("`{org}` is not below your organisation"),
+        );
+    }
+    let dated = form.draft.fields.iter().any(|f| f.auto == Auto::Period);
+    if new.every == Every::Once && dated {
+        error = error.field(
+            "every",
+            "报送表含有报送期字段，请按月、季或年下发",
+            "the form has a field for the period: issue it every month, quarter or year",
         );
     }
     if new.every != Every::Once && new.every.first_day(&new.first).is_none() {

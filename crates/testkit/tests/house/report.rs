@@ -250,7 +250,7 @@ async fn two_people_do_not_overwrite_each_other(house: House) {
     tree(&house).await;
     let app = &house.app;
     let entry = house.publish(firms("bf")).await;
-    let (_, tasks) = issued(&house, &entry, form(&house, &entry).await, Every::Once).await;
+    let (_, tasks) = issued(&house, &entry, form(&house, &entry).await, Every::Month).await;
     let county = house.person("county").await;
     let low = &of(&tasks, COUNTY_ORG).id;
     let view = report::task(app, &county, low).await.unwrap();
@@ -269,11 +269,37 @@ async fn two_people_do_not_overwrite_each_other(house: House) {
     report::save_draft(app, &county, low, task.version, odd).await.unwrap();
     let kept = report::rows(app, &county, low, None, 1).await.unwrap();
     assert_eq!((kept.count, kept.head.iter().flatten().count()), (0, 1));
-    // What a restart finds is what was typed.
+}
+
+/// On SQLite only: there the house can be opened again in its folder.
+#[tokio::test]
+async fn a_restart_finds_what_was_typed() {
+    let house = House::new().await;
+    tree(&house).await;
+    let entry = house.publish(firms("cq")).await;
+    let (_, tasks) = issued(&house, &entry, form(&house, &entry).await, Every::Month).await;
+    let low = of(&tasks, COUNTY_ORG).id.clone();
+    let county = house.person("county").await;
+    fill(&house, &county, &low, &[("01", "十二", "1")]).await;
+    let before = report::rows(&house.app, &county, &low, None, 1).await.unwrap();
     let house = house.reopen().await;
     let county = house.person("county").await;
-    let after = report::rows(&house.app, &county, low, None, 1).await.unwrap();
-    assert_eq!(after.head, kept.head);
+    let after = report::rows(&house.app, &county, &low, None, 1).await.unwrap();
+    assert_eq!((after.head, after.rows), (before.head, before.rows));
+    // A form that says the period cannot be issued once: such rows would have none.
+    let provider = house.person("provider").await;
+    let task = report::task(&house.app, &provider, &low).await.unwrap().task;
+    let once = model::report::PlanNew {
+        form: task.form,
+        title: String::new(),
+        every: Every::Once,
+        first: String::new(),
+        due_days: 5,
+        due: None,
+        orgs: vec![COUNTY_ORG.to_owned()],
+    };
+    let refused = report::issue(&house.app, &provider, once).await.unwrap_err();
+    assert_eq!(refused.fields().iter().map(|f| f.field.as_str()).collect::<Vec<_>>(), ["every"]);
 }
 
 async fn periods_open_by_themselves_and_are_reminded_of(house: House) {
@@ -375,7 +401,7 @@ async fn nobody_sees_what_is_not_theirs(house: House) {
     tree(&house).await;
     let app = &house.app;
     let entry = house.publish(firms("qx")).await;
-    let (plan, tasks) = issued(&house, &entry, form(&house, &entry).await, Every::Once).await;
+    let (plan, tasks) = issued(&house, &entry, form(&house, &entry).await, Every::Month).await;
     let (low, other) = (of(&tasks, COUNTY_ORG), of(&tasks, SECOND_ORG));
     let second = house.person("linping").await;
     for op in

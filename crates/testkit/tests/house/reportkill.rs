@@ -109,7 +109,7 @@ fn kill_9_loses_no_draft_and_lands_once() {
             field.codes.clear();
         }
         form.total_by.clear();
-        let (_, tasks) = issued(&house, &entry, form, Every::Once).await;
+        let (_, tasks) = issued(&house, &entry, form, Every::Month).await;
         house.app.store.close().await;
         (of(&tasks, COUNTY_ORG).id.clone(), of(&tasks, CITY_ORG).id.clone())
     });

@@ -139,7 +139,7 @@ async fn a_template_is_locked_listed_and_known_again() {
     tree(&house).await;
     let app = &house.app;
     let entry = house.publish(firms("mb")).await;
-    let (_, tasks) = issued(&house, &entry, form(&house, &entry).await, Every::Once).await;
+    let (_, tasks) = issued(&house, &entry, form(&house, &entry).await, Every::Month).await;
     let county = house.person("county").await;
     let id = &of(&tasks, COUNTY_ORG).id;
     let (name, bytes) = report::template(app, &county, id).await.unwrap();
