@@ -17,6 +17,7 @@ pub mod notice;
 pub mod opening;
 pub mod operation;
 pub mod org;
+pub mod outflow;
 pub mod overview;
 pub mod production;
 pub mod rail;
@@ -61,6 +62,8 @@ pub struct App {
     pub boards: control::Memory,
     /// Rails of this process, and the engine that follows them.
     pub rails: rail::Memory,
+    /// Return flows of this process, and the engine that delivers them.
+    pub outflows: outflow::Memory,
 }
 
 /// Folders of this process.

@@ -23,6 +23,8 @@ pub struct Rules {
     pub packs: crate::catalogue::standard::Packs,
     /// Pace and limits of the rail; the shipped `rules/rail.toml` when the file says nothing of them.
     pub rail: crate::rail::RailRules,
+    /// Pace and limits of return flows; the shipped `rules/outflow.toml` when the file says nothing of them.
+    pub outflow: crate::outflow::OutflowRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -40,6 +42,7 @@ struct Written {
     #[serde(default)]
     pack: Vec<crate::catalogue::standard::Pack>,
     rail: Option<crate::rail::RailRules>,
+    outflow: Option<crate::outflow::OutflowRules>,
 }
 
 /// Working days a reviewer has.
@@ -134,6 +137,10 @@ impl Rules {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/rail.toml")).map_err(wrong)?,
         };
+        let outflow = match written.outflow {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/outflow.toml")).map_err(wrong)?,
+        };
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -146,6 +153,7 @@ impl Rules {
             dispatch,
             packs: crate::catalogue::standard::Packs::read(written.pack)?,
             rail,
+            outflow,
         })
     }
 }

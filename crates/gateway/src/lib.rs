@@ -9,6 +9,7 @@ mod caller;
 mod changes;
 pub mod dialect;
 mod flood;
+mod flow;
 mod ledger;
 mod openapi;
 mod rows;
@@ -114,6 +115,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
     };
     Router::new()
         .merge(rows::router())
+        .merge(flow::router())
         .merge(openapi::router())
         .merge(ledger::router())
         .merge(changes::router())

@@ -92,6 +92,9 @@ fn describe(url: &str, callable: &[Callable], rules: &app::rules::Call) -> Value
             format!("/api/v1/{code}"),
             resource_path(&c.entry, c.grant.columns(), c.grant.row_cap(), rules),
         );
+        if c.grant.request().is_some() && !c.grant.key().is_empty() {
+            paths.insert(format!("/api/v1/{code}/changes"), changes_path(&c.entry));
+        }
         schemas.insert(code.clone(), row_schema(&c.entry, c.grant.columns()));
     }
     schemas.insert("Error".into(), error_schema());
@@ -270,6 +273,80 @@ fn resource_path(
             json!({ "description": text, "headers": headers, "content": rows }),
         );
     }
+    errors_into(&mut responses);
+    json!({
+        "get": {
+            "operationId": format!("rows_{code}"),
+            "summary": entry.draft.title,
+            "description": entry.draft.description,
+            "tags": [entry.draft.domain.zh()],
+            "parameters": parameters,
+            "responses": responses,
+        }
+    })
+}
+
+/// The return flow of a resource for the caller's region.
+fn changes_path(entry: &Entry) -> Value {
+    let code = &entry.draft.code;
+    let change = json!({
+        "type": "object",
+        "required": ["op", "row"],
+        "properties": {
+            "op": { "type": "string", "enum": ["I", "U", "D"], "description": "Inserted, updated, deleted / 新增、修改、删除" },
+            "row": { "type": "object", "description": "The row as granted; of a delete the key alone / 数据行，删除时仅含主键" },
+        }
+    });
+    let around = |changes: Value| {
+        let mut properties = json!({
+            "reset": { "type": "boolean", "description": "What the receiver holds is void: begin with nothing / 接收方应清空后重新开始" },
+            "key": { "type": "array", "items": { "type": "string" }, "description": "Columns that tell rows apart / 主键列" },
+            "more": { "type": "boolean", "description": "More is there already / 还有更多" },
+            "next": { "type": "string", "description": "Position after this answer: keep it together with the rows / 与数据同事务保存的位置" },
+        });
+        if let (Value::Object(map), false) = (&mut properties, changes.is_null()) {
+            map.insert("changes".into(), changes);
+        }
+        json!({ "type": "object", "required": ["reset", "key", "more", "next"], "properties": properties })
+    };
+    let mut responses = Map::new();
+    responses.insert(
+        "200".into(),
+        json!({
+            "description": "Changes in order / 按序的变化",
+            "headers": referred("headers", &["X-Qt-Masked", "X-Qt-Calls-Left"]),
+            "content": {
+                "application/json": { "schema": around(json!({ "type": "array", "items": change })) },
+                "application/x-ndjson": { "schema": { "type": "string" } },
+            }
+        }),
+    );
+    errors_into(&mut responses);
+    responses.insert(
+        "409".into(),
+        json!({
+            "description": "The position is of a state that is no more: begin without `after` / 位置已失效，请不带 after 重新开始",
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+        }),
+    );
+    json!({
+        "get": {
+            "operationId": format!("changes_{code}"),
+            "summary": format!("{} — changes / 回流", entry.draft.title),
+            "tags": [entry.draft.domain.zh()],
+            "parameters": [
+                parameter("after", "`next` of the answer before; absent: from the beginning / 上次返回的 next", json!({ "type": "string", "maxLength": 4096 })),
+                parameter("limit", "Most changes of one answer / 每次最多条数", json!({ "type": "integer", "minimum": 1, "maximum": 10000 })),
+                parameter("wait", "Seconds to wait for something new / 无变化时等待的秒数", json!({ "type": "integer", "minimum": 0, "maximum": 25 })),
+                { "$ref": "#/components/parameters/X-Qt-Algorithm" },
+            ],
+            "responses": responses,
+        }
+    })
+}
+
+/// Answers that every call may get.
+fn errors_into(responses: &mut Map<String, Value>) {
     for (status, text) in ERRORS {
         let headers = match *status {
             "401" => referred("headers", &["WWW-Authenticate"]),
@@ -281,16 +358,6 @@ fn resource_path(
             json!({ "description": text, "headers": headers, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } }),
         );
     }
-    json!({
-        "get": {
-            "operationId": format!("rows_{code}"),
-            "summary": entry.draft.title,
-            "description": entry.draft.description,
-            "tags": [entry.draft.domain.zh()],
-            "parameters": parameters,
-            "responses": responses,
-        }
-    })
 }
 
 const ERRORS: &[(&str, &str)] = &[

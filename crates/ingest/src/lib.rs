@@ -32,6 +32,7 @@ mod letters;
 mod matching;
 mod moment;
 mod number;
+mod outlet;
 mod query;
 mod rail;
 mod reader;
@@ -45,5 +46,6 @@ mod typing;
 mod why;
 
 pub use draft::draft;
+pub use outlet::Outlets;
 pub use rail::Rails;
 pub use reader::Reader;

@@ -325,17 +325,31 @@ impl DeltaLake {
 
     /// Versions, newest first. Each commit is read once in the life of the process.
     pub(crate) async fn list_versions(&self, code: &str) -> Result<Vec<LakeVersion>> {
-        const AT_ONCE: usize = 8;
         let Some(table) = self.table(code).await? else {
             return Ok(Vec::new());
         };
+        let mut versions = self.told_from(&table, code, 0).await?;
+        versions.reverse();
+        Ok(versions)
+    }
+
+    /// Versions with parcels from `first` on, oldest first.
+    pub(crate) async fn told_from(
+        &self,
+        table: &DeltaTable,
+        code: &str,
+        first: u64,
+    ) -> Result<Vec<LakeVersion>> {
+        const AT_ONCE: usize = 8;
         let slot = self.slot(code);
         let newest = table.version().unwrap_or(0);
+        if first > newest {
+            return Ok(Vec::new());
+        }
         let missing: Vec<u64> = {
             let told = slot.told.lock().unwrap_or_else(PoisonError::into_inner);
-            (0..=newest).filter(|version| !told.contains_key(version)).collect()
+            (first..=newest).filter(|version| !told.contains_key(version)).collect()
         };
-        let table = &table;
         let read: Vec<(u64, Option<LakeVersion>)> = stream::iter(missing)
             .map(|version| async move {
                 let said = said(table, version).await?;
@@ -346,7 +360,7 @@ impl DeltaLake {
             .await?;
         let mut told = slot.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.extend(read);
-        Ok(told.range(..=newest).rev().filter_map(|(_, version)| version.clone()).collect())
+        Ok(told.range(first..=newest).filter_map(|(_, version)| version.clone()).collect())
     }
 }
 

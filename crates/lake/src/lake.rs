@@ -22,14 +22,16 @@ use model::parcel::ParcelHead;
 use model::query::RowQuery;
 use model::value::Rows;
 use model::{Code, Error, Op, Result};
-use policy::port::{Compacted, LakeVersion, LandTarget, Landing};
+use policy::port::{
+    ChangeSpan, Changes, ChangesAhead, Compacted, LakeVersion, LandTarget, Landing,
+};
 use policy::{Action, Grant, Permit};
 
 use crate::fault;
 use crate::table::{Loaded, Slot};
 
 /// Rows of one piece of a scan or replay.
-const CHUNK_ROWS: usize = 4096;
+pub(crate) const CHUNK_ROWS: usize = 4096;
 
 /// Where the lake is and what it may use.
 #[derive(Clone, Debug)]
@@ -160,6 +162,27 @@ impl policy::port::Lake for DeltaLake {
         version: Option<i64>,
     ) -> Result<BoxStream<'static, Result<Rows>>> {
         self.scan_granted(grant, query, version).await
+    }
+
+    async fn ahead(
+        &self,
+        code: &str,
+        from: Option<i64>,
+        most: usize,
+    ) -> Result<Option<ChangesAhead>> {
+        self.find_ahead(code, from, most).await
+    }
+
+    async fn changes(
+        &self,
+        grant: &Grant,
+        span: &ChangeSpan,
+    ) -> Result<BoxStream<'static, Result<Changes>>> {
+        self.change_stream(grant, span).await
+    }
+
+    async fn granted(&self, grant: &Grant, version: i64) -> Result<u64> {
+        self.count_granted(grant, version).await
     }
 
     async fn replay(

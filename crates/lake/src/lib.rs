@@ -41,12 +41,16 @@
 //! view → the grant's row filter → the caller's filter → order → the granted and selected columns, masked by a
 //! function inside the plan → cap ([`scan`]). There is no entry for SQL text.
 //!
+//! Changes between two versions ([`change`]) are the difference of two such plans, so that a row that moves out of a
+//! grant's filter is gone for its receiver.
+//!
 //! # How a gigabyte stays small
 //!
 //! Batches pass through a bounded channel to one blocking encoder ([`encode`]), its bytes through another to the
 //! object store ([`upload`]); reading, encoding and writing run side by side and only a row group is held.
 
 mod cells;
+mod change;
 mod commit;
 mod compact;
 mod encode;

@@ -51,8 +51,51 @@ pub(crate) fn named(name: &str) -> Expr {
     Expr::Column(Column::from_name(name))
 }
 
+/// Column of the keys that a view is narrowed to.
+pub(crate) const TOUCHED: &str = "dsc_touched";
+
+/// Rows that a view is narrowed to, before it is made.
+#[derive(Debug)]
+pub(crate) struct Narrow {
+    /// Hashes of keys, in the column [`TOUCHED`]; `None`: all.
+    pub(crate) keys: Option<DataFrame>,
+    /// Only hashes beyond this one.
+    pub(crate) after: Option<String>,
+}
+
+impl Narrow {
+    fn apply(&self, mut rows: DataFrame) -> Result<DataFrame> {
+        let failed = |e| fault::plan("narrowing a view", e);
+        if let Some(after) = &self.after {
+            rows = rows.filter(named(HASH).gt(lit(after.as_str()))).map_err(failed)?;
+        }
+        match &self.keys {
+            None => Ok(rows),
+            Some(keys) => rows
+                .join(keys.clone(), JoinType::LeftSemi, &[HASH], &[TOUCHED], None)
+                .map_err(failed),
+        }
+    }
+}
+
 /// The current view with all stored columns.
 pub(crate) async fn view(session: &SessionContext, loaded: &Loaded<'_>) -> Result<DataFrame> {
+    view_of(session, loaded, None).await
+}
+
+/// The same, of some keys.
+pub(crate) async fn view_of(
+    session: &SessionContext,
+    loaded: &Loaded<'_>,
+    narrow: Option<&Narrow>,
+) -> Result<DataFrame> {
+    let files = async |session, loaded, paths| {
+        let rows = files(session, loaded, paths).await?;
+        match narrow {
+            None => Ok(rows),
+            Some(narrow) => narrow.apply(rows),
+        }
+    };
     match reading(loaded)? {
         Reading::Plain => files(session, loaded, None).await,
         Reading::Merged => {

@@ -24,6 +24,7 @@ pub mod mask;
 pub mod notice;
 pub mod op;
 pub mod org;
+pub mod outflow;
 pub mod parcel;
 pub mod query;
 pub mod rail;

@@ -83,6 +83,12 @@ actions! {
     RowsPreview = "rows.preview";
     /// Download of all rows as a file.
     RowsDownload = "rows.download";
+    /// Delivery of a region's rows as they change.
+    RowsFlow = "rows.flow";
+    /// See outflows (回流): what flows to whom, and how far it is.
+    OutflowRead = "outflow.read";
+    /// Make, pause, resume or end an outflow into a database of one's organisation; keep such databases.
+    OutflowKeep = "outflow.keep";
     /// Change the security rules (masks, grading).
     SecurityManage = "security.manage";
     /// Metrics and health detail.
@@ -126,7 +132,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -239,6 +245,17 @@ impl Target {
             region: some(&request.region),
             state: Some(request.state.as_str().to_owned()),
             way: Some(request.way.as_str().to_owned()),
+            ..Self::default()
+        }
+    }
+    /// An outflow, or the place for one: from the organisation that provides to the one that receives.
+    #[must_use]
+    pub fn outflow(id: &str, provider: &str, receiver: &str) -> Self {
+        Self {
+            kind: "Outflow",
+            id: id.to_owned(),
+            org: some(provider),
+            applicant_org: some(receiver),
             ..Self::default()
         }
     }

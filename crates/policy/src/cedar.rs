@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "Entry",
     "Request",
     "Approval",
@@ -30,6 +30,7 @@ const KINDS: [&str; 14] = [
     "Quota",
     "Reclaim",
     "Notice",
+    "Outflow",
 ];
 
 /// What a rule says of itself in its annotations.

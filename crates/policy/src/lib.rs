@@ -10,6 +10,7 @@
 mod action;
 mod cedar;
 mod engine;
+mod flow;
 mod grant;
 mod listing;
 mod matrix;
@@ -20,6 +21,7 @@ mod rules;
 
 pub use action::{Action, Target};
 pub use engine::{Decision, Policy};
+pub use flow::FlowAsk;
 pub use grant::{Grant, GrantAsk, GrantColumn, Quota, Via};
 pub use listing::{MaskRule, RuleFile};
 pub use matrix::matrix;

@@ -84,6 +84,7 @@ fn natural(action: Action) -> Target {
         },
         Action::ApprovalLend => Target { owner: Some("me".to_owned()), ..of("Approval") },
         Action::FlowPublish => of("Flow"),
+        Action::OutflowRead | Action::OutflowKeep => of("Outflow"),
         Action::NoticeKeep => Target { owner: Some("me".to_owned()), ..of("Notice") },
         Action::ApplicationManage | Action::ApplicationRead => of("Application"),
         Action::UserManage | Action::UserRead => of("User"),
@@ -224,7 +225,7 @@ fn rows() -> Vec<Row> {
 /// What one person may do: with things of the own organisation, of others, of both, or not at all.
 fn cell(policy: &Policy, op: &Op, row: &Row) -> &'static str {
     let may = |org: &str| {
-        let applicant = matches!(row.target.kind, "Request" | "Approval")
+        let applicant = matches!(row.target.kind, "Request" | "Approval" | "Outflow")
             || row.action == Action::RequestSubmit;
         let owned = !(row.personal && row.target.kind == "Application");
         let target = Target {

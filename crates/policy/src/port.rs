@@ -3,7 +3,9 @@
 //! `app` holds them as `Arc<dyn …>`; `lake`, `ingest`, `search` implement them; only the binary wires them.
 //! All are called from many tasks in parallel.
 
+mod change;
 mod feed;
+mod outlet;
 mod rail;
 mod shelf;
 mod transform;
@@ -23,7 +25,11 @@ use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
 use model::value::Rows;
 use model::{Op, Result};
 
+pub use self::change::{ChangeSpan, Changes, ChangesAhead, ROW_ID};
 pub use self::feed::{Feed, HttpFeed, KafkaFeed, Paging};
+pub use self::outlet::{
+    Outlet, OutletAddress, OutletChange, OutletColumn, OutletLine, OutletSurvey,
+};
 pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
     RailSurvey, SlotState,
@@ -65,6 +71,28 @@ pub trait Lake: Send + Sync {
         query: &RowQuery,
         version: Option<i64>,
     ) -> Result<BoxStream<'static, Result<Rows>>>;
+
+    /// What lies before a receiver that holds version `from`: a span of at most `most` parcels. `None` when it is level, or
+    /// nothing has landed. A version the lake does not know (it was set back) is `WrongState`.
+    async fn ahead(
+        &self,
+        code: &str,
+        from: Option<i64>,
+        most: usize,
+    ) -> Result<Option<ChangesAhead>>;
+
+    /// The difference of what a grant shows at two versions, in the order of its marks: columns, row filter and masks are
+    /// applied inside the plan. A row that has come to fit the filter is an insert, one that fits no more a delete, whatever its
+    /// parcel called it; a row that looks as before is not told. Only keys that parcels in between touched are compared, unless
+    /// one of them replaced the whole. Streams in bounded memory. An entry without a key is refused.
+    async fn changes(
+        &self,
+        grant: &Grant,
+        span: &ChangeSpan,
+    ) -> Result<BoxStream<'static, Result<Changes>>>;
+
+    /// Rows that a grant shows at a version.
+    async fn granted(&self, grant: &Grant, version: i64) -> Result<u64>;
 
     /// Rows of one parcel as landed, for refreshing the serving copy (movement inside the house, not a release:
     /// it needs a permit for `system.work` or `data.collect`).

@@ -19,9 +19,14 @@ impl Policy {
     /// Decides a release and says exactly what of it. Callers may keep a grant while [`Policy::version`], the entry and
     /// the share application stay as they are, and check [`Grant::check_time`] at every use.
     pub fn grant(&self, op: &Op, ask: &GrantAsk<'_>) -> Result<Grant> {
-        if !ask.action.is_release() {
+        // A return flow is limited to the receiver's region, which only `grant_flow` knows.
+        if !ask.action.is_release() || ask.action == Action::RowsFlow {
             return Err(Error::internal(format!("grant asked for `{}`", ask.action.as_str())));
         }
+        self.grant_by(op, ask)
+    }
+
+    pub(crate) fn grant_by(&self, op: &Op, ask: &GrantAsk<'_>) -> Result<Grant> {
         let expires_at = match ask.via {
             Via::Request(request) => end_of(request)?,
             Via::Open | Via::Owner => None,
@@ -194,14 +199,14 @@ fn end_of(request: &Request) -> Result<Option<DateTime<Utc>>> {
 fn row_limit(limits: &Limits, action: Action) -> RowLimit {
     match action {
         Action::RowsPreview => limits.rows_preview,
-        Action::RowsDownload => limits.rows_download,
+        Action::RowsDownload | Action::RowsFlow => limits.rows_download,
         _ => limits.rows_query,
     }
 }
 
 /// Calls are counted at the interface only.
 fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
-    if ask.action != Action::RowsQuery {
+    if !matches!(ask.action, Action::RowsQuery | Action::RowsFlow) {
         return None;
     }
     match ask.via {
@@ -251,7 +256,10 @@ impl Action {
     /// Whether rows leave by it, so that it needs a [`Grant`].
     #[must_use]
     pub fn is_release(self) -> bool {
-        matches!(self, Action::RowsQuery | Action::RowsPreview | Action::RowsDownload)
+        matches!(
+            self,
+            Action::RowsQuery | Action::RowsPreview | Action::RowsDownload | Action::RowsFlow
+        )
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod decisions;
 mod files;
+mod flow;
 mod house;
 mod matrix;
 mod release;

@@ -8,6 +8,7 @@ use model::code::{
 };
 use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
 use model::finding::Level;
+use model::outflow::OutflowState;
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{SourceKind, SourceTls};
@@ -67,6 +68,7 @@ code_kinds! {
     "relation_kind" => RelationKind,
     "change_kind" => ChangeKind,
     "drift_state" => DriftState,
+    "outflow_state" => OutflowState,
     "rail_state" => RailState,
     "rail_policy" => RailPolicy,
     "table_state" => TableState,

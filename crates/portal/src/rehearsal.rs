@@ -17,6 +17,7 @@ use model::source::{DataSource, SourceKind, SourceTls};
 mod dispatch;
 mod ledgers;
 mod made;
+mod outflows;
 mod rails;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
@@ -463,6 +464,7 @@ fn own(template: &str, full: bool) -> Value {
         other => ledgers::of(other, full)
             .or_else(|| dispatch::of(other, full))
             .or_else(|| rails::of(other, full))
+            .or_else(|| outflows::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -39,7 +39,7 @@ const KEY_MARK: &str = "master_key";
 const ROUND: Duration = Duration::from_secs(60);
 /// Jobs that come round less often than this keep to the turn that was noted.
 const SELDOM: Duration = Duration::from_secs(3600);
-/// How often rails that nobody follows are looked for.
+/// How often rails and return flows that nobody follows are looked for.
 const FOLLOWING: Duration = Duration::from_secs(1);
 
 impl House {
@@ -153,6 +153,7 @@ impl House {
             collections: app::collection::Memory::default(),
             boards: app::control::Memory::default(),
             rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+            outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets)),
         });
         Ok(Self { app, folder: Arc::new(folder), hold })
     }
@@ -202,6 +203,7 @@ impl House {
             return;
         }
         app::rail::stop(&self.app).await;
+        app::outflow::stop(&self.app).await;
         // Beside a server nothing is ours to write.
         if self.hold != Hold::Beside
             && let Err(e) = app::sharing::flush(&self.app).await
@@ -241,6 +243,9 @@ async fn following(app: Arc<App>) {
         every.tick().await;
         if let Err(e) = app::rail::tick(&app).await {
             tracing::error!(error = %e.operator_text(), "rails could not be taken up");
+        }
+        if let Err(e) = app::outflow::tick(&app).await {
+            tracing::error!(error = %e.operator_text(), "outflows could not be taken up");
         }
     }
 }

@@ -123,6 +123,7 @@ impl Db {
         all.push(migration(21, "history", history));
         all.push(migration(22, "basket", include_str!("../migrations/0022_basket.sql")));
         all.push(migration(23, "control", include_str!("../migrations/0023_control.sql")));
+        all.push(migration(25, "outflow", include_str!("../migrations/0025_outflow.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

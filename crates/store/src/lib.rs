@@ -28,6 +28,7 @@ pub mod operation;
 pub mod org;
 pub mod parcel;
 pub mod proposal;
+pub mod outflow;
 pub mod rail;
 pub mod request;
 pub mod scan;

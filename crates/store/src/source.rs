@@ -8,7 +8,7 @@ use policy::{Action, Permit};
 use crate::Store;
 use crate::db::{fail, json, on_duplicate, text, to_json};
 
-const WRITERS: &[Action] = &[Action::DataCollect];
+const WRITERS: &[Action] = &[Action::DataCollect, Action::OutflowKeep];
 
 impl Store {
     /// Enters a source. `Duplicate` when the organisation has one of that name.

@@ -246,7 +246,7 @@ impl House {
     }
 }
 
-/// The shipped rules, with a rail that takes small steps at once.
+/// The shipped rules, with rails and return flows that take small steps at once.
 fn quick() -> Rules {
     let mut rules = Rules::shipped().unwrap();
     rules.rail.chunk_rows = 500;
@@ -256,6 +256,11 @@ fn quick() -> Rules {
     rules.rail.count_seconds = 1;
     rules.rail.retry_first_ms = 50;
     rules.rail.retry_longest_ms = 500;
+    rules.outflow.snapshot_rows = 500;
+    rules.outflow.parcels = 5;
+    rules.outflow.poll_ms = 200;
+    rules.outflow.retry_first_ms = 50;
+    rules.outflow.retry_longest_ms = 500;
     rules
 }
 
@@ -289,6 +294,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         collections: app::collection::Memory::default(),
         boards: app::control::Memory::default(),
         rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+        outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets)),
     }
 }
 

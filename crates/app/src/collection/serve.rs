@@ -25,7 +25,7 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Brings the serving copy level with a landed parcel and whatever it missed before it.
+/// Brings the serving copy level with a landed parcel and whatever it missed before it; return flows look at once.
 pub(crate) async fn bring(
     app: &App,
     permit: &Permit,
@@ -34,6 +34,7 @@ pub(crate) async fn bring(
     parcel: &str,
     version: i64,
 ) -> Result<()> {
+    app.outflows.ring(&entry.draft.code);
     let serving = app.store.serving();
     let position = serving.position(&entry.id).await?.map(|(_, at)| at);
     if !entry.draft.served() {

@@ -2,7 +2,8 @@
 //!
 //! Where a source is may be seen by its department; the password may not be seen by anyone. It rests sealed in the
 //! control store (like the secrets of applications), is opened for one connection, and stands in no log, no record and
-//! no answer. Who may collect into an organisation's entries (`data.collect`) keeps its sources.
+//! no answer. Who may collect into an organisation's entries (`data.collect`), or have rows delivered to it (`outflow.keep`),
+//! keeps its sources.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +60,7 @@ pub struct Preview {
 /// Sources of the caller's organisation.
 pub async fn list(app: &App, op: &Op) -> Result<Vec<DataSource>> {
     let org = op.actor.org().unwrap_or_default();
-    audit::permit(app, op, Action::DataCollect, &Target::of_org("Entry", "sources", org)).await?;
+    keeper(app, op, "sources", org).await?;
     app.store.sources_of(org).await
 }
 
@@ -70,8 +71,7 @@ pub async fn get(app: &App, op: &Op, id: &str) -> Result<DataSource> {
 
 /// Stores a source of one's organisation.
 pub async fn create(app: &App, op: &Op, new: SourceNew) -> Result<DataSource> {
-    let target = Target::of_org("Entry", "sources", &new.org);
-    let permit = audit::permit(app, op, Action::DataCollect, &target).await?;
+    let permit = keeper(app, op, "sources", &new.org).await?;
     app.store.org_require(&new.org).await?;
     let new = checked(new, true)?;
     let id = op.new_id();
@@ -120,8 +120,17 @@ pub async fn remove(app: &App, op: &Op, id: &str) -> Result<()> {
             "a rail follows this source; remove the rail first",
         ));
     }
+    if app.store.outflows_of_source(id).await? > 0 {
+        return Err(Error::new(
+            Code::WrongState,
+            "有回流正在向该数据库投送，请先移除回流",
+            "an outflow delivers into this database; remove the outflow first",
+        ));
+    }
     app.store.source_delete(&permit, id).await?;
-    app.store.origins_forget(&permit, id).await?;
+    if permit.action() == Action::DataCollect {
+        app.store.origins_forget(&permit, id).await?;
+    }
     record(app, op, "source.remove", &source, String::new()).await
 }
 
@@ -194,8 +203,37 @@ pub(crate) async fn reach(
     id: &str,
 ) -> Result<(DataSource, Zeroizing<String>, Permit)> {
     let (source, sealed, permit) = known(app, op, id).await?;
+    if permit.action() != Action::DataCollect {
+        return Err(Error::not_found("数据源", "data source", id));
+    }
     let url = opened(app, &source.id, &sealed)?;
     Ok((source, url, permit))
+}
+
+/// A database with its address, its secret included, for those who keep it to have rows delivered into it.
+pub(crate) async fn outlet(
+    app: &App,
+    op: &Op,
+    id: &str,
+) -> Result<(DataSource, Zeroizing<String>)> {
+    let (source, sealed, _) = known(app, op, id).await?;
+    let url = opened(app, &source.id, &sealed)?;
+    Ok((source, url))
+}
+
+/// Who may collect into an organisation's entries keeps its sources; who may have rows delivered to it, its databases.
+async fn keeper(app: &App, op: &Op, id: &str, org: &str) -> Result<Permit> {
+    let receives = Target::outflow(id, "", org);
+    match app.policy.permit(op, Action::DataCollect, &Target::of_org("Entry", id, org)) {
+        Ok(permit) => Ok(permit),
+        Err(refusal) => match app.policy.permit(op, Action::OutflowKeep, &receives) {
+            Ok(permit) => Ok(permit),
+            Err(_) => {
+                audit::refused(app, op, Action::DataCollect.as_str(), id, &refusal).await?;
+                Err(refusal)
+            }
+        },
+    }
 }
 
 /// The URL of a source with its secret, for a channel that was allowed to use it.
@@ -208,13 +246,10 @@ pub(crate) async fn url_of(app: &App, id: &str) -> Result<Zeroizing<String>> {
 async fn known(app: &App, op: &Op, id: &str) -> Result<(DataSource, String, Permit)> {
     let missing = || Error::not_found("数据源", "data source", id);
     let (source, sealed) = app.store.source_get(id).await?.ok_or_else(missing)?;
-    let target = Target::of_org("Entry", id, &source.org);
-    match app.policy.permit(op, Action::DataCollect, &target) {
+    match keeper(app, op, id, &source.org).await {
         Ok(permit) => Ok((source, sealed, permit)),
-        Err(refusal) => {
-            audit::refused(app, op, Action::DataCollect.as_str(), id, &refusal).await?;
-            Err(missing())
-        }
+        Err(refusal) if refusal.kind() == model::Kind::Denied => Err(missing()),
+        Err(other) => Err(other),
     }
 }
 

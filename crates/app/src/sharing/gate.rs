@@ -53,7 +53,7 @@ impl Access {
     }
 }
 
-fn meter(app: &App, caller: &str, entry: &str, kept: Option<(String, String)>) -> Arc<Meter> {
+pub(crate) fn meter(app: &App, caller: &str, entry: &str, kept: Option<(String, String)>) -> Arc<Meter> {
     let key = format!("{caller}\n{entry}");
     app.shares.meters.get_with(key, || Arc::new(Meter::new(kept)))
 }
@@ -174,7 +174,7 @@ fn masked(grant: &Grant) -> Vec<String> {
 
 /// The resource and the approved share application behind the call (none: as open data). What the caller may not
 /// know of is not found; a 403 never leaks what a 404 hides.
-async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
+pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
     let missing =
         || Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>());
     let entry =

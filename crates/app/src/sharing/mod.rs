@@ -25,7 +25,7 @@ pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
 pub(crate) use ask::give_up;
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
 pub use gate::{callable, query};
-pub(crate) use gate::{read, release_event};
+pub(crate) use gate::{meter, read, release_event, resolve};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
 

@@ -13,5 +13,6 @@
 mod answers;
 mod client;
 mod flood;
+mod flow;
 mod ledgers;
 mod routes;

@@ -21,6 +21,7 @@ fn routes() -> Vec<String> {
 fn declared() -> BTreeSet<String> {
     [
         include_str!("../../src/changes.rs"),
+        include_str!("../../src/flow.rs"),
         include_str!("../../src/rows.rs"),
         include_str!("../../src/openapi.rs"),
         include_str!("../../src/ledger.rs"),
@@ -58,6 +59,9 @@ async fn nobody_and_a_stranger_get_only_what_is_open_to_all() {
                 ("/ledger/v1/{ledger}", _) => 404,
                 ("/metrics", _) => 404,
                 ("/api/v1/{resource}", "open_water") => 200,
+                // Changes flow by an approved share application only.
+                ("/api/v1/{resource}/changes", "open_water" | "shared_water") => 403,
+                ("/api/v1/{resource}/changes", _) => 404,
                 // What is shared among offices is not known to nobody.
                 ("/api/v1/{resource}", "shared_water") => 403,
                 ("/api/v1/{resource}", _) => 404,
@@ -69,7 +73,7 @@ async fn nobody_and_a_stranger_get_only_what_is_open_to_all() {
             assert_eq!(nobody, as_nobody, "GET {path} by nobody");
             let by_stranger = client.by(&stranger, &path).await.status.as_u16();
             assert_eq!(by_stranger, expected, "GET {path} by a stranger");
-            if route != "/api/v1/{resource}" {
+            if !route.starts_with("/api/v1/{resource}") {
                 break;
             }
         }

@@ -22,6 +22,7 @@ mod ledger_sheet;
 mod notices;
 mod orgs;
 mod proposals;
+mod outflows;
 mod rails;
 mod requests;
 mod runs;
@@ -57,6 +58,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(sources::router())
         .merge(schema::router())
         .merge(findings::router())
+        .merge(outflows::router())
         .merge(rails::router())
         .merge(supervise::router())
         .merge(requests::router())

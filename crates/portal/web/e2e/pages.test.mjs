@@ -23,6 +23,7 @@ const PAGES = [
   ["audit", "auditor", "/console/audit"],
   ["sources", "provider", "/console/sources"],
   ["rails", "provider", "/console/rails"],
+  ["outflows", "consumer", "/console/outflows"],
   ["security", "security_officer", "/console/security"],
   ["system", "system_administrator", "/console/system"],
   ["ledgers", "provider", "/console/ledger"],

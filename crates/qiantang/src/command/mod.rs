@@ -9,6 +9,7 @@ mod ingest;
 mod ledger;
 mod matrix;
 mod org;
+mod outflow;
 mod rail;
 mod serve;
 mod sniff;
@@ -67,6 +68,8 @@ enum Command {
     Ingest(ingest::Args),
     /// Say what a file is, and draft an entry from it. 识别文件。
     Sniff(sniff::Args),
+    /// Deliver a region's rows to its body's database as they change. 数据回流。
+    Outflow(outflow::Args),
     /// Follow tables of a data source by its log. 数据高铁。
     Rail(rail::Args),
     /// Enter and list organisations. 机构。
@@ -173,6 +176,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Catalogue(args) if args.changes() => &args.place,
         Command::Ledger(args) if args.changes() => &args.place,
         Command::Org(args) if args.changes() => &args.place,
+        Command::Outflow(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
@@ -193,6 +197,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Sniff(args) => sniff::run(args).await,
+        Command::Outflow(args) => outflow::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
@@ -217,6 +222,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Catalogue(args) => catalogue::run(args).await,
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
+        Command::Outflow(args) => outflow::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
@@ -247,6 +253,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Ledger(a) => a.json,
         Command::Ingest(a) => a.json,
         Command::Sniff(a) => a.json,
+        Command::Outflow(a) => a.json,
         Command::Rail(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,

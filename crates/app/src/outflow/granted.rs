@@ -1,0 +1,179 @@
+//! The grant of a flow: which rows of an entry, how masked, for which receiver. Kept while the ledger stays as it is.
+
+use chrono::NaiveDate;
+use guard::hash::sha256_hex;
+use guard::mask::output_type;
+use model::audit::AuditEvent;
+use model::code::DataType;
+use model::entry::Entry;
+use model::org::OrgKind;
+use model::outflow::Outflow;
+use model::request::{Request, RequestState};
+use model::value::{Row, Value};
+use model::{Actor, Code, Error, Op, Result};
+use policy::port::{OutletColumn, ROW_ID};
+use policy::{FlowAsk, Grant};
+
+use crate::{App, audit};
+
+/// A grant with all that delivering by it needs.
+#[derive(Clone, Debug)]
+pub(super) struct Granted {
+    pub(super) entry: Entry,
+    pub(super) grant: Grant,
+    /// The application that receives.
+    pub(super) actor: Actor,
+    pub(super) masks: String,
+    /// Tells grants apart by what they release.
+    pub(super) shape: String,
+    /// Columns as they go out.
+    pub(super) columns: Vec<OutletColumn>,
+    /// The row's own name goes out, because the key does not go out plainly.
+    pub(super) named: bool,
+    made: (u64, u64, NaiveDate),
+}
+
+/// What must stay for a grant to hold without being asked for again.
+fn moment(app: &App, op: &Op) -> (u64, u64, NaiveDate) {
+    (app.shares.epoch(), app.policy.version(), op.today())
+}
+
+/// The grant of an outflow, `kept` being the last one.
+pub(super) async fn of(app: &App, outflow: &Outflow, kept: Option<Granted>) -> Result<Granted> {
+    let op = Op::system(app.now());
+    app.shares.look(app, &op).await?;
+    if let Some(kept) = kept
+        && kept.made == moment(app, &op)
+    {
+        kept.grant.check_time(op.at)?;
+        return Ok(kept);
+    }
+    let made = moment(app, &op);
+    let gone = || Error::of(Code::GrantExpired);
+    let request = app.store.request_get(&outflow.request).await?.ok_or_else(gone)?;
+    let entry = app.store.entry_get(&outflow.entry).await?.ok_or_else(gone)?;
+    for_request(app, &entry, &request, &outflow.items, made).await
+}
+
+/// The grant of a flow by an application, before it is an outflow.
+pub(super) async fn by_request(app: &App, request: &Request, items: &[String]) -> Result<Granted> {
+    let made = moment(app, &Op::system(app.now()));
+    let gone = || Error::of(Code::GrantExpired);
+    let entry = app.store.entry_get(&request.entry).await?.ok_or_else(gone)?;
+    for_request(app, &entry, request, items, made).await
+}
+
+async fn for_request(
+    app: &App,
+    entry: &Entry,
+    request: &Request,
+    items: &[String],
+    made: (u64, u64, NaiveDate),
+) -> Result<Granted> {
+    if request.state != RequestState::Approved {
+        return Err(Error::of(match request.state {
+            RequestState::Expired | RequestState::Revoked => Code::GrantExpired,
+            _ => Code::NoGrant,
+        }));
+    }
+    let stopped = || {
+        Error::new(
+            Code::NoGrant,
+            "接收数据的应用已停用或不存在",
+            "the application that receives is stopped or gone",
+        )
+    };
+    let application = app.store.application_get(&request.application).await?;
+    let application = application.filter(|a| a.active).ok_or_else(stopped)?;
+    let org = app.store.org_get(&application.org).await?.ok_or_else(stopped)?;
+    let actor = Actor::Application {
+        id: application.id,
+        key: application.key,
+        name: application.name,
+        org: org.id,
+        public_body: org.kind != OrgKind::Enterprise,
+    };
+    let op = app.op(actor.clone(), "outflow");
+    let ask = FlowAsk { entry, request, region: &org.region, items };
+    let grant = app.policy.grant_flow(&op, &ask)?;
+    Granted::of(entry.clone(), grant, actor, made)
+}
+
+impl Granted {
+    pub(super) fn of(
+        entry: Entry,
+        grant: Grant,
+        actor: Actor,
+        made: (u64, u64, NaiveDate),
+    ) -> Result<Self> {
+        if grant.key().is_empty() {
+            return Err(Error::new(
+                Code::RuleBroken,
+                format!("目录《{}》没有主键数据项，无法按变化投送", entry.draft.title),
+                format!("the entry `{}` has no key, so that changes cannot be told", grant.code()),
+            ));
+        }
+        let plain = |name: &String| grant.column(name).is_some_and(|c| c.mask.is_none());
+        let named = !grant.key().iter().all(plain);
+        let own = named.then(|| OutletColumn {
+            name: ROW_ID.to_owned(),
+            title: "行标识".to_owned(),
+            data_type: DataType::Text,
+            scale: 0,
+            key: true,
+        });
+        let columns = own.into_iter().chain(grant.columns().iter().map(|c| OutletColumn {
+            name: c.identifier.clone(),
+            title: c.name_cn.clone(),
+            data_type: c.mask.as_ref().map_or(c.data_type, |m| output_type(m, c.data_type)),
+            scale: c.scale,
+            key: !named && grant.key().contains(&c.identifier),
+        }));
+        Ok(Self {
+            columns: columns.collect(),
+            masks: grant.masks_text(),
+            shape: sha256_hex(grant.shape().as_bytes()).chars().take(24).collect(),
+            entry,
+            grant,
+            actor,
+            named,
+            made,
+        })
+    }
+
+    /// A row of the lake's changes as it goes out.
+    pub(super) fn row(&self, mut row: Row) -> Row {
+        if !self.named && !row.is_empty() {
+            row.remove(0);
+        }
+        row
+    }
+
+    /// The audit record of changes that leave, made before they do.
+    pub(super) fn event(&self, op: &Op, flow: &str, scope: &str, rows: &[Row]) -> AuditEvent {
+        let columns: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
+        AuditEvent {
+            columns: columns.join(","),
+            level: self.grant.grade().as_str().to_owned(),
+            scope: format!("{flow} {scope}"),
+            rows: rows.len() as u64,
+            bytes: bytes(rows),
+            purpose: self.grant.purpose().to_owned(),
+            request: self.grant.request().unwrap_or_default().to_owned(),
+            masks: self.masks.clone(),
+            ..audit::event(op, self.grant.action().as_str(), self.grant.code())
+        }
+    }
+}
+
+/// About how many bytes rows carry.
+pub(super) fn bytes(rows: &[Row]) -> u64 {
+    let of = |value: &Value| match value {
+        Value::Null | Value::Boolean(_) => 1,
+        Value::Text(text) => text.len() as u64,
+        Value::Integer(_) | Value::Float(_) | Value::Decimal(_) => 8,
+        Value::Date(_) => 10,
+        Value::DateTime(_) => 19,
+    };
+    rows.iter().flatten().map(of).sum()
+}
