@@ -155,8 +155,7 @@ impl DeltaLake {
                     .map(|c| c.mask.is_none() && grant.key().contains(&c.identifier)),
             )
             .collect();
-        let merge =
-            Merge { old: Side::of(old), new: Side::of(new), columns: columns.into(), told };
+        let merge = Merge { old: Side::of(old), new: Side::of(new), columns: columns.into(), told };
         Ok(stream::try_unfold(merge, |mut merge| async move {
             Ok(merge.piece().await?.map(|piece| (piece, merge)))
         })
@@ -392,6 +391,8 @@ fn set_back(version: i64) -> Error {
     Error::new(
         Code::WrongState,
         format!("数据湖中已没有版本 {version}（可能从备份恢复），请将回流重新开始"),
-        format!("the lake does not know version {version} any more (it may have been restored from a backup); start the outflow anew"),
+        format!(
+            "the lake does not know version {version} any more (it may have been restored from a backup); start the outflow anew"
+        ),
     )
 }

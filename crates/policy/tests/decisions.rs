@@ -448,6 +448,7 @@ fn the_platform_itself_does_its_work_and_nothing_else() {
         Action::AuditExport,
         Action::SystemWork,
         Action::AssetRead,
+        Action::OutflowRead,
     ];
     for action in Action::ALL {
         for e in [&entry(people_items()), &open] {

@@ -22,10 +22,7 @@ fn flow(area: &str, region: &str) -> model::Result<Grant> {
 
 fn by(r: &Request, region: &str, items: &[String]) -> model::Result<Grant> {
     let e = provincial(people_items());
-    policy().grant_flow(
-        &application("app-1"),
-        &FlowAsk { entry: &e, request: r, region, items },
-    )
+    policy().grant_flow(&application("app-1"), &FlowAsk { entry: &e, request: r, region, items })
 }
 
 fn like(grant: &Grant) -> Option<String> {

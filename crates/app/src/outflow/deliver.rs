@@ -12,9 +12,7 @@ use model::outflow::{Outflow, OutflowDay, OutflowFigures, OutflowState, OutflowW
 use model::{Error, Result};
 use parking_lot::Mutex;
 use policy::Permit;
-use policy::port::{
-    ChangeSpan, Changes, OutletAddress, OutletChange, OutletLine,
-};
+use policy::port::{ChangeSpan, Changes, OutletAddress, OutletChange, OutletLine};
 use tokio::time::Instant;
 
 use super::granted::{self, Granted};
@@ -231,8 +229,7 @@ impl Work {
         done: &mut Done,
     ) -> Result<()> {
         self.still(granted).await?;
-        let deletes =
-            piece.operations.iter().filter(|o| **o == Operation::Delete).count() as u64;
+        let deletes = piece.operations.iter().filter(|o| **o == Operation::Delete).count() as u64;
         let upserts = piece.operations.len() as u64 - deletes;
         let rows: Vec<_> = piece.rows.rows.into_iter().map(|row| granted.row(row)).collect();
         let op = self.app.op(granted.actor.clone(), "outflow");

@@ -2,8 +2,8 @@
 
 use model::audit::AuditEvent;
 use model::op::stamp;
-use model::outflow::{Outflow, OutflowDay, OutflowNew, OutflowState, OutflowWish};
 use model::outflow::OutflowFigures;
+use model::outflow::{Outflow, OutflowDay, OutflowNew, OutflowState, OutflowWish};
 use model::request::{Request, RequestFilter, RequestState};
 use model::{Code, Error, Op, Result};
 use policy::port::{OutletAddress, OutletSurvey};
@@ -182,7 +182,8 @@ struct Wanted {
 }
 
 async fn wanted(app: &App, op: &Op, new: &OutflowNew) -> Result<Wanted> {
-    let missing = || Error::not_found("已通过的共享申请", "approved share application", &new.request);
+    let missing =
+        || Error::not_found("已通过的共享申请", "approved share application", &new.request);
     let request = app.store.request_get(&new.request).await?.ok_or_else(missing)?;
     let receiver = Target::outflow("outflows", &request.provider, &request.org);
     let permit = match app.policy.permit(op, Action::OutflowKeep, &receiver) {
@@ -247,9 +248,11 @@ pub async fn check(app: &App, op: &Op, new: &OutflowNew) -> Result<Outline> {
     let survey = wanted.survey(app).await?;
     let grant = &wanted.granted.grant;
     let mask = |name: &str| grant.column(name).and_then(|c| c.mask.as_ref()).map(|m| m.label());
-    let columns = wanted.granted.columns.iter().map(|c| {
-        (c.name.clone(), c.title.clone(), mask(&c.name).unwrap_or_default(), c.key)
-    });
+    let columns = wanted
+        .granted
+        .columns
+        .iter()
+        .map(|c| (c.name.clone(), c.title.clone(), mask(&c.name).unwrap_or_default(), c.key));
     Ok(Outline {
         columns: columns.collect(),
         area: match grant.row_filter() {

@@ -50,7 +50,12 @@ pub(super) async fn of(app: &App, outflow: &Outflow, kept: Option<Granted>) -> R
     }
     let made = moment(app, &op);
     let gone = || Error::of(Code::GrantExpired);
-    let request = app.store.request_get(&outflow.request).await?.ok_or_else(gone)?;
+    // An agreement that was renewed goes on: the gate takes the newest, too.
+    let (application, approved) = (&outflow.application, [RequestState::Approved]);
+    let request = match app.store.request_newest(application, &outflow.entry, &approved).await? {
+        Some(renewed) => renewed,
+        None => app.store.request_get(&outflow.request).await?.ok_or_else(gone)?,
+    };
     let entry = app.store.entry_get(&outflow.entry).await?.ok_or_else(gone)?;
     for_request(app, &entry, &request, &outflow.items, made).await
 }

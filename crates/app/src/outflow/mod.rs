@@ -29,8 +29,8 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 pub use self::desk::{
-    Offer, OutflowCheck, OutflowPage, OutflowView, Outline, anew, check, compare, create, get, list,
-    may_keep, offers, pause, remove, resume,
+    Offer, OutflowCheck, OutflowPage, OutflowView, Outline, anew, check, compare, create, get,
+    list, may_keep, offers, pause, remove, resume,
 };
 pub use self::pull::{PullAsk, Pulled, pull};
 pub use self::work::{stop, tick};

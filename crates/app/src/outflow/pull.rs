@@ -140,13 +140,9 @@ async fn answer(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulled>
     let stand = ask.after.as_deref().map(|token| Stand::open(app, code, token)).transpose()?;
     let stand = stand.filter(|stand| stand.shape == granted.shape);
     let reset = stand.is_none();
-    let stand = stand.unwrap_or_else(|| Stand {
-        shape: granted.shape.clone(),
-        from: None,
-        within: None,
-    });
-    let until =
-        Instant::now() + Duration::from_secs(ask.wait.min(rules.pull_wait_seconds));
+    let stand =
+        stand.unwrap_or_else(|| Stand { shape: granted.shape.clone(), from: None, within: None });
+    let until = Instant::now() + Duration::from_secs(ask.wait.min(rules.pull_wait_seconds));
     let bell = app.outflows.bell(granted.grant.code());
     let span = loop {
         let rung = bell.notified();
@@ -168,13 +164,11 @@ async fn answer(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulled>
     let next = match (&span, &taken.mark) {
         (None, _) => stand,
         // The span is not over: the next answer goes on in it.
-        (Some(span), Some(mark)) => {
-            Stand { within: Some((span.to, mark.clone())), ..stand }
-        }
+        (Some(span), Some(mark)) => Stand { within: Some((span.to, mark.clone())), ..stand },
         (Some(span), None) => Stand { from: Some(span.to), within: None, ..stand },
     };
-    let more = taken.mark.is_some()
-        || (span.is_some() && ahead(app, &granted, &next).await?.is_some());
+    let more =
+        taken.mark.is_some() || (span.is_some() && ahead(app, &granted, &next).await?.is_some());
     // The agreement may have ended while the receiver waited.
     let rows: Vec<Row> = taken.changes.iter().map(|(_, row)| row.clone()).collect();
     let deletes = taken.changes.iter().filter(|(o, _)| *o == Operation::Delete).count();

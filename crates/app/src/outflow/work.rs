@@ -133,7 +133,9 @@ async fn settle(app: &Arc<App>, id: &str, ended: Result<Ended>) -> Result<()> {
             }
         }
         // The target moved, or the outflow is another process's: whoever is next reads where it stands.
-        Err(error) if error.code() == Code::Stale => wait(app, id, app.rules.outflow.retry_first_ms),
+        Err(error) if error.code() == Code::Stale => {
+            wait(app, id, app.rules.outflow.retry_first_ms)
+        }
         Err(error) if over(&error) => {
             tracing::warn!(outflow.id = id, error = error.operator_text(), "an outflow has ended");
             (figures.state, (figures.zh, figures.en)) = (OutflowState::Ended, ended_as(&error));

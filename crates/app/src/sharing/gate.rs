@@ -53,7 +53,12 @@ impl Access {
     }
 }
 
-pub(crate) fn meter(app: &App, caller: &str, entry: &str, kept: Option<(String, String)>) -> Arc<Meter> {
+pub(crate) fn meter(
+    app: &App,
+    caller: &str,
+    entry: &str,
+    kept: Option<(String, String)>,
+) -> Arc<Meter> {
     let key = format!("{caller}\n{entry}");
     app.shares.meters.get_with(key, || Arc::new(Meter::new(kept)))
 }

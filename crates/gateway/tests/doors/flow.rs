@@ -78,15 +78,15 @@ async fn a_receiver_fetches_the_changes_of_its_region() {
     collect(&house, SyncMode::Full, &rows).await;
     let client = Client::new(&house);
     let (secret, request) = county(&house).await;
-    let get = async |query: &str| {
-        client.by(&secret, &format!("/api/v1/firms/changes{query}")).await
-    };
+    let get =
+        async |query: &str| client.by(&secret, &format!("/api/v1/firms/changes{query}")).await;
 
     // The first delivery, in pages.
     let mut held = BTreeMap::new();
     let (mut next, mut more, mut pages) = (String::new(), true, 0);
     while more {
-        let query = if next.is_empty() { "?limit=7".into() } else { format!("?limit=7&after={next}") };
+        let query =
+            if next.is_empty() { "?limit=7".into() } else { format!("?limit=7&after={next}") };
         let answer = get(&query).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert_eq!(answer.json()["reset"], pages == 0);

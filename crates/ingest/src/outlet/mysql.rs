@@ -60,7 +60,9 @@ fn fits(data_type: DataType, kind: &str) -> bool {
     match data_type {
         DataType::Text | DataType::Geometry => text,
         DataType::Json => text || kind == "json",
-        DataType::Integer => matches!(kind, "bigint" | "int" | "mediumint" | "smallint" | "decimal"),
+        DataType::Integer => {
+            matches!(kind, "bigint" | "int" | "mediumint" | "smallint" | "decimal")
+        }
         DataType::Decimal => kind == "decimal",
         DataType::Float => matches!(kind, "double" | "float" | "decimal"),
         DataType::Boolean => matches!(kind, "tinyint" | "boolean" | "smallint" | "int"),
@@ -245,7 +247,7 @@ impl Line {
         if !self.exists(FLOWS).await? {
             return Ok(false);
         }
-        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.place()));
+        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.table));
         let flows = self.flows();
         let sql = format!("SELECT 1 FROM {flows} WHERE table_name = {place} AND flow <> {flow}");
         Ok(self.one(&sql).await?.is_some())
@@ -280,7 +282,7 @@ impl Line {
         self.settle().await?;
         if !self.exists(FLOWS).await? {
             self.tell(&format!(
-                "CREATE TABLE IF NOT EXISTS {} (flow varchar(64) PRIMARY KEY, table_name varchar(130) NOT NULL, made tinyint(1) NOT NULL, position text, upserts bigint NOT NULL DEFAULT 0, deletes bigint NOT NULL DEFAULT 0, changed_at datetime(6)) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin",
+                "CREATE TABLE IF NOT EXISTS {} (flow varchar(64) PRIMARY KEY, table_name varchar(63) NOT NULL UNIQUE, made tinyint(1) NOT NULL, position text, upserts bigint NOT NULL DEFAULT 0, deletes bigint NOT NULL DEFAULT 0, changed_at datetime(6)) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin",
                 self.flows()
             ))
             .await?;
@@ -311,7 +313,7 @@ impl Line {
     }
 
     async fn enter(&mut self, made: bool) -> Result<()> {
-        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.place()));
+        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.table));
         let (flows, made) = (self.flows(), i32::from(made));
         self.tell(&format!(
             "INSERT IGNORE INTO {flows} (flow, table_name, made) VALUES ({flow}, {place}, {made})"
@@ -349,13 +351,8 @@ impl Line {
     }
 
     async fn widen(&mut self, found: &Table) -> Result<()> {
-        let missing: Vec<OutletColumn> = self
-            .plan
-            .columns
-            .iter()
-            .filter(|c| found.column(&c.name).is_none())
-            .cloned()
-            .collect();
+        let missing: Vec<OutletColumn> =
+            self.plan.columns.iter().filter(|c| found.column(&c.name).is_none()).cloned().collect();
         for column in missing {
             let (table, name, kind) = (self.table(), quoted(&column.name), self.made(&column));
             self.tell(&format!("ALTER TABLE {table} ADD COLUMN {name} {kind} NULL")).await?;

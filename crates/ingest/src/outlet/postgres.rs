@@ -230,7 +230,7 @@ impl Line {
         if !self.exists(FLOWS).await? {
             return Ok(false);
         }
-        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.place()));
+        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.table));
         let flows = self.flows();
         let sql = format!("SELECT 1 FROM {flows} WHERE table_name = {place} AND flow <> {flow}");
         Ok(self.one(&sql).await?.is_some())
@@ -242,7 +242,7 @@ impl Line {
             .await?;
         if !self.exists(FLOWS).await? {
             self.tell(&format!(
-                "CREATE TABLE IF NOT EXISTS {} (flow text PRIMARY KEY, table_name text NOT NULL, made boolean NOT NULL, position text, upserts bigint NOT NULL DEFAULT 0, deletes bigint NOT NULL DEFAULT 0, changed_at timestamptz)",
+                "CREATE TABLE IF NOT EXISTS {} (flow text PRIMARY KEY, table_name text NOT NULL UNIQUE, made boolean NOT NULL, position text, upserts bigint NOT NULL DEFAULT 0, deletes bigint NOT NULL DEFAULT 0, changed_at timestamptz)",
                 self.flows()
             ))
             .await?;
@@ -281,7 +281,7 @@ impl Line {
 
     /// Enters the flow's line, without a position.
     async fn enter(&self, made: bool) -> Result<()> {
-        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.place()));
+        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.table));
         self.tell(&format!(
             "INSERT INTO {} (flow, table_name, made) VALUES ({flow}, {place}, {made}) ON CONFLICT (flow) DO NOTHING",
             self.flows()
@@ -315,7 +315,7 @@ impl Line {
             let (name, title) = (quoted(&column.name), literal(&column.title));
             let _ = write!(sql, "COMMENT ON COLUMN {table}.{name} IS {title};");
         }
-        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.place()));
+        let (flow, place) = (literal(&self.plan.flow), literal(&self.plan.table));
         let _ = write!(
             sql,
             "INSERT INTO {} AS f (flow, table_name, made) VALUES ({flow}, {place}, true)
@@ -355,11 +355,8 @@ impl Line {
     /// Statements that merge what has come in.
     fn merge(&self) -> String {
         let (table, names) = (self.table(), self.names());
-        let same: Vec<String> = self
-            .plan
-            .keys()
-            .map(|c| format!("t.{0} = i.{0}", quoted(&c.name)))
-            .collect();
+        let same: Vec<String> =
+            self.plan.keys().map(|c| format!("t.{0} = i.{0}", quoted(&c.name))).collect();
         let set: Vec<String> = self
             .plan
             .columns

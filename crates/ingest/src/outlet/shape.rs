@@ -46,7 +46,7 @@ impl Plan {
         self.columns.iter().filter(|c| c.key)
     }
 
-    /// Name under which the table of positions knows the table.
+    /// The table as people name it. (The table of positions lies in the same schema and knows it by its last part.)
     pub(super) fn place(&self) -> String {
         match &self.schema {
             Some(schema) => format!("{schema}.{}", self.table),

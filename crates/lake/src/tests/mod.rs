@@ -1,5 +1,6 @@
 //! The lake against itself: real folders, real Delta tables, small and middling parcels.
 
+mod changing;
 mod compacting;
 mod entries;
 mod landing;

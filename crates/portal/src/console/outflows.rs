@@ -78,12 +78,7 @@ async fn new_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 }
 
 /// The form; once a database is chosen, with what would flow and what stands in the way.
-async fn show_new(
-    door: &Door,
-    visit: &Visit,
-    new: &OutflowNew,
-    error: Option<Error>,
-) -> Answer {
+async fn show_new(door: &Door, visit: &Visit, new: &OutflowNew, error: Option<Error>) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let request = app::sharing::get(app, op, &new.request).await?;
     let sources = app::collection::source::list(app, op).await?;

@@ -43,7 +43,11 @@ fn view(full: bool) -> OutflowView {
             ..OutflowFigures::default()
         },
         anew: full,
-        days: if full { vec![OutflowDay { day: "2026-03-02".into(), ..OutflowDay::default() }] } else { vec![] },
+        days: if full {
+            vec![OutflowDay { day: "2026-03-02".into(), ..OutflowDay::default() }]
+        } else {
+            vec![]
+        },
         keeps: full,
     }
 }

@@ -65,8 +65,7 @@ async fn an_outflow_is_made_watched_compared_and_removed() {
     let wrong = county.get(&format!("{form}&source={source}&table=a%20b")).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     assert!(wrong.text().contains("id=\"faults\"") && !wrong.text().contains("geheim"));
-    let fields =
-        [("request", request.as_str()), ("source", source.as_str()), ("table", "firms")];
+    let fields = [("request", request.as_str()), ("source", source.as_str()), ("table", "firms")];
     let made = county.post("/console/outflows", &fields).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
     let flow = made.location.split('?').next().unwrap().to_owned();

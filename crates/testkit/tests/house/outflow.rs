@@ -249,7 +249,8 @@ async fn rows_whose_key_is_masked_are_told_apart_without_it() {
     let first = held(&["张**", "李*"]).await;
     let text = format!("{first:?}");
     assert!(!text.contains("11010519491231002X") && !text.contains("19491231"), "{text}");
-    let update = "op,sfzh,xm,sjh,csrq,region_code\nU,440524188001010014,王五六七,1,1880-01-01,330110\n";
+    let update =
+        "op,sfzh,xm,sjh,csrq,region_code\nU,440524188001010014,王五六七,1,1880-01-01,330110\n";
     let update = update.replace(",1,", ",13900139000,");
     land_text(&house, "renkou", SyncMode::Incremental, &update).await;
     let second = held(&["张**", "王***"]).await;
@@ -275,12 +276,18 @@ async fn rows_whose_key_is_masked_are_told_apart_without_it() {
 async fn a_given_table_is_checked_and_a_pause_holds() {
     let cluster = Postgres::start();
     let _ = cluster.database("city");
-    let house = House::new().await;
+    // With the control store on PostgreSQL, too.
+    let house = House::on(&cluster.database("control")).await;
     settle(&house).await;
     let app = &house.app;
     house.publish(regional("firms")).await;
-    land(&house, "firms", SyncMode::Full, &[("I", 1, "甲一", 1, "330110"), ("I", 2, "乙二", 2, "330106")])
-        .await;
+    land(
+        &house,
+        "firms",
+        SyncMode::Full,
+        &[("I", 1, "甲一", 1, "330110"), ("I", 2, "乙二", 2, "330106")],
+    )
+    .await;
     // A county: its own rows alone.
     let county = house.person("county").await;
     let request = agreed(&house, "county", "firms", &ITEMS).await;
@@ -306,7 +313,8 @@ async fn a_given_table_is_checked_and_a_pause_holds() {
     let made = outflow::create(app, &county, &asked).await.unwrap();
     let id = made.outflow.id.as_str();
     let working = delivering(app);
-    let rows = async || source.one("SELECT string_agg(id || name, ',' ORDER BY id) FROM own.t").await;
+    let rows =
+        async || source.one("SELECT string_agg(id || name, ',' ORDER BY id) FROM own.t").await;
     let held = async |wanted: &str| {
         until(wanted, async || {
             let there = rows().await;
@@ -317,8 +325,13 @@ async fn a_given_table_is_checked_and_a_pause_holds() {
     held("1甲*").await;
     outflow::pause(app, &county, id).await.unwrap();
     state(&house, id, OutflowState::Paused).await;
-    land(&house, "firms", SyncMode::Incremental, &[("I", 3, "丙丁", 3, "330110"), ("D", 1, "", 0, "330110")])
-        .await;
+    land(
+        &house,
+        "firms",
+        SyncMode::Incremental,
+        &[("I", 3, "丙丁", 3, "330110"), ("D", 1, "", 0, "330110")],
+    )
+    .await;
     land(&house, "firms", SyncMode::Incremental, &[("I", 4, "戊己", 4, "330110")]).await;
     assert_eq!(rows().await, "1甲*");
     outflow::resume(app, &county, id).await.unwrap();

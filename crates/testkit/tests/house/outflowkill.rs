@@ -80,8 +80,9 @@ fn eight_deaths_of_a_return_flow() {
         let house = House::at(folder.path()).await;
         settle(&house).await;
         house.publish(regional("firms")).await;
-        let lines: Vec<_> =
-            (1..1500).map(|n| ("I", n, "初", n, REGIONS[usize::try_from(n % 5).unwrap()])).collect();
+        let lines: Vec<_> = (1..1500)
+            .map(|n| ("I", n, "初", n, REGIONS[usize::try_from(n % 5).unwrap()]))
+            .collect();
         land(&house, "firms", SyncMode::Full, &lines).await;
         let mut ids = Vec::new();
         for (who, kind, port, name) in [

@@ -75,11 +75,8 @@ pub(crate) async fn settle(house: &House) {
 pub(crate) async fn agreed(house: &House, who: &str, entry: &str, items: &[&str]) -> Request {
     let (app, op) = (&house.app, house.person(who).await);
     let org = op.actor.org().unwrap().to_owned();
-    let new = ApplicationNew {
-        name: format!("{who} 回流 {entry}"),
-        description: String::new(),
-        org,
-    };
+    let new =
+        ApplicationNew { name: format!("{who} 回流 {entry}"), description: String::new(), org };
     let made = app::account::register_application(app, &op, new).await.unwrap();
     let ask = RequestNew {
         entry: entry.into(),
@@ -160,8 +157,12 @@ pub(crate) async fn land(house: &House, entry: &str, mode: SyncMode, lines: &[Li
     let mut text = "op,id,name,amount,day,region_code\n".to_owned();
     for (operation, id, name, amount, region) in lines {
         let (whole, rest) = (amount / 100, amount % 100);
-        writeln!(text, "{operation},{id},{name},{whole}.{rest:02},2026-01-0{},{region}", id % 9 + 1)
-            .unwrap();
+        writeln!(
+            text,
+            "{operation},{id},{name},{whole}.{rest:02},2026-01-0{},{region}",
+            id % 9 + 1
+        )
+        .unwrap();
     }
     land_text(house, entry, mode, &text).await;
 }
@@ -173,10 +174,7 @@ pub(crate) async fn land_text(house: &House, entry: &str, mode: SyncMode, text: 
         entry: entry.into(),
         source: From::File { path: spooled.path, name: "r.csv".into() },
         mode,
-        options: ReadOptions {
-            operation_column: Some("op".into()),
-            ..ReadOptions::default()
-        },
+        options: ReadOptions { operation_column: Some("op".into()), ..ReadOptions::default() },
     };
     let run = collection::collect(&house.app, &provider, order).await.unwrap();
     assert!(matches!(run.state, RunState::Succeeded | RunState::Unchanged), "{run:?}");
