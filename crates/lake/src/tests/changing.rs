@@ -39,7 +39,8 @@ fn moving() -> Entry {
 type Line = (String, String, &'static str, String, Operation);
 
 fn batch(rows: &[Line]) -> Batch {
-    let column = |pick: fn(&Line) -> &str| texts(&rows.iter().map(|r| Some(pick(r))).collect::<Vec<_>>());
+    let column =
+        |pick: fn(&Line) -> &str| texts(&rows.iter().map(|r| Some(pick(r))).collect::<Vec<_>>());
     Batch {
         columns: vec![column(|r| &r.0), column(|r| &r.1), column(|r| r.2), column(|r| &r.3)],
         records: (1..=rows.len() as u64).collect(),
@@ -90,7 +91,8 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
 }
