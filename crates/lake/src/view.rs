@@ -71,8 +71,10 @@ impl Narrow {
         }
         match &self.keys {
             None => Ok(rows),
-            Some(keys) => rows
-                .join(keys.clone(), JoinType::LeftSemi, &[HASH], &[TOUCHED], None)
+            // The side that is held in memory is the left one: the keys.
+            Some(keys) => keys
+                .clone()
+                .join(rows, JoinType::RightSemi, &[TOUCHED], &[HASH], None)
                 .map_err(failed),
         }
     }

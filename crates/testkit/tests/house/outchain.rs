@@ -61,5 +61,7 @@ async fn a_change_at_a_department_comes_to_the_city() {
     assert_eq!(level().await, 1);
     outflow::stop(&house.app).await;
     rail::stop(&house.app).await;
-    working.map(|task| task.abort());
+    for task in working {
+        task.abort();
+    }
 }

@@ -66,7 +66,6 @@ fn flowing() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the seed is told, so that it can be given back")]
 fn eight_deaths_of_a_return_flow() {
     let seed = seed();
     println!("QIANTANG_TEST_SEED={seed}");
