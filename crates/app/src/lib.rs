@@ -20,12 +20,14 @@ pub mod opening;
 pub mod operation;
 pub mod org;
 pub mod outflow;
+pub mod oversight;
 pub mod overview;
 pub mod pipeline;
 pub mod production;
 pub mod rail;
 mod rate;
 pub mod report;
+pub mod reconcile;
 pub mod rules;
 pub mod security;
 pub mod sharing;
@@ -72,6 +74,8 @@ pub struct App {
     pub pipelines: pipeline::Memory,
     /// Return flows of this process, and the engine that delivers them.
     pub outflows: outflow::Memory,
+    /// Comparisons of this process.
+    pub reconciles: reconcile::Memory,
 }
 
 /// Folders of this process.

@@ -31,6 +31,8 @@ pub struct Rules {
     pub report: crate::report::ReportRules,
     /// Pace and limits of return flows; the shipped `rules/outflow.toml` when the file says nothing of them.
     pub outflow: crate::outflow::OutflowRules,
+    /// Reconciliation and error budgets; the shipped `rules/oversight.toml` when the file says nothing of them.
+    pub oversight: crate::oversight::OversightRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -52,6 +54,7 @@ struct Written {
     pipeline: Option<crate::pipeline::PipelineRules>,
     report: Option<crate::report::ReportRules>,
     outflow: Option<crate::outflow::OutflowRules>,
+    oversight: Option<crate::oversight::OversightRules>,
 }
 
 /// Working days a reviewer has.
@@ -178,6 +181,7 @@ impl Rules {
             pipeline,
             report,
             outflow,
+            oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod mask;
 pub mod outgoing;
 pub mod password;
 mod preserving;
+pub mod print;
 pub mod signature;
 pub mod sm2;
 

@@ -65,6 +65,7 @@ mod land;
 mod last;
 mod masking;
 mod name;
+mod prints;
 mod replay;
 mod scan;
 mod schema;

@@ -16,6 +16,7 @@ use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
+use model::reconcile::{DifferenceKind, ReconcileState};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
 
@@ -97,6 +98,8 @@ code_kinds! {
     "report_event" => TaskEventKind,
     "report_task" => TaskState,
     "report_total" => TotalRule,
+    "reconcile_state" => ReconcileState,
+    "difference_kind" => DifferenceKind,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];
@@ -114,6 +117,7 @@ fn other(kind: &str) -> Words {
         "request_move" => REQUEST_MOVES,
         "step" => STEPS,
         "quarantine_state" => QUARANTINE_STATES,
+        "channel" => CHANNELS,
         "sort" => SORTS,
         "facet" => FACETS,
         "ledger" => LEDGERS,
@@ -492,6 +496,12 @@ const FIGURES: Words = &[
     ("runs", "归集任务", "Collection runs"),
     ("parcels", "数据包", "Parcels"),
     ("quarantined", "隔离的行", "Quarantined rows"),
+];
+const CHANNELS: Words = &[
+    ("file", "文件", "File"),
+    ("query", "数据库查询", "Query"),
+    ("rail", "数据高铁", "Rail"),
+    ("replay", "重放", "Replay"),
 ];
 const PARTS: Words = &[
     ("ready", "就绪", "Ready"),

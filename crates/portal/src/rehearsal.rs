@@ -21,6 +21,7 @@ mod ledgers;
 mod made;
 mod outflows;
 mod pipelines;
+mod oversight;
 mod rails;
 mod reports;
 
@@ -416,7 +417,7 @@ fn own(template: &str, full: bool) -> Value {
             } } else { Value::from(()) },
         },
         "console/entry.html" => {
-            context! { origin => if full { context! { source => "s1", table => "public.t", at => AT } } else { Value::from(()) },
+            context! { compared => oversight::compared(full), origin => if full { context! { source => "s1", table => "public.t", at => AT } } else { Value::from(()) },
                 drift => if full { Value::from("d1") } else { Value::from(()) }, may_basket => full, node => "data:e1", subscribed => full, steps => value(vec![EntryStep {
                 entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
                 from: String::new(), to: "unpublished".into(), reason: String::new(),
@@ -475,6 +476,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| pipelines::of(other, full))
             .or_else(|| reports::of(other, full))
             .or_else(|| outflows::of(other, full))
+            .or_else(|| oversight::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

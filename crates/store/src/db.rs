@@ -118,6 +118,7 @@ impl Db {
         all.push(migration(16, "exchange", include_str!("../migrations/0016_exchange.sql")));
         all.push(migration(14, "pipeline", include_str!("../migrations/0014_pipeline.sql")));
         all.push(migration(18, "report", include_str!("../migrations/0018_report.sql")));
+        all.push(migration(19, "reconcile", include_str!("../migrations/0019_reconcile.sql")));
         all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
         let history = match self.backend {
             Backend::Sqlite => include_str!("../migrations/0021_history_sqlite.sql"),
@@ -127,6 +128,7 @@ impl Db {
         all.push(migration(22, "basket", include_str!("../migrations/0022_basket.sql")));
         all.push(migration(23, "control", include_str!("../migrations/0023_control.sql")));
         all.push(migration(25, "outflow", include_str!("../migrations/0025_outflow.sql")));
+        all.push(migration(24, "oversight", include_str!("../migrations/0024_oversight.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

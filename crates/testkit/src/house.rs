@@ -304,6 +304,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, mut rules: Rules) 
         rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
         pipelines: app::pipeline::Memory::default(),
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
+        reconciles: app::reconcile::Memory::default(),
     }
 }
 

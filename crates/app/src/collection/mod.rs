@@ -9,6 +9,7 @@
 //! worker's housekeeping. `pipe` lands what pipelines pulled.
 
 mod deliver;
+mod desk;
 mod extract;
 mod lease;
 pub(crate) mod pipe;
@@ -44,6 +45,10 @@ use tokio::sync::{Semaphore, watch};
 use uuid::{NoContext, Timestamp, Uuid};
 
 pub(crate) use self::deliver::{Delivery, deliver};
+pub use self::desk::{
+    GroupSeen, dismiss_group, entry_rule, group, group_csv, group_rows, groups, map, replay_group,
+    set_entry_rule,
+};
 pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;

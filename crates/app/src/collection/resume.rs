@@ -45,6 +45,9 @@ pub(super) enum Kept {
     Replay {
         of: String,
         slice: Option<Slice>,
+        /// Only rows of this group of reasons; all without one.
+        #[serde(default)]
+        group: String,
     },
     /// What a pipeline's turn pulled.
     Pipe(super::pipe::Pull),

@@ -25,6 +25,7 @@ mod notices;
 mod orgs;
 mod outflows;
 mod pipelines;
+mod oversight;
 mod proposals;
 mod rails;
 mod report_forms;
@@ -72,6 +73,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(reports::router())
         .merge(report_forms::router())
         .merge(report_plans::router())
+        .merge(oversight::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())

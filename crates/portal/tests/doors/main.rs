@@ -21,6 +21,7 @@ mod ledger;
 mod ledgers;
 mod outflows;
 mod pipelines;
+mod oversight;
 mod rails;
 mod reports;
 mod routes;

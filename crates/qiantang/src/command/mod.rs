@@ -14,6 +14,7 @@ mod outflow;
 mod pipeline;
 mod rail;
 mod report;
+mod reconcile;
 mod serve;
 mod sniff;
 mod source;
@@ -84,6 +85,8 @@ enum Command {
     Pipeline(pipeline::Args),
     /// Reporting tasks: list, workbook out and in. 信息报送。
     Report(report::Args),
+    /// Compare a rail's table with the lake, and heal what differs. 数据核对。
+    Reconcile(reconcile::Args),
     /// Enter and list organisations. 机构。
     Org(org::Args),
     /// Open and list accounts, register applications. 账号与应用。
@@ -194,6 +197,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Exchange(args) if args.changes() => &args.place,
         Command::Pipeline(args) if args.changes() => &args.place,
         Command::Report(args) if args.changes() => &args.place,
+        Command::Reconcile(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
     };
@@ -219,6 +223,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Source(args) => source::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
         Command::Report(args) => report::run(args).await,
+        Command::Reconcile(args) => reconcile::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Audit(args) => audit::run(args).await,
@@ -247,6 +252,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Exchange(args) => exchange::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
         Command::Report(args) => report::run(args).await,
+        Command::Reconcile(args) => reconcile::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         // The others are never handed over (see `beside`).
@@ -282,6 +288,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Source(a) => a.json,
         Command::Pipeline(a) => a.json,
         Command::Report(a) => a.json,
+        Command::Reconcile(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
         Command::Config(a) => a.json,
