@@ -17,10 +17,12 @@ pub mod notice;
 pub mod opening;
 pub mod operation;
 pub mod org;
+pub mod oversight;
 pub mod overview;
 pub mod production;
 pub mod rail;
 mod rate;
+pub mod reconcile;
 pub mod rules;
 pub mod security;
 pub mod sharing;
@@ -61,6 +63,8 @@ pub struct App {
     pub boards: control::Memory,
     /// Rails of this process, and the engine that follows them.
     pub rails: rail::Memory,
+    /// Comparisons of this process.
+    pub reconciles: reconcile::Memory,
 }
 
 /// Folders of this process.

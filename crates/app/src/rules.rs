@@ -23,6 +23,8 @@ pub struct Rules {
     pub packs: crate::catalogue::standard::Packs,
     /// Pace and limits of the rail; the shipped `rules/rail.toml` when the file says nothing of them.
     pub rail: crate::rail::RailRules,
+    /// Reconciliation and error budgets; the shipped `rules/oversight.toml` when the file says nothing of them.
+    pub oversight: crate::oversight::OversightRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -40,6 +42,7 @@ struct Written {
     #[serde(default)]
     pack: Vec<crate::catalogue::standard::Pack>,
     rail: Option<crate::rail::RailRules>,
+    oversight: Option<crate::oversight::OversightRules>,
 }
 
 /// Working days a reviewer has.
@@ -146,6 +149,7 @@ impl Rules {
             dispatch,
             packs: crate::catalogue::standard::Packs::read(written.pack)?,
             rail,
+            oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
         })
     }
 }

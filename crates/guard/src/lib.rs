@@ -12,6 +12,7 @@ pub mod keys;
 pub mod mask;
 pub mod password;
 mod preserving;
+pub mod print;
 pub mod signature;
 pub mod sm2;
 

@@ -144,7 +144,7 @@ fn only(shape: &Shape, kind: Kind, operator: &str) -> Result<()> {
 }
 
 /// A typed constant of the column's kind.
-fn literal(shape: &Shape, text: &str) -> Result<Expr> {
+pub(crate) fn literal(shape: &Shape, text: &str) -> Result<Expr> {
     let scalar = match shape.kind {
         Kind::Text => Some(ScalarValue::Utf8(Some(text.to_owned()))),
         Kind::Integer => text.trim().parse().ok().map(|n| ScalarValue::Int64(Some(n))),

@@ -84,7 +84,7 @@ impl DeltaLake {
     }
 
     /// Highest record number of each wanted key in these files.
-    async fn seek(
+    pub(crate) async fn seek(
         &self,
         loaded: &Loaded<'_>,
         paths: Vec<String>,

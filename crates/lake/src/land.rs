@@ -51,6 +51,18 @@ impl DeltaLake {
         target: &LandTarget,
         rows: BoxStream<'static, Result<Batch>>,
     ) -> Result<Landing> {
+        self.land_parcel_upon(op, parcel, target, rows, None).await
+    }
+
+    /// The same, upon this version alone when one is given.
+    pub(crate) async fn land_parcel_upon(
+        &self,
+        op: &Op,
+        parcel: &ParcelHead,
+        target: &LandTarget,
+        rows: BoxStream<'static, Result<Batch>>,
+        upon: Option<i64>,
+    ) -> Result<Landing> {
         let code = &target.entry.draft.code;
         name::check_code(code)?;
         name::check_parcel(&parcel.id)?;
@@ -62,6 +74,10 @@ impl DeltaLake {
             && let Some(before) = commit::landed_in(table, &parcel.id).await?
         {
             return Ok(before);
+        }
+        let stands = table.as_ref().and_then(DeltaTable::version);
+        if upon.is_some() && upon != stands.and_then(|v| i64::try_from(v).ok()) {
+            return Err(Error::of(Code::Stale).detail("lake: the table has moved on"));
         }
         let table = match table {
             Some(table) => table,

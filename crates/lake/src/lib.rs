@@ -57,6 +57,7 @@ mod lake;
 mod land;
 mod masking;
 mod name;
+mod prints;
 mod replay;
 mod scan;
 mod schema;

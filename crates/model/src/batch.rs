@@ -109,6 +109,25 @@ impl Column {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Appends the values of another column of the same kind.
+    fn append(&mut self, other: Column) {
+        match (self, other) {
+            (Column::Text(into), Column::Text(more)) => {
+                (0..more.len()).for_each(|row| into.push(more.get(row)));
+            }
+            (Column::Integer(into), Column::Integer(more)) => into.extend(more),
+            (Column::Decimal { values: into, .. }, Column::Decimal { values: more, .. }) => {
+                into.extend(more);
+            }
+            (Column::Float(into), Column::Float(more)) => into.extend(more),
+            (Column::Boolean(into), Column::Boolean(more)) => into.extend(more),
+            (Column::Date(into), Column::Date(more)) => into.extend(more),
+            (Column::DateTime(into), Column::DateTime(more)) => into.extend(more),
+            (into, more) => {
+                debug_assert_eq!(into.is_empty(), more.is_empty(), "columns of two kinds");
+            }
+        }
+    }
     /// The value at `row`; out of range reads as null.
     #[must_use]
     pub fn value(&self, row: usize) -> Value {
@@ -176,6 +195,18 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Appends the rows of another batch of the same items.
+    pub fn append(&mut self, other: Batch) {
+        let (before, more) = (self.rows(), other.rows());
+        if !self.operations.is_empty() || !other.operations.is_empty() {
+            self.operations.resize(before, Operation::Insert);
+            self.operations.extend((0..more).map(|row| other.operation(row)));
+        }
+        for (column, more) in self.columns.iter_mut().zip(other.columns) {
+            column.append(more);
+        }
+        self.records.extend(other.records);
+    }
     #[must_use]
     pub fn rows(&self) -> usize {
         self.records.len()

@@ -72,6 +72,7 @@ code_list! {
         Freshness = "freshness", "目录更新时效检查", "Freshness of entries";
         Standards = "standards", "编目规范检查", "Rule packs asked of the catalogue";
         Resources = "resources", "闲置资源与存储盘点", "Idle resources and storage";
+        Reconcile = "reconcile", "数据源与湖核对", "Sources compared with the lake";
         Chain = "chain", "审计链核验", "Verification of the audit chain";
     }
 }

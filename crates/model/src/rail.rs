@@ -15,7 +15,7 @@ code_list! {
         Streaming = "streaming", "实时同步", "Streaming";
         Waiting = "waiting", "故障重试", "Retrying";
         Paused = "paused", "已暂停", "Paused";
-        Held = "held", "结构变更暂挂", "Held by a schema change";
+        Held = "held", "暂挂待处理", "Held until somebody decides";
         Stopped = "stopped", "安全停止", "Safely stopped";
         Refused = "refused", "需要处理", "Needs mending";
     }
@@ -56,6 +56,8 @@ code_list! {
         Refused = "refused", "数据源条件不符", "The source is not fit";
         Healed = "healed", "已核补", "Healed";
         Truncated = "truncated", "源表被清空", "Source table truncated";
+        Differs = "differs", "核对有差异", "Reconciliation found differences";
+        Budget = "budget", "超出差错预算", "Error budget exceeded";
     }
 }
 
@@ -178,6 +180,9 @@ pub struct TableFigures {
     pub landed_at: Option<String>,
     /// Milliseconds between the two.
     pub lag_ms: u64,
+    /// Rows read and bad ones within the window of the error budget.
+    pub window_read: u64,
+    pub window_bad: u64,
     pub zh: String,
     pub en: String,
 }
@@ -195,6 +200,8 @@ impl Default for TableFigures {
             committed_at: None,
             landed_at: None,
             lag_ms: 0,
+            window_read: 0,
+            window_bad: 0,
             zh: String::new(),
             en: String::new(),
         }

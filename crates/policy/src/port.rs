@@ -5,6 +5,7 @@
 
 mod feed;
 mod rail;
+mod reconcile;
 mod shelf;
 mod transform;
 
@@ -28,6 +29,7 @@ pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
     RailSurvey, SlotState,
 };
+pub use self::reconcile::{Prints, Probe, ProbeRows, ProbeTable};
 pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
 pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
@@ -36,7 +38,7 @@ use crate::{Grant, Permit};
 
 /// The lake: Delta tables, one per entry code. Called by `app::collection` (landing) and by releases.
 #[async_trait]
-pub trait Lake: Send + Sync {
+pub trait Lake: Prints {
     /// Lands one parcel. *exactly-once*: the parcel id is committed in the same Delta transaction as the rows; a
     /// parcel that landed before is not read again and answers `repeated`. Full mode replaces the current view
     /// (older versions stay readable); incremental mode merges by the business key, deletes being tombstones.

@@ -9,6 +9,7 @@ use model::code::{
 use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
 use model::finding::Level;
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
+use model::reconcile::{DifferenceKind, ReconcileState};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{SourceKind, SourceTls};
 
@@ -71,6 +72,8 @@ code_kinds! {
     "rail_policy" => RailPolicy,
     "table_state" => TableState,
     "incident_kind" => IncidentKind,
+    "reconcile_state" => ReconcileState,
+    "difference_kind" => DifferenceKind,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];
@@ -88,6 +91,7 @@ fn other(kind: &str) -> Words {
         "request_move" => REQUEST_MOVES,
         "step" => STEPS,
         "quarantine_state" => QUARANTINE_STATES,
+        "channel" => CHANNELS,
         "sort" => SORTS,
         "facet" => FACETS,
         "ledger" => LEDGERS,
@@ -460,6 +464,12 @@ const FIGURES: Words = &[
     ("runs", "归集任务", "Collection runs"),
     ("parcels", "数据包", "Parcels"),
     ("quarantined", "隔离的行", "Quarantined rows"),
+];
+const CHANNELS: Words = &[
+    ("file", "文件", "File"),
+    ("query", "数据库查询", "Query"),
+    ("rail", "数据高铁", "Rail"),
+    ("replay", "重放", "Replay"),
 ];
 const PARTS: Words = &[
     ("ready", "就绪", "Ready"),

@@ -17,6 +17,7 @@ use model::source::{DataSource, SourceKind, SourceTls};
 mod dispatch;
 mod ledgers;
 mod made;
+mod oversight;
 mod rails;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
@@ -409,7 +410,7 @@ fn own(template: &str, full: bool) -> Value {
             } } else { Value::from(()) },
         },
         "console/entry.html" => {
-            context! { origin => if full { context! { source => "s1", table => "public.t", at => AT } } else { Value::from(()) },
+            context! { compared => oversight::compared(full), origin => if full { context! { source => "s1", table => "public.t", at => AT } } else { Value::from(()) },
                 drift => if full { Value::from("d1") } else { Value::from(()) }, may_basket => full, node => "data:e1", subscribed => full, steps => value(vec![EntryStep {
                 entry: "e1".into(), seq: 1, at: AT.into(), actor: "u".into(), actor_name: "李".into(), action: "create".into(),
                 from: String::new(), to: "unpublished".into(), reason: String::new(),
@@ -463,6 +464,7 @@ fn own(template: &str, full: bool) -> Value {
         other => ledgers::of(other, full)
             .or_else(|| dispatch::of(other, full))
             .or_else(|| rails::of(other, full))
+            .or_else(|| oversight::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -278,6 +278,7 @@ impl Door {
             ("/console/drifts", "库表结构变动", "Schema drift", may(Action::EntryCompile, "Entry")),
             ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
             ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
+            ("/console/quarantine", "隔离区", "Quarantine", may(Action::QuarantineRead, "Entry")),
             ("/console/sources", "数据源", "Data sources", may(Action::DataCollect, "Entry")),
             ("/console/rails", "数据高铁", "Real-time rails", may(Action::DataCollect, "Entry")),
             ("/console/requests", "共享申请", "Share applications", true),

@@ -153,6 +153,7 @@ impl House {
             collections: app::collection::Memory::default(),
             boards: app::control::Memory::default(),
             rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+            reconciles: app::reconcile::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold })
     }

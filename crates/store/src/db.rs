@@ -115,6 +115,7 @@ impl Db {
         all.push(migration(8, "finding", include_str!("../migrations/0008_finding.sql")));
         all.push(migration(9, "schema", include_str!("../migrations/0009_schema.sql")));
         all.push(migration(13, "rail", include_str!("../migrations/0013_rail.sql")));
+        all.push(migration(19, "reconcile", include_str!("../migrations/0019_reconcile.sql")));
         all.push(migration(20, "approval", include_str!("../migrations/0020_approval.sql")));
         let history = match self.backend {
             Backend::Sqlite => include_str!("../migrations/0021_history_sqlite.sql"),
@@ -123,6 +124,7 @@ impl Db {
         all.push(migration(21, "history", history));
         all.push(migration(22, "basket", include_str!("../migrations/0022_basket.sql")));
         all.push(migration(23, "control", include_str!("../migrations/0023_control.sql")));
+        all.push(migration(24, "oversight", include_str!("../migrations/0024_oversight.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

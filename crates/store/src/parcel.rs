@@ -1,5 +1,6 @@
 //! Collection runs, landed parcels and quarantined rows in the control store.
 
+use model::oversight::MisfitGroup;
 use model::parcel::{Manifest, Quarantined, Run};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
@@ -9,6 +10,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use crate::Store;
 use crate::clause::Clause;
 use crate::db::{fail, json, number, page, text, to_json};
+use crate::misfit::{Counts, Grouping, put_in};
 
 const COLLECT: &[Action] = &[Action::DataCollect, Action::QuarantineMend, Action::SystemWork];
 
@@ -319,11 +321,14 @@ impl Store {
     /// Keeps quarantined rows, in transactions of bounded size. A row with a known id is left as it is.
     pub async fn quarantine_insert(&self, permit: &Permit, rows: &[Quarantined]) -> Result<()> {
         permit.require(COLLECT)?;
+        let grouping = self.grouping(rows).await?;
         for chunk in rows.chunks(ROWS_PER_TRANSACTION) {
             let mut tx = self.db.begin().await?;
+            let mut counts = Counts::default();
             for some in chunk.chunks(ROWS_PER_STATEMENT) {
-                insert_rows(&mut tx, some).await?;
+                insert_rows(&mut tx, some, &grouping, &mut counts).await?;
             }
+            counts.write(&mut tx).await?;
             tx.commit().await.map_err(fail)?;
         }
         Ok(())
@@ -331,11 +336,7 @@ impl Store {
 
     /// Takes a run's open rows away, if it is the owner's: it is to be read again from the start.
     pub async fn quarantine_clear(&self, permit: &Permit, owner: &str, run: &str) -> Result<()> {
-        permit.require(COLLECT)?;
-        let sql = "DELETE FROM quarantine WHERE run = $1 AND state = 'open'
-                   AND EXISTS (SELECT 1 FROM run WHERE id = $1 AND owner = $2)";
-        sqlx::query(sql).bind(run).bind(owner).execute(self.db.pool()).await.map_err(fail)?;
-        Ok(())
+        self.misfits_clear(permit, owner, run).await
     }
 
     /// Quarantined rows of a run in the order of their records; only those in `state` when given.
@@ -394,48 +395,78 @@ impl Store {
     /// replayed or dismissed meanwhile stays so, and the answer is the number of rows that did change.
     pub async fn quarantine_update(&self, permit: &Permit, rows: &[Quarantined]) -> Result<u64> {
         permit.require(COLLECT)?;
+        let grouping = self.grouping(rows).await?;
         let mut tx = self.db.begin().await?;
-        let mut changed = 0;
+        let (mut changed, mut counts) = (0, Counts::default());
         for row in rows {
-            changed += sqlx::query(
-                "UPDATE quarantine SET state = $1, body = $2 WHERE id = $3 AND state = 'open'",
+            let before = sqlx::query("SELECT grp FROM quarantine WHERE id = $1 AND state = 'open'")
+                .bind(row.id.as_str())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(fail)?;
+            let Some(before) = before else { continue };
+            let group = grouping.of(row);
+            let done = sqlx::query(
+                "UPDATE quarantine SET state = $1, body = $2, grp = $3 WHERE id = $4 AND state = 'open'",
             )
             .bind(row.state.as_str())
             .bind(to_json(row)?)
+            .bind(group.id.as_str())
             .bind(row.id.as_str())
             .execute(&mut *tx)
             .await
             .map_err(fail)?
             .rows_affected();
+            if done > 0 {
+                counts.take(&text(&before, "grp")?, 1);
+                if row.state == "open" {
+                    counts.add(group, 1);
+                }
+            }
+            changed += done;
         }
+        counts.write(&mut tx).await?;
         tx.commit().await.map_err(fail)?;
         Ok(changed)
     }
 }
 
-async fn insert_rows(tx: &mut Transaction<'static, Any>, rows: &[Quarantined]) -> Result<()> {
+async fn insert_rows(
+    tx: &mut Transaction<'static, Any>,
+    rows: &[Quarantined],
+    grouping: &Grouping,
+    counts: &mut Counts,
+) -> Result<()> {
     let places: Vec<String> = (0..rows.len())
         .map(|n| {
-            let first = n * 6;
-            let places: Vec<String> = (1..=6).map(|i| format!("${}", first + i)).collect();
+            let first = n * 7;
+            let places: Vec<String> = (1..=7).map(|i| format!("${}", first + i)).collect();
             format!("({})", places.join(","))
         })
         .collect();
     let sql = format!(
-        "INSERT INTO quarantine (id, run, entry, state, at, body) VALUES {} ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO quarantine (id, run, entry, state, at, body, grp) VALUES {} ON CONFLICT (id) DO NOTHING RETURNING id",
         places.join(",")
     );
     let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
-    for row in rows {
+    let groups: Vec<MisfitGroup> = rows.iter().map(|row| grouping.of(row)).collect();
+    for (row, group) in rows.iter().zip(&groups) {
         query = query
             .bind(row.id.as_str())
             .bind(row.run.as_str())
             .bind(row.entry.as_str())
             .bind(row.state.as_str())
             .bind(row.at.as_str())
-            .bind(to_json(row)?);
+            .bind(to_json(row)?)
+            .bind(group.id.as_str());
     }
-    query.execute(&mut **tx).await.map_err(fail)?;
+    // A row that was there is not counted again.
+    let new = put_in(&query.fetch_all(&mut **tx).await.map_err(fail)?)?;
+    for (row, group) in rows.iter().zip(groups) {
+        if new.contains(&row.id) {
+            counts.add(group, 1);
+        }
+    }
     Ok(())
 }
 

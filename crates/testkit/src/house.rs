@@ -289,6 +289,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         collections: app::collection::Memory::default(),
         boards: app::control::Memory::default(),
         rails: app::rail::Memory::new(Arc::new(ingest::Rails)),
+        reconciles: app::reconcile::Memory::default(),
     }
 }
 

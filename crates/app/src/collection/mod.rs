@@ -8,6 +8,7 @@
 //! `retry` runs what failed again, `tidy` is the
 //! worker's housekeeping.
 
+mod desk;
 mod extract;
 mod lease;
 mod quarantine;
@@ -40,6 +41,10 @@ use store::parcel::{RunFilter, RunRecord};
 use tokio::sync::{Semaphore, watch};
 use uuid::{NoContext, Timestamp, Uuid};
 
+pub use self::desk::{
+    GroupSeen, dismiss_group, entry_rule, group, group_csv, group_rows, groups, map, replay_group,
+    set_entry_rule,
+};
 pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;

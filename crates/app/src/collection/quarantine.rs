@@ -70,7 +70,7 @@ pub async fn quarantine_csv(
 /// Rows of one piece of a CSV.
 const CSV_ROWS: u32 = 500;
 
-fn csv_head(items: &[Item]) -> Result<Bytes> {
+pub(super) fn csv_head(items: &[Item]) -> Result<Bytes> {
     let fixed = ["记录", "行", "数据项", "值", "原因", "reason", "状态", "操作"];
     let names = items.iter().map(|item| item.identifier.as_str());
     // Spreadsheet programs take a file for UTF-8 by this mark.
@@ -79,7 +79,7 @@ fn csv_head(items: &[Item]) -> Result<Bytes> {
     })
 }
 
-fn csv_rows(rows: Vec<Quarantined>, items: &[Item]) -> Result<Bytes> {
+pub(super) fn csv_rows(rows: Vec<Quarantined>, items: &[Item]) -> Result<Bytes> {
     csv(Vec::new(), |writer| {
         for row in rows {
             let row = row.laid_out(items);
@@ -105,7 +105,13 @@ fn csv(
     Ok(bytes.into())
 }
 
-async fn looked(app: &App, op: &Op, entry: &Entry, run: &str, rows: usize) -> Result<()> {
+pub(super) async fn looked(
+    app: &App,
+    op: &Op,
+    entry: &Entry,
+    run: &str,
+    rows: usize,
+) -> Result<()> {
     let event = AuditEvent {
         rows: rows as u64,
         level: entry.grade.as_str().to_owned(),

@@ -4,6 +4,10 @@
 //! landed (or deleted) by a newer parcel, or by a later record of its own parcel or its run's replays: it stays in
 //! quarantine with that reason. When a later full parcel has replaced the run's rows, the whole replay is refused.
 //!
+//! A rail's rows carry the place of their change in the source's log as record number, and so does everything the rail has
+//! landed: there a row is overtaken when its key has landed or was deleted under the same or a higher number, in whatever
+//! parcel. The rail goes on meanwhile, so a slice lands only upon the very version that was looked at.
+//!
 //! *exactly-once*: rows land in slices. A slice (its rows, its parcel id and which rows were left out) is durable
 //! before it lands, so that a crash resumes it as it was.
 
@@ -33,6 +37,11 @@ const SLICE: u32 = 1000;
 /// Reads the open quarantined rows of a run again and lands those that fit now; the rest stays, with its new reason.
 /// The answer is a run of its own. Refused when a later full collection has replaced the run's rows.
 pub async fn replay(app: &Arc<App>, op: &Op, run: &str) -> Result<Run> {
+    replay_some(app, op, run, "").await
+}
+
+/// The same for the rows of one group of reasons; of all without one.
+pub(super) async fn replay_some(app: &Arc<App>, op: &Op, run: &str, group: &str) -> Result<Run> {
     let record = known(app, op, run).await?;
     let entry = entry_of(app, &record.run.entry).await?;
     let permit = allowed(app, op, Action::QuarantineMend, &entry).await?;
@@ -44,16 +53,11 @@ pub async fn replay(app: &Arc<App>, op: &Op, run: &str) -> Result<Run> {
             "the run has no open quarantined rows",
         ));
     }
-    if record.run.channel == "rail" {
-        return Err(Error::new(
-            Code::WrongState,
-            "数据高铁的隔离行请在数据源改正（改正后会自动同步），或修改数据项后对该表执行“整表核补”",
-            "rows set aside by a rail are mended at the source, from where they come by themselves; or change the item and have the table read anew",
-        ));
+    if !by_rail(&record.run) {
+        superseded(app, &entry, &record.run).await?;
     }
-    superseded(app, &entry, &record.run).await?;
     let new = work::blank_run(app, op, &entry, SyncMode::Incremental, "replay", &record.run.source);
-    let source = Kept::Replay { of: run.to_owned(), slice: None };
+    let source = Kept::Replay { of: run.to_owned(), slice: None, group: group.to_owned() };
     let resume = Resume { source, options: Options::default(), committing: false, anew: false };
     work::keep(app, op, &permit, &entry, &new, &resume).await?;
     let job = Job {
@@ -66,6 +70,11 @@ pub async fn replay(app: &Arc<App>, op: &Op, run: &str) -> Result<Run> {
     tokio::spawn(guarded(Arc::clone(app), job))
         .await
         .map_err(|e| Error::internal("the replay's task ended early").caused_by(e))
+}
+
+/// Whether a run's rows came by a rail; what a rail's full parcels replaced it has cleared itself.
+fn by_rail(run: &Run) -> bool {
+    run.channel == "rail"
 }
 
 /// Rows set aside from a parcel that a later full one replaced must not come back.
@@ -120,20 +129,21 @@ pub(super) async fn guarded(app: Arc<App>, mut job: Job) -> Run {
 async fn slices(app: &Arc<App>, job: &mut Job) -> Result<()> {
     let entry = entry_of(app, &job.run.entry).await?;
     job.run.state = RunState::Running;
-    let Kept::Replay { of, slice } = job.resume.source.clone() else {
+    let Kept::Replay { of, slice, group } = job.resume.source.clone() else {
         return Err(Error::internal("a replay without a run"));
     };
     let missing = || Error::not_found("归集任务", "collection run", &of);
     let origin = app.store.run_get(&of).await?.ok_or_else(missing)?.run;
-    let mut replay = Replay { app, job, entry, origin };
+    let mut replay = Replay { app, job, entry, origin, group: group.clone(), marks: Vec::new() };
     // A slice that was being landed when the process died comes first, exactly as it was.
     let mut after = None;
     let mut last: Option<(String, i64)> = None;
     if let Some(slice) = slice {
         let mut rows: Vec<Quarantined> =
             app.store.quarantine_get(&slice.first).await?.into_iter().collect();
-        rows.extend(app.store.quarantine_list(&of, None, Some(&slice.first), SLICE).await?);
-        rows.retain(|q| q.state == "open" && q.id <= slice.last);
+        rows.retain(|q| q.state == "open");
+        rows.extend(app.store.misfits_of_run(&of, &group, Some(&slice.first), SLICE).await?);
+        rows.retain(|q| q.id <= slice.last);
         after = Some(slice.last.clone());
         last = if rows.is_empty() {
             // Landed and judged before the process died; the figures and the serving copy may not know yet.
@@ -144,7 +154,7 @@ async fn slices(app: &Arc<App>, job: &mut Job) -> Result<()> {
         };
     }
     loop {
-        let rows = app.store.quarantine_list(&of, Some("open"), after.as_deref(), SLICE).await?;
+        let rows = app.store.misfits_of_run(&of, &group, after.as_deref(), SLICE).await?;
         let Some(end) = rows.last() else { break };
         after = Some(end.id.clone());
         last = replay.slice(rows, None).await?.or(last);
@@ -175,6 +185,10 @@ struct Replay<'a> {
     entry: Entry,
     /// The run whose rows are replayed.
     origin: Run,
+    /// Only rows of this group; of all without one.
+    group: String,
+    /// Record numbers of a rail's rows: many rows may have the same, so that a slice numbers its rows by itself.
+    marks: Vec<u64>,
 }
 
 impl Replay<'_> {
@@ -184,12 +198,15 @@ impl Replay<'_> {
         rows: Vec<Quarantined>,
         known: Option<Slice>,
     ) -> Result<Option<(String, i64)>> {
-        let Self { app, entry, .. } = self;
-        let code = entry.draft.code.clone();
-        let rows: Vec<Quarantined> =
-            rows.into_iter().map(|row| row.laid_out(&entry.draft.items)).collect();
+        let app = Arc::clone(self.app);
+        let code = self.entry.draft.code.clone();
+        let items = &self.entry.draft.items;
+        let mut rows: Vec<Quarantined> = rows.into_iter().map(|row| row.laid_out(items)).collect();
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
         let (first, last) = (first.id.clone(), last.id.clone());
+        let since = rows.iter().map(|row| row.at.clone()).min().unwrap_or_default();
+        self.number(&mut rows);
+        let stands = app.lake.version_of(&code).await?;
         let landed = match &known {
             Some(slice) => app.lake.landed(&code, &slice.parcel).await?,
             None => None,
@@ -202,7 +219,7 @@ impl Replay<'_> {
             }
             known => {
                 let (mut batches, mut rejects) = self.read(&rows, &[]).await?;
-                let overtaken = self.overtaken(&batches).await?;
+                let overtaken = self.overtaken(&batches, &since).await?;
                 if !overtaken.is_empty() {
                     (batches, rejects) = self.read(&rows, &overtaken).await?;
                 }
@@ -223,22 +240,67 @@ impl Replay<'_> {
         }
         let version = match accepted {
             0 => None,
-            _ => Some(self.land(&slice, batches).await?),
+            _ => match self.land(&slice, batches, stands.filter(|_| landed.is_none())).await? {
+                Some(version) => Some(version),
+                // The rail has landed something meanwhile: look again.
+                None => return Box::pin(self.slice(self.unnumbered(rows), None)).await,
+            },
         };
         rejects.extend(self.late(&rows, &slice.overtaken));
-        let Self { app, job, .. } = self;
-        app.store.quarantine_update(&job.permit, &judged(rows, rejects)).await?;
+        let rows = self.unnumbered(judged(rows, rejects));
+        let Self { job, .. } = self;
+        app.store.quarantine_update(&job.permit, &rows).await?;
         job.run.read += read;
         job.run.accepted += accepted;
         job.run.quarantined += read - accepted;
-        job.write(app).await?;
+        job.write(&app).await?;
         app.collections.show(&job.run);
         Ok(version.map(|version| (slice.parcel, version)))
     }
 
-    async fn land(&mut self, slice: &Slice, batches: Vec<Batch>) -> Result<i64> {
-        let Self { app, job, entry, origin } = self;
-        job.resume.source = Kept::Replay { of: origin.id.clone(), slice: Some(slice.clone()) };
+    /// Gives the rows of a rail numbers of their own, in the order of the source's log.
+    fn number(&mut self, rows: &mut [Quarantined]) {
+        self.marks.clear();
+        if !by_rail(&self.origin) {
+            return;
+        }
+        rows.sort_by(|a, b| (a.reject.record, &a.id).cmp(&(b.reject.record, &b.id)));
+        self.marks = rows.iter().map(|row| row.reject.record).collect();
+        for (row, number) in rows.iter_mut().zip(1..) {
+            row.reject.record = number;
+        }
+    }
+
+    /// Rows with the record numbers they are kept under.
+    fn unnumbered(&self, mut rows: Vec<Quarantined>) -> Vec<Quarantined> {
+        for row in &mut rows {
+            row.reject.record = self.mark(row.reject.record);
+        }
+        rows
+    }
+
+    /// The record number that a row of the slice is kept under.
+    fn mark(&self, number: u64) -> u64 {
+        let at = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
+        self.marks.get(at).copied().unwrap_or(number)
+    }
+
+    /// Lands a slice; a rail's only upon the version that was looked at: nothing when the table has moved on.
+    async fn land(
+        &mut self,
+        slice: &Slice,
+        mut batches: Vec<Batch>,
+        stands: Option<i64>,
+    ) -> Result<Option<i64>> {
+        for record in batches.iter_mut().flat_map(|batch| &mut batch.records) {
+            *record = self.mark(*record);
+        }
+        let Self { app, job, entry, origin, group, .. } = self;
+        job.resume.source = Kept::Replay {
+            of: origin.id.clone(),
+            slice: Some(slice.clone()),
+            group: group.clone(),
+        };
         job.run.parcel = Some(slice.parcel.clone());
         job.write(app).await?;
         job.write_source(app).await?;
@@ -255,7 +317,16 @@ impl Replay<'_> {
             goes_on: false,
         };
         let stream = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
-        Ok(app.lake.land(&job.permit, &job.op, &head, &target, stream).await?.version)
+        let (permit, op) = (&job.permit, &job.op);
+        let done = match stands.filter(|_| by_rail(origin)) {
+            Some(version) => app.lake.land_upon(permit, op, &head, &target, stream, version).await,
+            None => app.lake.land(permit, op, &head, &target, stream).await,
+        };
+        match done {
+            Ok(landing) => Ok(Some(landing.version)),
+            Err(error) if by_rail(origin) && error.code() == Code::Stale => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Identity of a slice: the rows with their cells, the items they are read by, and what is left out.
@@ -304,10 +375,13 @@ impl Replay<'_> {
     }
 
     /// Records whose key has a newer row: in a newer parcel, or later in the run's own rows.
-    async fn overtaken(&self, batches: &[Batch]) -> Result<Vec<u64>> {
-        let Self { app, job, entry, origin } = self;
+    async fn overtaken(&self, batches: &[Batch], since: &str) -> Result<Vec<u64>> {
+        let Self { app, job, entry, origin, .. } = self;
         if entry.draft.key().is_empty() {
             return Ok(Vec::new());
+        }
+        if by_rail(origin) {
+            return self.overtaken_by_rail(batches, since).await;
         }
         let versions = app.lake.versions(&entry.draft.code).await?;
         let (mut own, mut newer) = (Vec::new(), Vec::new());
@@ -329,6 +403,23 @@ impl Replay<'_> {
             }
         }
         let mut late: Vec<u64> = late.into_iter().collect();
+        late.sort_unstable();
+        Ok(late)
+    }
+
+    /// The same for a rail's rows, by their places in the log.
+    async fn overtaken_by_rail(&self, batches: &[Batch], since: &str) -> Result<Vec<u64>> {
+        let mut late = Vec::new();
+        for batch in batches {
+            let newest =
+                self.app.lake.newest_records(&self.job.permit, &self.entry, batch, since).await?;
+            let pairs = batch.records.iter().zip(newest);
+            late.extend(
+                pairs
+                    .filter(|(record, newest)| newest.is_some_and(|n| n >= self.mark(**record)))
+                    .map(|(record, _)| *record),
+            );
+        }
         late.sort_unstable();
         Ok(late)
     }

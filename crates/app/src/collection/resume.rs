@@ -42,6 +42,9 @@ pub(super) enum Kept {
     Replay {
         of: String,
         slice: Option<Slice>,
+        /// Only rows of this group of reasons; all without one.
+        #[serde(default)]
+        group: String,
     },
 }
 

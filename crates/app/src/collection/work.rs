@@ -25,7 +25,7 @@ use super::resume::{Kept, Options, Resume};
 use super::retry::Recipe;
 use super::standing::standing;
 use super::{Order, allowed, extract, lease, retry, serve, spool};
-use crate::{App, audit, catalogue};
+use crate::{App, audit, catalogue, oversight};
 
 /// How often a run's figures are written down while it reads.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -436,6 +436,7 @@ async fn land(
     let org = app.store.org_require(&entry.draft.org).await?;
     let target = LandTarget { entry: entry.clone(), org_name: org.name_cn, org_uscc: org.uscc };
     let tally = Arc::new(Mutex::new(Tally { run: job.run.clone(), fault: None }));
+    let watch = oversight::Watch::of(app, &entry.id).await?;
     let passage = Passage {
         app: Arc::clone(app),
         permit: Arc::clone(&job.permit),
@@ -444,6 +445,7 @@ async fn land(
         items: entry.draft.items.iter().map(|i| i.identifier.clone()).collect(),
         chunks: reading.chunks,
         written: Instant::now(),
+        watch,
     };
     let rows = futures::stream::try_unfold(passage, Passage::next).boxed();
     let landed = app.lake.land(&job.permit, &job.op, head, &target, rows).await;
@@ -470,6 +472,8 @@ struct Passage {
     items: Vec<String>,
     chunks: BoxStream<'static, Result<Chunk>>,
     written: Instant,
+    /// Error budget.
+    watch: oversight::Watch,
 }
 
 impl Passage {
@@ -493,6 +497,7 @@ impl Passage {
             run.accepted += rows as u64;
             run.quarantined += chunk.rejects.len() as u64;
             run.bytes_done = chunk.bytes_done;
+            self.watch.add(&chunk.rejects);
             let rejects = quarantined(&run, &self.items, chunk.rejects, &stamp(self.app.now()));
             self.app.store.quarantine_insert(&self.permit, &rejects).await?;
             self.app.collections.show(&run);
@@ -515,6 +520,7 @@ impl Passage {
         if run.mode == SyncMode::Full && run.accepted == 0 && run.quarantined > 0 {
             return Err(none_fits(run.quarantined));
         }
+        self.watch.check(&run)?;
         let resume = self.resume.to_text()?;
         self.app.store.run_update(&self.permit, self.owner(), &run).await?;
         self.app.store.run_source_update(&self.permit, self.owner(), &run.id, &resume).await?;

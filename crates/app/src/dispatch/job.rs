@@ -228,6 +228,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Standards => crate::catalogue::standard::relint(app).await,
         Job::Freshness => measure::freshness(app, system).await,
         Job::Resources => measure::resources(app, system).await,
+        Job::Reconcile => crate::reconcile::due(app).await,
         Job::Chain => measure::chain(app, system).await,
     }
 }

@@ -324,6 +324,24 @@ pub async fn resume(app: &App, op: &Op, id: &str) -> Result<()> {
     self::record(app, op, "rail.resume", &rail, record.figures.state.as_str()).await
 }
 
+/// What is set for a rail instead of the rule file's: error budget, reconciliation.
+pub async fn rule(app: &App, op: &Op, id: &str) -> Result<model::oversight::ChannelRule> {
+    known(app, op, id).await?;
+    crate::oversight::rule(app, &model::oversight::rail_channel(id)).await
+}
+
+/// Sets it. A rail at work is taken up anew with it, at once.
+pub async fn set_rule(
+    app: &App,
+    op: &Op,
+    id: &str,
+    rule: &model::oversight::ChannelRule,
+) -> Result<()> {
+    let (record, _) = known(app, op, id).await?;
+    let channel = model::oversight::rail_channel(id);
+    crate::oversight::set(app, op, &record.rail.org, &channel, rule).await
+}
+
 /// Has tables (all, or one) read anew as a whole, each replacing what the lake shows in one step.
 pub async fn heal(app: &App, op: &Op, id: &str, place: Option<&str>) -> Result<()> {
     let (record, permit) = known(app, op, id).await?;

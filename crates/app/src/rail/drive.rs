@@ -38,7 +38,7 @@ struct Drive {
 }
 
 /// An error with its first fields, in both languages.
-pub(super) fn told(error: &Error) -> (String, String) {
+pub(crate) fn told(error: &Error) -> (String, String) {
     let (mut zh, mut en) = (error.zh().to_owned(), error.en().to_owned());
     for field in error.fields().iter().take(5) {
         zh.push_str(&format!("；{}：{}", field.field, field.zh));
@@ -62,10 +62,13 @@ pub(super) async fn drive(app: &Arc<App>, id: &str) -> Result<Ended> {
         rows: Mutex::new(0),
         stop: watch::Sender::new(false),
     });
-    let ended = tokio::select! {
+    let mut ended = tokio::select! {
         ended = drive.follow() => ended,
         ended = drive.beat() => ended,
     };
+    if let Some(held) = drive.over_budget().await? {
+        ended = Ok(held);
+    }
     // What was found last is kept whatever happened, if the rail is still ours.
     match drive.keep().await {
         Ok(()) => ended,
@@ -78,6 +81,7 @@ pub(super) async fn drive(app: &Arc<App>, id: &str) -> Result<Ended> {
 async fn bound(app: &App, rail: &Rail) -> Result<Vec<Arc<Bound>>> {
     let op = Op::system(app.now());
     let mut tables = Vec::new();
+    let budget = crate::oversight::budget(app, &model::oversight::rail_channel(&rail.id)).await?;
     for kept in app.store.rail_tables(&rail.id).await? {
         let table = kept.table;
         let missing = || Error::not_found("目录", "entry", &table.entry_code);
@@ -85,7 +89,7 @@ async fn bound(app: &App, rail: &Rail) -> Result<Vec<Arc<Bound>>> {
         let permit = audit::permit(app, &op, Action::DataCollect, &Target::entry(&entry)).await?;
         let org = app.store.org_require(&entry.draft.org).await?;
         let target = LandTarget { entry: entry.clone(), org_name: org.name_cn, org_uscc: org.uscc };
-        tables.push(Arc::new(Bound::new(table, kept.figures, entry, target, permit)));
+        tables.push(Arc::new(Bound::new(table, kept.figures, entry, target, permit, budget)));
     }
     Ok(tables)
 }
@@ -375,6 +379,18 @@ impl Drive {
         Ok(hold.then_some(Ended::Held { zh: told.0, en: told.1 }))
     }
 
+    /// Too many bad rows: the rail is held before them, and an incident says so.
+    async fn over_budget(&self) -> Result<Option<Ended>> {
+        let over = self.tables.iter().find_map(|bound| {
+            let told = bound.over.lock().take()?;
+            Some((bound.table.place.clone(), told))
+        });
+        let Some((place, told)) = over else { return Ok(None) };
+        metrics::counter!("qt_budget_stops_total", "channel" => "rail").increment(1);
+        self.incident(Some(&place), IncidentKind::Budget, &told, true).await?;
+        Ok(Some(Ended::Held { zh: told.0, en: told.1 }))
+    }
+
     async fn count(&self) -> Result<()> {
         let every = Duration::from_secs(self.app.rules.rail.count_seconds);
         for bound in &self.tables {
@@ -390,7 +406,7 @@ impl Drive {
         told: &(String, String),
         open: bool,
     ) -> Result<()> {
-        work::incident(&self.app, &self.permit, &self.rail, table, kind, told, open).await
+        work::incident(&self.app, &self.permit, &self.rail, (table, None), kind, told, open).await
     }
 
     /// Renews the lease, keeps figures, measures the log held back, and stops the work when it is to stop.
@@ -430,9 +446,14 @@ impl Drive {
         }
     }
 
-    /// Whether an entry has other items or another key than when the rail was opened.
+    /// Whether an entry has other items or another key than when the rail was opened, or the error budget was set anew.
     async fn outdated(&self) -> Result<bool> {
+        let channel = model::oversight::rail_channel(&self.rail.id);
+        let budget = crate::oversight::budget(&self.app, &channel).await?;
         for bound in &self.tables {
+            if bound.budget != budget {
+                return Ok(true);
+            }
             let now = self.app.store.entry_get(&bound.table.entry).await?;
             if now.is_none_or(|now| now.draft.items != bound.entry.draft.items) {
                 return Ok(true);

@@ -1,5 +1,6 @@
 //! Pieces of a rail into parcels of the lake, the serving copy and the quarantine, for one table.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +12,17 @@ use model::batch::Batch;
 use model::code::SyncMode;
 use model::entry::Entry;
 use model::op::stamp;
+use model::oversight::Budget;
 use model::parcel::{ParcelHead, Quarantined, Reject, Track};
 use model::rail::{RailTable, TableFigures, TableState};
-use model::{Error, Op, Result};
+use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
 use policy::Permit;
 use policy::port::{Chunk, LandTarget, RailRows};
 use tokio::time::Instant;
 
 use super::work::OWNER;
-use crate::{App, catalogue, collection};
+use crate::{App, catalogue, collection, oversight};
 
 /// Where a table stands, as the lake says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +69,11 @@ pub(super) struct Bound {
     /// When the entry's rows were last counted; `None` when nothing has come since.
     counted: Mutex<Option<Instant>>,
     dirty: Mutex<bool>,
+    /// When so many rows were read, and how many of them were bad: what the error budget looks back on.
+    window: Mutex<VecDeque<(Instant, u64, u64)>>,
+    pub(super) budget: Budget,
+    /// The budget was exceeded, in both languages.
+    pub(super) over: Mutex<Option<(String, String)>>,
 }
 
 impl Bound {
@@ -76,6 +83,7 @@ impl Bound {
         entry: Entry,
         target: LandTarget,
         permit: Permit,
+        budget: Budget,
     ) -> Self {
         Self {
             table,
@@ -86,6 +94,9 @@ impl Bound {
             permit: Arc::new(permit),
             counted: Mutex::default(),
             dirty: Mutex::new(true),
+            window: Mutex::default(),
+            budget,
+            over: Mutex::default(),
         }
     }
 
@@ -235,6 +246,7 @@ impl Bound {
 
     /// The source's table was emptied.
     pub(super) async fn emptied(&self, app: &App, position: &str, committed: i64) -> Result<()> {
+        self.give_up_misfits(app).await?;
         let none = futures::stream::empty().boxed();
         self.land(app, SyncMode::Full, &Place::Log(position.to_owned()), none).await?;
         self.timed(app, committed);
@@ -254,6 +266,7 @@ impl Bound {
     /// Misfits into quarantine. Read again, they are the same rows: `at` tells the place of the n-th in the stream.
     async fn misfits(&self, app: &App, chunk: &Chunk, at: impl Fn(usize) -> String) -> Result<()> {
         collection::check_chunk(chunk)?;
+        self.spend(app, chunk)?;
         let (now, items) = (stamp(app.now()), &self.entry.draft.items);
         let items: Vec<String> = items.iter().map(|i| i.identifier.clone()).collect();
         let rows: Vec<Quarantined> = chunk
@@ -275,6 +288,55 @@ impl Bound {
         figures.read += chunk.read;
         figures.quarantined += rows.len() as u64;
         Ok(())
+    }
+
+    /// Fails before anything of a chunk is kept when it would exceed the error budget: the position stays before it, and the
+    /// chunk comes again when the rail goes on.
+    fn spend(&self, app: &App, chunk: &Chunk) -> Result<()> {
+        let bad = chunk.rejects.len() as u64;
+        let oldest = Duration::from_secs(app.rules.oversight.budget.window_seconds.max(1));
+        let (read, all) = {
+            let mut window = self.window.lock();
+            window.push_back((Instant::now(), chunk.read, bad));
+            while window.front().is_some_and(|(at, ..)| at.elapsed() > oldest) {
+                window.pop_front();
+            }
+            window.iter().fold((0, 0), |(read, bad), (_, r, b)| (read + r, bad + b))
+        };
+        {
+            let mut figures = self.figures.lock();
+            (figures.window_read, figures.window_bad) = (read, all);
+        }
+        metrics::counter!("qt_rail_bad_rows_total").increment(bad);
+        if bad == 0 || !self.budget.exceeded(read, all) {
+            return Ok(());
+        }
+        let (zh, en) =
+            oversight::exceeded(&self.budget, read, all, &oversight::most(chunk.rejects.iter()));
+        let place = &self.table.place;
+        let told = (
+            format!(
+                "表 {place}：{zh}。本条数据高铁已暂挂，这些变更留在数据源日志中；请修正数据项、代码表或数据源后恢复运行"
+            ),
+            format!(
+                "{place}: {en}. The rail is held and these changes wait in the source's log; mend the item, its code list or the source, then resume"
+            ),
+        );
+        *self.over.lock() = Some(told.clone());
+        Err(Error::new(Code::RuleBroken, told.0, told.1))
+    }
+
+    /// Rows set aside before the source's table was emptied are of no use any more.
+    async fn give_up_misfits(&self, app: &App) -> Result<()> {
+        let mut after = None;
+        loop {
+            let mut rows =
+                app.store.misfits_of_run(&self.table.run, "", after.as_deref(), 500).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.id.clone());
+            rows.iter_mut().for_each(|row| "dismissed".clone_into(&mut row.state));
+            app.store.quarantine_update(&self.permit, &rows).await?;
+        }
     }
 
     /// What a misfit is known by: its place in the log, and its cells.

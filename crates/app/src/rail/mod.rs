@@ -29,8 +29,10 @@ use serde::Deserialize;
 
 pub use self::desk::{
     RailPage, RailView, TableView, check, create, get, heal, incidents, list, pause, remove,
-    resume, survey,
+    resume, rule, set_rule, survey,
 };
+pub(crate) use self::drive::told;
+pub(crate) use self::work::{address, incident, permit as system_permit, port, runs_here};
 pub use self::work::{stop, tick};
 
 /// Pace and limits (`rules/rail.toml`).

@@ -28,6 +28,7 @@ pub(super) const OWNER: &str = "rail";
 
 /// Takes up every rail that should run and that nobody follows; answers how many. Called every second or so.
 pub async fn tick(app: &Arc<App>) -> Result<u64> {
+    crate::reconcile::tick(app).await?;
     let (mut after, mut begun) = (None::<String>, 0);
     loop {
         let page = app.store.rail_list(None, after.as_deref(), PAGE).await?;
@@ -60,7 +61,7 @@ pub async fn stop(app: &Arc<App>) {
     }
 }
 
-pub(super) async fn permit(app: &App) -> Result<Permit> {
+pub(crate) async fn permit(app: &App) -> Result<Permit> {
     let op = Op::system(app.now());
     audit::permit(app, &op, Action::SystemWork, &Target::plain("System", "rail")).await
 }
@@ -177,7 +178,7 @@ async fn failed(
     };
     if !again {
         let kind = if mends { IncidentKind::Refused } else { IncidentKind::Broken };
-        incident(app, permit, rail, None, kind, &told, mends).await?;
+        incident(app, permit, rail, (None, None), kind, &told, mends).await?;
     }
     let rules = &app.rules.rail;
     let failures = {
@@ -198,17 +199,28 @@ async fn failed(
     Ok(())
 }
 
-/// Keeps an incident and tells the log.
-pub(super) async fn incident(
+/// Whether this process follows a rail.
+pub(crate) fn runs_here(app: &App, id: &str) -> bool {
+    app.rails.running.lock().contains(id)
+}
+
+/// The engine that follows rails.
+pub(crate) fn port(app: &App) -> &Arc<dyn policy::port::Rail> {
+    &app.rails.port
+}
+
+/// Keeps an incident and tells the log. `of`: its table, and an id when somebody will close it by that.
+pub(crate) async fn incident(
     app: &App,
     permit: &Permit,
     rail: &Rail,
-    table: Option<&str>,
+    of: (Option<&str>, Option<&str>),
     kind: IncidentKind,
     told: &(String, String),
     open: bool,
 ) -> Result<()> {
     let op = Op::system(app.now());
+    let (table, id) = of;
     tracing::warn!(
         rail.id = rail.id,
         rail.table = table.unwrap_or("-"),
@@ -218,7 +230,7 @@ pub(super) async fn incident(
     );
     metrics::counter!("qt_rail_incidents_total", "kind" => kind.as_str()).increment(1);
     let incident = RailIncident {
-        id: op.new_id(),
+        id: id.map_or_else(|| op.new_id(), str::to_owned),
         rail: rail.id.clone(),
         table: table.map(str::to_owned),
         kind,
@@ -231,7 +243,7 @@ pub(super) async fn incident(
 }
 
 /// Where a rail begins, with the position up to which all has landed.
-pub(super) async fn address(app: &App, rail: &Rail, figures: &RailFigures) -> Result<RailAddress> {
+pub(crate) async fn address(app: &App, rail: &Rail, figures: &RailFigures) -> Result<RailAddress> {
     let url = collection::source::url_of(app, &rail.source).await?;
     Ok(RailAddress {
         url: url.to_string(),
@@ -272,8 +284,16 @@ async fn watch_paused(app: &Arc<App>, record: &RailRecord) -> Result<()> {
     };
     if let Some((zh, en)) = told {
         give_up(app, &permit, rail).await?;
-        incident(app, &permit, rail, None, IncidentKind::Ceiling, &(zh.clone(), en.clone()), true)
-            .await?;
+        incident(
+            app,
+            &permit,
+            rail,
+            (None, None),
+            IncidentKind::Ceiling,
+            &(zh.clone(), en.clone()),
+            true,
+        )
+        .await?;
         (figures.state, figures.zh, figures.en) = (RailState::Stopped, zh, en);
         (figures.begun, figures.held_bytes) = (false, 0);
     }
@@ -298,7 +318,8 @@ pub(super) async fn measure(
     }
     if slot.held_bytes >= rail.alarm_bytes && before < rail.alarm_bytes {
         let told = beyond(slot.held_bytes, rail.alarm_bytes, false);
-        incident(app, &permit(app).await?, rail, None, IncidentKind::HeldLog, &told, true).await?;
+        incident(app, &permit(app).await?, rail, (None, None), IncidentKind::HeldLog, &told, true)
+            .await?;
     }
     Ok(None)
 }

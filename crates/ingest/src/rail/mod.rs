@@ -6,6 +6,7 @@
 //! survey    what is there and what stands in the way                 kind     types and their values
 //! slot      publication and slot: made, looked at, given up          decode   messages of the log
 //! rows      a snapshot in chunks by key, as `copied`                  stream   changes into pieces with positions
+//! probe     key ranges compared with the lake
 //! ```
 //!
 //! How a table comes over: the slot is made and exports its snapshot, which is read in chunks by key, on several
@@ -24,6 +25,7 @@ mod kind;
 mod line;
 mod mysql;
 mod place;
+mod probe;
 mod rows;
 mod shape;
 mod slot;
@@ -35,7 +37,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::Result;
-use policy::port::{Rail, RailAddress, RailBinding, RailLine, RailPace, RailSlot, RailSurvey};
+use model::item::Item;
+use policy::port::{
+    Probe, ProbeTable, Rail, RailAddress, RailBinding, RailLine, RailPace, RailSlot, RailSurvey,
+};
 
 /// Rails of PostgreSQL, MySQL and MariaDB. It holds nothing: make one and share it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,6 +76,18 @@ impl Rail for Rails {
             true => Ok(()),
             false => slot::release(at, whole).await,
         }
+    }
+}
+
+#[async_trait]
+impl Probe for Rails {
+    async fn probe(
+        &self,
+        at: &RailAddress,
+        place: &str,
+        items: &[Item],
+    ) -> Result<Arc<dyn ProbeTable>> {
+        probe::open(at, place, items).await
     }
 }
 

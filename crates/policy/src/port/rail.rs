@@ -164,7 +164,7 @@ pub trait RailLine: Send + Sync {
 
 /// Follows databases by their logs.
 #[async_trait]
-pub trait Rail: Send + Sync {
+pub trait Rail: super::Probe {
     /// Looks at the source: what it is, its tables (those of `tables` alone when given, checked against their items).
     async fn survey(&self, at: &RailAddress, tables: &[RailBinding]) -> Result<RailSurvey>;
     /// State of the slot, and how much log the source keeps for it.

@@ -106,6 +106,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         is_open => entry.open(),
         has_key => !entry.draft.key().is_empty(),
         largest => app.rules.upload.max_bytes,
+        compared => super::oversight::of_entry(&door, &visit, &entry).await?,
         done => visit.q("done"),
     };
     door.page(&visit, "console/entry.html", context).await

@@ -21,6 +21,7 @@ mod ledger;
 mod ledger_sheet;
 mod notices;
 mod orgs;
+mod oversight;
 mod proposals;
 mod rails;
 mod requests;
@@ -58,6 +59,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(schema::router())
         .merge(findings::router())
         .merge(rails::router())
+        .merge(oversight::router())
         .merge(supervise::router())
         .merge(requests::router())
         .merge(apply::router())

@@ -174,6 +174,7 @@ async fn one(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit
     let context = context! {
         row => row(&view), incidents => value(&incidents.items), done => visit.q("done"),
         next => next_link(&visit, "before", incidents.next.as_deref()),
+        oversight => super::oversight::of_rail(&door, &visit, &view).await?, rail_id => &id,
     };
     door.page(&visit, "console/rail.html", context).await
 }

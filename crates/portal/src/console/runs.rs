@@ -92,7 +92,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
 }
 
 /// Names of the cells, in the order of the items.
-fn columns(entry: &Entry, visit: &Visit) -> Vec<minijinja::Value> {
+pub(super) fn columns(entry: &Entry, visit: &Visit) -> Vec<minijinja::Value> {
     let named = |i: &model::item::Item| {
         let name = visit.t(&i.name_cn, if i.name_en.is_empty() { &i.name_cn } else { &i.name_en });
         context! { identifier => &i.identifier, name }
@@ -128,6 +128,13 @@ async fn mend(
     visit: Visit,
     posted: Posted,
 ) -> Answer {
+    let (cells, operation) = (cells_of(&posted), operation_of(&posted));
+    app::collection::mend(&door.app, &visit.op, &row, cells, operation).await?;
+    done(&back(&id, &posted), "mended")
+}
+
+/// The cells of a mended row.
+pub(super) fn cells_of(posted: &Posted) -> Vec<Option<String>> {
     let mut cells = Vec::new();
     for n in 0_usize.. {
         let name = format!("cell-{n}");
@@ -137,11 +144,12 @@ async fn mend(
         // An emptied field is a missing value.
         cells.push(Some(posted.raw(&name).to_owned()).filter(|c| !c.is_empty()));
     }
-    // Only a source that told operations has the field.
-    let operation =
-        posted.names().any(|k| k == "operation").then(|| posted.raw("operation").to_owned());
-    app::collection::mend(&door.app, &visit.op, &row, cells, operation).await?;
-    done(&back(&id, &posted), "mended")
+    cells
+}
+
+/// Its operation: only a source that told operations has the field.
+pub(super) fn operation_of(posted: &Posted) -> Option<String> {
+    posted.names().any(|k| k == "operation").then(|| posted.raw("operation").to_owned())
 }
 
 async fn dismiss(

@@ -73,6 +73,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "console/rails.html" => context! { rails => if full { vec![row] } else { vec![] } },
         "console/rail.html" | "console/rail_figures.html" => context! {
             row, incidents => if full { vec![value(&incident)] } else { vec![] },
+            oversight => super::oversight::of_rail(full), rail_id => "r1",
         },
         "console/rail_new.html" => context! {
             server => "PostgreSQL 15", troubles => if full { vec!["wal_level <b>"] } else { vec![] },

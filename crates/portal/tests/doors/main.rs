@@ -18,6 +18,7 @@ mod console;
 mod dispatch;
 mod ledger;
 mod ledgers;
+mod oversight;
 mod rails;
 mod routes;
 mod site;

@@ -17,6 +17,7 @@ const PAGES = [
   ["entries", "provider", "/console/entries"],
   ["compile", "provider", "/console/entries/new"],
   ["runs", "provider", "/console/runs"],
+  ["quarantine", "provider", "/console/quarantine"],
   ["requests", "consumer", "/console/requests"],
   ["applications", "consumer", "/console/applications"],
   ["users", "system_administrator", "/console/users"],

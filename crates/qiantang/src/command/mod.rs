@@ -10,6 +10,7 @@ mod ledger;
 mod matrix;
 mod org;
 mod rail;
+mod reconcile;
 mod serve;
 mod sniff;
 
@@ -69,6 +70,8 @@ enum Command {
     Sniff(sniff::Args),
     /// Follow tables of a data source by its log. 数据高铁。
     Rail(rail::Args),
+    /// Compare a rail's table with the lake, and heal what differs. 数据核对。
+    Reconcile(reconcile::Args),
     /// Enter and list organisations. 机构。
     Org(org::Args),
     /// Open and list accounts, register applications. 账号与应用。
@@ -174,6 +177,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Ledger(args) if args.changes() => &args.place,
         Command::Org(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
+        Command::Reconcile(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
     };
@@ -194,6 +198,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Sniff(args) => sniff::run(args).await,
         Command::Rail(args) => rail::run(args).await,
+        Command::Reconcile(args) => reconcile::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Audit(args) => audit::run(args).await,
@@ -218,6 +223,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Rail(args) => rail::run(args).await,
+        Command::Reconcile(args) => reconcile::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         // The others are never handed over (see `beside`).
@@ -248,6 +254,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Ingest(a) => a.json,
         Command::Sniff(a) => a.json,
         Command::Rail(a) => a.json,
+        Command::Reconcile(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
         Command::Config(a) => a.json,

@@ -278,8 +278,8 @@ async fn every_type_comes_over() {
     .await;
     assert!(aside.reject.en.contains("num") && aside.reject.en.contains("NaN"), "{aside:?}");
     assert_eq!(aside.reject.operation.as_deref(), Some("U"));
-    let refused = app::collection::replay(&house.app, &provider, &run).await.unwrap_err();
-    assert_eq!(refused.code(), Code::WrongState);
+    let again = app::collection::replay(&house.app, &provider, &run).await.unwrap();
+    assert_eq!((again.accepted, again.quarantined), (0, 1), "it does not fit yet: {again:?}");
     source.run("UPDATE kinds SET num = 2.5, moment = NULL WHERE id::text LIKE '%02'").await;
     until("mended", async || {
         let table = lake(&house.app, "kinds").await;

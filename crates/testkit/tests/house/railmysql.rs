@@ -19,7 +19,7 @@ use testkit::{House, MariaDb, PROVIDER_ORG, draft};
 use crate::dying::kill;
 use crate::railway::{Table, differs, lake, new, proxy, served, until, worker};
 
-async fn client(port: u16) -> mysql_async::Conn {
+pub(crate) async fn client(port: u16) -> mysql_async::Conn {
     let url = format!("mysql://root@127.0.0.1:{port}/source?prefer_socket=false");
     for _ in 0..100 {
         if let Ok(conn) = mysql_async::Conn::from_url(&url).await {
@@ -30,7 +30,7 @@ async fn client(port: u16) -> mysql_async::Conn {
     panic!("MariaDB does not answer");
 }
 
-async fn run(conn: &mut mysql_async::Conn, sql: &str) {
+pub(crate) async fn run(conn: &mut mysql_async::Conn, sql: &str) {
     for statement in sql.split(";\n") {
         conn.query_drop(statement).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
     }
@@ -53,7 +53,7 @@ async fn table(conn: &mut mysql_async::Conn, sql: &str) -> Table {
 const FIRMS: &str =
     "SELECT id, NULLIF(TRIM(name), ''), amount, DATE_FORMAT(day, '%Y-%m-%d') FROM firms";
 
-async fn level(app: &app::App, conn: &mut mysql_async::Conn) {
+pub(crate) async fn level(app: &app::App, conn: &mut mysql_async::Conn) {
     until("level", async || {
         let (there, here) = (table(conn, FIRMS).await, lake(app, "firms").await);
         let Some(differs) = differs(&there, &here) else { return Ok(()) };
@@ -64,7 +64,7 @@ async fn level(app: &app::App, conn: &mut mysql_async::Conn) {
     .await;
 }
 
-async fn stored(house: &House, op: &Op, port: u16) -> String {
+pub(crate) async fn stored(house: &House, op: &Op, port: u16) -> String {
     let new = SourceNew {
         org: PROVIDER_ORG.into(),
         name: "业务库".into(),
@@ -87,7 +87,7 @@ async fn state(house: &House, op: &Op, id: &str, wanted: RailState) {
     .await;
 }
 
-const READER: &str = "GRANT SELECT ON source.* TO reader@'127.0.0.1'; GRANT SELECT ON source.* TO reader@localhost;
+pub(crate) const READER: &str = "GRANT SELECT ON source.* TO reader@'127.0.0.1'; GRANT SELECT ON source.* TO reader@localhost;
     GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader@'127.0.0.1'; GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader@localhost";
 const MAKE_FIRMS: &str = "CREATE TABLE source.firms (id BIGINT PRIMARY KEY, name LONGTEXT, amount DECIMAL(18,2), day DATE);
     INSERT INTO source.firms SELECT seq, CONCAT('企业', seq), seq + 0.25, '2026-01-01' + INTERVAL seq % 300 DAY FROM source.seq_1_to_2200";

@@ -19,7 +19,7 @@ use mysql_async::prelude::Queryable;
 use policy::port::{RailAddress, RailBinding, RailSlot, RailSurvey, SlotState};
 
 pub(super) use self::line::Line;
-use self::value::Coder;
+pub(super) use self::value::{Coder, of_query};
 use super::kind::{Kind, TypeSeen};
 use super::place::{cut_off, refused};
 use super::shape::{Column, Shape, TableSeen};
@@ -103,6 +103,13 @@ pub(super) struct Look {
     coders: Vec<Coder>,
     /// Columns that cannot be followed.
     pub(super) unknown: Vec<String>,
+}
+
+impl Look {
+    /// How the values of its columns are read.
+    pub(super) fn coders(&self) -> Vec<Coder> {
+        self.coders.clone()
+    }
 }
 
 /// Looks a table up; `None` when there is none.

@@ -24,7 +24,7 @@ use super::super::kind::Kind;
 
 /// How the values of a column are read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Coder {
+pub(in crate::rail) enum Coder {
     /// Bits of an unsigned number; `None` for a signed one.
     Integer(Option<u32>),
     Plain,
@@ -124,7 +124,7 @@ fn labels(full: &str) -> Vec<String> {
 }
 
 /// A value as a query answers it (in UTF-8, times in China's zone).
-pub(super) fn of_query(coder: &Coder, value: Value) -> Option<String> {
+pub(in crate::rail) fn of_query(coder: &Coder, value: Value) -> Option<String> {
     let Value::Bytes(bytes) = value else { return None };
     Some(match coder {
         Coder::Bytes(_) => hex(&bytes, 0),
