@@ -144,7 +144,7 @@ impl Compare {
             sums.push(table.sum(&piece).await?);
             ranges.push(piece);
             self.run.questions += 1;
-            if tell && self.run.questions % TOLD_EVERY == 0 {
+            if tell && self.run.questions.is_multiple_of(TOLD_EVERY) {
                 self.run.source_rows = sums.iter().map(|sum| sum.rows).sum();
                 self.run.chunks = ranges.len() as u64;
                 self.app

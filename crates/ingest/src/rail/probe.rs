@@ -387,7 +387,9 @@ impl Table {
                     let cells: Vec<Option<&str>> = (0..self.shape.names.len())
                         .map(|at| row.try_get(at).ok().flatten())
                         .collect();
-                    put(&mut sink, &self.shape, record, "U", cells.len(), |at| cells.get(at).copied().flatten());
+                    put(&mut sink, &self.shape, record, "U", cells.len(), |at| {
+                        cells.get(at).copied().flatten()
+                    });
                     if sink.ready() {
                         taken(sink.take())?;
                     }
@@ -401,7 +403,9 @@ impl Table {
                     let cells: Vec<Option<String>> =
                         values.map(|(value, coder)| mysql::of_query(coder, value?)).collect();
                     let cells: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
-                    put(&mut sink, &self.shape, record, "U", cells.len(), |at| cells.get(at).copied().flatten());
+                    put(&mut sink, &self.shape, record, "U", cells.len(), |at| {
+                        cells.get(at).copied().flatten()
+                    });
                     if sink.ready() {
                         taken(sink.take())?;
                     }
@@ -565,7 +569,9 @@ impl ProbeTable for Table {
                     *cell = Some(text);
                 }
             }
-            put(&mut sink, &self.shape, record, "D", cells.len(), |at| cells.get(at).copied().flatten());
+            put(&mut sink, &self.shape, record, "D", cells.len(), |at| {
+                cells.get(at).copied().flatten()
+            });
         }
         sink.take().batch
     }

@@ -191,7 +191,7 @@ async fn every_type_is_compared_alike() {
     let row = |n: u32| {
         format!(
             "('K{n:04}', '2026-01-01 00:00:00.5'::timestamp + {n} * interval '1 hour', {n}.5, {n} / 3.0, {}, '2026-02-03'::date + {n}, '2026-02-03 04:05:06.789+00'::timestamptz + {n} * interval '1 min', '{{\"甲\": {n}}}', E'  值\\t{n}\\t', '', E'\\\\x00ff', B'0101', '23:59:58', {n})",
-            if n % 2 == 0 { "true" } else { "NULL" }
+            if n.is_multiple_of(2) { "true" } else { "NULL" }
         )
     };
     let columns = "k char(8), at timestamp(3), num numeric(12,1), f double precision, yes boolean, day date, zoned timestamptz, doc jsonb, padded text, empty varchar(9), bytes bytea, bits bit(4), clock time, n smallint";
