@@ -11,6 +11,7 @@ use model::oversight::ChannelRule;
 use model::parcel::RunState;
 use model::rail::{IncidentKind, RailState};
 use model::{Code, Op};
+use policy::port::Prints as _;
 use policy::{Action, Target};
 use testkit::{House, Postgres, draft};
 
@@ -196,9 +197,15 @@ async fn a_rail_that_goes_wrong_is_held_and_loses_nothing() {
     // Newer than what was set aside: one is good now, one is gone.
     source.run("UPDATE firms SET name = '新' WHERE id = 301").await;
     source.run("DELETE FROM firms WHERE id = 302").await;
-    for n in 1..=20 {
+    // Parcel by parcel, so that there are files to be written together.
+    for n in 1..=30 {
+        let before = app.lake.version_of("firms").await.unwrap();
         source.run(&format!("UPDATE firms SET amount = amount + 1 WHERE id = {n}")).await;
-        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        until("landed", async || {
+            let now = app.lake.version_of("firms").await.unwrap();
+            if now > before { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await;
     }
     let good = format!("{FIRMS} WHERE id NOT IN (201, 300, 303, 304)");
     level(app, &source, "firms", &good).await;
