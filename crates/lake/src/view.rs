@@ -133,6 +133,7 @@ pub(crate) async fn view_of(
 
 /// Whether the last rows of these files' keys may be held in memory, as far as the log knows.
 fn few(loaded: &Loaded<'_>, later: &[String]) -> Result<bool> {
+    let later: HashSet<&String> = later.iter().collect();
     let rows: Option<u64> = loaded
         .files()?
         .iter()

@@ -463,7 +463,7 @@ async fn insert_rows(
     // A row that was there is not counted again.
     let new = put_in(&query.fetch_all(&mut **tx).await.map_err(fail)?)?;
     for (row, group) in rows.iter().zip(groups) {
-        if new.contains(&row.id) {
+        if row.state == "open" && new.contains(&row.id) {
             counts.add(group, 1);
         }
     }
