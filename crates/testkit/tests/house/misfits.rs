@@ -11,7 +11,6 @@ use model::oversight::ChannelRule;
 use model::parcel::RunState;
 use model::rail::{IncidentKind, RailState};
 use model::{Code, Op};
-use policy::port::Prints as _;
 use policy::{Action, Target};
 use testkit::{House, Postgres, draft};
 
