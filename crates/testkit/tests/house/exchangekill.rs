@@ -175,7 +175,13 @@ fn real_divisions_by_exchange_files() {
                         }
                         identifier.push(c.to_ascii_lowercase());
                     }
-                    let mut item = Item::new(&identifier, column, DataType::Text);
+                    const STEMS: [&str; 14] = [
+                        "甲", "乙", "丙", "丁", "戊", "己", "庚", "辛", "壬", "癸", "子", "丑",
+                        "寅", "卯",
+                    ];
+                    let mut item =
+                        Item::new(&identifier, &format!("区划{}", STEMS[n]), DataType::Text);
+                    item.name_en = (*column).to_owned();
                     // A year of history is no key.
                     let key = n == 0 && *column == "code";
                     (item.primary, item.lookup, item.nullable) = (key, n == 0, !key);
