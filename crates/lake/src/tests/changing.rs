@@ -152,8 +152,8 @@ async fn changes_lead_from_any_version_to_any_later_one() {
     let regions = ["330106", "330110", "330203", "310000"];
     let names = ["甲一", "乙一", "丙一"];
     let mut versions = Vec::new();
-    for n in 0..70_i64 {
-        let full = matches!(n, 0 | 41);
+    for n in 0..45_i64 {
+        let full = matches!(n, 0 | 36);
         let mut rows: BTreeMap<String, Line> = BTreeMap::new();
         for _ in 0..if full { 300 } else { 1 + dice.below(12) } {
             let id = format!("k{:03}", dice.below(200));
@@ -178,7 +178,7 @@ async fn changes_lead_from_any_version_to_any_later_one() {
     }
     let grant = grant(&["id", "xm", "xzqh"], "330100");
     let mut told = 0;
-    for (n, step) in [1, 2, 5, 13, 30].into_iter().enumerate() {
+    for (n, step) in [3, 13].into_iter().enumerate() {
         let mut held = Held::new();
         let mut from = None;
         for to in versions.iter().skip(n).step_by(step) {
@@ -198,7 +198,7 @@ async fn changes_lead_from_any_version_to_any_later_one() {
             from = Some(*to);
         }
     }
-    assert!(told > 1000, "{told}");
+    assert!(told > 200, "{told}");
 }
 
 #[tokio::test]
