@@ -80,7 +80,9 @@ impl Intake for Reader {
             Source::Query { url, sql, .. } => {
                 query::read(&self.outgoing, url, sql, items, options).await
             }
-            Source::Feed { feed, .. } => crate::feed::read(feed, items, options).await,
+            Source::Feed { feed, .. } => {
+                crate::feed::read(&self.outgoing, feed, items, options).await
+            },
             Source::Cells { rows, .. } => {
                 Ok(read_cells(rows.clone(), items.to_vec(), options.batch_rows))
             }
@@ -103,11 +105,7 @@ impl Intake for Reader {
     }
 
     async fn probe(&self, feed: &Feed) -> Result<Sniffed> {
-        crate::feed::probe(feed).await
-    }
-
-    async fn probe(&self, feed: &Feed) -> Result<Sniffed> {
-        crate::feed::probe(feed).await
+        crate::feed::probe(&self.outgoing, feed).await
     }
 }
 

@@ -73,6 +73,7 @@ impl Piped {
             options: extract::options(false),
             committing: false,
             anew: false,
+            parcel: None,
         };
         work::keep(app, op, &permit, entry, &run, &resume).await?;
         let job = Job { op: op.clone(), run, resume, collect: Arc::clone(&permit), permit };

@@ -1,6 +1,6 @@
 //! An interface that answers JSON, page by page: one page is held at a time.
 //!
-//! No proxy of the environment is used, redirects stay on the host, and the name is resolved once ([`super::reach`]).
+//! No proxy of the environment is used, redirects stay on the host, and the name is resolved once ([`crate::outgoing::reach`]).
 //! Nothing of headers or parameters, which may prove who asks, stands in a message.
 
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use reqwest::{Client, StatusCode, Url};
 
 use super::flat::Flat;
 use super::page::{Pages, Turned, pointed};
-use super::reach::reach;
 use super::{LOOKED_AT, gone, sniffed};
 use crate::hand::{Hand, on_task};
 use crate::json_scan;
 use crate::matching::{Header, by_name, settle};
+use crate::outgoing::{Outgoing, reach};
 use crate::query::PATIENCE;
 use crate::shape::Shape;
 use crate::sink::Sink;
@@ -56,7 +56,7 @@ struct Answer {
 }
 
 impl Line {
-    async fn open(feed: &HttpFeed) -> Result<Self> {
+    async fn open(outgoing: &Outgoing, feed: &HttpFeed) -> Result<Self> {
         let wish = Wish::of(&feed.url)?;
         let base = Url::parse(&wish.url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
         let Some((base, host)) = base.and_then(|b| b.host_str().map(str::to_owned).map(|h| (b, h)))
@@ -67,7 +67,7 @@ impl Line {
             ));
         };
         let port = base.port_or_known_default().unwrap_or(80);
-        let addresses = reach(&host, port).await?;
+        let addresses = reach(outgoing, &host, port).await?;
         let mut builder = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -318,8 +318,8 @@ struct Walk {
 }
 
 impl Walk {
-    async fn open(feed: &HttpFeed) -> Result<Self> {
-        let line = Line::open(feed).await?;
+    async fn open(outgoing: &Outgoing, feed: &HttpFeed) -> Result<Self> {
+        let line = Line::open(outgoing, feed).await?;
         Ok(Self { line, pages: Pages::new(feed), before: Vec::new(), more: true })
     }
 
@@ -348,11 +348,12 @@ impl Walk {
 }
 
 pub(super) async fn read(
+    outgoing: &Outgoing,
     feed: &HttpFeed,
     items: &[Item],
     options: &ReadOptions,
 ) -> Result<Reading> {
-    let mut walk = Walk::open(feed).await?;
+    let mut walk = Walk::open(outgoing, feed).await?;
     let first = walk.next().await?.unwrap_or_default();
     let mut flat = Flat::default();
     for row in walk.line.rows(&first)? {
@@ -426,8 +427,8 @@ fn late(names: &[String], from: usize, items: &[Item], sink: &mut Sink) {
     }
 }
 
-pub(super) async fn probe(feed: &HttpFeed) -> Result<Sniffed> {
-    let mut walk = Walk::open(feed).await?;
+pub(super) async fn probe(outgoing: &Outgoing, feed: &HttpFeed) -> Result<Sniffed> {
+    let mut walk = Walk::open(outgoing, feed).await?;
     let mut flat = Flat::default();
     let mut shapes: Vec<(Shape, usize)> = Vec::new();
     let mut read = 0;

@@ -7,7 +7,6 @@ mod flat;
 mod http;
 mod kafka;
 mod page;
-pub(crate) mod reach;
 mod sqlite;
 
 use model::item::Item;
@@ -16,25 +15,31 @@ use model::{Code, Error, Result};
 use policy::port::{Feed, ReadOptions, Reading};
 
 use crate::draft::shapes_of;
+use crate::outgoing::Outgoing;
 use crate::shape::Shape;
 
 /// Rows that are looked at to say what columns there are.
 pub(crate) const LOOKED_AT: usize = 1000;
 
 /// Reads a feed by the entry's items.
-pub(crate) async fn read(feed: &Feed, items: &[Item], options: &ReadOptions) -> Result<Reading> {
+pub(crate) async fn read(
+    outgoing: &Outgoing,
+    feed: &Feed,
+    items: &[Item],
+    options: &ReadOptions,
+) -> Result<Reading> {
     match feed {
         Feed::Sqlite { path, sql } => sqlite::read(path, sql, items, options).await,
-        Feed::Http(feed) => http::read(feed, items, options).await,
+        Feed::Http(feed) => http::read(outgoing, feed, items, options).await,
         Feed::Kafka(_) => Err(kafka::absent()),
     }
 }
 
 /// Says what columns a feed's first rows have.
-pub(crate) async fn probe(feed: &Feed) -> Result<Sniffed> {
+pub(crate) async fn probe(outgoing: &Outgoing, feed: &Feed) -> Result<Sniffed> {
     match feed {
         Feed::Sqlite { path, sql } => sqlite::probe(path, sql).await,
-        Feed::Http(feed) => http::probe(feed).await,
+        Feed::Http(feed) => http::probe(outgoing, feed).await,
         Feed::Kafka(_) => Err(kafka::absent()),
     }
 }

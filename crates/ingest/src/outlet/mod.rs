@@ -20,7 +20,7 @@ use model::{Code, Error, Result};
 use policy::Grant;
 use policy::port::{Outlet, OutletAddress, OutletColumn, OutletLine, OutletSurvey};
 
-use crate::outgoing::{Outgoing, settle};
+use crate::outgoing::Outgoing;
 use crate::query::{self, Connected};
 
 /// Table of positions.
@@ -41,7 +41,7 @@ impl Outlets {
     }
 
     async fn connect(&self, at: &OutletAddress) -> Result<Connected> {
-        query::connect(&settle(&self.outgoing, &at.url).await?).await
+        query::connect(&self.outgoing, &at.url).await
     }
 }
 

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use ingest::Reader;
+use ingest::outgoing::Outgoing;
 use model::code::DataType;
 use model::{Code, Result};
 use policy::port::{Feed, HttpFeed, Intake, Paging, ReadOptions, Source};
@@ -200,7 +201,7 @@ async fn every_way_of_paging_reads_every_row_once() {
                 [n.to_string(), format!("名{n}"), "1234567890123456789.50".into(), late.into()];
             assert_eq!(row.as_slice(), want.as_slice(), "{path}");
         }
-        let told = Reader::new().probe(&Feed::Http(feed)).await.unwrap();
+        let told = Reader::reaching(Outgoing::loopback().unwrap()).probe(&Feed::Http(feed)).await.unwrap();
         let names: Vec<&str> = told.columns.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["id", "who.name", "big", "late"], "{path}");
         assert!(told.columns[3].nullable && !told.columns[0].nullable, "{path}");

@@ -175,12 +175,14 @@ impl Store {
     /// Plans of an organisation, newest first, before `before`.
     pub async fn report_plan_list(
         &self,
-        org: &str,
+        org: Option<&str>,
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Plan>> {
         let mut clause = Clause::default();
-        clause.and_text("org =", org);
+        if let Some(org) = org {
+            clause.and_text("org =", org);
+        }
         if let Some(before) = before {
             clause.and_text("id <", before);
         }
