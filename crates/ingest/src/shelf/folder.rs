@@ -206,9 +206,8 @@ pub(super) fn keep<T>(
         let answer = write(&mut file)?;
         file.sync_all()?;
         std::fs::rename(&part, to)?;
-        match to.parent() {
-            Some(folder) => std::fs::File::open(folder)?.sync_all()?,
-            None => {}
+        if let Some(folder) = to.parent() {
+            std::fs::File::open(folder)?.sync_all()?;
         }
         Ok(answer)
     })();
