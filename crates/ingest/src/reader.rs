@@ -82,7 +82,7 @@ impl Intake for Reader {
             }
             Source::Feed { feed, .. } => {
                 crate::feed::read(&self.outgoing, feed, items, options).await
-            },
+            }
             Source::Cells { rows, .. } => {
                 Ok(read_cells(rows.clone(), items.to_vec(), options.batch_rows))
             }

@@ -15,8 +15,8 @@ use model::finding::Level;
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
-use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::reconcile::{DifferenceKind, ReconcileState};
+use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
 

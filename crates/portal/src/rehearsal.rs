@@ -20,8 +20,8 @@ mod exchanges;
 mod ledgers;
 mod made;
 mod outflows;
-mod pipelines;
 mod oversight;
+mod pipelines;
 mod rails;
 mod reports;
 

@@ -281,7 +281,9 @@ impl Store {
         // Rows of a pipeline that never came into its transformation are in no group.
         let mine = "run = $1 AND state IN ('open', 'source') AND EXISTS (SELECT 1 FROM run WHERE id = $1 AND owner = $2)";
         let mut tx = self.db.begin().await?;
-        let sql = format!("SELECT grp, COUNT(*) AS n FROM quarantine WHERE {mine} AND state = 'open' GROUP BY grp");
+        let sql = format!(
+            "SELECT grp, COUNT(*) AS n FROM quarantine WHERE {mine} AND state = 'open' GROUP BY grp"
+        );
         let gone = sqlx::query(AssertSqlSafe(sql))
             .bind(run)
             .bind(owner)

@@ -8,7 +8,7 @@ use model::parcel::Run;
 use model::{Error, Op, Result};
 use policy::port::{CellRow, ReadOptions, Source};
 
-use super::{Order, work};
+use super::{Order, prepare, work};
 use crate::App;
 
 /// What is handed over.
@@ -34,8 +34,8 @@ pub(crate) async fn deliver(app: &Arc<App>, op: &Op, delivery: Delivery) -> Resu
         ..ReadOptions::default()
     };
     let order = Order { entry, source: Source::Cells { name, rows }, mode, options };
-    let given = work::Given { channel, run: None, parcel: Some(parcel) };
-    let job = work::prepare_as(app, op, order, Some(given)).await?;
+    let given = prepare::Given { channel, run: None, parcel: Some(parcel) };
+    let job = prepare::prepare_as(app, op, order, Some(given)).await?;
     tokio::spawn(work::guarded(Arc::clone(app), job))
         .await
         .map_err(|e| Error::internal("the delivery's task ended early").caused_by(e))

@@ -13,6 +13,7 @@ mod desk;
 mod extract;
 mod lease;
 pub(crate) mod pipe;
+mod prepare;
 pub mod privilege;
 mod quarantine;
 mod recover;
@@ -161,7 +162,7 @@ pub async fn sniff(app: &App, _op: &Op, path: &std::path::Path, name: &str) -> R
 
 /// Starts a collection in the background and answers its run at once.
 pub async fn start(app: &Arc<App>, op: &Op, order: Order) -> Result<Run> {
-    let job = work::prepare(app, op, order).await?;
+    let job = prepare::prepare(app, op, order).await?;
     let run = job.run.clone();
     drop(tokio::spawn(work::guarded(Arc::clone(app), job)));
     Ok(run)
@@ -169,7 +170,7 @@ pub async fn start(app: &Arc<App>, op: &Op, order: Order) -> Result<Run> {
 
 /// Collects and waits for the end. The work goes on even when the caller does not wait any more.
 pub async fn collect(app: &Arc<App>, op: &Op, order: Order) -> Result<Run> {
-    let job = work::prepare(app, op, order).await?;
+    let job = prepare::prepare(app, op, order).await?;
     tokio::spawn(work::guarded(Arc::clone(app), job))
         .await
         .map_err(|e| Error::internal("the collection's task ended early").caused_by(e))
@@ -184,8 +185,8 @@ pub(crate) async fn collect_as(
     channel: &str,
     run: &str,
 ) -> Result<Run> {
-    let given = work::Given { channel, run: Some(run), parcel: None };
-    let job = work::prepare_as(app, op, order, Some(given)).await?;
+    let given = prepare::Given { channel, run: Some(run), parcel: None };
+    let job = prepare::prepare_as(app, op, order, Some(given)).await?;
     tokio::spawn(work::guarded(Arc::clone(app), job))
         .await
         .map_err(|e| Error::internal("the collection's task ended early").caused_by(e))

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::resume::{Kept, Resume};
 use super::standing::standing;
 use super::work::{self, Job};
-use super::{allowed, extract, lease, spool};
+use super::{allowed, extract, lease, prepare, spool};
 use crate::{App, audit};
 
 /// Channel word of pipelines.
@@ -64,7 +64,7 @@ impl Piped {
         name: &str,
     ) -> Result<Self> {
         let permit = Arc::new(allowed(app, op, Action::DataCollect, entry).await?);
-        work::not_by_rail(app, entry).await?;
+        prepare::not_by_rail(app, entry).await?;
         let mut run = work::blank_run(app, op, entry, mode, CHANNEL, name);
         run.state = RunState::Running;
         let pull = Pull { name: name.to_owned(), ..Pull::default() };
@@ -75,7 +75,7 @@ impl Piped {
             anew: false,
             parcel: None,
         };
-        work::keep(app, op, &permit, entry, &run, &resume).await?;
+        prepare::keep(app, op, &permit, entry, &run, &resume).await?;
         let job = Job { op: op.clone(), run, resume, collect: Arc::clone(&permit), permit };
         Ok(Self { job, entry: entry.clone() })
     }

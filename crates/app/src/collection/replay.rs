@@ -28,7 +28,7 @@ use super::quarantine::{entry_of, replaying};
 use super::resume::{Kept, Options, Resume, Slice};
 use super::standing::{is_replay, replay_id};
 use super::work::{self, Job};
-use super::{allowed, known, lease, serve};
+use super::{allowed, known, lease, prepare, serve};
 use crate::App;
 
 /// Rows of a replay that land together.
@@ -65,7 +65,7 @@ pub(super) async fn replay_some(app: &Arc<App>, op: &Op, run: &str, group: &str)
         anew: false,
         parcel: None,
     };
-    work::keep(app, op, &permit, &entry, &new, &resume).await?;
+    prepare::keep(app, op, &permit, &entry, &new, &resume).await?;
     let job = Job {
         op: op.clone(),
         run: new,

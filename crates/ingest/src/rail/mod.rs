@@ -107,7 +107,7 @@ impl Probe for Rails {
         place: &str,
         items: &[Item],
     ) -> Result<Arc<dyn ProbeTable>> {
-        probe::open(at, place, items).await
+        probe::open(&self.settled(at).await?, place, items).await
     }
 }
 

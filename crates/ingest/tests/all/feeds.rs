@@ -201,7 +201,8 @@ async fn every_way_of_paging_reads_every_row_once() {
                 [n.to_string(), format!("名{n}"), "1234567890123456789.50".into(), late.into()];
             assert_eq!(row.as_slice(), want.as_slice(), "{path}");
         }
-        let told = Reader::reaching(Outgoing::loopback().unwrap()).probe(&Feed::Http(feed)).await.unwrap();
+        let told =
+            Reader::reaching(Outgoing::loopback().unwrap()).probe(&Feed::Http(feed)).await.unwrap();
         let names: Vec<&str> = told.columns.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["id", "who.name", "big", "late"], "{path}");
         assert!(told.columns[3].nullable && !told.columns[0].nullable, "{path}");

@@ -12,6 +12,7 @@ use app::collection::{self, Order};
 use chrono::TimeDelta;
 use model::Op;
 use model::code::SyncMode;
+use model::oversight::ChannelRule;
 use model::parcel::{Run, RunState};
 use policy::port::{ReadOptions, Source};
 use testkit::{House, Postgres};
@@ -274,13 +275,17 @@ async fn mended(house: &House, first: u64) -> String {
         writeln!(text, "{n},企业{n},x,2026-01-01").unwrap();
     }
     writeln!(text, "{},企业,1,2026-01-01", first + MENDED).unwrap();
+    // So many misfits are what this is about: no budget stops them.
+    let provider = house.person("provider").await;
+    let rule = ChannelRule { budget_share: Some(1.0), ..ChannelRule::default() };
+    collection::set_entry_rule(&house.app, &provider, "events", &rule).await.unwrap();
     let run =
         house.collect("events", "m.csv", text.as_bytes(), SyncMode::Incremental).await.unwrap();
     assert_eq!((run.accepted, run.quarantined), (1, MENDED), "{run:?}");
     let system = Op::system(house.app.now());
     let target = policy::Target::plain("System", "collection");
     let permit = house.app.policy.permit(&system, policy::Action::SystemWork, &target).unwrap();
-    let mut rows = quarantined(house, &house.person("provider").await, &run.id).await;
+    let mut rows = quarantined(house, &provider, &run.id).await;
     for row in &mut rows {
         row.reject.cells[2] = Some("1.50".into());
     }

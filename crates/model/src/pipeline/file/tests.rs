@@ -77,7 +77,7 @@ fn unknown_and_missing_fields_are_told_with_their_line() {
     let [fault] =
         PipelineFile::check(&GOOD.replace("at_once", "at_onse")).unwrap_err().try_into().unwrap();
     let fault: Fault = fault;
-    assert!(fault.line == 16 && fault.zh.contains("不认识的字段 `at_onse`"), "{fault:?}");
+    assert!(fault.line == 17 && fault.zh.contains("不认识的字段 `at_onse`"), "{fault:?}");
     let [fault] =
         PipelineFile::check(&GOOD.replace("mode = ", "# ")).unwrap_err().try_into().unwrap();
     let fault: Fault = fault;
