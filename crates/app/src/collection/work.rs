@@ -17,14 +17,14 @@ use model::op::stamp;
 use model::parcel::{Manifest, ParcelHead, Quarantined, Reject, Run, RunState};
 use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
+use policy::Permit;
 use policy::port::{Chunk, LandTarget, Landing, Source};
-use policy::{Action, Permit};
 
 use super::prepare::context;
 use super::resume::{Kept, Resume};
 use super::standing::standing;
 use super::{Order, extract, lease, serve, spool};
-use crate::{App, audit, catalogue, oversight};
+use crate::{App, audit, oversight};
 
 /// How often a run's figures are written down while it reads.
 const WRITE_EVERY: Duration = Duration::from_secs(1);

@@ -24,6 +24,9 @@ use tokio::time::Instant;
 use super::work::OWNER;
 use crate::{App, catalogue, collection, oversight};
 
+/// Counting takes one part of so many of a rail's time at most.
+const COUNTS_PART: u32 = 20;
+
 /// Where a table stands, as the lake says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -66,7 +69,7 @@ pub(super) struct Bound {
     pub(super) kept: Mutex<TableFigures>,
     /// For landing, the serving copy and the catalogue.
     pub(super) permit: Arc<Permit>,
-    /// When the entry's rows were last counted; `None` when nothing has come since.
+    /// Before when the entry's rows are not counted again.
     counted: Mutex<Option<Instant>>,
     dirty: Mutex<bool>,
     /// When so many rows were read, and how many of them were bad: what the error budget looks back on.
@@ -349,12 +352,14 @@ impl Bound {
 
     /// Rows and time of the entry, when something came and the last count is old enough.
     pub(super) async fn count(&self, app: &App, at_least: Duration) -> Result<()> {
-        let due = self.counted.lock().is_none_or(|at| at.elapsed() >= at_least);
+        let begun = Instant::now();
+        let due = self.counted.lock().is_none_or(|at| begun >= at);
         if !due || !std::mem::take(&mut *self.dirty.lock()) {
             return Ok(());
         }
-        *self.counted.lock() = Some(Instant::now());
         let rows = app.lake.count(&self.entry).await?;
+        // A count that is costly comes seldom: the rail's time is for its rows.
+        *self.counted.lock() = Some(Instant::now() + at_least.max(begun.elapsed() * COUNTS_PART));
         catalogue::landed(app, &Op::system(app.now()), &self.entry.id, rows).await?;
         Ok(())
     }

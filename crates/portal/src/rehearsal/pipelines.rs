@@ -77,7 +77,7 @@ fn form(full: bool) -> Value {
         columns => vec![vec![Value::from("a"), Value::from("b")], vec![Value::from("c"), Value::from(())]],
         items => vec!["b"], rows => vec![vec![Value::from("<b>")], vec![Value::from(())]], cut => true,
         rejects => vec![context! { record => 1, column => "b", value => "<b>", zh => "不合格", en => "does not fit" }],
-        figures => value(&TurnFigures::default()),
+        figures => value(TurnFigures::default()),
         window => context! { from => "2026-01-01", to => "" },
     };
     context! {
@@ -92,7 +92,7 @@ fn form(full: bool) -> Value {
 
 fn turns(full: bool) -> Value {
     let row = context! {
-        t => value(&turn(TurnState::Failed)), runs => "r1", bad => true, again => full, cancel => !full,
+        t => value(turn(TurnState::Failed)), runs => "r1", bad => true, again => full, cancel => !full,
     };
     let group =
         context! { group => "g1", slices => 3, done => 1, failed => 1, waiting => 1, running => 0 };
@@ -104,7 +104,7 @@ fn turns(full: bool) -> Value {
 
 /// What a page of pipelines shows; `None` for other pages.
 pub(super) fn of(template: &str, full: bool) -> Option<Value> {
-    let row = context! { p => value(&view(full)), paused => full };
+    let row = context! { p => value(view(full)), paused => full };
     let column = context! {
         name => "b", kind => "Utf8", item => if full { Some("b") } else { None }, from => vec!["source.a"],
         through => vec!["source.c"], by => vec!["upper"],

@@ -400,7 +400,7 @@ async fn a_changed_table_is_held_or_followed() {
     let source = Source::open(cluster.port(), "source").await;
     source.run(MAKE_FIRMS).await;
     let provider = house.person("provider").await;
-    house.publish(draft("firms")).await;
+    house.publish(EntryDraft { share_condition: "履行职责需要".into(), ..draft("firms") }).await;
     let kept = stored(&house.app, &provider, cluster.port(), "source").await;
     let made = rail::create(&house.app, &provider, new(&kept, &[("public.firms", "firms")]))
         .await
@@ -411,7 +411,7 @@ async fn a_changed_table_is_held_or_followed() {
     source
         .run(
             "UPDATE firms SET name = 'before' WHERE id = 1; ALTER TABLE firms ADD extra text, ALTER amount TYPE numeric(12,2);
-             INSERT INTO firms VALUES (7001, 'held', 1, NULL, 'e')",
+             COMMENT ON COLUMN firms.extra IS '备注'; INSERT INTO firms VALUES (7001, 'held', 1, NULL, 'e')",
         )
         .await;
     let view = state(&house, &provider, &id, RailState::Held).await;
