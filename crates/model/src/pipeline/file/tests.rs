@@ -104,7 +104,7 @@ fn parts_must_agree() {
     let table = |name: &str| {
         let begin = GOOD.find("sql = ").unwrap();
         let end = GOOD.find("at_once").unwrap();
-        format!("{}table = \"{name}\"\n{}", &GOOD[..begin], &GOOD[end..])
+        format!("{}table = \"{name}\"\n{}", GOOD.get(..begin).unwrap(), GOOD.get(end..).unwrap())
     };
     assert!(PipelineFile::parse(&table("public.readings")).is_ok());
     for wrong in ["a.b.c", "x`; drop", ""] {
