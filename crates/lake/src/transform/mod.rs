@@ -33,12 +33,15 @@ use policy::port::{Chunk, Transform, TransformAsk, TransformColumn, TransformPla
 use self::fit::Fit;
 use self::function::Books;
 use self::session::Session;
+use crate::fault;
 use crate::lake::DeltaLake;
 
 /// Part of the query memory that the tables to look things up in may take as hash tables.
 const HASHED_PART: usize = 4;
 /// Part that each of several sorts sets aside for merging what it spilled.
 const RESERVED_PART: usize = 32;
+/// Rows of a batch where memory is scarce.
+const FEWEST_ROWS: usize = 512;
 
 #[async_trait]
 impl Transform for DeltaLake {
@@ -155,6 +158,11 @@ impl DeltaLake {
             let reserve = self.memory_limit() / RESERVED_PART;
             options.execution.sort_spill_reservation_bytes =
                 options.execution.sort_spill_reservation_bytes.min(reserve);
+            // Four sorts hold batches at a time; what they may hold of them grows with the memory.
+            let rows = (self.memory_limit() >> 16).clamp(FEWEST_ROWS, session::CHUNK_ROWS);
+            options
+                .set("datafusion.execution.batch_size", &rows.to_string())
+                .map_err(|e| fault::plan("size of batches", e))?;
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(careful::WAITING);
         Ok((state, receiver, sender))

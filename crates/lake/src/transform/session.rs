@@ -22,7 +22,7 @@ use crate::lake::DeltaLake;
 
 /// A SELECT longer than this was not written by hand.
 const LONGEST: usize = 64 << 10;
-const CHUNK_ROWS: usize = 8192;
+pub(super) const CHUNK_ROWS: usize = 8192;
 
 pub(super) struct Session {
     pub(super) state: SessionState,

@@ -39,6 +39,7 @@ mod pipelinekill;
 mod privilege;
 mod production;
 mod rail;
+mod raildata;
 mod railfull;
 mod railkill;
 mod railmysql;

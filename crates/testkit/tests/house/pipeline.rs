@@ -152,7 +152,10 @@ async fn changes_come_by_their_watermark() {
     // Versions: the same text changes nothing, another is a new version, an old one stays to be read.
     let same = pipeline::import(&house.app, &provider, &text).await.unwrap();
     assert_eq!(same.pipeline.version, 1);
-    let next = pipeline::import(&house.app, &provider, &text.replace("1d", "2d")).await.unwrap();
+    let next =
+        pipeline::import(&house.app, &provider, &text.replace("late = \"1d\"", "late = \"2d\""))
+            .await
+            .unwrap();
     assert_eq!((next.pipeline.version, next.pipeline.id.as_str()), (2, id.as_str()));
     let stale = pipeline::edit(&house.app, &provider, &id, &text, 1).await.unwrap_err();
     assert_eq!(stale.code(), Code::Stale);
