@@ -25,6 +25,19 @@ const FILE: &str = "air_quality_beijing_hourly/prsa_12stations_20130301_20170228
 const NUMBERS: [&str; 10] =
     ["pm25", "pm10", "so2", "no2", "co", "o3", "temp", "pres", "dewp", "rain"];
 
+const NAMES: [&str; 10] = [
+    "细颗粒物",
+    "可吸入颗粒物",
+    "二氧化硫",
+    "二氧化氮",
+    "一氧化碳",
+    "臭氧",
+    "气温",
+    "气压",
+    "露点",
+    "降水量",
+];
+
 /// The pipeline as a department writes it.
 const PIPELINE: &str = r#"
 name = "air_hourly"
@@ -58,8 +71,8 @@ fn air() -> EntryDraft {
         (item.primary, item.nullable) = (true, false);
     }
     entry.items = vec![station, at];
-    for name in NUMBERS {
-        let mut item = Item::new(name, name, DataType::Decimal);
+    for (identifier, name) in NUMBERS.iter().zip(NAMES) {
+        let mut item = Item::new(identifier, name, DataType::Decimal);
         (item.precision, item.scale) = (12, 3);
         entry.items.push(item);
     }
@@ -99,7 +112,8 @@ async fn air_quality_comes_from_a_mariadb() {
     file.flush().unwrap();
     let numbers: Vec<String> = NUMBERS.iter().map(|n| format!("{n} DECIMAL(12,3)")).collect();
     let variables: Vec<String> = NUMBERS.iter().map(|n| format!("@{n}")).collect();
-    let set: Vec<String> = NUMBERS.iter().map(|n| format!("{n} = NULLIF(@{n}, 'NA')")).collect();
+    let set: Vec<String> =
+        NUMBERS.iter().map(|n| format!("{n} = NULLIF(NULLIF(TRIM(@{n}), 'NA'), '')")).collect();
     server.run_sql(&format!(
         "CREATE TABLE d.prsa (station VARCHAR(30), at DATETIME, {}, wd VARCHAR(5), PRIMARY KEY (station, at), KEY (at));
          LOAD DATA INFILE '{}' INTO TABLE d.prsa FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' IGNORE 1 LINES

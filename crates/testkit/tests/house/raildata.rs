@@ -10,6 +10,7 @@ use app::rail;
 use model::code::DataType;
 use model::entry::EntryDraft;
 use model::item::Item;
+use model::rail::RailState;
 use testkit::{House, Postgres, draft};
 
 use crate::railway::{Source, Table, differs, lake, new, stored, until, worker};
@@ -60,13 +61,19 @@ async fn metro_flow_comes_from_a_postgresql() {
             csv.display()
         ))
         .await;
-    let house = House::new().await;
+    // At the pace of a server.
+    let house = House::at_pace(&folder.path().join("house")).await;
     let provider = house.person("provider").await;
     house.publish(metro()).await;
     let kept = stored(&house.app, &provider, cluster.port(), "source").await;
     let made = rail::create(&house.app, &provider, new(&kept, &[("public.metro", "metro_flow")]));
     let id = made.await.unwrap().rail.id;
     let working = worker(&house.app);
+    until("streaming", async || {
+        let state = rail::get(&house.app, &provider, &id).await.unwrap().figures.state;
+        if state == RailState::Streaming { Ok(()) } else { Err(format!("{state:?}")) }
+    })
+    .await;
     source.run(&format!("INSERT INTO metro {KEYED} WHERE date >= '2019-01-13'")).await;
     let there: Table = source.table(ROWS).await;
     until("level", async || {
