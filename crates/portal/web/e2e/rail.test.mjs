@@ -7,8 +7,8 @@ test("a provider makes a rail in under ten clicks and watches rows arrive", asyn
   const source = await postgres();
   try {
     source.sql(
-      `CREATE TABLE jyz (zdbm text PRIMARY KEY, zdmc text NOT NULL, zdlx text NOT NULL, fzrq date, xzqh text, jd numeric(9,5), wd numeric(8,5), wz text);
-       INSERT INTO jyz SELECT 'JY330106' || lpad(n::text, 5, '0'), '文三路加油站' || n, '加油站', date '2024-01-01' + n, '330106', 120.1 + n * 0.001, 30.2, 'POINT (120.1 30.2)'
+      `CREATE TABLE jyz (zdbm text PRIMARY KEY, zdmc text NOT NULL, zdlx text NOT NULL, fzrq date, xzqh text, jd numeric(9,5), wd numeric(8,5), wz text, sjbz text NOT NULL DEFAULT '测试数据');
+       INSERT INTO jyz SELECT 'JY330106' || lpad(n::text, 5, '0'), '文三路加油站' || n, '加油站', date '2024-01-01' + n, '330106', 120.1 + n * 0.001, 30.2, 'POINT (120.1 30.2)', '测试数据'
        FROM generate_series(1, 300) n`,
     );
     const page = await (await browser.newContext()).newPage();
@@ -45,7 +45,7 @@ test("a provider makes a rail in under ten clicks and watches rows arrive", asyn
     // The page is not loaded again: its figures move by themselves.
     const cells = page.locator("#figures #tables tbody tr td");
     await expect(cells.nth(5)).toHaveText("300", { timeout: 60_000 });
-    source.sql("INSERT INTO jyz VALUES ('JY33010690001', '新建加气站', '加气站', NULL, '330106', NULL, NULL, NULL); UPDATE jyz SET zdmc = '改名站' WHERE zdbm = 'JY33010600001'; DELETE FROM jyz WHERE zdbm = 'JY33010600002'");
+    source.sql("INSERT INTO jyz VALUES ('JY33010690001', '新建加气站', '加气站', NULL, '330106', NULL, NULL, NULL, '测试数据'); UPDATE jyz SET zdmc = '改名站' WHERE zdbm = 'JY33010600001'; DELETE FROM jyz WHERE zdbm = 'JY33010600002'");
     await expect(cells.nth(5)).toHaveText("303", { timeout: 60_000 });
     await expect(page.locator("#figures .badge").first()).toHaveClass(/s-streaming/);
     await picture(page, "rail-live");
