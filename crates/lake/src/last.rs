@@ -43,8 +43,8 @@ impl fmt::Debug for Last {
 }
 
 impl Last {
-    /// Reads keys, numbers and operations of the changes.
-    pub(crate) async fn of(changes: &DataFrame) -> Result<Arc<Self>> {
+    /// Reads keys, numbers and operations of the changes, of which there are `rows`.
+    pub(crate) async fn of(changes: &DataFrame, rows: u64) -> Result<Arc<Self>> {
         let columns = vec![named(HASH), named(RECORD_ID), named(OPERATION)];
         let failed = |e| fault::plan("reading changed keys", e);
         let mut stream = changes
@@ -54,7 +54,10 @@ impl Last {
             .execute_stream()
             .await
             .map_err(failed)?;
-        let mut last = Self { rows: HashMap::default() };
+        // Room for all at once: a table that grows is there twice while it moves.
+        let room = usize::try_from(rows).unwrap_or(0);
+        let mut last =
+            Self { rows: HashMap::with_capacity_and_hasher(room, BuildHasherDefault::default()) };
         while let Some(batch) = stream.try_next().await.map_err(failed)? {
             let [hashes, ids, operations] = batch.columns() else {
                 return Err(Error::internal("lake: changed keys have three columns"));

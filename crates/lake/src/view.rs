@@ -108,8 +108,8 @@ pub(crate) async fn view_of(
             let held = few(loaded, &later)?;
             let changed = files(session, loaded, Some(later)).await?;
             let base = files(session, loaded, Some(base)).await?;
-            if held {
-                let last = Last::of(&changed).await?;
+            if let Some(rows) = held {
+                let last = Last::of(&changed, rows).await?;
                 let standing = changed.filter(last.stands());
                 return base
                     .filter(last.untouched())
@@ -131,8 +131,8 @@ pub(crate) async fn view_of(
     }
 }
 
-/// Whether the last rows of these files' keys may be held in memory, as far as the log knows.
-fn few(loaded: &Loaded<'_>, later: &[String]) -> Result<bool> {
+/// Rows of these files, if the last ones of their keys may be held in memory, as far as the log knows.
+fn few(loaded: &Loaded<'_>, later: &[String]) -> Result<Option<u64>> {
     let later: HashSet<&String> = later.iter().collect();
     let rows: Option<u64> = loaded
         .files()?
@@ -140,7 +140,7 @@ fn few(loaded: &Loaded<'_>, later: &[String]) -> Result<bool> {
         .filter(|(path, _)| later.contains(path))
         .map(|(_, rows)| *rows)
         .sum();
-    Ok(rows.is_some_and(|rows| rows <= MOST))
+    Ok(rows.filter(|rows| *rows <= MOST))
 }
 
 /// Rows of data files (all, or those named) as they lie.
