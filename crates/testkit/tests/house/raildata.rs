@@ -40,7 +40,6 @@ fn metro() -> EntryDraft {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the folder of the real data, named by QIANTANG_REAL_DATA"]
 #[expect(clippy::disallowed_methods, reason = "where the real data are is said by the environment")]
-#[expect(clippy::print_stdout, reason = "figures for a person")]
 async fn metro_flow_comes_from_a_postgresql() {
     let dir = std::env::var("QIANTANG_REAL_DATA")
         .expect("set QIANTANG_REAL_DATA to the folder of the real data");
