@@ -138,14 +138,6 @@ async fn of_kind(
     }
 }
 
-/// Cuts the one row too many off, by which it is known that there are more.
-fn cut<T>(found: &mut Vec<T>, room: u32, id: impl Fn(&T) -> String) -> Option<String> {
-    let room = usize::try_from(room).unwrap_or(usize::MAX);
-    let more = found.len() > room;
-    found.truncate(room);
-    found.last().filter(|_| more).map(id)
-}
-
 async fn rails(
     entries: &mut Entries<'_>,
     org: Option<&str>,
@@ -153,8 +145,8 @@ async fn rails(
     room: u32,
 ) -> Result<Page<Channel>> {
     let app = entries.app;
-    let mut found = app.store.rail_list(org, after, room + 1).await?;
-    let next = cut(&mut found, room, |r| r.rail.id.clone());
+    let found = app.store.rail_list(org, after, room + 1).await?;
+    let Page { items: found, next } = Page::cut(found, room, |r| r.rail.id.clone());
     let mut items = Vec::new();
     for record in found {
         let (rail, figures) = (record.rail, record.figures);
@@ -196,8 +188,8 @@ async fn pipelines(
     room: u32,
 ) -> Result<Page<Channel>> {
     let app = entries.app;
-    let mut found = app.store.pipeline_list(org, after, room + 1).await?;
-    let next = cut(&mut found, room, |p| p.id.clone());
+    let found = app.store.pipeline_list(org, after, room + 1).await?;
+    let Page { items: found, next } = Page::cut(found, room, |p| p.id.clone());
     let mut items = Vec::new();
     for pipeline in found {
         let blank = entries.channel(ChannelKind::Pipeline, &pipeline.id, &pipeline.entry).await?;
@@ -234,8 +226,8 @@ async fn exchanges(
     room: u32,
 ) -> Result<Page<Channel>> {
     let app = entries.app;
-    let mut found = app.store.exchange_list(org, after, room + 1).await?;
-    let next = cut(&mut found, room, |r| r.exchange.id.clone());
+    let found = app.store.exchange_list(org, after, room + 1).await?;
+    let Page { items: found, next } = Page::cut(found, room, |r| r.exchange.id.clone());
     let mut items = Vec::new();
     for record in found {
         let (exchange, figures) = (record.exchange, record.figures);
@@ -271,8 +263,8 @@ async fn reports(
     room: u32,
 ) -> Result<Page<Channel>> {
     let app = entries.app;
-    let mut found = app.store.report_plan_list(org, after, room + 1).await?;
-    let next = cut(&mut found, room, |p| p.id.clone());
+    let found = app.store.report_plan_list(org, after, room + 1).await?;
+    let Page { items: found, next } = Page::cut(found, room, |p| p.id.clone());
     let mut items = Vec::new();
     for plan in found {
         let form = app.store.report_form_get(&plan.form).await?;
@@ -297,8 +289,8 @@ async fn outflows(
     room: u32,
 ) -> Result<Page<Channel>> {
     let app = entries.app;
-    let mut found = app.store.outflow_list(org, after, room + 1).await?;
-    let next = cut(&mut found, room, |r| r.outflow.id.clone());
+    let found = app.store.outflow_list(org, after, room + 1).await?;
+    let Page { items: found, next } = Page::cut(found, room, |r| r.outflow.id.clone());
     let mut items = Vec::new();
     for record in found {
         let (outflow, figures) = (record.outflow, record.figures);

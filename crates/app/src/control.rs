@@ -454,7 +454,7 @@ pub async fn callers(
         .store
         .callers(&from, &today.to_string(), region, after.unwrap_or_default(), limit + 1)
         .await?;
-    Ok(paged(items, limit, |c| c.application.clone()))
+    Ok(Page::cut(items, limit, |c| c.application.clone()))
 }
 
 /// A page of entries older than their update cycle.
@@ -469,21 +469,13 @@ pub async fn stale(
     permit(app, op).await?;
     let limit = if limit == 0 { 50 } else { limit.min(500) };
     let items = app.store.stale_list(cycle, org, after, limit + 1).await?;
-    Ok(paged(items, limit, |s| format!("{} {}", s.due, s.entry)))
+    Ok(Page::cut(items, limit, |s| format!("{} {}", s.due, s.entry)))
 }
 
 /// Data sources whose last trial failed.
 pub async fn failing_sources(app: &App, op: &Op) -> Result<Vec<DataSource>> {
     permit(app, op).await?;
     app.store.failing_sources(SOURCES).await
-}
-
-fn paged<T>(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> Page<T> {
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > wanted;
-    items.truncate(wanted);
-    let next = items.last().filter(|_| more).map(key);
-    Page { items, next }
 }
 
 #[cfg(test)]

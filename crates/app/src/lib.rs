@@ -119,3 +119,14 @@ pub struct Page<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
 }
+
+impl<T> Page<T> {
+    /// A page of the `limit + 1` rows that were asked for: the one too many tells that there are more.
+    pub(crate) fn cut(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(id);
+        Self { items, next }
+    }
+}

@@ -153,11 +153,8 @@ pub async fn datasets(
     limit: u32,
 ) -> Result<Page<Dataset>> {
     let limit = if limit == 0 { 50 } else { limit.min(999) };
-    let mut entries = app.store.entry_list_open(after, limit + 1).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = entries.len() > wanted;
-    entries.truncate(wanted);
-    let next = entries.last().filter(|_| more).map(|e| e.draft.code.clone());
+    let entries = app.store.entry_list_open(after, limit + 1).await?;
+    let Page { items: entries, next } = Page::cut(entries, limit, |e| e.draft.code.clone());
     let regions = app.store.regions_list().await?;
     let orgs: HashMap<String, Org> =
         app.store.orgs_list().await?.into_iter().map(|o| (o.id.clone(), o)).collect();

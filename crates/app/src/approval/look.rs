@@ -137,12 +137,8 @@ pub async fn list(app: &App, op: &Op, filter: &ApprovalFilter) -> Result<Page<Ap
     crate::audit::permit(app, op, Action::ApprovalRead, &strange).await?;
     let limit = if filter.limit == 0 { 50 } else { filter.limit.min(999) };
     let filter = ApprovalFilter { limit: limit + 1, ..filter.clone() };
-    let mut items = app.store.approval_list(&filter).await?;
-    let limit = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|r| r.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.approval_list(&filter).await?;
+    Ok(Page::cut(items, limit, |r| r.id.clone()))
 }
 
 /// Running approvals past their day, longest late first, for those who may see all. `after` is a page's `next`.
@@ -160,12 +156,8 @@ pub async fn late(
     crate::audit::permit(app, op, Action::ApprovalRead, &strange).await?;
     let limit = if limit == 0 { 50 } else { limit.min(999) };
     let after = after.and_then(|a| a.split_once('|'));
-    let mut items = app.store.approvals_late(&op.today().to_string(), after, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|r| format!("{}|{}", r.due, r.id));
-    Ok(Page { items, next })
+    let items = app.store.approvals_late(&op.today().to_string(), after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |r| format!("{}|{}", r.due, r.id)))
 }
 
 /// Approvals with a seat that nobody holds, what is due first standing first, for those who may see all. `after` is a
@@ -183,11 +175,8 @@ pub async fn covered(
     };
     crate::audit::permit(app, op, Action::ApprovalRead, &strange).await?;
     let limit = if limit == 0 { 50 } else { limit.min(500) };
-    let mut seats = app.store.seats_covered(after, limit + 1).await?;
-    let keep = usize::try_from(limit).unwrap_or(50);
-    let more = seats.len() > keep;
-    seats.truncate(keep);
-    let next = seats.last().filter(|_| more).map(|s| s.place.clone());
+    let seats = app.store.seats_covered(after, limit + 1).await?;
+    let Page { items: seats, next } = Page::cut(seats, limit, |s| s.place.clone());
     let mut items: Vec<ApprovalRow> = Vec::new();
     for seat in seats {
         if !items.iter().any(|i| i.id == seat.approval) {
@@ -225,10 +214,7 @@ pub async fn tasks(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Resul
     }
     found.sort_by(|a, b| (&a.0.place, a.1).cmp(&(&b.0.place, b.1)));
     found.dedup_by(|b, a| a.0.place == b.0.place);
-    let keep = usize::try_from(limit).unwrap_or(50);
-    let more = found.len() > keep;
-    found.truncate(keep);
-    let next = found.last().filter(|_| more).map(|(row, _)| row.place.clone());
+    let Page { items: found, next } = Page::cut(found, limit, |(row, _)| row.place.clone());
     let today = op.today().to_string();
     let mut items = Vec::new();
     for (seat, n) in found {

@@ -71,11 +71,8 @@ pub async fn bundles(app: &App, op: &Op, filter: &BundleFilter) -> Result<Page<B
         (false, None) => (None, Some(op.actor.id().to_owned())),
     };
     let ask = BundleFilter { org, applicant, limit: limit + 1, ..filter.clone() };
-    let mut items = app.store.bundle_list(&ask).await?;
-    let keep = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > keep;
-    items.truncate(keep);
-    let next = items.last().filter(|_| more).map(|b| b.id.clone());
+    let items = app.store.bundle_list(&ask).await?;
+    let Page { mut items, next } = Page::cut(items, limit, |b| b.id.clone());
     items.retain(|b| sees(app, op, b));
     Ok(Page { items, next })
 }

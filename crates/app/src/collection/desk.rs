@@ -15,7 +15,7 @@ use policy::{Action, Permit, Target};
 use serde::Serialize;
 
 use super::quarantine::{csv_head, csv_rows, entry_of, looked, replaying};
-use super::{allowed, page, replay};
+use super::{allowed, replay};
 use crate::{App, Page, audit, catalogue, oversight};
 
 /// Rows changed by one transaction.
@@ -58,10 +58,8 @@ pub async fn groups(
     if after.is_some() && position.is_none() {
         return Err(Error::invalid("翻页位置不正确", "the position in the list is malformed"));
     }
-    let mut found = app.store.misfit_groups(org.as_deref(), position, limit + 1).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = found.last().filter(|_| more).map(|g| format!("{}-{}", g.rows, g.id));
+    let found = app.store.misfit_groups(org.as_deref(), position, limit + 1).await?;
+    let Page { items: found, next } = Page::cut(found, limit, |g| format!("{}-{}", g.rows, g.id));
     let mut items = Vec::new();
     for group in found {
         items.push(seen(app, group).await?);
@@ -118,7 +116,7 @@ pub async fn group_rows(
     let limit = if limit == 0 { 50 } else { limit.min(999) };
     let rows = app.store.misfits_of(id, after, limit + 1).await?;
     let rows = rows.into_iter().map(|row| row.laid_out(&entry.draft.items)).collect();
-    let rows = page(rows, limit, |q: &Quarantined| q.id.clone());
+    let rows = Page::cut(rows, limit, |q: &Quarantined| q.id.clone());
     looked(app, op, &entry, &format!("group:{id}"), rows.items.len()).await?;
     Ok(rows)
 }

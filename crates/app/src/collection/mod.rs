@@ -320,14 +320,5 @@ pub async fn runs_where(
             *run = live;
         }
     }
-    Ok(page(items, limit, |run| run.id.clone()))
-}
-
-/// A page of at most `limit` of the `limit + 1` rows asked for.
-fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Page<T> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = if more { items.last().map(id) } else { None };
-    Page { items, next }
+    Ok(Page::cut(items, limit, |run| run.id.clone()))
 }

@@ -15,7 +15,7 @@ use model::parcel::Quarantined;
 use model::{Code, Error, Op, Result};
 use policy::Action;
 
-use super::{allowed, known, page};
+use super::{allowed, known};
 use crate::{App, Page, audit};
 
 /// Quarantined rows of a run, in order, their cells in the order of the entry's items. Their values are raw: looking is
@@ -33,7 +33,7 @@ pub async fn quarantine(
     let limit = if limit == 0 { 50 } else { limit.min(999) };
     let rows = app.store.quarantine_list(run, None, after, limit + 1).await?;
     let rows = rows.into_iter().map(|row| row.laid_out(&entry.draft.items)).collect();
-    let rows = page(rows, limit, |q: &Quarantined| q.id.clone());
+    let rows = Page::cut(rows, limit, |q: &Quarantined| q.id.clone());
     looked(app, op, &entry, run, rows.items.len()).await?;
     Ok(rows)
 }

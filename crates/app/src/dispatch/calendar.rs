@@ -124,12 +124,8 @@ pub async fn ends(
     let (from, to) = (midnight(day)?, midnight(day + Days::new(1))?);
     let org = (!all).then_some(own);
     let limit = if limit == 0 { 50 } else { limit.min(500) };
-    let mut items = app.store.requests_ending_between(org, &from, &to, after, limit + 1).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > wanted;
-    items.truncate(wanted);
-    let next = items.last().filter(|_| more).map(|r| r.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.requests_ending_between(org, &from, &to, after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |r| r.id.clone()))
 }
 
 /// First and last instant of a civil day in China, as stamps.

@@ -44,12 +44,8 @@ pub async fn idle(
     let (until, today) = (until(app, op, Some(kind))?.to_string(), op.today().to_string());
     let filter =
         IdleFilter { kind: Some(kind), org, until: &until, today: &today, after, limit: limit + 1 };
-    let mut items = app.store.idle_list(&filter).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > wanted;
-    items.truncate(wanted);
-    let next = items.last().filter(|_| more).map(|i| format!("{} {} {}", i.since, i.kind, i.thing));
-    Ok(Page { items, next })
+    let items = app.store.idle_list(&filter).await?;
+    Ok(Page::cut(items, limit, |i| format!("{} {} {}", i.since, i.kind, i.thing)))
 }
 
 /// Proposes that something idle is reclaimed; its organisation answers within working days.
@@ -135,12 +131,8 @@ pub async fn reclaims(
 ) -> Result<Page<Reclaim>> {
     let scope = scope(app, op).await?;
     let limit = if limit == 0 { 50 } else { limit.min(500) };
-    let mut items = app.store.reclaims(state, scope, after, limit + 1).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > wanted;
-    items.truncate(wanted);
-    let next = items.last().filter(|_| more).map(|r| r.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.reclaims(state, scope, after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |r| r.id.clone()))
 }
 
 /// What the owner says: `keep_until` none gives the thing back, some keeps it until that day, with the reason.

@@ -110,12 +110,8 @@ pub async fn runs(
 ) -> Result<Page<JobRun>> {
     audit::permit(app, op, Action::JobRead, &Target::plain("System", "jobs")).await?;
     let limit = if limit == 0 { 50 } else { limit.min(500) };
-    let mut items = app.store.job_runs(job, after, limit + 1).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > wanted;
-    items.truncate(wanted);
-    let next = items.last().filter(|_| more).map(|r| r.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.job_runs(job, after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |r| r.id.clone()))
 }
 
 /// Runs a job now, out of turn.

@@ -156,11 +156,8 @@ pub async fn list(
     let limit = if limit == 0 { 50 } else { limit.min(500) };
     let day = op.today().to_string();
     let filter = QuotaFilter { resource, kind, parent, scope, day: &day, after, limit: limit + 1 };
-    let mut rows = app.store.quota_list(&filter).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = rows.len() > wanted;
-    rows.truncate(wanted);
-    let next = rows.last().filter(|_| more).map(|r| r.holder.id.clone());
+    let rows = app.store.quota_list(&filter).await?;
+    let Page { items: rows, next } = Page::cut(rows, limit, |r| r.holder.id.clone());
     let mut items = Vec::new();
     for row in rows {
         let (name, org) = match kind {
@@ -347,12 +344,8 @@ pub(crate) async fn pools(app: &App, application: &str, org: &str) -> Result<Vec
 pub async fn moves(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<QuotaMove>> {
     let scope = scope(app, op).await?;
     let limit = if limit == 0 { 50 } else { limit.min(500) };
-    let mut items = app.store.quota_moves(scope, after, limit + 1).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > wanted;
-    items.truncate(wanted);
-    let next = items.last().filter(|_| more).map(|m| m.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.quota_moves(scope, after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |m| m.id.clone()))
 }
 
 /// All quotas of one resource that regions and organisations have; those of applications summed by organisation.

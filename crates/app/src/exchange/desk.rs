@@ -40,10 +40,8 @@ pub async fn list(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result
     let target = Target::of_org("Entry", "exchanges", org.as_deref().unwrap_or_default());
     audit::permit(app, op, Action::DataCollect, &target).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut records = app.store.exchange_list(org.as_deref(), after, limit + 1).await?;
-    let more = records.len() > limit as usize;
-    records.truncate(limit as usize);
-    let next = if more { records.last().map(|r| r.exchange.id.clone()) } else { None };
+    let records = app.store.exchange_list(org.as_deref(), after, limit + 1).await?;
+    let Page { items: records, next } = Page::cut(records, limit, |r| r.exchange.id.clone());
     let mut items = Vec::new();
     for record in records {
         items.push(view(app, record).await?);
@@ -84,7 +82,7 @@ pub async fn files(
     known(app, op, id).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let items = app.store.exchange_files(id, before, limit + 1).await?;
-    Ok(paged(items, limit, |f| f.id.clone()))
+    Ok(Page::cut(items, limit, |f| f.id.clone()))
 }
 
 /// Incidents of an exchange, newest first.
@@ -98,14 +96,7 @@ pub async fn incidents(
     known(app, op, id).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let items = app.store.exchange_incidents(id, before, limit + 1).await?;
-    Ok(paged(items, limit, |i| i.id.clone()))
-}
-
-fn paged<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Page<T> {
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(id) } else { None };
-    Page { items, next }
+    Ok(Page::cut(items, limit, |i| i.id.clone()))
 }
 
 async fn view(app: &App, record: ExchangeRecord) -> Result<ExchangeView> {

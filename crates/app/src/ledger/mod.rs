@@ -178,12 +178,8 @@ pub async fn list(app: &App, op: &Op, filter: &AssetFilter) -> Result<Page<Asset
     readable(app, op, filter).await?;
     let limit = if filter.limit == 0 { 50 } else { filter.limit.min(500) };
     let ask = AssetFilter { limit: limit + 1, ..filter.clone() };
-    let mut items = app.store.asset_list(&ask).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > wanted;
-    items.truncate(wanted);
-    let next = items.last().filter(|_| more).map(|a| a.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.asset_list(&ask).await?;
+    Ok(Page::cut(items, limit, |a| a.id.clone()))
 }
 
 /// How many assets a filter shows.

@@ -115,12 +115,8 @@ pub async fn proposals(
         audit::permit(app, op, Action::ProposalRead, &own).await?;
     }
     let limit = if limit == 0 { 50 } else { limit.min(500) };
-    let mut items = app.store.proposal_list(org, after, limit + 1).await?;
-    let wanted = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > wanted;
-    items.truncate(wanted);
-    let next = items.last().filter(|_| more).map(|p| p.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.proposal_list(org, after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |p| p.id.clone()))
 }
 
 /// Compares a proposal with every application of the ledger; most alike first, with reasons.

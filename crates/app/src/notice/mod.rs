@@ -65,12 +65,8 @@ pub async fn list(
 ) -> Result<Page<Notice>> {
     audit::permit(app, op, Action::NoticeKeep, &own(op)).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut items = app.store.notices_of(op.actor.id(), unread, after, limit + 1).await?;
-    let keep = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > keep;
-    items.truncate(keep);
-    let next = items.last().filter(|_| more).map(|n| n.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.notices_of(op.actor.id(), unread, after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |n| n.id.clone()))
 }
 
 /// How many notices the caller has not read, up to a hundred; nobody has none.

@@ -93,10 +93,8 @@ pub async fn list(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result
     }
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let scope = (!all).then_some(own.as_str());
-    let mut records = app.store.outflow_list(scope, after, limit + 1).await?;
-    let more = records.len() > limit as usize;
-    records.truncate(limit as usize);
-    let next = if more { records.last().map(|r| r.outflow.id.clone()) } else { None };
+    let records = app.store.outflow_list(scope, after, limit + 1).await?;
+    let Page { items: records, next } = Page::cut(records, limit, |r| r.outflow.id.clone());
     let items = records
         .into_iter()
         .filter(|r| app.policy.decide(op, Action::OutflowRead, &target(&r.outflow)).allowed)
@@ -152,10 +150,8 @@ pub async fn offers(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Resu
         limit: limit + 1,
         ..RequestFilter::default()
     };
-    let mut requests = app.store.request_list(&filter, &RequestScope::All).await?;
-    let more = requests.len() > limit as usize;
-    requests.truncate(limit as usize);
-    let next = if more { requests.last().map(|r| r.id.clone()) } else { None };
+    let requests = app.store.request_list(&filter, &RequestScope::All).await?;
+    let Page { items: requests, next } = Page::cut(requests, limit, |r| r.id.clone());
     let mut items = Vec::new();
     for request in requests {
         let fault = granted::by_request(app, &request, &[]).await.err();

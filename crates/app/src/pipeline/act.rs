@@ -135,11 +135,8 @@ pub async fn turns(
 ) -> Result<Page<Turn>> {
     let (pipeline, _) = known(app, op, id).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut items = app.store.turn_list(&pipeline.id, group, None, before, limit + 1).await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(|t| t.id.clone()) } else { None };
-    Ok(Page { items, next })
+    let items = app.store.turn_list(&pipeline.id, group, None, before, limit + 1).await?;
+    Ok(Page::cut(items, limit, |t| t.id.clone()))
 }
 
 /// One turn, with its figures as they grow.

@@ -59,10 +59,8 @@ pub async fn list(
     let target = Target::of_org("Entry", "pipelines", org.as_deref().unwrap_or_default());
     audit::permit(app, op, Action::DataCollect, &target).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut found = app.store.pipeline_list(org.as_deref(), after, limit + 1).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = if more { found.last().map(|p| p.id.clone()) } else { None };
+    let found = app.store.pipeline_list(org.as_deref(), after, limit + 1).await?;
+    let Page { items: found, next } = Page::cut(found, limit, |p| p.id.clone());
     let mut items = Vec::new();
     for pipeline in found {
         items.push(view(app, pipeline, false).await?);
@@ -285,11 +283,8 @@ pub async fn versions(
 ) -> Result<Page<PipelineVersion>> {
     let (pipeline, _) = known(app, op, id).await?;
     let limit = if limit == 0 { 20 } else { limit.min(200) };
-    let mut items = app.store.pipeline_versions(&pipeline.id, before, limit + 1).await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(|v| v.version.to_string()) } else { None };
-    Ok(Page { items, next })
+    let items = app.store.pipeline_versions(&pipeline.id, before, limit + 1).await?;
+    Ok(Page::cut(items, limit, |v| v.version.to_string()))
 }
 
 /// What a version has changed against another, line by line.

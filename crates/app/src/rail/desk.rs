@@ -49,10 +49,8 @@ pub async fn list(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result
     let target = Target::of_org("Entry", "rails", org.as_deref().unwrap_or_default());
     audit::permit(app, op, Action::DataCollect, &target).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut records = app.store.rail_list(org.as_deref(), after, limit + 1).await?;
-    let more = records.len() > limit as usize;
-    records.truncate(limit as usize);
-    let next = if more { records.last().map(|r| r.rail.id.clone()) } else { None };
+    let records = app.store.rail_list(org.as_deref(), after, limit + 1).await?;
+    let Page { items: records, next } = Page::cut(records, limit, |r| r.rail.id.clone());
     let mut items = Vec::new();
     for record in records {
         items.push(view(app, record).await?);
@@ -76,11 +74,8 @@ pub async fn incidents(
 ) -> Result<Page<RailIncident>> {
     let (record, _) = known(app, op, id).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut items = app.store.rail_incidents(&record.rail.id, before, limit + 1).await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(|i| i.id.clone()) } else { None };
-    Ok(Page { items, next })
+    let items = app.store.rail_incidents(&record.rail.id, before, limit + 1).await?;
+    Ok(Page::cut(items, limit, |i| i.id.clone()))
 }
 
 async fn view(app: &App, record: RailRecord) -> Result<RailView> {

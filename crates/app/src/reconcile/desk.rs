@@ -145,11 +145,8 @@ pub async fn list(
             filter.rail = Some(id);
         }
     }
-    let mut items = app.store.reconcile_list(&filter).await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(|r| r.id.clone()) } else { None };
-    Ok(Page { items, next })
+    let items = app.store.reconcile_list(&filter).await?;
+    Ok(Page::cut(items, limit, |r| r.id.clone()))
 }
 
 /// The newest reconciliation of an entry, for whoever may collect into it; nothing for others.
@@ -187,10 +184,8 @@ pub async fn differences(
 ) -> Result<Page<Difference>> {
     let (run, _) = known(app, op, id).await?;
     let limit = if limit == 0 { 50 } else { limit.min(999) };
-    let mut items = app.store.differences(id, false, after, limit + 1).await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(|d| d.seq.to_string()) } else { None };
+    let items = app.store.differences(id, false, after, limit + 1).await?;
+    let Page { mut items, next } = Page::cut(items, limit, |d| d.seq.to_string());
     if may_see(app, op, &run) {
         let event = AuditEvent {
             rows: items.len() as u64,

@@ -19,11 +19,8 @@ pub async fn forms(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Resul
     let target = Target::of_org("Report", "forms", org);
     audit::permit(app, op, Action::ReportDesign, &target).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut items = app.store.report_form_list(org, after, limit + 1).await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(|f| f.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.report_form_list(org, after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |f| f.id.clone()))
 }
 
 /// One form. To other organisations it does not exist.

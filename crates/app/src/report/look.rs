@@ -79,11 +79,8 @@ pub async fn desk(
             filter.state = handed_in.then_some("submitted");
         }
     }
-    let mut items = app.store.report_task_list(&filter).await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(|t| t.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.report_task_list(&filter).await?;
+    Ok(Page::cut(items, limit, |t| t.id.clone()))
 }
 
 /// Tasks of a plan for those who issued it, in order, after `after`.
@@ -187,11 +184,8 @@ pub async fn events(
 ) -> Result<Page<TaskEvent>> {
     known(app, op, id, Action::ReportRead).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut items = app.store.report_events(id, before, limit + 1).await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(|e| e.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.report_events(id, before, limit + 1).await?;
+    Ok(Page::cut(items, limit, |e| e.id.clone()))
 }
 
 /// An event of a task, by the caller, now.

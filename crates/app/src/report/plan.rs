@@ -288,10 +288,8 @@ pub async fn plans(app: &App, op: &Op, before: Option<&str>, limit: u32) -> Resu
     let target = Target::of_org("Report", "plans", org);
     audit::permit(app, op, Action::ReportDesign, &target).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let mut found = app.store.report_plan_list(Some(org), before, limit + 1).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = found.last().filter(|_| more).map(|p| p.id.clone());
+    let found = app.store.report_plan_list(Some(org), before, limit + 1).await?;
+    let Page { items: found, next } = Page::cut(found, limit, |p| p.id.clone());
     let mut items = Vec::new();
     for plan in found {
         items.push(view(app, plan).await?);

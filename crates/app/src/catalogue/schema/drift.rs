@@ -220,12 +220,8 @@ pub async fn drifts(
             Some(own.to_owned())
         }
     };
-    let mut items = app.store.drift_list(org.as_deref(), state, after, limit + 1).await?;
-    let most = usize::try_from(limit).unwrap_or(50);
-    let more = items.len() > most;
-    items.truncate(most);
-    let next = items.last().filter(|_| more).map(|d| d.id.clone());
-    Ok(Page { items, next })
+    let items = app.store.drift_list(org.as_deref(), state, after, limit + 1).await?;
+    Ok(Page::cut(items, limit, |d| d.id.clone()))
 }
 
 /// Open drifts that await the caller's organisation; none for who does not compile.

@@ -111,11 +111,8 @@ pub async fn findings(
 ) -> Result<Page<Listed>> {
     let org = reach(app, op, org).await?;
     let position = after.and_then(|a| a.split_once('~'));
-    let mut rows = app.store.finding_list(org.as_deref(), rule, position, limit + 1).await?;
-    let most = usize::try_from(limit).unwrap_or(50);
-    let more = rows.len() > most;
-    rows.truncate(most);
-    let next = rows.last().filter(|_| more).map(|r| format!("{}~{}", r.entry, r.rule));
+    let rows = app.store.finding_list(org.as_deref(), rule, position, limit + 1).await?;
+    let Page { items: rows, next } = Page::cut(rows, limit, |r| format!("{}~{}", r.entry, r.rule));
     let mut items = Vec::with_capacity(rows.len());
     let mut last: Option<(String, Vec<Finding>)> = None;
     for row in rows {
