@@ -14,6 +14,8 @@ pub mod collection;
 pub mod control;
 pub mod dispatch;
 pub mod exchange;
+pub(crate) mod follow;
+pub(crate) mod lease;
 pub mod ledger;
 pub mod notice;
 pub mod opening;

@@ -3,9 +3,10 @@
 use model::{Code, Error, Result};
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Row, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Row, Transaction};
 
 use crate::StoreConfig;
+use crate::clause::Clause;
 
 /// Which database is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +159,15 @@ impl Db {
             Backend::Postgres => self.pool.begin().await,
         }
         .map_err(fail)
+    }
+
+    /// Rows of a query put together from fixed pieces and a clause with its bound values.
+    pub(crate) async fn rows(&self, sql: String, clause: &Clause) -> Result<Vec<AnyRow>> {
+        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
+        for value in clause.values() {
+            query = query.bind(value.clone());
+        }
+        query.fetch_all(&self.pool).await.map_err(fail)
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {

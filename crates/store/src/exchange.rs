@@ -10,8 +10,10 @@ use sqlx::any::AnyRow;
 use crate::Store;
 use crate::clause::Clause;
 use crate::db::{fail, json, number, on_duplicate, page, text, to_json};
-use crate::parcel::Lease;
+use crate::lease::{Lease, Leased};
 
+/// Exchanges are one turn's at a time.
+const LEASED: Leased = ("exchange", "");
 const KEEPERS: &[Action] = &[Action::DataCollect];
 const WORKERS: &[Action] = &[Action::DataCollect, Action::SystemWork];
 
@@ -131,11 +133,7 @@ impl Store {
             clause.and_text("id >", after);
         }
         let sql = format!("{EXCHANGE}{} ORDER BY id LIMIT {}", clause.sql(), page(limit));
-        let mut query = sqlx::query::<sqlx::Any>(sqlx::AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(record_of).collect()
+        self.db.rows(sql, &clause).await?.iter().map(record_of).collect()
     }
 
     /// Makes an exchange its owner's; `false` when somebody else was quicker.
@@ -147,31 +145,13 @@ impl Store {
         lease: &Lease,
     ) -> Result<bool> {
         permit.require(WORKERS)?;
-        let done = sqlx::query(
-            "UPDATE exchange SET owner = $1, lease_until = $2 WHERE id = $3 AND owner = $4 AND lease_until = $5",
-        )
-        .bind(lease.owner.as_str())
-        .bind(lease.until)
-        .bind(id)
-        .bind(seen.owner.as_str())
-        .bind(seen.until)
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?;
-        Ok(done.rows_affected() == 1)
+        self.lease_take(LEASED, id, seen, lease).await
     }
 
     /// Renews a lease, or ends it with a time that is over.
     pub async fn exchange_beat(&self, permit: &Permit, id: &str, lease: &Lease) -> Result<bool> {
         permit.require(WORKERS)?;
-        let done = sqlx::query("UPDATE exchange SET lease_until = $1 WHERE id = $2 AND owner = $3")
-            .bind(lease.until)
-            .bind(id)
-            .bind(lease.owner.as_str())
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?;
-        Ok(done.rows_affected() == 1)
+        self.lease_beat(LEASED, id, lease).await
     }
 
     /// Writes what was found of an exchange; refused when it is another's.
@@ -326,11 +306,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        let mut query = sqlx::query::<sqlx::Any>(sqlx::AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        let rows = query.fetch_all(self.db.pool()).await.map_err(fail)?;
+        let rows = self.db.rows(sql, clause).await?;
         rows.iter().map(|row| json(row, "body")).collect()
     }
 
@@ -374,7 +350,7 @@ fn record_of(row: &AnyRow) -> Result<ExchangeRecord> {
     Ok(ExchangeRecord {
         exchange: json(row, "body")?,
         figures: json(row, "figures")?,
-        lease: Lease { owner: text(row, "owner")?, until: number(row, "lease_until")? },
+        lease: Lease::of(row)?,
     })
 }
 

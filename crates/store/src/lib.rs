@@ -22,6 +22,7 @@ pub mod fill;
 pub mod finding;
 pub mod idle;
 pub mod job;
+pub mod lease;
 pub mod link;
 pub mod meter;
 pub mod misfit;

@@ -187,11 +187,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(group_of).collect()
+        self.db.rows(sql, &clause).await?.iter().map(group_of).collect()
     }
 
     /// One group, also when no row waits any more.
@@ -262,11 +258,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        let rows = query.fetch_all(self.db.pool()).await.map_err(fail)?;
+        let rows = self.db.rows(sql, &clause).await?;
         rows.iter().map(|row| json(row, "body")).collect()
     }
 

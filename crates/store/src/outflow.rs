@@ -8,8 +8,10 @@ use sqlx::any::AnyRow;
 
 use crate::Store;
 use crate::db::{fail, json, number, on_duplicate, page, text, to_json};
-use crate::parcel::Lease;
+use crate::lease::{Lease, Leased};
 
+/// Outflows are one process's at a time.
+const LEASED: Leased = ("outflow", "");
 const KEEPERS: &[Action] = &[Action::OutflowKeep];
 const WORKERS: &[Action] = &[Action::OutflowKeep, Action::SystemWork];
 
@@ -130,31 +132,13 @@ impl Store {
         lease: &Lease,
     ) -> Result<bool> {
         permit.require(WORKERS)?;
-        let done = sqlx::query(
-            "UPDATE outflow SET owner = $1, lease_until = $2 WHERE id = $3 AND owner = $4 AND lease_until = $5",
-        )
-        .bind(lease.owner.as_str())
-        .bind(lease.until)
-        .bind(id)
-        .bind(seen.owner.as_str())
-        .bind(seen.until)
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?;
-        Ok(done.rows_affected() == 1)
+        self.lease_take(LEASED, id, seen, lease).await
     }
 
     /// Renews a lease (or ends it, with a time that is over); `false` when the outflow is not the owner's any more.
     pub async fn outflow_beat(&self, permit: &Permit, id: &str, lease: &Lease) -> Result<bool> {
         permit.require(WORKERS)?;
-        let done = sqlx::query("UPDATE outflow SET lease_until = $1 WHERE id = $2 AND owner = $3")
-            .bind(lease.until)
-            .bind(id)
-            .bind(lease.owner.as_str())
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?;
-        Ok(done.rows_affected() == 1)
+        self.lease_beat(LEASED, id, lease).await
     }
 
     /// Takes an outflow away. What it delivered, and what was metered of it, stays.
@@ -197,11 +181,7 @@ impl Store {
             clause.and_text("id >", after);
         }
         let sql = format!("{OUTFLOW}{} ORDER BY id LIMIT {}", clause.sql(), page(limit));
-        let mut query = sqlx::query::<sqlx::Any>(sqlx::AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(record_of).collect()
+        self.db.rows(sql, &clause).await?.iter().map(record_of).collect()
     }
 
     /// How many outflows go into a stored database.
@@ -276,7 +256,7 @@ fn record_of(row: &AnyRow) -> Result<OutflowRecord> {
         outflow: json(row, "body")?,
         figures,
         anew: number(row, "anew")? != 0,
-        lease: Lease { owner: text(row, "owner")?, until: number(row, "lease_until")? },
+        lease: Lease::of(row)?,
     })
 }
 

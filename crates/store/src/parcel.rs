@@ -9,9 +9,12 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, number, page, text, to_json};
+use crate::db::{fail, json, page, text, to_json};
+use crate::lease::{Lease, Leased};
 use crate::misfit::{Counts, Grouping, put_in};
 
+/// Runs are one process's until they end.
+const LEASED: Leased = ("run", " AND state IN ('queued', 'running')");
 const COLLECT: &[Action] = &[Action::DataCollect, Action::QuarantineMend, Action::SystemWork];
 
 /// Rows of one INSERT statement and of one transaction of quarantined rows.
@@ -27,17 +30,6 @@ pub struct RunRecord {
     /// What `app::collection` needs to resume (JSON; secrets in it are sealed).
     pub source: String,
     pub lease: Lease,
-}
-
-/// Who does a run. The owner renews its lease while it works; when it is over, the owner is taken for dead and another
-/// process may take the run up. Only the owner may change a run: one that was thought dead and is not finds itself
-/// locked out before it commits anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lease {
-    /// Name of the process, new with every start.
-    pub owner: String,
-    /// Seconds since 1970.
-    pub until: i64,
 }
 
 /// Which runs a list wants, newest first.
@@ -136,18 +128,7 @@ impl Store {
     /// Renews the lease of a run that has not ended; `false` when it is not the owner's any more.
     pub async fn run_beat(&self, permit: &Permit, id: &str, lease: &Lease) -> Result<bool> {
         permit.require(COLLECT)?;
-        let changed = sqlx::query(
-            "UPDATE run SET lease_until = $1
-             WHERE id = $2 AND owner = $3 AND state IN ('queued', 'running')",
-        )
-        .bind(lease.until)
-        .bind(id)
-        .bind(lease.owner.as_str())
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?
-        .rows_affected();
-        Ok(changed > 0)
+        self.lease_beat(LEASED, id, lease).await
     }
 
     /// Takes a run up for a new owner, if it is unfinished and its lease is still the one that was seen: of several
@@ -160,20 +141,7 @@ impl Store {
         lease: &Lease,
     ) -> Result<bool> {
         permit.require(COLLECT)?;
-        let changed = sqlx::query(
-            "UPDATE run SET owner = $1, lease_until = $2
-             WHERE id = $3 AND owner = $4 AND lease_until = $5 AND state IN ('queued', 'running')",
-        )
-        .bind(lease.owner.as_str())
-        .bind(lease.until)
-        .bind(id)
-        .bind(seen.owner.as_str())
-        .bind(seen.until)
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?
-        .rows_affected();
-        Ok(changed > 0)
+        self.lease_take(LEASED, id, seen, lease).await
     }
 
     /// One run.
@@ -217,11 +185,7 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(run_of).collect()
+        self.db.rows(sql, &clause).await?.iter().map(run_of).collect()
     }
 
     /// Runs that started from one stamp to before another, after an id, oldest first.
@@ -360,11 +324,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        let rows = query.fetch_all(self.db.pool()).await.map_err(fail)?;
+        let rows = self.db.rows(sql, &clause).await?;
         rows.iter().map(|row| json(row, "body")).collect()
     }
 
@@ -471,7 +431,7 @@ async fn insert_rows(
 }
 
 fn run_of(row: &AnyRow) -> Result<RunRecord> {
-    let lease = Lease { owner: text(row, "owner")?, until: number(row, "lease_until")? };
+    let lease = Lease::of(row)?;
     Ok(RunRecord {
         run: json(row, "body")?,
         org: text(row, "org")?,

@@ -168,11 +168,7 @@ impl Store {
             clause.and_text("id >", after);
         }
         let sql = format!("{PIPELINE}{} ORDER BY id LIMIT {}", clause.sql(), page(limit));
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(pipeline_of).collect()
+        self.db.rows(sql, &clause).await?.iter().map(pipeline_of).collect()
     }
 
     /// Running pipelines whose turn has come, those that wait longest first.

@@ -8,8 +8,10 @@ use sqlx::any::AnyRow;
 
 use crate::Store;
 use crate::db::{fail, json, number, on_duplicate, page, text, to_json};
-use crate::parcel::Lease;
+use crate::lease::{Lease, Leased};
 
+/// Rails are one process's at a time.
+const LEASED: Leased = ("rail", "");
 const KEEPERS: &[Action] = &[Action::DataCollect];
 const WORKERS: &[Action] = &[Action::DataCollect, Action::SystemWork];
 
@@ -123,31 +125,13 @@ impl Store {
         lease: &Lease,
     ) -> Result<bool> {
         permit.require(WORKERS)?;
-        let done = sqlx::query(
-            "UPDATE rail SET owner = $1, lease_until = $2 WHERE id = $3 AND owner = $4 AND lease_until = $5",
-        )
-        .bind(lease.owner.as_str())
-        .bind(lease.until)
-        .bind(id)
-        .bind(seen.owner.as_str())
-        .bind(seen.until)
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?;
-        Ok(done.rows_affected() == 1)
+        self.lease_take(LEASED, id, seen, lease).await
     }
 
     /// Renews a lease (or ends it, with a time that is over); `false` when the rail is not the owner's any more.
     pub async fn rail_beat(&self, permit: &Permit, id: &str, lease: &Lease) -> Result<bool> {
         permit.require(WORKERS)?;
-        let done = sqlx::query("UPDATE rail SET lease_until = $1 WHERE id = $2 AND owner = $3")
-            .bind(lease.until)
-            .bind(id)
-            .bind(lease.owner.as_str())
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?;
-        Ok(done.rows_affected() == 1)
+        self.lease_beat(LEASED, id, lease).await
     }
 
     /// Takes a rail away with its tables and incidents. What it brought stays.
@@ -191,11 +175,7 @@ impl Store {
             clause.and_text("id >", after);
         }
         let sql = format!("{RAIL}{} ORDER BY id LIMIT {}", clause.sql(), page(limit));
-        let mut query = sqlx::query::<sqlx::Any>(sqlx::AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        query.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(rail_of).collect()
+        self.db.rows(sql, &clause).await?.iter().map(rail_of).collect()
     }
 
     /// Name of the rail that feeds an entry, if one does.
@@ -312,11 +292,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        let mut query = sqlx::query::<sqlx::Any>(sqlx::AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        let rows = query.fetch_all(self.db.pool()).await.map_err(fail)?;
+        let rows = self.db.rows(sql, &clause).await?;
         rows.iter()
             .map(|row| {
                 let incident: RailIncident = json(row, "body")?;
@@ -353,7 +329,7 @@ fn rail_of(row: &AnyRow) -> Result<RailRecord> {
     Ok(RailRecord {
         rail: json(row, "body")?,
         figures: json(row, "figures")?,
-        lease: Lease { owner: text(row, "owner")?, until: number(row, "lease_until")? },
+        lease: Lease::of(row)?,
     })
 }
 

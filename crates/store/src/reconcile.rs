@@ -4,8 +4,8 @@ use model::rail::RailTable;
 use model::reconcile::{Difference, ReconcileState, Reconciliation};
 use model::{Error, Result};
 use policy::{Action, Permit};
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe};
 
 use crate::Store;
 use crate::clause::Clause;
@@ -96,11 +96,7 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        let rows = query.fetch_all(self.db.pool()).await.map_err(fail)?;
+        let rows = self.db.rows(sql, &clause).await?;
         rows.iter().map(|row| json(row, "body")).collect()
     }
 

@@ -5,32 +5,15 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use model::Result;
 use policy::Permit;
-use store::Backend;
-use store::parcel::{Lease, RunRecord};
+use store::parcel::RunRecord;
 
 use crate::App;
+use crate::lease::taken;
 
-/// How long a run stays its owner's without a sign of life.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// How often the owner gives one.
 const BEAT: Duration = Duration::from_secs(15);
-
-/// A lease of this process from now on.
-pub(super) fn taken(app: &App) -> Lease {
-    let until = app.now() + LEASE;
-    Lease { owner: app.collections.owner.clone(), until: until.timestamp() }
-}
-
-/// Whether the run's owner is gone. On SQLite the data folder is locked by the one process that collects, so that any
-/// other owner is a process of the past; on PostgreSQL its lease must be over.
-pub(super) fn over(app: &App, record: &RunRecord) -> bool {
-    let lease = &record.lease;
-    let past = app.store.backend() == Backend::Sqlite && lease.owner != app.collections.owner;
-    past || lease.until < app.now().timestamp()
-}
 
 /// Takes a run up whose owner is gone; the run as it is now, or `None` when somebody else was quicker.
 pub(super) async fn claim(

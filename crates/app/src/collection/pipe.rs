@@ -268,7 +268,7 @@ pub(crate) async fn settled(app: &Arc<App>, id: &str) -> Result<Option<Run>> {
     if !matches!(record.run.state, RunState::Queued | RunState::Running) {
         return Ok(Some(record.run));
     }
-    if app.collections.of(id).is_some() || !lease::over(app, &record) {
+    if app.collections.of(id).is_some() || !crate::lease::over(app, &record.lease) {
         return Ok(None);
     }
     let op = Op::system(app.now());

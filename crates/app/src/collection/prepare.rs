@@ -12,7 +12,7 @@ use store::parcel::RunRecord;
 use super::resume::{Kept, Options, Resume};
 use super::retry::Recipe;
 use super::work::{Job, new_run, written};
-use super::{Order, allowed, extract, lease, retry, spool};
+use super::{Order, allowed, extract, retry, spool};
 use crate::{App, catalogue};
 
 /// Checks the order and keeps the run. From here on a crash loses nothing.
@@ -110,7 +110,7 @@ pub(super) async fn keep(
         run: run.clone(),
         org: entry.draft.org.clone(),
         source: resume.to_text()?,
-        lease: lease::taken(app),
+        lease: crate::lease::taken(app),
     };
     app.store.run_insert(permit, op, &record).await?;
     app.collections.begin(run);

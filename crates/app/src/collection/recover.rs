@@ -45,7 +45,8 @@ pub async fn recover(app: &Arc<App>) -> Result<u64> {
     // Runs of this very process are not interrupted.
     // A rail's run goes on with its rail.
     waiting.retain(|r| r.run.channel != "rail");
-    waiting.retain(|r| app.collections.of(&r.run.id).is_none() && lease::over(app, r));
+    waiting
+        .retain(|r| app.collections.of(&r.run.id).is_none() && crate::lease::over(app, &r.lease));
     // Oldest first: parcels land in the order they were handed over.
     waiting.reverse();
     let mut count = 0;

@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 use model::exchange::{
     Exchange, ExchangeFigures, ExchangeFile, ExchangeIncident, ExchangeWay, ExchangeWish,
@@ -14,15 +13,12 @@ use model::exchange::{
 use model::{Error, Kind, Op, Result};
 use policy::port::ShelfPlace;
 use policy::{Action, Permit, Target};
-use store::Backend;
 use store::exchange::ExchangeRecord;
-use store::parcel::Lease;
+use store::lease::Lease;
 
 use super::{Secrets, arriving, leaving};
-use crate::{App, audit};
+use crate::{App, audit, lease};
 
-/// How long an exchange stays its owner's without a sign of life, and how often the owner gives one.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
 const BEAT: Duration = Duration::from_secs(15);
 /// Exchanges looked at together.
 const PAGE: u32 = 200;
@@ -80,7 +76,7 @@ pub(super) async fn turn(app: &Arc<App>, record: ExchangeRecord) -> Result<Optio
 async fn beating(app: &App, permit: &Permit, id: &str, owner: &str) -> Infallible {
     loop {
         tokio::time::sleep(BEAT).await;
-        let ours = Lease { owner: owner.to_owned(), until: (app.now() + LEASE).timestamp() };
+        let ours = lease::named(app, owner);
         // When it is not ours any more the next change is refused.
         if let Err(e) = app.store.exchange_beat(permit, id, &ours).await {
             tracing::warn!(
@@ -98,14 +94,11 @@ pub(super) async fn hold(
     permit: &Permit,
     record: &ExchangeRecord,
 ) -> Result<Option<String>> {
-    let op = Op::system(app.now());
-    let ours = app.collections.owner();
-    let past = app.store.backend() == Backend::Sqlite && !record.lease.owner.starts_with(ours);
-    if !past && record.lease.until >= op.at.timestamp() {
+    if !lease::over(app, &record.lease) {
         return Ok(None);
     }
-    let owner = format!("{ours}:{}", op.new_id());
-    let lease = Lease { owner: owner.clone(), until: (op.at + LEASE).timestamp() };
+    let owner = format!("{}:{}", app.collections.owner(), Op::system(app.now()).new_id());
+    let lease = lease::named(app, &owner);
     let id = &record.exchange.id;
     let claimed = app.store.exchange_claim(permit, id, &record.lease, &lease).await?;
     Ok(claimed.then_some(owner))
@@ -113,8 +106,7 @@ pub(super) async fn hold(
 
 /// Gives an exchange back.
 pub(super) async fn release(app: &App, permit: &Permit, id: &str, owner: &str) -> Result<()> {
-    let over = Lease { owner: owner.to_owned(), until: 0 };
-    app.store.exchange_beat(permit, id, &over).await.map(|_| ())
+    app.store.exchange_beat(permit, id, &Lease::ended(owner)).await.map(|_| ())
 }
 
 /// An exchange being worked at.

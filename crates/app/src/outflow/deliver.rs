@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::granted::{self, Granted};
 use super::place::Place;
 use super::work::{self, Ended};
-use crate::{App, audit, collection};
+use crate::{App, audit, collection, lease};
 
 /// How often the lease is renewed and figures are kept.
 const BEAT: Duration = Duration::from_secs(2);
@@ -276,7 +276,7 @@ impl Work {
                 figures.version = Some(*version);
             }
         }
-        app.outflows.waiting.lock().remove(&self.outflow.id);
+        app.outflows.following.at_once(&self.outflow.id);
         let entry = || self.outflow.entry_code.clone();
         metrics::counter!("qt_outflow_rows_total", "entry" => entry(), "operation" => "upsert")
             .increment(done.upserts);
@@ -302,7 +302,7 @@ impl Work {
             (figures.zh, figures.en) = (String::new(), String::new());
             figures.head = figures.version.max(figures.head);
         }
-        self.app.outflows.waiting.lock().remove(&self.outflow.id);
+        self.app.outflows.following.at_once(&self.outflow.id);
         self.gauge();
     }
 
@@ -319,10 +319,10 @@ impl Work {
     /// Renews the lease and keeps figures, until the outflow is to rest or is another's.
     async fn beat(&self) -> Result<Ended> {
         let app = &self.app;
-        let mut stopping = app.outflows.stopping.subscribe();
+        let mut stopping = app.outflows.following.told();
         let mut next = Instant::now();
         loop {
-            if !app.store.outflow_beat(&self.permit, &self.outflow.id, &work::lease(app)).await? {
+            if !app.store.outflow_beat(&self.permit, &self.outflow.id, &lease::taken(app)).await? {
                 return Ok(Ended::Elsewhere);
             }
             let Some(record) = app.store.outflow_get(&self.outflow.id).await? else {

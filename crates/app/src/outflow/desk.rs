@@ -294,7 +294,7 @@ pub async fn resume(app: &App, op: &Op, id: &str) -> Result<()> {
     granted::of(app, &record.outflow, None).await?;
     let outflow = Outflow { wish: OutflowWish::Run, ..record.outflow };
     app.store.outflow_update(&permit, &outflow).await?;
-    app.outflows.waiting.lock().remove(id);
+    app.outflows.following.at_once(id);
     self::record(app, op, "outflow.resume", &outflow, String::new()).await
 }
 
@@ -305,7 +305,7 @@ pub async fn anew(app: &App, op: &Op, id: &str) -> Result<()> {
     app.store.outflow_anew(&permit, id, true).await?;
     let outflow = Outflow { wish: OutflowWish::Run, ..record.outflow };
     app.store.outflow_update(&permit, &outflow).await?;
-    app.outflows.waiting.lock().remove(id);
+    app.outflows.following.at_once(id);
     app.outflows.ring(&outflow.entry_code);
     self::record(app, op, "outflow.anew", &outflow, String::new()).await
 }

@@ -20,7 +20,7 @@ mod place;
 mod pull;
 mod work;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -34,6 +34,8 @@ pub use self::desk::{
 };
 pub use self::pull::{PullAsk, Pulled, pull};
 pub use self::work::{stop, tick};
+
+use crate::follow::Following;
 
 /// Pace and limits (`rules/outflow.toml`).
 #[derive(Clone, Debug, Deserialize)]
@@ -52,26 +54,15 @@ pub struct OutflowRules {
 /// Outflows of this process.
 pub struct Memory {
     port: Arc<dyn Port>,
-    /// Outflows being delivered here.
-    running: Mutex<HashSet<String>>,
-    /// Outflows that wait after a failure: how many failures, and until when.
-    waiting: Mutex<HashMap<String, (u32, tokio::time::Instant)>>,
+    following: Following,
     /// Those who wait for new versions, by the entry's code.
     bells: Mutex<HashMap<String, Arc<Notify>>>,
-    /// The process is stopping.
-    stopping: tokio::sync::watch::Sender<bool>,
 }
 
 impl Memory {
     #[must_use]
     pub fn new(port: Arc<dyn Port>) -> Self {
-        Self {
-            port,
-            running: Mutex::default(),
-            waiting: Mutex::default(),
-            bells: Mutex::default(),
-            stopping: tokio::sync::watch::Sender::new(false),
-        }
+        Self { port, following: Following::default(), bells: Mutex::default() }
     }
 
     fn bell(&self, code: &str) -> Arc<Notify> {
@@ -92,6 +83,8 @@ impl Memory {
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("outflow::Memory").field("running", &self.running).finish_non_exhaustive()
+        f.debug_struct("outflow::Memory")
+            .field("following", &self.following)
+            .finish_non_exhaustive()
     }
 }

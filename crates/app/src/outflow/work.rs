@@ -2,23 +2,17 @@
 //! and is tried again; one that is not granted any more stops at once and says so.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use chrono::TimeDelta;
 use model::audit::AuditEvent;
 use model::outflow::{OutflowState, OutflowWish};
 use model::{Code, Error, Kind, Op, Result};
 use policy::{Action, Permit, Target};
-use store::Backend;
+use store::lease::Lease;
 use store::outflow::OutflowRecord;
-use store::parcel::Lease;
-use tokio::time::Instant;
 
 use super::deliver;
-use crate::{App, audit};
+use crate::{App, audit, follow, lease};
 
-/// How long an outflow stays its owner's without a sign of life.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// Outflows looked at together.
 const PAGE: u32 = 200;
 
@@ -41,7 +35,7 @@ pub async fn tick(app: &Arc<App>) -> Result<u64> {
         let Some(last) = page.last() else { return Ok(begun) };
         after = Some(last.outflow.id.clone());
         for record in page {
-            if *app.outflows.stopping.borrow() {
+            if app.outflows.following.stopping() {
                 return Ok(begun);
             }
             if record.outflow.wish == OutflowWish::Run && claimed(app, &record).await? {
@@ -54,13 +48,7 @@ pub async fn tick(app: &Arc<App>) -> Result<u64> {
 
 /// Lets the outflows of this process end where they stand, and waits for it.
 pub async fn stop(app: &Arc<App>) {
-    app.outflows.stopping.send_replace(true);
-    for _ in 0..300 {
-        if app.outflows.running.lock().is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    app.outflows.following.stop().await;
 }
 
 pub(super) async fn permit(app: &App) -> Result<Permit> {
@@ -68,28 +56,16 @@ pub(super) async fn permit(app: &App) -> Result<Permit> {
     audit::permit(app, &op, Action::SystemWork, &Target::plain("System", "outflow")).await
 }
 
-pub(super) fn lease(app: &App) -> Lease {
-    Lease { owner: app.collections.owner().to_owned(), until: (app.now() + LEASE).timestamp() }
-}
-
 /// Makes an outflow this process's, if it is nobody's and its time has come.
 async fn claimed(app: &Arc<App>, record: &OutflowRecord) -> Result<bool> {
     let id = &record.outflow.id;
-    if app.outflows.running.lock().contains(id) {
+    if !app.outflows.following.may_take(app, id, &record.lease) {
         return Ok(false);
     }
-    if app.outflows.waiting.lock().get(id).is_some_and(|(_, until)| Instant::now() < *until) {
-        return Ok(false);
-    }
-    let ours = record.lease.owner == app.collections.owner();
-    let past = app.store.backend() == Backend::Sqlite || record.lease.owner.is_empty();
-    if !ours && !past && record.lease.until >= app.now().timestamp() {
-        return Ok(false);
-    }
-    let permit = permit(app).await?;
-    let claimed = app.store.outflow_claim(&permit, id, &record.lease, &lease(app)).await?;
+    let (permit, lease) = (permit(app).await?, lease::taken(app));
+    let claimed = app.store.outflow_claim(&permit, id, &record.lease, &lease).await?;
     if claimed {
-        app.outflows.running.lock().insert(id.clone());
+        app.outflows.following.begun(id);
     }
     Ok(claimed)
 }
@@ -108,7 +84,7 @@ async fn guarded(app: Arc<App>, id: String) {
             "the end of an outflow was not kept"
         );
     }
-    app.outflows.running.lock().remove(&id);
+    app.outflows.following.ended(&id);
 }
 
 /// Whether an error says that the flow is not granted any more.
@@ -126,7 +102,7 @@ async fn settle(app: &Arc<App>, id: &str, ended: Result<Ended>) -> Result<()> {
     match ended {
         Ok(Ended::Elsewhere) => return Ok(()),
         Ok(Ended::Paused | Ended::Again) => {
-            app.outflows.waiting.lock().remove(id);
+            app.outflows.following.at_once(id);
             if outflow.wish == OutflowWish::Pause {
                 figures.state = OutflowState::Paused;
                 (figures.zh, figures.en) = (String::new(), String::new());
@@ -134,7 +110,7 @@ async fn settle(app: &Arc<App>, id: &str, ended: Result<Ended>) -> Result<()> {
         }
         // The target moved, or the outflow is another process's: whoever is next reads where it stands.
         Err(error) if error.code() == Code::Stale => {
-            wait(app, id, app.rules.outflow.retry_first_ms)
+            app.outflows.following.put_off(id, |_| app.rules.outflow.retry_first_ms);
         }
         Err(error) if over(&error) => {
             tracing::warn!(outflow.id = id, error = error.operator_text(), "an outflow has ended");
@@ -154,17 +130,8 @@ async fn settle(app: &Arc<App>, id: &str, ended: Result<Ended>) -> Result<()> {
             tracing::warn!(outflow.id = id, error = error.operator_text(), "an outflow broke off");
             let mends = !matches!(error.kind(), Kind::Unavailable | Kind::Internal);
             let rules = &app.rules.outflow;
-            let failures =
-                app.outflows.waiting.lock().get(id).map_or(0, |(n, _)| *n).saturating_add(1);
-            let pause = match mends {
-                true => rules.retry_longest_ms,
-                false => rules
-                    .retry_first_ms
-                    .saturating_mul(1 << failures.min(16).saturating_sub(1))
-                    .min(rules.retry_longest_ms),
-            };
-            wait(app, id, pause);
-            figures.failures = failures;
+            let pause = follow::pause(rules.retry_first_ms, rules.retry_longest_ms, mends);
+            figures.failures = app.outflows.following.put_off(id, pause);
             figures.state = if mends { OutflowState::Refused } else { OutflowState::Waiting };
             (figures.zh, figures.en) = (error.zh().to_owned(), error.en().to_owned());
             metrics::counter!("qt_outflow_failures_total", "entry" => outflow.entry_code.clone())
@@ -173,15 +140,8 @@ async fn settle(app: &Arc<App>, id: &str, ended: Result<Ended>) -> Result<()> {
     }
     let owner = app.collections.owner();
     app.store.outflow_figures(&permit, id, owner, &figures).await?;
-    let over = Lease { owner: owner.to_owned(), until: 0 };
-    app.store.outflow_beat(&permit, id, &over).await?;
+    app.store.outflow_beat(&permit, id, &Lease::ended(owner)).await?;
     Ok(())
-}
-
-fn wait(app: &App, id: &str, pause_ms: u64) {
-    let mut waiting = app.outflows.waiting.lock();
-    let failures = waiting.get(id).map_or(0, |(n, _)| *n).saturating_add(1);
-    waiting.insert(id.to_owned(), (failures, Instant::now() + Duration::from_millis(pause_ms)));
 }
 
 fn ended_as(error: &Error) -> (String, String) {

@@ -13,14 +13,10 @@ use model::pipeline::{
 };
 use model::{Error, Op, Result};
 use policy::{Action, Permit, Target};
-use store::Backend;
-use store::parcel::Lease;
 
 use super::turn;
-use crate::{App, audit, dispatch};
+use crate::{App, audit, dispatch, lease};
 
-/// How long a turn stays its owner's without a sign of life.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// Looked at together.
 const PAGE: u32 = 200;
 
@@ -56,10 +52,6 @@ async fn sweep(app: &App, permit: &Permit) -> Result<()> {
 pub(super) async fn permit(app: &App) -> Result<Permit> {
     let op = Op::system(app.now());
     audit::permit(app, &op, Action::SystemWork, &Target::plain("System", "pipeline")).await
-}
-
-pub(super) fn lease(app: &App) -> Lease {
-    Lease { owner: app.collections.owner().to_owned(), until: (app.now() + LEASE).timestamp() }
 }
 
 /// A new turn, not kept yet.
@@ -145,13 +137,10 @@ async fn orphans(app: &Arc<App>, permit: &Permit) -> Result<u64> {
     let mut taken = 0;
     for record in app.store.turns_running(PAGE).await? {
         let id = record.turn.id.clone();
-        let past =
-            app.store.backend() == Backend::Sqlite && record.lease.owner != app.collections.owner();
-        let over = past || record.lease.until < app.now().timestamp();
-        if !over || app.pipelines.running.lock().contains(&id) {
+        if !lease::over(app, &record.lease) || app.pipelines.running.lock().contains(&id) {
             continue;
         }
-        if app.store.turn_take_over(permit, &id, &record.lease, &lease(app)).await? {
+        if app.store.turn_take_over(permit, &id, &record.lease, &lease::taken(app)).await? {
             tracing::info!(turn.id = id, "a turn whose process is gone was taken over");
             taken += 1;
             spawn(app, record.turn);
@@ -203,7 +192,7 @@ async fn begin(app: &Arc<App>, permit: &Permit, mut turn: Turn) -> Result<bool> 
     let most = file.source.at_once.unwrap_or(app.rules.pipeline.at_once).max(1);
     turn.state = TurnState::Running;
     let (zh, en) = (std::mem::take(&mut turn.zh), std::mem::take(&mut turn.en));
-    if app.store.turn_claim(permit, &turn, &pipeline.source, most, &lease(app)).await? {
+    if app.store.turn_claim(permit, &turn, &pipeline.source, most, &lease::taken(app)).await? {
         spawn(app, turn);
         return Ok(true);
     }

@@ -23,7 +23,7 @@ use policy::port::Source;
 
 use super::{pull, tick};
 use crate::collection::pipe::{self, Piped, Terms};
-use crate::{App, audit};
+use crate::{App, audit, lease};
 
 /// How often the owner of a turn gives a sign of life.
 const BEAT: Duration = Duration::from_secs(15);
@@ -82,7 +82,7 @@ async fn held(app: &Arc<App>, turn: Turn) -> Result<()> {
         tokio::select! {
             ended = &mut task => break ended,
             _ = beat.tick() => {
-                let ours = app.store.turn_beat(&permit, &before.id, &tick::lease(app)).await;
+                let ours = app.store.turn_beat(&permit, &before.id, &lease::taken(app)).await;
                 if let Err(e) = ours {
                     tracing::warn!(turn.id = before.id, error = e.operator_text(), "the lease of a turn could not be renewed");
                 }

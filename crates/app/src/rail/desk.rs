@@ -202,38 +202,34 @@ pub async fn create(app: &Arc<App>, op: &Op, new: RailNew) -> Result<RailView> {
         return Err(error);
     }
     record(app, op, "rail.create", &rail, &new.tables.len().to_string()).await?;
-    for table in &tables {
-        known_table(app, op, &permit, &rail, table).await;
-    }
+    known_tables(app, op, &permit, &rail, tables.iter()).await;
     get(app, op, &rail.id).await
 }
 
-/// Has the catalogue know what a table is like now, so that a later change of it is a draft for the owner of its entry
+/// Has the catalogue know what tables are like now, so that a later change of one is a draft for the owner of its entry
 /// (`catalogue::schema`); answers whether one is open. The rail goes on without, when the source cannot be asked.
-pub(super) async fn known_table(
+pub(super) async fn known_tables(
     app: &App,
     op: &Op,
     permit: &Permit,
     rail: &Rail,
-    table: &RailTable,
+    tables: impl Iterator<Item = &RailTable>,
 ) -> bool {
-    let (schema, name) = table.place.split_once('.').unwrap_or(("public", &table.place));
-    let of = TableName { schema: schema.to_owned(), name: name.to_owned() };
-    let source = (rail.source.as_str(), rail.source_name.as_str());
     let looked = async {
-        let Some(entry) = app.store.entry_get(&table.entry).await? else { return Ok(None) };
-        catalogue::schema::look_at(app, op, permit, source, &entry, &of).await
+        let mut known = Vec::new();
+        for table in tables {
+            let (schema, name) = table.place.split_once('.').unwrap_or(("public", &table.place));
+            let of = TableName { schema: schema.to_owned(), name: name.to_owned() };
+            known.extend(app.store.entry_get(&table.entry).await?.map(|entry| (entry, of)));
+        }
+        let source = (rail.source.as_str(), rail.source_name.as_str());
+        catalogue::schema::look_at(app, op, permit, source, &known).await
     };
     match looked.await {
-        Ok(drift) => drift.is_some(),
+        Ok(open) => !open.is_empty(),
         Err(error) => {
             let error = error.operator_text();
-            tracing::warn!(
-                rail.id = rail.id,
-                table = table.place,
-                error,
-                "a table was not compared"
-            );
+            tracing::warn!(rail.id = rail.id, error, "a rail's tables were not compared");
             false
         }
     }
@@ -315,7 +311,7 @@ pub async fn resume(app: &App, op: &Op, id: &str) -> Result<()> {
     rail.wish = RailWish::Run;
     app.store.rail_settle(&permit, id).await?;
     app.store.rail_update(&permit, &rail).await?;
-    app.rails.waiting.lock().remove(id);
+    app.rails.following.at_once(id);
     self::record(app, op, "rail.resume", &rail, record.figures.state.as_str()).await
 }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::desk;
 use super::land::{Bound, Place};
 use super::work::{self, Ended, OWNER};
-use crate::{App, audit};
+use crate::{App, audit, lease};
 
 /// How often the lease is renewed, the figures are kept and the wish is looked at.
 const BEAT: Duration = Duration::from_secs(1);
@@ -131,7 +131,7 @@ impl Drive {
             figures.state = RailState::Streaming;
             (figures.zh, figures.en, figures.failures) = (String::new(), String::new(), 0);
         }
-        self.app.rails.waiting.lock().remove(&self.rail.id);
+        self.app.rails.following.at_once(&self.rail.id);
         self.stream(line).await
     }
 
@@ -362,8 +362,8 @@ impl Drive {
         bound.figures.lock().columns = columns;
         self.keep().await?;
         let op = Op::system(self.app.now());
-        let drafted =
-            desk::known_table(&self.app, &op, &bound.permit, &self.rail, &bound.table).await;
+        let (app, table) = (&self.app, std::iter::once(&bound.table));
+        let drafted = desk::known_tables(app, &op, &bound.permit, &self.rail, table).await;
         let told = match drafted {
             true => (
                 format!("{}。已为目录生成变更草案，可在“结构变动”中采纳", told.0),
@@ -419,11 +419,11 @@ impl Drive {
         let (mut rows, mut rated) = (0_u64, Instant::now());
         loop {
             every.tick().await;
-            if !app.store.rail_beat(&self.permit, &self.rail.id, &work::lease(app)).await? {
+            if !app.store.rail_beat(&self.permit, &self.rail.id, &lease::taken(app)).await? {
                 return Ok(Ended::Elsewhere);
             }
             let wish = app.store.rail_get(&self.rail.id).await?.map(|r| r.rail.wish);
-            if wish != Some(RailWish::Run) || *app.rails.stopping.borrow() {
+            if wish != Some(RailWish::Run) || app.rails.following.stopping() {
                 self.stop.send_replace(true);
             }
             if rated.elapsed() >= Duration::from_secs(5) {

@@ -20,7 +20,7 @@ mod drive;
 mod land;
 mod work;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -34,6 +34,8 @@ pub use self::desk::{
 pub(crate) use self::drive::told;
 pub(crate) use self::work::{address, incident, permit as system_permit, port, runs_here};
 pub use self::work::{stop, tick};
+
+use crate::follow::Following;
 
 /// Pace and limits (`rules/rail.toml`).
 #[derive(Clone, Debug, Deserialize)]
@@ -66,31 +68,20 @@ impl RailRules {
 /// Rails of this process.
 pub struct Memory {
     port: Arc<dyn Port>,
-    /// Rails being followed here.
-    running: Mutex<HashSet<String>>,
-    /// Rails that wait after a failure: how many failures, and until when.
-    waiting: Mutex<HashMap<String, (u32, tokio::time::Instant)>>,
+    following: Following,
     /// When the log of a paused rail was last measured.
     measured: Mutex<HashMap<String, tokio::time::Instant>>,
-    /// The process is stopping.
-    stopping: tokio::sync::watch::Sender<bool>,
 }
 
 impl Memory {
     #[must_use]
     pub fn new(port: Arc<dyn Port>) -> Self {
-        Self {
-            port,
-            running: Mutex::default(),
-            waiting: Mutex::default(),
-            measured: Mutex::default(),
-            stopping: tokio::sync::watch::Sender::new(false),
-        }
+        Self { port, following: Following::default(), measured: Mutex::default() }
     }
 }
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("rail::Memory").field("running", &self.running).finish_non_exhaustive()
+        f.debug_struct("rail::Memory").field("following", &self.following).finish_non_exhaustive()
     }
 }

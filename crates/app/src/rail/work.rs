@@ -4,23 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use model::code::SyncMode;
 use model::op::stamp;
 use model::rail::{IncidentKind, Rail, RailFigures, RailIncident, RailState, RailWish};
 use model::{Code, Error, Kind, Op, Result};
 use policy::port::{RailAddress, SlotState};
 use policy::{Action, Permit, Target};
-use store::Backend;
-use store::parcel::Lease;
+use store::lease::Lease;
 use store::rail::RailRecord;
 use tokio::time::Instant;
 
 use super::drive;
-use crate::{App, audit, collection};
+use crate::{App, audit, collection, follow, lease};
 
-/// How long a rail stays its owner's without a sign of life.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// Rails looked at together.
 const PAGE: u32 = 200;
 /// Runs of a rail are its own, not those of a collection.
@@ -35,7 +31,7 @@ pub async fn tick(app: &Arc<App>) -> Result<u64> {
         let Some(last) = page.last() else { return Ok(begun) };
         after = Some(last.rail.id.clone());
         for record in page {
-            if *app.rails.stopping.borrow() {
+            if app.rails.following.stopping() {
                 return Ok(begun);
             }
             if record.rail.wish == RailWish::Pause {
@@ -52,13 +48,7 @@ pub async fn tick(app: &Arc<App>) -> Result<u64> {
 
 /// Lets the rails of this process end where they stand, and waits for it.
 pub async fn stop(app: &Arc<App>) {
-    app.rails.stopping.send_replace(true);
-    for _ in 0..300 {
-        if app.rails.running.lock().is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    app.rails.following.stop().await;
 }
 
 pub(crate) async fn permit(app: &App) -> Result<Permit> {
@@ -66,27 +56,16 @@ pub(crate) async fn permit(app: &App) -> Result<Permit> {
     audit::permit(app, &op, Action::SystemWork, &Target::plain("System", "rail")).await
 }
 
-pub(super) fn lease(app: &App) -> Lease {
-    Lease { owner: app.collections.owner().to_owned(), until: (app.now() + LEASE).timestamp() }
-}
-
 /// Makes a rail this process's, if it is nobody's and its time has come.
 async fn claimed(app: &Arc<App>, record: &RailRecord) -> Result<bool> {
     let id = &record.rail.id;
-    if app.rails.running.lock().contains(id) {
+    if !app.rails.following.may_take(app, id, &record.lease) {
         return Ok(false);
     }
-    if app.rails.waiting.lock().get(id).is_some_and(|(_, until)| Instant::now() < *until) {
-        return Ok(false);
-    }
-    let ours = record.lease.owner == app.collections.owner();
-    let past = app.store.backend() == Backend::Sqlite || record.lease.owner.is_empty();
-    if !ours && !past && record.lease.until >= app.now().timestamp() {
-        return Ok(false);
-    }
-    let claimed = app.store.rail_claim(&permit(app).await?, id, &record.lease, &lease(app)).await?;
+    let (permit, lease) = (permit(app).await?, lease::taken(app));
+    let claimed = app.store.rail_claim(&permit, id, &record.lease, &lease).await?;
     if claimed {
-        app.rails.running.lock().insert(id.clone());
+        app.rails.following.begun(id);
     }
     Ok(claimed)
 }
@@ -101,7 +80,7 @@ async fn guarded(app: Arc<App>, id: String) {
     if let Err(e) = settle(&app, &id, ended).await {
         tracing::error!(rail.id = id, error = e.operator_text(), "the end of a rail was not kept");
     }
-    app.rails.running.lock().remove(&id);
+    app.rails.following.ended(&id);
 }
 
 /// How following a rail ended.
@@ -126,7 +105,7 @@ async fn settle(app: &Arc<App>, id: &str, ended: Result<Ended>) -> Result<()> {
     match ended {
         Ok(Ended::Elsewhere) => return Ok(()),
         Ok(Ended::Paused | Ended::Again) => {
-            app.rails.waiting.lock().remove(id);
+            app.rails.following.at_once(id);
             if rail.wish == RailWish::Pause {
                 figures.state = RailState::Paused;
             }
@@ -153,8 +132,7 @@ async fn settle(app: &Arc<App>, id: &str, ended: Result<Ended>) -> Result<()> {
     }
     let owner = app.collections.owner();
     app.store.rail_figures(&permit, id, owner, &figures).await?;
-    let over = Lease { owner: owner.to_owned(), until: 0 };
-    app.store.rail_beat(&permit, id, &over).await?;
+    app.store.rail_beat(&permit, id, &Lease::ended(owner)).await?;
     Ok(())
 }
 
@@ -181,27 +159,15 @@ async fn failed(
         incident(app, permit, rail, (None, None), kind, &told, mends).await?;
     }
     let rules = &app.rules.rail;
-    let failures = {
-        let mut waiting = app.rails.waiting.lock();
-        let failures = waiting.get(&rail.id).map_or(0, |(n, _)| *n).saturating_add(1);
-        let pause = match mends {
-            true => rules.retry_longest_ms,
-            false => rules
-                .retry_first_ms
-                .saturating_mul(1 << failures.min(16).saturating_sub(1))
-                .min(rules.retry_longest_ms),
-        };
-        waiting.insert(rail.id.clone(), (failures, Instant::now() + Duration::from_millis(pause)));
-        failures
-    };
-    figures.failures = failures;
+    let pause = follow::pause(rules.retry_first_ms, rules.retry_longest_ms, mends);
+    figures.failures = app.rails.following.put_off(&rail.id, pause);
     (figures.state, (figures.zh, figures.en)) = (state, told);
     Ok(())
 }
 
 /// Whether this process follows a rail.
 pub(crate) fn runs_here(app: &App, id: &str) -> bool {
-    app.rails.running.lock().contains(id)
+    app.rails.following.runs(id)
 }
 
 /// The engine that follows rails.
@@ -257,7 +223,7 @@ pub(crate) async fn address(app: &App, rail: &Rail, figures: &RailFigures) -> Re
 /// The log a paused rail holds back is measured; beyond the ceiling its slot is given up.
 async fn watch_paused(app: &Arc<App>, record: &RailRecord) -> Result<()> {
     let rail = &record.rail;
-    if !record.figures.begun || app.rails.running.lock().contains(&rail.id) {
+    if !record.figures.begun || app.rails.following.runs(&rail.id) {
         return Ok(());
     }
     let every = Duration::from_secs(app.rules.rail.measure_seconds.max(1));
@@ -271,7 +237,7 @@ async fn watch_paused(app: &Arc<App>, record: &RailRecord) -> Result<()> {
     }
     // Nobody follows it: whoever measures takes it for that moment.
     let permit = permit(app).await?;
-    if !app.store.rail_claim(&permit, &rail.id, &record.lease, &lease(app)).await? {
+    if !app.store.rail_claim(&permit, &rail.id, &record.lease, &lease::taken(app)).await? {
         return Ok(());
     }
     let mut figures = record.figures.clone();

@@ -11,8 +11,10 @@ use super::WORKERS;
 use crate::Store;
 use crate::clause::Clause;
 use crate::db::{fail, json, number, page, text, to_json};
-use crate::parcel::Lease;
+use crate::lease::{Lease, Leased};
 
+/// Turns are one process's while they run.
+const LEASED: Leased = ("pipeline_turn", " AND state = 'running'");
 const TURN: &str = "SELECT body, owner, lease_until FROM pipeline_turn";
 
 /// A turn as kept.
@@ -157,34 +159,13 @@ impl Store {
         lease: &Lease,
     ) -> Result<bool> {
         permit.require(WORKERS)?;
-        let done = sqlx::query(
-            "UPDATE pipeline_turn SET owner = $1, lease_until = $2
-             WHERE id = $3 AND owner = $4 AND lease_until = $5 AND state = 'running'",
-        )
-        .bind(lease.owner.as_str())
-        .bind(lease.until)
-        .bind(id)
-        .bind(seen.owner.as_str())
-        .bind(seen.until)
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?;
-        Ok(done.rows_affected() == 1)
+        self.lease_take(LEASED, id, seen, lease).await
     }
 
     /// Renews a lease; `false` when the turn is not the owner's any more.
     pub async fn turn_beat(&self, permit: &Permit, id: &str, lease: &Lease) -> Result<bool> {
         permit.require(WORKERS)?;
-        let done = sqlx::query(
-            "UPDATE pipeline_turn SET lease_until = $1 WHERE id = $2 AND owner = $3 AND state = 'running'",
-        )
-        .bind(lease.until)
-        .bind(id)
-        .bind(lease.owner.as_str())
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?;
-        Ok(done.rows_affected() == 1)
+        self.lease_beat(LEASED, id, lease).await
     }
 
     /// Writes a running turn, by its owner only.
@@ -274,11 +255,7 @@ impl Store {
             clause.and_text("id <", before);
         }
         let sql = format!("{TURN}{} ORDER BY id DESC LIMIT {}", clause.sql(), page(limit));
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        let rows = query.fetch_all(self.db.pool()).await.map_err(fail)?;
+        let rows = self.db.rows(sql, &clause).await?;
         rows.iter().map(|row| Ok(turn_of(row)?.turn)).collect()
     }
 
@@ -351,8 +328,5 @@ async fn insert(tx: &mut Transaction<'static, Any>, turn: &Turn, source: &str) -
 }
 
 fn turn_of(row: &AnyRow) -> Result<TurnRecord> {
-    Ok(TurnRecord {
-        turn: json(row, "body")?,
-        lease: Lease { owner: text(row, "owner")?, until: number(row, "lease_until")? },
-    })
+    Ok(TurnRecord { turn: json(row, "body")?, lease: Lease::of(row)? })
 }

@@ -119,7 +119,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.report_rows(sql, &clause).await?.iter().map(read_form).collect()
+        self.db.rows(sql, &clause).await?.iter().map(read_form).collect()
     }
 
     pub async fn report_form_version(
@@ -191,7 +191,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.report_rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
     }
 
     /// Plans that go on, after `after` by id.
@@ -206,15 +206,6 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.report_rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
-    }
-
-    /// Rows of a query put together from fixed pieces and bound values.
-    pub(super) async fn report_rows(&self, sql: String, clause: &Clause) -> Result<Vec<AnyRow>> {
-        let mut query = sqlx::query::<sqlx::Any>(sqlx::AssertSqlSafe(sql));
-        for value in clause.values() {
-            query = query.bind(value.clone());
-        }
-        query.fetch_all(self.db.pool()).await.map_err(fail)
+        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
     }
 }

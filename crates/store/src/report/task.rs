@@ -187,7 +187,7 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        self.report_rows(sql, &clause).await?.iter().map(read).collect()
+        self.db.rows(sql, &clause).await?.iter().map(read).collect()
     }
 
     /// Writes a task over the version that was seen, with its rows and what happened, all or nothing.
@@ -253,6 +253,6 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.report_rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
     }
 }

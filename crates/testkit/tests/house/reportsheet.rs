@@ -194,14 +194,13 @@ fn zip_text(bytes: &[u8], name: &str) -> String {
     text
 }
 
-/// The list of service items of `QIANTANG_TEST_REAL_DATA` (a folder with `service_items/`), 1,135 rows, filled into the
+/// The list of service items of `QIANTANG_REAL_DATA` (a folder with `service_items/`), 1,135 rows, filled into the
 /// template's own columns: rows and checksum in the lake are those of the file.
 #[tokio::test]
-#[ignore = "needs the folder of real data: QIANTANG_TEST_REAL_DATA"]
+#[ignore = "needs the folder of real data: QIANTANG_REAL_DATA"]
 #[expect(clippy::disallowed_methods, reason = "who runs the test says where the data are")]
 async fn the_real_service_items_come_through_a_form() {
-    let folder =
-        std::env::var("QIANTANG_TEST_REAL_DATA").expect("QIANTANG_TEST_REAL_DATA names the folder");
+    let folder = std::env::var("QIANTANG_REAL_DATA").expect("QIANTANG_REAL_DATA names the folder");
     let path = std::path::Path::new(&folder).join("service_items/guangan_service_items.csv");
     let mut reader = csv::Reader::from_path(path).unwrap();
     let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();

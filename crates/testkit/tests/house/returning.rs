@@ -9,7 +9,8 @@ use model::parcel::{Run, RunState};
 use model::query::RowQuery;
 use model::{Code, Op};
 use policy::port::{CellRow, ReadOptions, Source};
-use store::parcel::{Lease, RunRecord};
+use store::lease::Lease;
+use store::parcel::RunRecord;
 use testkit::{House, draft};
 
 use crate::collection::{lake_rows, quarantine_text, quarantined};

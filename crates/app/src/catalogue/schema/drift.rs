@@ -94,35 +94,41 @@ pub async fn look(app: &App, op: &Op, id: &str) -> Result<Looked> {
     Ok(looked)
 }
 
-/// The same for the table of one entry, by a channel that was allowed to use its source; answers the open drift. An entry
-/// of which nobody knows the table is looked at for the first time: from then on it is known.
+/// The same for some tables of a source (by id and name) with the entries they go to, by a channel that was allowed to use
+/// it; answers the open drifts. An entry of which nobody knows the table is looked at for the first time: from then on it is
+/// known.
 pub(crate) async fn look_at(
     app: &App,
     op: &Op,
     permit: &Permit,
-    source: (&str, &str),
-    entry: &Entry,
-    table: &TableName,
-) -> Result<Option<Drift>> {
-    let (source, name) = source;
+    (source, name): (&str, &str),
+    tables: &[(Entry, TableName)],
+) -> Result<Vec<Drift>> {
     let url = source::url_of(app, source).await?;
-    let read = app.intake.describe(&url, Some(std::slice::from_ref(table))).await?;
-    let now = read.tables.into_iter().find(|t| t.of == *table);
-    let Some(origin) = app.store.origin_get(&entry.id).await? else {
-        let Some(table) = now else { return Ok(None) };
-        let (entry, org) = (entry.id.clone(), entry.draft.org.clone());
-        let origin = Origin { entry, source: source.to_owned(), org, at: op.stamp(), table };
-        app.store.origin_keep(permit, &origin).await?;
-        return Ok(None);
-    };
-    if origin.source != source || origin.table.of != *table {
-        return Ok(None);
+    let mut open = Vec::new();
+    for lot in tables.chunks(LOT) {
+        let wanted: Vec<TableName> = lot.iter().map(|(_, table)| table.clone()).collect();
+        let read = app.intake.describe(&url, Some(&wanted)).await?;
+        for (entry, table) in lot {
+            let now = read.tables.iter().find(|t| t.of == *table);
+            let Some(origin) = app.store.origin_get(&entry.id).await? else {
+                let Some(table) = now.cloned() else { continue };
+                let (entry, org) = (entry.id.clone(), entry.draft.org.clone());
+                let origin =
+                    Origin { entry, source: source.to_owned(), org, at: op.stamp(), table };
+                app.store.origin_keep(permit, &origin).await?;
+                continue;
+            };
+            if origin.source != source || origin.table.of != *table {
+                continue;
+            }
+            let found = changes(&origin, now, std::iter::empty());
+            if let Settled::Open(drift) = settled(app, op, permit, name, &origin, found).await? {
+                open.push(*drift);
+            }
+        }
     }
-    let found = changes(&origin, now.as_ref(), std::iter::empty());
-    Ok(match settled(app, op, permit, name, &origin, found).await? {
-        Settled::Open(drift) => Some(*drift),
-        Settled::Same | Settled::Gone | Settled::NoEntry => None,
-    })
+    Ok(open)
 }
 
 /// What came of comparing one table.
