@@ -57,6 +57,25 @@ pub async fn permit(app: &App, op: &Op, action: Action, target: &Target) -> Resu
     }
 }
 
+/// The same where a refusal must not tell that the thing is there: it is recorded under `object`, and the caller is answered
+/// by `missing`, as for something that does not exist.
+pub(crate) async fn permit_hidden(
+    app: &App,
+    op: &Op,
+    action: Action,
+    target: &Target,
+    object: &str,
+    missing: impl FnOnce() -> Error,
+) -> Result<Permit> {
+    match app.policy.permit(op, action, target) {
+        Ok(permit) => Ok(permit),
+        Err(refusal) => {
+            refused(app, op, action.as_str(), object, &refusal).await?;
+            Err(missing())
+        }
+    }
+}
+
 /// Records a refusal with its code and reasons.
 pub async fn refused(
     app: &App,

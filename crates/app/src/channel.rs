@@ -45,13 +45,21 @@ pub async fn list(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result
 
 /// Whose channels the caller may see; `None`: everybody's.
 async fn scope(app: &App, op: &Op) -> Result<Option<String>> {
-    let watches = app.may(op, Action::ControlRead, &Target::plain("System", "channels"));
-    if watches || op.actor == Actor::System {
+    if app.may(op, Action::ControlRead, &Target::plain("System", "channels")) {
         return Ok(None);
     }
-    let own = op.actor.org().unwrap_or_default().to_owned();
-    audit::permit(app, op, Action::DataCollect, &Target::of_org("Entry", "channels", &own)).await?;
-    Ok(Some(own))
+    own(app, op, "channels").await
+}
+
+/// The organisation whose channels of a kind the caller keeps; `None` for the platform itself, which keeps all.
+pub(crate) async fn own(app: &App, op: &Op, kind: &str) -> Result<Option<String>> {
+    let org = match &op.actor {
+        Actor::System => None,
+        actor => Some(actor.org().unwrap_or_default().to_owned()),
+    };
+    let target = Target::of_org("Entry", kind, org.as_deref().unwrap_or_default());
+    audit::permit(app, op, Action::DataCollect, &target).await?;
+    Ok(org)
 }
 
 /// Where a page goes on: the kind and the last one of it.

@@ -241,13 +241,8 @@ async fn known(app: &App, op: &Op, id: &str) -> Result<RunRecord> {
         return Ok(record);
     }
     let target = Target::of_org("Entry", &record.run.entry, &record.org);
-    match app.policy.permit(op, Action::RunRead, &target) {
-        Ok(_) => Ok(record),
-        Err(refusal) => {
-            audit::refused(app, op, Action::RunRead.as_str(), id, &refusal).await?;
-            Err(missing())
-        }
-    }
+    audit::permit_hidden(app, op, Action::RunRead, &target, id, missing).await?;
+    Ok(record)
 }
 
 /// Waits until the figures or the state of a running collection change; answers at once when it is not running here.

@@ -9,13 +9,13 @@ use model::exchange::{
     Completeness, Exchange, ExchangeCipher, ExchangeFigures, ExchangeFile, ExchangeFormat,
     ExchangeIncident, ExchangeNew, ExchangeSignature, ExchangeWay, ExchangeWish, FileState,
 };
-use model::{Actor, Code, Error, Op, Result};
+use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::exchange::ExchangeRecord;
 
 use super::{Secrets, leaving, watch};
-use crate::{App, Page, audit, catalogue};
+use crate::{App, Page, audit, catalogue, channel};
 
 /// An exchange, to be shown.
 #[derive(Clone, Debug, Serialize)]
@@ -33,12 +33,7 @@ pub type ExchangePage = Page<ExchangeView>;
 
 /// Exchanges of the caller's organisation; all of them for the platform itself.
 pub async fn list(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<ExchangePage> {
-    let org = match &op.actor {
-        Actor::System => None,
-        actor => Some(actor.org().unwrap_or_default().to_owned()),
-    };
-    let target = Target::of_org("Entry", "exchanges", org.as_deref().unwrap_or_default());
-    audit::permit(app, op, Action::DataCollect, &target).await?;
+    let org = channel::own(app, op, "exchanges").await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let records = app.store.exchange_list(org.as_deref(), after, limit + 1).await?;
     let Page { items: records, next } = Page::cut(records, limit, |r| r.exchange.id.clone());
@@ -108,13 +103,8 @@ async fn known(app: &App, op: &Op, id: &str) -> Result<(ExchangeRecord, Permit)>
     let missing = || Error::not_found("数据交换", "exchange", id);
     let (record, _) = app.store.exchange_get(id).await?.ok_or_else(missing)?;
     let target = Target::of_org("Entry", id, &record.exchange.org);
-    match app.policy.permit(op, Action::DataCollect, &target) {
-        Ok(permit) => Ok((record, permit)),
-        Err(refusal) => {
-            audit::refused(app, op, Action::DataCollect.as_str(), id, &refusal).await?;
-            Err(missing())
-        }
-    }
+    let permit = audit::permit_hidden(app, op, Action::DataCollect, &target, id, missing).await?;
+    Ok((record, permit))
 }
 
 /// Makes an exchange for an entry of one's organisation. The place must answer, and an outgoing one needs the receiver's approved

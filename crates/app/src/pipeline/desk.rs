@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::entry::Entry;
 use model::pipeline::{Pipeline, PipelineFile, PipelineVersion, PipelineWish, Turn};
-use model::{Actor, Code, Error, Op, Result};
+use model::{Code, Error, Op, Result};
 use policy::port::TransformPlan;
 use policy::{Action, Permit, Target};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use similar::{ChangeTag, TextDiff};
 use super::act::{self, record};
 use super::check::{self, Checked};
 use super::{tick, turn};
-use crate::{App, Page, audit};
+use crate::{App, Page, audit, channel};
 
 /// A pipeline as shown.
 #[derive(Clone, Debug, Serialize)]
@@ -52,12 +52,7 @@ pub async fn list(
     after: Option<&str>,
     limit: u32,
 ) -> Result<Page<PipelineView>> {
-    let org = match &op.actor {
-        Actor::System => None,
-        actor => Some(actor.org().unwrap_or_default().to_owned()),
-    };
-    let target = Target::of_org("Entry", "pipelines", org.as_deref().unwrap_or_default());
-    audit::permit(app, op, Action::DataCollect, &target).await?;
+    let org = channel::own(app, op, "pipelines").await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let found = app.store.pipeline_list(org.as_deref(), after, limit + 1).await?;
     let Page { items: found, next } = Page::cut(found, limit, |p| p.id.clone());
@@ -126,13 +121,9 @@ fn missing(id: &str) -> Error {
 pub(super) async fn known(app: &App, op: &Op, id: &str) -> Result<(Pipeline, Permit)> {
     let pipeline = app.store.pipeline_get(id).await?.ok_or_else(|| missing(id))?;
     let target = Target::of_org("Entry", id, &pipeline.org);
-    match app.policy.permit(op, Action::DataCollect, &target) {
-        Ok(permit) => Ok((pipeline, permit)),
-        Err(refusal) => {
-            audit::refused(app, op, Action::DataCollect.as_str(), id, &refusal).await?;
-            Err(missing(id))
-        }
-    }
+    let permit =
+        audit::permit_hidden(app, op, Action::DataCollect, &target, id, || missing(id)).await?;
+    Ok((pipeline, permit))
 }
 
 /// The lineage of a pipeline's columns; `None` when it copies them by their names.

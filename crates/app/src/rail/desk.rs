@@ -9,14 +9,14 @@ use model::rail::{
     Rail, RailFigures, RailIncident, RailNew, RailState, RailTable, RailWish, TableFigures,
 };
 use model::schema::TableName;
-use model::{Actor, Code, Error, Op, Result};
+use model::{Code, Error, Op, Result};
 use policy::port::{RailAddress, RailBinding, RailSurvey};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::rail::RailRecord;
 
 use super::work::{self, OWNER};
-use crate::{App, Page, audit, catalogue, collection};
+use crate::{App, Page, audit, catalogue, channel, collection};
 
 /// A rail with its tables, to be shown.
 #[derive(Clone, Debug, Serialize)]
@@ -42,12 +42,7 @@ pub type RailPage = Page<RailView>;
 
 /// Rails of the caller's organisation; all of them for the platform itself.
 pub async fn list(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<RailPage> {
-    let org = match &op.actor {
-        Actor::System => None,
-        actor => Some(actor.org().unwrap_or_default().to_owned()),
-    };
-    let target = Target::of_org("Entry", "rails", org.as_deref().unwrap_or_default());
-    audit::permit(app, op, Action::DataCollect, &target).await?;
+    let org = channel::own(app, op, "rails").await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let records = app.store.rail_list(org.as_deref(), after, limit + 1).await?;
     let Page { items: records, next } = Page::cut(records, limit, |r| r.rail.id.clone());
@@ -96,13 +91,8 @@ async fn known(app: &App, op: &Op, id: &str) -> Result<(RailRecord, Permit)> {
     let missing = || Error::not_found("数据高铁", "rail", id);
     let record = app.store.rail_get(id).await?.ok_or_else(missing)?;
     let target = Target::of_org("Entry", id, &record.rail.org);
-    match app.policy.permit(op, Action::DataCollect, &target) {
-        Ok(permit) => Ok((record, permit)),
-        Err(refusal) => {
-            audit::refused(app, op, Action::DataCollect.as_str(), id, &refusal).await?;
-            Err(missing())
-        }
-    }
+    let permit = audit::permit_hidden(app, op, Action::DataCollect, &target, id, missing).await?;
+    Ok((record, permit))
 }
 
 /// Tables that a stored source offers.

@@ -114,13 +114,8 @@ async fn known(app: &App, op: &Op, id: &str) -> Result<(Reconciliation, Permit)>
     let missing = || Error::not_found("核对", "reconciliation", id);
     let run = app.store.reconcile_get(id).await?.ok_or_else(missing)?;
     let target = Target::of_org("Entry", &run.entry, &run.org);
-    match app.policy.permit(op, Action::DataCollect, &target) {
-        Ok(permit) => Ok((run, permit)),
-        Err(refusal) => {
-            audit::refused(app, op, Action::DataCollect.as_str(), id, &refusal).await?;
-            Err(missing())
-        }
-    }
+    let permit = audit::permit_hidden(app, op, Action::DataCollect, &target, id, missing).await?;
+    Ok((run, permit))
 }
 
 /// Reconciliations of an entry or a rail, newest first.

@@ -32,13 +32,8 @@ pub(super) async fn known(app: &App, op: &Op, id: &str) -> Result<(Form, Permit)
     let missing = || Error::not_found("报送表", "form", id);
     let form = app.store.report_form_get(id).await?.ok_or_else(missing)?;
     let target = Target::of_org("Report", id, &form.org);
-    match app.policy.permit(op, Action::ReportDesign, &target) {
-        Ok(permit) => Ok((form, permit)),
-        Err(refusal) => {
-            audit::refused(app, op, Action::ReportDesign.as_str(), id, &refusal).await?;
-            Err(missing())
-        }
-    }
+    let permit = audit::permit_hidden(app, op, Action::ReportDesign, &target, id, missing).await?;
+    Ok((form, permit))
 }
 
 /// A published version, for rooms that hold a task made with it.

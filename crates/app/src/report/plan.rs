@@ -306,13 +306,8 @@ async fn known(app: &App, op: &Op, id: &str) -> Result<(Plan, Permit)> {
     let missing = || Error::not_found("报送计划", "plan", id);
     let plan = app.store.report_plan_get(id).await?.ok_or_else(missing)?;
     let target = Target::of_org("Report", id, &plan.org);
-    match app.policy.permit(op, Action::ReportDesign, &target) {
-        Ok(permit) => Ok((plan, permit)),
-        Err(refusal) => {
-            audit::refused(app, op, Action::ReportDesign.as_str(), id, &refusal).await?;
-            Err(missing())
-        }
-    }
+    let permit = audit::permit_hidden(app, op, Action::ReportDesign, &target, id, missing).await?;
+    Ok((plan, permit))
 }
 
 /// One plan of the caller's organisation.
