@@ -12,6 +12,7 @@ mod fault;
 mod form;
 mod label;
 mod names;
+mod nav;
 #[cfg(test)]
 mod rehearsal;
 mod rows;

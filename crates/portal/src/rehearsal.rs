@@ -153,7 +153,7 @@ fn every(signed_in: bool, lang: Lang) -> Value {
         user => signed_in.then(|| context! {
             name => "li", display_name => "李", org => "o1", roles => vec!["主管部门"],
         }),
-        nav => vec![context! { href => "/console", name => "工作台", current => true }],
+        nav => vec![context! { name => "", links => vec![context! { href => "/console", name => "工作台", current => true }] }],
     }
 }
 

@@ -15,8 +15,6 @@ use model::{Error, Op};
 use rust_embed::RustEmbed;
 use serde::Serialize;
 
-use app::{Action, Target};
-
 use crate::names::Names;
 use crate::visit::{Lang, Visit, encode};
 use crate::{Answer, Door, assets, label};
@@ -249,102 +247,6 @@ impl Door {
     pub(crate) fn gateway(&self, visit: &Visit) -> String {
         let url = self.config.gateway_url.trim_end_matches('/');
         if url.is_empty() { visit.base.clone() } else { url.to_owned() }
-    }
-
-    /// Links of the console the caller may use.
-    fn nav(&self, visit: &Visit) -> Vec<Value> {
-        let Some(session) = &visit.session else { return Vec::new() };
-        let op = &visit.op;
-        let org = session.user.org.clone().unwrap_or_default();
-        // Nobody in particular made the thing: whoever made something may not review it.
-        let may = |action: Action, kind: &'static str| {
-            let own = Target {
-                kind,
-                org: Some(org.clone()),
-                applicant_org: Some(org.clone()),
-                ..Target::default()
-            };
-            self.app.may(op, action, &own)
-        };
-        let staff = staff(op);
-        let links = [
-            ("/console", "工作台", "Workbench", true),
-            ("/console/entries", "数据目录", "Catalogue", staff),
-            ("/console/ledger", "一本账", "Ledgers", staff),
-            ("/console/search", "一站式搜索", "Search", staff),
-            ("/console/proposals", "应用查重", "Proposals", may(Action::ProposalRead, "Proposal")),
-            ("/console/review", "目录审核", "Catalogue review", may(Action::EntryReview, "Entry")),
-            ("/console/findings", "编目规范检查", "Findings", may(Action::EntryImport, "Entry")),
-            ("/console/drifts", "库表结构变动", "Schema drift", may(Action::EntryCompile, "Entry")),
-            ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
-            ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
-            ("/console/quarantine", "隔离区", "Quarantine", may(Action::QuarantineRead, "Entry")),
-            (
-                "/console/sources",
-                "数据源",
-                "Data sources",
-                may(Action::DataCollect, "Entry") || may(Action::OutflowKeep, "Outflow"),
-            ),
-            (
-                "/console/channels",
-                "通道一张图",
-                "Map of channels",
-                may(Action::DataCollect, "Entry") || may(Action::ControlRead, "System"),
-            ),
-            ("/console/rails", "数据高铁", "Real-time rails", may(Action::DataCollect, "Entry")),
-            ("/console/exchanges", "数据交换", "Exchanges", may(Action::DataCollect, "Entry")),
-            ("/console/pipelines", "数据管道", "Pipelines", may(Action::DataCollect, "Entry")),
-            ("/console/reports", "信息报送", "Reports", may(Action::ReportFill, "Report")),
-            (
-                "/console/report-plans",
-                "报送下发",
-                "Issue reports",
-                may(Action::ReportDesign, "Report"),
-            ),
-            ("/console/outflows", "数据回流", "Return flow", may(Action::OutflowRead, "Outflow")),
-            ("/console/requests", "共享申请", "Share applications", true),
-            ("/console/approvals", "审批", "Approvals", staff),
-            ("/console/basket", "申请篮", "Basket", app::basket::may_file(&self.app, op)),
-            (
-                "/console/bundles",
-                "一揽子申请",
-                "My applications",
-                app::basket::may_file(&self.app, op) || may(Action::FlowPublish, "Flow"),
-            ),
-            ("/console/notices", "消息", "Notices", true),
-            ("/console/flows", "审批流程", "Flows", staff),
-            ("/console/dispatch", "调度", "Dispatch", may(Action::DispatchRead, "Quota")),
-            ("/console/control", "管控", "Control", may(Action::ControlRead, "System")),
-            (
-                "/console/applications",
-                "应用管理",
-                "Applications",
-                may(Action::ApplicationRead, "Application")
-                    || may(Action::ApplicationManage, "Application")
-                    || app::account::may_register(&self.app, op, ""),
-            ),
-            ("/console/users", "账号", "Accounts", may(Action::UserRead, "User")),
-            ("/console/orgs", "机构", "Organisations", may(Action::OrgManage, "Org")),
-            ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
-            (
-                "/console/security",
-                "安全规则",
-                "Security rules",
-                may(Action::SecurityManage, "System"),
-            ),
-            ("/console/system", "系统状况", "System", may(Action::SystemRead, "System")),
-        ];
-        let here = visit.uri.path();
-        links
-            .into_iter()
-            .filter(|(_, _, _, shown)| *shown)
-            .map(|(href, zh, en, _)| {
-                let current = here == href
-                    || (href != "/console"
-                        && here.strip_prefix(href).is_some_and(|r| r.starts_with('/')));
-                context! { href, name => visit.t(zh, en), current }
-            })
-            .collect()
     }
 }
 

@@ -17,6 +17,7 @@ mod house;
 mod relay;
 mod seed;
 mod seed_basket;
+mod seed_channels;
 mod seed_dispatch;
 mod serve;
 

@@ -73,6 +73,10 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
         bar.inc(1);
     }
     bar.finish_and_clear();
+    for entry in &province.fed {
+        one_entry(app, entry, work).await.map_err(|e| named(e, &entry.draft.code))?;
+    }
+    crate::seed_channels::channels(app).await.map_err(|e| named(e, "channels"))?;
     for request in &province.requests {
         one_request(app, request, &apps).await.map_err(|e| named(e, &request.new.entry))?;
     }

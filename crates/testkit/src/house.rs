@@ -264,8 +264,7 @@ fn quick() -> Rules {
     rules
 }
 
-async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, mut rules: Rules) -> App {
-    rules.pipeline.folders = vec![folder.join("exchange/{org}").to_string_lossy().into_owned()];
+async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> App {
     let keys = guard::KeyRing::from_bytes(&[7; 32]).unwrap();
     let store = Store::open(&StoreConfig {
         url: url.into(),

@@ -218,15 +218,16 @@ async fn source(
     Ok((word.clone(), word))
 }
 
-/// Refuses a path outside the folders that the rules allow; `{org}` in one of them is the pipeline's organisation.
+/// Refuses a path outside the organisation's own folder of exchanges and the folders that the rules allow; `{org}` in one of them is
+/// the pipeline's organisation.
 pub(super) fn allowed(app: &App, org: &str, path: &Path) -> Result<PathBuf> {
     let plain = path.is_absolute()
         && path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
     let inside = |path: &Path| {
-        app.rules.pipeline.folders.iter().any(|f| {
-            let f = PathBuf::from(f.replace("{org}", org));
-            path.starts_with(f.canonicalize().unwrap_or(f))
-        })
+        let own = app.folders.exchange.join(org);
+        let named =
+            app.rules.pipeline.folders.iter().map(|f| PathBuf::from(f.replace("{org}", org)));
+        named.chain([own]).any(|f| path.starts_with(f.canonicalize().unwrap_or(f)))
     };
     // A link must not lead out; what is not there yet is judged by its name.
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());

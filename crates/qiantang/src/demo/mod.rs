@@ -4,6 +4,7 @@
 //! Read `orgs` (who), `shape` (short words for declarations), the tables (`people`, `legal`, `place`, `nature`,
 //! `traffic`), `rows` (writing and spoiling), `requests`. `manifest` reads descriptions of other data for `--load`.
 
+pub(crate) mod fed;
 pub(crate) mod manifest;
 pub(crate) mod orgs;
 pub(crate) mod requests;
@@ -39,6 +40,8 @@ pub(crate) struct Province {
     pub(crate) users: Vec<DemoUser>,
     pub(crate) applications: Vec<DemoApplication>,
     pub(crate) entries: Vec<DemoEntry>,
+    /// Entries that channels feed; they have no rows of their own.
+    pub(crate) fed: Vec<DemoEntry>,
     pub(crate) requests: Vec<DemoRequest>,
 }
 
@@ -63,19 +66,20 @@ pub(crate) fn province(seed: u64, scale: u32) -> Province {
         .chain(place::plans())
         .chain(nature::plans())
         .chain(traffic::plans());
-    let entries = plans.map(|plan| DemoEntry {
+    let whole = |plan: shape::Plan| DemoEntry {
         compiler: orgs::compiler_of(&plan.draft.org).to_owned(),
         draft: plan.draft,
         target: plan.target,
         seed,
         scale,
         table: plan.table,
-    });
+    };
     Province {
         orgs: orgs::orgs(),
         users: orgs::users(),
         applications: orgs::applications(),
-        entries: entries.collect(),
+        entries: plans.map(whole).collect(),
+        fed: fed::plans().into_iter().map(whole).collect(),
         requests: requests::requests(),
     }
 }

@@ -1,0 +1,183 @@
+//! The console's side bar: what the caller may use, grouped along the chain 编目 → 归集 → 共享 → 监管.
+
+use app::{Action, Target};
+use minijinja::context;
+use minijinja::value::Value;
+
+use crate::Door;
+use crate::view::staff;
+use crate::visit::Visit;
+
+/// A link: address, Chinese and English name, whether the caller may use it.
+type Link = (&'static str, &'static str, &'static str, bool);
+
+impl Door {
+    /// Groups of links of the console; a group without any is left out.
+    pub(crate) fn nav(&self, visit: &Visit) -> Vec<Value> {
+        let Some(session) = &visit.session else { return Vec::new() };
+        let op = &visit.op;
+        let org = session.user.org.clone().unwrap_or_default();
+        // Nobody in particular made the thing: whoever made something may not review it.
+        let may = |action: Action, kind: &'static str| {
+            let own = Target {
+                kind,
+                org: Some(org.clone()),
+                applicant_org: Some(org.clone()),
+                ..Target::default()
+            };
+            self.app.may(op, action, &own)
+        };
+        let staff = staff(op);
+        let collects = may(Action::DataCollect, "Entry");
+        let files = app::basket::may_file(&self.app, op);
+        let control = may(Action::ControlRead, "System");
+        let applications = may(Action::ApplicationRead, "Application")
+            || may(Action::ApplicationManage, "Application")
+            || app::account::may_register(&self.app, op, "");
+        let groups: [(&str, &str, Vec<Link>); 6] = [
+            (
+                "",
+                "",
+                vec![
+                    ("/console", "工作台", "Workbench", true),
+                    ("/console/notices", "消息", "Notices", true),
+                    ("/console/search", "一站式搜索", "Search", staff),
+                ],
+            ),
+            (
+                "编目",
+                "Catalogue",
+                vec![
+                    ("/console/ledger", "一本账", "Ledgers", staff),
+                    ("/console/entries", "数据目录", "Catalogue", staff),
+                    (
+                        "/console/review",
+                        "目录审核",
+                        "Catalogue review",
+                        may(Action::EntryReview, "Entry"),
+                    ),
+                    (
+                        "/console/findings",
+                        "编目规范检查",
+                        "Findings",
+                        may(Action::EntryImport, "Entry"),
+                    ),
+                    (
+                        "/console/drifts",
+                        "库表结构变动",
+                        "Schema drift",
+                        may(Action::EntryCompile, "Entry"),
+                    ),
+                    ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
+                    (
+                        "/console/proposals",
+                        "应用查重",
+                        "Proposals",
+                        may(Action::ProposalRead, "Proposal"),
+                    ),
+                ],
+            ),
+            (
+                "归集",
+                "Collection",
+                vec![
+                    ("/console/channels", "通道一张图", "Map of channels", collects || control),
+                    ("/console/rails", "数据高铁", "Real-time rails", collects),
+                    ("/console/pipelines", "数据管道", "Pipelines", collects),
+                    ("/console/exchanges", "数据交换", "Exchanges", collects),
+                    ("/console/reports", "信息报送", "Reports", may(Action::ReportFill, "Report")),
+                    (
+                        "/console/report-plans",
+                        "报送下发",
+                        "Issue reports",
+                        may(Action::ReportDesign, "Report"),
+                    ),
+                    (
+                        "/console/outflows",
+                        "数据回流",
+                        "Return flow",
+                        may(Action::OutflowRead, "Outflow"),
+                    ),
+                    (
+                        "/console/sources",
+                        "数据源",
+                        "Data sources",
+                        collects || may(Action::OutflowKeep, "Outflow"),
+                    ),
+                    ("/console/runs", "归集任务", "Collection runs", may(Action::RunRead, "Entry")),
+                    (
+                        "/console/quarantine",
+                        "隔离区",
+                        "Quarantine",
+                        may(Action::QuarantineRead, "Entry"),
+                    ),
+                ],
+            ),
+            (
+                "共享",
+                "Sharing",
+                vec![
+                    ("/console/basket", "申请篮", "Basket", files),
+                    (
+                        "/console/bundles",
+                        "一揽子申请",
+                        "My applications",
+                        files || may(Action::FlowPublish, "Flow"),
+                    ),
+                    ("/console/requests", "共享申请", "Share applications", true),
+                    ("/console/approvals", "审批", "Approvals", staff),
+                    ("/console/flows", "审批流程", "Flows", staff),
+                    ("/console/applications", "应用管理", "Applications", applications),
+                ],
+            ),
+            (
+                "监管",
+                "Supervision",
+                vec![
+                    ("/console/control", "管控", "Control", control),
+                    ("/console/dispatch", "调度", "Dispatch", may(Action::DispatchRead, "Quota")),
+                    ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
+                    (
+                        "/console/security",
+                        "安全规则",
+                        "Security rules",
+                        may(Action::SecurityManage, "System"),
+                    ),
+                ],
+            ),
+            (
+                "系统",
+                "System",
+                vec![
+                    ("/console/users", "账号", "Accounts", may(Action::UserRead, "User")),
+                    ("/console/orgs", "机构", "Organisations", may(Action::OrgManage, "Org")),
+                    (
+                        "/console/system",
+                        "系统状况",
+                        "System state",
+                        may(Action::SystemRead, "System"),
+                    ),
+                ],
+            ),
+        ];
+        let here = visit.uri.path();
+        let group = |(zh, en, links): (&str, &str, Vec<Link>)| {
+            let links: Vec<Value> = links
+                .into_iter()
+                .filter(|(_, _, _, shown)| *shown)
+                .map(|(href, zh, en, _)| {
+                    let current = is_at(here, href);
+                    context! { href, name => visit.t(zh, en), current }
+                })
+                .collect();
+            (!links.is_empty()).then(|| context! { name => visit.t(zh, en), links })
+        };
+        groups.into_iter().filter_map(group).collect()
+    }
+}
+
+/// Whether a page is a link's, or one below it.
+fn is_at(here: &str, href: &str) -> bool {
+    here == href
+        || (href != "/console" && here.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')))
+}
