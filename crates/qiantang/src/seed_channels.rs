@@ -14,6 +14,7 @@ use model::{Error, Op, Result};
 
 use crate::demo::fed::{INSPECTIONS, PRICES, WATER};
 use crate::demo::orgs::{AUTHORITY, CITY, MARKET, WATERWORKS};
+use crate::demo::subject::MARK;
 use crate::seed::op_of;
 
 /// Makes the channels, once each.
@@ -90,7 +91,9 @@ async fn prices(app: &Arc<App>) -> Result<()> {
         }
         let name = format!("prices-{day}.csv");
         write(&folder.join(&name), &text)?;
-        write(&folder.join(format!("{name}.done")), "{\"rows\":7}\n")?;
+        let told =
+            serde_json::json!({ "rows": 7, "sha256": guard::hash::sha256_hex(text.as_bytes()) });
+        write(&folder.join(format!("{name}.done")), &told.to_string())?;
     }
     let new = ExchangeNew {
         name: "批发市场价格".into(),
@@ -163,7 +166,7 @@ async fn fill(app: &App, op: &Op, task: &Task, rows: &[(&str, &str, &str)]) -> R
     let page = report::rows(app, op, &task.id, None, 1).await?;
     let place = |field: &str| view.form.draft.place(field).unwrap_or_default();
     let cells = page.rows.iter().zip(rows).flat_map(|((n, _), (kind, supply, households))| {
-        [("yslx", kind), ("gsl", supply), ("yhs", households)]
+        [("yslx", kind), ("gsl", supply), ("yhs", households), ("sjbz", &MARK)]
             .map(|(field, text)| (*n, place(field), (*text).to_owned()))
     });
     let typed = Typed { cells: cells.collect(), ..Typed::default() };
