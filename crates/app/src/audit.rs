@@ -11,7 +11,7 @@ use model::audit::{AuditEvent, AuditFilter, AuditRecord, AuditVerdict};
 use model::{Actor, Error, Op, Result};
 use policy::{Action, Permit, Target};
 
-use crate::App;
+use crate::{App, evidence};
 
 /// Writes one record and waits until it is durable (group commit). *every-release-audited*: a release calls it before it answers.
 pub async fn record(app: &App, event: AuditEvent) -> Result<()> {
@@ -102,10 +102,10 @@ pub async fn list(app: &App, op: &Op, filter: &AuditFilter) -> Result<Vec<AuditR
     app.store.audit().list(&permit, filter).await
 }
 
-/// Walks the whole chain.
+/// Walks the whole chain, and holds it against the signed seals over it.
 pub async fn verify(app: &App, op: &Op) -> Result<AuditVerdict> {
     let permit = permit(app, op, Action::AuditExport, &Target::plain("Audit", "audit")).await?;
-    let verdict = app.store.audit().verify(&permit).await?;
+    let verdict = app.store.audit().verify(&permit, &evidence::anchors(app).await?).await?;
     let mut done = event(op, "audit.verify", "audit");
     done.rows = verdict.records;
     if let Some(fault) = &verdict.fault {

@@ -13,6 +13,7 @@ pub mod channel;
 pub mod collection;
 pub mod control;
 pub mod dispatch;
+pub mod evidence;
 pub mod exchange;
 pub(crate) mod follow;
 pub(crate) mod lease;
@@ -76,6 +77,8 @@ pub struct App {
     pub pipelines: pipeline::Memory,
     /// Return flows of this process, and the engine that delivers them.
     pub outflows: outflow::Memory,
+    /// The signer of receipts and seals.
+    pub evidence: evidence::Memory,
     /// Comparisons of this process.
     pub reconciles: reconcile::Memory,
 }

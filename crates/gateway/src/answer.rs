@@ -42,6 +42,14 @@ struct ErrorBody<'a> {
     request_id: &'a str,
 }
 
+/// The answer with the id by which its record in the audit chain is found.
+pub(crate) fn told_by(mut answer: Response, op: &Op) -> Response {
+    if let Ok(id) = HeaderValue::from_str(&op.request_id) {
+        answer.headers_mut().insert(REQUEST_ID, id);
+    }
+    answer
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let error = &self.error;
@@ -169,6 +177,7 @@ pub(crate) struct Around<'a> {
     pub(crate) calls_left: Option<u64>,
 }
 
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RANGE_UNIT: HeaderName = HeaderName::from_static("range-unit");
 const MASKED: HeaderName = HeaderName::from_static("x-qt-masked");
 const CALLS_LEFT: HeaderName = HeaderName::from_static("x-qt-calls-left");

@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 mod changes;
 pub mod dialect;
+mod evidence;
 mod flood;
 mod flow;
 mod ledger;
@@ -119,6 +120,8 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(openapi::router())
         .merge(ledger::router())
         .merge(changes::router())
+        .route_layer(axum::middleware::from_fn_with_state(door.clone(), evidence::witness))
+        .merge(evidence::router())
         .merge(service::router())
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::no_such_method)

@@ -31,7 +31,7 @@ async fn rows(
     let figures = &door.figures;
     figures.seconds.record(started.elapsed().as_secs_f64());
     if answer.is_ok() { &figures.ok } else { &figures.refused }.increment(1);
-    answer.map_err(|e| Refusal::new(e, &op))
+    answer.map(|a| answer::told_by(a, &op)).map_err(|e| Refusal::new(e, &op))
 }
 
 async fn release(

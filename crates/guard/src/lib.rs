@@ -1,13 +1,14 @@
 //! Protection: masks, keys, ciphers, signatures, passwords and the hash chain. Functions: same input, same answer.
 //!
 //! Read in this order: where keys come from (`keys`), what leaves the house (`mask`, with `preserving` for FF1),
-//! who may call (`signature`, `password`), where we may call (`outgoing`), what rests (`cipher`), what travels in files (`envelope`), what is proved later (`chain`, `sm2`, `hash`).
+//! who may call (`signature`, `password`), where we may call (`outgoing`), what rests (`cipher`), what travels in files (`envelope`), what is proved later (`chain`, `evidence`, `sm2`, `hash`).
 //! The algorithms are RustCrypto's and the crate `fpe`'s; nothing here is home-made cryptography. Chance enters
 //! only in `keys::random`, `Vault::seal`, `password::hash` and `sm2::KeyPair::generate`.
 
 pub mod chain;
 pub mod cipher;
 pub mod envelope;
+pub mod evidence;
 pub mod hash;
 pub mod keys;
 pub mod mask;

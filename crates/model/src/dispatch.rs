@@ -76,6 +76,7 @@ code_list! {
         Resources = "resources", "闲置资源与存储盘点", "Idle resources and storage";
         Reconcile = "reconcile", "数据源与湖核对", "Sources compared with the lake";
         Chain = "chain", "审计链核验", "Verification of the audit chain";
+        Seals = "seals", "审计链签章", "Seals over the audit chain";
         Reports = "reports", "报送任务的开启、催报与入湖", "Opening, reminding of and landing reports";
     }
 }

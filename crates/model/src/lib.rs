@@ -17,6 +17,7 @@ pub mod code;
 pub mod dispatch;
 pub mod entry;
 pub mod error;
+pub mod evidence;
 pub mod exchange;
 pub mod finding;
 pub mod flow;

@@ -468,6 +468,10 @@ fn own(template: &str, full: bool) -> Value {
         published_by => "", published_at => "", steps => 9 }] },
         "console/flow.html" => flow_page(full),
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
+        "console/audit_seals.html" => context! {
+            seals => vec![value(model::evidence::Sealed { seal: model::evidence::Seal::default(), statement: String::new() })],
+            may_export => true,
+        },
         other => ledgers::of(other, full)
             .or_else(|| channels::of(other, full))
             .or_else(|| dispatch::of(other, full))

@@ -161,6 +161,7 @@ impl House {
             rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
             pipelines: app::pipeline::Memory::default(),
             outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
+            evidence: app::evidence::Memory::new(&folder.keys)?,
             reconciles: app::reconcile::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold })

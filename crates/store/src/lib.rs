@@ -39,6 +39,7 @@ pub mod report;
 pub mod request;
 pub mod scan;
 pub mod schema;
+pub mod seal;
 pub mod seat;
 pub mod serving;
 pub mod source;

@@ -292,7 +292,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
         shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), vec![exchange.clone()])),
         clock,
-        keys,
+        keys: keys.clone(),
         calendar: Calendar::china(),
         rules,
         folders: Folders { inbox, exchange },
@@ -303,6 +303,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
         pipelines: app::pipeline::Memory::default(),
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
+        evidence: app::evidence::Memory::new(&keys).unwrap(),
         reconciles: app::reconcile::Memory::default(),
     }
 }

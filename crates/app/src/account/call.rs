@@ -28,6 +28,24 @@ pub struct SignedCall<'a> {
     pub signature: &'a str,
 }
 
+impl SignedCall<'_> {
+    /// The text that is signed.
+    pub fn canonical(&self) -> Result<String> {
+        let algorithm = Algorithm::parse(Some(self.algorithm))?;
+        Ok(self.request(&algorithm.body_hash(self.body))?.string_to_sign())
+    }
+    fn request<'a>(&'a self, body_hash: &'a str) -> Result<SignedRequest<'a>> {
+        Ok(SignedRequest {
+            method: self.method,
+            path: self.path,
+            query: self.query,
+            body_hash,
+            timestamp: signature::parse_timestamp(self.timestamp)?,
+            nonce: self.nonce,
+        })
+    }
+}
+
 /// Verifies a signed call (constant time), its time window and that its nonce is new; answers the calling application.
 pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
     let algorithm = Algorithm::parse(Some(call.algorithm))?;
@@ -50,15 +68,7 @@ pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
         return Err(Error::of(Code::SignatureMismatch));
     };
     let body_hash = algorithm.body_hash(call.body);
-    SignedRequest {
-        method: call.method,
-        path: call.path,
-        query: call.query,
-        body_hash: &body_hash,
-        timestamp,
-        nonce: call.nonce,
-    }
-    .verify(algorithm, &known.secret, call.signature)?;
+    call.request(&body_hash)?.verify(algorithm, &known.secret, call.signature)?;
     // The nonce is taken only now: a stranger cannot use up someone's nonces.
     app.accounts.nonces.take(call.key, call.nonce, timestamp, now - window)?;
     if app.store.backend() == Backend::Postgres

@@ -12,6 +12,7 @@
 
 mod answers;
 mod client;
+mod evidence;
 mod flood;
 mod flow;
 mod ledgers;

@@ -1,11 +1,11 @@
-//! Audit: records newest first with filters, verification of the chain, export.
+//! Audit: records newest first with filters, verification of the chain, export, seals and proofs.
 
 use std::sync::Arc;
 
 use app::{Action, Target};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::context;
@@ -24,24 +24,16 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/audit", get(list))
         .route("/console/audit/verify", post(verify))
         .route("/console/audit.csv", get(export))
+        .route("/console/audit/seals", get(seals))
+        .route("/console/audit/seals/{number}", get(seal))
+        .route("/console/audit/proof", get(proof))
 }
 
 const FILTERS: [&str; 6] = ["actor", "action", "object", "result", "from", "to"];
 
 fn filter(visit: &Visit) -> Result<AuditFilter> {
     let text = |name: &str| visit.q(name).map(str::to_owned);
-    let before = visit
-        .q("before")
-        .map(|b| {
-            b.parse::<i64>().map_err(|_| {
-                Error::new(
-                    Code::InvalidQuery,
-                    "`before` 应为记录序号",
-                    "`before` must be a record's number",
-                )
-            })
-        })
-        .transpose()?;
+    let before = visit.q("before").map(number).transpose()?;
     Ok(AuditFilter {
         actor: text("actor"),
         action: text("action"),
@@ -85,4 +77,38 @@ async fn export(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let csv = app::audit::export(&door.app, &visit.op, &filter(&visit)?).await?;
     let body = Body::from_stream(csv);
     Ok((attachment("audit.csv", "text/csv; charset=utf-8"), body).into_response())
+}
+
+async fn seals(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let before = visit.q("before").map(number).transpose()?;
+    let page = app::evidence::seals(&door.app, &visit.op, before, PAGE).await?;
+    let context = context! {
+        seals => value(&page.items), next => next_link(&visit, "before", page.next.as_deref()),
+        may_export => door.app.may(&visit.op, Action::AuditExport, &Target::plain("Audit", "")),
+    };
+    door.page(&visit, "console/audit_seals.html", context).await
+}
+
+/// A seal's statement, as a file.
+async fn seal(State(door): State<Arc<Door>>, visit: Visit, Path(word): Path<String>) -> Answer {
+    let wanted = number(&word)?;
+    let page = app::evidence::seals(&door.app, &visit.op, wanted.checked_add(1), 1).await?;
+    let found = page.items.into_iter().find(|kept| kept.seal.number == wanted);
+    let kept = found.ok_or_else(|| Error::not_found("签章", "seal", &word))?;
+    let name = attachment(&format!("seal-{wanted}.txt"), "text/plain; charset=utf-8");
+    Ok((name, kept.statement).into_response())
+}
+
+async fn proof(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let record = number(visit.q("record").unwrap_or_default())?;
+    let proof = app::evidence::proof(&door.app, &visit.op, record).await?;
+    let name = attachment(&format!("proof-{record}.json"), "application/json; charset=utf-8");
+    Ok((name, axum::Json(proof)).into_response())
+}
+
+fn number(word: &str) -> Result<i64> {
+    word.trim().parse().map_err(|_| {
+        let (zh, en) = ("序号应为正整数", "a number is expected");
+        Error::new(Code::InvalidQuery, zh, en).field("record", zh, en)
+    })
 }

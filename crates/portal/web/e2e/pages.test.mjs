@@ -22,6 +22,7 @@ const PAGES = [
   ["applications", "consumer", "/console/applications"],
   ["users", "system_administrator", "/console/users"],
   ["audit", "auditor", "/console/audit"],
+  ["seals", "auditor", "/console/audit/seals"],
   ["sources", "provider", "/console/sources"],
   ["rails", "provider", "/console/rails"],
   ["channels", "provider", "/console/channels"],

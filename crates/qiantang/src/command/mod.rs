@@ -5,6 +5,7 @@ mod audit;
 mod catalogue;
 mod check;
 mod demo;
+mod evidence;
 mod exchange;
 mod ingest;
 mod ledger;
@@ -93,6 +94,8 @@ enum Command {
     Account(account::Args),
     /// Verify and export the audit chain. 审计链校验与导出。
     Audit(audit::Args),
+    /// Receipts of answers, seals over the audit chain, and their check. 存证与核验。
+    Evidence(evidence::Args),
     /// Check a configuration file. 检查配置。
     Config(check::Args),
     /// Print the permission matrix. 打印权限矩阵。
@@ -227,6 +230,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Evidence(args) => evidence::run(args).await,
         Command::Config(args) => check::run(&args),
         Command::Matrix(args) => matrix::run(&args),
     }
@@ -291,6 +295,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Reconcile(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
+        Command::Evidence(a) => a.json,
         Command::Config(a) => a.json,
         Command::Org(a) => a.json,
         Command::Matrix(a) => a.json,

@@ -53,8 +53,35 @@ impl AuditLog {
         rows.iter().map(read).collect()
     }
 
-    /// Walks the chain from its first record. Index columns are compared with the hashed body, too.
-    pub async fn verify(&self, permit: &Permit) -> Result<AuditVerdict> {
+    /// The records behind number `after`, in order; `after` must be `hash` in the chain they go on from. Fails when they do not.
+    pub async fn stretch(
+        &self,
+        permit: &Permit,
+        after: i64,
+        hash: &str,
+        most: u32,
+    ) -> Result<Vec<AuditRecord>> {
+        permit.require(&[Action::SystemWork, Action::AuditExport])?;
+        let rows = sqlx::query(
+            "SELECT seq, prev_hash, hash, body FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+        )
+        .bind(after)
+        .bind(i64::from(most))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fail)?;
+        let records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let mut verifier = ChainVerifier::after(after, hash);
+        match records.iter().find_map(|record| verifier.feed(record).err()) {
+            None => Ok(records),
+            Some(fault) => Err(Error::new(Code::AuditUnavailable, fault.zh, fault.en)),
+        }
+    }
+
+    /// Walks the chain from its first record. Index columns are compared with the hashed body, too, and the records that `anchors`
+    /// names (number and hash, in order) must be those they name.
+    pub async fn verify(&self, permit: &Permit, anchors: &[(i64, String)]) -> Result<AuditVerdict> {
+        let mut anchors = anchors.iter().peekable();
         permit.require(&[Action::AuditExport])?;
         let head = self.head.read().await?;
         let mut verifier = ChainVerifier::new();
@@ -68,8 +95,15 @@ impl AuditLog {
         while let Some(row) = rows.try_next().await.map_err(fail)? {
             let fault = match read(&row) {
                 Ok(record) => {
+                    let apart = anchors
+                        .next_if(|(seq, _)| *seq <= record.seq)
+                        .is_some_and(|anchor| *anchor != (record.seq, record.hash.clone()));
                     told = told.or_else(|| fault::of_record(&record));
-                    verifier.feed(&record).err().or(columns_differ(&row, &record)?)
+                    verifier
+                        .feed(&record)
+                        .err()
+                        .or(columns_differ(&row, &record)?)
+                        .or_else(|| apart.then(|| unsealed(record.seq)))
                 }
                 Err(_) => Some(altered(number(&row, "seq")?)),
             };
@@ -79,7 +113,8 @@ impl AuditLog {
             }
         }
         let mut verdict = verifier.finish(head.as_ref().map(|(seq, hash)| (*seq, hash.as_str())));
-        if let (None, Some(fault)) = (&verdict.fault, unreadable.or(told)) {
+        let cut = anchors.next().map(|(seq, _)| unsealed(*seq));
+        if let (None, Some(fault)) = (&verdict.fault, unreadable.or(told).or(cut)) {
             verdict.fault = Some(fault);
             verdict.intact = false;
         }
@@ -156,6 +191,18 @@ fn columns_differ(row: &AnyRow, record: &AuditRecord) -> Result<Option<AuditFaul
         }
     }
     Ok(None)
+}
+
+/// A record that is not the one a signed seal names.
+fn unsealed(seq: i64) -> AuditFault {
+    AuditFault {
+        seq,
+        kind: "altered".into(),
+        zh: format!("第 {seq} 条记录与签名存证不符：其前的记录被改写或删除"),
+        en: format!(
+            "record {seq} is not the one that was sealed: records up to it were rewritten or removed"
+        ),
+    }
 }
 
 fn altered(seq: i64) -> AuditFault {

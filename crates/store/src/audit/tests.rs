@@ -40,7 +40,7 @@ async fn append(store: &Store, numbers: std::ops::Range<usize>) {
 }
 
 async fn verify(store: &Store) -> AuditVerdict {
-    store.audit().verify(&permit()).await.unwrap()
+    store.audit().verify(&permit(), &[]).await.unwrap()
 }
 
 /// What an intruder does to the chain while the platform stands still.

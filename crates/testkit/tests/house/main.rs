@@ -20,6 +20,7 @@ mod dispatch;
 mod dumps;
 mod dying;
 mod dying_ledger;
+mod evidence;
 mod exchange;
 mod exchangekill;
 mod filing;

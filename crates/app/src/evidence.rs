@@ -1,0 +1,232 @@
+//! Evidence (存证): signed receipts of answers, and signed seals over the audit chain, checked by anyone without the platform.
+//!
+//! ```text
+//! receipt   one answer bound to its call                      keys    what receipts and seals are checked by
+//! seal      a recurring job: what the chain grew by since the last seal, under one root
+//! seals     for auditors                                      proof   a record, its path and the seal over it
+//! read      a statement or a proof, offline
+//! ```
+
+use guard::evidence::{self, Notary, PublicKey, StatementKind, Tree};
+use guard::hash::sm3_hex;
+use model::evidence::{Proof, Receipt, Seal, Sealed};
+use model::{Code, Error, Op, Result};
+use policy::{Action, Target};
+use serde::{Deserialize, Serialize};
+
+use crate::account::SignedCall;
+use crate::{App, Page, audit};
+
+/// Rules of evidence (`rules/evidence.toml`).
+#[derive(Clone, Debug, Deserialize)]
+pub struct EvidenceRules {
+    pub effective: String,
+    /// Records under one seal at most.
+    pub most_records: u32,
+    /// Bytes of an answer that gets a receipt, at most.
+    pub most_bytes: u64,
+}
+
+/// Records read at once.
+const PIECE: u32 = 5_000;
+
+/// The signer of this installation.
+#[derive(Debug)]
+pub struct Memory {
+    notary: Notary,
+}
+
+impl Memory {
+    pub fn new(keys: &guard::KeyRing) -> Result<Self> {
+        Ok(Self { notary: Notary::new(keys)? })
+    }
+}
+
+/// A public key as it is handed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyText {
+    pub kid: String,
+    /// Always `SM2`.
+    pub algorithm: String,
+    /// Identity of the signer in SM2.
+    pub identity: String,
+    /// Uncompressed point, 130 hex digits.
+    pub public_key: String,
+}
+
+/// Keys by which statements of this installation are checked. Anybody may have them.
+#[must_use]
+pub fn keys(app: &App) -> Vec<KeyText> {
+    let public = app.evidence.notary.public();
+    vec![KeyText {
+        kid: public.id.clone(),
+        algorithm: "SM2".into(),
+        identity: evidence::IDENTITY.into(),
+        public_key: public.hex.clone(),
+    }]
+}
+
+/// The signed receipt of an answer to a call. `told` brings what the door knows of the answer; time, caller and hashes are filled in.
+pub fn witness(app: &App, call: &SignedCall<'_>, answer: &[u8], told: Receipt) -> Result<String> {
+    let receipt = Receipt {
+        at: app.op(model::Actor::Nobody, "-").stamp(),
+        application: call.key.to_owned(),
+        request_hash: sm3_hex(call.canonical()?.as_bytes()),
+        answer_hash: sm3_hex(answer),
+        answer_bytes: answer.len() as u64,
+        ..told
+    };
+    app.evidence.notary.sign(StatementKind::Receipt, &json(&receipt)?)
+}
+
+/// Seals what the chain grew by since the last seal; answers how many records. A stretch that is not whole is not sealed.
+pub async fn seal(app: &App, op: &Op) -> Result<u64> {
+    let permit = app.policy.permit(op, Action::SystemWork, &Target::plain("System", "seals"))?;
+    let mut sealed = 0;
+    loop {
+        let last = app.store.seal_newest().await?.map(|kept| kept.seal).unwrap_or_default();
+        let genesis = || guard::chain::GENESIS.to_owned();
+        let mut head = if last.number == 0 { genesis() } else { last.head.clone() };
+        let (mut end, mut tree) = (last.last, Tree::default());
+        while tree.len() < u64::from(app.rules.evidence.most_records) {
+            let records = app.store.audit().stretch(&permit, end, &head, PIECE).await?;
+            let Some(newest) = records.last() else { break };
+            (end, head) = (newest.seq, newest.hash.clone());
+            for record in &records {
+                tree.push(&record.hash)?;
+            }
+        }
+        if tree.is_empty() {
+            return Ok(sealed);
+        }
+        let seal = Seal {
+            number: last.number + 1,
+            first: last.last + 1,
+            last: end,
+            root: tree.root(),
+            head,
+            previous: last.root,
+            at: op.stamp(),
+        };
+        let statement = app.evidence.notary.sign(StatementKind::Seal, &json(&seal)?)?;
+        app.store.seal_insert(&permit, &Sealed { seal, statement }).await?;
+        sealed += tree.len();
+    }
+}
+
+/// Seals, newest first.
+pub async fn seals(app: &App, op: &Op, before: Option<i64>, limit: u32) -> Result<Page<Sealed>> {
+    audit::permit(app, op, Action::AuditRead, &Target::plain("Audit", "seals")).await?;
+    let limit = if limit == 0 { 50 } else { limit.min(500) };
+    let items = app.store.seals(before, limit + 1).await?;
+    Ok(Page::cut(items, limit, |kept| kept.seal.number.to_string()))
+}
+
+/// Proves that a record stands in the chain. It must lie under a seal already.
+pub async fn proof(app: &App, op: &Op, record: i64) -> Result<Proof> {
+    let target = Target::plain("Audit", "audit");
+    let permit = audit::permit(app, op, Action::AuditExport, &target).await?;
+    let kept = app.store.seal_over(record).await?.filter(|kept| kept.seal.first <= record);
+    let kept = kept.ok_or_else(|| {
+        Error::new(
+            Code::NotFound,
+            format!("第 {record} 条审计记录尚未签章（或不存在），请稍后再试"),
+            format!("audit record {record} is not sealed yet (or is not there): try again in a few minutes"),
+        )
+    })?;
+    let seal = &kept.seal;
+    let before = match app.store.seal_over(seal.first - 1).await? {
+        Some(before) if seal.first > 1 => before.seal.head,
+        _ => guard::chain::GENESIS.to_owned(),
+    };
+    let (mut tree, mut end, mut head, mut found) = (Tree::default(), seal.first - 1, before, None);
+    while end < seal.last {
+        let records = app.store.audit().stretch(&permit, end, &head, PIECE).await?;
+        let Some(newest) = records.last() else { break };
+        (end, head) = (newest.seq, newest.hash.clone());
+        for one in records.into_iter().filter(|one| one.seq <= seal.last) {
+            tree.push(&one.hash)?;
+            if one.seq == record {
+                found = Some(one);
+            }
+        }
+    }
+    let path = u64::try_from(record - seal.first).ok().and_then(|index| tree.path(index));
+    let (Some(record), Some(path)) = (found, path.filter(|_| tree.root() == seal.root)) else {
+        return Err(Error::new(
+            Code::AuditUnavailable,
+            format!("第 {} 至 {} 条审计记录与其签章不符，请校验审计链", seal.first, seal.last),
+            format!(
+                "audit records {} to {} are not those that were sealed: verify the chain",
+                seal.first, seal.last
+            ),
+        ));
+    };
+    let mut told = audit::event(op, "audit.prove", &record.seq.to_string());
+    told.rows = 1;
+    audit::record(app, told).await?;
+    Ok(Proof { record, path, seal: kept.statement })
+}
+
+/// What the chain must still be: number and hash of the last record under each seal, in order. A seal that is not ours is told.
+pub(crate) async fn anchors(app: &App) -> Result<Vec<(i64, String)>> {
+    let keys = [app.evidence.notary.public().clone()];
+    let (mut anchors, mut before) = (Vec::new(), None);
+    loop {
+        let kept = app.store.seals(before, 1000).await?;
+        let Some(oldest) = kept.last() else { break };
+        before = Some(oldest.seal.number);
+        for one in kept {
+            match read(&one.statement, &keys)? {
+                Statement::Seal(seal) if seal == one.seal => anchors.push((seal.last, seal.head)),
+                _ => return Err(not_what_it_says()),
+            }
+        }
+    }
+    anchors.reverse();
+    Ok(anchors)
+}
+
+/// A statement that was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Statement {
+    Receipt(Receipt),
+    Seal(Seal),
+}
+
+/// Checks a statement by public keys, without the platform.
+pub fn read(text: &str, keys: &[PublicKey]) -> Result<Statement> {
+    let (kind, payload) = evidence::read(text, keys)?;
+    let malformed = |e| not_what_it_says().caused_by(e);
+    Ok(match kind {
+        StatementKind::Receipt => {
+            Statement::Receipt(serde_json::from_str(&payload).map_err(malformed)?)
+        }
+        StatementKind::Seal => Statement::Seal(serde_json::from_str(&payload).map_err(malformed)?),
+    })
+}
+
+/// Checks a proof by public keys, without the platform: the seal's signature, the record's hash, its path to the root.
+pub fn read_proof(proof: &Proof, keys: &[PublicKey]) -> Result<Seal> {
+    let Statement::Seal(seal) = read(&proof.seal, keys)? else { return Err(not_what_it_says()) };
+    let record = &proof.record;
+    let hash = guard::chain::digest(&record.prev_hash, record.seq, &record.event);
+    let index = u64::try_from(record.seq - seal.first).unwrap_or(u64::MAX);
+    if hash != record.hash || !evidence::proves(&seal.root, seal.count(), index, &hash, &proof.path)
+    {
+        return Err(Error::invalid(
+            "审计记录与签章不符：记录、路径或签章被改动过",
+            "the record is not under the seal: record, path or seal were altered",
+        ));
+    }
+    Ok(seal)
+}
+
+fn not_what_it_says() -> Error {
+    Error::invalid("存证声明的内容与其类型不符", "the statement does not hold what its kind says")
+}
+
+fn json(of: &impl Serialize) -> Result<String> {
+    serde_json::to_string(of).map_err(|e| Error::internal("evidence").caused_by(e))
+}

@@ -1,0 +1,64 @@
+//! Words of evidence (存证): the receipt of one answer, and the seal over a stretch of the audit chain.
+
+use serde::{Deserialize, Serialize};
+
+/// What the platform states of one answer it gave to a call. Hashes are SM3, lower hex.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Address of the platform that answered.
+    pub platform: String,
+    /// RFC 3339.
+    pub at: String,
+    pub request_id: String,
+    /// Access key of the application that called.
+    pub application: String,
+    /// Of the call's canonical text: method, path, query, body hash, time stamp, nonce (as it was signed).
+    pub request_hash: String,
+    pub status: u16,
+    pub content_type: String,
+    /// Of the body as it was sent, before any compression on the way.
+    pub answer_hash: String,
+    pub answer_bytes: u64,
+}
+
+/// A signed checkpoint of the audit chain: the records `first..=last`, whose hashes are the leaves of a Merkle tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// From 1, without gaps.
+    pub number: i64,
+    pub first: i64,
+    pub last: i64,
+    /// Root of the tree, 64 hex digits.
+    pub root: String,
+    /// Hash of the last record, from which the chain goes on.
+    pub head: String,
+    /// Root of the seal before; empty in the first.
+    pub previous: String,
+    /// RFC 3339.
+    pub at: String,
+}
+
+impl Seal {
+    /// Records under the seal.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.last - self.first + 1).unwrap_or(0)
+    }
+}
+
+/// A seal as it is kept: with its signed statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    pub seal: Seal,
+    /// The seal as a signed statement.
+    pub statement: String,
+}
+
+/// Proof that a record stands in the chain: the record, its path in the tree of the seal over it, and the seal's statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    pub record: crate::audit::AuditRecord,
+    /// From the leaf up, 64 hex digits a step.
+    pub path: String,
+    pub seal: String,
+}
