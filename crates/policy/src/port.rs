@@ -36,7 +36,7 @@ pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
     RailSurvey, SlotState,
 };
-pub use self::reconcile::{Prints, Probe, ProbeRows, ProbeTable};
+pub use self::reconcile::{Prints, Probe, ProbeAsk, ProbeRows, ProbeTable, Span};
 pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
 pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,

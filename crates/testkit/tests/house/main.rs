@@ -46,6 +46,7 @@ mod railmysql;
 mod railway;
 mod reclaiming;
 mod reconciling;
+mod reconcilingall;
 mod report;
 mod reporting;
 mod reportkill;
