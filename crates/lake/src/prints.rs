@@ -251,7 +251,8 @@ impl DeltaLake {
         {
             {
                 let batch = batch_of(&read, &shapes)?;
-                let brought = read.columns().iter().skip(own).map(|column| Cells::of(column.as_ref()));
+                let brought =
+                    read.columns().iter().skip(own).map(|column| Cells::of(column.as_ref()));
                 let brought = brought.collect::<Result<Vec<_>>>()?;
                 for row in 0..read.num_rows() {
                     let key = print::key(&batch, row, &key);

@@ -289,6 +289,8 @@ pub struct Reading {
     pub columns: Vec<(String, Option<String>)>,
     /// Bytes of the source, 0 when unknown.
     pub bytes_total: u64,
+    /// Where a feed that keeps its own place stands after all of its chunks.
+    pub position: Option<String>,
     pub chunks: BoxStream<'static, Result<Chunk>>,
 }
 

@@ -137,8 +137,7 @@ impl StandingQuery {
 
 /// The newest query whose rows an entry holds, if its statement was kept.
 pub(crate) async fn standing_query(app: &App, entry: &str) -> Result<Option<StandingQuery>> {
-    let filter =
-        RunFilter { entry: Some(entry), limit: LOOKED_THROUGH, ..RunFilter::default() };
+    let filter = RunFilter { entry: Some(entry), limit: LOOKED_THROUGH, ..RunFilter::default() };
     for record in app.store.run_list(&filter).await? {
         let run = record.run;
         let ended = matches!(run.state, RunState::Succeeded | RunState::Unchanged);

@@ -10,8 +10,8 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use store::reconcile::ReconcileFilter;
 
-use super::feed::{self, Fed};
 use super::compare;
+use super::feed::{self, Fed};
 use crate::{App, Page, audit, catalogue};
 
 /// Whose reconciliations are listed.

@@ -79,8 +79,7 @@ impl Turn<'_> {
                     Place::Database { read: Reading::Table(_), .. } => file.transform.is_none(),
                     _ => false,
                 };
-                let name =
-                    if pipeline.title.is_empty() { pipeline.name } else { pipeline.title };
+                let name = if pipeline.title.is_empty() { pipeline.name } else { pipeline.title };
                 let (kind, id) = (FeedKind::Pipeline, pipeline.id);
                 let fed = Fed { kind, id, place: pipeline.place, name };
                 self.one(&pipeline.entry, fed, !asked).await?;

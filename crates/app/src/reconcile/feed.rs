@@ -1,14 +1,12 @@
 //! What brings an entry's rows: the rail, pipeline, exchange, reporting or query that it can be compared with.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use model::Result;
 use model::entry::Entry;
 use model::exchange::ExchangeWay;
 use model::reconcile::FeedKind;
 use serde::Serialize;
-use tokio::sync::OnceCell;
 
 use crate::{App, collection};
 
@@ -105,9 +103,6 @@ impl Own {
 pub(super) fn heal_prefix(feed: &str) -> String {
     format!("heal-{feed}-")
 }
-
-/// What is looked up once of an exchange while it is compared.
-pub(super) type Once<T> = Arc<OnceCell<T>>;
 
 #[cfg(test)]
 mod tests {

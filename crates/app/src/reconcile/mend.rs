@@ -87,7 +87,8 @@ async fn guarded(app: &Arc<App>, mut run: Reconciliation) -> Result<()> {
             let left = run.differences().saturating_sub(run.healed);
             if left > 0 {
                 told.0.push_str(&format!("；其余 {left} 行未逐行记录，请再次核对并补正"));
-                told.1.push_str(&format!("; {left} more were only counted: compare and heal again"));
+                told.1
+                    .push_str(&format!("; {left} more were only counted: compare and heal again"));
             }
             (run.zh, run.en) = told.clone();
             app.store.rail_incident_close(&permit, &run.id).await?;

@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::stream::BoxStream;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use guard::print;
 use model::batch::{Batch, Column, Operation};
 use model::code::SyncMode;
@@ -20,7 +21,7 @@ use policy::Permit;
 use policy::port::{CellRow, Chunk, ProbeRows, ReadOptions, Source};
 use store::report::TaskFilter;
 
-use super::feed::{Once, Own};
+use super::feed::Own;
 use crate::exchange::{Archive, Archived};
 use crate::pipeline::{Again, Reread};
 use crate::{App, collection, report};
@@ -53,7 +54,8 @@ pub(super) struct Passed {
 enum Origin {
     Pipeline(Box<Again>),
     Query(Box<collection::StandingQuery>),
-    Exchange(Box<Archive>, Once<()>),
+    /// With whether its receipts were looked at.
+    Exchange(Box<Archive>, AtomicBool),
     Report,
 }
 
@@ -81,9 +83,10 @@ impl Passed {
                 let query = collection::standing_query(app, &entry.id).await?;
                 Origin::Query(Box::new(query.ok_or_else(missing)?))
             }
-            (FeedKind::Exchange, _) => {
-                Origin::Exchange(Box::new(Archive::of(app, &run.feed).await?), Once::default())
-            }
+            (FeedKind::Exchange, _) => Origin::Exchange(
+                Box::new(Archive::of(app, &run.feed).await?),
+                AtomicBool::new(false),
+            ),
             (FeedKind::Report, _) => Origin::Report,
             (FeedKind::Rail | FeedKind::Pipeline, _) => {
                 return Err(Error::internal("a rail is not passed through"));
@@ -267,14 +270,14 @@ impl Passed {
     async fn files(
         &self,
         archive: &Archive,
-        checked: &Once<()>,
+        checked: &AtomicBool,
         seen: &mut (impl FnMut(Record<'_>) -> Result<()> + Send),
     ) -> Result<()> {
         let (mut files, _) = archive.landed().await?;
         if archive.exchange.mode == SyncMode::Full {
             files = files.split_off(files.len().saturating_sub(1));
         }
-        let first = !checked.initialized();
+        let first = !checked.load(Ordering::Relaxed);
         for file in &files {
             let parcel = self.parcel(file, first).await?;
             match archive.open(file).await? {
@@ -294,6 +297,9 @@ impl Passed {
                         );
                     }
                     let Some(parcel) = parcel else {
+                        if !first {
+                            continue;
+                        }
                         self.note(
                             format!("文件 {} 既不在归档中，湖中也没有它的数据包，请发送方重新交付", file.path),
                             format!(
@@ -316,7 +322,7 @@ impl Passed {
             }
         }
         // Receipts are looked at once.
-        checked.get_or_init(async || ()).await;
+        checked.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -340,7 +346,10 @@ impl Passed {
         };
         if told && landing.rows != file.landed {
             self.note(
-                format!("文件 {}：回执 {} 行，湖中数据包 {} 行", file.path, file.landed, landing.rows),
+                format!(
+                    "文件 {}：回执 {} 行，湖中数据包 {} 行",
+                    file.path, file.landed, landing.rows
+                ),
                 format!(
                     "{}: the receipt says {} rows, the parcel in the lake holds {}",
                     file.path, file.landed, landing.rows

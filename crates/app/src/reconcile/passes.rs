@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 
 use guard::print;
-use model::reconcile::{
-    Key, KeyOrder, KeyRange, KeySample, RangeSum, range_of, ranges_at,
-};
+use model::reconcile::{Key, KeyOrder, KeyRange, KeySample, RangeSum, range_of, ranges_at};
 use model::{Code, Error, Result};
 
 use super::compare::Compare;
@@ -21,7 +19,11 @@ impl Compare {
         self.run.pushed = false;
         let order = KeyOrder::of(&self.entry.draft.items);
         let most = self.app.rules.oversight.reconcile.most_rows as u64;
-        let bounds = self.app.lake.key_sample(&self.permit, &self.entry, RANGES).await?;
+        // As many ranges as there are leaves, so that one that differs is a small one.
+        let leaf = self.app.rules.oversight.reconcile.leaf_rows.max(1);
+        let leaves = self.app.lake.count(&self.entry).await? / leaf;
+        let pieces = usize::try_from(leaves).unwrap_or(RANGES).clamp(1, RANGES);
+        let bounds = self.app.lake.key_sample(&self.permit, &self.entry, pieces).await?;
         let mut ranges = ranges_at(&order, bounds);
         let (mut source, sample) = self.summed(passed, &order, &ranges).await?;
         let mut lake = self.app.lake.range_sums(&self.permit, &self.entry, &ranges).await?;
@@ -114,9 +116,10 @@ impl Compare {
             })
             .await?;
         self.run.rows_read += read;
-        for range in ranges {
+        for range in joined(ranges) {
             let (permit, entry) = (&self.permit, &self.entry);
-            for row in self.app.lake.range_prints(permit, entry, range, most).await? {
+            let held = most.saturating_mul(2);
+            for row in self.app.lake.range_prints(permit, entry, &range, held).await? {
                 if there.remove(&row.key) != Some(row.print) {
                     self.suspects.push(row.key);
                 }
@@ -132,14 +135,24 @@ impl Compare {
 }
 
 /// Ranges that differ, with the rows of the larger side.
-fn differing(
-    ranges: &[KeyRange],
-    source: &[RangeSum],
-    lake: &[RangeSum],
-) -> Vec<(KeyRange, u64)> {
+fn differing(ranges: &[KeyRange], source: &[RangeSum], lake: &[RangeSum]) -> Vec<(KeyRange, u64)> {
     let pairs = source.iter().zip(lake);
     let differ = ranges.iter().zip(pairs).filter(|(_, (source, lake))| source != lake);
     differ.map(|(range, (a, b))| (range.clone(), a.rows.max(b.rows))).collect()
+}
+
+/// Ranges that follow each other as one: the lake is asked once for them.
+fn joined(ranges: &[KeyRange]) -> Vec<KeyRange> {
+    let mut all: Vec<KeyRange> = Vec::new();
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if last.upto.is_some() && last.upto == range.after => {
+                last.upto.clone_from(&range.upto);
+            }
+            _ => all.push(range.clone()),
+        }
+    }
+    all
 }
 
 fn too_many(most: u64) -> Error {
@@ -150,4 +163,20 @@ fn too_many(most: u64) -> Error {
             "more than {most} rows differ within one range of keys, too many to compare one by one; collect the entry anew as a whole"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_follow_each_other_are_one_question() {
+        let range = |after: &str, upto: &str| {
+            let bound = |text: &str| (!text.is_empty()).then(|| vec![text.to_owned()]);
+            KeyRange { after: bound(after), upto: bound(upto) }
+        };
+        let all = [range("", "1"), range("1", "2"), range("5", "6"), range("6", "")];
+        assert_eq!(joined(&all), [range("", "2"), range("5", "")]);
+        assert_eq!(joined(&[range("", "")]), [range("", "")]);
+    }
 }

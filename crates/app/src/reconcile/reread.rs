@@ -62,7 +62,8 @@ impl Reread {
             if all.keys.len() + all.misfits.len() + chunk.batch.rows() > most {
                 return Err(too_many(most));
             }
-            all.keys.extend((0..chunk.batch.rows()).map(|n| print::key(&chunk.batch, n, &self.key)));
+            all.keys
+                .extend((0..chunk.batch.rows()).map(|n| print::key(&chunk.batch, n, &self.key)));
             all.misfits.extend(chunk.rejects.iter().map(|reject| misfit(reject, &self.key)));
             all.batch.append(chunk.batch);
         }

@@ -40,8 +40,8 @@ use async_trait::async_trait;
 use model::Result;
 use model::item::Item;
 use policy::port::{
-    Span,
     Probe, ProbeTable, Rail, RailAddress, RailBinding, RailLine, RailPace, RailSlot, RailSurvey,
+    Span,
 };
 
 use crate::outgoing::{Outgoing, settle};

@@ -71,7 +71,12 @@ fn postgres_text(text: &str) -> String {
 }
 
 /// The same for MySQL and MariaDB.
-pub(super) fn mysql_words(name: &str, seen: &TypeSeen, coder: &Coder, item: &Item) -> Option<String> {
+pub(super) fn mysql_words(
+    name: &str,
+    seen: &TypeSeen,
+    coder: &Coder,
+    item: &Item,
+) -> Option<String> {
     let full = seen.name.as_str();
     let text = |said: &str| {
         format!("CASE WHEN TRIM({said}) <> '' THEN TRIM(TRAILING '\t' FROM {said}) END")

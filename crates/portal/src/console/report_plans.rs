@@ -11,8 +11,8 @@ use minijinja::{Value, context};
 use model::report::{Every, PlanNew, TaskState};
 use model::{Error, Kind, Result};
 
-use crate::console::reports::book;
 use crate::console::oversight::of_channel;
+use crate::console::reports::book;
 use crate::console::{PAGE, done, next_link};
 use crate::form::Posted;
 use crate::view::value;

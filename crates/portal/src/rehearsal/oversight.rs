@@ -4,7 +4,7 @@ use app::collection::GroupSeen;
 use minijinja::{Value, context};
 use model::oversight::{ChannelRule, MisfitGroup};
 use model::parcel::{Quarantined, Reject};
-use model::reconcile::{FeedKind, Difference, DifferenceKind, ReconcileState, Reconciliation};
+use model::reconcile::{Difference, DifferenceKind, FeedKind, ReconcileState, Reconciliation};
 
 use super::{AT, entry};
 use crate::view::value;
@@ -89,7 +89,11 @@ fn run(full: bool) -> Reconciliation {
 pub(super) fn compared(full: bool) -> Value {
     let last = if full { value(run(true)) } else { Value::from(()) };
     let fed = |kind: FeedKind| context! { kind => kind.as_str(), id => "r1", name => "停车场 <b>" };
-    let feeds = if full { vec![fed(FeedKind::Rail), fed(FeedKind::Query)] } else { vec![fed(FeedKind::Rail)] };
+    let feeds = if full {
+        vec![fed(FeedKind::Rail), fed(FeedKind::Query)]
+    } else {
+        vec![fed(FeedKind::Rail)]
+    };
     context! { feeds, last }
 }
 

@@ -58,7 +58,8 @@ async fn act(app: &std::sync::Arc<app::App>, op: &model::Op, args: &Args) -> Res
         let missing = || model::Error::not_found("核对", "reconciliation", &args.entry);
         page.items.into_iter().next().ok_or_else(missing)?
     } else {
-        let run = reconcile::start_from(app, op, &args.entry, args.from.as_deref(), args.heal).await?;
+        let run =
+            reconcile::start_from(app, op, &args.entry, args.from.as_deref(), args.heal).await?;
         reconcile::wait(app, op, &run.id).await?
     };
     let rows = reconcile::differences(app, op, &run.id, 0, SHOWN).await?.items;

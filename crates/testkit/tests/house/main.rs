@@ -24,6 +24,7 @@ mod exchange;
 mod exchangekill;
 mod filing;
 mod intake;
+mod kafka;
 mod ledger;
 mod misfits;
 mod net;
