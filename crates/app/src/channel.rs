@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
-use model::channel::{Channel, ChannelKind, Health};
+use model::channel::{Channel, ChannelKind, Compared, Health};
 use model::entry::Entry;
 use model::exchange::ExchangeWish;
 use model::outflow::OutflowState;
@@ -15,7 +15,7 @@ use model::{Actor, Error, Op, Result};
 use policy::{Action, Target};
 
 use crate::dispatch::fresh_until;
-use crate::{App, Page, audit};
+use crate::{App, Page, audit, reconcile};
 
 /// Channels of the caller's organisation; all of them for who watches the whole platform. In the order of the kinds, each
 /// by its age.
@@ -126,7 +126,30 @@ impl Entries<'_> {
                 .unwrap_or_default(),
             overdue: due.is_some_and(|due| due < self.op.today()),
             fresh_until: due.map(|due| due.to_string()),
+            compared: self.compared(kind, id, entry.as_ref()).await?,
         })
+    }
+
+    /// The last comparison of a channel's source with its entry. Reporting is compared as a whole, whatever the plan.
+    async fn compared(
+        &self,
+        kind: ChannelKind,
+        id: &str,
+        entry: Option<&Entry>,
+    ) -> Result<Option<Compared>> {
+        let Some(entry) = entry else { return Ok(None) };
+        let feed = match kind {
+            ChannelKind::Outflow => return Ok(None),
+            ChannelKind::Report => &entry.id,
+            _ => id,
+        };
+        let last = reconcile::last_of(self.app, &entry.id, feed).await?;
+        Ok(last.map(|run| Compared {
+            differences: run.differences(),
+            id: run.id,
+            at: run.started_at,
+            state: run.state,
+        }))
     }
 }
 
@@ -368,5 +391,6 @@ fn gauge(channel: &Channel) {
         "qt_channel_up",
         Some(f64::from(u8::from(matches!(channel.health, Health::Good | Health::Busy)))),
     );
+    set("qt_channel_differences", channel.compared.as_ref().map(|c| number(c.differences)));
     set("qt_channel_overdue", Some(f64::from(u8::from(channel.overdue))));
 }

@@ -28,7 +28,14 @@ pub struct ReconcileRules {
     pub kept: u64,
     pub most_rows: usize,
     pub every_hours: u64,
+    #[serde(default = "weekly")]
+    pub reread_hours: u64,
     pub heal: bool,
+}
+
+/// What holds for rule files that were written before it was told.
+fn weekly() -> u64 {
+    168
 }
 
 /// When a channel stops because too many rows are bad.

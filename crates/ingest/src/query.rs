@@ -156,7 +156,7 @@ pub(crate) async fn read(
         Error::of(Code::SourceUnavailable)
             .detail("the reading task ended before its columns were known")
     })??;
-    Ok(Reading { sniffed: None, columns, bytes_total: 0, chunks })
+    Ok(Reading { sniffed: None, columns, bytes_total: 0, position: None, chunks })
 }
 
 pub(crate) fn bad_address() -> Error {

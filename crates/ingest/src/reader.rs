@@ -198,7 +198,7 @@ fn read_file(path: &Path, name: &str, items: Vec<Item>, options: ReadOptions) ->
                 let _content = content;
                 file.run(&items, matched, options.batch_rows, done, bytes_total, hand)
             });
-            Ok(Reading { sniffed: Some(sniffed), columns, bytes_total, chunks })
+            Ok(Reading { sniffed: Some(sniffed), columns, bytes_total, position: None, chunks })
         }
         Kind::Text => {
             if let Some(mut plan) = json::recognise(&content, &options)? {
@@ -209,14 +209,20 @@ fn read_file(path: &Path, name: &str, items: Vec<Item>, options: ReadOptions) ->
                 let chunks = on_thread(move |hand| {
                     plan.run(&content, prepared, &items, options.batch_rows, done, hand)
                 });
-                return Ok(Reading { sniffed: Some(sniffed), columns, bytes_total, chunks });
+                return Ok(Reading {
+                    sniffed: Some(sniffed),
+                    columns,
+                    bytes_total,
+                    position: None,
+                    chunks,
+                });
             }
             let plan = delimited::plan(&content, &options, Some(&items))?;
             let (sink, columns) = plan.sink(&items, &options, Arc::clone(&done))?;
             let mut sniffed = plan.sniffed.clone();
             sniffed.notes.extend(wrong_ending(&content, &sniffed.format));
             let chunks = on_thread(move |hand| plan.run(&content, sink, done, hand));
-            Ok(Reading { sniffed: Some(sniffed), columns, bytes_total, chunks })
+            Ok(Reading { sniffed: Some(sniffed), columns, bytes_total, position: None, chunks })
         }
         kind => {
             let mut book = Book::open(&mut content, &options, Some(&items))?;
@@ -232,7 +238,7 @@ fn read_file(path: &Path, name: &str, items: Vec<Item>, options: ReadOptions) ->
                 let sink = Sink::new(&items, matched, |c| grid.hint(c), options.batch_rows, done);
                 grid.run(&mut book, sink, hand)
             });
-            Ok(Reading { sniffed: Some(sniffed), columns, bytes_total, chunks })
+            Ok(Reading { sniffed: Some(sniffed), columns, bytes_total, position: None, chunks })
         }
     }
 }
@@ -280,5 +286,5 @@ fn read_cells(rows: Vec<CellRow>, items: Vec<Item>, batch_rows: usize) -> Readin
         }
         Ok(())
     });
-    Reading { sniffed: None, columns, bytes_total: 0, chunks: chunks.boxed() }
+    Reading { sniffed: None, columns, bytes_total: 0, position: None, chunks: chunks.boxed() }
 }

@@ -15,19 +15,22 @@ use model::batch::Batch;
 use model::entry::Entry;
 use model::item::Item;
 use model::parcel::ParcelHead;
-use model::reconcile::{Key, KeyOrder, KeyRange, RangeSum, RowPrint};
+use model::reconcile::{Key, KeyOrder, KeyRange, KeySample, RangeSum, RowPrint, range_of};
 use model::{Error, Op, Result};
 use policy::port::{LandTarget, Landing, Prints};
 use policy::{Action, Permit};
 
-use crate::cells;
+use crate::cells::{self, Cells};
 use crate::lake::DeltaLake;
 use crate::land::key_positions;
-use crate::schema::{Kind, Shape};
+use crate::schema::{self, Kind, Shape};
 use crate::system::key_hashes;
 use crate::table::Loaded;
 use crate::view::{named, view};
 use crate::{fault, filter};
+
+/// What tells who brought a row: its parcel, and what that called its source.
+const BROUGHT: [&str; 2] = [schema::PARCEL, schema::ORG_TABLE];
 
 /// Keys looked up by one plan.
 const KEYS_AT_ONCE: usize = 2_000;
@@ -46,13 +49,8 @@ impl Prints for DeltaLake {
         let order = KeyOrder::of(&entry.draft.items);
         let hull = KeyRange { after: first.after.clone(), upto: last.upto.clone() };
         let mut scratch = String::new();
-        self.each(entry, Some(&Wanted::Range(&hull)), |batch, row, key| {
-            let at = ranges.partition_point(|range| {
-                range.upto.as_ref().is_some_and(|upto| order.compare(&key, upto).is_gt())
-            });
-            if let (Some(range), Some(sum)) = (ranges.get(at), sums.get_mut(at))
-                && range.holds(&order, &key)
-            {
+        self.each(entry, Some(&Wanted::Range(&hull)), |batch, row, key, _| {
+            if let Some(sum) = range_of(&order, ranges, &key).and_then(|at| sums.get_mut(at)) {
                 sum.add(print::row(batch, row, &mut scratch));
             }
             Ok(())
@@ -71,7 +69,7 @@ impl Prints for DeltaLake {
         check(permit, entry)?;
         let order = KeyOrder::of(&entry.draft.items);
         let (mut found, mut scratch) = (Vec::new(), String::new());
-        self.each(entry, Some(&Wanted::Range(range)), |batch, row, key| {
+        self.each(entry, Some(&Wanted::Range(range)), |batch, row, key, _| {
             if !range.holds(&order, &key) {
                 return Ok(());
             }
@@ -79,11 +77,28 @@ impl Prints for DeltaLake {
                 return Err(too_many(most));
             }
             let print = print::row(batch, row, &mut scratch);
-            found.push(RowPrint { key, print, cells: Vec::new() });
+            found.push(RowPrint {
+                key,
+                print,
+                cells: Vec::new(),
+                parcel: String::new(),
+                source: String::new(),
+            });
             Ok(())
         })
         .await?;
         Ok(found)
+    }
+
+    async fn key_sample(&self, permit: &Permit, entry: &Entry, most: usize) -> Result<Vec<Key>> {
+        check(permit, entry)?;
+        let mut sample = KeySample::new(most);
+        self.each(entry, None, |_, _, key, _| {
+            sample.see(&key);
+            Ok(())
+        })
+        .await?;
+        Ok(sample.keys())
     }
 
     async fn prints_of(
@@ -96,10 +111,16 @@ impl Prints for DeltaLake {
         let (mut found, mut scratch) = (Vec::new(), String::new());
         for some in keys.chunks(KEYS_AT_ONCE) {
             let wanted: HashSet<&Key> = some.iter().collect();
-            self.each(entry, Some(&Wanted::Keys(some)), |batch, row, key| {
+            self.each(entry, Some(&Wanted::Keys(some)), |batch, row, key, brought| {
                 if wanted.contains(&key) {
                     let print = print::row(batch, row, &mut scratch);
-                    found.push(RowPrint { key, print, cells: print::cells(batch, row) });
+                    let text = |at: usize| {
+                        let cells = brought.get(at);
+                        cells.and_then(|c| c.text(row)).unwrap_or_default().to_owned()
+                    };
+                    let (parcel, source) = (text(0), text(1));
+                    let cells = print::cells(batch, row);
+                    found.push(RowPrint { key, print, cells, parcel, source });
                 }
                 Ok(())
             })
@@ -193,12 +214,12 @@ impl Wanted<'_> {
 }
 
 impl DeltaLake {
-    /// Calls `seen` for each row of the current view, items as the entry has them now.
+    /// Calls `seen` for each row of the current view, items as the entry has them now; with the columns of [`BROUGHT`].
     async fn each(
         &self,
         entry: &Entry,
         wanted: Option<&Wanted<'_>>,
-        mut seen: impl FnMut(&Batch, usize, Key) -> Result<()> + Send,
+        mut seen: impl FnMut(&Batch, usize, Key, &[Cells<'_>]) -> Result<()> + Send,
     ) -> Result<()> {
         let items = &entry.draft.items;
         let Some(table) = self.table(&entry.draft.code).await? else { return Ok(()) };
@@ -214,8 +235,10 @@ impl DeltaLake {
         if let Some(wanted) = wanted {
             rows = wanted.narrowed(rows, first)?;
         }
-        let columns: Vec<Expr> =
+        let mut columns: Vec<Expr> =
             items.iter().filter(|i| there(i)).map(|i| named(&i.identifier)).collect();
+        let own = columns.len();
+        columns.extend(BROUGHT.iter().map(|name| named(name)));
         let mut batches = rows
             .select(columns)
             .map_err(|e| fault::plan("comparing rows", e))?
@@ -226,10 +249,15 @@ impl DeltaLake {
         while let Some(read) =
             batches.try_next().await.map_err(|e| fault::plan("comparing rows", e))?
         {
-            let batch = batch_of(&read, &shapes)?;
-            for row in 0..read.num_rows() {
-                let key = print::key(&batch, row, &key);
-                seen(&batch, row, key)?;
+            {
+                let batch = batch_of(&read, &shapes)?;
+                let brought =
+                    read.columns().iter().skip(own).map(|column| Cells::of(column.as_ref()));
+                let brought = brought.collect::<Result<Vec<_>>>()?;
+                for row in 0..read.num_rows() {
+                    let key = print::key(&batch, row, &key);
+                    seen(&batch, row, key, &brought)?;
+                }
             }
             tokio::task::yield_now().await;
         }

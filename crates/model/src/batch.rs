@@ -128,6 +128,26 @@ impl Column {
             }
         }
     }
+    fn pick(&self, rows: &[usize]) -> Self {
+        fn of<T: Copy>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
+            rows.iter().map(|row| values.get(*row).copied().flatten()).collect()
+        }
+        match self {
+            Column::Text(texts) => {
+                let mut picked = TextColumn::with_capacity(rows.len());
+                rows.iter().for_each(|row| picked.push(texts.get(*row)));
+                Column::Text(picked)
+            }
+            Column::Integer(values) => Column::Integer(of(values, rows)),
+            Column::Decimal { scale, values } => {
+                Column::Decimal { scale: *scale, values: of(values, rows) }
+            }
+            Column::Float(values) => Column::Float(of(values, rows)),
+            Column::Boolean(values) => Column::Boolean(of(values, rows)),
+            Column::Date(values) => Column::Date(of(values, rows)),
+            Column::DateTime(values) => Column::DateTime(of(values, rows)),
+        }
+    }
     /// The value at `row`; out of range reads as null.
     #[must_use]
     pub fn value(&self, row: usize) -> Value {
@@ -206,6 +226,19 @@ impl Batch {
             column.append(more);
         }
         self.records.extend(other.records);
+    }
+    /// The rows at these places, in the order given; places beyond the end are left out.
+    #[must_use]
+    pub fn pick(&self, rows: &[usize]) -> Self {
+        let rows: Vec<usize> = rows.iter().copied().filter(|row| *row < self.rows()).collect();
+        Self {
+            columns: self.columns.iter().map(|column| column.pick(&rows)).collect(),
+            records: rows.iter().filter_map(|row| self.records.get(*row).copied()).collect(),
+            operations: match self.operations.is_empty() {
+                true => Vec::new(),
+                false => rows.iter().map(|row| self.operation(*row)).collect(),
+            },
+        }
     }
     #[must_use]
     pub fn rows(&self) -> usize {

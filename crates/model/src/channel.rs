@@ -60,4 +60,15 @@ pub struct Channel {
     pub cycle: String,
     pub fresh_until: Option<String>,
     pub overdue: bool,
+    /// The last time source and lake were compared: which, when, and how it ended.
+    pub compared: Option<Compared>,
+}
+
+/// A reconciliation, as the map of channels shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    pub id: String,
+    pub at: String,
+    pub state: crate::reconcile::ReconcileState,
+    pub differences: u64,
 }

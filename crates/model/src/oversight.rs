@@ -34,7 +34,13 @@ impl Budget {
 /// The channel of a rail.
 #[must_use]
 pub fn rail_channel(rail: &str) -> String {
-    format!("rail:{rail}")
+    channel_of("rail", rail)
+}
+
+/// A channel by its kind's word and its id.
+#[must_use]
+pub fn channel_of(kind: &str, id: &str) -> String {
+    format!("{kind}:{id}")
 }
 
 /// The channel of an entry's files and queries.

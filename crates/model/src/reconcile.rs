@@ -22,6 +22,16 @@ code_list! {
     }
 }
 code_list! {
+    /// What brings the rows that are compared.
+    FeedKind {
+        Rail = "rail", "数据高铁", "Real-time rail";
+        Pipeline = "pipeline", "数据管道", "Pipeline";
+        Exchange = "exchange", "数据交换", "Exchange";
+        Report = "report", "信息报送", "Reporting";
+        Query = "query", "查询归集", "Collection by query";
+    }
+}
+code_list! {
     /// What is wrong with a row.
     DifferenceKind {
         Missing = "missing", "湖中缺少", "Missing in the lake";
@@ -111,6 +121,70 @@ pub struct RowPrint {
     pub print: u128,
     /// Of each cell in the order of the items; empty when not asked for.
     pub cells: Vec<u64>,
+    /// Parcel that brought it, and what that called its source; empty when not asked for, and at a source.
+    pub parcel: String,
+    pub source: String,
+}
+
+/// Keys picked evenly out of a stream whose length is not known: when there are too many, every other one goes.
+#[derive(Debug)]
+pub struct KeySample {
+    most: usize,
+    every: u64,
+    seen: u64,
+    keys: Vec<Key>,
+}
+
+impl KeySample {
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { most: most.max(1), every: 1, seen: 0, keys: Vec::new() }
+    }
+
+    /// Looks at one key of the stream.
+    pub fn see(&mut self, key: &Key) {
+        if self.seen.is_multiple_of(self.every) {
+            self.keys.push(key.clone());
+            if self.keys.len() > self.most {
+                let mut odd = false;
+                self.keys.retain(|_| {
+                    odd = !odd;
+                    odd
+                });
+                self.every = self.every.saturating_mul(2);
+            }
+        }
+        self.seen += 1;
+    }
+
+    #[must_use]
+    pub fn keys(self) -> Vec<Key> {
+        self.keys
+    }
+}
+
+/// Ranges that hold every key, cut at these keys.
+#[must_use]
+pub fn ranges_at(order: &KeyOrder, mut bounds: Vec<Key>) -> Vec<KeyRange> {
+    bounds.sort_unstable_by(|a, b| order.compare(a, b));
+    bounds.dedup_by(|a, b| order.compare(a, b) == Ordering::Equal);
+    let mut after = None;
+    let mut ranges = Vec::with_capacity(bounds.len() + 1);
+    for bound in bounds {
+        ranges.push(KeyRange { after: after.take(), upto: Some(bound.clone()) });
+        after = Some(bound);
+    }
+    ranges.push(KeyRange { after, upto: None });
+    ranges
+}
+
+/// The range of an ordered list that holds a key.
+#[must_use]
+pub fn range_of(order: &KeyOrder, ranges: &[KeyRange], key: &[String]) -> Option<usize> {
+    let at = ranges.partition_point(|range| {
+        range.upto.as_ref().is_some_and(|upto| order.compare(key, upto).is_gt())
+    });
+    ranges.get(at).filter(|range| range.holds(order, key)).map(|_| at)
 }
 
 /// A reconciliation as kept.
@@ -122,10 +196,17 @@ pub struct Reconciliation {
     pub entry_title: String,
     /// Organisation of the entry.
     pub org: String,
-    /// Rail that feeds the entry.
-    pub rail: String,
-    /// Table at the source.
+    /// What brings the rows: a rail, a pipeline, an exchange …
+    #[serde(default = "by_rail")]
+    pub kind: FeedKind,
+    /// Its id; of a collection by query the run whose statement is asked again.
+    #[serde(alias = "rail")]
+    pub feed: String,
+    /// Table or place at the source.
     pub place: String,
+    /// Position up to which both sides were compared; empty where there is none.
+    #[serde(default)]
+    pub upto: String,
     pub state: ReconcileState,
     /// Whether the source summed by itself, or its rows were read and summed here.
     pub pushed: bool,
@@ -141,8 +222,11 @@ pub struct Reconciliation {
     pub different: u64,
     /// Rows at the source that do not fit the entry's items and so cannot be in the lake.
     pub misfits: u64,
-    /// Rows that kept changing while they were looked at: the rail is at work on them.
+    /// Rows that kept changing while they were looked at, or are newer than the position: the channel is at work on them.
     pub moving: u64,
+    /// Rows that differ and were last brought by somebody else: not judged.
+    #[serde(default)]
+    pub foreign: u64,
     pub healed: u64,
     /// Heal as soon as the differences are known.
     pub heal: bool,
@@ -151,6 +235,10 @@ pub struct Reconciliation {
     pub started_at: String,
     pub finished_at: Option<String>,
     pub actor: String,
+}
+
+fn by_rail() -> FeedKind {
+    FeedKind::Rail
 }
 
 impl Reconciliation {
@@ -190,6 +278,27 @@ mod tests {
         assert!(range.holds(&order, &key("10", "b")) && range.holds(&order, &key("9", "b")));
         assert!(!range.holds(&order, &key("9", "a")) && !range.holds(&order, &key("10", "c")));
         assert!(KeyRange::default().holds(&order, &key("0", "")));
+    }
+
+    #[test]
+    fn a_sample_stays_small_and_its_ranges_hold_every_key_once() {
+        let mut number = Item::new("n", "n", DataType::Integer);
+        number.primary = true;
+        let order = KeyOrder::of(&[number]);
+        let mut sample = KeySample::new(100);
+        (0..10_000).for_each(|n| sample.see(&vec![(n * 7919 % 10_000).to_string()]));
+        let keys = sample.keys();
+        assert!((50..=100).contains(&keys.len()), "{}", keys.len());
+        let ranges = ranges_at(&order, keys);
+        let mut counts = vec![0; ranges.len()];
+        for n in -5..10_005 {
+            let key = vec![n.to_string()];
+            let holding = ranges.iter().filter(|range| range.holds(&order, &key)).count();
+            assert_eq!(holding, 1, "{n}");
+            counts[range_of(&order, &ranges, &key).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|n| *n < 1_500), "{counts:?}");
+        assert_eq!(ranges_at(&order, Vec::new()), [KeyRange::default()]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
     RailSurvey, SlotState,
 };
-pub use self::reconcile::{Prints, Probe, ProbeRows, ProbeTable};
+pub use self::reconcile::{Prints, Probe, ProbeAsk, ProbeRows, ProbeTable, Span};
 pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
 pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
@@ -289,6 +289,8 @@ pub struct Reading {
     pub columns: Vec<(String, Option<String>)>,
     /// Bytes of the source, 0 when unknown.
     pub bytes_total: u64,
+    /// Where a feed that keeps its own place stands after all of its chunks.
+    pub position: Option<String>,
     pub chunks: BoxStream<'static, Result<Chunk>>,
 }
 

@@ -15,7 +15,7 @@ use model::finding::Level;
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
 use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
-use model::reconcile::{DifferenceKind, ReconcileState};
+use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
@@ -99,6 +99,7 @@ code_kinds! {
     "report_task" => TaskState,
     "report_total" => TotalRule,
     "reconcile_state" => ReconcileState,
+    "feed_kind" => FeedKind,
     "difference_kind" => DifferenceKind,
 }
 

@@ -17,7 +17,8 @@ const WORKERS: &[Action] = &[Action::DataCollect, Action::SystemWork];
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReconcileFilter<'a> {
     pub entry: Option<&'a str>,
-    pub rail: Option<&'a str>,
+    /// Id of the rail, pipeline, exchange … (the column is called after the first kind there was).
+    pub feed: Option<&'a str>,
     pub state: Option<ReconcileState>,
     /// Keyset position: those older than this id.
     pub before: Option<&'a str>,
@@ -34,7 +35,7 @@ impl Store {
         .bind(run.id.as_str())
         .bind(run.entry.as_str())
         .bind(run.org.as_str())
-        .bind(run.rail.as_str())
+        .bind(run.feed.as_str())
         .bind(run.state.as_str())
         .bind(to_json(run)?)
         .execute(self.db.pool())
@@ -83,7 +84,7 @@ impl Store {
         let mut clause = Clause::default();
         for (condition, value) in [
             ("entry =", filter.entry),
-            ("rail =", filter.rail),
+            ("rail =", filter.feed),
             ("state =", filter.state.map(ReconcileState::as_str)),
             ("id <", filter.before),
         ] {

@@ -17,6 +17,8 @@
 
 mod drafts;
 mod house;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mariadb;
 mod people;
 mod postgres;
@@ -24,6 +26,8 @@ mod text;
 
 pub use drafts::{draft, person_draft};
 pub use house::{House, SetClock};
+#[cfg(feature = "kafka")]
+pub use kafka::Kafka;
 pub use mariadb::MariaDb;
 pub use people::{
     AUTHORITY_ORG, CITY_ORG, CONSUMER_ORG, COUNTY_ORG, ENTERPRISE_ORG, PASSWORD, PROVIDER_ORG,

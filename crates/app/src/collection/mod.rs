@@ -11,6 +11,7 @@
 mod deliver;
 mod desk;
 mod extract;
+mod fetched;
 mod lease;
 pub(crate) mod pipe;
 mod prepare;
@@ -50,9 +51,11 @@ pub use self::desk::{
     GroupSeen, dismiss_group, entry_rule, group, group_csv, group_rows, groups, map, replay_group,
     set_entry_rule,
 };
+pub(crate) use self::fetched::Fetched;
 pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;
+pub(crate) use self::retry::{StandingQuery, standing_query};
 pub use self::retry::{may_retry, retry};
 pub(crate) use self::serve::bring;
 pub(crate) use self::spool::safe_name;

@@ -13,11 +13,15 @@ use model::{Code, Error, Op, Result};
 use policy::port::{ReadOptions, Source};
 use policy::{Action, Permit, Target};
 use serde::{Deserialize, Serialize};
+use store::parcel::RunFilter;
 
 use super::resume::Options;
 use super::source::{self, QueryOrder};
 use super::{Order, known, start};
 use crate::{App, audit, catalogue};
+
+/// Channel word of collections by query.
+const QUERY: &str = "query";
 
 /// How to run it again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,4 +107,54 @@ pub async fn retry(app: &Arc<App>, op: &Op, id: &str) -> Result<Run> {
     };
     audit::record(app, event).await?;
     Ok(again)
+}
+
+/// Runs looked through for the newest query of an entry.
+const LOOKED_THROUGH: u32 = 200;
+
+/// The query that an entry was last collected by.
+pub(crate) struct StandingQuery {
+    pub(crate) run: Run,
+    /// Whether it put all rows in the place of those before.
+    pub(crate) whole: bool,
+    source: String,
+    sql: String,
+    operation_column: Option<String>,
+}
+
+impl StandingQuery {
+    /// The same query once more, with its source's secret.
+    pub(crate) async fn source(&self, app: &App) -> Result<(Source, ReadOptions)> {
+        let url = source::url_of(app, &self.source).await?;
+        let name = self.run.source.clone();
+        let options = ReadOptions {
+            operation_column: self.operation_column.clone(),
+            ..ReadOptions::default()
+        };
+        Ok((Source::Query { url: url.to_string(), sql: self.sql.clone(), name }, options))
+    }
+}
+
+/// The newest query whose rows an entry holds, if its statement was kept.
+pub(crate) async fn standing_query(app: &App, entry: &str) -> Result<Option<StandingQuery>> {
+    let filter = RunFilter { entry: Some(entry), limit: LOOKED_THROUGH, ..RunFilter::default() };
+    for record in app.store.run_list(&filter).await? {
+        let run = record.run;
+        let ended = matches!(run.state, RunState::Succeeded | RunState::Unchanged);
+        if !ended || run.channel != QUERY {
+            continue;
+        }
+        let sealed = app.store.run_recipe(&run.id).await?;
+        if sealed.is_empty() {
+            continue;
+        }
+        let text = app.keys.vault().open(&context(&run.id), &sealed)?;
+        let recipe: Recipe = serde_json::from_slice(&text)
+            .map_err(|e| Error::internal("how a run is run again cannot be read").caused_by(e))?;
+        if let Recipe::Query { source, sql, mode, operation_column } = recipe {
+            let whole = mode == SyncMode::Full;
+            return Ok(Some(StandingQuery { run, whole, source, sql, operation_column }));
+        }
+    }
+    Ok(None)
 }

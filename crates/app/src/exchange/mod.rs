@@ -6,6 +6,7 @@
 //! watch     which process works at which exchange; one turn of it
 //! arriving  an incoming file from seen to landed         settling  its receipt and archive        manifest  what the sender says
 //! leaving   rows into a file with manifest and done-file, and the receipt that comes back
+//! again     landed files read once more from the archive, for being compared with the lake
 //! ```
 //!
 //! *exactly-once*: a file's record says how far it is, and every step may be done twice. The run that lands it is named before it
@@ -13,6 +14,7 @@
 //! moved only after its receipt lies beside it; what is refused lies in `failed/` with the reason. A receipt says *agreed* only
 //! when the sender's count and checksum are the receiver's.
 
+mod again;
 mod arriving;
 mod desk;
 mod leaving;
@@ -25,6 +27,7 @@ use model::{Error, Result};
 use policy::port::ShelfPlace;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::again::{Archive, Archived};
 pub use self::desk::{
     ExchangePage, ExchangeView, create, files, get, incidents, key, list, named, pause, remove,
     resume, retry, run,

@@ -9,6 +9,7 @@
 //! folder  files of a folder, one after the other
 //! pull    rows of a source, through the transformation where there is one
 //! dry     the same without landing
+//! again   settled rows read again, for being compared with the lake
 //! ```
 //!
 //! *exactly-once*: a turn has a key, and a pipeline has one turn with a key; a running turn is one process's by a lease; the
@@ -18,6 +19,7 @@
 //! *nothing-dropped*: what the source gave is `made` or `refused`; what was made has landed or is in quarantine.
 
 mod act;
+mod again;
 mod check;
 mod desk;
 mod dry;
@@ -36,6 +38,7 @@ use serde::Deserialize;
 pub use policy::port::TransformPlan;
 
 pub use self::act::{Progress, again, backfill, cancel, progress, run_now, turn_of, turns};
+pub(crate) use self::again::{Again, Asked, Reread};
 pub use self::check::{Checked, check};
 pub use self::desk::{
     Difference, PipelineView, create, difference, edit, export, get, import, lineage, list, named,

@@ -32,6 +32,8 @@ pub(super) struct Pull {
     /// Names of the columns as they were read.
     pub(super) names: Vec<String>,
     pub(super) tally: Arc<Mutex<Tally>>,
+    /// Where the source itself says that it stands afterwards.
+    pub(super) position: Option<String>,
 }
 
 /// What is known of the source's rows while they pass.
@@ -166,7 +168,7 @@ pub(super) async fn open(
     let most = app.rules.pipeline.refused_most;
     let names = items.iter().map(|i| i.identifier.clone()).collect();
     let seen = Arc::clone(&tally);
-    let columns = reading.columns;
+    let (columns, position) = (reading.columns, reading.position);
     let Some(ask) = ask else {
         let chunks = reading.chunks.map_ok(move |chunk| {
             let mut tally = seen.lock();
@@ -174,7 +176,7 @@ pub(super) async fn open(
             look(&mut tally, &chunk, at);
             chunk
         });
-        return Ok(Pull { chunks: chunks.boxed(), columns, names, tally });
+        return Ok(Pull { chunks: chunks.boxed(), columns, names, tally, position });
     };
     let batches = reading.chunks.map(move |chunk| {
         let mut tally = seen.lock();
@@ -198,7 +200,7 @@ pub(super) async fn open(
         inputs.push(lookup(app, op, code).await?);
     }
     let chunks = run(app, &ask, inputs, &tally).await?;
-    Ok(Pull { chunks, columns, names, tally })
+    Ok(Pull { chunks, columns, names, tally, position })
 }
 
 async fn run(

@@ -360,14 +360,14 @@ impl Job<'_> {
         }
         let proof = piped.permit();
         let rest = async {
-            let (terms, high) = match self.pull(turn, &mut piped, source).await {
+            let (terms, high, own) = match self.pull(turn, &mut piped, source).await {
                 Ok(pulled) => pulled,
                 Err(e) => {
                     piped.fail(app, pipe::again(&e)).await;
                     return Err(e);
                 }
             };
-            let track = after(high).map(|position| Track { name: self.track(), position });
+            let track = after(high).or(own).map(|position| Track { name: self.track(), position });
             self.land(turn, piped, Terms { track, ..terms }).await
         };
         Piped::held(app, &proof, &run, rest).await
@@ -379,10 +379,10 @@ impl Job<'_> {
         turn: &mut Turn,
         piped: &mut Piped,
         source: &Source,
-    ) -> Result<(Terms, Option<i64>)> {
+    ) -> Result<(Terms, Option<i64>, Option<String>)> {
         let (app, op) = (self.app, Op::system(self.app.now()));
         let pull = pull::open(app, &op, self.file, self.entry, source, 0).await?;
-        let tally = Arc::clone(&pull.tally);
+        let (tally, position) = (Arc::clone(&pull.tally), pull.position);
         let budget = self.file.budget;
         let (mut made, mut bad) = (0, 0);
         let watched = Arc::clone(&tally);
@@ -408,7 +408,7 @@ impl Job<'_> {
             made,
             ..TurnFigures::default()
         });
-        Ok((Terms { track: None, refused, columns: pull.names }, tally.high))
+        Ok((Terms { track: None, refused, columns: pull.names }, tally.high, position))
     }
 
     async fn land(&self, turn: &mut Turn, piped: Piped, terms: Terms) -> Result<Done> {

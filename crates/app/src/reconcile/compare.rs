@@ -7,15 +7,19 @@ use std::time::Duration;
 use guard::print;
 use model::entry::Entry;
 use model::op::stamp;
-use model::rail::{IncidentKind, Rail, RailState};
+use model::rail::{IncidentKind, RailState};
 use model::reconcile::{
-    Difference, DifferenceKind, Key, KeyRange, RangeSum, ReconcileState, Reconciliation, RowPrint,
+    Difference, DifferenceKind, FeedKind, Key, KeyRange, RangeSum, ReconcileState, Reconciliation,
+    RowPrint,
 };
 use model::{Code, Error, Result};
 use policy::Permit;
 use policy::port::{ProbeRows, ProbeTable};
 use tokio::time::Instant;
 
+use super::feed::Own;
+use super::sight::{self, Sight};
+use super::words::words;
 use crate::rail::{incident, system_permit};
 use crate::{App, rail};
 
@@ -48,6 +52,8 @@ async fn whole(app: &Arc<App>, entry: Entry, run: Reconciliation) -> Result<()> 
         permit,
         entry,
         run,
+        own: Own::all(),
+        notes: Vec::new(),
         suspects: Vec::new(),
         kept: 0,
         misfits: HashSet::new(),
@@ -56,29 +62,20 @@ async fn whole(app: &Arc<App>, entry: Entry, run: Reconciliation) -> Result<()> 
     compare.end(outcome).await
 }
 
-/// The table of a reconciliation, open at its source.
-pub(super) async fn probe(
-    app: &App,
-    entry: &Entry,
-    run: &Reconciliation,
-) -> Result<(Rail, Arc<dyn ProbeTable>)> {
-    let missing = || Error::not_found("数据高铁", "rail", &run.rail);
-    let record = app.store.rail_get(&run.rail).await?.ok_or_else(missing)?;
-    let at = rail::address(app, &record.rail, &record.figures).await?;
-    let table = rail::port(app).probe(&at, &run.place, &entry.draft.items).await?;
-    Ok((record.rail, table))
-}
-
-struct Compare {
-    app: Arc<App>,
-    permit: Permit,
-    entry: Entry,
-    run: Reconciliation,
+pub(super) struct Compare {
+    pub(super) app: Arc<App>,
+    pub(super) permit: Permit,
+    pub(super) entry: Entry,
+    pub(super) run: Reconciliation,
+    /// Which rows of the lake may be judged.
+    own: Own,
+    /// Said beside the figures.
+    pub(super) notes: Vec<(String, String)>,
     /// Keys that looked different.
-    suspects: Vec<Key>,
+    pub(super) suspects: Vec<Key>,
     /// Differences kept.
     kept: u64,
-    misfits: HashSet<Key>,
+    pub(super) misfits: HashSet<Key>,
 }
 
 /// A range with what both sides tell of it.
@@ -91,29 +88,42 @@ struct Piece {
 impl Compare {
     async fn compare(&mut self) -> Result<()> {
         self.streaming().await?;
-        let (_, table) = probe(&self.app, &self.entry, &self.run).await?;
+        let (app, entry) = (Arc::clone(&self.app), self.entry.clone());
+        let (sight, own) = sight::open(&app, &entry, &mut self.run).await?;
+        self.own = own;
+        match &sight {
+            Sight::Table(table) => self.by_ranges(&sight, table).await?,
+            Sight::Passed(passed) => self.by_passes(&sight, passed).await?,
+        }
+        self.run.misfits = self.misfits.len() as u64;
+        Ok(())
+    }
+
+    /// A table that can be asked: ranges, smaller ranges, rows.
+    async fn by_ranges(&mut self, sight: &Sight, table: &Arc<dyn ProbeTable>) -> Result<()> {
         self.run.pushed = table.pushes();
         let first = self.app.rules.oversight.reconcile.chunk_rows.max(1);
-        let whole = self.cut(&table, &KeyRange::default(), first, true).await?;
+        let whole = self.cut(table, &KeyRange::default(), first, true).await?;
         self.run.source_rows = whole.iter().map(|piece| piece.source.rows).sum();
         self.run.lake_rows = whole.iter().map(|piece| piece.lake.rows).sum();
         self.run.chunks = whole.len() as u64;
         let mut differing = whole;
         differing.retain(|piece| piece.source != piece.lake);
         while let Some(piece) = differing.pop() {
-            differing.extend(self.narrow(&table, piece).await?);
+            differing.extend(self.narrow(table, piece).await?);
             if self.suspects.len() >= self.app.rules.oversight.reconcile.gather {
-                self.verify(&table).await?;
+                self.verify(sight).await?;
             }
         }
-        self.verify(&table).await?;
-        self.run.misfits = self.misfits.len() as u64;
-        Ok(())
+        self.verify(sight).await
     }
 
     /// Only what is followed can be compared: otherwise everything since the rail stood would be told.
     async fn streaming(&self) -> Result<()> {
-        let record = self.app.store.rail_get(&self.run.rail).await?;
+        if self.run.kind != FeedKind::Rail {
+            return Ok(());
+        }
+        let record = self.app.store.rail_get(&self.run.feed).await?;
         match record.map(|record| record.figures.state) {
             Some(RailState::Streaming) => Ok(()),
             state => {
@@ -192,21 +202,30 @@ impl Compare {
     }
 
     /// Looks at suspicious rows until each is level, stays different, or keeps moving.
-    async fn verify(&mut self, table: &Arc<dyn ProbeTable>) -> Result<()> {
+    pub(super) async fn verify(&mut self, sight: &Sight) -> Result<()> {
         let mut open: Vec<Key> = std::mem::take(&mut self.suspects);
         open.sort_unstable();
         open.dedup();
         let agree = self.app.rules.oversight.reconcile.checks.max(1);
         // What was seen last, and how many times in a row.
         let mut seen: HashMap<Key, (Option<u128>, Option<u128>, u32)> = HashMap::new();
+        // What is dear to read serves twice: as the end of one round and the beginning of the next.
+        let mut last: Option<ProbeRows> = None;
         for _ in 0..agree + ROUNDS {
             if open.is_empty() {
                 return Ok(());
             }
-            let before = table.rows_of(&open, 0).await?;
-            self.level(&table.head().await?).await?;
+            let before = match last.take() {
+                Some(rows) => rows,
+                None => sight.rows_of(&open, 0).await?,
+            };
+            self.level(&sight.head().await?).await?;
             let lake = self.app.lake.prints_of(&self.permit, &self.entry, &open).await?;
-            let now = table.rows_of(&open, 0).await?;
+            let now = sight.rows_of(&open, 0).await?;
+            // After the settled rows: a row that has moved on since is found here.
+            let newer = sight.newer(&open).await?;
+            self.run.moving += newer.len() as u64;
+            open.retain(|key| !newer.contains(key));
             self.run.questions += 2;
             self.misfits.extend(now.misfits.iter().chain(&before.misfits).cloned());
             let (first, then) = (prints(&before), prints(&now));
@@ -236,7 +255,10 @@ impl Compare {
                 found.push(key.clone());
                 false
             });
-            self.keep(&found, &now, &here).await?;
+            self.keep(sight, &found, &now, &here).await?;
+            if sight.dear() {
+                last = Some(now);
+            }
         }
         self.run.moving += open.len() as u64;
         Ok(())
@@ -244,11 +266,14 @@ impl Compare {
 
     /// Waits until the rail has landed everything up to a place in the source's log.
     async fn level(&self, head: &str) -> Result<()> {
+        if self.run.kind != FeedKind::Rail {
+            return Ok(());
+        }
         let patience = Duration::from_secs(self.app.rules.oversight.reconcile.settle_seconds);
         let begun = Instant::now();
         loop {
             self.streaming().await?;
-            let record = self.app.store.rail_get(&self.run.rail).await?;
+            let record = self.app.store.rail_get(&self.run.feed).await?;
             let landed = record.map(|record| record.figures.confirmed).unwrap_or_default();
             if landed.get(..head.len()).is_some_and(|landed| landed >= head) {
                 return Ok(());
@@ -273,15 +298,24 @@ impl Compare {
     /// Counts rows that stay different, and keeps their keys as far as there is room.
     async fn keep(
         &mut self,
+        sight: &Sight,
         keys: &[Key],
         source: &ProbeRows,
         lake: &HashMap<&Key, &RowPrint>,
     ) -> Result<()> {
+        let hidden = matches!(sight, Sight::Passed(passed) if passed.hidden());
         let row_of: HashMap<&Key, usize> =
             source.keys.iter().enumerate().map(|(row, key)| (key, row)).collect();
         let mut rows = Vec::new();
         for key in keys {
             let (there, here) = (row_of.get(key), lake.get(key));
+            // Another's row, or one whose source row may only be hidden behind a refusal.
+            if here.is_some_and(|row| !self.own.holds(&row.parcel, &row.source))
+                || (hidden && there.is_none())
+            {
+                self.run.foreign += 1;
+                continue;
+            }
             let (kind, count) = match (there, here) {
                 (_, None) => (DifferenceKind::Missing, &mut self.run.missing),
                 (None, Some(_)) => (DifferenceKind::Extra, &mut self.run.extra),
@@ -326,29 +360,29 @@ impl Compare {
                     (false, true) => ReconcileState::Healing,
                     (false, false) => ReconcileState::Differs,
                 };
-                (run.zh, run.en) = words(run);
+                (run.zh, run.en) = words(run, &self.notes);
             }
         }
         metrics::counter!("qt_reconcile_total", "state" => run.state.as_str()).increment(1);
         let differences = u32::try_from(run.differences()).unwrap_or(u32::MAX);
         metrics::gauge!("qt_reconcile_differences", "entry" => run.entry_code.clone())
             .set(f64::from(differences));
-        if differences > 0 {
-            let missing = || Error::not_found("数据高铁", "rail", &run.rail);
-            let rail = app.store.rail_get(&run.rail).await?.ok_or_else(missing)?.rail;
+        if differences > 0 && run.kind == FeedKind::Rail {
+            let missing = || Error::not_found("数据高铁", "rail", &run.feed);
+            let rail = app.store.rail_get(&run.feed).await?.ok_or_else(missing)?.rail;
             let told = (run.zh.clone(), run.en.clone());
             let kind = IncidentKind::Differs;
             let open = run.state == ReconcileState::Differs;
-            incident(
-                &app,
-                &self.permit,
-                &rail,
-                (Some(&run.place), Some(&run.id)),
-                kind,
-                &told,
-                open,
-            )
-            .await?;
+            let of = (Some(run.place.as_str()), Some(run.id.as_str()));
+            incident(&app, &self.permit, &rail, of, kind, &told, open).await?;
+        } else if differences > 0 {
+            tracing::warn!(
+                reconciliation = run.id,
+                channel = run.kind.as_str(),
+                entry.code = run.entry_code,
+                differences,
+                "source and lake differ"
+            );
         }
         app.store.reconcile_update(&self.permit, run, ReconcileState::Running).await?;
         Ok(())
@@ -360,35 +394,4 @@ fn prints(rows: &ProbeRows) -> HashMap<Key, u128> {
     let print =
         |(row, key): (usize, &Key)| (key.clone(), print::row(&rows.batch, row, &mut scratch));
     rows.keys.iter().enumerate().map(print).collect()
-}
-
-/// What was found, in both languages.
-fn words(run: &Reconciliation) -> (String, String) {
-    let place = &run.place;
-    let (mut zh, mut en) = if run.differences() == 0 {
-        (
-            format!("表 {place} 与湖中一致：{} 行", run.source_rows),
-            format!("{place} and the lake are equal: {} rows", run.source_rows),
-        )
-    } else {
-        (
-            format!(
-                "表 {place} 与湖中不一致：缺少 {} 行，多出 {} 行，内容不同 {} 行",
-                run.missing, run.extra, run.different
-            ),
-            format!(
-                "{place} and the lake differ: {} rows missing, {} extra, {} different",
-                run.missing, run.extra, run.different
-            ),
-        )
-    };
-    if run.misfits > 0 {
-        zh.push_str(&format!("；另有 {} 行不符合数据项", run.misfits));
-        en.push_str(&format!("; {} rows do not fit the items", run.misfits));
-    }
-    if run.moving > 0 {
-        zh.push_str(&format!("；{} 行一直在变更，未判定", run.moving));
-        en.push_str(&format!("; {} rows kept changing and were not judged", run.moving));
-    }
-    (zh, en)
 }

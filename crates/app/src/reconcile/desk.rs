@@ -11,6 +11,7 @@ use policy::{Action, Permit, Target};
 use store::reconcile::ReconcileFilter;
 
 use super::compare;
+use super::feed::{self, Fed};
 use crate::{App, Page, audit, catalogue};
 
 /// Whose reconciliations are listed.
@@ -21,11 +22,37 @@ pub enum Asked<'a> {
     Rail(&'a str),
 }
 
-/// Begins to compare an entry with its source; the answer is the reconciliation as it begins.
+/// Begins to compare an entry with what brings its rows; the answer is the reconciliation as it begins.
 pub async fn start(app: &Arc<App>, op: &Op, entry: &str, heal: bool) -> Result<Reconciliation> {
+    start_from(app, op, entry, None, heal).await
+}
+
+/// The same with one of several: `from` is its id, its name or the word of its kind.
+pub async fn start_from(
+    app: &Arc<App>,
+    op: &Op,
+    entry: &str,
+    from: Option<&str>,
+    heal: bool,
+) -> Result<Reconciliation> {
     let entry = catalogue::get(app, op, entry).await?;
     let permit = audit::permit(app, op, Action::DataCollect, &Target::entry(&entry)).await?;
-    begin(app, op, &permit, &entry, heal).await
+    let found = feed::of(app, &entry).await?;
+    let fed = match from {
+        None => found.into_iter().next(),
+        Some(from) => found
+            .into_iter()
+            .find(|fed| fed.id == from || fed.name == from || fed.kind.as_str() == from),
+    };
+    let fed = fed.ok_or_else(|| match from {
+        Some(from) => Error::not_found("该目录的数据来源", "source of this entry", from),
+        None => Error::new(
+            Code::WrongState,
+            "该目录没有可核对的来源：数据高铁、数据管道、数据交换、信息报送或查询归集",
+            "nothing that can be compared brings this entry's rows: no rail, pipeline, exchange, reporting or query",
+        ),
+    })?;
+    begin(app, op, &permit, &entry, fed, heal).await
 }
 
 /// The same for whoever has asked policy.
@@ -34,15 +61,9 @@ pub(super) async fn begin(
     op: &Op,
     permit: &Permit,
     entry: &Entry,
+    fed: Fed,
     heal: bool,
 ) -> Result<Reconciliation> {
-    let table = app.store.rail_table_of(&entry.id).await?.ok_or_else(|| {
-        Error::new(
-            Code::WrongState,
-            "该目录没有数据高铁供数，没有可核对的源表",
-            "no rail feeds this entry, so there is no source table to compare with",
-        )
-    })?;
     if !app.reconciles.comparing.lock().insert(entry.id.clone()) {
         return Err(Error::new(
             Code::WrongState,
@@ -56,8 +77,10 @@ pub(super) async fn begin(
         entry_code: entry.draft.code.clone(),
         entry_title: entry.draft.title.clone(),
         org: entry.draft.org.clone(),
-        rail: table.rail,
-        place: table.place,
+        kind: fed.kind,
+        feed: fed.id,
+        place: fed.place,
+        upto: String::new(),
         state: ReconcileState::Running,
         pushed: false,
         source_rows: 0,
@@ -70,6 +93,7 @@ pub(super) async fn begin(
         different: 0,
         misfits: 0,
         moving: 0,
+        foreign: 0,
         healed: 0,
         heal,
         zh: String::new(),
@@ -137,7 +161,7 @@ pub async fn list(
         }
         Asked::Rail(id) => {
             crate::rail::get(app, op, id).await?;
-            filter.rail = Some(id);
+            filter.feed = Some(id);
         }
     }
     let items = app.store.reconcile_list(&filter).await?;
@@ -153,12 +177,23 @@ pub async fn last(app: &App, op: &Op, entry: &Entry) -> Result<Option<Reconcilia
     Ok(app.store.reconcile_list(&filter).await?.into_iter().next())
 }
 
-/// Whether a rail feeds an entry, for whoever may collect into it.
-pub async fn fed(app: &App, op: &Op, entry: &Entry) -> Result<bool> {
+/// The newest reconciliation of an entry with one of its sources, for whoever is shown that channel anyway.
+pub async fn last_of(app: &App, entry: &str, feed: &str) -> Result<Option<Reconciliation>> {
+    let filter = ReconcileFilter {
+        entry: Some(entry),
+        feed: Some(feed),
+        limit: 1,
+        ..ReconcileFilter::default()
+    };
+    Ok(app.store.reconcile_list(&filter).await?.into_iter().next())
+}
+
+/// What an entry can be compared with, for whoever may collect into it.
+pub async fn feeds(app: &App, op: &Op, entry: &Entry) -> Result<Vec<Fed>> {
     if op.actor != Actor::System && !app.may(op, Action::DataCollect, &Target::entry(entry)) {
-        return Ok(false);
+        return Ok(Vec::new());
     }
-    Ok(app.store.rail_table_of(&entry.id).await?.is_some())
+    feed::of(app, entry).await
 }
 
 /// Whether the caller may see keys of rows that differ: they are data of the entry.
@@ -196,7 +231,8 @@ pub async fn differences(
     Ok(Page { items, next })
 }
 
-/// Has rows that differ read again at the source and landed. The process that follows the rail does it within seconds.
+/// Has rows that differ read again at the source and landed. The worker (of a rail the process that follows it) does it within
+/// seconds.
 pub async fn heal(app: &App, op: &Op, id: &str) -> Result<Reconciliation> {
     let (mut run, permit) = known(app, op, id).await?;
     if run.state != ReconcileState::Differs {

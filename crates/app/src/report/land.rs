@@ -108,6 +108,24 @@ fn work(
     work
 }
 
+/// Rows that a task's accepted submission has in its entry.
+pub(crate) async fn standing(app: &App, task: &Task) -> Result<Vec<CellRow>> {
+    let entry = fill::entry_of(app, task).await?;
+    let draft = design::version(app, &task.form, task.form_version).await?.draft;
+    let mine = app.store.report_keys_of(&task.id).await?;
+    let rows = keyed(app, &entry, &draft, task, task.landed.revision).await?;
+    Ok(rows.into_iter().filter(|(key, _)| mine.contains(key)).map(|(_, row)| row).collect())
+}
+
+/// Rows that are accepted and wait to be landed, and those that a withdrawal or correction will take away.
+pub(crate) async fn waiting(app: &App, task: &Task) -> Result<Vec<CellRow>> {
+    let entry = fill::entry_of(app, task).await?;
+    let draft = design::version(app, &task.form, task.form_version).await?.draft;
+    let mut rows = keyed(app, &entry, &draft, task, task.revision).await?;
+    rows.extend(keyed(app, &entry, &draft, task, task.landed.revision).await?);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
 /// Lands what waits of a task; the caller holds its lock.
 pub(super) async fn land(app: &Arc<App>, mut task: Task) -> Result<Task> {
     if task.landing != Landing::Waiting {

@@ -36,6 +36,7 @@ use serde::Deserialize;
 pub use self::design::{create, form, forms, offer, publish, save, version};
 pub use self::files::{attach, attachment, detach};
 pub use self::fill::{Saved, Typed, faults, save_draft, submit, take_back};
+pub(crate) use self::land::{standing, waiting};
 pub use self::look::{
     Desk, Faced, RowsPage, TaskView, desk, events, may_design, rows, task, tasks_of_plan,
 };

@@ -41,25 +41,44 @@ impl Flat {
     }
 
     fn put(&mut self, name: String, raw: &str) {
-        let at = match self.at.get(&name) {
-            Some(at) => *at,
-            None => {
-                self.names.push(name.clone());
-                self.at.insert(name, self.names.len() - 1);
-                self.names.len() - 1
-            }
-        };
+        let at = self.place(name);
         let span = json_scan::cell_text(raw).map(|text| {
             let start = self.text.len();
             self.text.push_str(&text);
             (start, self.text.len())
         });
+        self.keep(at, span);
+    }
+
+    /// The column of a name, new when it has not come before.
+    fn place(&mut self, name: String) -> usize {
+        if let Some(at) = self.at.get(&name) {
+            return *at;
+        }
+        self.names.push(name.clone());
+        self.at.insert(name, self.names.len() - 1);
+        self.names.len() - 1
+    }
+
+    fn keep(&mut self, at: usize, span: Option<(usize, usize)>) {
         if self.spans.len() <= at {
             self.spans.resize(at + 1, None);
         }
         if let Some(slot) = self.spans.get_mut(at) {
             *slot = span;
         }
+    }
+
+    /// One more cell of the row that was taken.
+    #[cfg(feature = "kafka")]
+    pub(super) fn beside(&mut self, name: &str, text: Option<&str>) {
+        let at = self.place(name.to_owned());
+        let span = text.map(|text| {
+            let start = self.text.len();
+            self.text.push_str(text);
+            (start, self.text.len())
+        });
+        self.keep(at, span);
     }
 
     pub(super) fn cell(&self, at: usize) -> Option<Cell<'_>> {

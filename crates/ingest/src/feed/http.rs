@@ -17,7 +17,7 @@ use reqwest::{Client, StatusCode, Url};
 
 use super::flat::Flat;
 use super::page::{Pages, Turned, pointed};
-use super::{LOOKED_AT, gone, sniffed};
+use super::{LOOKED_AT, gone, late, sniffed};
 use crate::hand::{Hand, on_task};
 use crate::json_scan;
 use crate::matching::{Header, by_name, settle};
@@ -375,7 +375,7 @@ pub(super) async fn read(
     let items = items.to_vec();
     let chunks =
         on_task(move |hand| async move { run(walk, first, flat, &items, sink, &done, hand).await });
-    Ok(Reading { sniffed: None, columns, bytes_total: 0, chunks })
+    Ok(Reading { sniffed: None, columns, bytes_total: 0, position: None, chunks })
 }
 
 async fn run(
@@ -414,17 +414,6 @@ async fn run(
         hand.give_async(sink.take()).await?;
     }
     Ok(())
-}
-
-/// Names that appear only now find their items.
-fn late(names: &[String], from: usize, items: &[Item], sink: &mut Sink) {
-    let headers: Vec<Header> = names.iter().skip(from).map(Header::plain).collect();
-    let matched = by_name(&headers, items, None);
-    for (item, column) in matched.of_item.iter().enumerate() {
-        if let Some(column) = column {
-            sink.late_column(item, from + column);
-        }
-    }
 }
 
 pub(super) async fn probe(outgoing: &Outgoing, feed: &HttpFeed) -> Result<Sniffed> {

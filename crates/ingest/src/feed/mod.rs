@@ -1,10 +1,14 @@
-//! Feeds: SQLite files and interfaces that answer JSON, read like any other source.
+//! Feeds: SQLite files, interfaces that answer JSON and (behind the feature `kafka`) topics, read like any other source.
 //!
 //! The names of the first rows are the columns; a name that appears later finds its item then. What is refused becomes a
 //! reject; what stops the feed (an answer that is no JSON, a page that repeats itself) fails the reading.
 
 mod flat;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "no_kafka.rs"]
 mod kafka;
 mod page;
 mod sqlite;
@@ -15,8 +19,10 @@ use model::{Code, Error, Result};
 use policy::port::{Feed, ReadOptions, Reading};
 
 use crate::draft::shapes_of;
+use crate::matching::{Header, by_name};
 use crate::outgoing::Outgoing;
 use crate::shape::Shape;
+use crate::sink::Sink;
 
 /// Rows that are looked at to say what columns there are.
 pub(crate) const LOOKED_AT: usize = 1000;
@@ -31,7 +37,7 @@ pub(crate) async fn read(
     match feed {
         Feed::Sqlite { path, sql } => sqlite::read(path, sql, items, options).await,
         Feed::Http(feed) => http::read(outgoing, feed, items, options).await,
-        Feed::Kafka(_) => Err(kafka::absent()),
+        Feed::Kafka(feed) => kafka::read(outgoing, feed, items, options).await,
     }
 }
 
@@ -40,7 +46,18 @@ pub(crate) async fn probe(outgoing: &Outgoing, feed: &Feed) -> Result<Sniffed> {
     match feed {
         Feed::Sqlite { path, sql } => sqlite::probe(path, sql).await,
         Feed::Http(feed) => http::probe(outgoing, feed).await,
-        Feed::Kafka(_) => Err(kafka::absent()),
+        Feed::Kafka(feed) => kafka::probe(outgoing, feed).await,
+    }
+}
+
+/// Names that appear only now find their items.
+fn late(names: &[String], from: usize, items: &[Item], sink: &mut Sink) {
+    let headers: Vec<Header> = names.iter().skip(from).map(Header::plain).collect();
+    let matched = by_name(&headers, items, None);
+    for (item, column) in matched.of_item.iter().enumerate() {
+        if let Some(column) = column {
+            sink.late_column(item, from + column);
+        }
     }
 }
 

@@ -122,7 +122,7 @@ pub(super) async fn read(
     sink.doubt = Doubt { nul: true, damage: true };
     let width = headers.len();
     let chunks = on_thread(move |hand| run(&path, &sql, width, sink, &done, hand));
-    Ok(Reading { sniffed: None, columns, bytes_total: 0, chunks })
+    Ok(Reading { sniffed: None, columns, bytes_total: 0, position: None, chunks })
 }
 
 fn run(

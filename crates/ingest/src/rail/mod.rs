@@ -32,6 +32,7 @@ mod slot;
 mod stream;
 mod survey;
 mod tunnel;
+mod words;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use model::Result;
 use model::item::Item;
 use policy::port::{
     Probe, ProbeTable, Rail, RailAddress, RailBinding, RailLine, RailPace, RailSlot, RailSurvey,
+    Span,
 };
 
 use crate::outgoing::{Outgoing, settle};
@@ -106,8 +108,9 @@ impl Probe for Rails {
         at: &RailAddress,
         place: &str,
         items: &[Item],
+        span: Option<Span>,
     ) -> Result<Arc<dyn ProbeTable>> {
-        probe::open(&self.settled(at).await?, place, items).await
+        probe::open(&self.settled(at).await?, place, items, span).await
     }
 }
 

@@ -16,15 +16,15 @@ use model::item::Item;
 use model::reconcile::{Key, KeyRange, RangeSum};
 use model::{Code, Error, Result};
 use mysql_async::prelude::Queryable;
-use policy::port::{Chunk, ProbeRows, ProbeTable, RailAddress};
+use policy::port::{Chunk, ProbeAsk, ProbeRows, ProbeTable, RailAddress, Span};
 use tokio_postgres::SimpleQueryMessage;
 
-use super::kind::{Kind, TypeSeen};
 use super::line::gone;
 use super::mysql::{self, Coder};
 use super::place::{Session, cell, failed, literal, quoted, table};
 use super::rows::{put, sink};
 use super::shape::{Shape, look};
+use super::words::{mysql_words, padded, postgres_words, unordered};
 
 /// Rows typed together.
 const BATCH: usize = 4_096;
@@ -34,12 +34,13 @@ pub(super) async fn open(
     at: &RailAddress,
     place: &str,
     items: &[Item],
+    span: Option<Span>,
 ) -> Result<Arc<dyn ProbeTable>> {
     let way = match mysql::is(at) {
         true => mysql_way(at, place, items).await?,
         false => postgres_way(at, place, items).await?,
     };
-    Ok(Arc::new(way))
+    Ok(Arc::new(Table { span, ..way }))
 }
 
 /// How an open table is asked.
@@ -58,6 +59,8 @@ struct Table {
     /// The words of each key column, and what they are ordered by.
     words: Vec<String>,
     sorts: Vec<String>,
+    /// Rows that take part; all without one.
+    span: Option<Span>,
 }
 
 async fn postgres_way(at: &RailAddress, place: &str, items: &[Item]) -> Result<Table> {
@@ -110,6 +113,7 @@ async fn postgres_way(at: &RailAddress, place: &str, items: &[Item]) -> Result<T
         sorts,
         asked: Asked::Postgres(session),
         shape,
+        span: None,
     })
 }
 
@@ -146,7 +150,7 @@ async fn mysql_way(at: &RailAddress, place: &str, items: &[Item]) -> Result<Tabl
         }
     }
     let asked = Asked::Mysql(tokio::sync::Mutex::new(session), coders);
-    Ok(Table { key: positions(items), row, words: key_words, sorts, asked, shape })
+    Ok(Table { key: positions(items), row, words: key_words, sorts, asked, shape, span: None })
 }
 
 fn positions(items: &[Item]) -> Vec<usize> {
@@ -174,103 +178,6 @@ fn row_words(
             Some(column) => words(item, *column).map(Some),
         })
         .collect()
-}
-
-fn unordered(item: &Item) -> Error {
-    let name = &item.identifier;
-    Error::new(
-        Code::RuleBroken,
-        format!(
-            "业务主键 `{name}` 的类型无法在数据源与湖中同序比较，不能核对；请将该数据项设为文本、整数或日期"
-        ),
-        format!(
-            "the key `{name}` is of a type that source and lake do not order alike, so it cannot be reconciled; make it a text, an integer or a date"
-        ),
-    )
-}
-
-/// `(p,s)` of a type's name.
-fn digits(name: &str) -> Option<(u32, u32)> {
-    let inner = name.split_once('(')?.1.split_once(')')?.0;
-    let mut parts = inner.split(',').map(|n| n.trim().parse().ok());
-    Some((parts.next()??, parts.next().unwrap_or(Some(0))?))
-}
-
-/// `char(n)` with the blanks that a query answers and a cast loses.
-fn padded(name: &str, type_name: &str) -> String {
-    format!("rpad({name}::text, {})", digits(type_name).map_or(1, |(n, _)| n))
-}
-
-/// A column in the words of `guard::print`, or nothing when PostgreSQL cannot say them exactly.
-fn postgres_words(name: &str, seen: &TypeSeen, item: &Item) -> Option<String> {
-    let type_name = seen.name.as_str();
-    Some(match (&seen.kind, item.data_type) {
-        (Kind::Integer, DataType::Integer) => format!("{name}::text"),
-        (Kind::Numeric, DataType::Decimal) => {
-            let (_, scale) = digits(type_name)?;
-            (scale <= u32::from(item.scale)).then_some(())?;
-            format!("round({name}, {})::text", item.scale)
-        }
-        (Kind::Float, DataType::Float) if type_name == "double precision" => {
-            format!("encode(float8send({name}), 'hex')")
-        }
-        (Kind::Boolean, DataType::Boolean) => {
-            format!("CASE {name} WHEN true THEN '1' WHEN false THEN '0' END")
-        }
-        (Kind::Date, DataType::Date) => format!("to_char({name}, 'YYYY-MM-DD')"),
-        (Kind::DateTime, DataType::DateTime) => {
-            format!("to_char({name}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US')")
-        }
-        (Kind::Bytes, DataType::Text) => postgres_text(&format!("encode({name}, 'hex')")),
-        (Kind::Text, DataType::Text) if type_name.starts_with("character(") => {
-            postgres_text(&padded(name, type_name))
-        }
-        (Kind::Text | Kind::Numeric | Kind::Bits | Kind::Integer, DataType::Text)
-        | (Kind::Json, DataType::Json | DataType::Text)
-        | (Kind::Text, DataType::Json) => postgres_text(&format!("{name}::text")),
-        _ => return None,
-    })
-}
-
-/// Blank texts are nothing, and tabs at the end are left out, as typing does.
-fn postgres_text(text: &str) -> String {
-    format!(
-        "CASE WHEN btrim({text}, E' \\t\\n\\r\\u3000\\u00a0') <> '' THEN rtrim({text}, E'\\t') END"
-    )
-}
-
-/// The same for MySQL and MariaDB.
-fn mysql_words(name: &str, seen: &TypeSeen, coder: &Coder, item: &Item) -> Option<String> {
-    let full = seen.name.as_str();
-    let text = |said: &str| {
-        format!("CASE WHEN TRIM({said}) <> '' THEN TRIM(TRAILING '\t' FROM {said}) END")
-    };
-    Some(match (coder, &seen.kind, item.data_type) {
-        (_, _, _) if full.contains("zerofill") => return None,
-        (Coder::Integer(_) | Coder::Plain, Kind::Integer, DataType::Integer) => {
-            format!("CAST({name} AS CHAR)")
-        }
-        (_, Kind::Numeric, DataType::Decimal) => {
-            let (_, scale) = digits(full)?;
-            (scale <= u32::from(item.scale)).then_some(())?;
-            format!("CAST(CAST({name} AS DECIMAL(65,{})) AS CHAR)", item.scale)
-        }
-        (Coder::Date, _, DataType::Date) => {
-            format!("CASE WHEN YEAR({name}) > 0 THEN DATE_FORMAT({name}, '%Y-%m-%d') END")
-        }
-        (Coder::DateTime | Coder::Timestamp, _, DataType::DateTime) => format!(
-            "CASE WHEN YEAR({name}) > 0 THEN DATE_FORMAT({name}, '%Y-%m-%dT%H:%i:%s.%f') END"
-        ),
-        (Coder::Text(_) | Coder::Enum(_) | Coder::Set(_), _, DataType::Text | DataType::Json) => {
-            text(&format!("CONVERT({name} USING utf8mb4)"))
-        }
-        (Coder::Bytes(_), _, DataType::Text) => text(&format!("LOWER(HEX({name}))")),
-        (Coder::Time(_), _, DataType::Text) => text(&format!("CAST({name} AS CHAR)")),
-        (Coder::Integer(_), _, DataType::Text) | (_, Kind::Numeric, DataType::Text) => {
-            text(&format!("CAST({name} AS CHAR)"))
-        }
-        _ => return None,
-    })
 }
 
 impl Table {
@@ -315,6 +222,10 @@ impl Table {
         if let Some(upto) = &range.upto {
             all.push(self.beyond(upto, "<="));
         }
+        if let Some(Span { column, from, to }) = &self.span {
+            let column = self.quoted(column);
+            all.push(format!("{column} >= {from} AND {column} < {to}"));
+        }
         if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) }
     }
 
@@ -336,6 +247,23 @@ impl Table {
             })
             .collect();
         format!("(({}))", ways.join(") OR ("))
+    }
+
+    fn quoted(&self, name: &str) -> String {
+        if self.is_mysql() { mysql::quoted(name) } else { quoted(name) }
+    }
+
+    fn with_keys(&self, keys: &[Key]) -> String {
+        let columns = self.shape.key.iter().filter_map(|at| self.shape.names.get(*at));
+        let columns: Vec<String> = columns.map(|name| self.quoted(name)).collect();
+        let keys: Vec<String> = keys
+            .iter()
+            .map(|key| {
+                let values = key.iter().enumerate().map(|(at, text)| self.same(at, text));
+                format!("({})", values.collect::<Vec<_>>().join(", "))
+            })
+            .collect();
+        format!(" WHERE ({}) IN ({})", columns.join(", "), keys.join(", "))
     }
 
     /// The raw columns where a condition holds.
@@ -536,19 +464,25 @@ impl ProbeTable for Table {
         self.gather(&sql, 0, most).await
     }
 
-    async fn rows_of(&self, keys: &[Key], record: u64) -> Result<ProbeRows> {
-        let columns = self.shape.key.iter().filter_map(|at| self.shape.names.get(*at));
-        let columns: Vec<String> = match self.is_mysql() {
-            true => columns.map(|name| mysql::quoted(name)).collect(),
-            false => columns.map(|name| quoted(name)).collect(),
+    fn statement(&self, ask: ProbeAsk<'_>) -> String {
+        let (condition, limit) = match ask {
+            ProbeAsk::Range(range, most) => {
+                (self.condition(range), format!(" LIMIT {}", most.saturating_add(1)))
+            }
+            ProbeAsk::Keys([]) | ProbeAsk::Beyond([]) => (" WHERE 1 = 0".to_owned(), String::new()),
+            ProbeAsk::Keys(keys) => (self.with_keys(keys), String::new()),
+            ProbeAsk::Beyond(keys) => {
+                let beyond = match &self.span {
+                    Some(span) => format!("{} >= {}", self.quoted(&span.column), span.to),
+                    None => "1 = 0".to_owned(),
+                };
+                (format!("{} AND {beyond}", self.with_keys(keys)), String::new())
+            }
         };
-        let keys: Vec<String> = keys
-            .iter()
-            .map(|key| {
-                let values = key.iter().enumerate().map(|(at, text)| self.same(at, text));
-                format!("({})", values.collect::<Vec<_>>().join(", "))
-            })
-            .collect();
+        format!("SELECT * FROM {}{condition}{limit}", self.table())
+    }
+
+    async fn rows_of(&self, keys: &[Key], record: u64) -> Result<ProbeRows> {
         if keys.is_empty() {
             return Ok(ProbeRows {
                 batch: sink(&self.shape, 1).take().batch,
@@ -556,8 +490,7 @@ impl ProbeTable for Table {
                 misfits: Vec::new(),
             });
         }
-        let condition = format!(" WHERE ({}) IN ({})", columns.join(", "), keys.join(", "));
-        self.gather(&self.select(&condition, None), record, usize::MAX).await
+        self.gather(&self.select(&self.with_keys(keys), None), record, usize::MAX).await
     }
 
     fn deletes(&self, keys: &[Key], record: u64) -> Batch {

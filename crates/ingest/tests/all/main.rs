@@ -16,3 +16,5 @@ mod making;
 mod reading;
 #[cfg(test)]
 mod support;
+#[cfg(all(test, feature = "kafka"))]
+mod topics;

@@ -1,5 +1,6 @@
 //! Ports of reconciliation: the lake and a source tell, in the same words, what they hold of a key range.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -34,7 +35,10 @@ pub trait Prints: Send + Sync {
         most: usize,
     ) -> Result<Vec<RowPrint>>;
 
-    /// Those of these keys that are in the current view, with a print of each cell.
+    /// Keys picked evenly out of the current view, in no order, `most` at most.
+    async fn key_sample(&self, permit: &Permit, entry: &Entry, most: usize) -> Result<Vec<Key>>;
+
+    /// Those of these keys that are in the current view, with a print of each cell and what brought them.
     async fn prints_of(
         &self,
         permit: &Permit,
@@ -77,9 +81,31 @@ pub struct ProbeRows {
     pub misfits: Vec<Key>,
 }
 
+/// Which rows of a table take part: those whose column has a value in this half-open span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub column: String,
+    /// Literals of SQL.
+    pub from: String,
+    pub to: String,
+}
+
+/// Rows that a statement asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum ProbeAsk<'a> {
+    /// Those of a range, so many at most.
+    Range(&'a KeyRange, usize),
+    /// Those with these keys, whatever the span.
+    Keys(&'a [Key]),
+    /// Those with these keys that lie beyond the span.
+    Beyond(&'a [Key]),
+}
+
 /// A table of a source, open to be compared. Questions are asked one after another.
 #[async_trait]
 pub trait ProbeTable: Send + Sync {
+    /// The SELECT for such rows, for a channel that types rows by a reader of its own.
+    fn statement(&self, ask: ProbeAsk<'_>) -> String;
     /// Whether the source sums by itself; otherwise its rows are read and summed here.
     fn pushes(&self) -> bool;
     /// The key of the `rows`th row of a range; `None` when it has fewer.
@@ -94,16 +120,21 @@ pub trait ProbeTable: Send + Sync {
     fn deletes(&self, keys: &[Key], record: u64) -> Batch;
     /// End of the source's log, as [`super::RailSlot::head`] says it.
     async fn head(&self) -> Result<String>;
+    /// Those of these keys whose rows are newer than what is compared. A rail, whose log tells, has none.
+    async fn newer(&self, _keys: &[Key]) -> Result<HashSet<Key>> {
+        Ok(HashSet::new())
+    }
 }
 
 /// The source's half.
 #[async_trait]
 pub trait Probe: Send + Sync {
-    /// Opens a table whose columns go to `items`.
+    /// Opens a table whose columns go to `items`; all of its rows, or those of a span.
     async fn probe(
         &self,
         at: &RailAddress,
         place: &str,
         items: &[Item],
+        span: Option<Span>,
     ) -> Result<Arc<dyn ProbeTable>>;
 }

@@ -16,6 +16,7 @@ use model::exchange::{
 };
 use model::{Error, Kind};
 
+use crate::console::oversight::of_channel;
 use crate::console::{PAGE, done, next_link};
 use crate::form::Posted;
 use crate::view::value;
@@ -165,8 +166,12 @@ async fn show(
     let view = exchange::get(&door.app, &visit.op, id).await?;
     let files = exchange::files(&door.app, &visit.op, id, visit.q("before"), PAGE).await?;
     let incidents = exchange::incidents(&door.app, &visit.op, id, None, 20).await?;
+    let compared = match view.exchange.way {
+        ExchangeWay::In => of_channel(door, visit, &view.exchange.entry, id).await?,
+        ExchangeWay::Out => Value::from(()),
+    };
     let context = context! {
-        row => row(&view), files => value(&files.items), incidents => value(&incidents.items),
+        compared, row => row(&view), files => value(&files.items), incidents => value(&incidents.items),
         done => visit.q("done"), key, next => next_link(visit, "before", files.next.as_deref()),
         error => error.as_ref().map(|e| visit.t(e.zh(), e.en())),
         code => error.as_ref().map(|e| e.code().as_str()),

@@ -131,7 +131,8 @@ async fn start(
     posted: Posted,
 ) -> Answer {
     let heal = posted.get("heal") == "on";
-    let run = reconcile::start(&door.app, &visit.op, &id, heal).await?;
+    let from = Some(posted.get("from")).filter(|from| !from.is_empty());
+    let run = reconcile::start_from(&door.app, &visit.op, &id, from, heal).await?;
     done(&format!("/console/reconciliations/{}", run.id), "started-comparing")
 }
 
@@ -203,15 +204,31 @@ pub(super) async fn of_rail(door: &Door, visit: &Visit, view: &rail::RailView) -
     })
 }
 
-/// What an entry's page shows: the last comparison, where a rail feeds it.
+/// What the page of a channel shows of its comparisons: nothing to whoever may not collect into its entry.
+pub(super) async fn of_channel(
+    door: &Door,
+    visit: &Visit,
+    entry: &str,
+    feed: &str,
+) -> Result<Value> {
+    let (app, op) = (&door.app, &visit.op);
+    let Ok(entry) = app::catalogue::get(app, op, entry).await else { return Ok(Value::from(())) };
+    if !app.may(op, Action::DataCollect, &Target::entry(&entry)) {
+        return Ok(Value::from(()));
+    }
+    let last = reconcile::last_of(app, &entry.id, feed).await?;
+    Ok(context! { entry => &entry.id, feed, last => value(&last) })
+}
+
+/// What an entry's page shows: the last comparison, and what it can be compared with.
 pub(super) async fn of_entry(
     door: &Door,
     visit: &Visit,
     entry: &model::entry::Entry,
 ) -> Result<Value> {
     let last = reconcile::last(&door.app, &visit.op, entry).await?;
-    let fed = reconcile::fed(&door.app, &visit.op, entry).await?;
-    Ok(context! { last => value(&last), fed })
+    let feeds = reconcile::feeds(&door.app, &visit.op, entry).await?;
+    Ok(context! { last => value(&last), feeds => value(&feeds) })
 }
 
 async fn set_rule(

@@ -257,6 +257,7 @@ async fn show(door: &Door, visit: &Visit, view: &PipelineView, shown: &Shown<'_>
         versions => value(&versions.items), difference => value(&difference), old, new,
         lineage => plan.as_ref().map(lineage), items,
         backfills => !view.position.is_empty(),
+        compared => super::oversight::of_channel(door, visit, &view.pipeline.entry, id).await?,
         done => visit.q("done"),
     };
     let mut response = door.page(visit, "console/pipeline.html", context).await?;

@@ -11,6 +11,7 @@ use minijinja::{Value, context};
 use model::report::{Every, PlanNew, TaskState};
 use model::{Error, Kind, Result};
 
+use crate::console::oversight::of_channel;
 use crate::console::reports::book;
 use crate::console::{PAGE, done, next_link};
 use crate::form::Posted;
@@ -125,8 +126,12 @@ async fn one(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit
         }
         None => Vec::new(),
     };
+    let compared = match rows.first() {
+        Some(row) => of_channel(&door, &visit, &row.task.entry, &row.task.entry).await?,
+        None => Value::from(()),
+    };
     let context = context! {
-        plan => value(&plan), period, rows => branches(&rows), names, done => visit.q("done"),
+        compared, plan => value(&plan), period, rows => branches(&rows), names, done => visit.q("done"),
         all => rows.len(), accepted => count(TaskState::Accepted), submitted => count(TaskState::Submitted),
         overdue => rows.iter().filter(|r| r.overdue).count(),
         landed => rows.iter().map(|r| r.task.landed.rows).sum::<u64>(),

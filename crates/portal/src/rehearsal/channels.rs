@@ -1,7 +1,8 @@
 //! Made-up channels for their map.
 
 use minijinja::{Value, context};
-use model::channel::{Channel, ChannelKind, Health};
+use model::channel::{Channel, ChannelKind, Compared, Health};
+use model::reconcile::ReconcileState;
 
 use super::AT;
 use crate::view::value;
@@ -31,6 +32,12 @@ fn channel(kind: ChannelKind, full: bool) -> Channel {
         cycle: "daily".into(),
         fresh_until: full.then(|| "2026-03-03".into()),
         overdue: kind == ChannelKind::Report,
+        compared: full.then(|| Compared {
+            id: "c1".into(),
+            at: AT.into(),
+            state: ReconcileState::Differs,
+            differences: 3,
+        }),
     }
 }
 

@@ -88,6 +88,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     Some(match template {
         "console/exchanges.html" => context! { exchanges => if full { vec![row] } else { vec![] } },
         "console/exchange.html" => context! {
+            compared => super::oversight::of_channel(full),
             row, key => full.then_some("00"), files => if full { vec![value(file())] } else { vec![] },
             incidents => if full { vec![value(incident)] } else { vec![] },
         },

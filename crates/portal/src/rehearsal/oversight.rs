@@ -4,7 +4,7 @@ use app::collection::GroupSeen;
 use minijinja::{Value, context};
 use model::oversight::{ChannelRule, MisfitGroup};
 use model::parcel::{Quarantined, Reject};
-use model::reconcile::{Difference, DifferenceKind, ReconcileState, Reconciliation};
+use model::reconcile::{Difference, DifferenceKind, FeedKind, ReconcileState, Reconciliation};
 
 use super::{AT, entry};
 use crate::view::value;
@@ -58,8 +58,10 @@ fn run(full: bool) -> Reconciliation {
         entry_code: "parking".into(),
         entry_title: "停车场 <b>".into(),
         org: "o1".into(),
-        rail: "r1".into(),
+        kind: if full { FeedKind::Pipeline } else { FeedKind::Rail },
+        feed: "r1".into(),
         place: "public.parking".into(),
+        upto: if full { "2026-03-01".into() } else { String::new() },
         state: if full { ReconcileState::Differs } else { ReconcileState::Running },
         pushed: full,
         source_rows: 200_000,
@@ -72,6 +74,7 @@ fn run(full: bool) -> Reconciliation {
         different: 1,
         misfits: 0,
         moving: 0,
+        foreign: u64::from(full),
         healed: 0,
         heal: false,
         zh: if full { "不一致".into() } else { String::new() },
@@ -85,7 +88,19 @@ fn run(full: bool) -> Reconciliation {
 /// Part of an entry's page.
 pub(super) fn compared(full: bool) -> Value {
     let last = if full { value(run(true)) } else { Value::from(()) };
-    context! { fed => true, last }
+    let fed = |kind: FeedKind| context! { kind => kind.as_str(), id => "r1", name => "停车场 <b>" };
+    let feeds = if full {
+        vec![fed(FeedKind::Rail), fed(FeedKind::Query)]
+    } else {
+        vec![fed(FeedKind::Rail)]
+    };
+    context! { feeds, last }
+}
+
+/// Part of the page of a pipeline, an exchange or a reporting plan.
+pub(super) fn of_channel(full: bool) -> Value {
+    let last = if full { value(run(true)) } else { Value::from(()) };
+    context! { entry => "e1", feed => "r1", last }
 }
 
 /// Part of a rail's page.

@@ -121,6 +121,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         },
         "console/pipeline_figures.html" => context! { turns => turns(full) },
         "console/pipeline.html" => context! {
+            compared => super::oversight::of_channel(full),
             row, form => form(full), turns => turns(full), versions => vec![value(&version)],
             difference => if full { vec![line("same"), line("old"), line("new")] } else { vec![] },
             old => 1, new => 2, lineage => if full { Some(vec![column]) } else { None },

@@ -183,7 +183,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         tree => if full { vec![context! { row => context! { id => "o1", name => "n", region => "330100", depth => 1 }, chosen => full }] } else { vec![] },
         new => context! { form => "f1", title => "", every => "once", first => "2026-03", due_days => "10", due => "" } },
         "console/report_plan.html" => {
-            context! { plan, period => "2026-02", all => 1, accepted => 0, submitted => 1, overdue => 1, landed => 3, names => vec!["停车场 <b>"],
+            context! { compared => super::oversight::of_channel(full), plan, period => "2026-02", all => 1, accepted => 0, submitted => 1, overdue => 1, landed => 3, names => vec!["停车场 <b>"],
             rows => if full { vec![context! { row => context! { task => value(task(full)), depth => 1, overdue => full, below => 1, below_accepted => 0, differs => 1 },
                 indent => vec![0], totals => vec![Some("3"), None] }] } else { vec![] } }
         }

@@ -1,4 +1,4 @@
-//! `qiantang reconcile`: a source table compared with the lake, and healed.
+//! `qiantang reconcile`: what a channel's source holds compared with the lake, and healed.
 
 use std::process::ExitCode;
 
@@ -11,13 +11,17 @@ use super::{Place, out, out_json};
 /// Rows of differences that are printed.
 const SHOWN: u32 = 200;
 
-/// Compare an entry with the table a rail brings it from. 数据核对。
+/// Compare an entry with what a rail, pipeline, exchange, reporting or query brings it from. 数据核对。
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example 示例: qiantang reconcile frdwjbxx --heal\n\
+                  qiantang reconcile air_quality --from pipeline\n\
                   Exit 1 when rows differ, 4 when it could not be finished. 有差异退出码 1，未完成 4。")]
 pub(crate) struct Args {
     /// Id or code of the entry. 目录编号或编码。
     entry: String,
+    /// Which of its sources, by id, name or kind: rail, pipeline, exchange, report, query. 数据来源。
+    #[arg(long)]
+    from: Option<String>,
     /// Heal what differs: only those rows are read again. 补正差异。
     #[arg(long)]
     heal: bool,
@@ -54,7 +58,8 @@ async fn act(app: &std::sync::Arc<app::App>, op: &model::Op, args: &Args) -> Res
         let missing = || model::Error::not_found("核对", "reconciliation", &args.entry);
         page.items.into_iter().next().ok_or_else(missing)?
     } else {
-        let run = reconcile::start(app, op, &args.entry, args.heal).await?;
+        let run =
+            reconcile::start_from(app, op, &args.entry, args.from.as_deref(), args.heal).await?;
         reconcile::wait(app, op, &run.id).await?
     };
     let rows = reconcile::differences(app, op, &run.id, 0, SHOWN).await?.items;
@@ -85,7 +90,14 @@ fn show(run: &Reconciliation) {
     } else {
         "逐行读取 rows read here"
     };
-    out(&format!("{}  {} → {}  {}", run.id, run.place, run.entry_code, run.state.zh()));
+    out(&format!(
+        "{}  {} {} → {}  {}",
+        run.id,
+        run.kind.zh(),
+        run.place,
+        run.entry_code,
+        run.state.zh()
+    ));
     out(&format!("    {}\n    {}", run.zh, run.en));
     out(&format!(
         "    源 source {} 行 rows，湖 lake {} 行 rows；{} 段 ranges，{} 次查询 questions，逐行 one by one {}（{by}）",

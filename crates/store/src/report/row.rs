@@ -185,6 +185,18 @@ impl Store {
         Ok(held)
     }
 
+    /// Tasks that own keys of an entry.
+    pub async fn report_owners_of(&self, entry: &str) -> Result<Vec<String>> {
+        sqlx::query("SELECT DISTINCT task FROM report_key WHERE entry = $1 ORDER BY task")
+            .bind(entry)
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(|row| text(row, "task"))
+            .collect()
+    }
+
     /// Keys that are a task's.
     pub async fn report_keys_of(&self, task: &str) -> Result<HashSet<String>> {
         sqlx::query("SELECT key_hash FROM report_key WHERE task = $1")
