@@ -40,6 +40,7 @@ mod privilege;
 mod production;
 mod rail;
 mod raildata;
+mod railfailover;
 mod railfull;
 mod railkill;
 mod railmysql;

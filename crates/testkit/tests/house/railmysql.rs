@@ -36,7 +36,7 @@ pub(crate) async fn run(conn: &mut mysql_async::Conn, sql: &str) {
     }
 }
 
-async fn table(conn: &mut mysql_async::Conn, sql: &str) -> Table {
+pub(crate) async fn table(conn: &mut mysql_async::Conn, sql: &str) -> Table {
     let rows: Vec<mysql_async::Row> = conn.query(sql).await.unwrap();
     let mut table = Table::new();
     for row in rows {
@@ -50,7 +50,7 @@ async fn table(conn: &mut mysql_async::Conn, sql: &str) -> Table {
     table
 }
 
-const FIRMS: &str =
+pub(crate) const FIRMS: &str =
     "SELECT id, NULLIF(TRIM(name), ''), amount, DATE_FORMAT(day, '%Y-%m-%d') FROM firms";
 
 pub(crate) async fn level(app: &app::App, conn: &mut mysql_async::Conn) {
@@ -79,7 +79,7 @@ pub(crate) async fn stored(house: &House, op: &Op, port: u16) -> String {
     source::create(&house.app, op, new).await.unwrap().id
 }
 
-async fn state(house: &House, op: &Op, id: &str, wanted: RailState) {
+pub(crate) async fn state(house: &House, op: &Op, id: &str, wanted: RailState) {
     until(wanted.as_str(), async || {
         let view = rail::get(&house.app, op, id).await.unwrap();
         if view.figures.state == wanted { Ok(()) } else { Err(format!("{:?}", view.figures)) }
@@ -89,7 +89,7 @@ async fn state(house: &House, op: &Op, id: &str, wanted: RailState) {
 
 pub(crate) const READER: &str = "GRANT SELECT ON source.* TO reader@'127.0.0.1'; GRANT SELECT ON source.* TO reader@localhost;
     GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader@'127.0.0.1'; GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader@localhost";
-const MAKE_FIRMS: &str = "CREATE TABLE source.firms (id BIGINT PRIMARY KEY, name LONGTEXT, amount DECIMAL(18,2), day DATE);
+pub(crate) const MAKE_FIRMS: &str = "CREATE TABLE source.firms (id BIGINT PRIMARY KEY, name LONGTEXT, amount DECIMAL(18,2), day DATE);
     INSERT INTO source.firms SELECT seq, CONCAT('企业', seq), seq + 0.25, '2026-01-01' + INTERVAL seq % 300 DAY FROM source.seq_1_to_2200";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,9 +313,9 @@ fn deaths(count: u32) {
             let killed = scope.spawn(|| kill("railkill::following", &told, after));
             std::thread::sleep(Duration::from_millis(200));
             if n == 1 {
-                gate.send_replace(false);
+                gate.cut();
                 std::thread::sleep(Duration::from_millis(400));
-                gate.send_replace(true);
+                gate.lead(server.port);
             }
             if n == 2 {
                 server.restart();
