@@ -294,9 +294,11 @@ impl Drive {
             match piece {
                 RailPiece::Changes { table, chunk, refused, position, committed } => {
                     round.rows += chunk.read;
+                    round.bytes += chunk.batch.bytes();
                     round.pieces.push((table, chunk, refused, position, committed));
                     // A transaction cut into pieces lands as it comes; nothing waits for its end in memory.
-                    if round.rows >= self.app.rules.rail.gather_rows as u64 {
+                    let rules = &self.app.rules.rail;
+                    if round.rows >= rules.gather_rows as u64 || round.bytes >= rules.gather_bytes {
                         self.land(&mut round).await?;
                     }
                 }
@@ -555,6 +557,7 @@ type Piece = (Chunk, Vec<String>, String, i64);
 #[derive(Default)]
 struct Round {
     rows: u64,
+    bytes: usize,
     pieces: Vec<(usize, Chunk, Vec<String>, String, i64)>,
 }
 

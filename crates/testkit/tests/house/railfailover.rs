@@ -113,7 +113,8 @@ DELETE FROM firms WHERE id % 11 = 0",
 
     // What the rail has not read when the primary fails reaches it by the replica.
     pair.pause().await;
-    run(&mut old, "UPDATE firms SET name = '未读' WHERE id < 100;\nDELETE FROM firms WHERE id = 3").await;
+    run(&mut old, "UPDATE firms SET name = '未读' WHERE id < 100;\nDELETE FROM firms WHERE id = 3")
+        .await;
     caught_up(&mut old, &pair.replica).await;
     pair.primary.down();
     pair.replica.promote();
@@ -198,7 +199,11 @@ DELETE FROM firms WHERE id BETWEEN 60 AND 70",
     pair.level(&mut old).await;
     caught_up(&mut old, &pair.replica).await;
     pair.replica.run_sql("stop slave");
-    run(&mut old, "UPDATE firms SET name = '丢失' WHERE id < 50;\nDELETE FROM firms WHERE id > 2000").await;
+    run(
+        &mut old,
+        "UPDATE firms SET name = '丢失' WHERE id < 50;\nDELETE FROM firms WHERE id > 2000",
+    )
+    .await;
     pair.level(&mut old).await;
     pair.primary.down();
     pair.replica.promote();
@@ -221,7 +226,11 @@ DELETE FROM firms WHERE id BETWEEN 60 AND 70",
 async fn a_position_by_file_goes_on_by_name() {
     let pair = Pair::new().await;
     let mut conn = client(pair.primary.port).await;
-    run(&mut conn, "UPDATE firms SET name = '一' WHERE id < 20;\nFLUSH LOGS;\nDELETE FROM firms WHERE id = 9").await;
+    run(
+        &mut conn,
+        "UPDATE firms SET name = '一' WHERE id < 20;\nFLUSH LOGS;\nDELETE FROM firms WHERE id = 9",
+    )
+    .await;
     pair.level(&mut conn).await;
     pair.pause().await;
     // As an older version left it: log number and offset, for the rail and for its table.

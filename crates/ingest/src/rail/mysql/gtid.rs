@@ -329,10 +329,10 @@ impl Mark {
     /// The position after a change of it.
     pub(super) fn place(&self, change: u64) -> Place {
         let order = Position { lsn: self.order(), change };
-        let read = self.name.as_ref().map(|(before, gtid)| Read {
-            before: Arc::clone(before),
-            part: Some(gtid.clone()),
-        });
+        let read = self
+            .name
+            .as_ref()
+            .map(|(before, gtid)| Read { before: Arc::clone(before), part: Some(gtid.clone()) });
         Place { order, read }
     }
 }
@@ -385,7 +385,11 @@ mod tests {
     #[test]
     fn what_has_been_read_is_known_by_name() {
         let mut all = Gtids::maria("0-1-100").unwrap();
-        assert!(all.holds(&maria(0, 9, 100)) && !all.holds(&maria(0, 1, 101)) && !all.holds(&maria(1, 1, 1)));
+        assert!(
+            all.holds(&maria(0, 9, 100))
+                && !all.holds(&maria(0, 1, 101))
+                && !all.holds(&maria(1, 1, 1))
+        );
         let order = all.order();
         all.add(&maria(0, 2, 101));
         all.add(&maria(1, 2, 1));
@@ -426,6 +430,9 @@ mod tests {
         let body = [9, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0];
         assert_eq!(Gtid::of_event(&body, 7), Some((maria(2, 7, 9), true)));
         assert_eq!(Gtid::of_event(&body[..12], 7), None);
-        assert_eq!(source([0x3e; 16], Some("t")), format!("{}:t", "3e3e3e3e-3e3e-3e3e-3e3e-3e3e3e3e3e3e"));
+        assert_eq!(
+            source([0x3e; 16], Some("t")),
+            format!("{}:t", "3e3e3e3e-3e3e-3e3e-3e3e-3e3e3e3e3e3e")
+        );
     }
 }

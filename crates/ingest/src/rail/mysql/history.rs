@@ -33,7 +33,10 @@ pub(super) enum History {
     /// Not at all: a log's number and an offset in it.
     Files,
     /// The last sequence of each domain and server, and the server's own number.
-    Maria { last: BTreeMap<(u32, u32), u64>, server: u32 },
+    Maria {
+        last: BTreeMap<(u32, u32), u64>,
+        server: u32,
+    },
     Mysql(Gtids),
 }
 
@@ -129,9 +132,9 @@ impl Server {
         let ends = read.before.ends();
         match &self.history {
             History::Files => false,
-            History::Maria { server: own, .. } => ends
-                .iter()
-                .any(|gtid| matches!(gtid, Gtid::Maria { server, .. } if server != own)),
+            History::Maria { server: own, .. } => {
+                ends.iter().any(|gtid| matches!(gtid, Gtid::Maria { server, .. } if server != own))
+            }
             History::Mysql(_) => !ends.is_empty(),
         }
     }
@@ -229,12 +232,7 @@ pub(super) async fn beginning(session: &mut Session) -> Result<Place> {
 }
 
 /// A place in a file, by name if MariaDB tells it.
-async fn at_file(
-    session: &mut Session,
-    server: &Server,
-    file: &str,
-    offset: u64,
-) -> Result<Place> {
+async fn at_file(session: &mut Session, server: &Server, file: &str, offset: u64) -> Result<Place> {
     if !matches!(server.history, History::Maria { .. }) {
         return Ok(Place::file(number(file, offset)));
     }

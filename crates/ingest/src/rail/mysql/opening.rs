@@ -67,8 +67,7 @@ impl Opening<'_> {
         session.tell(&format!("SET @master_heartbeat_period = {nanoseconds}")).await?;
         // A replica's number, which must be nobody else's: from the rail's own name.
         let slot = self.at.slot.bytes();
-        let print =
-            slot.fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let print = slot.fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
         let mut request = BinlogStreamRequest::new(print | 1 << 30);
         if let (true, Some(Gtids::Mysql(sources))) = (asking.by_name, &asking.done) {
             let sets = sources.iter().map(|(source, ranges)| {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use model::{Error, Result};
+use mysql_async::BinlogStream;
 use mysql_async::binlog::events::{Event, EventData, RowsEventData};
 use mysql_async::binlog::row::BinlogRow;
-use mysql_async::BinlogStream;
 use policy::port::{RailAddress, RailBinding, RailPace, RailPiece};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -172,7 +172,9 @@ impl Reader {
                 let schema = query.schema().into_owned();
                 self.statement(&text, &schema, end, committed, out).await?;
             }
-            Some(EventData::XidEvent(_)) => self.ended(end, out).await?,
+            Some(EventData::XidEvent(_) | EventData::XaPrepareLogEvent(_)) => {
+                self.ended(end, out).await?;
+            }
             Some(EventData::RowsEvent(rows)) => {
                 if self.mark.is_none() {
                     self.begin(None, end, true);
@@ -243,7 +245,11 @@ impl Reader {
         let words: Vec<String> =
             text.split_whitespace().take(3).map(str::to_ascii_uppercase).collect();
         match words.first().map(String::as_str) {
-            Some("BEGIN") => {
+            Some("XA") if words.get(1).is_some_and(|word| word == "END") => return Ok(()),
+            Some("XA") if words.get(1).is_none_or(|word| word != "START" && word != "BEGIN") => {
+                return self.ended(end, out).await;
+            }
+            Some("BEGIN" | "XA") => {
                 // Its name came before it, if it has one.
                 let name = self.mark.take().and_then(|mark| mark.name.clone());
                 self.mark = Some(Arc::new(Mark { file: end, name }));
