@@ -66,9 +66,7 @@ impl MariaDb {
         let mut make = Command::new(install);
         make.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(as_mysql())
-            .arg(format!("--datadir={}", this.data().display()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .arg(format!("--datadir={}", this.data().display()));
         run(&mut make);
         this.up();
         this
@@ -166,8 +164,9 @@ fn find(candidates: &[&str]) -> PathBuf {
 }
 
 fn run(command: &mut Command) {
-    let status = command.status().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(status.success(), "{command:?}: {status}");
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = [out.stdout, out.stderr].concat();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
 }
 
 fn is_root() -> bool {
