@@ -244,6 +244,15 @@ impl Batch {
     pub fn rows(&self) -> usize {
         self.records.len()
     }
+    /// About how much memory it takes: its texts, and a word or two for each value.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = self.columns.iter().map(|column| match column {
+            Column::Text(texts) => texts.bytes.len(),
+            _ => 0,
+        });
+        texts.sum::<usize>() + self.columns.len() * self.rows() * 16
+    }
     #[must_use]
     pub fn operation(&self, row: usize) -> Operation {
         self.operations.get(row).copied().unwrap_or_default()

@@ -36,6 +36,14 @@ code_list! {
     }
 }
 code_list! {
+    /// What positions in a source's log are made of.
+    RailBasis {
+        Slot = "slot", "复制槽的日志序号", "Log sequence numbers of a slot";
+        Gtid = "gtid", "全局事务号（GTID），主备切换后接续", "GTIDs: goes on after a failover";
+        File = "file", "日志文件与偏移，换服务器后整表核补", "Log files and offsets: another server means reading anew";
+    }
+}
+code_list! {
     /// State of one table of a rail.
     TableState {
         Waiting = "waiting", "等待快照", "Waiting for its snapshot";
@@ -49,6 +57,7 @@ code_list! {
     IncidentKind {
         SlotLost = "slot_lost", "复制槽或日志丢失", "Slot or log lost";
         OtherSource = "other_source", "数据源被替换", "Another database in its place";
+        Moved = "moved", "主备切换", "Another server of the same history";
         Schema = "schema", "表结构变更", "Schema change";
         HeldLog = "held_log", "日志积压", "Log held back";
         Ceiling = "ceiling", "超过上限安全停止", "Stopped at the ceiling";
@@ -118,6 +127,12 @@ pub struct RailFigures {
     pub begun: bool,
     /// Identity of the database cluster the positions belong to.
     pub system: String,
+    /// Servers of the same history that were followed before this one.
+    pub kin: Vec<String>,
+    /// What positions are made of, once the source was looked at.
+    pub basis: Option<RailBasis>,
+    /// The source is another server than before, and its tables are to be compared with the lake.
+    pub compare: bool,
     /// Everything of the log up to here has landed.
     pub confirmed: String,
     /// End of the source's log.
@@ -138,6 +153,9 @@ impl Default for RailFigures {
             en: String::new(),
             begun: false,
             system: String::new(),
+            kin: Vec::new(),
+            basis: None,
+            compare: false,
             confirmed: String::new(),
             head: String::new(),
             held_bytes: 0,

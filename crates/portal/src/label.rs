@@ -14,7 +14,7 @@ use model::exchange::{
 use model::finding::Level;
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
-use model::rail::{IncidentKind, RailPolicy, RailState, TableState};
+use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
 use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::schema::{ChangeKind, DriftState, RelationKind};
@@ -79,6 +79,7 @@ code_kinds! {
     "channel_kind" => ChannelKind,
     "channel_health" => Health,
     "rail_state" => RailState,
+    "rail_basis" => RailBasis,
     "rail_policy" => RailPolicy,
     "table_state" => TableState,
     "incident_kind" => IncidentKind,

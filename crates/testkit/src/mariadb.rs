@@ -14,6 +14,9 @@ use parking_lot::Mutex;
 pub struct MariaDb {
     folder: tempfile::TempDir,
     pub port: u16,
+    /// Its number among servers, and what its logs are called.
+    number: u32,
+    log: &'static str,
     child: Mutex<Option<Child>>,
 }
 
@@ -24,27 +27,48 @@ impl MariaDb {
     /// Makes and starts a server. Panics with the remedy when it is not installed.
     #[must_use]
     pub fn start() -> Self {
-        let install = find(&["/usr/bin/mariadb-install-db", "/usr/bin/mysql_install_db"]);
-        let folder = tempfile::Builder::new().prefix("qt-my-").tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let this = Self { folder, port, child: Mutex::new(None) };
-        if is_root() {
-            run(Command::new("chown").arg("-R").arg("mysql").arg(this.folder.path()));
-        }
-        let mut make = Command::new(install);
-        make.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .args(as_mysql())
-            .arg(format!("--datadir={}", this.data().display()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        run(&mut make);
-        this.up();
+        let this = Self::empty(7, "log");
         let password = Self::PASSWORD;
         this.run_sql(&format!(
             "create database d character set utf8mb4; create database source character set utf8mb4;
              create user reader@'127.0.0.1' identified by '{password}'; grant select on d.* to reader@'127.0.0.1';
              create user reader@localhost identified by '{password}'; grant select on d.* to reader@localhost;"
         ));
+        this
+    }
+
+    /// A read-only replica of this server, by GTID, with other logs and from the first transaction on.
+    #[must_use]
+    pub fn replica(&self) -> Self {
+        let replica = Self::empty(8, "mirror-log");
+        replica.run_sql(&format!(
+            "set global read_only = on;
+             change master to master_host = '127.0.0.1', master_port = {}, master_user = 'root', master_use_gtid = slave_pos,
+               master_connect_retry = 1; start slave",
+            self.port
+        ));
+        replica
+    }
+
+    /// Makes a replica a server of its own that may be written to.
+    pub fn promote(&self) {
+        self.run_sql("stop slave; reset slave all; set global read_only = off");
+    }
+
+    fn empty(number: u32, log: &'static str) -> Self {
+        let install = find(&["/usr/bin/mariadb-install-db", "/usr/bin/mysql_install_db"]);
+        let folder = tempfile::Builder::new().prefix("qt-my-").tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let this = Self { folder, port, number, log, child: Mutex::new(None) };
+        if is_root() {
+            run(Command::new("chown").arg("-R").arg("mysql").arg(this.folder.path()));
+        }
+        let mut make = Command::new(install);
+        make.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args(as_mysql())
+            .arg(format!("--datadir={}", this.data().display()));
+        run(&mut make);
+        this.up();
         this
     }
 
@@ -64,11 +88,12 @@ impl MariaDb {
             .arg(format!("--datadir={}", self.data().display()))
             .arg(self.socket())
             .arg(format!("--port={}", self.port))
+            .arg(format!("--server-id={}", self.number))
+            .arg(format!("--log-bin={}", self.log))
             .args([
                 "--bind-address=127.0.0.1",
                 "--character-set-server=utf8mb4",
-                "--server-id=7",
-                "--log-bin=log",
+                "--log-slave-updates",
                 "--binlog-format=ROW",
                 "--innodb-flush-log-at-trx-commit=1",
                 "--sync-binlog=1",
@@ -104,7 +129,8 @@ impl MariaDb {
         assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
     }
 
-    fn down(&self) {
+    /// Stops the server at once, as when its machine fails.
+    pub fn down(&self) {
         if let Some(mut child) = self.child.lock().take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -138,8 +164,9 @@ fn find(candidates: &[&str]) -> PathBuf {
 }
 
 fn run(command: &mut Command) {
-    let status = command.status().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(status.success(), "{command:?}: {status}");
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = [out.stdout, out.stderr].concat();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
 }
 
 fn is_root() -> bool {

@@ -19,13 +19,17 @@ pub(super) async fn settle(
     parcel: &str,
     version: i64,
 ) -> Result<()> {
-    bring(app, permit, entry, mode, parcel, version).await?;
-    let rows = app.lake.count(entry).await?;
+    let rows = match bring(app, permit, entry, mode, parcel, version).await? {
+        Some(rows) => rows,
+        None => app.lake.count(entry).await?,
+    };
     catalogue::landed(app, op, &entry.id, rows).await?;
     Ok(())
 }
 
-/// Brings the serving copy level with a landed parcel and whatever it missed before it; return flows look at once.
+/// Brings the serving copy level with a landed parcel and whatever it missed before it; return flows look at once. Answers the
+/// rows of the present view when the copy has just counted them: it does so row by row as it puts them, so that nobody else need
+/// hold or read the keys of a table to count it.
 pub(crate) async fn bring(
     app: &App,
     permit: &Permit,
@@ -33,7 +37,7 @@ pub(crate) async fn bring(
     mode: SyncMode,
     parcel: &str,
     version: i64,
-) -> Result<()> {
+) -> Result<Option<u64>> {
     app.outflows.ring(&entry.draft.code);
     let serving = app.store.serving();
     let position = serving.position(&entry.id).await?.map(|(_, at)| at);
@@ -41,14 +45,14 @@ pub(crate) async fn bring(
         if position.is_some() {
             serving.remove(permit, &entry.id).await?;
         }
-        return Ok(());
+        return Ok(None);
     }
     if position.is_some_and(|at| at >= version) {
-        return Ok(());
+        return Ok(None);
     }
     let next = position.is_some_and(|at| at + 1 == version);
     if next || mode == SyncMode::Full {
-        return refresh(app, permit, entry, mode, parcel, version).await;
+        return refresh(app, permit, entry, mode, parcel, version).await.map(Some);
     }
     // The copy lags by more than this parcel (a crash, a lost file, an entry that was not served before): bring the
     // missing ones in order, from the newest full one on.
@@ -74,13 +78,14 @@ pub(crate) async fn bring(
             parcels.push(app.lake.replay(permit, entry, parcel).await?);
         }
         let rows = futures::stream::iter(parcels).flatten().boxed();
-        serving.refresh(permit, entry, SyncMode::Full, parcel, version, rows).await?;
-        return Ok(());
+        let rows = serving.refresh(permit, entry, SyncMode::Full, parcel, version, rows).await?;
+        return Ok(Some(rows));
     }
+    let mut rows = None;
     for (mode, parcel, version) in missing {
-        refresh(app, permit, entry, mode, &parcel, version).await?;
+        rows = Some(refresh(app, permit, entry, mode, &parcel, version).await?);
     }
-    Ok(())
+    Ok(rows)
 }
 
 async fn refresh(
@@ -90,8 +95,7 @@ async fn refresh(
     mode: SyncMode,
     parcel: &str,
     version: i64,
-) -> Result<()> {
+) -> Result<u64> {
     let rows = app.lake.replay(permit, entry, parcel).await?;
-    app.store.serving().refresh(permit, entry, mode, parcel, version, rows).await?;
-    Ok(())
+    app.store.serving().refresh(permit, entry, mode, parcel, version, rows).await
 }

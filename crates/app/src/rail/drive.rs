@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use model::rail::{
-    IncidentKind, Rail, RailColumn, RailFigures, RailPolicy, RailState, RailWish, TableState,
+    IncidentKind, Rail, RailBasis, RailColumn, RailFigures, RailPolicy, RailState, RailWish,
+    TableState,
 };
-use model::{Error, Op, Result};
+use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
 use policy::port::{Chunk, LandTarget, RailBinding, RailLine, RailPiece, SlotState};
 use policy::{Action, Permit, Target};
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use super::desk;
 use super::land::{Bound, Place};
 use super::work::{self, Ended, OWNER};
-use crate::{App, audit, lease};
+use crate::{App, audit, lease, reconcile};
 
 /// How often the lease is renewed, the figures are kept and the wish is looked at.
 const BEAT: Duration = Duration::from_secs(1);
@@ -132,6 +133,8 @@ impl Drive {
             (figures.zh, figures.en, figures.failures) = (String::new(), String::new(), 0);
         }
         self.app.rails.following.at_once(&self.rail.id);
+        self.keep().await?;
+        self.compare().await?;
         self.stream(line).await
     }
 
@@ -139,11 +142,12 @@ impl Drive {
     async fn certain(&self, at: &mut policy::port::RailAddress) -> Result<()> {
         let port = &self.app.rails.port;
         let slot = port.slot(at).await?;
-        let (begun, system) = {
+        let (begun, system, known) = {
             let figures = self.figures.lock();
-            (figures.begun, figures.system.clone())
+            (figures.begun, figures.system.clone(), figures.kin.contains(&slot.system))
         };
-        let other = begun && !system.is_empty() && system != slot.system;
+        let moved = begun && !system.is_empty() && system != slot.system;
+        let other = moved && !slot.heir && !known;
         let lost = match &slot.state {
             SlotState::Lost(why) => Some(why.clone()),
             SlotState::Missing if begun => Some("missing".to_owned()),
@@ -151,7 +155,9 @@ impl Drive {
         };
         if other || lost.is_some() {
             self.app.store.rail_anew(&self.permit, &self.rail.id, None, true).await?;
+            let by_slot = slot.basis == RailBasis::Slot;
             let (kind, told) = match (&lost, other) {
+                (Some(why), _) if !by_slot => (IncidentKind::SlotLost, log_lost(why)),
                 (_, true) => (IncidentKind::OtherSource, other_source()),
                 (Some(why), _) => (IncidentKind::SlotLost, slot_lost(&self.rail.slot, why)),
                 (None, false) => return Err(Error::internal("rail: nothing was lost")),
@@ -162,9 +168,40 @@ impl Drive {
                 port.release(at, false).await?;
             }
             at.from.clear();
-            self.figures.lock().begun = false;
+            let mut figures = self.figures.lock();
+            (figures.begun, figures.kin) = (false, Vec::new());
+        } else if moved {
+            {
+                let mut figures = self.figures.lock();
+                figures.compare = true;
+                if !figures.kin.contains(&system) {
+                    figures.kin.push(system);
+                }
+            }
+            self.incident(None, IncidentKind::Moved, &moved_on(&at.from), false).await?;
         }
-        self.figures.lock().system = slot.system;
+        {
+            let mut figures = self.figures.lock();
+            (figures.system, figures.basis) = (slot.system, Some(slot.basis));
+        }
+        self.keep().await
+    }
+
+    /// After a failover every table is compared with the lake: what was read of the former server and never reached this one
+    /// (rows of a snapshot carry no names) is found row by row, and healed.
+    async fn compare(&self) -> Result<()> {
+        if !self.figures.lock().compare {
+            return Ok(());
+        }
+        let op = Op::system(self.app.now());
+        for bound in &self.tables {
+            match reconcile::start(&self.app, &op, &bound.entry.id, true).await {
+                // Somebody is at it already.
+                Err(error) if error.code() == Code::WrongState => {}
+                begun => drop(begun?),
+            }
+        }
+        self.figures.lock().compare = false;
         self.keep().await
     }
 
@@ -252,14 +289,16 @@ impl Drive {
                 piece = pieces.try_next() => piece?,
             };
             let Some(piece) = piece else {
-                return Err(Error::of(model::Code::SourceUnavailable));
+                return Err(Error::of(Code::SourceUnavailable));
             };
             match piece {
                 RailPiece::Changes { table, chunk, refused, position, committed } => {
                     round.rows += chunk.read;
+                    round.bytes += chunk.batch.bytes();
                     round.pieces.push((table, chunk, refused, position, committed));
                     // A transaction cut into pieces lands as it comes; nothing waits for its end in memory.
-                    if round.rows >= self.app.rules.rail.gather_rows as u64 {
+                    let rules = &self.app.rules.rail;
+                    if round.rows >= rules.gather_rows as u64 || round.bytes >= rules.gather_bytes {
                         self.land(&mut round).await?;
                     }
                 }
@@ -518,6 +557,7 @@ type Piece = (Chunk, Vec<String>, String, i64);
 #[derive(Default)]
 struct Round {
     rows: u64,
+    bytes: usize,
     pieces: Vec<(usize, Chunk, Vec<String>, String, i64)>,
 }
 
@@ -528,6 +568,26 @@ fn slot_lost(slot: &str, why: &str) -> (String, String) {
         ),
         format!(
             "the replication slot {slot} was lost at the source ({why}) and changes may be missing; a new slot is made and the tables are read anew as a whole"
+        ),
+    )
+}
+
+fn log_lost(why: &str) -> (String, String) {
+    (
+        format!("数据源的日志不能从上次的位置接续（{why}），其间的变更可能缺失；各表将整表核补"),
+        format!(
+            "the source's log does not go on from where it was read ({why}) and changes may be missing; the tables are read anew as a whole"
+        ),
+    )
+}
+
+fn moved_on(from: &str) -> (String, String) {
+    (
+        format!(
+            "数据源已换为另一台服务器（主备切换），已读取的事务它都有，按 GTID 从 {from} 接续，不重新读取；各表随后与湖中核对"
+        ),
+        format!(
+            "the source is another server now (a failover) that has every transaction that was read; the rail goes on by GTID from {from} without reading anew, and the tables are then compared with the lake"
         ),
     )
 }

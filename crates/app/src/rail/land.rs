@@ -72,6 +72,8 @@ pub(super) struct Bound {
     /// Before when the entry's rows are not counted again.
     counted: Mutex<Option<Instant>>,
     dirty: Mutex<bool>,
+    /// Rows of the entry as the serving copy has counted them with the parcel landed last.
+    rows: Mutex<Option<u64>>,
     /// When so many rows were read, and how many of them were bad: what the error budget looks back on.
     window: Mutex<VecDeque<(Instant, u64, u64)>>,
     pub(super) budget: Budget,
@@ -97,6 +99,7 @@ impl Bound {
             permit: Arc::new(permit),
             counted: Mutex::default(),
             dirty: Mutex::new(true),
+            rows: Mutex::default(),
             window: Mutex::default(),
             budget,
             over: Mutex::default(),
@@ -126,8 +129,10 @@ impl Bound {
         let Some(newest) = newest.filter(|v| !v.parcel.is_empty()) else { return Ok(()) };
         let mode = SyncMode::parse(&newest.mode).unwrap_or(SyncMode::Incremental);
         let _alone = app.collections.lock_of(&self.entry.id).lock_owned().await;
-        collection::bring(app, &self.permit, &self.entry, mode, &newest.parcel, newest.version)
-            .await
+        let (permit, entry, version) = (&self.permit, &self.entry, newest.version);
+        let rows = collection::bring(app, permit, entry, mode, &newest.parcel, version).await?;
+        *self.rows.lock() = rows;
+        Ok(())
     }
 
     /// Lands rows with the place they lead to, in one transaction; then the serving copy follows, unless more of the
@@ -154,9 +159,11 @@ impl Bound {
         };
         let landing = app.lake.land(&self.permit, &op, &head, &self.target, rows).await?;
         let (permit, entry) = (&self.permit, &self.entry);
-        if !matches!(place, Place::Snapshot { .. }) {
-            collection::bring(app, permit, entry, mode, &head.id, landing.version).await?;
-        }
+        let rows = match place {
+            Place::Snapshot { .. } => None,
+            _ => collection::bring(app, permit, entry, mode, &head.id, landing.version).await?,
+        };
+        *self.rows.lock() = rows;
         *self.dirty.lock() = true;
         metrics::counter!("qt_rail_rows_total").increment(landing.rows);
         let mut figures = self.figures.lock();
@@ -357,7 +364,11 @@ impl Bound {
         if !due || !std::mem::take(&mut *self.dirty.lock()) {
             return Ok(());
         }
-        let rows = app.lake.count(&self.entry).await?;
+        let known = *self.rows.lock();
+        let rows = match known {
+            Some(rows) => rows,
+            None => app.lake.count(&self.entry).await?,
+        };
         // A count that is costly comes seldom: the rail's time is for its rows.
         *self.counted.lock() = Some(Instant::now() + at_least.max(begun.elapsed() * COUNTS_PART));
         catalogue::landed(app, &Op::system(app.now()), &self.entry.id, rows).await?;

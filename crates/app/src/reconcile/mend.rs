@@ -218,7 +218,8 @@ impl Mender<'_> {
         let landing =
             app.lake.land_upon(&self.collect, &op, &parcel, &self.target, batch, version).await?;
         let mode = SyncMode::Incremental;
-        collection::bring(app, &self.collect, entry, mode, &parcel.id, landing.version).await
+        let version = landing.version;
+        collection::bring(app, &self.collect, entry, mode, &parcel.id, version).await.map(|_| ())
     }
 }
 

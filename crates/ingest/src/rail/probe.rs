@@ -516,10 +516,7 @@ impl ProbeTable for Table {
                 let row = self.one(sql).await?.unwrap_or_default();
                 Ok(format!("{:016X}", number::<u64>(&row, 0)))
             }
-            Asked::Mysql(session, _) => {
-                let (file, offset) = mysql::master(&mut *session.lock().await).await?;
-                Ok(format!("{:016X}", mysql::number(&file, offset)))
-            }
+            Asked::Mysql(session, _) => mysql::head(&mut *session.lock().await).await,
         }
     }
 }

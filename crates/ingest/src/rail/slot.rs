@@ -1,5 +1,6 @@
 //! Publication and slot: what makes the source keep its log for us, and from where.
 
+use model::rail::RailBasis;
 use model::{Error, Result};
 use pgwire_replication::ReplicationClient;
 use policy::port::{RailAddress, RailBinding, RailSlot, SlotState};
@@ -42,6 +43,9 @@ pub(super) async fn look_by(session: &Session, at: &RailAddress) -> Result<RailS
         head: cell(row, 1).to_ascii_uppercase(),
         confirmed: cell(row, 7).to_ascii_uppercase(),
         held_bytes: cell(row, 8).parse().unwrap_or(0),
+        basis: RailBasis::Slot,
+        // A slot and its positions are one server's.
+        heir: false,
     })
 }
 

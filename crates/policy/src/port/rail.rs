@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use model::Result;
 use model::item::Item;
-use model::rail::RailColumn;
+use model::rail::{RailBasis, RailColumn};
 
 use super::Chunk;
 
@@ -96,9 +96,14 @@ pub struct RailSlot {
     /// Identity of the cluster.
     pub system: String,
     pub confirmed: String,
+    /// End of the source's log; comparable with the beginning of any position of this source.
     pub head: String,
     /// Bytes of log kept for the slot.
     pub held_bytes: u64,
+    /// What positions are made of.
+    pub basis: RailBasis,
+    /// If this is another server than before: it tells the same history, so that positions mean here what they meant there.
+    pub heir: bool,
 }
 
 /// Rows of a table's snapshot, in the order of its key.

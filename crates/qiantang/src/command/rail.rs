@@ -290,6 +290,10 @@ fn show(view: &RailView) {
     if !f.zh.is_empty() {
         out(&format!("    {}\n    {}", f.zh, f.en));
     }
+    if let Some(basis) = f.basis {
+        let at = if f.confirmed.is_empty() { "-" } else { &f.confirmed };
+        out(&format!("    位置 position {at}  {} {}", basis.zh(), basis.en()));
+    }
     for table in &view.tables {
         let t = &table.figures;
         out(&format!(

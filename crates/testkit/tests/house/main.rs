@@ -42,6 +42,7 @@ mod privilege;
 mod production;
 mod rail;
 mod raildata;
+mod railfailover;
 mod railfull;
 mod railkill;
 mod railmysql;

@@ -314,11 +314,11 @@ async fn failures_are_tried_again_and_budgets_stop_before_landing() {
     let id = made.pipeline.id.clone();
 
     // The source is away, then it comes back: the turn is tried again by itself.
-    gate.send_replace(false);
+    gate.cut();
     let begun = pipeline::run_now(&house.app, &provider, &id).await.unwrap();
     let turns = settle(&house.app, &provider, &id).await;
     assert_eq!((turns[0].state, turns[0].failures), (TurnState::Retrying, 1), "{turns:#?}");
-    gate.send_replace(true);
+    gate.lead(cluster.port());
     house.clock.forward(TimeDelta::seconds(3));
     // Two processes look at the same turn at once.
     let beside = tempfile::tempdir().unwrap();

@@ -321,12 +321,12 @@ async fn what_breaks_is_healed_and_told() {
     let working = worker(&house.app);
     state(&house, &provider, &id, RailState::Streaming).await;
 
-    gate.send_replace(false);
+    gate.cut();
     source
         .run("UPDATE firms SET name = 'cut' WHERE id % 3 = 0; DELETE FROM more WHERE id = 7")
         .await;
     state(&house, &provider, &id, RailState::Waiting).await;
-    gate.send_replace(true);
+    gate.lead(cluster.port());
     level(&house.app, &source, "firms", FIRMS).await;
     assert_eq!(happened(&house, &provider, &id, IncidentKind::Broken).await, 1);
 

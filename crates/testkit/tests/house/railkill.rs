@@ -154,9 +154,9 @@ fn deaths(count: u32, store: impl Fn(&Postgres) -> String) {
             let killed = scope.spawn(|| kill("railkill::following", &told, after));
             std::thread::sleep(Duration::from_millis(trouble));
             if n == cut_at {
-                gate.send_replace(false);
+                gate.cut();
                 std::thread::sleep(Duration::from_millis(700));
-                gate.send_replace(true);
+                gate.lead(cluster.port());
             }
             if n == restart_at {
                 cluster.restart();

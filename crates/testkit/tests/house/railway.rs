@@ -191,25 +191,37 @@ pub(crate) fn new(source: &str, tables: &[(&str, &str)]) -> RailNew {
     }
 }
 
-/// A way to the source that can be cut.
-pub(crate) async fn proxy(to: u16) -> (u16, watch::Sender<bool>) {
+/// A way to a source that can be cut, and lead to another one.
+pub(crate) struct Way(watch::Sender<Option<u16>>);
+
+impl Way {
+    pub(crate) fn cut(&self) {
+        self.0.send_replace(None);
+    }
+
+    /// Leads to this port; what went elsewhere breaks off.
+    pub(crate) fn lead(&self, to: u16) {
+        self.0.send_replace(Some(to));
+    }
+}
+
+/// A port that leads to another one.
+pub(crate) async fn proxy(to: u16) -> (u16, Way) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (open, gate) = watch::channel(true);
+    let (lead, leads) = watch::channel(Some(to));
     tokio::spawn(async move {
         while let Ok((mut near, _)) = listener.accept().await {
-            let mut gate = gate.clone();
-            if !*gate.borrow() {
-                continue;
-            }
+            let mut leads = leads.clone();
+            let Some(to) = *leads.borrow_and_update() else { continue };
             tokio::spawn(async move {
                 let Ok(mut far) = TcpStream::connect(("127.0.0.1", to)).await else { return };
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                    _ = gate.wait_for(|open| !open) => {}
+                    _ = leads.wait_for(|now| *now != Some(to)) => {}
                 }
             });
         }
     });
-    (port, open)
+    (port, Way(lead))
 }

@@ -10,11 +10,13 @@ use mysql_async::prelude::Queryable;
 use policy::port::{RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, SlotState};
 use tokio::sync::mpsc;
 
-use super::super::Position;
 use super::super::line::gone;
 use super::super::rows::{put, sink};
+use super::gtid::Place;
+use super::history::beginning;
+use super::opening::Opening;
 use super::value::{Coder, of_query};
-use super::{Coded, Session, failed, literal, look, master, number, quoted, slot, stream, table};
+use super::{Coded, Session, failed, literal, look, quoted, slot, table};
 
 /// See [`RailLine`].
 pub(in super::super) struct Line {
@@ -22,7 +24,7 @@ pub(in super::super) struct Line {
     bindings: Vec<RailBinding>,
     pace: RailPace,
     tables: Vec<Arc<Coded>>,
-    start: u64,
+    start: Place,
 }
 
 impl Line {
@@ -43,39 +45,16 @@ impl Line {
         }
         let start = match slot(at).await?.state {
             SlotState::Missing => beginning(&mut session).await?,
-            _ => Position::of_text(&at.from).unwrap_or_default().lsn,
+            _ => Place::of_text(&at.from).unwrap_or_default(),
         };
         Ok(Self { at: at.clone(), bindings, pace, tables, start })
     }
 }
 
-/// A position from which every change is in the log that a later reading of the tables does not show. What the log says is its
-/// end may be ahead of what readers see, so the position must come with a state: MariaDB tells it with a snapshot and
-/// without any lock; elsewhere writers wait for the moment in which it is read.
-async fn beginning(session: &mut Session) -> Result<u64> {
-    session.tell("START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
-    let told = session.ask("SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
-    let of = |name: &str| {
-        let row = told.iter().find(|r| r.first().is_some_and(|n| n.eq_ignore_ascii_case(name)));
-        row.and_then(|r| r.get(1)).cloned().filter(|v| !v.is_empty())
-    };
-    let found = of("binlog_snapshot_file").zip(of("binlog_snapshot_position"));
-    session.tell("COMMIT").await?;
-    if let Some((file, offset)) = found {
-        let offset = offset.parse().map_err(|e| Error::internal("binlog position").caused_by(e))?;
-        return Ok(number(&file, offset));
-    }
-    session.tell("FLUSH TABLES WITH READ LOCK").await?;
-    let seen = master(session).await;
-    session.tell("UNLOCK TABLES").await?;
-    let (file, offset) = seen?;
-    Ok(number(&file, offset))
-}
-
 #[async_trait]
 impl RailLine for Line {
     fn start(&self) -> String {
-        Position { lsn: self.start, change: 0 }.to_string()
+        self.start.to_string()
     }
 
     fn shapes(&self) -> Vec<Vec<RailColumn>> {
@@ -88,7 +67,7 @@ impl RailLine for Line {
         after: Option<String>,
     ) -> Result<BoxStream<'static, Result<RailRows>>> {
         let coded = self.tables.get(table).ok_or_else(|| Error::internal("rail: no such table"))?;
-        let (at, coded, start) = (self.at.clone(), Arc::clone(coded), self.start);
+        let (at, coded, start) = (self.at.clone(), Arc::clone(coded), self.start.order.lsn);
         let chunk = self.pace.chunk_rows.max(1);
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -105,20 +84,16 @@ impl RailLine for Line {
         &self,
         after: Vec<Option<String>>,
     ) -> Result<BoxStream<'static, Result<RailPiece>>> {
-        let after = after
-            .iter()
-            .map(|text| text.as_deref().and_then(Position::of_text).unwrap_or_default())
-            .collect();
-        let reader = stream::Reader::open(
-            &self.at,
-            &self.bindings,
-            &self.tables,
-            self.start,
+        let after = after.iter().map(|text| Place::of_text(text.as_deref()?)).collect();
+        let opening = Opening {
+            at: &self.at,
+            bindings: &self.bindings,
+            tables: &self.tables,
+            start: &self.start,
             after,
-            self.pace,
-        )
-        .await?;
-        Ok(stream::start(reader))
+            pace: self.pace,
+        };
+        opening.begin().await
     }
 
     /// The server keeps its log for nobody in particular: there is nobody to tell.

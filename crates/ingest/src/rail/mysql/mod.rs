@@ -1,23 +1,28 @@
 //! MySQL and MariaDB: tables by query, changes by the binary log (row format, whole rows).
 //!
-//! A position is the log's number and the offset in it, written as one number, and the change in its transaction. The server
-//! keeps its logs by its own rules and for nobody in particular: there is no slot to make or to give up, but a log that was
-//! purged before it was read is a loss like a lost slot, and so is another server in its place. A log number and an offset
-//! are kept rather than GTIDs, because those of MariaDB and of MySQL differ and a log may be without; that the server is the
-//! same one is checked by its identity.
+//! A position names the transactions that have been read (`gtid`), so that the rail goes on at a replica that takes the place of
+//! its source. A server without GTIDs (MySQL with `gtid_mode=OFF`) is followed by the log's number and the offset in it, and so
+//! are positions that older versions kept, until the next transaction has been read. The server keeps its logs by its own rules
+//! and for nobody in particular: there is no slot to make or to give up, but a log that was purged before it was read is a loss
+//! like a lost slot, and so is a server of another history in its place (`history`).
 //!
 //! Columns are known by their place alone. When the tables have changed and the log still tells of the old columns in another
 //! number, nobody can say which is which: then the tables are read anew.
 
+mod gtid;
+mod history;
 mod line;
+mod opening;
 mod stream;
 mod value;
 
 use model::rail::RailColumn;
 use model::{Error, Result};
 use mysql_async::prelude::Queryable;
-use policy::port::{RailAddress, RailBinding, RailSlot, RailSurvey, SlotState};
+use policy::port::{RailAddress, RailBinding, RailSurvey};
 
+use self::history::{History, Server, master};
+pub(super) use self::history::{head, slot};
 pub(super) use self::line::Line;
 pub(super) use self::value::{Coder, of_query};
 use super::kind::{Kind, TypeSeen};
@@ -267,84 +272,18 @@ async fn server(session: &mut Session, out: &mut RailSurvey) -> Result<()> {
             "the account cannot see the log's position; run GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO account".into(),
         ));
     }
-    Ok(())
-}
-
-/// Log file and offset at the end of the log.
-pub(super) async fn master(session: &mut Session) -> Result<(String, u64)> {
-    let rows = match session.ask("SHOW MASTER STATUS").await {
-        Ok(rows) => rows,
-        // What newer servers call it.
-        Err(_) => session.ask("SHOW BINARY LOG STATUS").await?,
-    };
-    let row = rows.first().ok_or_else(|| refused("there is no binary log"))?;
-    let file = row.first().cloned().unwrap_or_default();
-    let offset = row.get(1).and_then(|n| n.parse().ok()).unwrap_or(4);
-    Ok((file, offset))
-}
-
-/// Bits of a position that are the offset in a log.
-const OFFSET_BITS: u32 = 40;
-
-/// File and offset as one number, in order.
-pub(super) fn number(file: &str, offset: u64) -> u64 {
-    let digits: u64 = file.rsplit('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    digits << OFFSET_BITS | offset & ((1 << OFFSET_BITS) - 1)
-}
-
-/// The logs of the server: name, number, size.
-pub(super) async fn logs(session: &mut Session) -> Result<Vec<(String, u64, u64)>> {
-    let rows = session.ask("SHOW BINARY LOGS").await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| {
-            let mut cells = row.into_iter();
-            let (name, size) = (cells.next()?, cells.next()?.parse().ok()?);
-            let at = number(&name, 0) >> OFFSET_BITS;
-            Some((name, at, size))
-        })
-        .collect())
-}
-
-/// File and offset of a position, when the server still has them.
-pub(super) async fn place_of(
-    session: &mut Session,
-    position: u64,
-) -> Result<Option<(String, u64)>> {
-    let (wanted, offset) = (position >> OFFSET_BITS, position & ((1 << OFFSET_BITS) - 1));
-    let found = logs(session).await?.into_iter().find(|(_, at, _)| *at == wanted);
-    Ok(found.filter(|(_, _, size)| offset <= *size).map(|(name, _, _)| (name, offset)))
-}
-
-/// See [`policy::port::Rail::slot`]. There is no slot: what counts is whether the log is still there from where we are.
-pub(super) async fn slot(at: &RailAddress) -> Result<RailSlot> {
-    let mut session = Session::open(at).await?;
-    let mut system = String::new();
-    for sql in
-        ["SELECT @@global.server_uuid", "SELECT @@global.server_uid", "SELECT @@global.server_id"]
-    {
-        if let Ok(rows) = session.ask(sql).await {
-            system = rows.into_iter().flatten().next().unwrap_or_default();
-            break;
-        }
+    let told = session.ask("SHOW GLOBAL VARIABLES LIKE 'log_bin_compress'").await?;
+    if told.first().and_then(|row| row.get(1)).is_some_and(|on| on.eq_ignore_ascii_case("ON")) {
+        out.faults.push((
+            "log_bin_compress 为 ON，压缩的日志事件无法读取；请设为 OFF".into(),
+            "log_bin_compress is ON and compressed events cannot be read; set it to OFF".into(),
+        ));
     }
-    let (file, offset) = master(&mut session).await?;
-    let head = number(&file, offset);
-    let from = super::Position::of_text(&at.from).map(|p| p.lsn);
-    let state = match from {
-        None => SlotState::Missing,
-        Some(from) if from > head => SlotState::Lost("the log begins anew".into()),
-        Some(from) => match place_of(&mut session, from).await? {
-            Some(_) => SlotState::Ready,
-            None => SlotState::Lost("the log was purged".into()),
-        },
-    };
-    Ok(RailSlot {
-        state,
-        system,
-        confirmed: at.from.clone(),
-        head: format!("{head:016X}"),
-        // The server keeps its logs by its own rules, not for us.
-        held_bytes: 0,
-    })
+    if matches!(Server::look(session).await?.history, History::Files) {
+        out.notes.push((
+            "数据源未启用 GTID，位置按日志文件与偏移记录：切换到另一台服务器后各表将整表核补；MySQL 请设 gtid_mode=ON".into(),
+            "the source has no GTIDs, so positions are log files and offsets: after a switch to another server the tables are read anew. On MySQL set gtid_mode=ON".into(),
+        ));
+    }
+    Ok(())
 }
