@@ -420,8 +420,8 @@ mod tests {
 
     #[test]
     fn a_large_file_is_followed_by_another() {
-        let limits = Limits { rows: 1 << 20, bytes: 8 << 10, file: 64 << 10 };
-        let (files, rows) = written(limits, &[5000; 20]);
+        let limits = Limits { rows: 1 << 20, bytes: 16 << 10, file: 64 << 10 };
+        let (files, rows) = written(limits, &[500; 200]);
         assert!(files.len() > 1, "{} files", files.len());
         assert!(check(&files, rows).len() > files.len());
     }
