@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::item::Item;
-use model::parcel::Sniffed;
+use model::parcel::{Sniffed, SniffedColumn};
 use model::{Code, Error, Result};
 use policy::port::ReadOptions;
 
@@ -31,6 +31,7 @@ pub(crate) struct Head {
     pub(crate) text: String,
     /// `text` is everything.
     pub(crate) whole: bool,
+    tally: Tally,
 }
 
 /// Decodes the beginning of a text and refuses what is none.
@@ -43,14 +44,15 @@ pub(crate) fn head(content: &Content, options: &ReadOptions, limit: u64) -> Resu
     };
     let mut blocks = Blocks::new(Box::new(std::io::Cursor::new(raw)), letters);
     let (mut text, mut damaged) = (String::new(), false);
-    while let Some(block) = blocks.next_block()? {
+    while let Some(block) = blocks.next_block(&mut text)? {
         damaged |= block.damaged;
-        text.push_str(&block.text);
     }
     letters::refuse_binary(&text, damaged)?;
     letters::refuse_blank(&text, whole)?;
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    Ok(Head { letters, text, whole })
+    // The last line of a part may be cut off inside a letter, which says nothing of the file.
+    let tally = if whole { blocks.tally } else { Tally::default() };
+    Ok(Head { letters, text, whole, tally })
 }
 
 /// Everything known of a text table before its records are read.
@@ -62,6 +64,8 @@ pub(crate) struct Plan {
     preamble: u64,
     width: usize,
     hints: Vec<Hint>,
+    /// Lines of the head by the way they were read.
+    tally: Tally,
     pub(crate) sniffed: Sniffed,
 }
 
@@ -122,7 +126,7 @@ pub(crate) fn plan(
         header_rows: layout.header_rows as u64,
         footer: 0,
         sheet: None,
-        columns: layout.headers.iter().zip(&shapes).map(|(h, s)| s.column(&h.name)).collect(),
+        columns: columns(&layout, &shapes),
         records: None,
         notes: content.notes.iter().chain(&chosen.notes).cloned().collect(),
     };
@@ -133,8 +137,24 @@ pub(crate) fn plan(
         hints: shapes.iter().map(Shape::hint).collect(),
         chosen,
         layout,
+        tally: head.tally,
         sniffed,
     })
+}
+
+/// The columns as found. A delimiter at every line's end makes a last one of nothing, which is left out.
+fn columns(layout: &Layout, shapes: &[Shape]) -> Vec<SniffedColumn> {
+    let mut columns: Vec<SniffedColumn> =
+        layout.headers.iter().zip(shapes).map(|(h, s)| s.column(&h.name)).collect();
+    let blank = |at: usize| shapes.get(at).is_some_and(|s| s.values == 0);
+    while columns.len() > 1
+        && layout.header_rows > 0
+        && blank(columns.len() - 1)
+        && columns.last().is_some_and(|c| c.name == format!("column_{}", columns.len()))
+    {
+        columns.pop();
+    }
+    columns
 }
 
 /// HTML and XML are often called `.xls` or `.csv`.
@@ -187,9 +207,15 @@ impl Plan {
     fn header_again(&self, tokens: &Tokens) -> bool {
         let same = |at: usize| {
             let header = self.layout.headers.get(at).map(|h| h.name.as_str());
-            tokens.cell(at).map(|c| c.text.trim()) == header
+            tokens.cell(at).map(|c| c.trimmed()) == header
         };
         self.layout.header_rows == 1 && self.width > 1 && same(0) && (1..self.width).all(same)
+    }
+
+    /// What the beginning tells.
+    pub(crate) fn glance(mut self) -> Sniffed {
+        self.encoding_notes(self.tally);
+        self.sniffed
     }
 
     /// Reads the whole text once to count records, learn types and find notes at the end.
@@ -229,20 +255,7 @@ impl Plan {
         self.more_notes(&tokens, &shapes);
         self.sniffed.footer = tokens.footer.len() as u64;
         self.sniffed.records = Some(records);
-        self.sniffed.columns =
-            self.layout.headers.iter().zip(&shapes).map(|(h, s)| s.column(&h.name)).collect();
-        // A delimiter at every line's end makes a last column of nothing.
-        while self.sniffed.columns.len() > 1
-            && shapes.get(self.sniffed.columns.len() - 1).is_some_and(|s| s.values == 0)
-            && self.sniffed.header_rows > 0
-            && self
-                .sniffed
-                .columns
-                .last()
-                .is_some_and(|c| c.name == format!("column_{}", self.sniffed.columns.len()))
-        {
-            self.sniffed.columns.pop();
-        }
+        self.sniffed.columns = columns(&self.layout, &shapes);
         Ok(self.sniffed)
     }
 

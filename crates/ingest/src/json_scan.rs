@@ -349,14 +349,9 @@ impl Frames {
     }
 
     fn fill(&mut self) -> Result<()> {
-        match self.blocks.next_block()? {
-            Some(block) => {
-                self.text.drain(..self.at);
-                self.at = 0;
-                self.text.push_str(&block.text);
-            }
-            None => self.over = true,
-        }
+        self.text.drain(..self.at);
+        self.at = 0;
+        self.over = self.blocks.next_block(&mut self.text)?.is_none();
         Ok(())
     }
 

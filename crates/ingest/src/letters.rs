@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{BIG5, Decoder, Encoding, GB18030, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{BIG5, Decoder, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use model::{Error, Result};
 
 use crate::content::{bad_file, io_error};
@@ -35,10 +35,9 @@ enum Way {
     Fixed(&'static Encoding),
 }
 
-/// Decoded text. Blocks follow each other without gaps; a character is never split.
-#[derive(Debug)]
+/// A block of text was decoded. Blocks follow each other without gaps; a character is never split.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
-    pub(crate) text: String,
     /// Some bytes could not be decoded.
     pub(crate) damaged: bool,
 }
@@ -114,7 +113,7 @@ pub(crate) fn ordered(label: &str, head: &[u8]) -> Result<Letters> {
         "utf-8" | "utf8" | "utf-8-bom" | "utf-8-sig" => Letters {
             name: if marked(&[0xef, 0xbb, 0xbf]) > 0 { "utf-8-bom" } else { "utf-8" },
             bom: marked(&[0xef, 0xbb, 0xbf]),
-            way: Way::Fixed(encoding_rs::UTF_8),
+            way: Way::Fixed(UTF_8),
         },
         "utf-16le" | "utf16le" | "utf-16" => {
             Letters { name: "utf-16le", bom: marked(&[0xff, 0xfe]), way: Way::Fixed(UTF_16LE) }
@@ -267,7 +266,11 @@ pub(crate) struct Blocks {
     reader: Box<dyn Read + Send>,
     letters: Letters,
     decoder: Option<Decoder>,
-    rest: Vec<u8>,
+    /// Bytes read; those before `held` wait to be decoded.
+    raw: Vec<u8>,
+    held: usize,
+    /// Bytes read at a time.
+    step: usize,
     started: bool,
     ended: bool,
     pub(crate) tally: Tally,
@@ -289,79 +292,122 @@ impl Blocks {
             reader,
             letters,
             decoder,
-            rest: Vec::new(),
+            raw: Vec::new(),
+            held: 0,
+            step: BLOCK,
             started: false,
             ended: false,
             tally: Tally::default(),
         }
     }
 
-    /// The next block, or `None` at the end.
-    pub(crate) fn next_block(&mut self) -> Result<Option<Block>> {
-        loop {
-            if self.ended {
-                return Ok(None);
-            }
-            let mut raw = std::mem::take(&mut self.rest);
-            let had = raw.len();
-            raw.reserve(BLOCK);
-            self.reader.by_ref().take(BLOCK as u64).read_to_end(&mut raw).map_err(io_error)?;
-            self.ended = raw.len() == had;
-            if !self.started && (raw.len() >= self.letters.bom || self.ended) {
-                raw.drain(..self.letters.bom.min(raw.len()));
-                self.started = true;
-            }
-            let block = match (&mut self.decoder, self.letters.way) {
-                (Some(decoder), _) => Some(decode_on(decoder, &raw, self.ended)),
-                (None, Way::Utf8(legacy)) => self.utf8(raw, legacy),
-                (None, Way::Legacy(e) | Way::Fixed(e)) => self.legacy(raw, e),
+    #[cfg(test)]
+    pub(crate) fn by_steps(self, step: usize) -> Self {
+        Self { step, ..self }
+    }
+
+    /// Appends the next block to `text`; `None` at the end.
+    pub(crate) fn next_block(&mut self, text: &mut String) -> Result<Option<Block>> {
+        let before = text.len();
+        let mut block = Block { damaged: false };
+        while !self.ended {
+            self.read()?;
+            let raw = std::mem::take(&mut self.raw);
+            let bytes = raw.get(..self.held).unwrap_or_default();
+            let (taken, damaged) = match (&mut self.decoder, self.letters.way) {
+                (Some(decoder), _) => (bytes.len(), decode_on(decoder, bytes, self.ended, text)),
+                (None, Way::Utf8(legacy)) => self.utf8(bytes, legacy, text),
+                (None, Way::Legacy(e) | Way::Fixed(e)) => self.legacy(bytes, e, text),
             };
-            if let Some(block) = block
-                && (!block.text.is_empty() || self.ended)
-            {
-                if block.text.is_empty() {
-                    return Ok(None);
-                }
+            block.damaged |= damaged;
+            self.keep(raw, taken);
+            if text.len() > before {
                 return Ok(Some(block));
             }
         }
+        Ok(None)
     }
 
-    fn utf8(&mut self, mut raw: Vec<u8>, legacy: &'static Encoding) -> Option<Block> {
-        if !self.ended {
-            // Whole lines where there are any, else whole characters.
-            let end = memchr::memrchr2(b'\n', b'\r', &raw).map_or_else(
-                || match std::str::from_utf8(&raw) {
-                    Err(e) if e.error_len().is_none() => e.valid_up_to(),
-                    _ => raw.len(),
-                },
-                |n| n + 1,
-            );
-            self.rest = raw.split_off(end);
+    /// Reads on, without the mark at the beginning.
+    fn read(&mut self) -> Result<()> {
+        let end = self.held + self.step;
+        if self.raw.len() < end {
+            self.raw.resize(end, 0);
         }
-        match String::from_utf8(raw) {
-            Ok(text) => Some(Block { text, damaged: false }),
-            Err(e) => Some(self.by_line(e.as_bytes(), legacy, true)),
-        }
-    }
-
-    fn legacy(&mut self, mut raw: Vec<u8>, encoding: &'static Encoding) -> Option<Block> {
-        if !self.ended {
-            match memchr::memrchr2(b'\n', b'\r', &raw) {
-                Some(n) => self.rest = raw.split_off(n + 1),
-                None if raw.len() < LONGEST_LINE => {
-                    self.rest = raw;
-                    return None;
-                }
-                None => {}
+        let mut read = 0;
+        while let Some(room) = self.raw.get_mut(self.held + read..end)
+            && !room.is_empty()
+        {
+            match self.reader.read(room) {
+                Ok(0) => break,
+                Ok(n) => read += n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(io_error(e)),
             }
         }
-        Some(self.by_line(&raw, encoding, false))
+        self.ended = read == 0;
+        self.held += read;
+        if !self.started && (self.held >= self.letters.bom || self.ended) {
+            let raw = std::mem::take(&mut self.raw);
+            self.keep(raw, self.letters.bom.min(self.held));
+            self.started = true;
+        }
+        Ok(())
     }
 
-    /// Decodes line by line: each in UTF-8 or in the legacy encoding, whichever it is.
-    fn by_line(&mut self, raw: &[u8], legacy: &'static Encoding, mostly_utf8: bool) -> Block {
-        let mut text = String::with_capacity(raw.len() + raw.len() / 2);
+    /// Lets go of the first `taken` bytes.
+    fn keep(&mut self, mut raw: Vec<u8>, taken: usize) {
+        raw.copy_within(taken..self.held, 0);
+        self.held -= taken;
+        self.raw = raw;
+    }
+
+    /// Takes in whole lines where there are any, else whole characters: how many bytes, and whether some are damaged.
+    fn utf8(&mut self, raw: &[u8], legacy: &'static Encoding, text: &mut String) -> (usize, bool) {
+        let end = match memchr::memrchr2(b'\n', b'\r', raw) {
+            _ if self.ended => raw.len(),
+            Some(at) => at + 1,
+            None => match std::str::from_utf8(raw) {
+                Err(e) if e.error_len().is_none() => e.valid_up_to(),
+                _ => raw.len(),
+            },
+        };
+        let lines = raw.get(..end).unwrap_or_default();
+        match UTF_8.decode_without_bom_handling_and_without_replacement(lines) {
+            Some(sound) => {
+                text.push_str(&sound);
+                (end, false)
+            }
+            None => (end, self.by_line(lines, legacy, true, text)),
+        }
+    }
+
+    fn legacy(
+        &mut self,
+        raw: &[u8],
+        encoding: &'static Encoding,
+        text: &mut String,
+    ) -> (usize, bool) {
+        let end = match memchr::memrchr2(b'\n', b'\r', raw) {
+            _ if self.ended => raw.len(),
+            Some(at) => at + 1,
+            None if raw.len() < LONGEST_LINE => return (0, false),
+            None => raw.len(),
+        };
+        let lines = raw.get(..end).unwrap_or_default();
+        (end, self.by_line(lines, encoding, false, text))
+    }
+
+    /// Decodes line by line: each in UTF-8 or in the legacy encoding, whichever it is. Answers whether some bytes are
+    /// damaged.
+    fn by_line(
+        &mut self,
+        raw: &[u8],
+        legacy: &'static Encoding,
+        mostly_utf8: bool,
+        text: &mut String,
+    ) -> bool {
+        text.reserve(raw.len() + raw.len() / 2);
         let mut damaged = false;
         for line in raw.split_inclusive(|b| *b == b'\n' || *b == b'\r') {
             if line.is_ascii() {
@@ -388,16 +434,13 @@ impl Blocks {
                 text.push_str(&decoded);
             }
         }
-        Block { text, damaged }
+        damaged
     }
 }
 
-fn decode_on(decoder: &mut Decoder, raw: &[u8], last: bool) -> Block {
-    let mut text = String::with_capacity(
-        decoder.max_utf8_buffer_length(raw.len()).unwrap_or(raw.len() * 3 + 16),
-    );
-    let (_, _, damaged) = decoder.decode_to_string(raw, &mut text, last);
-    Block { text, damaged }
+fn decode_on(decoder: &mut Decoder, raw: &[u8], last: bool, text: &mut String) -> bool {
+    text.reserve(decoder.max_utf8_buffer_length(raw.len()).unwrap_or(raw.len() * 3 + 16));
+    decoder.decode_to_string(raw, text, last).2
 }
 
 /// Refuses content that is no text at all.
@@ -459,9 +502,7 @@ mod tests {
         let letters = detect(&bytes, true);
         let mut blocks = Blocks::new(Box::new(std::io::Cursor::new(bytes)), letters);
         let mut text = String::new();
-        while let Some(block) = blocks.next_block().unwrap() {
-            text.push_str(&block.text);
-        }
+        while blocks.next_block(&mut text).unwrap().is_some() {}
         (letters.name, text, blocks.tally)
     }
 
@@ -521,6 +562,59 @@ mod tests {
         assert!(text.contains("温州市大数据管理局\u{fffd},x"), "{text}");
     }
 
+    proptest::proptest! {
+        /// However a stream is cut into blocks, and whatever it gives at a time, the text is the same.
+        #[test]
+        fn blocks_of_any_size_make_the_same_text(
+            lines in proptest::collection::vec(("[a-z,\"杭州 é]{0,12}", 0_u8..8), 0..40),
+            end in proptest::sample::select(vec!["\n", "\r\n", "\r"]),
+            way in 0_u8..5,
+            step in 64_usize..300,
+        ) {
+            let text: String = lines.iter().map(|(line, _)| format!("{line}{end}")).collect();
+            let bytes = match way {
+                0 => text.into_bytes(),
+                1 => format!("\u{feff}{text}").into_bytes(),
+                2 => GB18030.encode(&text).0.into_owned(),
+                3 => utf16(&text, false, true),
+                // Lines of two encodings, and damaged ones.
+                _ => lines.iter().flat_map(|(line, kind)| {
+                    let line = format!("{line}{end}");
+                    match kind {
+                        0 => GB18030.encode(&line).0.into_owned(),
+                        1 => [b"\xe6\xb8".as_slice(), line.as_bytes()].concat(),
+                        _ => line.into_bytes(),
+                    }
+                }).collect(),
+            };
+            let letters = detect(&bytes, true);
+            let read = |step: usize| {
+                let trickle = Trickle(std::io::Cursor::new(bytes.clone()));
+                let mut blocks = Blocks::new(Box::new(trickle), letters).by_steps(step);
+                let (mut text, mut damaged, mut count) = (String::new(), false, 0);
+                while let Some(block) = blocks.next_block(&mut text).unwrap() {
+                    damaged |= block.damaged;
+                    count += 1;
+                }
+                // Sound lines are counted in blocks that are not sound as a whole only.
+                ((text, damaged, blocks.tally.legacy, blocks.tally.damaged), count)
+            };
+            let ((whole, _), (parts, count)) = (read(BLOCK), read(step));
+            proptest::prop_assert_eq!(whole, parts);
+            proptest::prop_assert!(bytes.len() < 2 * step || count > 1);
+        }
+    }
+
+    /// Gives a few bytes at a time.
+    struct Trickle(std::io::Cursor<Vec<u8>>);
+
+    impl Read for Trickle {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            let most = buf.len().min(7);
+            self.0.read(&mut buf[..most])
+        }
+    }
+
     #[test]
     fn late_chinese_letters_are_read() {
         let mut bytes = b"id,name\n".to_vec();
@@ -531,9 +625,7 @@ mod tests {
         let letters = detect(bytes.get(..1 << 20).unwrap(), false);
         let mut blocks = Blocks::new(Box::new(std::io::Cursor::new(bytes)), letters);
         let mut text = String::new();
-        while let Some(block) = blocks.next_block().unwrap() {
-            text.push_str(&block.text);
-        }
+        while blocks.next_block(&mut text).unwrap().is_some() {}
         assert!(text.ends_with("200000,杭州市\n"));
     }
 }

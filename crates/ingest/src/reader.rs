@@ -52,7 +52,12 @@ impl Reader {
 impl Intake for Reader {
     async fn sniff(&self, path: &Path, name: &str) -> Result<Sniffed> {
         let (path, name) = (path.to_owned(), name.to_owned());
-        in_thread(move || sniff(&path, &name, &ReadOptions::default())).await
+        in_thread(move || sniff(&path, &name, &ReadOptions::default(), Depth::Whole)).await
+    }
+
+    async fn glance(&self, path: &Path, name: &str) -> Result<Sniffed> {
+        let (path, name) = (path.to_owned(), name.to_owned());
+        in_thread(move || sniff(&path, &name, &ReadOptions::default(), Depth::Head)).await
     }
 
     fn draft(&self, sniffed: &Sniffed) -> Vec<Item> {
@@ -117,14 +122,24 @@ async fn in_thread<T: Send + 'static>(
         .map_err(|e| Error::internal("the reading thread ended").caused_by(e))?
 }
 
+/// How much of a delimited text is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    Head,
+    Whole,
+}
+
 /// Says what a file is, with the user's word on what was asked.
-fn sniff(path: &Path, name: &str, options: &ReadOptions) -> Result<Sniffed> {
+fn sniff(path: &Path, name: &str, options: &ReadOptions, depth: Depth) -> Result<Sniffed> {
     let mut content = Content::open(path, name, options.sheet.as_deref())?;
     let mut sniffed = match content.kind {
         Kind::Parquet => Columnar::open(&mut content)?.sniff(&content)?,
         Kind::Text => match json::recognise(&content, options)? {
             Some(plan) => plan.sniff(&content, options)?,
-            None => delimited::plan(&content, options, None)?.sniff(&content)?,
+            None => {
+                let plan = delimited::plan(&content, options, None)?;
+                if depth == Depth::Whole { plan.sniff(&content)? } else { plan.glance() }
+            }
         },
         _ => book::sniff(&mut content, options)?,
     };

@@ -13,8 +13,8 @@ use crate::matching::Matched;
 use crate::typing::{Doubt, Field, Hint};
 use crate::why::{Why, cut};
 
-/// Rows per batch when the caller does not say.
-pub(crate) const BATCH_ROWS: usize = 65_536;
+/// Rows per batch when the caller does not say: enough for threads to be worth it, few enough to stay near the processor.
+pub(crate) const BATCH_ROWS: usize = 1 << 15;
 /// A chunk is handed over when its text reaches this, however few rows it has.
 const CHUNK_BYTES: usize = 24 << 20;
 const CHUNK_REJECTS: usize = 4_096;

@@ -215,6 +215,9 @@ impl Record {
     #[inline]
     fn plain(&self, bytes: &[u8], at: usize, first: u8, dialect: &Dialect) -> usize {
         let rest = bytes.get(at..).unwrap_or_default();
+        if !dialect.escape && dialect.delimiter.len() == 1 {
+            return memchr::memchr3(first, b'\n', b'\r', rest).unwrap_or(rest.len());
+        }
         let mut skipped = 0;
         loop {
             let tail = rest.get(skipped..).unwrap_or_default();
@@ -466,13 +469,14 @@ impl Tokens {
     }
 
     fn fill(&mut self) -> Result<()> {
-        match self.blocks.next_block()? {
+        self.text.drain(..self.at);
+        self.at = 0;
+        let before = self.text.len();
+        match self.blocks.next_block(&mut self.text)? {
             Some(block) => {
-                self.text.drain(..self.at);
-                self.at = 0;
+                let fresh = self.text.as_bytes().get(before..).unwrap_or_default();
                 self.damaged |= block.damaged;
-                self.nul = self.nul || memchr::memchr(0, block.text.as_bytes()).is_some();
-                self.text.push_str(&block.text);
+                self.nul = self.nul || memchr::memchr(0, fresh).is_some();
             }
             None => self.over = true,
         }

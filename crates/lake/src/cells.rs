@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
-    LargeStringArray, StringArray, StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array,
+    Float64Array, Int64Array, LargeStringArray, StringArray, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -51,6 +52,15 @@ pub(crate) fn array(column: Column, shape: &Shape, rows: usize) -> Result<ArrayR
     Err(Error::internal(format!("lake: column `{}` has {found} of {rows} rows", shape.name)))
 }
 
+/// The same for a data file, where texts may lie as bytes: those of a column are sound already, and Arrow's own texts
+/// would be looked through once more.
+pub(crate) fn stored(column: Column, shape: &Shape, rows: usize) -> Result<ArrayRef> {
+    match (column, shape.kind) {
+        (Column::Text(text), Kind::Text) if text.len() == rows => Ok(Arc::new(byte_array(text)?)),
+        (column, _) => array(column, shape, rows),
+    }
+}
+
 fn column_word(column: &Column) -> &'static str {
     match column {
         Column::Text(_) => "text",
@@ -64,6 +74,20 @@ fn column_word(column: &Column) -> &'static str {
 }
 
 fn text_array(text: TextColumn) -> Result<StringArray> {
+    let (offsets, bytes, nulls) = text_parts(text)?;
+    StringArray::try_new(offsets, Buffer::from(bytes.into_bytes()), nulls).map_err(fault::arrow)
+}
+
+fn byte_array(text: TextColumn) -> Result<BinaryArray> {
+    let (offsets, bytes, nulls) = text_parts(text)?;
+    let whole = |at: &i32| usize::try_from(*at).is_ok_and(|at| bytes.is_char_boundary(at));
+    if !offsets.iter().all(whole) {
+        return Err(Error::internal("lake: text offsets cut characters"));
+    }
+    BinaryArray::try_new(offsets, Buffer::from(bytes.into_bytes()), nulls).map_err(fault::arrow)
+}
+
+fn text_parts(text: TextColumn) -> Result<(OffsetBuffer<i32>, String, Option<NullBuffer>)> {
     let TextColumn { mut offsets, bytes, valid } = text;
     if offsets.is_empty() {
         offsets.push(0);
@@ -73,12 +97,7 @@ fn text_array(text: TextColumn) -> Result<StringArray> {
         return Err(Error::internal("lake: text offsets are not ascending"));
     }
     let nulls = (!valid.is_empty()).then(|| NullBuffer::from(valid));
-    StringArray::try_new(
-        OffsetBuffer::new(ScalarBuffer::from(offsets)),
-        Buffer::from(bytes.into_bytes()),
-        nulls,
-    )
-    .map_err(fault::arrow)
+    Ok((OffsetBuffer::new(ScalarBuffer::from(offsets)), bytes, nulls))
 }
 
 fn decimal_array(

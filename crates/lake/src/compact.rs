@@ -14,7 +14,7 @@
 //! no base, or keys repeat       the view                                     base = the compaction, keys unique
 //! ```
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
@@ -28,7 +28,7 @@ use std::collections::HashMap;
 use tokio::sync::mpsc;
 use tracing::info;
 
-use crate::encode::FileWriter;
+use crate::datafile::FileWriter;
 use crate::lake::DeltaLake;
 use crate::land::{PIECES_WAITING, settle};
 use crate::schema::{RECORD_ID, Shape};
@@ -168,7 +168,7 @@ impl DeltaLake {
         let (out, pieces) = mpsc::channel(PIECES_WAITING);
         let (id, attempt) = (id.to_owned(), op.new_id());
         let encoding =
-            tokio::task::spawn_blocking(move || encode(&id, &attempt, &columns, waiting, out));
+            tokio::task::spawn_blocking(move || encode(&id, &attempt, columns, waiting, out));
         let reading = async move {
             while let Some(batch) = batches.next().await {
                 let batch = batch.map_err(|e| fault::plan("reading rows to be compacted", e))?;
@@ -200,31 +200,28 @@ impl DeltaLake {
 fn encode(
     id: &str,
     attempt: &str,
-    columns: &[Shape],
+    columns: Vec<Shape>,
     mut feed: mpsc::Receiver<Option<RecordBatch>>,
     out: mpsc::Sender<crate::encode::Piece>,
 ) -> Result<u64> {
-    let mut files = FileWriter::new(id, attempt, columns, out);
+    let mut files = FileWriter::new(id, attempt, columns, &[], out);
     let schema = files.schema();
     while let Some(next) = feed.blocking_recv() {
         match next {
-            Some(batch) => files.write(&stored(&batch, &schema)?)?,
+            Some(batch) => files.write(&stored(&batch, &schema)?, batch.num_rows())?,
             None => return files.end(),
         }
     }
     Err(Error::internal("lake: the stream of a compaction broke off"))
 }
 
-/// The batch with the types that are stored (a plan may have read texts as views).
-fn stored(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
+/// The columns of a batch with the types that are stored (a plan may have read texts as views).
+fn stored(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<ArrayRef>> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    columns
         .map(|(column, field)| cast(column, field.data_type()))
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(fault::arrow)?;
-    RecordBatch::try_new(SchemaRef::clone(schema), columns).map_err(fault::arrow)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(fault::arrow)
 }
 
 fn actions(

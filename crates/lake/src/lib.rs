@@ -50,12 +50,15 @@
 //! # How a gigabyte stays small
 //!
 //! Batches pass through a bounded channel to one blocking encoder ([`encode`]), its bytes through another to the
-//! object store ([`upload`]); reading, encoding and writing run side by side and only a row group is held.
+//! object store ([`upload`]); reading, encoding and writing run side by side and only a row group is held, whose columns
+//! are encoded on all processors ([`rowgroup`]).
 
 mod cells;
 mod change;
 mod commit;
 mod compact;
+mod constant;
+mod datafile;
 mod encode;
 mod fault;
 mod filter;
@@ -67,6 +70,7 @@ mod masking;
 mod name;
 mod prints;
 mod replay;
+mod rowgroup;
 mod scan;
 mod schema;
 mod sweep;

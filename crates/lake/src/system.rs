@@ -1,5 +1,5 @@
-//! The system columns of a parcel: constants made once and sliced, numbers counted on, the hash of the business key,
-//! and the watch for keys that repeat.
+//! The system columns of a parcel: constants, numbers counted on, the hash of the business key, and the watch for keys
+//! that repeat.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use md5::{Digest, Md5};
 use model::batch::{Batch, Column, Operation, date_of_days};
 use model::{Error, Result};
 
-use crate::fault;
-use crate::schema;
+use crate::encode::Constant;
+use crate::{fault, schema};
 
 /// What the constant columns of one parcel say.
 #[derive(Clone, Debug)]
@@ -36,9 +36,8 @@ pub(crate) struct SystemColumns {
     constants: Constants,
     /// Positions of the business key among the batch's columns.
     key: Vec<usize>,
-    /// Constant columns for `made_for` rows, by name.
-    made: Vec<(&'static str, ArrayRef)>,
-    made_for: usize,
+    /// The word for an insert, for as many rows as a batch has had.
+    inserts: ArrayRef,
     /// Number the next row gets.
     next_id: i64,
     keys: KeyWatch,
@@ -51,8 +50,7 @@ impl SystemColumns {
         Self {
             constants,
             key,
-            made: Vec::new(),
-            made_for: 0,
+            inserts: new_null_array(&ArrowType::Utf8, 0),
             next_id: first_id,
             keys: KeyWatch::new(watching),
             scratch: String::new(),
@@ -69,10 +67,38 @@ impl SystemColumns {
         self.keys.unique()
     }
 
-    /// The system columns of `batch`, in the order of [`schema::system_columns`].
+    /// The system columns that say the same in every row of the parcel.
+    pub(crate) fn constants(&self) -> Vec<Constant> {
+        let c = &self.constants;
+        let text = |value: &str| -> ArrayRef {
+            if value.is_empty() {
+                return new_null_array(&ArrowType::Utf8, 1);
+            }
+            Arc::new(StringArray::from_iter_values([value]))
+        };
+        let time = |at: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from_value(at, 1)) };
+        let mut all = vec![
+            (schema::CITY, text(&c.city)),
+            (schema::REGION, text(&c.region)),
+            (schema::ORG_CODE, text(&c.org_code)),
+            (schema::ORG_NAME, text(&c.org_name)),
+            (schema::ORG_SYSTEM, text(&c.org_system)),
+            (schema::ORG_TABLE, text(&c.org_table)),
+            (schema::BIZ_TIME, time(c.biz_time)),
+            (schema::WAREHOUSE_TABLE, text(&c.warehouse_table)),
+            (schema::CLEAN_TIME, time(c.landed_time)),
+            (schema::LANDED_TIME, time(c.landed_time)),
+            (schema::PARCEL, text(&c.parcel)),
+        ];
+        if self.key.is_empty() {
+            all.push((schema::HASH, text("")));
+        }
+        all.into_iter().map(|(name, value)| Constant { name: name.to_owned(), value }).collect()
+    }
+
+    /// The other system columns of `batch`, in the order of [`schema::system_columns`].
     pub(crate) fn columns(&mut self, batch: &Batch) -> Result<Vec<ArrayRef>> {
         let rows = batch.rows();
-        let hash = self.hashes(batch)?;
         let operations = self.operations(batch);
         let from = self.next_id;
         self.next_id = from
@@ -82,64 +108,18 @@ impl SystemColumns {
         let records: ArrayRef = Arc::new(Int64Array::from_iter_values(
             batch.records.iter().map(|r| i64::try_from(*r).unwrap_or(i64::MAX)),
         ));
-        schema::system_columns()
-            .iter()
-            .map(|shape| {
-                Ok(match shape.name.as_str() {
-                    schema::RECORD_ID => Arc::clone(&ids),
-                    schema::OPERATION => Arc::clone(&operations),
-                    schema::HASH => Arc::clone(&hash),
-                    schema::RECORD => Arc::clone(&records),
-                    name => self.constant(name, rows)?,
-                })
-            })
-            .collect()
-    }
-
-    fn constant(&mut self, name: &str, rows: usize) -> Result<ArrayRef> {
-        if rows > self.made_for || self.made.is_empty() {
-            self.make_constants(rows.max(1));
-        }
-        self.made
-            .iter()
-            .find(|(made, _)| *made == name)
-            .map(|(_, array)| array.slice(0, rows))
-            .ok_or_else(|| Error::internal(format!("lake: no system column `{name}`")))
-    }
-
-    fn make_constants(&mut self, rows: usize) {
-        let c = &self.constants;
-        let text = |value: &str| -> ArrayRef {
-            if value.is_empty() {
-                return new_null_array(&ArrowType::Utf8, rows);
-            }
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows)))
-        };
-        let time =
-            |at: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from_value(at, rows)) };
-        self.made = vec![
-            (schema::CITY, text(&c.city)),
-            (schema::REGION, text(&c.region)),
-            (schema::ORG_CODE, text(&c.org_code)),
-            (schema::ORG_NAME, text(&c.org_name)),
-            (schema::ORG_SYSTEM, text(&c.org_system)),
-            (schema::ORG_TABLE, text(&c.org_table)),
-            (schema::OPERATION, text(Operation::Insert.as_str())),
-            (schema::BIZ_TIME, time(c.biz_time)),
-            (schema::WAREHOUSE_TABLE, text(&c.warehouse_table)),
-            (schema::CLEAN_TIME, time(c.landed_time)),
-            (schema::LANDED_TIME, time(c.landed_time)),
-            (schema::PARCEL, text(&c.parcel)),
-        ];
-        self.made_for = rows;
+        let hashes = if self.key.is_empty() { None } else { Some(self.hashes(batch)?) };
+        Ok([Some(ids), Some(operations), hashes, Some(records)].into_iter().flatten().collect())
     }
 
     fn operations(&mut self, batch: &Batch) -> ArrayRef {
         let rows = batch.rows();
-        if batch.operations.is_empty()
-            && let Ok(array) = self.constant(schema::OPERATION, rows)
-        {
-            return array;
+        if batch.operations.is_empty() {
+            if self.inserts.len() < rows {
+                let word = std::iter::repeat_n(Operation::Insert.as_str(), rows);
+                self.inserts = Arc::new(StringArray::from_iter_values(word));
+            }
+            return self.inserts.slice(0, rows);
         }
         let words = (0..rows).map(|row| {
             let operation = batch.operation(row);
@@ -155,9 +135,6 @@ impl SystemColumns {
     fn hashes(&mut self, batch: &Batch) -> Result<ArrayRef> {
         const DIGITS: usize = 32;
         let rows = batch.rows();
-        if self.key.is_empty() {
-            return Ok(new_null_array(&ArrowType::Utf8, rows));
-        }
         let columns = self
             .key
             .iter()

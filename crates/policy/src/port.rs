@@ -187,6 +187,9 @@ pub struct LakeVersion {
 pub trait Intake: Send + Sync {
     /// Says what a file is. `name` is the user's file name (a hint only: content decides).
     async fn sniff(&self, path: &Path, name: &str) -> Result<Sniffed>;
+    /// The same, for who is about to read the file anyway: delimited text is known by its beginning, without the number
+    /// of its records and what stands further on.
+    async fn glance(&self, path: &Path, name: &str) -> Result<Sniffed>;
     /// Items for a person to complete, one for each column found: valid, unique identifiers (Chinese headers by pinyin),
     /// types as found, grades raised where names or values look personal.
     fn draft(&self, sniffed: &Sniffed) -> Vec<Item>;

@@ -163,6 +163,11 @@ pub async fn sniff(app: &App, _op: &Op, path: &std::path::Path, name: &str) -> R
     app.intake.sniff(path, name).await
 }
 
+/// Says what a file is that is about to be collected.
+pub async fn glance(app: &App, _op: &Op, path: &std::path::Path, name: &str) -> Result<Sniffed> {
+    app.intake.glance(path, name).await
+}
+
 /// Starts a collection in the background and answers its run at once.
 pub async fn start(app: &Arc<App>, op: &Op, order: Order) -> Result<Run> {
     let job = prepare::prepare(app, op, order).await?;

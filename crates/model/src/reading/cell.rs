@@ -26,13 +26,27 @@ impl<'a> Cell<'a> {
     }
     /// Only white space, which is nothing for every type.
     pub fn blank(&self) -> bool {
-        self.text.is_empty()
-            || (self.text.starts_with([' ', '\t', '\n', '\r', '\u{3000}', '\u{a0}'])
-                && self.text.trim().is_empty())
+        match self.text.as_bytes() {
+            [] => true,
+            // The first bytes of a blank, of U+00A0 and of U+3000.
+            [b' ' | b'\t' | b'\n' | b'\r' | 0xc2 | 0xe3, ..] => {
+                self.text.starts_with([' ', '\t', '\n', '\r', '\u{3000}', '\u{a0}'])
+                    && self.text.trim().is_empty()
+            }
+            _ => false,
+        }
+    }
+    /// Without white space around it.
+    pub fn trimmed(&self) -> &'a str {
+        match self.text.as_bytes() {
+            [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => self.text,
+            _ => self.text.trim(),
+        }
     }
     /// A bare word that data base exports write for null, also in text columns.
     pub fn null_word(&self) -> bool {
         self.mark == Mark::Plain
+            && matches!(self.text.as_bytes(), [b'N' | b'\\' | b'(' | b'<', ..])
             && matches!(self.text, "NULL" | "\\N" | "(null)" | "(NULL)" | "<null>" | "<NULL>")
     }
 }

@@ -138,11 +138,13 @@ fn plain_decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<i128> {
     if point.is_some() && fraction == 0 {
         return None;
     }
-    let missing = u32::from(scale).checked_sub(u32::try_from(fraction).ok()?)?;
-    let value = i128::from(value).checked_mul(10_i128.checked_pow(missing)?)?;
-    if value >= 10_i128.checked_pow(u32::from(precision))? {
+    let missing = usize::from(scale).checked_sub(fraction)?;
+    let digits = rest.len() - usize::from(point.is_some()) + missing;
+    if digits > usize::from(precision) {
+        // Too large, or zeros in front.
         return None;
     }
+    let value = (0..missing).try_fold(i128::from(value), |value, _| value.checked_mul(10))?;
     Some(if negative { -value } else { value })
 }
 

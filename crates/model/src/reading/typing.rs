@@ -186,7 +186,11 @@ impl Field {
 
     /// Takes the filled column and starts a new one.
     pub fn take(&mut self) -> Column {
-        let fresh = Column::empty(self.data_type, self.scale, self.capacity);
+        let mut fresh = Column::empty(self.data_type, self.scale, self.capacity);
+        if let (Column::Text(fresh), Column::Text(full)) = (&mut fresh, &self.column) {
+            // The next rows are likely to be as long.
+            fresh.bytes.reserve(full.bytes.len() + full.bytes.len() / 16);
+        }
         std::mem::replace(&mut self.column, fresh)
     }
 
@@ -247,7 +251,7 @@ impl Field {
         if let Column::Text(_) = self.column {
             return self.push_text(cell, relaxed);
         }
-        let text = cell.text.trim();
+        let text = cell.trimmed();
         if nothing_word(text) {
             return self.push_null(relaxed);
         }
@@ -272,7 +276,10 @@ impl Field {
 
     fn push_text(&mut self, cell: Cell<'_>, relaxed: bool) -> Result<(), Why> {
         // A tab at the end is how exports keep Excel from turning codes into numbers.
-        let mut text = cell.text.trim_end_matches('\t');
+        let mut text = cell.text;
+        if text.as_bytes().last() == Some(&b'\t') {
+            text = text.trim_end_matches('\t');
+        }
         match self.data_type {
             DataType::Json => {
                 serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| NOT_JSON)?;

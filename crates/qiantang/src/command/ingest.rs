@@ -136,7 +136,7 @@ async fn source(
         return Ok((Source::File { path: file.clone(), name }, Some(sniffed)));
     }
     let spooled = collection::spool_file(&house.app, op, &args.entry, &name, file).await?;
-    let sniffed = match collection::sniff(&house.app, op, &spooled.path, &name).await {
+    let sniffed = match collection::glance(&house.app, op, &spooled.path, &name).await {
         Ok(found) => Some(found),
         Err(e) => {
             // The run itself will tell; here it only means there is nothing to report about the file.
