@@ -15,6 +15,7 @@ pub mod control;
 pub mod dispatch;
 pub mod exchange;
 pub(crate) mod follow;
+pub mod interface;
 pub(crate) mod lease;
 pub mod ledger;
 pub mod notice;
@@ -76,6 +77,8 @@ pub struct App {
     pub pipelines: pipeline::Memory,
     /// Return flows of this process, and the engine that delivers them.
     pub outflows: outflow::Memory,
+    /// Interfaces in memory, by code.
+    pub interfaces: interface::Memory,
     /// Comparisons of this process.
     pub reconciles: reconcile::Memory,
 }

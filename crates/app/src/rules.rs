@@ -31,6 +31,8 @@ pub struct Rules {
     pub report: crate::report::ReportRules,
     /// Pace and limits of return flows; the shipped `rules/outflow.toml` when the file says nothing of them.
     pub outflow: crate::outflow::OutflowRules,
+    /// Interfaces and calling conventions; the shipped `rules/interface.toml` when the file says nothing of them.
+    pub interface: crate::interface::InterfaceRules,
     /// Reconciliation and error budgets; the shipped `rules/oversight.toml` when the file says nothing of them.
     pub oversight: crate::oversight::OversightRules,
 }
@@ -54,6 +56,7 @@ struct Written {
     pipeline: Option<crate::pipeline::PipelineRules>,
     report: Option<crate::report::ReportRules>,
     outflow: Option<crate::outflow::OutflowRules>,
+    interface: Option<crate::interface::InterfaceRules>,
     oversight: Option<crate::oversight::OversightRules>,
 }
 
@@ -165,6 +168,10 @@ impl Rules {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/outflow.toml")).map_err(wrong)?,
         };
+        let interface = match written.interface {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/interface.toml")).map_err(wrong)?,
+        };
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -181,6 +188,7 @@ impl Rules {
             pipeline,
             report,
             outflow,
+            interface,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
         })
     }

@@ -170,8 +170,8 @@ pub(crate) struct Around<'a> {
 }
 
 const RANGE_UNIT: HeaderName = HeaderName::from_static("range-unit");
-const MASKED: HeaderName = HeaderName::from_static("x-qt-masked");
-const CALLS_LEFT: HeaderName = HeaderName::from_static("x-qt-calls-left");
+pub(crate) const MASKED: HeaderName = HeaderName::from_static("x-qt-masked");
+pub(crate) const CALLS_LEFT: HeaderName = HeaderName::from_static("x-qt-calls-left");
 
 /// A page of rows in the wanted form.
 pub(crate) fn page(page: &RowPage, around: Around<'_>) -> Result<Response> {
@@ -238,7 +238,8 @@ fn broken(e: serde_json::Error) -> Error {
     Error::internal("cannot write JSON").caused_by(e)
 }
 
-fn json(page: &RowPage) -> Result<Vec<u8>> {
+/// Rows as a JSON list of objects.
+pub(crate) fn json(page: &RowPage) -> Result<Vec<u8>> {
     struct All<'a>(&'a RowPage);
     impl Serialize for All<'_> {
         fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

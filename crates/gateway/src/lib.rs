@@ -10,6 +10,7 @@ mod changes;
 pub mod dialect;
 mod flood;
 mod flow;
+mod interface;
 mod ledger;
 mod openapi;
 mod rows;
@@ -116,6 +117,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
     Router::new()
         .merge(rows::router())
         .merge(flow::router())
+        .merge(interface::router())
         .merge(openapi::router())
         .merge(ledger::router())
         .merge(changes::router())

@@ -301,6 +301,7 @@ impl Door {
                 "Issue reports",
                 may(Action::ReportDesign, "Report"),
             ),
+            ("/console/interfaces", "接口", "Interfaces", true),
             ("/console/outflows", "数据回流", "Return flow", may(Action::OutflowRead, "Outflow")),
             ("/console/requests", "共享申请", "Share applications", true),
             ("/console/approvals", "审批", "Approvals", staff),

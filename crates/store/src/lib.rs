@@ -21,6 +21,7 @@ pub mod figures;
 pub mod fill;
 pub mod finding;
 pub mod idle;
+pub mod interface;
 pub mod job;
 pub mod lease;
 pub mod link;

@@ -137,6 +137,11 @@ pub async fn applications(app: &App, op: &Op) -> Result<Vec<Application>> {
     Ok(found.into_iter().filter(may).collect())
 }
 
+/// Who calls by an access key that is in use.
+pub(crate) async fn actor_of(app: &App, key: &str) -> Result<Option<Actor>> {
+    Ok(credential(app, key).await?.map(|known| known.actor.clone()))
+}
+
 /// The credential of an access key, from the cache or the store. `None`: unknown or stopped.
 pub(super) async fn credential(app: &App, key: &str) -> Result<Option<Arc<Credential>>> {
     if let Some(known) = app.accounts.credentials.get(key) {

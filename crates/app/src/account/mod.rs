@@ -14,7 +14,7 @@ use model::Actor;
 use model::account::{Application, User};
 use serde::Serialize;
 
-pub(crate) use application::stop;
+pub(crate) use application::{actor_of, stop};
 pub use application::{
     application, applications, may_register, register_application, renew_secret,
     set_application_active,

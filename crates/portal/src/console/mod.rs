@@ -19,6 +19,7 @@ mod entry_form;
 mod exchanges;
 mod findings;
 mod flows;
+mod interfaces;
 mod ledger;
 mod ledger_sheet;
 mod notices;
@@ -67,6 +68,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(findings::router())
         .merge(channels::router())
         .merge(outflows::router())
+        .merge(interfaces::router())
         .merge(rails::router())
         .merge(exchanges::router())
         .merge(pipelines::router())

@@ -24,6 +24,7 @@ mod exchange;
 mod exchangekill;
 mod filing;
 mod intake;
+mod interface;
 mod ledger;
 mod misfits;
 mod net;
