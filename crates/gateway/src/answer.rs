@@ -25,6 +25,11 @@ impl Refusal {
     pub(crate) fn new(error: Error, op: &Op) -> Self {
         Self { error, request_id: op.request_id.clone(), at: op.at }
     }
+
+    /// The error, for a convention that tells it in its own way.
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
 }
 
 /// `code`, `message`, `details`, `hint` are the fields PostgREST clients read; the others are ours.

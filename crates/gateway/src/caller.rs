@@ -29,10 +29,7 @@ impl Caller {
         door: &Door,
         body: &[u8],
     ) -> Result<Self, Refusal> {
-        let address = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        let address = address(parts);
         let mut op = door.app.op(Actor::Nobody, &address.to_string());
         door.tidy(op.at.timestamp());
         match actor(parts, door, network(address), &op, body).await {
@@ -50,8 +47,16 @@ impl Caller {
     }
 }
 
+/// The address a request came from.
+pub(crate) fn address(parts: &Parts) -> IpAddr {
+    parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
+}
+
 /// A failed signature is worth a record: it is how guessing shows. A flood of them is not worth a flood of records.
-async fn failed(
+pub(crate) async fn failed(
     parts: &Parts,
     door: &Door,
     network: IpAddr,
@@ -78,13 +83,7 @@ async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op, body: &[u8]
         }
         return Ok(Actor::Nobody);
     };
-    if door.flood.blocks(network, op.at.timestamp()) {
-        return Err(Error::new(
-            Code::RateLimited,
-            "该地址签名失败次数过多，请核对签名后稍候再试",
-            "too many signatures from this address have failed; check how you sign and wait a second",
-        ));
-    }
+    guessing(door, network, op)?;
     let needed = |name: &'static str| {
         header(parts, name)?.ok_or_else(|| {
             Error::new(
@@ -106,6 +105,18 @@ async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op, body: &[u8]
         signature: needed("x-qt-signature")?,
     };
     account::verify_call(&door.app, &call).await
+}
+
+/// Refuses an address from which too many signatures have failed.
+pub(crate) fn guessing(door: &Door, network: IpAddr, op: &Op) -> Result<()> {
+    if !door.flood.blocks(network, op.at.timestamp()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::RateLimited,
+        "该地址签名失败次数过多，请核对签名后稍候再试",
+        "too many signatures from this address have failed; check how you sign and wait a second",
+    ))
 }
 
 fn header<'a>(parts: &'a Parts, name: &str) -> Result<Option<&'a str>> {

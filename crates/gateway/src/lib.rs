@@ -7,6 +7,7 @@
 mod answer;
 mod caller;
 mod changes;
+mod convention;
 pub mod dialect;
 mod flood;
 mod flow;
@@ -118,6 +119,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(rows::router())
         .merge(flow::router())
         .merge(interface::router())
+        .merge(convention::router())
         .merge(openapi::router())
         .merge(ledger::router())
         .merge(changes::router())

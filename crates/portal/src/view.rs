@@ -302,6 +302,12 @@ impl Door {
                 may(Action::ReportDesign, "Report"),
             ),
             ("/console/interfaces", "接口", "Interfaces", true),
+            (
+                "/console/convention",
+                "旧版调用方式",
+                "Older convention",
+                may(Action::ConventionSet, "System"),
+            ),
             ("/console/outflows", "数据回流", "Return flow", may(Action::OutflowRead, "Outflow")),
             ("/console/requests", "共享申请", "Share applications", true),
             ("/console/approvals", "审批", "Approvals", staff),

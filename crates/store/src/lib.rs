@@ -13,6 +13,7 @@ pub mod basket;
 pub mod change;
 mod clause;
 pub mod control;
+pub mod credential;
 mod db;
 pub mod dispatch;
 pub mod entry;

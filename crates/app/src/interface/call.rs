@@ -45,7 +45,12 @@ pub async fn call(app: &Arc<App>, op: &Op, code: &str, mut given: Arguments) -> 
         Ok(asked) => asked,
         Err(e) => return Err(refuse(app, op, code, e).await),
     };
-    match by_kind(app, op, &interface, &asked).await {
+    // A token limited to this interface reaches the resources behind it.
+    let within = match op.scope.is_empty() || !op.reaches(code) {
+        true => op.clone(),
+        false => Op { scope: Vec::new(), ..op.clone() },
+    };
+    match by_kind(app, &within, &interface, &asked).await {
         // What the caller may not know of is not there, whichever way it asks.
         Err(e) if e.code() == Code::NotFound => Err(missing(code)),
         answered => answered,

@@ -27,6 +27,8 @@ pub struct Memory {
     taking: tokio::sync::Mutex<()>,
     /// What the administrator decided of the older convention.
     convention: RwLock<String>,
+    /// Whether it is on when nothing was decided.
+    configured: bool,
 }
 
 impl std::fmt::Debug for Memory {
@@ -90,6 +92,25 @@ impl Memory {
     ) -> Option<Arc<Interface>> {
         let versions = self.by_code.read().get(code).cloned()?;
         pick(&versions, caller, version).cloned()
+    }
+
+    /// With the older convention on or off until the administrator decides.
+    #[must_use]
+    pub fn configured_with(on: bool) -> Self {
+        Self { configured: on, ..Self::default() }
+    }
+
+    pub(crate) fn configured(&self) -> bool {
+        self.configured
+    }
+
+    /// Whether the older convention is served.
+    pub(crate) fn convention_on(&self) -> bool {
+        match self.convention.read().as_str() {
+            "on" => true,
+            "off" => false,
+            _ => self.configured,
+        }
     }
 
     /// `on`, `off` or empty, as the administrator decided.

@@ -177,7 +177,21 @@ async fn count(app: &App, op: &Op, access: &Access, meter: &Meter) -> Result<Opt
     }
 }
 
+/// A token that was limited to some codes reaches no other.
+fn in_scope(op: &Op, code: &str) -> Result<()> {
+    if op.reaches(code) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::NoGrant,
+        "访问令牌的范围（scope）不含该资源，请以包含它的范围重新取得令牌",
+        "the scope of the access token does not hold this resource: fetch a token whose scope does",
+    )
+    .with_reasons(vec!["token.scope".to_owned()]))
+}
+
 async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Access>> {
+    in_scope(op, code)?;
     app.shares.look(app, op).await?;
     let (epoch, policy, day) = (app.shares.epoch(), app.policy.version(), op.today());
     // The public is granted the same whoever it is: one access for all addresses.
@@ -239,6 +253,7 @@ fn masked(grant: &Grant) -> Vec<String> {
 /// The resource and the approved share application behind the call (none: as open data). What the caller may not
 /// know of is not found; a 403 never leaks what a 404 hides.
 pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
+    in_scope(op, code)?;
     let missing =
         || Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>());
     let entry =

@@ -12,6 +12,7 @@
 
 mod answers;
 mod client;
+mod convention;
 mod flood;
 mod flow;
 mod ledgers;

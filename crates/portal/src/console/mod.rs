@@ -10,6 +10,7 @@ mod bundles;
 mod channels;
 mod collect;
 mod control;
+mod convention;
 mod desk;
 mod dispatch;
 mod draft;
@@ -69,6 +70,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(channels::router())
         .merge(outflows::router())
         .merge(interfaces::router())
+        .merge(convention::router())
         .merge(rails::router())
         .merge(exchanges::router())
         .merge(pipelines::router())

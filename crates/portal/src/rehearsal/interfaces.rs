@@ -54,7 +54,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
                 context! { word => "published", name => "已发布" }, context! { word => "deprecated", name => "待停用" },
                 context! { word => "offline", name => "已下线" },
             ],
-            params => if full { vec![context! { p => described, given => full.then_some("<b>") }] } else { vec![] },
+            params => if full { vec![context! { p => described.clone(), given => full.then_some("<b>") }] } else { vec![] },
             errors => vec![context! { code => "no_grant", status => 403, message => "无", help => "申请" }],
             doc => context! { returns => if full { vec![described] } else { vec![] } },
             endpoint => "http://gate/api/interface/0123456789abcdef",
@@ -62,6 +62,10 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             applications => if full { vec![context! { id => "a1", name => "应用 <b>" }] } else { vec![] },
             application => full.then_some("a1"), answer => full.then_some("{\"rows\": \"<b>\"}"),
             published => full, editable => !full, callable => full,
+        },
+        "console/convention.html" => context! {
+            c => context! { on => full, decided => if full { "on" } else { "" }, configured => !full, applications => 3 },
+            gateway => "http://gate", hours => 48, minutes => 15, window => 900, most => 200,
         },
         _ => return None,
     })
