@@ -33,8 +33,9 @@ impl Caller {
         let mut op = door.app.op(Actor::Nobody, &address.to_string());
         door.tidy(op.at.timestamp());
         match actor(parts, door, network(address), &op, body).await {
-            Ok(actor) => {
+            Ok((actor, scope)) => {
                 op.actor = actor;
+                op.scope = scope;
                 Ok(Self(op))
             }
             Err(error) => {
@@ -76,12 +77,26 @@ pub(crate) async fn failed(
     app::audit::record(&door.app, event).await.map_err(|e| Refusal::new(e, op))
 }
 
-async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op, body: &[u8]) -> Result<Actor> {
+/// The caller, and what its token is limited to.
+async fn actor(
+    parts: &Parts,
+    door: &Door,
+    network: IpAddr,
+    op: &Op,
+    body: &[u8],
+) -> Result<(Actor, Vec<String>)> {
     let Some(key) = header(parts, "x-qt-key")? else {
+        let token = parts.headers.get(axum::http::header::AUTHORIZATION);
+        if let Some(token) = token.and_then(|v| v.to_str().ok()?.strip_prefix("Bearer ")) {
+            guessing(door, network, op)?;
+            let (actor, scope) = account::token_call(&door.app, op, token.trim()).await?;
+            limited(parts, &scope)?;
+            return Ok((actor, scope));
+        }
         if door.anonymous.check_key(&network).is_err() {
             return Err(Error::of(Code::RateLimited));
         }
-        return Ok(Actor::Nobody);
+        return Ok((Actor::Nobody, Vec::new()));
     };
     guessing(door, network, op)?;
     let needed = |name: &'static str| {
@@ -104,7 +119,19 @@ async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op, body: &[u8]
         nonce: needed("x-qt-nonce")?,
         signature: needed("x-qt-signature")?,
     };
-    account::verify_call(&door.app, &call).await
+    Ok((account::verify_call(&door.app, &call).await?, Vec::new()))
+}
+
+/// A token limited to resources opens rows and interfaces; whole ledgers are none of them.
+fn limited(parts: &Parts, scope: &[String]) -> Result<()> {
+    if scope.is_empty() || !parts.uri.path().starts_with("/ledger/") {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Denied,
+        "访问令牌限定了范围（scope），不能用于台账",
+        "the access token is limited to a scope and does not open the ledgers",
+    ))
 }
 
 /// Refuses an address from which too many signatures have failed.

@@ -103,13 +103,13 @@ async fn by_secret(State(door): State<Door>, request: Request) -> Response {
 }
 
 /// An operation of nobody yet, and whether the convention is served at all.
-async fn opened(door: &Door, parts: &Parts) -> Result<Op, Response> {
+async fn opened(door: &Door, parts: &Parts) -> Result<Op, Box<Response>> {
     let op = door.app.op(Actor::Nobody, &address(parts).to_string());
     door.tidy(op.at.timestamp());
     match account::convention_on(&door.app, &op).await {
         Ok(true) => Ok(op),
-        Ok(false) => Err(absent(door, &parts.uri).await),
-        Err(e) => Err(refused(&op, &e)),
+        Ok(false) => Err(Box::new(absent(door, &parts.uri).await)),
+        Err(e) => Err(Box::new(refused(&op, &e))),
     }
 }
 
@@ -121,7 +121,7 @@ async fn absent(door: &Door, uri: &Uri) -> Response {
 async fn refresh(door: &Door, parts: &Parts, given: Result<Given>, by_key: bool) -> Response {
     let op = match opened(door, parts).await {
         Ok(op) => op,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let outcome = async {
         let network = network(address(parts));
@@ -165,7 +165,7 @@ async fn call(
     let (parts, given) = given(request).await;
     let mut op = match opened(&door, &parts).await {
         Ok(op) => op,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let code = places.iter().find(|(name, _)| name == "code").map_or("", |(_, v)| v.as_str());
     let code = code.strip_suffix(".htm").unwrap_or(code);

@@ -16,6 +16,7 @@ mod ledger;
 mod openapi;
 mod rows;
 mod service;
+mod token;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -124,6 +125,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(ledger::router())
         .merge(changes::router())
         .merge(service::router())
+        .merge(token::router())
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::no_such_method)
         .with_state(door)

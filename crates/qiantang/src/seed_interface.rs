@@ -12,6 +12,8 @@ use crate::seed::op_of;
 /// An interface as the ready file names it.
 #[derive(Clone, Debug, Serialize)]
 pub struct DemoInterface {
+    /// Of its page in the console.
+    pub id: String,
     pub code: String,
     pub kind: String,
     pub title: String,
@@ -76,6 +78,7 @@ pub async fn listed(app: &App, gateway_url: &str) -> Result<Vec<DemoInterface>> 
         let (code, draft) = (view.interface.code, view.interface.draft);
         DemoInterface {
             url: format!("{gateway_url}/api/interface/{code}"),
+            id: view.interface.id,
             older: format!("{gateway_url}/gateway/api/001003001/dataSharing/{code}.htm"),
             params: draft.param.into_iter().map(|p| p.name).collect(),
             kind: draft.kind.as_str().to_owned(),

@@ -52,9 +52,8 @@ pub fn basic(encoded: &str) -> Option<String> {
 /// Who has this key and secret. An unknown key and a wrong secret read the same.
 async fn client(app: &App, op: &Op, key: &str, secret: &str) -> Result<Actor> {
     app.shares.look(app, op).await?;
-    let known = credential(app, key).await?.filter(|k| {
-        signature::equal(&k.secret, secret.as_bytes())
-    });
+    let known =
+        credential(app, key).await?.filter(|k| signature::equal(&k.secret, secret.as_bytes()));
     known.map(|k| k.actor.clone()).ok_or_else(|| Error::of(Code::SignatureMismatch))
 }
 
@@ -103,19 +102,14 @@ pub async fn token(
 }
 
 /// Takes a token of one's own away; one that is not there, or somebody else's, is none of the caller's (RFC 7009).
-pub async fn token_revoke(
-    app: &App,
-    op: &Op,
-    key: &str,
-    secret: &str,
-    token: &str,
-) -> Result<()> {
+pub async fn token_revoke(app: &App, op: &Op, key: &str, secret: &str, token: &str) -> Result<()> {
     let actor = client(app, op, key, secret).await?;
     app.store.access_token_delete(actor.id(), &digest(token)).await?;
     app.shares.forget();
     app.accounts.tokens.invalidate_all();
     let as_application = Op { actor, ..op.clone() };
-    let event = audit::event(&as_application, "application.token_revoke", as_application.actor.id());
+    let event =
+        audit::event(&as_application, "application.token_revoke", as_application.actor.id());
     audit::record(app, event).await
 }
 

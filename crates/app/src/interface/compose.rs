@@ -38,8 +38,9 @@ pub(super) async fn joined(
         sides.push(enter(app, op, interface, &part.name, &part.entry).await?);
     }
     for part in &draft.part {
-        joins(&sides, part.source().0, part.source().1)?;
-        joins(&sides, &part.name, &part.item)?;
+        for (name, item) in [part.source(), (part.name.as_str(), part.item.as_str())] {
+            joins(app, op, &sides, name, item).await?;
+        }
     }
     let limit = asked.limit.unwrap_or(draft.page_rows).clamp(1, draft.most_rows);
     let next = {
@@ -123,7 +124,7 @@ async fn enter<'a>(
 }
 
 /// Refuses a join by an item that the grant does not show as it is.
-fn joins(sides: &[Side<'_>], part: &str, item: &str) -> Result<()> {
+async fn joins(app: &App, op: &Op, sides: &[Side<'_>], part: &str, item: &str) -> Result<()> {
     let Some(side) = sides.iter().find(|s| s.name == part) else {
         return Err(Error::internal(format!("no part `{part}`")));
     };
@@ -132,14 +133,15 @@ fn joins(sides: &[Side<'_>], part: &str, item: &str) -> Result<()> {
         return Ok(());
     }
     let code = grant.code();
-    Err(Error::new(
+    let refusal = Error::new(
         Code::ColumnNotGranted,
         format!("`{code}` 的数据项 `{item}` 未授权或经脱敏提供，不能作为关联键；请变更共享申请"),
         format!(
             "the item `{item}` of `{code}` is not granted, or only masked, and cannot join; change the share application"
         ),
     )
-    .with_reasons(vec!["join.masked-key".to_owned()]))
+    .with_reasons(vec!["join.masked-key".to_owned()]);
+    Err(side.pass.refuse(app, op, refusal).await)
 }
 
 /// Joins the rows so far to those of side `at` by one look-up of all their keys.
@@ -181,7 +183,7 @@ async fn join(
     if !wanted.is_empty() {
         side.page = side.pass.read(app, op, &side.query).await?;
         if side.page.next.is_some() {
-            return Err(too_many(most));
+            return Err(side.pass.refuse(app, op, too_many(most)).await);
         }
     }
     let cell = side.items.iter().position(|i| *i == part.item);
@@ -206,7 +208,8 @@ async fn join(
             None => {}
         }
         if out.len() as u64 > most {
-            return Err(too_many(most));
+            let Some(side) = sides.get(at) else { break };
+            return Err(side.pass.refuse(app, op, too_many(most)).await);
         }
     }
     Ok(out)

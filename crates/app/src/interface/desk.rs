@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, TimeDelta};
 use guard::keys;
 use model::interface::{Arguments, Interface, InterfaceDraft, InterfaceState};
 use model::request::{RequestFilter, RequestState};
@@ -248,10 +248,14 @@ fn until(op: &Op, day: &str) -> Result<String> {
     }
 }
 
-/// A stamp that differs from the one before: versions of one moment are told apart.
+/// A stamp after the one before, also of the same moment: by it a change knows what it changes.
 fn after(op: &Op, old: &Interface) -> String {
     let now = op.stamp();
-    if now > old.updated_at { now } else { format!("{}+", old.updated_at) }
+    if now > old.updated_at {
+        return now;
+    }
+    let before = DateTime::parse_from_rfc3339(&old.updated_at).map_or(op.at, |t| t.to_utc());
+    model::op::stamp(before + TimeDelta::milliseconds(1))
 }
 
 /// One version with what the caller may do.

@@ -14,7 +14,7 @@ use policy::Action;
 use serde::{Serialize, Serializer};
 
 use super::call::{Answer, Body};
-use super::rows::{labels, marked, select};
+use super::rows::{chosen, labels, marked};
 use crate::outflow::{self, PullAsk};
 use crate::{App, audit, sharing};
 
@@ -174,7 +174,7 @@ pub(super) async fn file(
     let counted = sharing::enter(app, op, &draft.entry, Action::RowsQuery).await?;
     let pass = sharing::enter(app, op, &draft.entry, Action::RowsDownload).await?;
     let query = RowQuery {
-        select: select(draft, pass.grant())?,
+        select: chosen(app, op, draft, &pass).await?,
         filter: asked.filter.clone(),
         ..RowQuery::default()
     };

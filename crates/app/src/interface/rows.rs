@@ -27,7 +27,7 @@ pub(super) async fn page(
     let limit = asked.limit.unwrap_or(draft.page_rows).clamp(1, draft.most_rows);
     let paged = asked.page.unwrap_or(1).max(1);
     let query = RowQuery {
-        select: select(draft, pass.grant())?,
+        select: chosen(app, op, draft, &pass).await?,
         filter: asked.filter.clone(),
         order: draft.orders(),
         limit: Some(limit),
@@ -147,7 +147,7 @@ pub(super) async fn batch(
         return Err(Error::internal("a batch look-up without a parameter"));
     };
     let pass = sharing::enter(app, op, &draft.entry, Action::RowsQuery).await?;
-    let select = select(draft, pass.grant())?;
+    let select = chosen(app, op, draft, &pass).await?;
     let mut all = RowPage { columns: Vec::new(), rows: Vec::new(), total: None, next: None };
     let mut masked = Vec::new();
     for (n, key) in asked.keys.iter().enumerate() {
@@ -163,7 +163,7 @@ pub(super) async fn batch(
         };
         let found = pass.read(app, op, &query).await?;
         if found.next.is_some() || found.rows.len() as u64 > left {
-            return Err(too_many(draft.most_rows));
+            return Err(pass.refuse(app, op, too_many(draft.most_rows)).await);
         }
         let place = Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
         all.columns = found.columns;
@@ -198,11 +198,21 @@ pub(super) fn too_many(most: u64) -> Error {
     )
 }
 
-/// Items of the description that the grant shows, under their names; nothing described is all the grant shows.
-pub(super) fn select(
+/// What [`select`] says; a refusal is recorded.
+pub(super) async fn chosen(
+    app: &App,
+    op: &Op,
     draft: &InterfaceDraft,
-    grant: &Grant,
+    pass: &sharing::Pass,
 ) -> Result<Vec<(String, Option<String>)>> {
+    match select(draft, pass.grant()) {
+        Ok(chosen) => Ok(chosen),
+        Err(e) => Err(pass.refuse(app, op, e).await),
+    }
+}
+
+/// Items of the description that the grant shows, under their names; nothing described is all the grant shows.
+fn select(draft: &InterfaceDraft, grant: &Grant) -> Result<Vec<(String, Option<String>)>> {
     let chosen: Vec<_> = draft
         .returns
         .iter()

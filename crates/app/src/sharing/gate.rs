@@ -124,10 +124,15 @@ impl Pass {
                 if matches!(e.kind(), model::Kind::Internal | model::Kind::Unavailable) {
                     self.meter.uncount(op);
                 }
-                let grant = &self.access.grant;
-                Err(refuse(app, op, grant.code(), grant.action(), e).await)
+                Err(self.refuse(app, op, e).await)
             }
         }
+    }
+
+    /// A refusal inside the gate leaves a record, too.
+    pub(crate) async fn refuse(&self, app: &App, op: &Op, e: Error) -> Error {
+        let grant = &self.access.grant;
+        refuse(app, op, grant.code(), grant.action(), e).await
     }
 
     /// The record of a page.

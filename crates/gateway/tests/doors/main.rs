@@ -17,3 +17,4 @@ mod flood;
 mod flow;
 mod ledgers;
 mod routes;
+mod token;

@@ -227,7 +227,7 @@ fn figure(figure: Figure, row: &Row) -> Result<Value> {
         Figure::Mean(n, count, scale) => match (sum(n, scale)?, whole(count)) {
             (Some(total), rows) if rows > 0 => {
                 let mean = total.checked_div(Decimal::from(rows)).ok_or_else(too_large)?;
-                Value::Decimal(mean.round_dp(u32::from(scale) + 4))
+                Value::Decimal(mean.round_dp(u32::from(scale) + 4).normalize())
             }
             _ => Value::Null,
         },
