@@ -100,36 +100,6 @@ impl Store {
         tx.commit().await.map_err(fail)
     }
 
-    /// Keeps the secret that a proxied interface sends to its service, sealed.
-    pub async fn interface_secret_set(
-        &self,
-        permit: &Permit,
-        id: &str,
-        sealed: &str,
-    ) -> Result<()> {
-        permit.require(KEEPERS)?;
-        let mut tx = self.db.begin().await?;
-        let changed = tick(&mut tx).await?;
-        sqlx::query("UPDATE interface SET secret_sealed = $1, changed = $2 WHERE id = $3")
-            .bind(sealed)
-            .bind(changed)
-            .bind(id)
-            .execute(&mut *tx)
-            .await
-            .map_err(fail)?;
-        tx.commit().await.map_err(fail)
-    }
-
-    /// The sealed secret of a proxied interface; empty when there is none.
-    pub async fn interface_secret(&self, id: &str) -> Result<String> {
-        let row = sqlx::query("SELECT secret_sealed FROM interface WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?;
-        row.map_or(Ok(String::new()), |row| text(&row, "secret_sealed"))
-    }
-
     /// One version by its id.
     pub async fn interface_get(&self, id: &str) -> Result<Option<Interface>> {
         sqlx::query("SELECT body FROM interface WHERE id = $1")

@@ -71,11 +71,6 @@ async fn by_kind(
         Kind::Composed => compose::joined(app, op, interface, asked).await,
         Kind::Incremental => outward::changes(app, op, interface, asked).await,
         Kind::File => outward::file(app, op, interface, asked).await,
-        Kind::Proxied => Err(Error::new(
-            Code::WrongState,
-            "代理接口尚未启用",
-            "proxied interfaces are not served yet",
-        )),
     }
 }
 

@@ -44,7 +44,6 @@ pub struct InterfaceRules {
     pub most_versions: u32,
     pub convention: ConventionRules,
     pub token: TokenRules,
-    pub proxy: ProxyRules,
 }
 
 /// The older calling convention.
@@ -64,13 +63,4 @@ pub struct ConventionRules {
 pub struct TokenRules {
     pub minutes: i64,
     pub most_of_one_application: u32,
-}
-
-/// Departments' own services.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ProxyRules {
-    pub most_bytes: u64,
-    pub failures: u32,
-    pub pause_seconds: i64,
-    pub most_kept: u64,
 }

@@ -42,7 +42,7 @@ pub fn sketch(entry: &Entry, kind: Kind) -> String {
         );
     };
     match kind {
-        Kind::Query | Kind::Batch | Kind::Composed | Kind::Proxied => {
+        Kind::Query | Kind::Batch | Kind::Composed => {
             let n = if kind == Kind::Batch { 1 } else { keys.len() };
             keys.iter().take(n).for_each(|i| param(&mut text, i, "equal", true));
         }
@@ -73,15 +73,6 @@ pub fn sketch(entry: &Entry, kind: Kind) -> String {
                 "\n[[part]]\nname = \"other\"\nentry = \"\"\nitem = \"\"\nequals = \"\"\noptional = false\n",
             );
             returns(&mut text, &shared);
-        }
-        Kind::Proxied => {
-            returns(&mut text, &shared);
-            text.push_str(
-                "\n[proxy]\nurl = \"https://\"\nmethod = \"GET\"\nrows = \"/data\"\ntimeout_ms = 5000\nretries = 1\ncache_seconds = 0\n\n[proxy.query]\n",
-            );
-            for item in &keys {
-                let _ = writeln!(text, "{0} = \"{0}\"", item.identifier);
-            }
         }
         _ => returns(&mut text, &shared),
     }

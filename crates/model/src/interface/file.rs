@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! title = "按统一社会信用代码查询"
-//! kind = "query"                 # fuzzy list verify statistics batch incremental file composed proxied
+//! kind = "query"                 # fuzzy list verify statistics batch incremental file composed
 //! entry = "frdwjbxx"             # the resource; callers need a share application for it
 //!
 //! [[param]]
@@ -168,7 +168,7 @@ impl InterfaceDraft {
                     faults.add("param", "增量接口没有业务参数", "changes take no parameters");
                 }
             }
-            Kind::Statistics | Kind::List | Kind::Proxied => {}
+            Kind::Statistics | Kind::List => {}
         }
         match (&self.statistics, self.kind) {
             (None, Kind::Statistics) => {
@@ -233,61 +233,6 @@ impl InterfaceDraft {
             }
             before.insert(&part.name);
         }
-        self.proxy_faults(faults);
-    }
-
-    fn proxy_faults(&self, faults: &mut Faults) {
-        let Some(proxy) = &self.proxy else {
-            if self.kind == Kind::Proxied {
-                faults.add("proxy", "代理接口须有 [proxy]", "[proxy] is missing");
-            }
-            return;
-        };
-        if self.kind != Kind::Proxied {
-            faults.add("proxy", "只有代理接口可有 [proxy]", "not for this kind");
-        }
-        if !proxy.url.starts_with("http://") && !proxy.url.starts_with("https://") {
-            faults.add(
-                "proxy.url",
-                "应为 http 或 https 地址",
-                "an http or https address is needed",
-            );
-        }
-        // Nothing a caller gives may choose whom we talk to.
-        let host = proxy.url.splitn(4, '/').nth(2).unwrap_or_default();
-        if host.is_empty() || host.contains(['{', '@', '?', '#']) {
-            faults.add(
-                "proxy.url",
-                "主机名须写明，不能带参数或账号",
-                "the host stands as it is, without parameters or an account",
-            );
-        }
-        if !matches!(proxy.method.as_str(), "GET" | "POST") {
-            faults.add("proxy.method", "方法为 GET 或 POST", "the method is GET or POST");
-        }
-        if proxy.retries > 0 && proxy.method != "GET" {
-            faults.add("proxy.retries", "只有 GET 可重试", "only GET is tried again");
-        }
-        if proxy.retries > 3 || !(100..=30_000).contains(&proxy.timeout_ms) {
-            faults.add(
-                "proxy.timeout_ms",
-                "超时为 100 至 30000 毫秒，重试最多 3 次",
-                "a time-out is 100 to 30000 ms, and 3 more tries at most",
-            );
-        }
-        let named = [&proxy.query, &proxy.body, &proxy.headers];
-        let known = |word: &str| {
-            word.starts_with('=') || word == "$secret" || self.param.iter().any(|p| p.name == word)
-        };
-        for (name, value) in named.into_iter().flatten() {
-            if !known(value) {
-                faults.add(
-                    &format!("proxy.{name}"),
-                    "应为参数名，或以 = 开头的固定文字",
-                    "name a parameter, or write a fixed text after =",
-                );
-            }
-        }
     }
 }
 
@@ -345,8 +290,5 @@ mod tests {
         assert_eq!(faults(&format!("{head}kind = \"query\"\n{reserved}")), ["param.after"]);
         let part = "[[part]]\nname = \"b\"\nentry = \"f\"\nitem = \"id\"\nequals = \"c.id\"\n";
         assert_eq!(faults(&format!("{head}kind = \"composed\"\n{param}{part}")), ["part.b"]);
-        let proxy = "[proxy]\nurl = \"http://{id}/x\"\nretries = 1\nmethod = \"POST\"\n";
-        let found = faults(&format!("{head}kind = \"proxied\"\n{param}{proxy}"));
-        assert_eq!(found, ["proxy.url", "proxy.retries"]);
     }
 }

@@ -24,7 +24,6 @@ code_list! {
         Incremental = "incremental", "增量", "Changes";
         File = "file", "文件", "File";
         Composed = "composed", "组合", "Composed";
-        Proxied = "proxied", "代理", "Proxied";
     }
 }
 code_list! {
@@ -138,8 +137,6 @@ pub struct InterfaceDraft {
     /// Further resources that are joined by key (composed).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub part: Vec<Part>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<Proxy>,
 }
 
 fn page_rows() -> u64 {
@@ -254,44 +251,4 @@ impl Part {
     pub fn source(&self) -> (&str, &str) {
         self.equals.split_once('.').unwrap_or(("", &self.equals))
     }
-}
-
-/// A department's own HTTP service behind an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Proxy {
-    /// `https://host/path`; `{name}` is filled in with a parameter.
-    pub url: String,
-    #[serde(default = "get")]
-    pub method: String,
-    /// Query parameters sent: name there = name of a parameter here, or `"=text"` as it stands.
-    #[serde(default)]
-    pub query: std::collections::BTreeMap<String, String>,
-    /// Fields of the JSON body sent, written the same way.
-    #[serde(default)]
-    pub body: std::collections::BTreeMap<String, String>,
-    /// Headers sent, written the same way; `"$secret"` is the sealed secret.
-    #[serde(default)]
-    pub headers: std::collections::BTreeMap<String, String>,
-    /// Where the rows stand in the answer: a JSON pointer (`/data/list`), or for XML a path of elements (`/list/row`).
-    #[serde(default)]
-    pub rows: String,
-    /// Field there = item here, where names differ.
-    #[serde(default)]
-    pub fields: std::collections::BTreeMap<String, String>,
-    #[serde(default = "timeout_ms")]
-    pub timeout_ms: u64,
-    /// Tries after the first, of safe methods only.
-    #[serde(default)]
-    pub retries: u8,
-    /// Seconds for which an answer is given again, with its age.
-    #[serde(default)]
-    pub cache_seconds: u64,
-}
-
-fn get() -> String {
-    "GET".to_owned()
-}
-fn timeout_ms() -> u64 {
-    5000
 }
