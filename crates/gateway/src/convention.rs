@@ -139,7 +139,7 @@ async fn refresh(door: &Door, parts: &Parts, given: Result<Given>, by_key: bool)
     .await;
     match outcome {
         Ok(secrets) => secrets_told(&secrets),
-        Err(e) => noted(door, parts, &op, e).await,
+        Err(e) => noted(door, parts, &op, &e).await,
     }
 }
 
@@ -185,18 +185,18 @@ async fn call(
     if outcome.is_ok() { &figures.ok } else { &figures.refused }.increment(1);
     match outcome {
         Ok(response) => response,
-        Err(e) => noted(&door, &parts, &op, e).await,
+        Err(e) => noted(&door, &parts, &op, &e).await,
     }
 }
 
 /// A refusal; one of a signature leaves a record, as everywhere.
-async fn noted(door: &Door, parts: &Parts, op: &Op, error: Error) -> Response {
+async fn noted(door: &Door, parts: &Parts, op: &Op, error: &Error) -> Response {
     if error.kind() == Kind::Unauthenticated
-        && let Err(refusal) = failed(parts, door, network(address(parts)), op, &error).await
+        && let Err(refusal) = failed(parts, door, network(address(parts)), op, error).await
     {
         return refused(op, &Refusal::into_error(refusal));
     }
-    refused(op, &error)
+    refused(op, error)
 }
 
 /// Codes of the convention: 00, 11, 14 and 18 are the province's own; 9x say what those leave unsaid.
