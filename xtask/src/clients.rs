@@ -9,7 +9,8 @@ use crate::shell::{self, Scratch, cache, cargo, program, read};
 
 pub(crate) const HELP: &str = "\
 Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on its /openapi.json, each request signed.
-Fails on a server error or on an answer that the description does not name.
+Fails on a server error or on an answer that the description does not name. Before it, a program of the province's older calling
+convention (standard Python, written from its description alone) fetches data.
 
 Usage: cargo xtask clients [--seconds N]
 
@@ -27,6 +28,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     shell::run(&mut cargo(&["build", "--profile", "demo", "--package", "qiantang"]))?;
     let scratch = Scratch::new("clients")?;
     let demo = Demo::start(&shell::target().join("demo/qiantang"), scratch.path(), &[])?;
+    let older = scratch.path().join("irs.py");
+    std::fs::write(&older, include_str!("clients/irs.py")).map_err(|e| e.to_string())?;
+    shell::run(program("python3").arg(&older).arg(&demo.ready))?;
     let hooks = scratch.path().join("signing.py");
     std::fs::write(&hooks, include_str!("clients/signing.py")).map_err(|e| e.to_string())?;
     let openapi = scratch.path().join("openapi.json");

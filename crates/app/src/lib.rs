@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod evidence;
 pub mod exchange;
 pub(crate) mod follow;
+pub mod interface;
 pub(crate) mod lease;
 pub mod ledger;
 pub mod notice;
@@ -79,6 +80,8 @@ pub struct App {
     pub outflows: outflow::Memory,
     /// The signer of receipts and seals.
     pub evidence: evidence::Memory,
+    /// Interfaces in memory, by code.
+    pub interfaces: interface::Memory,
     /// Comparisons of this process.
     pub reconciles: reconcile::Memory,
 }

@@ -33,6 +33,8 @@ pub struct Rules {
     pub outflow: crate::outflow::OutflowRules,
     /// Receipts and seals; the shipped `rules/evidence.toml` when the file says nothing of them.
     pub evidence: crate::evidence::EvidenceRules,
+    /// Interfaces and calling conventions; the shipped `rules/interface.toml` when the file says nothing of them.
+    pub interface: crate::interface::InterfaceRules,
     /// Reconciliation and error budgets; the shipped `rules/oversight.toml` when the file says nothing of them.
     pub oversight: crate::oversight::OversightRules,
 }
@@ -57,6 +59,7 @@ struct Written {
     report: Option<crate::report::ReportRules>,
     outflow: Option<crate::outflow::OutflowRules>,
     evidence: Option<crate::evidence::EvidenceRules>,
+    interface: Option<crate::interface::InterfaceRules>,
     oversight: Option<crate::oversight::OversightRules>,
 }
 
@@ -172,6 +175,10 @@ impl Rules {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/evidence.toml")).map_err(wrong)?,
         };
+        let interface = match written.interface {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/interface.toml")).map_err(wrong)?,
+        };
         Ok(Self {
             effective: written.effective,
             review: written.review,
@@ -189,6 +196,7 @@ impl Rules {
             report,
             outflow,
             evidence,
+            interface,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
         })
     }

@@ -25,6 +25,11 @@ impl Refusal {
     pub(crate) fn new(error: Error, op: &Op) -> Self {
         Self { error, request_id: op.request_id.clone(), at: op.at }
     }
+
+    /// The error, for a convention that tells it in its own way.
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
 }
 
 /// `code`, `message`, `details`, `hint` are the fields PostgREST clients read; the others are ours.
@@ -179,8 +184,8 @@ pub(crate) struct Around<'a> {
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RANGE_UNIT: HeaderName = HeaderName::from_static("range-unit");
-const MASKED: HeaderName = HeaderName::from_static("x-qt-masked");
-const CALLS_LEFT: HeaderName = HeaderName::from_static("x-qt-calls-left");
+pub(crate) const MASKED: HeaderName = HeaderName::from_static("x-qt-masked");
+pub(crate) const CALLS_LEFT: HeaderName = HeaderName::from_static("x-qt-calls-left");
 
 /// A page of rows in the wanted form.
 pub(crate) fn page(page: &RowPage, around: Around<'_>) -> Result<Response> {
@@ -247,7 +252,8 @@ fn broken(e: serde_json::Error) -> Error {
     Error::internal("cannot write JSON").caused_by(e)
 }
 
-fn json(page: &RowPage) -> Result<Vec<u8>> {
+/// Rows as a JSON list of objects.
+pub(crate) fn json(page: &RowPage) -> Result<Vec<u8>> {
     struct All<'a>(&'a RowPage);
     impl Serialize for All<'_> {
         fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

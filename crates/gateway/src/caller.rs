@@ -29,15 +29,13 @@ impl Caller {
         door: &Door,
         body: &[u8],
     ) -> Result<Self, Refusal> {
-        let address = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        let address = address(parts);
         let mut op = door.app.op(Actor::Nobody, &address.to_string());
         door.tidy(op.at.timestamp());
         match actor(parts, door, network(address), &op, body).await {
-            Ok(actor) => {
+            Ok((actor, scope)) => {
                 op.actor = actor;
+                op.scope = scope;
                 Ok(Self(op))
             }
             Err(error) => {
@@ -50,8 +48,16 @@ impl Caller {
     }
 }
 
+/// The address a request came from.
+pub(crate) fn address(parts: &Parts) -> IpAddr {
+    parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
+}
+
 /// A failed signature is worth a record: it is how guessing shows. A flood of them is not worth a flood of records.
-async fn failed(
+pub(crate) async fn failed(
     parts: &Parts,
     door: &Door,
     network: IpAddr,
@@ -71,20 +77,28 @@ async fn failed(
     app::audit::record(&door.app, event).await.map_err(|e| Refusal::new(e, op))
 }
 
-async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op, body: &[u8]) -> Result<Actor> {
+/// The caller, and what its token is limited to.
+async fn actor(
+    parts: &Parts,
+    door: &Door,
+    network: IpAddr,
+    op: &Op,
+    body: &[u8],
+) -> Result<(Actor, Vec<String>)> {
     let Some(key) = header(parts, "x-qt-key")? else {
+        let token = parts.headers.get(axum::http::header::AUTHORIZATION);
+        if let Some(token) = token.and_then(|v| v.to_str().ok()?.strip_prefix("Bearer ")) {
+            guessing(door, network, op)?;
+            let (actor, scope) = account::token_call(&door.app, op, token.trim()).await?;
+            limited(parts, &scope)?;
+            return Ok((actor, scope));
+        }
         if door.anonymous.check_key(&network).is_err() {
             return Err(Error::of(Code::RateLimited));
         }
-        return Ok(Actor::Nobody);
+        return Ok((Actor::Nobody, Vec::new()));
     };
-    if door.flood.blocks(network, op.at.timestamp()) {
-        return Err(Error::new(
-            Code::RateLimited,
-            "该地址签名失败次数过多，请核对签名后稍候再试",
-            "too many signatures from this address have failed; check how you sign and wait a second",
-        ));
-    }
+    guessing(door, network, op)?;
     let needed = |name: &'static str| {
         header(parts, name)?.ok_or_else(|| {
             Error::new(
@@ -105,7 +119,31 @@ async fn actor(parts: &Parts, door: &Door, network: IpAddr, op: &Op, body: &[u8]
         nonce: needed("x-qt-nonce")?,
         signature: needed("x-qt-signature")?,
     };
-    account::verify_call(&door.app, &call).await
+    Ok((account::verify_call(&door.app, &call).await?, Vec::new()))
+}
+
+/// A token limited to resources opens rows and interfaces; whole ledgers are none of them.
+fn limited(parts: &Parts, scope: &[String]) -> Result<()> {
+    if scope.is_empty() || !parts.uri.path().starts_with("/ledger/") {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Denied,
+        "访问令牌限定了范围（scope），不能用于台账",
+        "the access token is limited to a scope and does not open the ledgers",
+    ))
+}
+
+/// Refuses an address from which too many signatures have failed.
+pub(crate) fn guessing(door: &Door, network: IpAddr, op: &Op) -> Result<()> {
+    if !door.flood.blocks(network, op.at.timestamp()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::RateLimited,
+        "该地址签名失败次数过多，请核对签名后稍候再试",
+        "too many signatures from this address have failed; check how you sign and wait a second",
+    ))
 }
 
 fn header<'a>(parts: &'a Parts, name: &str) -> Result<Option<&'a str>> {

@@ -135,7 +135,7 @@ struct Around<'a> {
     next: &'a str,
 }
 
-fn respond(pulled: &Pulled, lines: bool) -> Result<Response> {
+pub(crate) fn respond(pulled: &Pulled, lines: bool) -> Result<Response> {
     let broken = |e: serde_json::Error| Error::internal("cannot write JSON").caused_by(e);
     let around = |changes| Around {
         reset: pulled.reset,
@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn what_is_asked_is_read_and_what_is_wrong_is_named() {
         let read = ask("after=a%2Bb&limit=5&wait=3").unwrap();
-        let wanted = PullAsk { after: Some("a+b".into()), limit: Some(5), wait: 3 };
+        let wanted =
+            PullAsk { after: Some("a+b".into()), limit: Some(5), wait: 3, ..PullAsk::default() };
         assert_eq!(read, wanted);
         assert_eq!(ask("after=").unwrap(), PullAsk::default());
         for bad in ["limit=0", "limit=x", "wait=-1", "select=a"] {

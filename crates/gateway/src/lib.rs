@@ -7,14 +7,17 @@
 mod answer;
 mod caller;
 mod changes;
+mod convention;
 pub mod dialect;
 mod evidence;
 mod flood;
 mod flow;
+mod interface;
 mod ledger;
 mod openapi;
 mod rows;
 mod service;
+mod token;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -117,12 +120,15 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
     Router::new()
         .merge(rows::router())
         .merge(flow::router())
+        .merge(interface::router())
+        .merge(convention::router())
         .merge(openapi::router())
         .merge(ledger::router())
         .merge(changes::router())
         .route_layer(axum::middleware::from_fn_with_state(door.clone(), evidence::witness))
         .merge(evidence::router())
         .merge(service::router())
+        .merge(token::router())
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::no_such_method)
         .with_state(door)

@@ -74,10 +74,10 @@ async fn release(
 }
 
 /// The longest a call may take; the engines stop what they do for it when it is dropped.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
+pub(crate) const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A call that was given up, with its record.
-async fn too_slow(door: &Door, op: &model::Op, resource: &str) -> Error {
+pub(crate) async fn too_slow(door: &Door, op: &model::Op, resource: &str) -> Error {
     let seconds = LONGEST.as_secs();
     let error = Error::new(
         Code::QueryTooSlow,

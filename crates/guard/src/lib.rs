@@ -7,6 +7,7 @@
 
 pub mod chain;
 pub mod cipher;
+pub mod convention;
 pub mod envelope;
 pub mod evidence;
 pub mod hash;

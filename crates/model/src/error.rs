@@ -77,6 +77,8 @@ codes! {
         help "核对访问键、密钥、算法与待签名文本（方法、路径、查询串、正文摘要、时间戳、随机串）", "check key, secret, algorithm and the text that is signed (method, path, query, body hash, time stamp, nonce)";
     TimestampOutOfWindow = "timestamp_out_of_window", Unauthenticated, "时间戳超出允许范围", "the time stamp is outside the window",
         help "校准本机时钟，用当前时间重新签名", "set the clock and sign anew with the present time";
+    SecretExpired = "secret_expired", Unauthenticated, "请求密钥不在有效期", "the secret or token is past its end",
+        help "重新取得密钥或令牌后再调用", "fetch a new secret or token, then call again";
     Replayed = "replayed", Unauthenticated, "请求被重放", "the request was seen before",
         help "每次调用使用新的随机串重新签名", "sign every call anew with a nonce never used before";
     CsrfFailed = "csrf_failed", Denied, "页面已过期，请刷新后重试", "the page has expired, reload and try again",

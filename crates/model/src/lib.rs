@@ -1,7 +1,7 @@
 //! The words of the field: what a public-data platform speaks about, with no input or output.
 //!
 //! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
-//! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is agreed (`request`, `basket`, `flow`, `mask`),
+//! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is called (`interface`), what is agreed (`request`, `basket`, `flow`, `mask`),
 //! what is dispatched (`dispatch`), what is told (`notice`), what is kept (`audit`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
 //! This crate imports nothing of ours and knows no clock, file, socket, SQL or Arrow.
 
@@ -22,6 +22,7 @@ pub mod exchange;
 pub mod finding;
 pub mod flow;
 pub mod ident;
+pub mod interface;
 pub mod item;
 pub mod mask;
 pub mod notice;

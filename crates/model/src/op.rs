@@ -84,17 +84,24 @@ pub struct Op {
     /// Address the request came from, as the door saw it (`-` when there is none).
     pub source: String,
     pub at: DateTime<Utc>,
+    /// What the caller's token is limited to: codes of resources and interfaces; empty is all that is granted.
+    pub scope: Vec<String>,
 }
 
 impl Op {
     #[must_use]
     pub fn new(actor: Actor, request_id: String, source: String, at: DateTime<Utc>) -> Self {
-        Self { actor, request_id, source, at }
+        Self { actor, request_id, source, at, scope: Vec::new() }
     }
     /// The platform acting by itself at `at`.
     #[must_use]
     pub fn system(at: DateTime<Utc>) -> Self {
-        Self { actor: Actor::System, request_id: new_id(at), source: "-".into(), at }
+        Self::new(Actor::System, new_id(at), "-".into(), at)
+    }
+    /// Whether the caller's token reaches a resource or interface of this code.
+    #[must_use]
+    pub fn reaches(&self, code: &str) -> bool {
+        self.scope.is_empty() || self.scope.iter().any(|s| s == code)
     }
     /// A new time-ordered id (UUID v7 of `at` plus chance), 32 hex digits.
     #[must_use]

@@ -93,3 +93,26 @@ pub struct RowPage {
     /// Token of the next page; `None` on the last.
     pub next: Option<String>,
 }
+
+/// Figures wanted of one resource's rows, by group.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Grouping {
+    /// Columns whose values make the groups, with the names they are answered under.
+    pub by: Vec<(String, String)>,
+    /// What is computed of which column (empty: of the rows), and its name.
+    pub measures: Vec<(crate::interface::How, String, String)>,
+    pub filter: Option<Condition>,
+    /// Groups of fewer rows are not told.
+    pub smallest: u64,
+    /// Most groups; a question that makes more is refused.
+    pub most: u64,
+}
+
+/// Figures by group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Groups {
+    pub columns: Vec<String>,
+    pub rows: Vec<crate::value::Row>,
+    /// Groups that are not told.
+    pub hidden: u64,
+}

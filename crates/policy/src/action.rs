@@ -85,6 +85,14 @@ actions! {
     RowsDownload = "rows.download";
     /// Delivery of a region's rows as they change.
     RowsFlow = "rows.flow";
+    /// A question about a row that is answered by yes or no (核验).
+    RowsVerify = "rows.verify";
+    /// See an interface and its description.
+    InterfaceRead = "interface.read";
+    /// Describe interfaces of one's organisation and lead them through their life.
+    InterfaceKeep = "interface.keep";
+    /// Switch a calling convention on or off.
+    ConventionSet = "convention.set";
     /// See outflows (回流): what flows to whom, and how far it is.
     OutflowRead = "outflow.read";
     /// Make, pause, resume or end an outflow into a database of one's organisation; keep such databases.
@@ -140,7 +148,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Report`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Report`, `Interface`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -253,6 +261,20 @@ impl Target {
             region: some(&request.region),
             state: Some(request.state.as_str().to_owned()),
             way: Some(request.way.as_str().to_owned()),
+            ..Self::default()
+        }
+    }
+    /// An interface, of the organisation that keeps it.
+    #[must_use]
+    pub fn interface(interface: &model::interface::Interface) -> Self {
+        Self {
+            kind: "Interface",
+            id: interface.id.clone(),
+            org: some(&interface.org),
+            owner: some(&interface.created_by),
+            region: some(&interface.region),
+            live: interface.state.live(),
+            state: Some(interface.state.as_str().to_owned()),
             ..Self::default()
         }
     }

@@ -85,6 +85,9 @@ fn natural(action: Action) -> Target {
         Action::ApprovalLend => Target { owner: Some("me".to_owned()), ..of("Approval") },
         Action::FlowPublish => of("Flow"),
         Action::OutflowRead | Action::OutflowKeep => of("Outflow"),
+        Action::InterfaceRead | Action::InterfaceKeep => {
+            Target { region: Some("330106".to_owned()), ..of("Interface") }
+        }
         Action::NoticeKeep => Target { owner: Some("me".to_owned()), ..of("Notice") },
         Action::ApplicationManage | Action::ApplicationRead => of("Application"),
         Action::UserManage | Action::UserRead => of("User"),
@@ -117,7 +120,8 @@ fn natural(action: Action) -> Target {
         | Action::SystemWork
         | Action::JobRead
         | Action::JobRun
-        | Action::ControlRead => of("System"),
+        | Action::ControlRead
+        | Action::ConventionSet => of("System"),
         _ => entry,
     }
 }
@@ -202,6 +206,10 @@ fn rows() -> Vec<Row> {
                 let unshared = Target { share_type: none(), ..restricted };
                 add("restricted-open, not shared", "open", by("open", &unshared));
                 add("not open", "open", by("open", &live));
+            }
+            Action::InterfaceRead => {
+                add("in test", "open", target);
+                add("live", "open", live);
             }
             Action::UserRead => {
                 add("", "open", target.clone());

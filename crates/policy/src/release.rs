@@ -62,7 +62,10 @@ impl Policy {
             key: ask.entry.draft.key().into_iter().map(str::to_owned).collect(),
             columns,
             row_filter: self.row_filter(ask)?,
-            row_cap: row_limit(self.limits(), ask.action).cap(ask.row_cap),
+            row_cap: match ask.action {
+                Action::RowsVerify => 1,
+                _ => row_limit(self.limits(), ask.action).cap(ask.row_cap),
+            },
             quota: quota(self.limits(), ask),
             purpose: match ask.via {
                 Via::Request(request) => request.scene.clone(),
@@ -96,6 +99,9 @@ impl Policy {
             .iter()
             .filter(released)
             .map(|item| {
+                if ask.action == Action::RowsVerify {
+                    return verified(item);
+                }
                 let mask = self.mask(item, ask.via, today);
                 // Comparing a masked key needs the value beforehand; the public could guess without end.
                 let lookup = (item.primary || item.lookup)
@@ -196,6 +202,20 @@ fn end_of(request: &Request) -> Result<Option<DateTime<Utc>>> {
     })
 }
 
+/// An item as a verification knows it: compared by equality only, and never told, whatever its grade.
+fn verified(item: &Item) -> GrantColumn {
+    GrantColumn {
+        identifier: item.identifier.clone(),
+        name_cn: item.name_cn.clone(),
+        data_type: item.data_type,
+        scale: item.scale,
+        grade: item.grade,
+        mask: Some(Mask::Replace),
+        filterable: false,
+        lookup: true,
+    }
+}
+
 fn row_limit(limits: &Limits, action: Action) -> RowLimit {
     match action {
         Action::RowsPreview => limits.rows_preview,
@@ -206,7 +226,7 @@ fn row_limit(limits: &Limits, action: Action) -> RowLimit {
 
 /// Calls are counted at the interface only.
 fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
-    if !matches!(ask.action, Action::RowsQuery | Action::RowsFlow) {
+    if !matches!(ask.action, Action::RowsQuery | Action::RowsFlow | Action::RowsVerify) {
         return None;
     }
     match ask.via {
@@ -258,7 +278,11 @@ impl Action {
     pub fn is_release(self) -> bool {
         matches!(
             self,
-            Action::RowsQuery | Action::RowsPreview | Action::RowsDownload | Action::RowsFlow
+            Action::RowsQuery
+                | Action::RowsPreview
+                | Action::RowsDownload
+                | Action::RowsFlow
+                | Action::RowsVerify
         )
     }
 }

@@ -12,6 +12,7 @@ use model::exchange::{
     Completeness, ExchangeCipher, ExchangeFormat, ExchangeSignature, ExchangeWay, FileState,
 };
 use model::finding::Level;
+use model::interface::{InterfaceState, Kind as InterfaceKind, Match};
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
 use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
@@ -76,6 +77,9 @@ code_kinds! {
     "change_kind" => ChangeKind,
     "drift_state" => DriftState,
     "outflow_state" => OutflowState,
+    "interface_kind" => InterfaceKind,
+    "interface_state" => InterfaceState,
+    "interface_match" => Match,
     "channel_kind" => ChannelKind,
     "channel_health" => Health,
     "rail_state" => RailState,
@@ -373,6 +377,9 @@ const NOTICES: Words = &[
     ("approval.ended", "申请已办结", "Your application is decided"),
     ("approval.covered", "席位无人，转主管部门办理", "Nobody holds a seat: the authority answers"),
     ("approval.unheld", "席位无人，且主管部门无人可办", "Nobody at all can answer a seat"),
+    ("interface.published", "可调用的接口有新发布", "An interface you may call was published"),
+    ("interface.deprecated", "可调用的接口将停用", "An interface you may call is deprecated"),
+    ("interface.offline", "可调用的接口已下线", "An interface you may call is offline"),
     ("report.issued", "新的报送任务", "A new reporting task"),
     ("report.remind", "报送任务催报", "A report is due"),
     ("report.submitted", "下级已提交报送，请办理", "A report was handed in to you"),

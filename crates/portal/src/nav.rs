@@ -126,6 +126,7 @@ impl Door {
                     ),
                     ("/console/requests", "共享申请", "Share applications", true),
                     ("/console/approvals", "审批", "Approvals", staff),
+                    ("/console/interfaces", "接口", "Interfaces", true),
                     ("/console/flows", "审批流程", "Flows", staff),
                     ("/console/applications", "应用管理", "Applications", applications),
                 ],
@@ -137,6 +138,12 @@ impl Door {
                     ("/console/control", "管控", "Control", control),
                     ("/console/dispatch", "调度", "Dispatch", may(Action::DispatchRead, "Quota")),
                     ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
+                    (
+                        "/console/convention",
+                        "旧版调用方式",
+                        "Older convention",
+                        may(Action::ConventionSet, "System"),
+                    ),
                     (
                         "/console/security",
                         "安全规则",

@@ -17,6 +17,7 @@ use model::source::{DataSource, SourceKind, SourceTls};
 mod channels;
 mod dispatch;
 mod exchanges;
+mod interfaces;
 mod ledgers;
 mod made;
 mod outflows;
@@ -480,6 +481,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| pipelines::of(other, full))
             .or_else(|| reports::of(other, full))
             .or_else(|| outflows::of(other, full))
+            .or_else(|| interfaces::of(other, full))
             .or_else(|| oversight::of(other, full))
             .unwrap_or_else(|| context! {}),
     }

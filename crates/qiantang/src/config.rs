@@ -93,6 +93,8 @@ pub struct GatewayPart {
     pub public_url: String,
     /// Calls per second and address without a signature.
     pub anonymous_per_second: u32,
+    /// Serve the province's older calling convention (MD5, legacy) until an administrator decides otherwise.
+    pub older_convention: bool,
     /// A reverse proxy of ours stands in front: callers' addresses are the last hop of `X-Forwarded-For`.
     pub behind_proxy: bool,
 }
@@ -187,6 +189,7 @@ impl Default for GatewayPart {
             listen: ([127, 0, 0, 1], 8601).into(),
             public_url: String::new(),
             anonymous_per_second: 200,
+            older_convention: false,
             behind_proxy: false,
         }
     }

@@ -160,6 +160,7 @@ impl House {
             boards: app::control::Memory::default(),
             rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
             pipelines: app::pipeline::Memory::default(),
+            interfaces: app::interface::Memory::configured_with(config.gateway.older_convention),
             outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
             evidence: app::evidence::Memory::new(&folder.keys)?,
             reconciles: app::reconcile::Memory::default(),

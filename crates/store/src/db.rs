@@ -131,6 +131,8 @@ impl Db {
         all.push(migration(25, "outflow", include_str!("../migrations/0025_outflow.sql")));
         all.push(migration(24, "oversight", include_str!("../migrations/0024_oversight.sql")));
         all.push(migration(31, "seal", include_str!("../migrations/0031_seal.sql")));
+        all.push(migration(26, "interface", include_str!("../migrations/0026_interface.sql")));
+        all.push(migration(27, "credential", include_str!("../migrations/0027_credential.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

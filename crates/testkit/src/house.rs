@@ -302,6 +302,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         boards: app::control::Memory::default(),
         rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
         pipelines: app::pipeline::Memory::default(),
+        interfaces: app::interface::Memory::default(),
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
         evidence: app::evidence::Memory::new(&keys).unwrap(),
         reconciles: app::reconcile::Memory::default(),

@@ -74,7 +74,10 @@ pub async fn renew_secret(app: &App, op: &Op, id: &str) -> Result<ApplicationSec
     let secret = keys::token(32)?;
     let sealed = app.keys.vault().seal(&context(id), secret.as_bytes())?;
     app.store.application_set_secret(&permit, id, &sealed).await?;
-    app.accounts.credentials.invalidate(&application.key);
+    // What was given out for the old secret ends with it, in every process.
+    app.store.credentials_drop(&permit, id).await?;
+    app.shares.forget();
+    app.accounts.forget();
     audit::record(app, audit::event(op, "application.renew", id)).await?;
     Ok(ApplicationSecret { application, secret })
 }
@@ -88,7 +91,9 @@ pub async fn set_application_active(
 ) -> Result<Application> {
     let (application, permit) = managed(app, op, id).await?;
     app.store.application_set_active(&permit, id, active).await?;
-    app.accounts.credentials.invalidate(&application.key);
+    app.store.credentials_drop(&permit, id).await?;
+    app.shares.forget();
+    app.accounts.forget();
     let action = if active { "application.start" } else { "application.stop" };
     audit::record(app, audit::event(op, action, id)).await?;
     Ok(Application { active, ..application })
@@ -97,9 +102,11 @@ pub async fn set_application_active(
 /// Stops an application that its organisation gives back (`permit` is the platform's).
 pub(crate) async fn stop(app: &App, op: &Op, permit: &Permit, id: &str) -> Result<()> {
     let unknown = || Error::not_found("应用", "application", id);
-    let application = app.store.application_get(id).await?.ok_or_else(unknown)?;
+    app.store.application_get(id).await?.ok_or_else(unknown)?;
     app.store.application_set_active(permit, id, false).await?;
-    app.accounts.credentials.invalidate(&application.key);
+    app.store.credentials_drop(permit, id).await?;
+    app.shares.forget();
+    app.accounts.forget();
     audit::record(app, audit::event(op, "application.stop", id)).await
 }
 
@@ -137,8 +144,14 @@ pub async fn applications(app: &App, op: &Op) -> Result<Vec<Application>> {
     Ok(found.into_iter().filter(may).collect())
 }
 
+/// Who calls by an access key that is in use.
+pub(crate) async fn actor_of(app: &App, key: &str) -> Result<Option<Actor>> {
+    Ok(credential(app, key).await?.map(|known| known.actor.clone()))
+}
+
 /// The credential of an access key, from the cache or the store. `None`: unknown or stopped.
 pub(super) async fn credential(app: &App, key: &str) -> Result<Option<Arc<Credential>>> {
+    app.accounts.follow(app.shares.epoch());
     if let Some(known) = app.accounts.credentials.get(key) {
         return Ok(Some(known));
     }

@@ -3,10 +3,13 @@
 mod application;
 mod attempt;
 mod call;
+mod convention;
 mod manage;
 mod person;
+mod token;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use guard::password::Cost;
@@ -14,16 +17,21 @@ use model::Actor;
 use model::account::{Application, User};
 use serde::Serialize;
 
-pub(crate) use application::stop;
+pub(crate) use application::{actor_of, stop};
 pub use application::{
     application, applications, may_register, register_application, renew_secret,
     set_application_active,
 };
 pub use call::{SignedCall, verify_call};
+pub use convention::{
+    ConventionSecrets, ConventionSign, ConventionView, convention, convention_by_key,
+    convention_by_refresh, convention_call, convention_on, convention_set,
+};
 pub use manage::{
     account, accounts, change_user, create_user, reset_password, set_user_active, unlock, users,
 };
 pub use person::{change_password, person, session, sign_in, sign_out};
+pub use token::{AccessToken, basic, token, token_call, token_revoke};
 
 /// Credential cache, seen nonces, attempts at passwords, and the price of a password hash.
 #[derive(Debug)]
@@ -31,6 +39,13 @@ pub struct Memory {
     credentials: moka::sync::Cache<String, Arc<Credential>>,
     nonces: call::Nonces,
     attempts: attempt::Attempts,
+    /// Request secrets of the older convention, by application.
+    issued: moka::sync::Cache<String, Arc<convention::Issued>>,
+    paces: moka::sync::Cache<String, Arc<convention::Pace>>,
+    /// Access tokens by their digest.
+    tokens: moka::sync::Cache<String, Arc<token::Known>>,
+    /// The ledger's epoch when credentials were last taken for good: applications stopped by another process show by it.
+    epoch: AtomicU64,
     pub(crate) cost: Cost,
 }
 
@@ -46,6 +61,19 @@ impl Memory {
             credentials,
             nonces: call::Nonces::new(start),
             attempts: attempt::Attempts::default(),
+            issued: moka::sync::Cache::builder()
+                .max_capacity(100_000)
+                .time_to_live(std::time::Duration::from_secs(30))
+                .build(),
+            tokens: moka::sync::Cache::builder()
+                .max_capacity(100_000)
+                .time_to_live(std::time::Duration::from_secs(30))
+                .build(),
+            paces: moka::sync::Cache::builder()
+                .max_capacity(100_000)
+                .time_to_idle(std::time::Duration::from_secs(600))
+                .build(),
+            epoch: AtomicU64::new(0),
             cost,
         }
     }
@@ -53,6 +81,17 @@ impl Memory {
     /// Credentials are read anew: an organisation or a person changed.
     pub(crate) fn forget(&self) {
         self.credentials.invalidate_all();
+        self.issued.invalidate_all();
+        self.tokens.invalidate_all();
+    }
+
+    /// What is remembered of credentials holds for one epoch of the ledger.
+    fn follow(&self, epoch: u64) {
+        if self.epoch.load(Ordering::Relaxed) != epoch
+            && self.epoch.swap(epoch, Ordering::Relaxed) != epoch
+        {
+            self.forget();
+        }
     }
 }
 

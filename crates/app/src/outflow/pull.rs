@@ -25,6 +25,8 @@ pub struct PullAsk {
     pub limit: Option<u64>,
     /// Seconds to wait when there is nothing new.
     pub wait: u64,
+    /// Items wanted of those granted; empty: all of them.
+    pub items: Vec<String>,
 }
 
 /// What it gets.
@@ -112,7 +114,8 @@ pub async fn pull(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulle
     }
 }
 
-async fn granted(app: &App, op: &Op, code: &str) -> Result<Granted> {
+async fn granted(app: &App, op: &Op, code: &str, items: &[String]) -> Result<Granted> {
+    let asked_some = !items.is_empty();
     app.shares.look(app, op).await?;
     let made = (app.shares.epoch(), app.policy.version(), op.today());
     let (entry, request) = sharing::resolve(app, op, code).await?;
@@ -126,7 +129,13 @@ async fn granted(app: &App, op: &Op, code: &str) -> Result<Granted> {
         ));
     };
     let region = app.store.org_require(org).await?.region;
-    let ask = FlowAsk { entry: &entry, request: &request, region: &region, items: &[] };
+    // What was not agreed is left out.
+    let wanted = items.iter().filter(|i| request.items.contains(i));
+    let items: Vec<String> = wanted.cloned().collect();
+    if items.is_empty() && asked_some {
+        return Err(Error::of(Code::ColumnNotGranted));
+    }
+    let ask = FlowAsk { entry: &entry, request: &request, region: &region, items: &items };
     let grant = app.policy.grant_flow(op, &ask)?;
     Granted::of(entry, grant, op.actor.clone(), made)
 }
@@ -134,7 +143,7 @@ async fn granted(app: &App, op: &Op, code: &str) -> Result<Granted> {
 async fn answer(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulled> {
     let rules = &app.rules.outflow;
     let limit = ask.limit.unwrap_or(rules.pull_rows).clamp(1, rules.pull_rows_most);
-    let granted = granted(app, op, code).await?;
+    let granted = granted(app, op, code, &ask.items).await?;
     granted.grant.check_time(op.at)?;
     let calls_left = count(app, op, &granted).await?;
     let stand = ask.after.as_deref().map(|token| Stand::open(app, code, token)).transpose()?;
@@ -174,7 +183,7 @@ async fn answer(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulled>
     let deletes = taken.changes.iter().filter(|(o, _)| *o == Operation::Delete).count();
     let now = app.op(op.actor.clone(), &op.source);
     if ask.wait > 0 {
-        self::granted(app, &now, code).await?;
+        self::granted(app, &now, code, &ask.items).await?;
     }
     granted.grant.check_time(now.at)?;
     let scope = format!("upsert {} delete {deletes}", rows.len() - deletes);

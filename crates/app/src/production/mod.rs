@@ -17,7 +17,7 @@ use crate::{App, audit, basket, sharing};
 
 pub use archive::archive;
 pub use openapi::openapi;
-pub use sample::{LANGUAGES, Language, sample};
+pub use sample::{LANGUAGES, Language, filled, sample};
 pub use sandbox::{as_csv, as_json};
 
 /// What was granted by one form, to build with.

@@ -62,12 +62,33 @@ pub(super) const RUST_MANIFEST: &str = include_str!("../../samples/rust/Cargo.to
 /// The sample of a language for a resource, calling the gateway at `url`.
 #[must_use]
 pub fn sample(language: &Language, pack: &Pack, resource: &Resource, url: &str) -> String {
+    let path = format!("/api/v1/{}", resource.entry.draft.code);
+    filled(language, url, &path, &query(&resource.columns), &pack.application.key)
+}
+
+/// The sample of a language for any call: path and query as they are signed.
+#[must_use]
+pub fn filled(language: &Language, url: &str, path: &str, query: &str, key: &str) -> String {
     language
         .text
         .replace("@HOST@", &plain(url.trim_end_matches('/')))
-        .replace("@PATH@", &format!("/api/v1/{}", resource.entry.draft.code))
-        .replace("@QUERY@", &query(&resource.columns))
-        .replace("@KEY@", &pack.application.key)
+        .replace("@PATH@", path)
+        .replace("@QUERY@", &bare(query))
+        .replace("@KEY@", key)
+}
+
+/// A query without anything that could end a string constant or begin a substitution: what is beyond letters, digits and a few
+/// signs is percent-encoded, as it would be in an address.
+fn bare(query: &str) -> String {
+    const ENDS: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'=')
+        .remove(b'&')
+        .remove(b',')
+        .remove(b'.')
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'%');
+    percent_encoding::utf8_percent_encode(query, ENDS).to_string()
 }
 
 /// Five rows of the first granted columns.

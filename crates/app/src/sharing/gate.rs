@@ -65,53 +65,113 @@ pub(crate) fn meter(
 
 /// The gate. `op.actor` is an application (by its approved request) or anyone (freely open resources only).
 pub async fn query(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<Release> {
-    let access = match access(app, op, code).await {
+    let pass = enter(app, op, code, Action::RowsQuery).await?;
+    let page = pass.read(app, op, query).await?;
+    pass.told(app, op, pass.event(op, query, &page)).await?;
+    Ok(Release { masked: pass.masked(query), calls_left: pass.calls_left, page })
+}
+
+/// A caller inside the gate: granted for a resource, the call counted. What it reads it must tell before it hands it out
+/// (*every-release-audited*).
+pub(crate) struct Pass {
+    access: Arc<Access>,
+    meter: Arc<Meter>,
+    pub(crate) calls_left: Option<u64>,
+}
+
+/// Lets a caller in for one call; a refusal is recorded.
+pub(crate) async fn enter(app: &App, op: &Op, code: &str, action: Action) -> Result<Pass> {
+    let access = match access(app, op, code, action).await {
         Ok(access) => access,
-        Err(e) => return refuse(app, op, code, e).await,
+        Err(e) => return Err(refuse(app, op, code, action, e).await),
     };
     let meter = access.meter(app, op);
-    let calls_left = match count(app, op, &access, &meter).await {
-        Ok(left) => left,
-        Err(e) if e.kind() == model::Kind::Exhausted && !meter.tells(op) => return Err(e),
-        Err(e) => return refuse(app, op, code, e).await,
-    };
-    let begun = std::time::Instant::now();
-    let looked = read(app, &access.grant, &access.entry, access.served, query).await;
-    meter.took(begun.elapsed());
-    let page = match looked {
-        Ok(page) => page,
-        Err(e) => {
-            if matches!(e.kind(), model::Kind::Internal | model::Kind::Unavailable) {
-                meter.uncount(op);
-            }
-            return refuse(app, op, code, e).await;
-        }
-    };
-    let event = release_event(op, &access.grant, &access.masks, query, &page);
-    if let Err(e) = audit::record(app, event).await {
-        meter.uncount(op);
-        return Err(e);
+    match count(app, op, &access, &meter).await {
+        Ok(calls_left) => Ok(Pass { access, meter, calls_left }),
+        Err(e) if e.kind() == model::Kind::Exhausted && !meter.tells(op) => Err(e),
+        Err(e) => Err(refuse(app, op, code, action, e).await),
     }
-    let masked = match query.select.is_empty() {
-        true => access.masked.clone(),
-        false => access
-            .masked
-            .iter()
-            .filter(|m| query.select.iter().any(|(column, _)| column == *m))
-            .cloned()
-            .collect(),
-    };
-    Ok(Release { page, masked, calls_left })
+}
+
+impl Pass {
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.access.grant
+    }
+
+    pub(crate) fn served(&self) -> bool {
+        self.access.served
+    }
+
+    /// Rows through the grant.
+    pub(crate) async fn read(&self, app: &App, op: &Op, query: &RowQuery) -> Result<RowPage> {
+        let access = &self.access;
+        self.timed(app, op, read(app, &access.grant, &access.entry, access.served, query)).await
+    }
+
+    /// Runs a look-up: its time is the meter's, its failure is recorded, and does not count where it is ours.
+    pub(crate) async fn timed<T>(
+        &self,
+        app: &App,
+        op: &Op,
+        look: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let begun = std::time::Instant::now();
+        let looked = look.await;
+        self.meter.took(begun.elapsed());
+        match looked {
+            Ok(found) => Ok(found),
+            Err(e) => {
+                if matches!(e.kind(), model::Kind::Internal | model::Kind::Unavailable) {
+                    self.meter.uncount(op);
+                }
+                Err(self.refuse(app, op, e).await)
+            }
+        }
+    }
+
+    /// A refusal inside the gate leaves a record, too.
+    pub(crate) async fn refuse(&self, app: &App, op: &Op, e: Error) -> Error {
+        let grant = &self.access.grant;
+        refuse(app, op, grant.code(), grant.action(), e).await
+    }
+
+    /// The record of a page.
+    pub(crate) fn event(&self, op: &Op, query: &RowQuery, page: &RowPage) -> AuditEvent {
+        release_event(op, &self.access.grant, &self.access.masks, query, page)
+    }
+
+    /// Writes the record of what is about to leave; without it nothing may.
+    pub(crate) async fn told(&self, app: &App, op: &Op, event: AuditEvent) -> Result<()> {
+        let written = audit::record(app, event).await;
+        if written.is_err() {
+            self.meter.uncount(op);
+        }
+        written
+    }
+
+    /// Masked columns among those a query selects.
+    pub(crate) fn masked(&self, query: &RowQuery) -> Vec<String> {
+        match query.select.is_empty() {
+            true => self.access.masked.clone(),
+            false => self
+                .access
+                .masked
+                .iter()
+                .filter(|m| query.select.iter().any(|(column, _)| column == *m))
+                .cloned()
+                .collect(),
+        }
+    }
 }
 
 /// Refusals leave a record, too; a refusal stands even when its record cannot be written.
-async fn refuse(app: &App, op: &Op, code: &str, e: Error) -> Result<Release> {
+async fn refuse(app: &App, op: &Op, code: &str, action: Action, e: Error) -> Error {
     // What a caller wrote into the address may be of any length.
     let object: String = code.chars().take(80).collect();
-    if let Err(trouble) = audit::refused(app, op, Action::RowsQuery.as_str(), &object, &e).await {
+    if let Err(trouble) = audit::refused(app, op, action.as_str(), &object, &e).await {
         tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
     }
-    Err(e)
+    e
 }
 
 async fn count(app: &App, op: &Op, access: &Access, meter: &Meter) -> Result<Option<u64>> {
@@ -122,7 +182,21 @@ async fn count(app: &App, op: &Op, access: &Access, meter: &Meter) -> Result<Opt
     }
 }
 
-async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
+/// A token that was limited to some codes reaches no other.
+fn in_scope(op: &Op, code: &str) -> Result<()> {
+    if op.reaches(code) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::NoGrant,
+        "访问令牌的范围（scope）不含该资源，请以包含它的范围重新取得令牌",
+        "the scope of the access token does not hold this resource: fetch a token whose scope does",
+    )
+    .with_reasons(vec!["token.scope".to_owned()]))
+}
+
+async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Access>> {
+    in_scope(op, code)?;
     app.shares.look(app, op).await?;
     let (epoch, policy, day) = (app.shares.epoch(), app.policy.version(), op.today());
     // The public is granted the same whoever it is: one access for all addresses.
@@ -130,7 +204,10 @@ async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
         Actor::Nobody => "",
         known => known.id(),
     };
-    let key = format!("{caller}\n{code}");
+    let key = match action {
+        Action::RowsQuery => format!("{caller}\n{code}"),
+        other => format!("{caller}\n{code}\n{}", other.as_str()),
+    };
     if let Some(kept) = app.shares.access.get(&key)
         && kept.epoch == epoch
         && kept.policy == policy
@@ -140,10 +217,11 @@ async fn access(app: &App, op: &Op, code: &str) -> Result<Arc<Access>> {
     }
     let (entry, request) = resolve(app, op, code).await?;
     let via = request.as_ref().map_or(Via::Open, Via::Request);
-    let row_cap = app.rules.call.max_rows;
-    let grant = app
-        .policy
-        .grant(op, &GrantAsk { action: Action::RowsQuery, entry: &entry, via, row_cap })?;
+    let row_cap = match action {
+        Action::RowsDownload => u64::MAX,
+        _ => app.rules.call.max_rows,
+    };
+    let grant = app.policy.grant(op, &GrantAsk { action, entry: &entry, via, row_cap })?;
     let served = app.store.serving().position(&entry.id).await?.is_some();
     let meter = match &op.actor {
         Actor::Nobody => None,
@@ -180,6 +258,7 @@ fn masked(grant: &Grant) -> Vec<String> {
 /// The resource and the approved share application behind the call (none: as open data). What the caller may not
 /// know of is not found; a 403 never leaks what a 404 hides.
 pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
+    in_scope(op, code)?;
     let missing =
         || Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>());
     let entry =
@@ -343,7 +422,7 @@ pub(crate) fn release_event(
 }
 
 /// About how many bytes a row carries.
-fn row_bytes(row: &Row) -> u64 {
+pub(crate) fn row_bytes(row: &Row) -> u64 {
     row.iter()
         .map(|v| match v {
             Value::Null | Value::Boolean(_) => 1,
@@ -356,7 +435,7 @@ fn row_bytes(row: &Row) -> u64 {
 }
 
 /// Columns and operators of a condition, never values: `(sfzh eq & (age gt | age is_null))`.
-fn fingerprint(condition: &Condition) -> String {
+pub(crate) fn fingerprint(condition: &Condition) -> String {
     let join = |all: &[Condition], with: &str| {
         format!("({})", all.iter().map(fingerprint).collect::<Vec<_>>().join(with))
     };

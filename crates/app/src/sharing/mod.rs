@@ -24,8 +24,8 @@ use crate::App;
 pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
 pub(crate) use ask::give_up;
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
+pub(crate) use gate::{Pass, enter, fingerprint, meter, read, release_event, resolve, row_bytes};
 pub use gate::{callable, query};
-pub(crate) use gate::{meter, read, release_event, resolve};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
 

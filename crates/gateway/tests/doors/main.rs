@@ -13,7 +13,9 @@
 mod answers;
 mod client;
 mod evidence;
+mod convention;
 mod flood;
 mod flow;
 mod ledgers;
 mod routes;
+mod token;

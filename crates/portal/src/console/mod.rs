@@ -10,6 +10,7 @@ mod bundles;
 mod channels;
 mod collect;
 mod control;
+mod convention;
 mod desk;
 mod dispatch;
 mod draft;
@@ -19,6 +20,7 @@ mod entry_form;
 mod exchanges;
 mod findings;
 mod flows;
+mod interfaces;
 mod ledger;
 mod ledger_sheet;
 mod notices;
@@ -67,6 +69,8 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(findings::router())
         .merge(channels::router())
         .merge(outflows::router())
+        .merge(interfaces::router())
+        .merge(convention::router())
         .merge(rails::router())
         .merge(exchanges::router())
         .merge(pipelines::router())

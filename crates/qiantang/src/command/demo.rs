@@ -10,6 +10,7 @@ use super::{err, out, out_json};
 use crate::config::Config;
 use crate::house::House;
 use crate::seed;
+use crate::seed_interface;
 use crate::serve::Doors;
 
 /// Start everything with a synthetic province. 启动演示省份。
@@ -56,6 +57,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         err(&format!("已载入 loaded: {} data sets, {rows} rows", loaded.len()));
     }
     let resources = seed::resources(&house.app, &doors.gateway_url).await?;
+    let interfaces = seed_interface::listed(&house.app, &doors.gateway_url).await?;
     let (portal, gateway) = (doors.portal_url.clone(), doors.gateway_url.clone());
     let value = serde_json::json!({
         "portal": portal,
@@ -66,6 +68,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         "apps": seeded.apps.iter().map(|a| serde_json::json!({
             "name": a.name, "key": a.key, "secret": a.secret })).collect::<Vec<_>>(),
         "resources": resources,
+        "interfaces": interfaces,
     });
     if args.json {
         out_json(&value)?;
@@ -86,6 +89,7 @@ fn config(args: &Args) -> Result<Config> {
     config.portal.listen = args.listen;
     config.gateway.listen = args.listen;
     config.operation.listen = args.listen;
+    config.gateway.older_convention = true;
     let port = args.listen.port();
     let next = |by: u16| match port {
         0 => Ok(0),

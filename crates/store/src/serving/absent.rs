@@ -5,7 +5,7 @@ use futures::stream::BoxStream;
 use model::batch::Batch;
 use model::code::SyncMode;
 use model::entry::Entry;
-use model::query::{RowPage, RowQuery};
+use model::query::{Grouping, Groups, RowPage, RowQuery};
 use model::{Code, Error, Result};
 use policy::{Grant, Permit};
 
@@ -39,6 +39,9 @@ impl ServingCopy for Absent {
         Err(absent())
     }
     async fn query(&self, _grant: &Grant, _query: &RowQuery) -> Result<RowPage> {
+        Err(absent())
+    }
+    async fn statistics(&self, _grant: &Grant, _ask: &Grouping) -> Result<Groups> {
         Err(absent())
     }
     async fn remove(&self, _permit: &Permit, _entry: &str) -> Result<()> {

@@ -11,6 +11,7 @@ mod postgres;
 mod shape;
 mod sql;
 mod sqlite;
+mod statistics;
 #[cfg(test)]
 pub(crate) mod tests;
 mod token;
@@ -25,7 +26,7 @@ use guard::{MaskKey, Masker, Vault};
 use model::batch::Batch;
 use model::code::SyncMode;
 use model::entry::Entry;
-use model::query::{RowPage, RowQuery};
+use model::query::{Grouping, Groups, RowPage, RowQuery};
 use model::value::Value;
 use model::{Code, Error, Result};
 use parking_lot::RwLock;
@@ -125,6 +126,9 @@ pub trait ServingCopy: Send + Sync {
     /// Rows through a grant: columns, row filter, masks and cap are applied here, whatever the query says.
     /// Errors: `ColumnNotGranted`, `InvalidQuery` (naming the column), `Stale` for a page token the data outran.
     async fn query(&self, grant: &Grant, query: &RowQuery) -> Result<RowPage>;
+
+    /// Figures by group through a grant: masked items are refused, small groups hidden. An entry that is not held here has none.
+    async fn statistics(&self, grant: &Grant, ask: &Grouping) -> Result<Groups>;
 
     /// Takes an entry's rows away (it went offline or was withdrawn).
     async fn remove(&self, permit: &Permit, entry: &str) -> Result<()>;

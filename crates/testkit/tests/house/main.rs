@@ -26,6 +26,7 @@ mod exchangekill;
 mod filing;
 mod intake;
 mod kafka;
+mod interface;
 mod ledger;
 mod misfits;
 mod net;

@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 use model::batch::Batch;
 use model::code::SyncMode;
 use model::entry::Entry;
-use model::query::{RowPage, RowQuery};
+use model::query::{Grouping, Groups, RowPage, RowQuery};
 use model::value::{Row as ValueRow, Value};
 use model::{Code, Error, Result};
 use parking_lot::RwLock;
@@ -27,6 +27,7 @@ use sqlx::{AssertSqlSafe, Postgres as Pg, Row};
 use self::load::Load;
 use super::shape::{Cell, Kind, Shape, Storage, integer_value, text_value};
 use super::sql::{Counting, Dialect, Plan, View, bond, is_point, plan};
+use super::statistics::{self, Read};
 use super::{
     EMPTY, FILL, LONGEST, Masking, PATIENCE, Protection, ServingCopy, Table, Turns, names, nothing,
     slug, token, too_slow,
@@ -119,8 +120,33 @@ impl Postgres {
                 Ok(page) => return Ok(page),
             }
         }
-        Err(Error::of(Code::StoreUnavailable)
-            .detail("the serving table was replaced three times in a row"))
+        Err(replaced())
+    }
+
+    async fn groups(
+        &self,
+        table: &Table,
+        view: &View<'_>,
+        ask: &Grouping,
+    ) -> Result<Groups, Failure> {
+        let name = Dialect::Postgres.table(&table.name);
+        let mut plan = statistics::plan(Dialect::Postgres, &name, &table.shape, view, ask)?;
+        let params = std::mem::take(&mut plan.params);
+        let statement = std::mem::take(&mut plan.sql);
+        let found = bound(sqlx::query(AssertSqlSafe(statement)), params)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(gone)?;
+        let mut rows: Vec<ValueRow> = Vec::with_capacity(found.len());
+        for row in &found {
+            let cell = |(n, read): (usize, &Read)| match read {
+                Read::Stored(kind) => value(row, n, *kind),
+                Read::Count => value(row, n, Kind::Integer),
+                Read::Text => value(row, n, Kind::Text),
+            };
+            rows.push(plan.reads.iter().enumerate().map(cell).collect::<Result<ValueRow>>()?);
+        }
+        Ok(plan.finish(rows)?)
     }
 
     async fn page(
@@ -272,6 +298,22 @@ impl ServingCopy for Postgres {
         self.run(&view, query).await
     }
 
+    async fn statistics(&self, grant: &Grant, ask: &Grouping) -> Result<Groups> {
+        let view = View::of(grant);
+        let _turn = self.turns.take(view.grantee).await?;
+        for _ in 0..3 {
+            let Some(table) = self.mark(view.entry).await? else {
+                return statistics::nothing(&view, ask);
+            };
+            match self.groups(&table, &view, ask).await {
+                Err(Failure::Gone) => {}
+                Err(Failure::Other(error)) => return Err(error),
+                Ok(groups) => return Ok(groups),
+            }
+        }
+        Err(replaced())
+    }
+
     async fn remove(&self, permit: &Permit, entry: &str) -> Result<()> {
         permit.require(EMPTY)?;
         let mut tx = self.pool.begin().await.map_err(fail)?;
@@ -288,6 +330,10 @@ impl ServingCopy for Postgres {
         self.tables.write().remove(entry);
         Ok(())
     }
+}
+
+fn replaced() -> Error {
+    Error::of(Code::StoreUnavailable).detail("the serving table was replaced three times in a row")
 }
 
 /// A query that failed; `Gone` when its table was swapped away meanwhile.

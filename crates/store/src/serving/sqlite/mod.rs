@@ -17,7 +17,7 @@ use futures::stream::BoxStream;
 use model::batch::Batch;
 use model::code::SyncMode;
 use model::entry::Entry;
-use model::query::{RowPage, RowQuery};
+use model::query::{Grouping, Groups, RowPage, RowQuery};
 use model::value::{Row, Value};
 use model::{Code, Error, Result};
 use parking_lot::{Mutex, RwLock};
@@ -31,6 +31,7 @@ use self::load::Load;
 use super::pattern::like;
 use super::shape::{Cell, Kind, Shape, integer_value, text_value};
 use super::sql::{Counting, Dialect, View, bond, is_point, plan};
+use super::statistics::{self, Read};
 use super::{
     EMPTY, FILL, LONGEST, Masking, PATIENCE, Protection, ServingCopy, Table, Turns, names, nothing,
     token, too_slow,
@@ -115,6 +116,15 @@ impl ServingCopy for Sqlite {
         let _turn = self.turns.take(view.grantee).await?;
         let (inner, grant, query) = (Arc::clone(&self.inner), grant.clone(), query.clone());
         blocking(move || inner.run_within(LONGEST, &View::of(&grant), &query)).await
+    }
+
+    async fn statistics(&self, grant: &Grant, ask: &Grouping) -> Result<Groups> {
+        let _turn = self.turns.take(grant.grantee()).await?;
+        let (inner, grant, ask) = (Arc::clone(&self.inner), grant.clone(), ask.clone());
+        blocking(move || {
+            inner.within(LONGEST, |reader| inner.groups(reader, &View::of(&grant), &ask))
+        })
+        .await
     }
 
     async fn remove(&self, permit: &Permit, entry: &str) -> Result<()> {
@@ -270,18 +280,54 @@ impl Inner {
 
     /// As [`Inner::run`], stopped by the database itself when it takes too long.
     fn run_within(&self, longest: Duration, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
+        self.within(longest, |reader| self.run_on(reader, view, query))
+    }
+
+    /// Lends a reading connection that the database stops when it takes too long.
+    fn within<T>(
+        &self,
+        longest: Duration,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
         self.read(|reader| {
             let start = Instant::now();
             reader
                 .progress_handler(STEPS, Some(move || start.elapsed() > longest))
                 .map_err(fail)?;
-            let done = self.run_on(reader, view, query);
+            let done = work(reader);
             reader.progress_handler(0, None::<fn() -> bool>).map_err(fail)?;
             match done {
                 Err(e) if e.code() == Code::QueryTooSlow => Err(too_slow(longest)),
                 done => done,
             }
         })
+    }
+
+    fn groups(&self, reader: &Connection, view: &View<'_>, ask: &Grouping) -> Result<Groups> {
+        let mut mark = reader.prepare_cached(MARK).map_err(fail)?;
+        // Stays open until the end: mark and rows are of one snapshot.
+        let mut marks = mark.query([view.entry]).map_err(fail)?;
+        let Some(row) = marks.next().map_err(fail)? else { return statistics::nothing(view, ask) };
+        let table = self.table(view.entry, row)?;
+        let plan = statistics::plan(Dialect::Sqlite, &table.name, &table.shape, view, ask)?;
+        let mut statement = reader.prepare_cached(&plan.sql).map_err(fail)?;
+        for (n, param) in plan.params.iter().enumerate() {
+            statement.raw_bind_parameter(n + 1, param).map_err(fail)?;
+        }
+        let mut found = statement.raw_query();
+        let mut rows: Vec<Row> = Vec::new();
+        while let Some(row) = found.next().map_err(fail)? {
+            let cell = |(n, read): (usize, &Read)| {
+                let kind = match read {
+                    Read::Stored(kind) => *kind,
+                    Read::Count => Kind::Integer,
+                    Read::Text => Kind::Text,
+                };
+                value(row.get_ref(n).map_err(fail)?, kind)
+            };
+            rows.push(plan.reads.iter().enumerate().map(cell).collect::<Result<Row>>()?);
+        }
+        plan.finish(rows)
     }
 
     fn run(&self, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {

@@ -1,0 +1,140 @@
+//! One call of an interface: which version answers, and by which kind.
+
+use std::sync::Arc;
+
+use model::interface::{Arguments, Asked, Interface, InterfaceState, Kind};
+use model::query::{Groups, RowPage};
+use model::{Code, Error, Op, Result};
+use policy::{Action, Target};
+
+use super::{FileRows, compose, outward, rows};
+use crate::outflow::Pulled;
+use crate::{App, audit};
+
+/// What a call is answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub interface: Arc<Interface>,
+    pub body: Body,
+    /// Names in the answer whose values are masked.
+    pub masked: Vec<String>,
+    /// Calls left today, when there is a quota.
+    pub calls_left: Option<u64>,
+}
+
+/// The answer itself, by kind.
+#[derive(Debug)]
+pub enum Body {
+    Rows(RowPage),
+    /// 是 or 否.
+    Verdict(bool),
+    Groups(Groups),
+    Changes(Box<Pulled>),
+    File(FileRows),
+}
+
+/// Calls an interface as `op.actor`, through the gate.
+pub async fn call(app: &Arc<App>, op: &Op, code: &str, mut given: Arguments) -> Result<Answer> {
+    app.interfaces.look(app, op).await?;
+    let version = given.take("version");
+    let interface = match find(app, op, code, version.as_deref()) {
+        Ok(interface) => interface,
+        Err(e) => return Err(refuse(app, op, code, e).await),
+    };
+    let asked = match interface.draft.ask(given) {
+        Ok(asked) => asked,
+        Err(e) => return Err(refuse(app, op, code, e).await),
+    };
+    // A token limited to this interface reaches the resources behind it.
+    let within = match op.scope.is_empty() || !op.reaches(code) {
+        true => op.clone(),
+        false => Op { scope: Vec::new(), ..op.clone() },
+    };
+    match by_kind(app, &within, &interface, &asked).await {
+        // What the caller may not know of is not there, whichever way it asks.
+        Err(e) if e.code() == Code::NotFound => Err(missing(code)),
+        answered => answered,
+    }
+}
+
+async fn by_kind(
+    app: &Arc<App>,
+    op: &Op,
+    interface: &Arc<Interface>,
+    asked: &Asked,
+) -> Result<Answer> {
+    match interface.draft.kind {
+        Kind::Query | Kind::Fuzzy | Kind::List => rows::page(app, op, interface, asked).await,
+        Kind::Verify => rows::verify(app, op, interface, asked).await,
+        Kind::Statistics => rows::statistics(app, op, interface, asked).await,
+        Kind::Batch => rows::batch(app, op, interface, asked).await,
+        Kind::Composed => compose::joined(app, op, interface, asked).await,
+        Kind::Incremental => outward::changes(app, op, interface, asked).await,
+        Kind::File => outward::file(app, op, interface, asked).await,
+    }
+}
+
+/// The version that answers, if it answers this caller.
+fn find(app: &App, op: &Op, code: &str, version: Option<&str>) -> Result<Arc<Interface>> {
+    let number = match version {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Error::new(
+                Code::InvalidInput,
+                "参数 `version` 应为版本号",
+                "the parameter `version` must be the number of a version",
+            )
+        })?),
+    };
+    let interface =
+        app.interfaces.choose(code, op.actor.id(), number).ok_or_else(|| missing(code))?;
+    // The last day of a deprecated version is the last on which it answers.
+    let over = interface.state == InterfaceState::Deprecated
+        && !interface.until.is_empty()
+        && interface.until < op.today().to_string();
+    if interface.state.live() && !over {
+        return Ok(interface);
+    }
+    let target = Target::interface(&interface);
+    match interface.state {
+        // Tested by those who keep it, and by their applications, when they name the version.
+        InterfaceState::Test
+            if number.is_some()
+                && app.policy.decide(op, Action::InterfaceRead, &target).allowed =>
+        {
+            Ok(interface)
+        }
+        InterfaceState::Offline | InterfaceState::Deprecated if knows(app, op, &interface) => {
+            Err(Error::new(
+                Code::WrongState,
+                format!("接口 `{code}` 已下线，请改用新的接口"),
+                format!("the interface `{code}` is offline: use the one that replaces it"),
+            ))
+        }
+        _ => Err(missing(code)),
+    }
+}
+
+/// Whether a live interface of this kind would be shown to the caller.
+fn knows(app: &App, op: &Op, interface: &Interface) -> bool {
+    let live = Target { live: true, ..Target::interface(interface) };
+    app.policy.decide(op, Action::InterfaceRead, &live).allowed
+}
+
+pub(super) fn missing(code: &str) -> Error {
+    Error::not_found("接口", "interface", &code.chars().take(80).collect::<String>())
+}
+
+/// A refusal before the gate leaves a record, too.
+async fn refuse(app: &App, op: &Op, code: &str, error: Error) -> Error {
+    let object: String = code.chars().take(80).collect();
+    if let Err(trouble) = audit::refused(app, op, "interface.call", &object, &error).await {
+        tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
+    }
+    error
+}
+
+/// What the audit says of a call by an interface, before columns and operators of its filter.
+pub(super) fn mark(interface: &Interface) -> String {
+    format!("interface {} v{} {}", interface.code, interface.version, interface.draft.kind)
+}

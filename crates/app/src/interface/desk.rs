@@ -1,0 +1,413 @@
+//! What people do with interfaces: draw up, change, test, publish beside other versions, deprecate, take offline; try one as an
+//! application of theirs.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, TimeDelta};
+use guard::keys;
+use model::interface::{Arguments, Interface, InterfaceDraft, InterfaceState};
+use model::request::{RequestFilter, RequestState};
+use model::{Actor, Code, Error, Op, Result};
+use policy::{Action, Permit, Target};
+use serde::Serialize;
+use store::interface::InterfaceFilter;
+use store::request::RequestScope;
+
+use super::call::{self, Answer, missing};
+use super::check::check;
+use crate::notice::{self, Told};
+use crate::{App, Page, account, audit, catalogue};
+
+/// An interface as somebody sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct InterfaceView {
+    #[serde(flatten)]
+    pub interface: Interface,
+    pub entry_title: String,
+    /// May change it and lead it on.
+    pub keeps: bool,
+}
+
+/// A list of them.
+pub type InterfacePage = Page<InterfaceView>;
+
+/// What may be done with a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub to: InterfaceState,
+    /// Percentage of callers, when it is published.
+    pub share: u8,
+    /// Last day of a deprecated version; empty: not said.
+    pub until: String,
+}
+
+/// Whether the caller could describe interfaces of its organisation at all.
+#[must_use]
+pub fn may_keep(app: &App, op: &Op) -> bool {
+    let own = Target {
+        org: op.actor.org().map(str::to_owned),
+        region: op.actor.region().map(str::to_owned),
+        ..Target::plain("Interface", "new")
+    };
+    app.policy.decide(op, Action::InterfaceKeep, &own).allowed
+}
+
+/// Draws up the first version of an interface.
+pub async fn create(app: &App, op: &Op, text: &str) -> Result<Interface> {
+    let draft = InterfaceDraft::read(text)?;
+    let entries = check(app, op, &draft).await?;
+    let Some(entry) = entries.first() else { return Err(Error::internal("no entry")) };
+    let interface = Interface {
+        id: op.new_id(),
+        code: keys::hex_token(8)?,
+        version: 1,
+        state: InterfaceState::Draft,
+        share: 100,
+        org: entry.draft.org.clone(),
+        region: entry.draft.region.clone(),
+        entry: entry.id.clone(),
+        until: String::new(),
+        created_by: op.actor.id().to_owned(),
+        created_at: op.stamp(),
+        updated_at: op.stamp(),
+        text: text.to_owned(),
+        draft,
+    };
+    let permit = keep(app, op, &interface).await?;
+    app.store.interface_insert(&permit, &interface).await?;
+    recorded(app, op, "interface.create", &interface, "").await?;
+    Ok(interface)
+}
+
+/// Changes a version that callers do not get yet; it is a draft then.
+pub async fn change(app: &App, op: &Op, id: &str, text: &str, before: &str) -> Result<Interface> {
+    let old = visible(app, op, id).await?;
+    let permit = keep(app, op, &old).await?;
+    if !matches!(old.state, InterfaceState::Draft | InterfaceState::Test) {
+        return Err(Error::new(
+            Code::WrongState,
+            "已发布的版本不能修改，请新建版本",
+            "a version that was published stays as it is: make a new one",
+        ));
+    }
+    let draft = InterfaceDraft::read(text)?;
+    let entries = check(app, op, &draft).await?;
+    let Some(entry) = entries.first() else { return Err(Error::internal("no entry")) };
+    if entry.draft.org != old.org {
+        return Err(Error::invalid(
+            "不能改为其他单位的资源",
+            "it stays with a resource of the same organisation",
+        ));
+    }
+    let changed = Interface {
+        state: InterfaceState::Draft,
+        region: entry.draft.region.clone(),
+        entry: entry.id.clone(),
+        updated_at: after(op, &old),
+        text: text.to_owned(),
+        draft,
+        ..old
+    };
+    app.store.interface_update(&permit, &[(changed.clone(), before.to_owned())]).await?;
+    app.interfaces.follow(app).await?;
+    recorded(app, op, "interface.change", &changed, "").await?;
+    Ok(changed)
+}
+
+/// Makes a new version beside the others, as a copy of this one.
+pub async fn version(app: &App, op: &Op, id: &str) -> Result<Interface> {
+    let old = visible(app, op, id).await?;
+    let permit = keep(app, op, &old).await?;
+    let versions = app.store.interface_versions(&old.code).await?;
+    let newest = versions.first().map_or(old.version, |i| i.version);
+    if newest >= app.rules.interface.most_versions {
+        return Err(Error::new(
+            Code::RuleBroken,
+            "该接口的版本数已达上限，请新建接口",
+            "the interface has as many versions as it may: draw up a new one",
+        ));
+    }
+    let new = Interface {
+        id: op.new_id(),
+        version: newest + 1,
+        state: InterfaceState::Draft,
+        share: 100,
+        until: String::new(),
+        created_by: op.actor.id().to_owned(),
+        created_at: op.stamp(),
+        updated_at: op.stamp(),
+        ..old
+    };
+    app.store.interface_insert(&permit, &new).await?;
+    recorded(app, op, "interface.version", &new, "").await?;
+    Ok(new)
+}
+
+/// What the caller may do with a version now.
+#[must_use]
+pub fn moves(app: &App, op: &Op, interface: &Interface) -> Vec<InterfaceState> {
+    let target = Target::interface(interface);
+    match app.policy.decide(op, Action::InterfaceKeep, &target).allowed {
+        true => interface.state.next().to_vec(),
+        false => Vec::new(),
+    }
+}
+
+/// Leads a version on.
+pub async fn step(app: &App, op: &Op, id: &str, to: &Move) -> Result<Interface> {
+    let old = visible(app, op, id).await?;
+    let permit = keep(app, op, &old).await?;
+    if !old.state.next().contains(&to.to) {
+        return Err(Error::new(
+            Code::WrongState,
+            format!("接口为“{}”，不能改为“{}”", old.state.zh(), to.to.zh()),
+            format!("the interface is `{}` and cannot become `{}`", old.state, to.to),
+        ));
+    }
+    let mut new = Interface { state: to.to, updated_at: after(op, &old), ..old.clone() };
+    match to.to {
+        InterfaceState::Test => {
+            // What it names may have changed since it was written.
+            check(app, op, &new.draft).await?;
+        }
+        InterfaceState::Published => {
+            check(app, op, &new.draft).await?;
+            new.share = share(app, &new, to.share).await?;
+            new.until = String::new();
+        }
+        InterfaceState::Deprecated => new.until = until(op, &to.until)?,
+        InterfaceState::Draft | InterfaceState::Offline => {}
+    }
+    app.store.interface_update(&permit, &[(new.clone(), old.updated_at.clone())]).await?;
+    app.interfaces.follow(app).await?;
+    recorded(app, op, "interface.step", &new, to.to.as_str()).await?;
+    if new.state.live() || old.state.live() {
+        tell(app, op, &new).await?;
+    }
+    Ok(new)
+}
+
+/// Changes the share of callers that a published version gets.
+pub async fn set_share(app: &App, op: &Op, id: &str, percent: u8) -> Result<Interface> {
+    let old = visible(app, op, id).await?;
+    let permit = keep(app, op, &old).await?;
+    if old.state != InterfaceState::Published {
+        return Err(Error::new(
+            Code::WrongState,
+            "只有已发布的版本可以调整比例",
+            "only a published version has a share of callers",
+        ));
+    }
+    let new = Interface {
+        share: share(app, &old, percent).await?,
+        updated_at: after(op, &old),
+        ..old.clone()
+    };
+    app.store.interface_update(&permit, &[(new.clone(), old.updated_at)]).await?;
+    app.interfaces.follow(app).await?;
+    recorded(app, op, "interface.share", &new, &new.share.to_string()).await?;
+    Ok(new)
+}
+
+/// A share that leaves nobody without an answer: part of the callers only beside another published version.
+async fn share(app: &App, interface: &Interface, percent: u8) -> Result<u8> {
+    if !(1..=100).contains(&percent) {
+        return Err(Error::invalid("比例为 1 至 100", "the share is 1 to 100 percent").field(
+            "share",
+            "1 至 100",
+            "1 to 100",
+        ));
+    }
+    let versions = app.store.interface_versions(&interface.code).await?;
+    let another = versions.iter().any(|i| {
+        i.id != interface.id
+            && i.state == InterfaceState::Published
+            && i.version < interface.version
+    });
+    if percent < 100 && !another {
+        return Err(Error::new(
+            Code::RuleBroken,
+            "没有更早的已发布版本，不能只对一部分调用方发布",
+            "no earlier version is published: it cannot be given to a part of the callers only",
+        ));
+    }
+    Ok(percent)
+}
+
+fn until(op: &Op, day: &str) -> Result<String> {
+    if day.is_empty() {
+        return Ok(String::new());
+    }
+    match day.parse::<NaiveDate>() {
+        Ok(date) if date >= op.today() => Ok(date.to_string()),
+        _ => Err(Error::invalid(
+            "停用日应为今天或以后的日期（YYYY-MM-DD）",
+            "the last day is today or later (YYYY-MM-DD)",
+        )
+        .field("until", "YYYY-MM-DD", "YYYY-MM-DD")),
+    }
+}
+
+/// A stamp after the one before, also of the same moment: by it a change knows what it changes.
+fn after(op: &Op, old: &Interface) -> String {
+    let now = op.stamp();
+    if now > old.updated_at {
+        return now;
+    }
+    let before = DateTime::parse_from_rfc3339(&old.updated_at).map_or(op.at, |t| t.to_utc());
+    model::op::stamp(before + TimeDelta::milliseconds(1))
+}
+
+/// One version with what the caller may do.
+pub async fn get(app: &App, op: &Op, id: &str) -> Result<(InterfaceView, Vec<Interface>)> {
+    let interface = visible(app, op, id).await?;
+    let mut versions = app.store.interface_versions(&interface.code).await?;
+    versions.retain(|i| shown(app, op, i));
+    Ok((view(app, op, interface).await?, versions))
+}
+
+/// Interfaces the caller may see, by id: of a keeper those of its organisation, else those that are live. *constant page*.
+pub async fn list(
+    app: &App,
+    op: &Op,
+    mine: bool,
+    words: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<InterfacePage> {
+    let limit = if limit == 0 { 50 } else { limit.min(200) };
+    let mut filter = InterfaceFilter {
+        org: op.actor.org().filter(|_| mine).map(str::to_owned),
+        live: !mine,
+        words: words.map(str::to_owned).filter(|w| !w.trim().is_empty()),
+        after: after.map(str::to_owned),
+        limit: limit + 1,
+        ..InterfaceFilter::default()
+    };
+    if mine && filter.org.is_none() {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    // What is not shown to this caller is left out; a page goes on until it is full or there are no more.
+    let mut items = Vec::new();
+    loop {
+        let found = app.store.interface_list(&filter).await?;
+        let last = found.last().map(|i| i.id.clone());
+        let whole = found.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
+        for interface in found {
+            if shown(app, op, &interface) {
+                match view(app, op, interface).await {
+                    Ok(view) => items.push(view),
+                    Err(e) if e.code() == Code::NotFound => {}
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        if whole || items.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            break;
+        }
+        filter.after = last;
+    }
+    Ok(Page::cut(items, limit, |i| i.interface.id.clone()))
+}
+
+/// Calls an interface as an application of the caller's: the same gate, quota, masks and records as any call of it.
+pub async fn trial(
+    app: &Arc<App>,
+    op: &Op,
+    id: &str,
+    application: &str,
+    mut given: Arguments,
+) -> Result<Answer> {
+    let interface = visible(app, op, id).await?;
+    let application = account::application(app, op, application).await?;
+    audit::permit(app, op, Action::ApplicationManage, &Target::application(&application)).await?;
+    let actor = account::actor_of(app, &application.key).await?.ok_or_else(|| {
+        Error::new(
+            Code::WrongState,
+            format!("应用 `{}` 已停用，请先启用", application.name),
+            format!("the application `{}` is stopped: start it first", application.name),
+        )
+    })?;
+    given.take("version");
+    given.add("version", interface.version.to_string());
+    audit::record(app, audit::event(op, "interface.trial", &interface.code)).await?;
+    let as_application = Op { actor, ..op.clone() };
+    call::call(app, &as_application, &interface.code, given).await
+}
+
+async fn view(app: &App, op: &Op, interface: Interface) -> Result<InterfaceView> {
+    let entry = app.store.entry_get(&interface.entry).await?;
+    let entry =
+        entry.and_then(|e| catalogue::seen(app, op, e)).ok_or_else(|| missing(&interface.code))?;
+    let keeps =
+        app.policy.decide(op, Action::InterfaceKeep, &Target::interface(&interface)).allowed;
+    Ok(InterfaceView { interface, entry_title: entry.draft.title, keeps })
+}
+
+fn shown(app: &App, op: &Op, interface: &Interface) -> bool {
+    app.policy.decide(op, Action::InterfaceRead, &Target::interface(interface)).allowed
+}
+
+/// A version that the caller may see, of a resource it may know of.
+pub(super) async fn visible(app: &App, op: &Op, id: &str) -> Result<Interface> {
+    let found = app.store.interface_get(id).await?.filter(|i| shown(app, op, i));
+    let interface = found.ok_or_else(|| missing(id))?;
+    let entry = app.store.entry_get(&interface.entry).await?;
+    match entry.and_then(|e| catalogue::seen(app, op, e)) {
+        Some(_) => Ok(interface),
+        None => Err(missing(id)),
+    }
+}
+
+async fn keep(app: &App, op: &Op, interface: &Interface) -> Result<Permit> {
+    audit::permit(app, op, Action::InterfaceKeep, &Target::interface(interface)).await
+}
+
+async fn recorded(
+    app: &App,
+    op: &Op,
+    action: &str,
+    interface: &Interface,
+    reason: &str,
+) -> Result<()> {
+    let mut event = audit::event(op, action, &interface.code);
+    event.scope = format!("v{} {}", interface.version, interface.draft.kind);
+    event.reason = reason.to_owned();
+    audit::record(app, event).await
+}
+
+/// Tells those who may call it that something changes for them.
+async fn tell(app: &App, op: &Op, interface: &Interface) -> Result<()> {
+    let system = Op { actor: Actor::System, ..op.clone() };
+    let permit =
+        app.policy.permit(&system, Action::SystemWork, &Target::plain("System", "interface"))?;
+    let told = Told {
+        mark: format!("interface:{}:{}:{}", interface.id, interface.state, interface.updated_at),
+        kind: match interface.state {
+            InterfaceState::Deprecated => "interface.deprecated",
+            InterfaceState::Offline => "interface.offline",
+            _ => "interface.published",
+        },
+        title: interface.draft.title.clone(),
+        words: match interface.until.as_str() {
+            "" => format!("v{} {}", interface.version, interface.code),
+            until => format!("v{} {} {until}", interface.version, interface.code),
+        },
+        href: format!("/console/interfaces/{}", interface.id),
+    };
+    let mut filter = RequestFilter {
+        entry: Some(interface.entry.clone()),
+        state: Some(RequestState::Approved),
+        limit: 1000,
+        ..RequestFilter::default()
+    };
+    loop {
+        let page = app.store.request_list(&filter, &RequestScope::All).await?;
+        let people: Vec<String> = page.iter().map(|r| r.applicant.clone()).collect();
+        notice::tell(app, &system, &permit, &people, &told).await?;
+        match page.last() {
+            Some(last) if page.len() == 1000 => filter.after = Some(last.id.clone()),
+            _ => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A description to start from, drawn from an entry: its key as parameters, what may be shared as items.
+
+use std::fmt::Write as _;
+
+use model::code::{DataType, OpenType, ShareType};
+use model::entry::Entry;
+use model::interface::Kind;
+use model::item::Item;
+
+/// The text of a description of this kind for an entry.
+#[must_use]
+pub fn sketch(entry: &Entry, kind: Kind) -> String {
+    let draft = &entry.draft;
+    let shared: Vec<&Item> = draft
+        .items
+        .iter()
+        .filter(|i| i.share_type != ShareType::None || i.open_type != OpenType::None)
+        .collect();
+    let keys: Vec<&Item> = match shared.iter().find(|i| i.lookup) {
+        Some(lookup) => vec![lookup],
+        None => shared.iter().filter(|i| i.primary).copied().collect(),
+    };
+    let plain = |t: DataType| shared.iter().find(move |i| i.data_type == t && !i.primary).copied();
+    let mut text = format!(
+        "title = {}\ndescription = \"\"\nkind = \"{kind}\"\nentry = \"{}\"\n",
+        quoted(&format!("{}{}", draft.title, kind.zh())),
+        draft.code
+    );
+    if kind == Kind::Batch {
+        text.push_str("most_keys = 100\n");
+    }
+    if matches!(kind, Kind::List | Kind::Fuzzy | Kind::Incremental) {
+        text.push_str("page_rows = 50\nmost_rows = 1000\n");
+    }
+    let param = |text: &mut String, item: &Item, how: &str, required: bool| {
+        // Writing into a String cannot fail.
+        let _ = write!(
+            text,
+            "\n[[param]]\nname = \"{0}\"\nitem = \"{0}\"\nmatch = \"{how}\"\nrequired = {required}\nnote = {1}\n",
+            item.identifier,
+            quoted(&item.name_cn)
+        );
+    };
+    match kind {
+        Kind::Query | Kind::Batch | Kind::Composed => {
+            let n = if kind == Kind::Batch { 1 } else { keys.len() };
+            keys.iter().take(n).for_each(|i| param(&mut text, i, "equal", true));
+        }
+        Kind::Verify => {
+            keys.iter().for_each(|i| param(&mut text, i, "equal", true));
+            let claimed =
+                shared.iter().find(|i| !keys.iter().any(|k| k.identifier == i.identifier));
+            claimed.iter().for_each(|i| param(&mut text, i, "equal", true));
+        }
+        Kind::Fuzzy => {
+            if let Some(item) = plain(DataType::Text) {
+                param(&mut text, item, "contains", true);
+            }
+        }
+        Kind::Statistics => {
+            let group = plain(DataType::Text).map(|i| i.identifier.as_str()).unwrap_or_default();
+            let _ = write!(
+                text,
+                "\n[statistics]\ngroup_by = [\"{group}\"]\n\n[[statistics.measure]]\nhow = \"count\"\n"
+            );
+        }
+        Kind::List | Kind::Incremental | Kind::File => {}
+    }
+    match kind {
+        Kind::Verify | Kind::Statistics => {}
+        Kind::Composed => {
+            text.push_str(
+                "\n[[part]]\nname = \"other\"\nentry = \"\"\nitem = \"\"\nequals = \"\"\noptional = false\n",
+            );
+            returns(&mut text, &shared);
+        }
+        _ => returns(&mut text, &shared),
+    }
+    text
+}
+
+fn returns(text: &mut String, items: &[&Item]) {
+    for item in items {
+        let _ = write!(text, "\n[[return]]\nitem = \"{}\"\n", item.identifier);
+    }
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("\"{}\"", plain.replace('\\', "\\\\").replace('"', "\\\""))
+}

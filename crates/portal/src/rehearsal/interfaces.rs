@@ -1,0 +1,72 @@
+//! Made-up interfaces for their pages.
+
+use app::interface::InterfaceView;
+use minijinja::{Value, context};
+use model::interface::{Interface, InterfaceDraft, InterfaceState};
+
+use super::AT;
+use crate::view::value;
+
+const TEXT: &str = "title = \"按编号查询 <b>\"\nkind = \"query\"\nentry = \"parking\"\n[[param]]\nname = \"id\"\nitem = \"id\"\nrequired = true\n";
+
+fn view(full: bool) -> InterfaceView {
+    let draft = InterfaceDraft::read(TEXT).unwrap();
+    InterfaceView {
+        interface: Interface {
+            id: "i1".into(),
+            code: "0123456789abcdef".into(),
+            version: 2,
+            state: if full { InterfaceState::Published } else { InterfaceState::Draft },
+            share: if full { 10 } else { 100 },
+            org: "o1".into(),
+            region: "330100".into(),
+            entry: "e1".into(),
+            until: if full { "2026-12-01".into() } else { String::new() },
+            created_by: "u1".into(),
+            created_at: AT.into(),
+            updated_at: AT.into(),
+            text: TEXT.into(),
+            draft,
+        },
+        entry_title: "停车场 <b>".into(),
+        keeps: full,
+    }
+}
+
+/// What a page of interfaces shows; `None` for other pages.
+pub(super) fn of(template: &str, full: bool) -> Option<Value> {
+    let view = view(full);
+    let described = context! {
+        name => "id", item => "id", title => "编号 <b>", data_type => full.then_some("text"),
+        grade => full.then_some("L1"), how => "equal", required => full, default => (), note => "",
+    };
+    Some(match template {
+        "console/interfaces.html" => context! {
+            interfaces => if full { vec![value(&view)] } else { vec![] }, keeps => full, mine => full, q => "停",
+        },
+        "console/interface_form.html" => context! {
+            kinds => vec![context! { value => "query", name => "查询" }], kind => "query", entry => "parking",
+            text => full.then_some(TEXT), rows => 12, old => full.then(|| value(&view.interface)),
+        },
+        "console/interface.html" => context! {
+            row => value(&view), versions => vec![value(&view.interface)],
+            moves => vec![
+                context! { word => "published", name => "已发布" }, context! { word => "deprecated", name => "待停用" },
+                context! { word => "offline", name => "已下线" },
+            ],
+            params => if full { vec![context! { p => described.clone(), given => full.then_some("<b>") }] } else { vec![] },
+            errors => vec![context! { code => "no_grant", status => 403, message => "无", help => "申请" }],
+            doc => context! { returns => if full { vec![described] } else { vec![] } },
+            endpoint => "http://gate/api/interface/0123456789abcdef",
+            samples => vec![context! { id => "curl", name => "curl", run => "bash call.sh", text => "<b>" }],
+            applications => if full { vec![context! { id => "a1", name => "应用 <b>" }] } else { vec![] },
+            application => full.then_some("a1"), answer => full.then_some("{\"rows\": \"<b>\"}"),
+            published => full, editable => !full, callable => full,
+        },
+        "console/convention.html" => context! {
+            c => context! { on => full, decided => if full { "on" } else { "" }, configured => !full, applications => 3 },
+            gateway => "http://gate", hours => 48, minutes => 15, window => 900, most => 200,
+        },
+        _ => return None,
+    })
+}
