@@ -33,6 +33,8 @@ pub struct Rules {
     pub outflow: crate::outflow::OutflowRules,
     /// Reconciliation and error budgets; the shipped `rules/oversight.toml` when the file says nothing of them.
     pub oversight: crate::oversight::OversightRules,
+    /// Limits of SQL; the shipped `rules/sql.toml` when the file says nothing of them.
+    pub sql: crate::wire::SqlRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -55,6 +57,7 @@ struct Written {
     report: Option<crate::report::ReportRules>,
     outflow: Option<crate::outflow::OutflowRules>,
     oversight: Option<crate::oversight::OversightRules>,
+    sql: Option<crate::wire::SqlRules>,
 }
 
 /// Working days a reviewer has.
@@ -182,6 +185,7 @@ impl Rules {
             report,
             outflow,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
+            sql: crate::wire::rules(written.sql).map_err(wrong)?,
         })
     }
 }

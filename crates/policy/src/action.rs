@@ -85,6 +85,8 @@ actions! {
     RowsDownload = "rows.download";
     /// Delivery of a region's rows as they change.
     RowsFlow = "rows.flow";
+    /// Statements over rows by SQL.
+    RowsSql = "rows.sql";
     /// See outflows (回流): what flows to whom, and how far it is.
     OutflowRead = "outflow.read";
     /// Make, pause, resume or end an outflow into a database of one's organisation; keep such databases.

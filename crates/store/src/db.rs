@@ -130,6 +130,7 @@ impl Db {
         all.push(migration(23, "control", include_str!("../migrations/0023_control.sql")));
         all.push(migration(25, "outflow", include_str!("../migrations/0025_outflow.sql")));
         all.push(migration(24, "oversight", include_str!("../migrations/0024_oversight.sql")));
+        all.push(migration(29, "sql", include_str!("../migrations/0029_sql.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

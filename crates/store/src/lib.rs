@@ -42,6 +42,7 @@ pub mod schema;
 pub mod seat;
 pub mod serving;
 pub mod source;
+pub mod sql;
 
 use std::path::PathBuf;
 use std::sync::Arc;

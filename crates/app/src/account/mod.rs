@@ -1,7 +1,7 @@
 //! Accounts: people sign in, applications sign their calls.
 
 mod application;
-mod attempt;
+pub(crate) mod attempt;
 mod call;
 mod manage;
 mod person;
@@ -14,7 +14,7 @@ use model::Actor;
 use model::account::{Application, User};
 use serde::Serialize;
 
-pub(crate) use application::stop;
+pub(crate) use application::{credential, managed, stop};
 pub use application::{
     application, applications, may_register, register_application, renew_secret,
     set_application_active,
@@ -58,8 +58,8 @@ impl Memory {
 
 /// An application's credential, opened once and kept for half a minute.
 pub(crate) struct Credential {
-    application: Application,
-    actor: Actor,
+    pub(crate) application: Application,
+    pub(crate) actor: Actor,
     secret: zeroize::Zeroizing<Vec<u8>>,
 }
 

@@ -37,6 +37,7 @@ mod schema;
 mod search;
 mod sheet;
 mod sources;
+mod sql;
 mod supervise;
 mod temporary;
 mod users;
@@ -85,6 +86,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(control::router())
         .merge(dispatch::router())
         .merge(applications::router())
+        .merge(sql::router())
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())
