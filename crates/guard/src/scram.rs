@@ -257,7 +257,8 @@ mod tests {
             assert!(Exchange::begin(verifier(), first.as_bytes()).is_err(), "{first}");
         }
         let (exchange, _) = Exchange::begin_with(verifier(), FIRST, "x").unwrap();
-        for last in ["", "c=biws", "c=biws,r=other,p=AA==", "c=eSws,r=rOprNGfwEbeRWgbNEkqOx,p=AA=="] {
+        for last in ["", "c=biws", "c=biws,r=other,p=AA==", "c=eSws,r=rOprNGfwEbeRWgbNEkqOx,p=AA=="]
+        {
             assert!(exchange.finish(last.as_bytes()).is_err(), "{last}");
         }
     }

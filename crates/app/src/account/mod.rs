@@ -14,11 +14,11 @@ use model::Actor;
 use model::account::{Application, User};
 use serde::Serialize;
 
-pub(crate) use application::{credential, managed, stop};
 pub use application::{
     application, applications, may_register, register_application, renew_secret,
     set_application_active,
 };
+pub(crate) use application::{credential, managed, stop};
 pub use call::{SignedCall, verify_call};
 pub use manage::{
     account, accounts, change_user, create_user, reset_password, set_user_active, unlock, users,

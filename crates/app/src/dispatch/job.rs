@@ -209,7 +209,8 @@ async fn round(app: &Arc<App>, job: Job, by: &str) -> Result<JobRun> {
 async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
     match job {
         Job::Expiry => {
-            Ok(crate::sharing::expire(app, system).await? + crate::wire::forget(app, system).await?)
+            Ok(crate::sharing::expire(app, system).await?
+                + crate::wire::forget(app, system).await?)
         }
         Job::Approvals => {
             let done = crate::approval::tick(app, system).await?;

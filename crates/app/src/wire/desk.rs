@@ -301,7 +301,8 @@ impl SqlDesk for Desk {
     async fn end(&self, caller: &SqlCaller, turn: &SqlTurn, end: SqlEnd) -> Result<()> {
         let app = &self.app;
         let op = Op { request_id: turn.id.clone(), ..self.op(caller) };
-        let object = if turn.codes.is_empty() { CATALOGUE.to_owned() } else { turn.codes.join(",") };
+        let object =
+            if turn.codes.is_empty() { CATALOGUE.to_owned() } else { turn.codes.join(",") };
         let mut event = audit::event(&op, &format!("{}.end", Action::RowsSql.as_str()), &object);
         event.rows = end.rows;
         event.bytes = end.bytes;
@@ -337,8 +338,7 @@ impl SqlDesk for Desk {
 impl Desk {
     /// Keeps the statement for its owner, sealed.
     async fn note(&self, op: &Op, ask: &SqlAsk, outcome: &str, state: &str) -> Result<()> {
-        let sealed =
-            self.app.keys.vault().seal(&context(&op.request_id), ask.text.as_bytes())?;
+        let sealed = self.app.keys.vault().seal(&context(&op.request_id), ask.text.as_bytes())?;
         let codes: Vec<&str> = ask.tables.iter().map(|(code, _)| code.as_str()).collect();
         let statement = SqlStatement {
             id: op.request_id.clone(),

@@ -193,8 +193,12 @@ impl Format {
 fn unknown(option: &str) -> pgwire::error::PgWireError {
     told(
         "0A000",
-        format!("COPY 不支持选项 {option}；支持 FORMAT text|csv|binary、HEADER、DELIMITER、NULL、QUOTE、FORCE_QUOTE"),
-        format!("COPY takes no {option}; it takes FORMAT text|csv|binary, HEADER, DELIMITER, NULL, QUOTE, FORCE_QUOTE"),
+        format!(
+            "COPY 不支持选项 {option}；支持 FORMAT text|csv|binary、HEADER、DELIMITER、NULL、QUOTE、FORCE_QUOTE"
+        ),
+        format!(
+            "COPY takes no {option}; it takes FORMAT text|csv|binary, HEADER, DELIMITER, NULL, QUOTE, FORCE_QUOTE"
+        ),
     )
 }
 

@@ -12,7 +12,7 @@ use pgwire::error::{PgWireError, PgWireResult};
 use super::words::told;
 
 /// Functions that may stand where a table does.
-const TABLE_FUNCTIONS: &[&str] = &[
+pub(super) const TABLE_FUNCTIONS: &[&str] = &[
     "generate_series",
     "range",
     "unnest",
@@ -149,9 +149,8 @@ fn table(name: &ObjectName) -> ControlFlow<String> {
 
 fn function(name: &ObjectName) -> ControlFlow<String> {
     let last = name.0.last().and_then(|part| part.as_ident());
-    let known = last.is_some_and(|ident| {
-        TABLE_FUNCTIONS.contains(&ident.value.to_ascii_lowercase().as_str())
-    });
+    let known = last
+        .is_some_and(|ident| TABLE_FUNCTIONS.contains(&ident.value.to_ascii_lowercase().as_str()));
     if known {
         return ControlFlow::Continue(());
     }

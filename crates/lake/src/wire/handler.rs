@@ -82,9 +82,9 @@ impl Connection {
 }
 
 fn inside(inside: &Inside) -> PgWireResult<&Arc<Session>> {
-    let (session, _) = inside.get().ok_or_else(|| {
-        fatal("28000", "尚未登录", "nobody has signed in on this connection")
-    })?;
+    let (session, _) = inside
+        .get()
+        .ok_or_else(|| fatal("28000", "尚未登录", "nobody has signed in on this connection"))?;
     session.touch();
     Ok(session)
 }
@@ -125,7 +125,11 @@ impl ErrorHandler for Connection {
     {
         if let PgWireError::ApiError(cause) = error {
             tracing::error!(error = %cause, "a statement failed");
-            *error = told("XX000", "语句执行失败，请联系运维人员", "the statement failed: ask the operator");
+            *error = told(
+                "XX000",
+                "语句执行失败，请联系运维人员",
+                "the statement failed: ask the operator",
+            );
         }
     }
 }
@@ -181,7 +185,9 @@ impl SimpleQueryHandler for Connection {
         let session = self.inside()?;
         let statements = session.read(&self.door.parser, &query.query).await?;
         if statements.is_empty() {
-            client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
+            client
+                .feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()))
+                .await?;
         }
         for (text, statement) in statements {
             allowed(client.transaction_status(), &statement)?;
@@ -355,7 +361,9 @@ impl ExtendedQueryHandler for Connection {
                     return Err(told(
                         "08P01",
                         format!("语句有 {wanted} 个参数，收到 {given} 个（格式 {formats} 个）"),
-                        format!("{given} parameters ({formats} formats) for a statement of {wanted}"),
+                        format!(
+                            "{given} parameters ({formats} formats) for a statement of {wanted}"
+                        ),
                     ));
                 }
                 let columns = stored.statement.schema.as_ref().map_or(0, |s| s.fields().len());
@@ -444,7 +452,9 @@ impl ExtendedQueryHandler for Connection {
         let portal = match client.portal_store().get_portal(name) {
             Some(Entry::Value(portal)) => portal,
             Some(Entry::Empty) => {
-                client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
+                client
+                    .feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()))
+                    .await?;
                 client.set_state(PgWireConnectionState::ReadyForQuery);
                 return Ok(());
             }
@@ -555,11 +565,13 @@ fn values(portal: &Portal<Prepared>) -> PgWireResult<Option<ParamValues>> {
     }
     let wanted: Vec<_> = parameters.iter().map(|(arrow, _)| arrow.as_ref()).collect();
     let wire: Vec<_> = parameters.iter().map(|(_, wire)| Some(wire)).collect();
-    deserialize_parameters_with_server_types(portal, &wanted, &wire).map(Some).map_err(|e| match e {
-        PgWireError::UserError(_) => e,
-        other => {
-            let what = other.to_string();
-            told("22P02", format!("参数有误：{what}"), format!("a parameter is wrong: {what}"))
-        }
-    })
+    deserialize_parameters_with_server_types(portal, &wanted, &wire).map(Some).map_err(
+        |e| match e {
+            PgWireError::UserError(_) => e,
+            other => {
+                let what = other.to_string();
+                told("22P02", format!("参数有误：{what}"), format!("a parameter is wrong: {what}"))
+            }
+        },
+    )
 }

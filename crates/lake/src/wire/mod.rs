@@ -6,7 +6,7 @@
 //! handler    simple and extended protocol, portals, COPY TO STDOUT, cancel
 //! firewall   which statements are taken at all, before anything is planned
 //! session    one connection: its tables, settings, cursors
-//! run        statement → plan → recorded → rows, watched while they flow
+//! run        statement → plan → recorded → rows, watched while they flow (asked, flow, cursor, copy, settings, words)
 //! table      a grant as a table: row filter and masks inside, nothing of them to be seen from outside
 //! catalogue  pg_catalog and information_schema of what is granted
 //! ```
@@ -21,6 +21,7 @@
 //!
 //! *every-release-audited*: [`run`] asks the desk to count and record a statement before its first row, and tells it the end.
 
+mod asked;
 mod catalogue;
 mod copy;
 mod cursor;

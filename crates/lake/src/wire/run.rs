@@ -1,19 +1,14 @@
 //! A statement's way: text → firewall → plan → counted and recorded → rows.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
-use arrow_pg::datatypes::{
-    PG_OID_ALIAS_KEY, arrow_schema_to_pg_fields, into_pg_type, pg_type_for_alias_kind,
-};
+use arrow_pg::datatypes::arrow_schema_to_pg_fields;
 use datafusion::common::ParamValues;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SQLOptions};
@@ -31,13 +26,13 @@ use pgwire::messages::copy::CopyData;
 use pgwire::messages::data::DataRow;
 use policy::port::SqlAsk;
 
-use super::catalogue::{DATABASE, SCHEMA};
+use super::asked::{parameters, tables};
 use super::cursor::{self, Cursor};
 use super::flow::{Flow, Watch, cancelled, too_long};
 use super::session::Session;
 use super::settings::assignments;
 use super::words::{of_house, of_plan, syntax, told};
-use super::{copy, firewall, table};
+use super::{catalogue, copy, firewall};
 
 /// A statement that was taken and planned once; it is planned anew when it runs, with what is granted then.
 #[derive(Clone, Debug)]
@@ -59,13 +54,25 @@ impl Prepared {
 
 /// What running a statement came to.
 pub(super) enum Reply {
-    Rows { fields: Arc<Vec<FieldInfo>>, rows: BoxStream<'static, PgWireResult<DataRow>>, tag: &'static str },
-    Copy { format: i8, columns: usize, data: BoxStream<'static, PgWireResult<CopyData>>, rows: Arc<AtomicU64> },
+    Rows {
+        fields: Arc<Vec<FieldInfo>>,
+        rows: BoxStream<'static, PgWireResult<DataRow>>,
+        tag: &'static str,
+    },
+    Copy {
+        format: i8,
+        columns: usize,
+        data: BoxStream<'static, PgWireResult<CopyData>>,
+        rows: Arc<AtomicU64>,
+    },
     Done(Tag),
     Begun,
     Ended(&'static str),
     /// Settings that the client is told of.
-    Set { tag: &'static str, told: Vec<(&'static str, String)> },
+    Set {
+        tag: &'static str,
+        told: Vec<(&'static str, String)>,
+    },
 }
 
 impl Session {
@@ -80,7 +87,11 @@ impl Session {
                 return Err(told(
                     "54000",
                     format!("语句过长（{} 字节），至多 {} 字节", text.len(), self.limits.text),
-                    format!("the statement has {} bytes, at most {} are taken", text.len(), self.limits.text),
+                    format!(
+                        "the statement has {} bytes, at most {} are taken",
+                        text.len(),
+                        self.limits.text
+                    ),
                 ));
             }
             let statements = parser.parse(text).map_err(|e| syntax(&e.to_string()))?;
@@ -156,22 +167,31 @@ impl Session {
         let schema = match statement {
             Statement::Explain { .. } => Some(text_schema(PLAN)),
             Statement::Declare { .. } | Statement::Copy { .. } => None,
-            _ => Some(Arc::new(plan.schema().as_arrow().clone())),
+            _ => Some(Arc::new(self.analysed(&plan).schema().as_arrow().clone())),
         };
         Ok((parameters, schema))
+    }
+
+    /// The plan with its final types, where they can be known before there are values.
+    fn analysed(&self, plan: &LogicalPlan) -> LogicalPlan {
+        let state = self.context.state();
+        let analysed =
+            state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {});
+        analysed.unwrap_or_else(|_| plan.clone())
     }
 
     async fn plan(&self, query: &Statement) -> PgWireResult<LogicalPlan> {
         let parsed = Parsed::Statement(Box::new(query.clone()));
         let planning = self.context.state().statement_to_plan(parsed).await;
-        let plan = planning.map_err(of_plan)?;
+        let plan = match planning {
+            Ok(plan) => plan,
+            Err(e) => catalogue::nothing(query).ok_or_else(|| of_plan(e))?,
+        };
         let only_reads = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        only_reads.verify_plan(&plan).map_err(|_| {
-            told("42501", "只能查询", "reading only")
-        })?;
+        only_reads.verify_plan(&plan).map_err(|_| told("42501", "只能查询", "reading only"))?;
         Ok(plan)
     }
 
@@ -280,7 +300,8 @@ impl Session {
                 let written = copy::Format::of(options, legacy_options).map_err(fresh)?;
                 let query = copy::query(source).map_err(fresh)?;
                 let flow = self.flow(&prepared.text, &query, values).await?;
-                let wire = if written.code() == 1 { Format::UnifiedBinary } else { Format::UnifiedText };
+                let wire =
+                    if written.code() == 1 { Format::UnifiedBinary } else { Format::UnifiedText };
                 let fields = self.fields(&flow.schema(), &wire).map_err(|e| (e, true))?;
                 let rows = Arc::new(AtomicU64::new(0));
                 let (code, columns) = (written.code(), fields.len());
@@ -328,7 +349,10 @@ impl Session {
             fresh(told(
                 "53300",
                 format!("同一应用至多同时执行 {} 条语句，请稍后再试", self.limits.statements),
-                format!("an application may run {} statements at once: try again shortly", self.limits.statements),
+                format!(
+                    "an application may run {} statements at once: try again shortly",
+                    self.limits.statements
+                ),
             ))
         })?;
         let tables = tables(&plan).map_err(fresh)?;
@@ -458,92 +482,6 @@ fn query_of(statement: &Statement) -> PgWireResult<Option<Statement>> {
     })
 }
 
-/// Parameters of a plan in their order.
-fn parameters(plan: &LogicalPlan) -> PgWireResult<Vec<(Option<ArrowType>, Type)>> {
-    let mut found: HashMap<String, Option<ArrowType>> =
-        plan.get_parameter_types().map_err(of_plan)?;
-    let mut alias: HashMap<String, Type> = HashMap::new();
-    plan.apply_with_subqueries(|node| {
-        for expr in node.expressions() {
-            expr.apply(|e| {
-                if let Expr::Cast(cast) = e
-                    && let Expr::Placeholder(p) = cast.expr.as_ref()
-                {
-                    let wanted = found.entry(p.id.clone()).or_default();
-                    wanted.get_or_insert_with(|| cast.field.data_type().clone());
-                }
-                if let Expr::Placeholder(p) = e {
-                    found.entry(p.id.clone()).or_default();
-                    let kind = p.field.as_ref().and_then(|f| f.metadata().get(PG_OID_ALIAS_KEY));
-                    if let Some(known) = kind.and_then(|k| pg_type_for_alias_kind(k)) {
-                        let int = p.field.as_ref().is_some_and(|f| f.data_type() == &ArrowType::Int32);
-                        if int {
-                            alias.insert(p.id.clone(), known);
-                        }
-                    }
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })?;
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })
-    .map_err(of_plan)?;
-    let count = found
-        .keys()
-        .map(|id| id.trim_start_matches('$').parse::<usize>().unwrap_or(0))
-        .max()
-        .unwrap_or(0);
-    if count > 1000 || found.keys().any(|id| id.trim_start_matches('$').parse::<usize>().is_err()) {
-        return Err(told(
-            "42P02",
-            "参数应写作 $1、$2 …，至多 1000 个",
-            "parameters are written $1, $2 …, at most 1000",
-        ));
-    }
-    (1..=count)
-        .map(|n| {
-            let id = format!("${n}");
-            let arrow = found.get(&id).cloned().flatten();
-            let wire = match (alias.get(&id), &arrow) {
-                (Some(alias), _) => alias.clone(),
-                (None, Some(arrow)) => into_pg_type(arrow)?,
-                // A parameter that nothing says more of is a text.
-                (None, None) => Type::TEXT,
-            };
-            Ok((arrow, wire))
-        })
-        .collect()
-}
-
-/// Granted resources that a plan reads, with their columns.
-fn tables(plan: &LogicalPlan) -> PgWireResult<Vec<(String, Vec<String>)>> {
-    let mut tables: Vec<(String, Vec<String>)> = Vec::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let name = scan.table_name.clone().resolve(DATABASE, SCHEMA);
-            if name.schema.as_ref() == SCHEMA {
-                let provider = source_as_provider(&scan.source)?;
-                if let Some(code) = table::granted(&provider) {
-                    let columns = scan.projected_schema.fields().iter().map(|f| f.name().clone());
-                    match tables.iter_mut().find(|(c, _)| c == code) {
-                        Some((_, there)) => {
-                            for column in columns {
-                                if !there.contains(&column) {
-                                    there.push(column);
-                                }
-                            }
-                        }
-                        None => tables.push((code.to_owned(), columns.collect())),
-                    }
-                }
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })
-    .map_err(of_plan)?;
-    Ok(tables)
-}
-
 /// The rows of a batch, written.
 fn encoded(batch: &RecordBatch, fields: &Arc<Vec<FieldInfo>>) -> Vec<PgWireResult<DataRow>> {
     arrow_pg::datatypes::encode_recordbatch(Arc::clone(fields), batch.clone()).collect()
@@ -566,14 +504,15 @@ fn fetched(
     fields: Arc<Vec<FieldInfo>>,
 ) -> BoxStream<'static, PgWireResult<DataRow>> {
     let left = most.unwrap_or(usize::MAX);
-    let batches = stream::try_unfold((cursor, left, fields), |(mut cursor, left, fields)| async move {
-        if left == 0 {
-            return PgWireResult::Ok(None);
-        }
-        let Some(batch) = cursor.next(left).await? else { return Ok(None) };
-        let rows = stream::iter(encoded(&batch, &fields));
-        let left = left - batch.num_rows().min(left);
-        Ok(Some((rows, (cursor, left, fields))))
-    });
+    let batches =
+        stream::try_unfold((cursor, left, fields), |(mut cursor, left, fields)| async move {
+            if left == 0 {
+                return PgWireResult::Ok(None);
+            }
+            let Some(batch) = cursor.next(left).await? else { return Ok(None) };
+            let rows = stream::iter(encoded(&batch, &fields));
+            let left = left - batch.num_rows().min(left);
+            Ok(Some((rows, (cursor, left, fields))))
+        });
     futures::TryStreamExt::try_flatten(batches).boxed()
 }

@@ -80,7 +80,11 @@ impl Seat {
 
 impl SqlDoor {
     /// A door that does not listen yet. Reads the certificate files.
-    pub fn new(lake: Arc<DeltaLake>, desk: Arc<dyn SqlDesk>, tls: Option<&TlsFiles>) -> Result<Self> {
+    pub fn new(
+        lake: Arc<DeltaLake>,
+        desk: Arc<dyn SqlDesk>,
+        tls: Option<&TlsFiles>,
+    ) -> Result<Self> {
         let limits = desk.limits();
         Ok(Self(Arc::new(Door {
             lake,
@@ -226,19 +230,26 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor> {
     let wrong = |path: &Path, e: String| {
         Error::new(
             Code::InvalidInput,
-            format!("SQL 的 TLS 文件 {} 无法使用：{e}；应为 PEM 格式的证书链或私钥", path.display()),
-            format!("the TLS file {} of SQL cannot be used: {e}; it is a chain of certificates or a key in PEM", path.display()),
+            format!(
+                "SQL 的 TLS 文件 {} 无法使用：{e}；应为 PEM 格式的证书链或私钥",
+                path.display()
+            ),
+            format!(
+                "the TLS file {} of SQL cannot be used: {e}; it is a chain of certificates or a key in PEM",
+                path.display()
+            ),
         )
     };
     let chain = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
         .map_err(|e| wrong(&files.certificate, e.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|e| wrong(&files.key, e.to_string()))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|c| c.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|e| wrong(&files.certificate, e.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, e.to_string()))?;
+    let mut config =
+        ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|c| c.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|e| wrong(&files.certificate, e.to_string()))?;
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -140,9 +140,8 @@ impl Connection {
             )
         })?;
         let places = seat.places();
-        let session =
-            Session::new(&self.door.lake, Arc::clone(desk), caller, &user, places)
-                .map_err(|e| ending(of_house(&e)))?;
+        let session = Session::new(&self.door.lake, Arc::clone(desk), caller, &user, places)
+            .map_err(|e| ending(of_house(&e)))?;
         for (name, value) in client.metadata() {
             if matches!(name.as_str(), "user" | "database" | "options" | "replication") {
                 continue;

@@ -141,7 +141,10 @@ fn greet(doors: &Doors, seeded: &seed::Seeded, resources: &[seed::Resource]) {
         "  运维 operation http://{}  (/health /ready /metrics)",
         doors.operation_address()
     ));
-    out(&format!("  SQL            postgresql://{}/qiantang  (用户为应用 key，密码见下 user = an application's key)", doors.sql_address));
+    out(&format!(
+        "  SQL            postgresql://{}/qiantang  (用户为应用 key，密码见下 user = an application's key)",
+        doors.sql_address
+    ));
     out("  账号 accounts  (所有密码相同 one password for all)");
     for (role, user, password) in &seeded.accounts {
         out(&format!("    {user:<12} {password:<20} {role}"));
