@@ -1,5 +1,8 @@
-//! `cargo xtask clients`: third parties' programs against the gate. Schemathesis reads `/openapi.json` and tries to break
-//! what it promises: no server error, no answer that is not described.
+//! `cargo xtask clients`: third parties' programs against the doors. Schemathesis reads `/openapi.json` and tries to break
+//! what it promises: no server error, no answer that is not described. Clients of PostgreSQL use the SQL door as they use
+//! any server (`sql`).
+
+mod sql;
 
 use std::path::PathBuf;
 
@@ -9,10 +12,11 @@ use crate::shell::{self, Scratch, cache, cargo, program, read};
 
 pub(crate) const HELP: &str = "\
 Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on its /openapi.json, each request signed.
-Fails on a server error or on an answer that the description does not name. Before it, a program of the province's older calling
-convention (standard Python, written from its description alone) fetches data.
+Fails on a server error or on an answer that the description does not name. Then a program of the province's older calling
+convention (standard Python, written from its description alone) fetches data, and psql, psycopg 3, SQLAlchemy, ADBC and the JDBC
+driver use the SQL door. `--sql`: these alone.
 
-Usage: cargo xtask clients [--seconds N]
+Usage: cargo xtask clients [--seconds N | --sql]
 
 Example: cargo xtask clients --seconds 120";
 
@@ -20,23 +24,39 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     let seconds = match args {
-        [] => 120,
-        [flag, n] if flag == "--seconds" => n.parse::<u32>().map_err(|e| format!("`{n}`: {e}"))?,
+        [] => Some(120),
+        [flag] if flag == "--sql" => None,
+        [flag, n] if flag == "--seconds" => {
+            Some(n.parse::<u32>().map_err(|e| format!("`{n}`: {e}"))?)
+        }
         _ => return Err("arguments not understood; see `cargo xtask clients --help`".into()),
     };
-    let bin = schemathesis()?;
     shell::run(&mut cargo(&["build", "--profile", "demo", "--package", "qiantang"]))?;
     let scratch = Scratch::new("clients")?;
     let demo = Demo::start(&shell::target().join("demo/qiantang"), scratch.path(), &[])?;
-    let older = scratch.path().join("irs.py");
-    std::fs::write(&older, include_str!("clients/irs.py")).map_err(|e| e.to_string())?;
-    shell::run(program("python3").arg(&older).arg(&demo.ready))?;
+    let outcome = match seconds {
+        Some(seconds) => fuzz(&demo, &scratch, seconds),
+        None => Ok(()),
+    };
+    let outcome = outcome.and_then(|()| {
+        let older = scratch.path().join("irs.py");
+        std::fs::write(&older, include_str!("clients/irs.py")).map_err(|e| e.to_string())?;
+        shell::run(program("python3").arg(&older).arg(&demo.ready))
+    });
+    let outcome = outcome.and_then(|()| sql::run(&demo.ready, scratch.path()));
+    let tail = demo.server.tail();
+    demo.server.stop()?;
+    outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))
+}
+
+fn fuzz(demo: &Demo, scratch: &Scratch, seconds: u32) -> Outcome {
+    let bin = schemathesis()?;
     let hooks = scratch.path().join("signing.py");
     std::fs::write(&hooks, include_str!("clients/signing.py")).map_err(|e| e.to_string())?;
     let openapi = scratch.path().join("openapi.json");
     read(program(bin.join("python")).arg(&hooks).arg(&openapi).env("QT_READY", &demo.ready))?;
 
-    let outcome = shell::run(
+    shell::run(
         program(bin.join("schemathesis"))
             .arg("run")
             .arg(&openapi)
@@ -54,10 +74,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
             .env("SCHEMATHESIS_HOOKS", "signing")
             .env("PYTHONPATH", scratch.path())
             .current_dir(scratch.path()),
-    );
-    let tail = demo.server.tail();
-    demo.server.stop()?;
-    outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))
+    )
 }
 
 /// Folder of the programs of an environment with schemathesis, which outlives the clone.

@@ -37,6 +37,8 @@ pub struct Rules {
     pub interface: crate::interface::InterfaceRules,
     /// Reconciliation and error budgets; the shipped `rules/oversight.toml` when the file says nothing of them.
     pub oversight: crate::oversight::OversightRules,
+    /// Limits of SQL; the shipped `rules/sql.toml` when the file says nothing of them.
+    pub sql: crate::wire::SqlRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -61,6 +63,7 @@ struct Written {
     evidence: Option<crate::evidence::EvidenceRules>,
     interface: Option<crate::interface::InterfaceRules>,
     oversight: Option<crate::oversight::OversightRules>,
+    sql: Option<crate::wire::SqlRules>,
 }
 
 /// Working days a reviewer has.
@@ -198,6 +201,7 @@ impl Rules {
             evidence,
             interface,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
+            sql: crate::wire::rules(written.sql).map_err(wrong)?,
         })
     }
 }

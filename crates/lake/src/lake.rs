@@ -72,6 +72,7 @@ pub struct DeltaLake {
     pub(crate) counting: tokio::sync::Mutex<()>,
     runtime: Arc<RuntimeEnv>,
     memory_limit: usize,
+    threads: usize,
     spill_dir: Option<PathBuf>,
 }
 
@@ -117,6 +118,7 @@ impl DeltaLake {
             counting: tokio::sync::Mutex::default(),
             runtime,
             memory_limit: config.memory_limit_bytes.max(16 << 20),
+            threads: config.threads.max(1),
             spill_dir: config.spill_dir.clone(),
         })
     }
@@ -124,6 +126,11 @@ impl DeltaLake {
     /// Memory and spill disk that all plans share.
     pub(crate) fn runtime(&self) -> Arc<RuntimeEnv> {
         Arc::clone(&self.runtime)
+    }
+
+    /// Processors that one plan may use.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
     }
 
     pub(crate) fn memory_limit(&self) -> usize {

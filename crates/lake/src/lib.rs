@@ -39,13 +39,18 @@
 //!
 //! *no-plain-way-out*: [`DeltaLake::scan`](policy::port::Lake::scan) takes a `Grant` and builds one DataFusion plan:
 //! view → the grant's row filter → the caller's filter → order → the granted and selected columns, masked by a
-//! function inside the plan → cap ([`scan`]). There is no entry for SQL text.
+//! function inside the plan → cap ([`scan`]). SQL text has an entry of its own ([`wire`]), made of grants alone.
 //!
 //! # How rows are transformed
 //!
 //! A pipeline's SELECT runs over the rows its source gave, in a session that knows nothing else ([`transform`]).
 //! Changes between two versions ([`change`]) are the difference of two such plans, so that a row that moves out of a
 //! grant's filter is gone for its receiver.
+//!
+//! # How SQL is answered
+//!
+//! Applications ask by SQL over PostgreSQL's protocol ([`wire`]): each granted resource is a table behind a barrier, made of
+//! the same view, row filter and masks.
 //!
 //! # How a gigabyte stays small
 //!
@@ -79,8 +84,10 @@ mod table;
 mod transform;
 mod upload;
 mod view;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use lake::{DeltaLake, LakeConfig};
+pub use wire::{SqlDoor, TlsFiles};

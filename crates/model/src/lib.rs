@@ -42,6 +42,7 @@ pub mod request;
 pub mod schema;
 pub mod search;
 pub mod source;
+pub mod sql;
 pub mod value;
 
 pub use error::{Code, Error, FieldError, Kind, Result};

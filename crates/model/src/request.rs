@@ -136,6 +136,9 @@ pub struct RequestNew {
     /// Rows only of this region (GB/T 2260), when the entry has a region column; empty = all.
     #[serde(default)]
     pub area_range: String,
+    /// Wanted by SQL, too (批量共享), not by interface alone.
+    #[serde(default)]
+    pub by_sql: bool,
 }
 
 /// A share application with its state.
@@ -163,6 +166,9 @@ pub struct Request {
     pub period: Period,
     pub calls_per_day: u64,
     pub area_range: String,
+    /// Agreed for SQL, too (批量共享), not for the interface alone.
+    #[serde(default)]
+    pub by_sql: bool,
     pub state: RequestState,
     /// Day by which the present reviewer must answer, `YYYY-MM-DD` (working days).
     pub due: Option<String>,

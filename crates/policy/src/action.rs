@@ -93,6 +93,8 @@ actions! {
     InterfaceKeep = "interface.keep";
     /// Switch a calling convention on or off.
     ConventionSet = "convention.set";
+    /// Statements over rows by SQL.
+    RowsSql = "rows.sql";
     /// See outflows (回流): what flows to whom, and how far it is.
     OutflowRead = "outflow.read";
     /// Make, pause, resume or end an outflow into a database of one's organisation; keep such databases.

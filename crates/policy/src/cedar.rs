@@ -92,6 +92,8 @@ pub(crate) struct Release<'a> {
     /// `share` or `open`
     pub(crate) way: Option<&'a str>,
     pub(crate) expired: bool,
+    /// SQL was agreed, not the interface alone.
+    pub(crate) sql: bool,
 }
 
 impl Book {
@@ -257,6 +259,7 @@ impl Release<'_> {
         let mut pairs = vec![
             ("via".to_owned(), text(self.via)),
             ("request_expired".to_owned(), RestrictedExpression::new_bool(self.expired)),
+            ("request_sql".to_owned(), RestrictedExpression::new_bool(self.sql)),
         ];
         for (name, value) in [
             ("request_application", self.application),

@@ -137,6 +137,7 @@ fn rows() -> Vec<Row> {
                 state: Some("approved"),
                 way: target.way.as_deref().map(|w| if w == "open" { "open" } else { "share" }),
                 expired: false,
+                sql: true,
             };
             let personal = circumstance.ends_with("of one's own");
             rows.push(Row { action, circumstance, release, target, personal });

@@ -10,6 +10,7 @@ mod rail;
 mod reconcile;
 mod shelf;
 mod transform;
+mod wire;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,9 @@ pub use self::reconcile::{Prints, Probe, ProbeAsk, ProbeRows, ProbeTable, Span};
 pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
 pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
+};
+pub use self::wire::{
+    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlTable, SqlTables, SqlTurn,
 };
 use crate::{Grant, Permit};
 

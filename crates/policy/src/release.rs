@@ -40,6 +40,7 @@ impl Policy {
                 entry: Some(&request.entry),
                 state: Some(request.state.as_str()),
                 way: Some(request.way.as_str()),
+                sql: request.by_sql,
                 expired: expires_at.is_some_and(|end| op.at >= end),
             },
         };
@@ -220,13 +221,17 @@ fn row_limit(limits: &Limits, action: Action) -> RowLimit {
     match action {
         Action::RowsPreview => limits.rows_preview,
         Action::RowsDownload | Action::RowsFlow => limits.rows_download,
+        Action::RowsSql => limits.rows_sql,
         _ => limits.rows_query,
     }
 }
 
 /// Calls are counted at the interface only.
 fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
-    if !matches!(ask.action, Action::RowsQuery | Action::RowsFlow | Action::RowsVerify) {
+    if !matches!(
+        ask.action,
+        Action::RowsQuery | Action::RowsFlow | Action::RowsVerify | Action::RowsSql
+    ) {
         return None;
     }
     match ask.via {
@@ -239,6 +244,8 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
             let rule = limits.quota_request;
             let calls_per_day = match request.calls_per_day {
                 0 => rule.calls_per_day,
+                // An agreement for batches says nothing of calls.
+                agreed if ask.action == Action::RowsSql => agreed.max(rule.statements_least),
                 agreed => agreed,
             };
             let burst = calls_per_day.saturating_mul(rule.burst).div_ceil(SECONDS_PER_DAY);
@@ -283,6 +290,7 @@ impl Action {
                 | Action::RowsDownload
                 | Action::RowsFlow
                 | Action::RowsVerify
+                | Action::RowsSql
         )
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Limits {
     pub(crate) rows_query: RowLimit,
     pub(crate) rows_preview: RowLimit,
     pub(crate) rows_download: RowLimit,
+    #[serde(default = "RowLimit::sql")]
+    pub(crate) rows_sql: RowLimit,
     pub(crate) quota_request: RequestQuota,
     pub(crate) quota_open: OpenQuota,
 }
@@ -76,6 +78,10 @@ pub(crate) struct RowLimit {
 }
 
 impl RowLimit {
+    fn sql() -> Self {
+        Self { default: 1_000_000, max: 10_000_000 }
+    }
+
     /// The cap for an answer of which `wanted` rows are asked (0 = as usual).
     pub(crate) fn cap(self, wanted: u64) -> u64 {
         if wanted == 0 { self.default } else { wanted.min(self.max) }
@@ -89,6 +95,14 @@ pub(crate) struct RequestQuota {
     pub(crate) calls_per_second_least: u32,
     pub(crate) burst: u64,
     pub(crate) at_once_most: u64,
+    #[serde(default = "RequestQuota::statements_least")]
+    pub(crate) statements_least: u64,
+}
+
+impl RequestQuota {
+    fn statements_least() -> u64 {
+        1000
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

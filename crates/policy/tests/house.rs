@@ -142,6 +142,7 @@ pub(crate) fn request() -> Request {
         period: Period::Days { days: 90 },
         calls_per_day: 0,
         area_range: String::new(),
+        by_sql: false,
         state: RequestState::Approved,
         due: None,
         expires_at: Some("2027-01-01T00:00:00.000Z".into()),

@@ -39,6 +39,8 @@ const LARGEST_FORM: usize = 16 * 1024 * 1024;
 pub struct PortalConfig {
     /// Address of the gateway as callers see it, without a slash at the end (`https://api.example.cn`).
     pub gateway_url: String,
+    /// Where applications connect by SQL, `host:port`; empty = it is not offered.
+    pub sql_address: String,
     /// Address of this site as visitors see it; without it the `Host` header is taken.
     pub public_url: Option<String>,
     /// Mark cookies `Secure` (the site is reached by HTTPS only).
@@ -52,6 +54,7 @@ impl Default for PortalConfig {
     fn default() -> Self {
         Self {
             gateway_url: String::new(),
+            sql_address: String::new(),
             public_url: None,
             secure_cookies: false,
             site_name_cn: "钱塘公共数据平台".into(),

@@ -79,6 +79,7 @@ fn request() -> Request {
         period: Period::Days { days: 90 },
         calls_per_day: 1000,
         area_range: "330100".into(),
+        by_sql: false,
         state: RequestState::Approved,
         due: None,
         expires_at: Some(AT.into()),
@@ -342,7 +343,7 @@ fn things(full: bool) -> Value {
         dry_run => full, must_change => full, way => if full { "open" } else { "share" }, at_once_most => 100_000, may_own => full, may_org => full,
         applications => list(vec![context! { id => "a1", name => "便民", description => "d", org => "o1", key => "k", active => true, created_at => AT }]),
         secret => some(context! { application => context! { name => "便民", key => "k" }, secret => "s" }),
-        form => context! { application => "a1", scene => "", legal_basis => "", period => "90", until => "", calls_per_day => "1", area_range => "",
+        form => context! { application => "a1", scene => "", legal_basis => "", period => "90", until => "", calls_per_day => "1", by_sql => "true", area_range => "",
             name => "n", description => "d", org => "o1", display_name => "d", roles => vec!["citizen"], name_cn => "", name_en => "", uscc => "", kind => "", region => "", parent => "", authority => false },
         users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT,
             locked_until => some(Value::from(AT)), one_time_until => some(Value::from(AT)) }]),
@@ -385,6 +386,19 @@ fn own(template: &str, full: bool) -> Value {
             context! {
                 rows => if full { vec![context! { application, may_manage => true }] } else { vec![] },
                 form => context! { name => "n", description => "d", whose => "own" },
+            }
+        }
+        "console/application_sql.html" => {
+            let application = context! { id => "a1", name => "便民 <b>", org => "o1", key => "k", active => true };
+            let login = context! { application => "a1", made_at => AT, made_by => "li" };
+            let table = context! { code => "parking", title => "停车场 <b>", columns => 3, masked => vec!["xm"], row_cap => 1000, until => full.then_some(AT) };
+            let ran = context! { id => "s1", at => AT, text => "select '<b>'", tables => "parking", rows => 2, millis => 3, outcome => if full { "ok" } else { "failed" }, state => "" };
+            let tables = if full { vec![table] } else { vec![] };
+            context! {
+                application, may_manage => full, host => if full { "127.0.0.1" } else { "" }, port => "8603",
+                sql => context! { user => "k", login => full.then_some(login), tables },
+                statements => full.then(|| context! { items => vec![ran], next => "s0" }),
+                secret => full.then(|| context! { user => "k", password => "p" }),
             }
         }
         "console/user.html" => context! {

@@ -1,6 +1,7 @@
 //! Configuration: one TOML file, every key with a default, mistakes named with line and remedy.
 
 mod reaching;
+mod sql;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,18 +16,20 @@ use zeroize::Zeroizing;
 
 use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
+pub use self::sql::SqlPart;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Parts this process runs: `portal`, `gateway`, `worker`. Several processes need a PostgreSQL store.
+    /// Parts this process runs: `portal`, `gateway`, `worker`, `sql`. Several processes need a PostgreSQL store.
     pub roles: Vec<ProcessRole>,
     pub data: Data,
     pub store: StorePart,
     pub lake: LakePart,
     pub portal: PortalPart,
     pub gateway: GatewayPart,
+    pub sql: SqlPart,
     pub operation: OperationPart,
     pub log: LogPart,
     pub rules: RulesPart,
@@ -41,6 +44,7 @@ pub enum ProcessRole {
     Portal,
     Gateway,
     Worker,
+    Sql,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -150,6 +154,7 @@ impl Default for Config {
             lake: LakePart::default(),
             portal: PortalPart::default(),
             gateway: GatewayPart::default(),
+            sql: SqlPart::default(),
             operation: OperationPart::default(),
             log: LogPart::default(),
             rules: RulesPart::default(),
@@ -229,6 +234,7 @@ impl Config {
         for folder in &mut config.exchange.folders {
             *folder = base.join(&*folder);
         }
+        config.sql.relative_to(base);
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
         config.rules.limits_file = config.rules.limits_file.map(|p| base.join(p));
@@ -249,8 +255,8 @@ impl Config {
         if self.roles.is_empty() {
             return bad(
                 "roles",
-                "至少要有一个角色（portal、gateway、worker）",
-                "needs at least one of portal, gateway, worker",
+                "至少要有一个角色（portal、gateway、worker、sql）",
+                "needs at least one of portal, gateway, worker, sql",
             );
         }
         let url = self.store.url.as_str();
@@ -264,7 +270,7 @@ impl Config {
                 "must start with sqlite: or postgres://",
             );
         }
-        if self.roles.len() < 3 && url.starts_with("sqlite:") {
+        if !self.whole() && url.starts_with("sqlite:") {
             return bad(
                 "roles",
                 "SQLite 只能由一个进程使用；分进程部署请配置 PostgreSQL",
@@ -311,6 +317,7 @@ impl Config {
                 ),
             );
         }
+        self.check_sql()?;
         self.outgoing()?;
         let kept = absolute(&self.data.folder);
         if let Some(folder) = self.exchange.folders.iter().find(|f| kept.starts_with(absolute(f))) {
@@ -407,7 +414,7 @@ impl Config {
                     .into(),
             ));
         }
-        if self.roles.len() < 3 && self.data.key_file.is_none() && self.key_text()?.is_none() {
+        if !self.whole() && self.data.key_file.is_none() && self.key_text()?.is_none() {
             advice.push((
                 "分进程部署：各进程须使用同一数据目录，或用 data.key_file 给出同一主密钥".into(),
                 "roles in several processes: let them share the data folder, or give each the same master key by data.key_file"

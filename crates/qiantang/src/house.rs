@@ -20,6 +20,8 @@ pub struct House {
     pub app: Arc<App>,
     pub folder: Arc<DataFolder>,
     hold: Hold,
+    /// For the SQL door; none in a process that is lent to a command.
+    lake: Option<Arc<lake::DeltaLake>>,
 }
 
 /// The real time.
@@ -64,7 +66,7 @@ impl House {
     /// change by themselves, and no index is made for the moment a command takes.
     pub async fn work(config: &Config) -> Result<Self> {
         if let Some((app, folder)) = crate::relay::house() {
-            return Ok(Self { app, folder, hold: Hold::Guest });
+            return Ok(Self { app, folder, hold: Hold::Guest, lake: None });
         }
         if !config.shared() {
             if DataFolder::held(&config.data.folder) {
@@ -146,7 +148,7 @@ impl House {
             policy,
             lake: Arc::clone(&lake) as Arc<dyn Lake>,
             intake: Arc::new(ingest::Reader::reaching(outgoing.clone())),
-            transform: lake,
+            transform: Arc::clone(&lake) as _,
             search,
             shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), exchange)),
             clock,
@@ -165,7 +167,13 @@ impl House {
             evidence: app::evidence::Memory::new(&folder.keys)?,
             reconciles: app::reconcile::Memory::default(),
         });
-        Ok(Self { app, folder: Arc::new(folder), hold })
+        Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })
+    }
+
+    /// The SQL door over the lake.
+    pub fn sql_door(&self, tls: Option<&lake::TlsFiles>) -> Result<lake::SqlDoor> {
+        let lake = self.lake.clone().ok_or_else(|| Error::internal("no lake for the SQL door"))?;
+        lake::SqlDoor::new(lake, Arc::new(app::wire::Desk::new(Arc::clone(&self.app))), tls)
     }
 
     /// All processes of a store must hold the same master key: secrets sealed by one are read by the other, and masks

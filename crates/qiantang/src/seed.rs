@@ -34,6 +34,9 @@ pub struct DemoApp {
     pub name: String,
     pub key: String,
     pub secret: String,
+    /// Empty in a folder of an older version, until the next start.
+    #[serde(default)]
+    pub sql_password: String,
     handle: String,
     id: String,
 }
@@ -122,24 +125,33 @@ pub(crate) async fn op_of(app: &App, user: &str) -> Result<Op> {
 async fn applications(app: &App, province: &Province, keep: &Path) -> Result<Vec<DemoApp>> {
     let mut apps = if keep.exists() { read_apps(keep)? } else { Vec::new() };
     for wanted in &province.applications {
-        if apps.iter().any(|a| a.handle == wanted.handle) {
+        let op = op_of(app, wanted.owner).await?;
+        if let Some(known) = apps.iter_mut().find(|a| a.handle == wanted.handle) {
+            if known.sql_password.is_empty() {
+                let made = app::wire::make_password(app, &op, &known.id).await?;
+                known.sql_password = made.password;
+                write_apps(keep, &apps)?;
+            }
             continue;
         }
-        let op = op_of(app, wanted.owner).await?;
         let made = app::account::register_application(app, &op, wanted.new.clone()).await?;
+        let sql = app::wire::make_password(app, &op, &made.application.id).await?;
         apps.push(DemoApp {
             name: made.application.name,
             key: made.application.key,
             secret: made.secret,
+            sql_password: sql.password,
             handle: wanted.handle.to_owned(),
             id: made.application.id,
         });
-        write_private(
-            keep,
-            &serde_json::to_vec_pretty(&apps).map_err(|e| Error::internal("JSON").caused_by(e))?,
-        )?;
+        write_apps(keep, &apps)?;
     }
     Ok(apps)
+}
+
+fn write_apps(keep: &Path, apps: &[DemoApp]) -> Result<()> {
+    let text = serde_json::to_vec_pretty(apps).map_err(|e| Error::internal("JSON").caused_by(e))?;
+    write_private(keep, &text)
 }
 
 fn read_apps(keep: &Path) -> Result<Vec<DemoApp>> {

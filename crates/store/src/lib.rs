@@ -45,6 +45,7 @@ pub mod seal;
 pub mod seat;
 pub mod serving;
 pub mod source;
+pub mod sql;
 
 use std::path::PathBuf;
 use std::sync::Arc;

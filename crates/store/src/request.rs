@@ -23,6 +23,8 @@ struct Body {
     calls_per_day: u64,
     area_range: String,
     #[serde(default)]
+    by_sql: bool,
+    #[serde(default)]
     way: RequestWay,
 }
 
@@ -375,6 +377,7 @@ fn body(r: &Request) -> Result<String> {
         period: r.period.clone(),
         calls_per_day: r.calls_per_day,
         area_range: r.area_range.clone(),
+        by_sql: r.by_sql,
         way: r.way,
     })
 }
@@ -399,6 +402,7 @@ fn read(row: &AnyRow) -> Result<Request> {
         period: b.period,
         calls_per_day: b.calls_per_day,
         area_range: b.area_range,
+        by_sql: b.by_sql,
         state: RequestState::parse(&word)
             .ok_or_else(|| Error::internal(format!("request state `{word}` is unknown")))?,
         due: maybe(row, "due")?,

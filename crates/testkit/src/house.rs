@@ -234,6 +234,21 @@ impl House {
         app::collection::collect(&self.app, &provider, order).await
     }
 
+    /// Opens the SQL door over the house's lake; answers where it listens.
+    pub async fn sql(&self) -> std::net::SocketAddr {
+        let config = lake::LakeConfig {
+            memory_limit_bytes: 64 << 20,
+            ..lake::LakeConfig::new(self.folder.join("lake").to_string_lossy())
+        };
+        let lake = Arc::new(lake::DeltaLake::open(&config, self.app.keys.mask()).unwrap());
+        let desk = Arc::new(app::wire::Desk::new(Arc::clone(&self.app)));
+        let door = lake::SqlDoor::new(lake, desk, None).unwrap();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(door.serve(listener, std::future::pending()));
+        address
+    }
+
     /// Address of the store, for a second process on it.
     #[must_use]
     pub fn url(&self) -> &str {

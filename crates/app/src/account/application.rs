@@ -110,7 +110,7 @@ pub(crate) async fn stop(app: &App, op: &Op, permit: &Permit, id: &str) -> Resul
     audit::record(app, audit::event(op, "application.stop", id)).await
 }
 
-async fn managed(app: &App, op: &Op, id: &str) -> Result<(Application, policy::Permit)> {
+pub(crate) async fn managed(app: &App, op: &Op, id: &str) -> Result<(Application, policy::Permit)> {
     let unknown = || Error::not_found("应用", "application", id);
     let application = app.store.application_get(id).await?.ok_or_else(unknown)?;
     let target = Target::application(&application);
@@ -150,7 +150,7 @@ pub(crate) async fn actor_of(app: &App, key: &str) -> Result<Option<Actor>> {
 }
 
 /// The credential of an access key, from the cache or the store. `None`: unknown or stopped.
-pub(super) async fn credential(app: &App, key: &str) -> Result<Option<Arc<Credential>>> {
+pub(crate) async fn credential(app: &App, key: &str) -> Result<Option<Arc<Credential>>> {
     app.accounts.follow(app.shares.epoch());
     if let Some(known) = app.accounts.credentials.get(key) {
         return Ok(Some(known));

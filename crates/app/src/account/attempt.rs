@@ -84,7 +84,7 @@ fn neighbourhood(source: &str) -> String {
 }
 
 /// Why an attempt is not taken.
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// To be answered and recorded.
     Told(Error),
     /// To be answered only: a flood leaves one record a second.
@@ -92,7 +92,7 @@ pub(super) enum Refusal {
 }
 
 /// Takes an attempt of an address; given back by [`forgive`] when it was right.
-pub(super) fn by_address(app: &App, op: &Op) -> Result<(), Refusal> {
+pub(crate) fn by_address(app: &App, op: &Op) -> Result<(), Refusal> {
     let (most, span) = address_rule(app);
     let address = app.accounts.attempts.address(&op.source);
     if address.rate.take(op.at.timestamp_micros(), most, span) {
@@ -116,31 +116,46 @@ fn address_rule(app: &App) -> (u32, i64) {
 }
 
 /// How a name is kept: people type passwords into the wrong field.
-pub(super) fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     hash::sha256_hex(name.as_bytes())
 }
 
+/// The attempt of an address was right.
+pub(crate) fn forgive_address(app: &App, op: &Op) {
+    let (most, span) = address_rule(app);
+    app.accounts.attempts.address(&op.source).rate.put_back(most, span);
+}
+
+/// Refused while a name is locked; nothing is counted.
+pub(crate) async fn not_locked(app: &App, op: &Op, name: &str) -> Result<()> {
+    match app.store.sign_in_locked(&key(name), &op.stamp()).await? {
+        Some(until) => Err(locked(op, &until)),
+        None => Ok(()),
+    }
+}
+
 /// Counts an attempt of a name as failed, whether an account has it or not; refused while the name is locked.
-pub(super) async fn by_name(app: &App, op: &Op, name: &str) -> Result<()> {
+pub(crate) async fn by_name(app: &App, op: &Op, name: &str) -> Result<()> {
     let forget = op::stamp(op.at - FORGET);
     let lock = |failures| lock_until(app, failures, op.at).map(op::stamp);
     match app.store.sign_in_attempt(&key(name), &op.stamp(), &forget, lock).await? {
         Attempt::Counted { .. } => Ok(()),
-        Attempt::Locked { until } => {
-            let left = until.parse::<DateTime<Utc>>().map_or(1, |t| (t - op.at).num_seconds());
-            Err(Error::new(
-                Code::LockedOut,
-                format!("尝试次数过多，请在 {} 秒后再试", left.max(1)),
-                format!("too many attempts, try again in {} seconds", left.max(1)),
-            ))
-        }
+        Attempt::Locked { until } => Err(locked(op, &until)),
     }
 }
 
+fn locked(op: &Op, until: &str) -> Error {
+    let left = until.parse::<DateTime<Utc>>().map_or(1, |t| (t - op.at).num_seconds());
+    Error::new(
+        Code::LockedOut,
+        format!("尝试次数过多，请在 {} 秒后再试", left.max(1)),
+        format!("too many attempts, try again in {} seconds", left.max(1)),
+    )
+}
+
 /// The attempt was right: failures of the name are forgotten, that of the address is given back.
-pub(super) async fn forgive(app: &App, op: &Op, name: &str) -> Result<()> {
-    let (most, span) = address_rule(app);
-    app.accounts.attempts.address(&op.source).rate.put_back(most, span);
+pub(crate) async fn forgive(app: &App, op: &Op, name: &str) -> Result<()> {
+    forgive_address(app, op);
     app.store.sign_in_forget(&key(name)).await
 }
 

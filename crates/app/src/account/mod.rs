@@ -1,7 +1,7 @@
 //! Accounts: people sign in, applications sign their calls.
 
 mod application;
-mod attempt;
+pub(crate) mod attempt;
 mod call;
 mod convention;
 mod manage;
@@ -22,6 +22,7 @@ pub use application::{
     application, applications, may_register, register_application, renew_secret,
     set_application_active,
 };
+pub(crate) use application::{credential, managed, stop};
 pub use call::{SignedCall, verify_call};
 pub use convention::{
     ConventionSecrets, ConventionSign, ConventionView, convention, convention_by_key,
@@ -97,8 +98,8 @@ impl Memory {
 
 /// An application's credential, opened once and kept for half a minute.
 pub(crate) struct Credential {
-    application: Application,
-    actor: Actor,
+    pub(crate) application: Application,
+    pub(crate) actor: Actor,
     secret: zeroize::Zeroizing<Vec<u8>>,
 }
 

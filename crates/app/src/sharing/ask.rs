@@ -89,6 +89,7 @@ pub(super) fn request(
         period: new.period,
         calls_per_day: new.calls_per_day,
         area_range: new.area_range.trim().to_owned(),
+        by_sql: new.by_sql,
         state: RequestState::ProviderAuditing,
         due: None,
         expires_at: None,

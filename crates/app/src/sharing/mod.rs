@@ -121,6 +121,11 @@ impl std::fmt::Debug for Memory {
     }
 }
 
+/// A call that came to nothing does not count.
+pub(crate) fn uncount(meter: &quota::Meter, op: &Op) {
+    meter.uncount(op);
+}
+
 /// Rows released through the gate.
 #[derive(Clone, Debug)]
 pub struct Release {

@@ -15,7 +15,7 @@ mod function;
 mod input;
 mod lineage;
 mod session;
-mod words;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -39,7 +39,7 @@ impl From<Refusal> for DataFusionError {
 }
 
 /// What a failing row is refused for; `None` when the failure is not the row's.
-pub(super) fn of_row(error: &DataFusionError) -> Option<(String, String)> {
+pub(crate) fn of_row(error: &DataFusionError) -> Option<(String, String)> {
     let root = root(error);
     match root {
         DataFusionError::External(cause) => {
@@ -66,7 +66,7 @@ pub(super) fn of_row(error: &DataFusionError) -> Option<(String, String)> {
     }
 }
 
-fn root(error: &DataFusionError) -> &DataFusionError {
+pub(crate) fn root(error: &DataFusionError) -> &DataFusionError {
     match error {
         DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => root(inner),
         DataFusionError::Shared(inner) => root(inner),

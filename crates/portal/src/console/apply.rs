@@ -72,7 +72,7 @@ async fn form(
             application => kept("application", ""), scene => kept("scene", ""),
             legal_basis => kept("legal_basis", ""), period => kept("period", "90"),
             until => kept("until", ""), calls_per_day => kept("calls_per_day", "1000"),
-            area_range => kept("area_range", ""),
+            area_range => kept("area_range", ""), by_sql => kept("by_sql", ""),
         },
         regions => value(&door.names.get().regions),
     };
@@ -112,6 +112,7 @@ fn read(entry: &Entry, posted: &Posted) -> Result<RequestNew> {
         period: period(posted)?,
         calls_per_day: posted.number("calls_per_day")?,
         area_range: posted.get("area_range").to_owned(),
+        by_sql: !posted.get("by_sql").is_empty(),
     })
 }
 

@@ -39,6 +39,7 @@ mod schema;
 mod search;
 mod sheet;
 mod sources;
+mod sql;
 mod supervise;
 mod temporary;
 mod users;
@@ -89,6 +90,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(control::router())
         .merge(dispatch::router())
         .merge(applications::router())
+        .merge(sql::router())
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())

@@ -38,6 +38,7 @@ async fn an_outflow_is_made_watched_compared_and_removed() {
         period: Period::Long,
         calls_per_day: 100,
         area_range: String::new(),
+        by_sql: false,
     };
     let request = sharing::apply(&house.app, &op, ask).await.unwrap().id;
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use model::{Error, Result};
 
 use super::{err, out, out_json};
-use crate::config::Config;
+use crate::config::{Config, ProcessRole};
 use crate::house::House;
 use crate::seed;
 use crate::seed_interface;
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Data folder; a second start on it resumes and changes nothing. 数据目录。
     #[arg(long, value_name = "DIR", default_value = "./qiantang-data")]
     data: PathBuf,
-    /// Address of the portal; gateway and metrics take the next two ports (port 0: free ones). 门户地址。
+    /// Address of the portal; gateway, metrics and SQL take the next three ports (port 0: free ones). 门户地址。
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600")]
     listen: SocketAddr,
     /// Bring in the data sets described by `manifest.toml` in DIR (or by --manifest). 载入真实数据。
@@ -62,11 +62,13 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let value = serde_json::json!({
         "portal": portal,
         "gateway": gateway,
+        "sql": doors.sql_address,
         "operation": format!("http://{}", doors.operation_address()),
         "accounts": seeded.accounts.iter().map(|(role, user, password)| serde_json::json!({
             "role": role, "user": user, "password": password })).collect::<Vec<_>>(),
         "apps": seeded.apps.iter().map(|a| serde_json::json!({
-            "name": a.name, "key": a.key, "secret": a.secret })).collect::<Vec<_>>(),
+            "name": a.name, "key": a.key, "secret": a.secret,
+            "sql_password": a.sql_password })).collect::<Vec<_>>(),
         "resources": resources,
         "interfaces": interfaces,
     });
@@ -90,15 +92,18 @@ fn config(args: &Args) -> Result<Config> {
     config.gateway.listen = args.listen;
     config.operation.listen = args.listen;
     config.gateway.older_convention = true;
+    config.roles.push(ProcessRole::Sql);
+    config.sql.listen = args.listen;
     let port = args.listen.port();
     let next = |by: u16| match port {
         0 => Ok(0),
         port => port
             .checked_add(by)
-            .ok_or_else(|| Error::invalid("端口应小于 65534", "the port must be below 65534")),
+            .ok_or_else(|| Error::invalid("端口应小于 65533", "the port must be below 65533")),
     };
     config.gateway.listen.set_port(next(1)?);
     config.operation.listen.set_port(next(2)?);
+    config.sql.listen.set_port(next(3)?);
     config.check()?;
     Ok(config)
 }
@@ -140,6 +145,10 @@ fn greet(doors: &Doors, seeded: &seed::Seeded, resources: &[seed::Resource]) {
         "  运维 operation http://{}  (/health /ready /metrics)",
         doors.operation_address()
     ));
+    out(&format!(
+        "  SQL            postgresql://{}/qiantang  (用户为应用 key，密码见下 user = an application's key)",
+        doors.sql_address
+    ));
     out("  账号 accounts  (所有密码相同 one password for all)");
     for (role, user, password) in &seeded.accounts {
         out(&format!("    {user:<12} {password:<20} {role}"));
@@ -147,6 +156,7 @@ fn greet(doors: &Doors, seeded: &seed::Seeded, resources: &[seed::Resource]) {
     out("  应用 applications");
     for a in &seeded.apps {
         out(&format!("    {:<12} key {}  secret {}", a.name, a.key, a.secret));
+        out(&format!("    {:<12} SQL {}", "", a.sql_password));
     }
     out("  停止 stop: Ctrl-C");
 }

@@ -39,6 +39,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             "roles": config.roles,
             "portal": doors.portal_url,
             "gateway": doors.gateway_url,
+            "sql": doors.has_sql().then_some(&doors.sql_address),
             "operation": operation,
         }))?;
     } else {
@@ -46,6 +47,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             "门户 portal     {}\n接口 gateway    {}\n运维 operation  {operation} (/health /ready /metrics)",
             doors.portal_url, doors.gateway_url
         ));
+        if doors.has_sql() {
+            err(&format!("SQL             postgresql://{}/qiantang", doors.sql_address));
+        }
     }
     doors.serve(&config, house).await?;
     Ok(ExitCode::SUCCESS)

@@ -1,8 +1,9 @@
-//! Listening: portal, gateway and the operator's door on their ports, graceful stop.
+//! Listening: portal, gateway, SQL and the operator's door on their ports, graceful stop.
 
 mod access;
 mod probes;
 mod proxy;
+mod sql;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,10 +23,13 @@ use crate::house::House;
 pub struct Doors {
     portal: Option<TcpListener>,
     gateway: Option<TcpListener>,
+    sql: Option<TcpListener>,
     operation: TcpListener,
     addresses: (SocketAddr, SocketAddr, SocketAddr),
     pub portal_url: String,
     pub gateway_url: String,
+    /// Where applications connect by SQL, where this process or another has the door; `host:port`.
+    pub sql_address: String,
 }
 
 impl Doors {
@@ -39,6 +43,10 @@ impl Doors {
             true => Some(bind(config.gateway.listen, "gateway.listen").await?),
             false => None,
         };
+        let sql = match config.runs(ProcessRole::Sql) {
+            true => Some(bind(config.sql.listen, "sql.listen").await?),
+            false => None,
+        };
         let operation = bind(config.operation.listen, "operation.listen").await?;
         let place = |listener: Option<&TcpListener>, configured: SocketAddr| {
             listener.and_then(|l| l.local_addr().ok()).unwrap_or(configured)
@@ -48,6 +56,10 @@ impl Doors {
             place(gateway.as_ref(), config.gateway.listen),
             place(Some(&operation), config.operation.listen),
         );
+        let sql_address = match config.sql.public_address.as_str() {
+            "" => place(sql.as_ref(), config.sql.listen).to_string(),
+            told => told.to_owned(),
+        };
         let url = |set: &str, address: SocketAddr| {
             if set.is_empty() {
                 format!("http://{address}")
@@ -58,9 +70,11 @@ impl Doors {
         Ok(Self {
             portal_url: url(&config.portal.public_url, addresses.0),
             gateway_url: url(&config.gateway.public_url, addresses.1),
+            sql_address,
             addresses,
             portal,
             gateway,
+            sql,
             operation,
         })
     }
@@ -72,6 +86,10 @@ impl Doors {
     /// Where the gateway listens.
     pub fn gateway_address(&self) -> SocketAddr {
         self.addresses.1
+    }
+    /// Whether this process has the SQL door.
+    pub fn has_sql(&self) -> bool {
+        self.sql.is_some()
     }
     /// Where health, readiness and metrics are answered.
     pub fn operation_address(&self) -> SocketAddr {
@@ -86,12 +104,17 @@ impl Doors {
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(run(self.operation, probes::operator(Arc::clone(app)), stop.clone()));
         if let Some(listener) = self.portal {
-            let router = portal_router(app, &self.portal_url, &self.gateway_url, config);
+            let router =
+                portal_router(app, &self.portal_url, &self.gateway_url, &self.sql_address, config);
             serving.spawn(run(listener, router, stop.clone()));
         }
         if let Some(listener) = self.gateway {
             let router = gateway_router(app, &self.gateway_url, config);
             serving.spawn(run(listener, router, stop.clone()));
+        }
+        if let Some(listener) = self.sql {
+            let door = house.sql_door(config.sql.tls().as_ref())?;
+            sql::spawn(&mut serving, door, listener, stop.clone())?;
         }
         let mut chores = tokio::task::JoinSet::new();
         chores.spawn(probes::upkeep());
@@ -122,11 +145,18 @@ impl Doors {
 }
 
 /// The people's door for an app.
-pub fn portal_router(app: &Arc<App>, url: &str, gateway_url: &str, config: &Config) -> Router {
+pub fn portal_router(
+    app: &Arc<App>,
+    url: &str,
+    gateway_url: &str,
+    sql_address: &str,
+    config: &Config,
+) -> Router {
     let router = portal::router(
         Arc::clone(app),
         portal::PortalConfig {
             gateway_url: gateway_url.to_owned(),
+            sql_address: sql_address.to_owned(),
             public_url: Some(url.to_owned()),
             secure_cookies: config.secure_cookies(),
             ..portal::PortalConfig::default()

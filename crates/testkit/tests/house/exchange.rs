@@ -342,6 +342,7 @@ async fn approved(house: &House, application: &str, entry: &str) -> String {
         period: Period::Days { days: 30 },
         calls_per_day: 10,
         area_range: String::new(),
+        by_sql: false,
     };
     let consumer = house.person("consumer").await;
     let request = app::sharing::apply(&house.app, &consumer, new).await.unwrap();

@@ -58,6 +58,8 @@ mod reportsheet;
 mod returning;
 mod schema;
 mod sharing;
+mod sqlfuzz;
+mod sqlwire;
 mod standards;
 
 /// Runs scenarios `async fn(House)` each in a house of its own: on SQLite as a test each, on PostgreSQL one after

@@ -87,6 +87,7 @@ pub(crate) async fn agreed(house: &House, who: &str, entry: &str, items: &[&str]
         period: Period::Days { days: 90 },
         calls_per_day: 1000,
         area_range: String::new(),
+        by_sql: false,
     };
     let request = sharing::apply(app, &op, ask).await.unwrap();
     if request.state == RequestState::Approved {

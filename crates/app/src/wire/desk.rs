@@ -1,0 +1,369 @@
+//! The door's side: who is it, what was granted, count, record, is it still granted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use guard::scram::Verifier;
+use model::audit::AuditEvent;
+use model::request::{Request, RequestFilter, RequestState};
+use model::sql::SqlStatement;
+use model::{Actor, Code, Error, Op, Result};
+use policy::port::{
+    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlTable, SqlTables, SqlTurn,
+};
+use policy::{Action, GrantAsk, Via};
+use store::request::RequestScope;
+
+use super::context;
+use crate::account::attempt::{self, Refusal};
+use crate::account::credential;
+use crate::{App, audit, dispatch, sharing};
+
+/// Longest text of a statement in the audit chain, characters.
+const SHAPE_MOST: usize = 2000;
+/// Object of records of statements that read no granted table.
+const CATALOGUE: &str = "sql";
+
+/// [`SqlDesk`] over the rooms.
+pub struct Desk {
+    app: Arc<App>,
+    /// What was granted, by application, good for one epoch and one day.
+    kept: moka::sync::Cache<String, Kept>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    epoch: u64,
+    policy: u64,
+    day: NaiveDate,
+    tables: Arc<SqlTables>,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("wire::Desk").finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        let kept = moka::sync::Cache::builder()
+            .max_capacity(5000)
+            .time_to_idle(Duration::from_secs(3600))
+            .build();
+        Self { app, kept }
+    }
+
+    fn op(&self, caller: &SqlCaller) -> Op {
+        self.app.op(caller.actor.clone(), &caller.source)
+    }
+
+    /// The password that was proved is still the application's, and it still works.
+    async fn stands(&self, caller: &SqlCaller) -> Result<()> {
+        if self.app.store.sql_stands(caller.actor.id(), &caller.login).await? {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::WrongCredentials,
+            "应用已停用，或其 SQL 密码已更换、收回，会话结束，请用新密码重新连接",
+            "the application was stopped, or its SQL password was renewed or taken away: the session ends, connect anew",
+        ))
+    }
+
+    async fn tables_now(&self, op: &Op) -> Result<Arc<SqlTables>> {
+        let app = &self.app;
+        app.shares.look(app, op).await?;
+        let (epoch, policy, day) = (app.shares.epoch(), app.policy.version(), op.today());
+        let id = op.actor.id();
+        if let Some(kept) = self.kept.get(id)
+            && kept.epoch == epoch
+            && kept.policy == policy
+            && kept.day == day
+        {
+            if kept.tables.tables.iter().all(|t| t.grant.check_time(op.at).is_ok()) {
+                return Ok(kept.tables);
+            }
+        }
+        let tables = Arc::new(SqlTables { tables: granted(app, op).await? });
+        let kept = Kept { epoch, policy, day, tables: Arc::clone(&tables) };
+        self.kept.insert(id.to_owned(), kept);
+        Ok(tables)
+    }
+
+    /// The grants of a statement, all of which must hold now.
+    async fn grants(&self, op: &Op, codes: &[&str]) -> Result<Vec<SqlTable>> {
+        let tables = self.tables_now(op).await?;
+        codes
+            .iter()
+            .map(|code| {
+                let found = tables.tables.iter().find(|t| t.grant.code() == *code);
+                let table = found.ok_or_else(|| Error::of(Code::GrantExpired))?;
+                table.grant.check_time(op.at)?;
+                Ok(table.clone())
+            })
+            .collect()
+    }
+
+    /// Counts the statement as a call of each resource; what was counted before a refusal is given back.
+    async fn count(&self, op: &Op, tables: &[SqlTable]) -> Result<()> {
+        let app = &self.app;
+        let Actor::Application { id, org, .. } = &op.actor else {
+            return Err(Error::internal("wire: a session is an application's"));
+        };
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let pools = dispatch::pools(app, id, org).await?.into();
+        let mut counted = Vec::with_capacity(tables.len());
+        for table in tables {
+            let Some(quota) = table.grant.quota() else { continue };
+            let entry = table.grant.entry();
+            let meter = sharing::meter(app, id, entry, Some((id.clone(), entry.to_owned())));
+            if let Err(e) = meter.count(app, op, quota, &pools).await {
+                counted.iter().for_each(|m: &Arc<_>| sharing::uncount(m, op));
+                return Err(e);
+            }
+            counted.push(meter);
+        }
+        Ok(())
+    }
+}
+
+/// What was granted to an application for SQL, by code.
+pub(super) async fn granted(app: &App, op: &Op) -> Result<Vec<SqlTable>> {
+    let mut newest: Vec<Request> = Vec::new();
+    let mut filter = RequestFilter {
+        application: Some(op.actor.id().to_owned()),
+        state: Some(RequestState::Approved),
+        limit: 1000,
+        ..RequestFilter::default()
+    };
+    loop {
+        let page = app.store.request_list(&filter, &RequestScope::All).await?;
+        let last = page.last().map(|r| r.id.clone());
+        for request in page {
+            match newest.iter_mut().find(|r| r.entry == request.entry) {
+                Some(there) if there.id < request.id => *there = request,
+                Some(_) => {}
+                None => newest.push(request),
+            }
+        }
+        match last {
+            Some(last) => filter.after = Some(last),
+            None => break,
+        }
+    }
+    let mut tables = Vec::new();
+    for request in newest.iter().filter(|r| r.by_sql) {
+        let Some(entry) = app.store.entry_get(&request.entry).await? else { continue };
+        let ask = GrantAsk {
+            action: Action::RowsSql,
+            entry: &entry,
+            via: Via::Request(request),
+            row_cap: 0,
+        };
+        // What was agreed and is not allowed any more is simply not there.
+        if let Ok(grant) = app.policy.grant(op, &ask) {
+            tables.push(SqlTable { grant, title: entry.draft.title.clone() });
+        }
+    }
+    tables.sort_by(|a, b| a.grant.code().cmp(b.grant.code()));
+    Ok(tables)
+}
+
+/// The name under which attempts of a user at this door are counted.
+fn attempt_name(user: &str) -> String {
+    format!("sql {user}")
+}
+
+/// Wrong name, wrong password and a name without a password read the same.
+fn wrong() -> Error {
+    Error::new(
+        Code::WrongCredentials,
+        "用户（应用的访问标识）或 SQL 密码不正确",
+        "the user (the application's access key) or the SQL password is wrong",
+    )
+}
+
+#[async_trait]
+impl SqlDesk for Desk {
+    fn limits(&self) -> SqlLimits {
+        self.app.rules.sql.limits()
+    }
+
+    async fn knock(&self, user: &str, source: &str) -> Result<SqlKnock> {
+        let app = &self.app;
+        let op = app.op(Actor::Nobody, source);
+        let user: String = user.chars().take(128).collect();
+        match attempt::by_address(app, &op) {
+            Ok(()) => {}
+            Err(Refusal::Told(error)) => {
+                audit::refused(app, &op, "sql.login", &user, &error).await?;
+                return Err(error);
+            }
+            Err(Refusal::Untold(error)) => return Err(error),
+        }
+        if let Err(error) = attempt::not_locked(app, &op, &attempt_name(&user)).await {
+            if error.code() == Code::LockedOut {
+                audit::refused(app, &op, "sql.login", &user, &error).await?;
+            }
+            return Err(error);
+        }
+        let known = match credential(app, &user).await? {
+            Some(known) => {
+                app.store.sql_login(&known.application.id).await?.map(|login| (known, login))
+            }
+            None => None,
+        };
+        let source = source.to_owned();
+        Ok(match known {
+            Some((known, (login, verifier))) => SqlKnock {
+                who: Some(SqlCaller {
+                    actor: known.actor.clone(),
+                    source: source.clone(),
+                    login: login.made_at,
+                }),
+                user,
+                source,
+                verifier,
+            },
+            None => {
+                let secret = app.keys.derive("sql nobody");
+                let verifier = Verifier::nobody(&secret, &user).to_text();
+                SqlKnock { user, source, verifier, who: None }
+            }
+        })
+    }
+
+    async fn enter(&self, knock: &SqlKnock) -> Result<SqlCaller> {
+        let app = &self.app;
+        let Some(caller) = &knock.who else { return Err(self.turn_away(knock).await) };
+        self.stands(caller).await?;
+        let op = self.op(caller);
+        attempt::forgive(app, &op, &attempt_name(&knock.user)).await?;
+        audit::record(app, audit::event(&op, "sql.login", &knock.user)).await?;
+        Ok(caller.clone())
+    }
+
+    async fn turn_away(&self, knock: &SqlKnock) -> Error {
+        let app = &self.app;
+        let op = app.op(Actor::Nobody, &knock.source);
+        let counted = attempt::by_name(app, &op, &attempt_name(&knock.user)).await;
+        let error = match counted {
+            Err(locked) if locked.code() == Code::LockedOut => locked,
+            _ => wrong(),
+        };
+        if let Err(trouble) = audit::refused(app, &op, "sql.login", &knock.user, &error).await {
+            tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
+        }
+        error
+    }
+
+    async fn tables(&self, caller: &SqlCaller) -> Result<Arc<SqlTables>> {
+        self.stands(caller).await?;
+        self.tables_now(&self.op(caller)).await
+    }
+
+    async fn begin(&self, caller: &SqlCaller, ask: &SqlAsk) -> Result<SqlTurn> {
+        let app = &self.app;
+        self.stands(caller).await?;
+        let op = self.op(caller);
+        let codes: Vec<&str> = ask.tables.iter().map(|(code, _)| code.as_str()).collect();
+        let tables = self.grants(&op, &codes).await?;
+        self.count(&op, &tables).await?;
+        let shape: String = ask.shape.chars().take(SHAPE_MOST).collect();
+        for ((_, columns), table) in ask.tables.iter().zip(&tables) {
+            audit::record(app, event(&op, table, columns, &shape)).await?;
+        }
+        if tables.is_empty() {
+            let mut event = audit::event(&op, Action::RowsSql.as_str(), CATALOGUE);
+            event.scope = shape;
+            audit::record(app, event).await?;
+        } else {
+            self.note(&op, ask, "running", "").await?;
+        }
+        Ok(SqlTurn {
+            id: op.request_id,
+            codes: codes.into_iter().map(str::to_owned).collect(),
+            row_cap: tables.iter().map(|t| t.grant.row_cap()).min().unwrap_or(u64::MAX),
+        })
+    }
+
+    async fn standing(&self, caller: &SqlCaller, turn: &SqlTurn) -> Result<()> {
+        self.stands(caller).await?;
+        let codes: Vec<&str> = turn.codes.iter().map(String::as_str).collect();
+        self.grants(&self.op(caller), &codes).await.map(|_| ())
+    }
+
+    async fn end(&self, caller: &SqlCaller, turn: &SqlTurn, end: SqlEnd) -> Result<()> {
+        let app = &self.app;
+        let op = Op { request_id: turn.id.clone(), ..self.op(caller) };
+        let object =
+            if turn.codes.is_empty() { CATALOGUE.to_owned() } else { turn.codes.join(",") };
+        let mut event = audit::event(&op, &format!("{}.end", Action::RowsSql.as_str()), &object);
+        event.rows = end.rows;
+        event.bytes = end.bytes;
+        event.scope = format!("{} ms", end.millis);
+        if end.outcome != "ok" {
+            event.result = "failed".to_owned();
+            event.reason = [end.outcome, &end.state, &end.reason].join(" ").trim().to_owned();
+        }
+        audit::record(app, event).await?;
+        if turn.codes.is_empty() {
+            return Ok(());
+        }
+        let (rows, millis) = (end.rows, end.millis);
+        app.store.sql_statement_end(&turn.id, rows, millis, end.outcome, &end.state).await
+    }
+
+    async fn refuse(&self, caller: &SqlCaller, ask: &SqlAsk, refusal: &Error) {
+        let op = self.op(caller);
+        let mut event = audit::event(&op, Action::RowsSql.as_str(), CATALOGUE);
+        event.result = "denied".to_owned();
+        event.reason = refusal.code().as_str().to_owned();
+        event.scope = ask.shape.chars().take(SHAPE_MOST).collect();
+        let noted = match audit::record(&self.app, event).await {
+            Ok(()) => self.note(&op, ask, "refused", refusal.code().as_str()).await,
+            failed => failed,
+        };
+        if let Err(trouble) = noted {
+            tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
+        }
+    }
+}
+
+impl Desk {
+    /// Keeps the statement for its owner, sealed.
+    async fn note(&self, op: &Op, ask: &SqlAsk, outcome: &str, state: &str) -> Result<()> {
+        let sealed = self.app.keys.vault().seal(&context(&op.request_id), ask.text.as_bytes())?;
+        let codes: Vec<&str> = ask.tables.iter().map(|(code, _)| code.as_str()).collect();
+        let statement = SqlStatement {
+            id: op.request_id.clone(),
+            application: op.actor.id().to_owned(),
+            at: op.stamp(),
+            text: sealed,
+            tables: codes.join(","),
+            outcome: outcome.to_owned(),
+            state: state.to_owned(),
+            ..SqlStatement::default()
+        };
+        self.app.store.sql_statement_insert(&statement).await
+    }
+}
+
+/// The record of one table that a statement reads, made before its first row.
+fn event(op: &Op, table: &SqlTable, columns: &[String], shape: &str) -> AuditEvent {
+    let grant = &table.grant;
+    AuditEvent {
+        columns: columns.join(","),
+        level: grant.grade().as_str().to_owned(),
+        scope: shape.to_owned(),
+        purpose: grant.purpose().to_owned(),
+        request: grant.request().unwrap_or_default().to_owned(),
+        masks: grant.masks_text(),
+        ..audit::event(op, grant.action().as_str(), grant.code())
+    }
+}

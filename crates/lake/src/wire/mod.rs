@@ -1,0 +1,39 @@
+//! SQL over the PostgreSQL wire: a server in front of granted tables.
+//!
+//! ```text
+//! serve      accept, TLS, limits of connections
+//! startup    SCRAM-SHA-256, and nothing else (`guard::scram`; the names behind it are `policy::port::SqlDesk`'s)
+//! handler    simple and extended protocol, portals, COPY TO STDOUT, cancel
+//! firewall   which statements are taken at all, before anything is planned
+//! session    one connection: its tables, settings, cursors
+//! run        statement → plan → recorded → rows, watched while they flow (asked, flow, cursor, copy, settings, words)
+//! table      a grant as a table: row filter and masks inside, nothing of them to be seen from outside
+//! catalogue  pg_catalog and information_schema of what is granted
+//! ```
+//!
+//! # What a session can see
+//!
+//! *no-plain-way-out*: a session knows its granted tables, in the schema `public`, with the granted columns. Each is a
+//! barrier ([`table`]): the rows that come out of it have passed the row filter and the masks, and only comparisons that cannot
+//! fail and touch no masked column go in. So a filter, a join or a group on a masked column sees the masked value and no other
+//! (unlike the interface, where a masked look-up key may be compared: whoever asks by SQL may compare without end), and an
+//! expression that fails on some row tells nothing of rows outside the grant.
+//!
+//! *every-release-audited*: [`run`] asks the desk to count and record a statement before its first row, and tells it the end.
+
+mod asked;
+mod catalogue;
+mod copy;
+mod cursor;
+mod firewall;
+mod flow;
+mod handler;
+mod run;
+mod serve;
+mod session;
+mod settings;
+mod startup;
+mod table;
+mod words;
+
+pub use serve::{SqlDoor, TlsFiles};

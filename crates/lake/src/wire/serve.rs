@@ -1,0 +1,255 @@
+//! Listening: connections, TLS, how many, who may be cancelled, how long one may be idle.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+use guard::keys;
+use model::{Code, Error, Result};
+use pgwire::error::PgWireResult;
+use pgwire::messages::ProtocolVersion;
+use pgwire::messages::startup::SecretKey;
+use pgwire::tokio::tokio_rustls::rustls::pki_types::pem::PemObject;
+use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use pgwire::tokio::tokio_rustls::rustls::{ServerConfig, crypto};
+use pgwire::tokio::{TlsAcceptor, process_socket};
+use policy::port::SqlDesk;
+use subtle::ConstantTimeEq;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::handler::{Connection, Handlers};
+use super::session::Session;
+use super::words::of_house;
+use crate::lake::DeltaLake;
+
+/// How often idle sessions are looked for.
+const IDLE_LOOK: Duration = Duration::from_secs(5);
+
+/// Certificate chain and key of the door, as PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The SQL door.
+pub struct SqlDoor(Arc<Door>);
+
+impl std::fmt::Debug for SqlDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqlDoor").finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Door {
+    pub(super) lake: Arc<DeltaLake>,
+    pub(super) desk: Arc<dyn SqlDesk>,
+    pub(super) parser: PostgresCompatibilityParser,
+    tls: Option<TlsAcceptor>,
+    /// Connections of all.
+    room: Arc<Semaphore>,
+    /// By application: its connections, and the statements it may run at once.
+    applications: Mutex<HashMap<String, Weak<Application>>>,
+    /// Sessions by process id, with the secret that cancels them.
+    sessions: Mutex<HashMap<i32, (SecretKey, Weak<Session>)>>,
+    next: AtomicI32,
+}
+
+struct Application {
+    connections: Arc<Semaphore>,
+    statements: Arc<Semaphore>,
+}
+
+/// The place of one connection among those of its application.
+pub(super) struct Seat {
+    application: Arc<Application>,
+    _one: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Seat {
+    pub(super) fn places(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.application.statements)
+    }
+}
+
+impl SqlDoor {
+    /// A door that does not listen yet. Reads the certificate files.
+    pub fn new(
+        lake: Arc<DeltaLake>,
+        desk: Arc<dyn SqlDesk>,
+        tls: Option<&TlsFiles>,
+    ) -> Result<Self> {
+        let limits = desk.limits();
+        Ok(Self(Arc::new(Door {
+            lake,
+            desk,
+            parser: PostgresCompatibilityParser::new(),
+            tls: tls.map(acceptor).transpose()?,
+            room: Arc::new(Semaphore::new(limits.connections_all)),
+            applications: Mutex::default(),
+            sessions: Mutex::default(),
+            next: AtomicI32::new(1),
+        })))
+    }
+
+    /// Serves until `stop` is done; connections are then cut.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let mut connections = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, from)) => {
+                        let door = Arc::clone(&self.0);
+                        connections.spawn(connection(door, stream, from));
+                    }
+                    Err(e) => {
+                        // Out of file handles, perhaps: others may close theirs meanwhile.
+                        tracing::warn!(error = %e, "a connection for SQL could not be taken");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(done) = connections.join_next(), if !connections.is_empty() => {
+                    if let Err(e) = done && e.is_panic() {
+                        tracing::error!(error = %e, "a connection for SQL ended badly");
+                    }
+                }
+            }
+        }
+        connections.shutdown().await;
+    }
+}
+
+async fn connection(door: Arc<Door>, stream: TcpStream, from: SocketAddr) {
+    let Ok(_place) = Arc::clone(&door.room).try_acquire_owned() else {
+        tracing::warn!("all connections for SQL are taken");
+        return;
+    };
+    let tls = door.tls.clone();
+    let connection = Arc::new(Connection::new(Arc::clone(&door)));
+    let idle = {
+        let connection = Arc::clone(&connection);
+        async move {
+            loop {
+                tokio::time::sleep(IDLE_LOOK).await;
+                if connection.session().is_some_and(|s| s.idle() > s.limits.idle.max(s.most())) {
+                    return;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        served = process_socket(stream, tls, Handlers(Arc::clone(&connection))) => {
+            if let Err(e) = served {
+                tracing::debug!(error = %e, loopback = from.ip().is_loopback(), "a connection for SQL broke");
+            }
+        }
+        () = idle => tracing::info!("an idle connection for SQL was closed"),
+    }
+    door.sessions().retain(|_, (_, session)| session.strong_count() > 0);
+}
+
+impl Door {
+    pub(super) fn tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<i32, (SecretKey, Weak<Session>)>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more connection of an application.
+    pub(super) fn seat(&self, application: &str) -> Option<Seat> {
+        let limits = self.desk.limits();
+        let application = {
+            let mut all = self.applications.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, known| known.strong_count() > 0);
+            match all.get(application).and_then(Weak::upgrade) {
+                Some(known) => known,
+                None => {
+                    let new = Arc::new(Application {
+                        connections: Arc::new(Semaphore::new(limits.connections)),
+                        statements: Arc::new(Semaphore::new(limits.statements)),
+                    });
+                    all.insert(application.to_owned(), Arc::downgrade(&new));
+                    new
+                }
+            }
+        };
+        let one = Arc::clone(&application.connections).try_acquire_owned().ok()?;
+        Some(Seat { application, _one: one })
+    }
+
+    /// Process id and secret by which a connection's statements are cancelled.
+    pub(super) fn register(
+        &self,
+        connection: &Connection,
+        version: ProtocolVersion,
+    ) -> PgWireResult<(i32, SecretKey)> {
+        let chance = |n: usize| -> Result<Vec<u8>> {
+            Ok(keys::random::<32>()?.into_iter().take(n).collect())
+        };
+        let secret = match version {
+            ProtocolVersion::PROTOCOL3_0 => {
+                let bytes = keys::random::<4>().map_err(|e| of_house(&e))?;
+                SecretKey::I32(i32::from_be_bytes(bytes))
+            }
+            _ => SecretKey::Bytes(chance(32).map_err(|e| of_house(&e))?.into()),
+        };
+        let pid = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
+        if let Some(session) = connection.session() {
+            self.sessions().insert(pid, (secret.clone(), Arc::downgrade(session)));
+        }
+        Ok((pid, secret))
+    }
+
+    /// Cancels what a session runs, if the secret is its own.
+    pub(super) fn cancel(&self, pid: i32, secret: &SecretKey) {
+        let session = {
+            let sessions = self.sessions();
+            let Some((kept, session)) = sessions.get(&pid) else { return };
+            if !bool::from(kept.to_bytes().ct_eq(&secret.to_bytes())) {
+                return;
+            }
+            session.upgrade()
+        };
+        if let Some(session) = session {
+            session.cancel.ask();
+        }
+    }
+}
+
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor> {
+    let wrong = |path: &Path, e: String| {
+        Error::new(
+            Code::InvalidInput,
+            format!(
+                "SQL 的 TLS 文件 {} 无法使用：{e}；应为 PEM 格式的证书链或私钥",
+                path.display()
+            ),
+            format!(
+                "the TLS file {} of SQL cannot be used: {e}; it is a chain of certificates or a key in PEM",
+                path.display()
+            ),
+        )
+    };
+    let chain = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|e| wrong(&files.certificate, e.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, e.to_string()))?;
+    let mut config =
+        ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|c| c.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|e| wrong(&files.certificate, e.to_string()))?;
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

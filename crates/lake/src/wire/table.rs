@@ -1,0 +1,348 @@
+//! A grant as a table: a barrier between the rows as they lie and what somebody asks by SQL.
+//!
+//! Inside is the plan every release has: view → the grant's row filter → granted columns, masked. From outside it is one leaf
+//! with the granted columns: no optimizer moves an expression of the caller's into it, except comparisons of an unmasked column
+//! with constants, which cannot fail, and which the caller's plan asks again. EXPLAIN shows the leaf's name and nothing inside.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result as PlanResult};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{
+    BinaryExpr, Cast, Expr, Operator, TableProviderFilterPushDown, TableType,
+};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, EmissionType, PlanProperties, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning};
+use datafusion::prelude::{SessionContext, lit};
+use datafusion::scalar::ScalarValue;
+use deltalake_core::DeltaTable;
+use guard::mask::{Masker, output_type};
+use model::code::DataType;
+use model::{Error, Result};
+use policy::Grant;
+use policy::port::SqlTable;
+
+use crate::lake::DeltaLake;
+use crate::schema::{Kind, Shape};
+use crate::table::Loaded;
+use crate::view::named;
+use crate::{filter, masking, view};
+
+/// One granted resource at one version of it.
+pub(super) struct GrantedTable {
+    lake: Arc<DeltaLake>,
+    grant: Grant,
+    /// `None`: nothing has landed yet.
+    table: Option<DeltaTable>,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for GrantedTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrantedTable").field("code", &self.grant.code()).finish_non_exhaustive()
+    }
+}
+
+impl GrantedTable {
+    /// The newest version of what was granted.
+    pub(super) async fn open(lake: &Arc<DeltaLake>, granted: &SqlTable) -> Result<Self> {
+        let grant = granted.grant.clone();
+        let table = lake.table(grant.code()).await?;
+        let stored = match &table {
+            Some(table) => Loaded::of(table)?.columns()?,
+            None => Vec::new(),
+        };
+        let schema = schema(&grant, &stored);
+        Ok(Self { lake: Arc::clone(lake), grant, table, schema })
+    }
+
+    /// The plan inside: the rows that were granted, these columns of them.
+    async fn inside(
+        &self,
+        table: &DeltaTable,
+        columns: &[usize],
+        filters: &[Expr],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let failed = |e| crate::fault::plan("a granted table", e);
+        let loaded = Loaded::of(table)?;
+        let stored = loaded.columns()?;
+        let session: SessionContext = self.lake.session(true);
+        let mut rows = view::view(&session, &loaded).await?;
+        if let Some(condition) = self.grant.row_filter() {
+            rows = rows.filter(filter::expression(condition, &stored)?).map_err(failed)?;
+        }
+        for filter in filters {
+            if let Some(own) = self.over_stored(filter, &stored) {
+                rows = rows.filter(own).map_err(failed)?;
+            }
+        }
+        let masker = Arc::new(Masker::new(&self.lake.mask_key, self.grant.grantee()));
+        let mut wanted = Vec::with_capacity(columns.len());
+        for at in columns {
+            let (Some(column), Some(field)) =
+                (self.grant.columns().get(*at), self.schema.fields().get(*at))
+            else {
+                return Err(Error::internal("wire: a column that was not granted"));
+            };
+            let there = stored.iter().any(|c| c.name == column.identifier);
+            let plain =
+                if there { named(&column.identifier) } else { lit(ScalarValue::Utf8(None)) };
+            let value = match &column.mask {
+                Some(mask) => masking::masked(&masker, mask, &column.identifier, plain),
+                None => plain,
+            };
+            let cast = Expr::Cast(Cast::new(Box::new(value), field.data_type().clone()));
+            wanted.push(cast.alias(&column.identifier));
+        }
+        if wanted.is_empty() {
+            // A count of rows needs none of their columns, but a plan has one.
+            wanted.push(lit(true).alias("dsc_row"));
+        }
+        rows.select(wanted).map_err(failed)?.create_physical_plan().await.map_err(failed)
+    }
+
+    /// A filter that may go in, over the stored columns.
+    fn over_stored(&self, filter: &Expr, stored: &[Shape]) -> Option<Expr> {
+        if !harmless(filter, &self.grant) {
+            return None;
+        }
+        let known = |name: &str| stored.iter().any(|c| c.name == name);
+        if !filter.column_refs().iter().all(|c| known(&c.name)) {
+            return None;
+        }
+        strip(filter.clone()).ok()
+    }
+}
+
+/// Columns without the name of the table before them.
+fn strip(filter: Expr) -> PlanResult<Expr> {
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    filter
+        .transform(|e| {
+            Ok(match e {
+                Expr::Column(column) => Transformed::yes(named(&column.name)),
+                other => Transformed::no(other),
+            })
+        })
+        .map(|t| t.data)
+}
+
+/// Whether a filter can be asked of every stored row and tell nothing: it compares unmasked granted columns with constants of
+/// their own type, and cannot fail.
+fn harmless(filter: &Expr, grant: &Grant) -> bool {
+    let plain = |e: &Expr| match e {
+        Expr::Column(column) => {
+            grant.column(&column.name).is_some_and(|c| c.mask.is_none() && c.filterable)
+        }
+        _ => false,
+    };
+    let constant = |e: &Expr| matches!(e, Expr::Literal(..));
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+            Operator::And | Operator::Or => harmless(left, grant) && harmless(right, grant),
+            Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq => {
+                (plain(left) && constant(right)) || (constant(left) && plain(right))
+            }
+            _ => false,
+        },
+        Expr::Between(b) => plain(&b.expr) && constant(&b.low) && constant(&b.high),
+        Expr::InList(list) => plain(&list.expr) && list.list.iter().all(constant),
+        Expr::IsNull(e) | Expr::IsNotNull(e) => plain(e),
+        Expr::Like(like) => plain(&like.expr) && constant(&like.pattern),
+        _ => false,
+    }
+}
+
+/// The granted columns with the types they go out by.
+fn schema(grant: &Grant, stored: &[Shape]) -> SchemaRef {
+    let fields = grant.columns().iter().map(|column| {
+        let kind = stored.iter().find(|c| c.name == column.identifier).map(|c| c.kind);
+        let kind = kind.unwrap_or_else(|| kind_of(column.data_type, column.scale));
+        let arrow = match &column.mask {
+            None => kind.arrow(),
+            Some(mask) => match output_type(mask, data_type(kind)) {
+                DataType::Text => ArrowType::Utf8,
+                _ => kind.arrow(),
+            },
+        };
+        Field::new(&column.identifier, arrow, true)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn kind_of(data_type: DataType, scale: u8) -> Kind {
+    match data_type {
+        DataType::Text | DataType::Geometry | DataType::Json => Kind::Text,
+        DataType::Integer => Kind::Integer,
+        DataType::Decimal => Kind::Decimal { precision: 28, scale: scale.min(28) },
+        DataType::Float => Kind::Float,
+        DataType::Boolean => Kind::Boolean,
+        DataType::Date => Kind::Date,
+        DataType::DateTime => Kind::DateTime,
+    }
+}
+
+/// As masks know types: dates and booleans become texts when masked.
+fn data_type(kind: Kind) -> DataType {
+    match kind {
+        Kind::Integer => DataType::Integer,
+        Kind::Decimal { .. } => DataType::Decimal,
+        Kind::Float => DataType::Float,
+        Kind::Text | Kind::Boolean | Kind::Date | Kind::DateTime => DataType::Text,
+    }
+}
+
+#[async_trait]
+impl TableProvider for GrantedTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> PlanResult<Vec<TableProviderFilterPushDown>> {
+        let of = |filter: &&Expr| match harmless(filter, &self.grant) {
+            true => TableProviderFilterPushDown::Inexact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(of).collect())
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let columns = projection.unwrap_or(&all);
+        let schema = Arc::new(self.schema.project(columns)?);
+        let inner = match &self.table {
+            Some(table) => self
+                .inside(table, columns, filters)
+                .await
+                .map_err(|e| DataFusionError::External(Box::new(e)))?,
+            None => Arc::new(EmptyExec::new(Arc::clone(&schema))),
+        };
+        Ok(Arc::new(Barrier::new(self.grant.code(), schema, inner)))
+    }
+}
+
+/// The leaf that the caller's plan sees.
+struct Barrier {
+    code: String,
+    inner: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier").field("code", &self.code).finish_non_exhaustive()
+    }
+}
+
+impl Barrier {
+    fn new(code: &str, schema: SchemaRef, inner: Arc<dyn ExecutionPlan>) -> Self {
+        let partitions = inner.properties().output_partitioning().partition_count();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self { code: code.to_owned(), inner, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for Barrier {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Granted: {}", self.code)
+    }
+}
+
+impl ExecutionPlan for Barrier {
+    fn name(&self) -> &'static str {
+        "Granted"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> PlanResult<TreeNodeRecursion>,
+    ) -> PlanResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> PlanResult<SendableRecordBatchStream> {
+        use arrow::array::{RecordBatch, RecordBatchOptions};
+        use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+        use futures::StreamExt;
+        let rows = self.inner.execute(partition, context)?;
+        let schema = self.schema();
+        let told = Arc::clone(&schema);
+        // The same columns under the schema that was told; none where only rows are counted.
+        let rows = rows.map(move |batch| {
+            let batch = batch?;
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            let columns = match told.fields().is_empty() {
+                true => Vec::new(),
+                false => batch.columns().to_vec(),
+            };
+            Ok(RecordBatch::try_new_with_options(Arc::clone(&told), columns, &options)?)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+}
+
+/// Whether a table of a plan is a granted one, for the record.
+pub(super) fn granted(provider: &Arc<dyn TableProvider>) -> Option<&str> {
+    let any: &dyn Any = provider.as_ref();
+    any.downcast_ref::<GrantedTable>().map(|table| table.grant.code())
+}

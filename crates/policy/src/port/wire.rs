@@ -1,0 +1,140 @@
+//! The port of the SQL door: what a server of PostgreSQL's protocol needs of the business.
+//!
+//! The server (in `lake`) speaks the protocol and runs plans; who somebody is, what was granted, what is recorded and counted
+//! is decided behind this port. `app` implements it, `lake` calls it from many connections in parallel, the binary wires them.
+//!
+//! A statement's way: [`SqlDesk::tables`] (the grants it is planned with) → [`SqlDesk::begin`] (counted and recorded before its
+//! first row) → [`SqlDesk::standing`] now and then while rows flow → [`SqlDesk::end`], once, whatever became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::{Actor, Error, Result};
+
+use crate::Grant;
+
+/// The business behind the SQL door.
+#[async_trait]
+pub trait SqlDesk: Send + Sync {
+    fn limits(&self) -> SqlLimits;
+
+    /// Somebody names themself at the door. A name that nobody has is answered like any other, with a verifier that no
+    /// password fits. Refused while the name is locked or the address tries too often.
+    async fn knock(&self, user: &str, source: &str) -> Result<SqlKnock>;
+
+    /// They have proved the password: who they are. Recorded.
+    async fn enter(&self, knock: &SqlKnock) -> Result<SqlCaller>;
+
+    /// They have not: counted and recorded; answers what they are told.
+    async fn turn_away(&self, knock: &SqlKnock) -> Error;
+
+    /// What the caller may read now. The same `Arc` as long as nothing has changed. Fails once the application is stopped or
+    /// has another password.
+    async fn tables(&self, caller: &SqlCaller) -> Result<Arc<SqlTables>>;
+
+    /// Counts and records a statement before its first row.
+    async fn begin(&self, caller: &SqlCaller, ask: &SqlAsk) -> Result<SqlTurn>;
+
+    /// Fails when a statement under way may not go on: a grant has ended, the application was stopped.
+    async fn standing(&self, caller: &SqlCaller, turn: &SqlTurn) -> Result<()>;
+
+    /// What became of a statement.
+    async fn end(&self, caller: &SqlCaller, turn: &SqlTurn, end: SqlEnd) -> Result<()>;
+
+    /// Records a statement that was refused before it began.
+    async fn refuse(&self, caller: &SqlCaller, ask: &SqlAsk, refusal: &Error);
+}
+
+/// Limits of the door.
+#[derive(Clone, Copy, Debug)]
+pub struct SqlLimits {
+    /// Longest a statement may take.
+    pub statement: Duration,
+    /// How long an open session may do nothing.
+    pub idle: Duration,
+    /// Statements of one application at once.
+    pub statements: usize,
+    /// Connections of one application, and of all together.
+    pub connections: usize,
+    pub connections_all: usize,
+    /// Longest statement text in bytes.
+    pub text: usize,
+    /// How often a statement under way is asked for again.
+    pub look: Duration,
+}
+
+/// Somebody at the door who has not proved anything yet.
+#[derive(Clone)]
+pub struct SqlKnock {
+    pub user: String,
+    pub source: String,
+    /// As PostgreSQL writes it: `SCRAM-SHA-256$…`.
+    pub verifier: String,
+    /// Who it would be; `None`: nobody.
+    pub who: Option<SqlCaller>,
+}
+
+impl std::fmt::Debug for SqlKnock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqlKnock").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// Whose session it is.
+#[derive(Clone, Debug)]
+pub struct SqlCaller {
+    /// The application.
+    pub actor: Actor,
+    pub source: String,
+    /// Which of the application's passwords was proved: a session ends with its password.
+    pub login: String,
+}
+
+/// Everything that was granted to a caller.
+#[derive(Debug, Default)]
+pub struct SqlTables {
+    pub tables: Vec<SqlTable>,
+}
+
+/// One granted resource.
+#[derive(Clone, Debug)]
+pub struct SqlTable {
+    pub grant: Grant,
+    pub title: String,
+}
+
+/// A statement as it is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct SqlAsk {
+    /// As it was written.
+    pub text: String,
+    /// Without its constants.
+    pub shape: String,
+    /// Granted resources it reads, by code, with the columns read.
+    pub tables: Vec<(String, Vec<String>)>,
+}
+
+/// A statement under way.
+#[derive(Clone, Debug)]
+pub struct SqlTurn {
+    /// Joins its records.
+    pub id: String,
+    pub codes: Vec<String>,
+    /// Most rows of its answer.
+    pub row_cap: u64,
+}
+
+/// How a statement ended.
+#[derive(Clone, Debug, Default)]
+pub struct SqlEnd {
+    pub rows: u64,
+    pub bytes: u64,
+    pub millis: u64,
+    /// `ok failed cancelled cut`
+    pub outcome: &'static str,
+    /// SQLSTATE; empty when it ended well.
+    pub state: String,
+    /// For the record, without values.
+    pub reason: String,
+}
