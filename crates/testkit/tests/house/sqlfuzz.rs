@@ -12,7 +12,7 @@ const SEEDS: &[&str] = &[
     "select row_number() over (partition by region_code order by xm), substr(sfzh, 7, 8) from renkou",
     "select * from renkou where csrq in (select csrq from renkou) and exists (select 1)",
     "explain select * from renkou where xm between 'a' and 'z'",
-    "copy (select * from renkou) to stdout",
+    "select distinct on (region_code) region_code, length(sfzh) from renkou order by region_code",
     "select c.relname, a.attname from pg_catalog.pg_class c join pg_catalog.pg_attribute a on a.attrelid = c.oid",
 ];
 

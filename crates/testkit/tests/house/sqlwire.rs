@@ -137,7 +137,7 @@ async fn what_was_granted(house: House) {
     let all = rows(&client, "select * from renkou order by region_code").await;
     assert_eq!(all.len(), 2, "the second person lives outside the area: {all:?}");
     let first: Vec<&str> = all[0].iter().map(|c| c.as_deref().unwrap()).collect();
-    assert_eq!(first, ["110105********002X", "张**", "1949-12", "330106"]);
+    assert_eq!(first, ["110105********002X", "张**", "1949", "330106"]);
     assert_eq!(one(&client, "select count(*) from public.renkou").await, "2");
     assert_eq!(state(&client, "select sjh from renkou").await, "42703", "not an agreed item");
     assert_eq!(state(&client, "select dsc_parcel from renkou").await, "42703");
