@@ -12,8 +12,8 @@
 
 mod answers;
 mod client;
-mod evidence;
 mod convention;
+mod evidence;
 mod flood;
 mod flow;
 mod ledgers;

@@ -22,6 +22,7 @@ fn declared() -> BTreeSet<String> {
     [
         include_str!("../../src/changes.rs"),
         include_str!("../../src/convention.rs"),
+        include_str!("../../src/evidence.rs"),
         include_str!("../../src/flow.rs"),
         include_str!("../../src/interface.rs"),
         include_str!("../../src/rows.rs"),

@@ -50,6 +50,31 @@ mod parking {
     }
 }
 
+/// Columns of `pg_type` that name functions: PostgreSQL keeps numbers there, and 0 for none; ours keep names, and `-`.
+const FUNCTION_COLUMNS: [&str; 6] =
+    ["typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout"];
+
+/// Has comparisons of such a column with 0, as drivers write them, compare with `-`.
+pub(super) fn functions_by_name(statement: &mut Statement) {
+    let named = |side: &ast::Expr| match side {
+        ast::Expr::Identifier(ident) => FUNCTION_COLUMNS.contains(&ident.value.as_str()),
+        ast::Expr::CompoundIdentifier(path) => {
+            path.last().is_some_and(|ident| FUNCTION_COLUMNS.contains(&ident.value.as_str()))
+        }
+        _ => false,
+    };
+    let _ = ast::visit_expressions_mut(statement, |expr| {
+        if let ast::Expr::BinaryOp { left, right, .. } = expr
+            && named(left)
+            && let ast::Expr::Value(value) = right.as_mut()
+            && matches!(&value.value, ast::Value::Number(number, _) if number.to_string() == "0")
+        {
+            value.value = ast::Value::SingleQuotedString("-".into());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
 /// The schema `public` of one session. A table is opened when a statement names it, at its newest version.
 pub(super) struct Granted {
     lake: Arc<DeltaLake>,

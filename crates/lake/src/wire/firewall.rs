@@ -31,12 +31,14 @@ pub(super) fn check(statement: &Statement) -> PgWireResult<()> {
         | Statement::ShowTables { .. }
         | Statement::ShowColumns { .. }
         | Statement::StartTransaction { .. }
+        | Statement::Savepoint { .. }
+        | Statement::ReleaseSavepoint { .. }
         | Statement::Fetch { .. }
         | Statement::Close { .. }
         | Statement::Deallocate { .. }
         | Statement::Discard { .. } => true,
         Statement::Commit { chain, .. } => !chain,
-        Statement::Rollback { chain, savepoint } => !chain && savepoint.is_none(),
+        Statement::Rollback { chain, .. } => !chain,
         Statement::Explain { analyze, statement, .. } => {
             !analyze && matches!(statement.as_ref(), Statement::Query(_))
         }
@@ -60,10 +62,10 @@ fn refused(what: &str) -> PgWireError {
     told(
         "42501",
         format!(
-            "不允许的语句：{what}。只能查询：SELECT、WITH、VALUES、EXPLAIN（不含 ANALYZE）、SHOW、SET（部分）、BEGIN、COMMIT、ROLLBACK、DECLARE CURSOR、FETCH、CLOSE、DEALLOCATE、DISCARD、COPY … TO STDOUT"
+            "不允许的语句：{what}。只能查询：SELECT、WITH、VALUES、EXPLAIN（不含 ANALYZE）、SHOW、SET（部分）、BEGIN、COMMIT、ROLLBACK、SAVEPOINT、DECLARE CURSOR、FETCH、CLOSE、DEALLOCATE、DISCARD、COPY … TO STDOUT"
         ),
         format!(
-            "not allowed: {what}. Reading only: SELECT, WITH, VALUES, EXPLAIN (without ANALYZE), SHOW, SET (some), BEGIN, COMMIT, ROLLBACK, DECLARE CURSOR, FETCH, CLOSE, DEALLOCATE, DISCARD, COPY … TO STDOUT"
+            "not allowed: {what}. Reading only: SELECT, WITH, VALUES, EXPLAIN (without ANALYZE), SHOW, SET (some), BEGIN, COMMIT, ROLLBACK, SAVEPOINT, DECLARE CURSOR, FETCH, CLOSE, DEALLOCATE, DISCARD, COPY … TO STDOUT"
         ),
     )
 }
@@ -224,6 +226,9 @@ mod tests {
             "begin",
             "commit",
             "rollback",
+            "savepoint a",
+            "rollback to savepoint a",
+            "release savepoint a",
             "declare c cursor for select 1",
             "fetch 10 from c",
             "close c",

@@ -163,6 +163,7 @@ fn after(status: TransactionStatus, reply: &Reply) -> (TransactionStatus, Option
             (status.to_idle_state(), Some(Tag::new("ROLLBACK")))
         }
         Reply::Ended(word) => (status.to_idle_state(), Some(Tag::new(word))),
+        Reply::Reverted => (status.to_in_transaction_state(), Some(Tag::new("ROLLBACK"))),
         Reply::Done(tag) => (status, Some(tag.clone())),
         Reply::Set { tag, .. } => (status, Some(Tag::new(tag))),
         Reply::Rows { .. } | Reply::Copy { .. } => (status, None),
@@ -233,7 +234,7 @@ where
             send_copy(client, format, columns, data, &rows).await?;
         }
         Reply::Set { told, .. } => tell(client, told).await?,
-        Reply::Done(_) | Reply::Begun | Reply::Ended(_) => {}
+        Reply::Done(_) | Reply::Begun | Reply::Ended(_) | Reply::Reverted => {}
     }
     if let Some(tag) = tag {
         client.feed(PgWireBackendMessage::CommandComplete(tag.into())).await?;
@@ -550,6 +551,7 @@ impl ExtendedQueryHandler for Connection {
                 Response::CopyOut(CopyResponse::new(format, columns, data))
             }
             Reply::Done(tag) => Response::Execution(tag),
+            Reply::Reverted => Response::Execution(Tag::new("ROLLBACK")),
             Reply::Begun => Response::TransactionStart(Tag::new("BEGIN")),
             Reply::Ended(word) => Response::TransactionEnd(Tag::new(word)),
             Reply::Set { tag, .. } => Response::Execution(Tag::new(tag)),

@@ -68,6 +68,8 @@ pub(super) enum Reply {
     Done(Tag),
     Begun,
     Ended(&'static str),
+    /// Back to a savepoint: the transaction goes on, also when it had failed.
+    Reverted,
     /// Settings that the client is told of.
     Set {
         tag: &'static str,
@@ -94,7 +96,8 @@ impl Session {
                     ),
                 ));
             }
-            let statements = parser.parse(text).map_err(|e| syntax(&e.to_string()))?;
+            let mut statements = parser.parse(text).map_err(|e| syntax(&e.to_string()))?;
+            statements.iter_mut().for_each(catalogue::functions_by_name);
             statements.iter().try_for_each(firewall::check)?;
             Ok(statements)
         };
@@ -247,6 +250,10 @@ impl Session {
                 self.end_transaction();
                 Ok(Reply::Ended("COMMIT"))
             }
+            // Nothing is written, so that a savepoint has nothing to keep.
+            Statement::Savepoint { .. } => Ok(Reply::Done(Tag::new("SAVEPOINT"))),
+            Statement::ReleaseSavepoint { .. } => Ok(Reply::Done(Tag::new("RELEASE"))),
+            Statement::Rollback { savepoint: Some(_), .. } => Ok(Reply::Reverted),
             Statement::Rollback { .. } => {
                 self.end_transaction();
                 Ok(Reply::Ended("ROLLBACK"))

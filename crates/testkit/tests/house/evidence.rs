@@ -112,7 +112,7 @@ async fn a_chain_rewritten_as_a_whole_is_told_by_its_seals() {
         }
         house.app.store.close().await;
         drop(house);
-        rewrite(folder.path());
+        rewrite(&folder.path().join("store"));
         let house = House::at(folder.path()).await;
         let auditor = house.person("auditor").await;
         let verdict = app::audit::verify(&house.app, &auditor).await.unwrap();

@@ -2,8 +2,6 @@
 
 use testkit::{House, draft};
 
-use crate::pipeline::settle;
-
 fn text(brokers: &str, topic: &str, more: &str) -> String {
     format!(
         "name = \"{topic}\"\nentry = \"firms\"\nmode = \"incremental\"\n{more}[source]\nkind = \"kafka\"\nbrokers = \"{brokers}\"\ntopic = \"{topic}\"\n[retry]\ntimes = 0\n"
@@ -20,7 +18,7 @@ async fn a_build_without_a_client_says_which_feature_it_lacks() {
     let refused = app::pipeline::create(&house.app, &provider, &text).await.unwrap_err();
     let told = &refused.fields()[0];
     assert!(told.zh.contains("特性 kafka") && told.en.contains("qiantang/kafka"), "{told:?}");
-    assert!(settle(&house.app, &provider, "none").await.is_empty());
+    assert!(app::pipeline::named(&house.app, &provider, "t").await.is_err(), "nothing was kept");
 }
 
 #[cfg(feature = "kafka")]
@@ -36,6 +34,7 @@ mod with_a_broker {
     use testkit::Kafka;
 
     use super::*;
+    use crate::pipeline::settle;
     use crate::railway::lake;
 
     fn message(key: &str, value: Option<&str>) -> Record {
