@@ -81,6 +81,9 @@ pub async fn spool_file(
 /// Bytes copied and hashed at a time.
 const STEP: u64 = 8 << 20;
 
+/// Bytes after which the disk is asked to take up what was written.
+const STRETCH: u64 = 64 << 20;
+
 /// `None`: the file is larger than allowed.
 fn copy(
     inbox: &Path,
@@ -93,8 +96,12 @@ fn copy(
     let part = inbox.join(format!("{id}.part"));
     let target = std::fs::File::create(&part)?;
     let (grown, steps) = std::sync::mpsc::channel();
+    let (written, stretches) = std::sync::mpsc::channel();
     let (bytes, checksum) = std::thread::scope(|scope| {
         let hashed = scope.spawn(|| hash_growing(&part, steps));
+        // The disk takes up what was written while the rest is copied, so that little is left to wait for at the end.
+        let disk = &target;
+        let kept = scope.spawn(move || stretches.iter().try_for_each(|()| disk.sync_data()));
         let mut bytes = 0_u64;
         let copied = loop {
             match std::io::copy(&mut source.take(STEP), &mut &target) {
@@ -105,11 +112,15 @@ fn copy(
             if bytes > most || grown.send(bytes).is_err() {
                 break Ok(());
             }
+            if bytes % STRETCH < STEP && written.send(()).is_err() {
+                break Ok(());
+            }
         };
-        drop(grown);
+        drop((grown, written));
+        let kept = kept.join().map_err(|_| std::io::Error::other("the syncing thread ended early"))?;
         let checksum =
             hashed.join().map_err(|_| std::io::Error::other("the hashing thread ended early"))?;
-        copied.and(checksum).map(|checksum| (bytes, checksum))
+        copied.and(kept).and(checksum).map(|checksum| (bytes, checksum))
     })?;
     if bytes > most {
         return Ok(None);
