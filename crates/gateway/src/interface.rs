@@ -40,7 +40,7 @@ async fn call(
     let figures = &door.figures;
     figures.seconds.record(started.elapsed().as_secs_f64());
     if answered.is_ok() { &figures.ok } else { &figures.refused }.increment(1);
-    answered.map_err(|e| Refusal::new(e, &op))
+    answered.map(|a| answer::told_by(a, &op)).map_err(|e| Refusal::new(e, &op))
 }
 
 /// The body of a `POST`; others have none.

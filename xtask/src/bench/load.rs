@@ -13,7 +13,7 @@ use crate::browser::Demo;
 use crate::shell::{Background, Scratch, cache, program, read};
 
 /// The least ratio to DuckDB's speed, and the most memory.
-const LIMIT: f64 = 0.3;
+const LIMIT: f64 = 0.6;
 const LIMIT_RSS_MB: u64 = 1024;
 /// Code of the entry the file is collected into.
 const CODE: &str = "bench_load";

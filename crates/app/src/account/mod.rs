@@ -17,12 +17,11 @@ use model::Actor;
 use model::account::{Application, User};
 use serde::Serialize;
 
-pub(crate) use application::{actor_of, stop};
+pub(crate) use application::{actor_of, credential, managed, stop};
 pub use application::{
     application, applications, may_register, register_application, renew_secret,
     set_application_active,
 };
-pub(crate) use application::{credential, managed, stop};
 pub use call::{SignedCall, verify_call};
 pub use convention::{
     ConventionSecrets, ConventionSign, ConventionView, convention, convention_by_key,

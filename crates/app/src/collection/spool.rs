@@ -117,7 +117,8 @@ fn copy(
             }
         };
         drop((grown, written));
-        let kept = kept.join().map_err(|_| std::io::Error::other("the syncing thread ended early"))?;
+        let kept =
+            kept.join().map_err(|_| std::io::Error::other("the syncing thread ended early"))?;
         let checksum =
             hashed.join().map_err(|_| std::io::Error::other("the hashing thread ended early"))?;
         copied.and(kept).and(checksum).map(|checksum| (bytes, checksum))

@@ -30,7 +30,7 @@ pub enum Body {
     Verdict(bool),
     Groups(Groups),
     Changes(Box<Pulled>),
-    File(FileRows),
+    File(Box<FileRows>),
 }
 
 /// Calls an interface as `op.actor`, through the gate.

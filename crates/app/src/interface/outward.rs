@@ -208,10 +208,10 @@ pub(super) async fn file(
         masked: labels(draft, &pass.masked(&query)),
         calls_left: counted.calls_left,
         interface: Arc::clone(interface),
-        body: Body::File(FileRows {
+        body: Body::File(Box::new(FileRows {
             columns,
             rows,
             tally: audit::Tally::new(app, op, grant.action().as_str(), grant.code()),
-        }),
+        })),
     })
 }

@@ -82,10 +82,9 @@ impl Desk {
             && kept.epoch == epoch
             && kept.policy == policy
             && kept.day == day
+            && kept.tables.tables.iter().all(|t| t.grant.check_time(op.at).is_ok())
         {
-            if kept.tables.tables.iter().all(|t| t.grant.check_time(op.at).is_ok()) {
-                return Ok(kept.tables);
-            }
+            return Ok(kept.tables);
         }
         let tables = Arc::new(SqlTables { tables: granted(app, op).await? });
         let kept = Kept { epoch, policy, day, tables: Arc::clone(&tables) };

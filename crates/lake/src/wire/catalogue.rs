@@ -67,7 +67,7 @@ pub(super) fn functions_by_name(statement: &mut Statement) {
         if let ast::Expr::BinaryOp { left, right, .. } = expr
             && named(left)
             && let ast::Expr::Value(value) = right.as_mut()
-            && matches!(&value.value, ast::Value::Number(number, _) if number.to_string() == "0")
+            && matches!(&value.value, ast::Value::Number(number, _) if *number == "0")
         {
             value.value = ast::Value::SingleQuotedString("-".into());
         }

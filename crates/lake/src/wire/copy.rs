@@ -135,18 +135,22 @@ impl Format {
         match self.kind {
             Kind::Binary => CopyEncoder::new_binary(Arc::clone(fields)),
             Kind::Text => {
-                let mut options = CopyTextOptions::default();
-                options.delimiter = one(self.delimiter, '\t').into();
+                let mut options = CopyTextOptions {
+                    delimiter: one(self.delimiter, '\t').into(),
+                    ..CopyTextOptions::default()
+                };
                 if let Some(null) = &self.null {
                     options.null_string = null.as_str().into();
                 }
                 CopyEncoder::new_text(Arc::clone(fields), options)
             }
             Kind::Csv => {
-                let mut options = CopyCsvOptions::default();
-                options.delimiter = one(self.delimiter, ',').into();
-                options.quote = one(self.quote, '"').into();
-                options.escape = one(self.quote, '"').into();
+                let mut options = CopyCsvOptions {
+                    delimiter: one(self.delimiter, ',').into(),
+                    quote: one(self.quote, '"').into(),
+                    escape: one(self.quote, '"').into(),
+                    ..CopyCsvOptions::default()
+                };
                 if let Some(null) = &self.null {
                     options.null_string = null.as_str().into();
                 }

@@ -40,6 +40,7 @@ fn wanted(application: &str, entry: &str, items: &[&str]) -> RequestNew {
         period: Period::Days { days: 30 },
         calls_per_day: 1000,
         area_range: String::new(),
+        by_sql: false,
     }
 }
 
