@@ -272,7 +272,6 @@ mod tests {
             "vacuum",
             "do $$ begin end $$",
             "listen x",
-            "savepoint a",
             "prepare p as select 1",
         ] {
             assert!(!taken(sql), "{sql}");

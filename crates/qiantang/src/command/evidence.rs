@@ -31,7 +31,7 @@ pub(crate) struct Args {
 enum Action {
     /// Check a receipt, a seal or a proof; needs no platform and no network. 离线核验。
     #[command(
-        after_help = "Example 示例: curl -D head.txt -o answer.json … ; qiantang evidence verify receipt.txt --keys keys.json --answer answer.json"
+        after_help = "Example 示例: qiantang evidence verify receipt.txt --keys keys.json --answer answer.json"
     )]
     Verify {
         /// The statement (the header X-Qt-Evidence), or a proof as JSON. 存证文件。
@@ -47,14 +47,16 @@ enum Action {
         call: Option<PathBuf>,
     },
     /// Prove that an audit record stands in the chain. 出具证明。
-    #[command(after_help = "Example 示例: qiantang evidence prove 1024 --as auditor > proof.json")]
+    #[command(after_help = "Example 示例: qiantang evidence prove 1024 --as auditor")]
     Prove {
         /// Number of the record. 记录序号。
         record: i64,
     },
     /// Print the public keys. 公钥。
+    #[command(after_help = "Example 示例: qiantang evidence keys")]
     Keys,
     /// List seals, newest first. 签章列表。
+    #[command(after_help = "Example 示例: qiantang evidence seals --json")]
     Seals,
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{Days, NaiveDate, Utc};
 use futures::TryStreamExt;
-use guard::chain::ChainVerifier;
+use guard::chain::{ChainVerifier, FIRST};
 use model::audit::{AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditVerdict};
 use model::op::{china, stamp};
 use model::{Code, Error, Result};
@@ -63,18 +63,27 @@ impl AuditLog {
     ) -> Result<Vec<AuditRecord>> {
         permit.require(&[Action::SystemWork, Action::AuditExport])?;
         let rows = sqlx::query(
-            "SELECT seq, prev_hash, hash, body FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+            "SELECT seq, prev_hash, hash, body FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2",
         )
         .bind(after)
-        .bind(i64::from(most))
+        .bind(i64::from(most) + 1)
         .fetch_all(&self.pool)
         .await
         .map_err(fail)?;
-        let records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let mut records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let broken = |fault: AuditFault| Error::new(Code::AuditUnavailable, fault.zh, fault.en);
+        if after >= FIRST {
+            match records.first() {
+                Some(from) if from.seq == after && from.hash == hash => drop(records.remove(0)),
+                _ => return Err(broken(unsealed(after))),
+            }
+        }
         let mut verifier = ChainVerifier::after(after, hash);
-        match records.iter().find_map(|record| verifier.feed(record).err()) {
+        let told = records.iter().find_map(|record| verifier.feed(record).err());
+        // A missing record is told by the verifier's end at the latest.
+        match told.or_else(|| verifier.finish(None).fault) {
             None => Ok(records),
-            Some(fault) => Err(Error::new(Code::AuditUnavailable, fault.zh, fault.en)),
+            Some(fault) => Err(broken(fault)),
         }
     }
 
