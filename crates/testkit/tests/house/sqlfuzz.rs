@@ -94,7 +94,8 @@ impl Chance {
 fn mutated(chance: &mut Chance) -> String {
     let seed = SEEDS[chance.below(SEEDS.len())];
     let mut words: Vec<String> = seed.split(' ').map(str::to_owned).collect();
-    for _ in 0..=chance.below(3) {
+    // A quarter stays as it is: what was asked before must not have hurt the session.
+    for _ in 0..chance.below(4) {
         let at = chance.below(words.len());
         match chance.below(5) {
             0 if words.len() > 1 => {
@@ -122,7 +123,7 @@ async fn a_thousand_mutations_tell_nothing_and_break_nothing() {
     let client = g.connect().await;
     client.simple_query("set statement_timeout = '20s'").await.unwrap();
     let mut chance = Chance(0x5eed_2026);
-    let (mut answered, mut refused) = (0, 0);
+    let (mut answered, mut refused) = (0, std::collections::BTreeMap::<String, u32>::new());
     for n in 0..1000 {
         let sql = mutated(&mut chance);
         // Every third by the extended protocol, which plans before it runs.
@@ -143,8 +144,8 @@ async fn a_thousand_mutations_tell_nothing_and_break_nothing() {
                 }
             }
             Err(e) => {
-                refused += 1;
                 let told = e.as_db_error().unwrap_or_else(|| panic!("{sql}: {e:?}"));
+                *refused.entry(told.code().code().to_owned()).or_default() += 1;
                 let text = format!("{} {:?}", told.message(), told.detail());
                 let secret = SECRETS.iter().find(|s| text.contains(**s) && !sql.contains(**s));
                 assert_eq!(secret, None, "{sql}: {text}");
@@ -153,5 +154,8 @@ async fn a_thousand_mutations_tell_nothing_and_break_nothing() {
         }
         assert!(!client.is_closed(), "the door closed after: {sql}");
     }
-    assert!(answered > 100 && refused > 100, "{answered} answered, {refused} refused");
+    // Refused as syntax, as unknown or as not allowed; never for want of room, time or quota.
+    let kinds: Vec<&str> = refused.keys().map(|code| code.get(..2).unwrap_or_default()).collect();
+    assert!(kinds.iter().all(|kind| matches!(*kind, "42" | "22" | "0A" | "21")), "{refused:?}");
+    assert!(answered > 200 && refused.values().sum::<u32>() > 100, "{answered}, {refused:?}");
 }
