@@ -10,7 +10,7 @@ use model::{Code, Error, Result};
 use zeroize::Zeroizing;
 
 use crate::cipher::Vault;
-use crate::keys::{self, SecretKey};
+use crate::keys::{self, KeyRing, SecretKey};
 use crate::sm2;
 
 /// Largest file that is encrypted: it is held in memory, so that nothing of it is used before its tag has held.
@@ -87,6 +87,11 @@ pub fn minisign_verifies(key: &str, signature: &str, mut from: impl Read) -> Res
         verifier.update(piece);
     }
     Ok(verifier.finalize().is_ok())
+}
+
+/// What the platform signs the files by that it sends.
+pub fn sm2_signer(keys: &KeyRing) -> Result<sm2::KeyPair> {
+    sm2::KeyPair::derived(keys, "exchange files", sm2::DEFAULT_IDENTITY)
 }
 
 /// Whether `signature` (the content of `X.sm2sig`) is the key's over a file of this SM3 fingerprint.

@@ -71,15 +71,9 @@ pub struct Notary {
 
 impl Notary {
     pub fn new(keys: &KeyRing) -> Result<Self> {
-        // 32 bytes are a private key unless they are 0 or not below n - 1: chance 2^-32 at most.
-        for label in ["evidence", "evidence 2", "evidence 3"] {
-            let secret = zeroize::Zeroizing::new(hex::encode(keys.derive(label).bytes()));
-            if let Ok(pair) = KeyPair::from_secret_hex(IDENTITY, &secret) {
-                let public = PublicKey::of(&pair.public_hex());
-                return Ok(Self { pair, public });
-            }
-        }
-        Err(Error::internal("no SM2 key in three derivations"))
+        let pair = KeyPair::derived(keys, "evidence", IDENTITY)?;
+        let public = PublicKey::of(&pair.public_hex());
+        Ok(Self { pair, public })
     }
 
     #[must_use]

@@ -6,7 +6,7 @@ use sm2::dsa::signature::{Signer, Verifier};
 use sm2::dsa::{Signature, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
-use crate::keys;
+use crate::keys::{self, KeyRing};
 
 /// Identity used when two parties agreed on none (GM/T 0009 10).
 pub const DEFAULT_IDENTITY: &str = "1234567812345678";
@@ -32,6 +32,16 @@ impl KeyPair {
             }
         }
         Err(Error::internal("no valid SM2 private key in eight random draws"))
+    }
+    /// The platform's own pair for a purpose, derived from its master key: the same after every start.
+    pub fn derived(keys: &KeyRing, purpose: &str, identity: &str) -> Result<Self> {
+        // As above: one derivation will do but for a chance of 2^-32.
+        for label in [purpose.to_owned(), format!("{purpose} 2"), format!("{purpose} 3")] {
+            if let Ok(secret) = SecretKey::from_slice(keys.derive(&label).bytes()) {
+                return Self::of(identity, &secret);
+            }
+        }
+        Err(Error::internal("no valid SM2 private key in three derivations"))
     }
     /// From a private key of 64 hex digits.
     pub fn from_secret_hex(identity: &str, text: &str) -> Result<Self> {

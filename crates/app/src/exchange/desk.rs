@@ -247,8 +247,17 @@ fn checked(app: &App, mut new: ExchangeNew) -> Result<ExchangeNew> {
                 "enter the key of files that the receiver gave you",
             );
         }
-        new.signature = None;
         new.signer.clear();
+        match new.signature.unwrap_or(ExchangeSignature::None) {
+            ExchangeSignature::None => {}
+            // The receiver checks by this key; the exchange's page shows it.
+            ExchangeSignature::Sm2 => new.signer = envelope::sm2_signer(&app.keys)?.public_hex(),
+            ExchangeSignature::Minisign => wrong(
+                "signature",
+                "发送的文件由本平台以 SM2 签名，请选 SM2 或不签名",
+                "files that are sent are signed by this platform's SM2 key: choose SM2 or none",
+            ),
+        }
     }
     if !new.key.is_empty() && !envelope::key_ok(&new.key) {
         wrong("key", "文件密钥应为 64 位十六进制", "the key of files is 64 hex digits");

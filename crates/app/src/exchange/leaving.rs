@@ -8,7 +8,9 @@ use guard::envelope;
 use guard::hash::{HashAlgorithm, Hasher};
 use model::audit::AuditEvent;
 use model::entry::Entry;
-use model::exchange::{Count, ExchangeCipher, ExchangeFile, ExchangeFormat, FileState, Receipt};
+use model::exchange::{
+    Count, ExchangeCipher, ExchangeFile, ExchangeFormat, ExchangeSignature, FileState, Receipt,
+};
 use model::query::RowQuery;
 use model::request::{Request, RequestState};
 use model::{Actor, Code, Error, Op, Result};
@@ -255,7 +257,7 @@ fn sealed_name(part: &std::path::Path) -> std::path::PathBuf {
     part.with_extension("sm4.part")
 }
 
-/// Encrypts when that was agreed, records the release, and puts file, manifest and done-file there, in this order.
+/// Encrypts when that was agreed, records the release, and puts file, signature, manifest and done-file there, in this order.
 async fn deliver(
     work: &Work,
     file: &mut ExchangeFile,
@@ -323,6 +325,11 @@ async fn deliver(
     audit::record(&work.app, event).await?;
     work.keep(file).await?;
     work.app.shelf.put(&work.place, &file.path, &send).await?;
+    if work.exchange.signature == ExchangeSignature::Sm2 {
+        let print = file.sender.sm3.as_deref().unwrap_or_default();
+        let signature = envelope::sm2_signer(&work.app.keys)?.sign(print.as_bytes())?;
+        work.put(&format!("{}.sm2sig", file.path), signature.as_bytes()).await?;
+    }
     let name = file.path.rsplit('/').next().unwrap_or(&file.path);
     let manifest = serde_json::json!({
         "file": name, "bytes": bytes, "rows": file.sender.rows,

@@ -55,6 +55,8 @@ const TRIED: Duration = Duration::from_secs(20);
 /// Bytes asked for at once, and the largest answer.
 const FETCHED: i32 = 8 << 20;
 const LARGEST: usize = 64 << 20;
+/// Bytes asked for only to learn where a partition ends.
+const PEEKED: i32 = 1 << 16;
 /// How long a broker may wait for messages that should be there, in milliseconds, and how often it is asked before they
 /// are taken for compacted away.
 const WAIT: i32 = 500;
@@ -145,6 +147,17 @@ impl Topic {
             let client = client.map_err(|e| self.failed(&e))?;
             let first = client.get_offset(OffsetAt::Earliest).await.map_err(|e| self.failed(&e))?;
             let end = client.get_offset(OffsetAt::Latest).await.map_err(|e| self.failed(&e))?;
+            // Not every broker counts the whole of its last batch there; what a fetch says does.
+            let start = from.of(number).unwrap_or(first);
+            let end = match client.fetch_records(start, 1..PEEKED, 1).await {
+                Ok((_, high)) => end.max(high),
+                // What that means is judged below.
+                Err(ClientError::ServerError {
+                    protocol_error: ProtocolError::OffsetOutOfRange,
+                    ..
+                }) => end,
+                Err(e) => return Err(self.failed(&e)),
+            };
             let span = span(&self.name, number, from.of(number), first, end)?;
             ends.set(number, span.to);
             parts.push(Part { number, client, span });

@@ -370,6 +370,7 @@ async fn rows_are_sent_against_a_grant_and_the_receipt_is_compared(house: House)
         entry: "renkou".into(),
         place: place.to_str().unwrap().into(),
         request: "no-such".into(),
+        signature: Some(ExchangeSignature::Sm2),
         ..ExchangeNew::default()
     };
     let refused = exchange::create(&house.app, &provider, new.clone()).await.unwrap_err();
@@ -393,6 +394,11 @@ async fn rows_are_sent_against_a_grant_and_the_receipt_is_compared(house: House)
     assert!(!text.contains("13800138000"), "an item that was not applied for stays");
     assert!(place.join(format!("{}.manifest.json", file.path)).exists());
     assert!(place.join(format!("{}.done", file.path)).exists());
+    // The receiver checks the signature by the key that the exchange shows.
+    let signature = std::fs::read_to_string(place.join(format!("{}.sm2sig", file.path))).unwrap();
+    let shown = &view.exchange.signer;
+    assert!(guard::envelope::sm2_verifies(shown, &signature, &sm3_hex(text.as_bytes())));
+    assert!(!guard::envelope::sm2_verifies(shown, &signature, &sm3_hex(b"other")));
     let filter =
         model::audit::AuditFilter { action: Some("exchange.send".into()), ..Default::default() };
     let auditor = house.person("auditor").await;
