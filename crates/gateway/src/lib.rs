@@ -60,15 +60,25 @@ const TIDY_SECONDS: i64 = 60;
 
 /// What handlers share.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct Door(Arc<Inner>);
+
+impl std::ops::Deref for Door {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+pub(crate) struct Inner {
     pub(crate) app: Arc<App>,
-    pub(crate) config: Arc<GatewayConfig>,
-    pub(crate) anonymous: Arc<DefaultKeyedRateLimiter<IpAddr>>,
-    pub(crate) flood: Arc<flood::Flood>,
-    pub(crate) descriptions: Arc<openapi::Descriptions>,
+    pub(crate) config: GatewayConfig,
+    pub(crate) anonymous: DefaultKeyedRateLimiter<IpAddr>,
+    pub(crate) flood: flood::Flood,
+    pub(crate) descriptions: openapi::Descriptions,
     /// Figures of calls, looked up once: the registry behind the macros costs more than the counting.
-    pub(crate) figures: Arc<Figures>,
-    tidied: Arc<AtomicI64>,
+    pub(crate) figures: Figures,
+    tidied: AtomicI64,
 }
 
 /// Handles of the figures every call moves.
@@ -90,10 +100,10 @@ impl Door {
         {
             return;
         }
-        let anonymous = Arc::clone(&self.anonymous);
+        let door = self.clone();
         tokio::task::spawn_blocking(move || {
-            anonymous.retain_recent();
-            anonymous.shrink_to_fit();
+            door.anonymous.retain_recent();
+            door.anonymous.shrink_to_fit();
         });
     }
 }
@@ -108,15 +118,15 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         ok: metrics::counter!("qt_gateway_calls_total", "outcome" => "ok"),
         refused: metrics::counter!("qt_gateway_calls_total", "outcome" => "refused"),
     };
-    let door = Door {
+    let door = Door(Arc::new(Inner {
         app,
-        config: Arc::new(config),
-        anonymous: Arc::new(RateLimiter::keyed(quota)),
-        flood: Arc::new(flood::Flood::new(FAILURES_A_SECOND)),
-        descriptions: Arc::default(),
-        figures: Arc::new(figures),
-        tidied: Arc::new(AtomicI64::new(i64::MIN)),
-    };
+        config,
+        anonymous: RateLimiter::keyed(quota),
+        flood: flood::Flood::new(FAILURES_A_SECOND),
+        descriptions: openapi::Descriptions::default(),
+        figures,
+        tidied: AtomicI64::new(i64::MIN),
+    }));
     Router::new()
         .merge(rows::router())
         .merge(flow::router())

@@ -29,15 +29,16 @@ pub fn link(prev_hash: &str, seq: i64, event: AuditEvent) -> AuditRecord {
     AuditRecord { seq, prev_hash: prev_hash.to_owned(), hash, event }
 }
 
-/// As [`link`], with the canonical JSON that was hashed: what is kept of the record need not be written a second time.
+/// Hash and canonical JSON of an event as record `seq` behind `prev_hash`: what is kept of the record need not be written a second
+/// time.
 #[must_use]
-pub fn link_with_text(prev_hash: &str, seq: i64, event: AuditEvent) -> (AuditRecord, String) {
+pub fn link_text(prev_hash: &str, seq: i64, event: &AuditEvent) -> (String, String) {
     let mut text = String::with_capacity(1024);
     text.push_str(prev_hash);
-    write_canonical(&mut text, seq, &event);
+    write_canonical(&mut text, seq, event);
     let hash = sm3_hex(text.as_bytes());
     text.drain(..prev_hash.len());
-    (AuditRecord { seq, prev_hash: prev_hash.to_owned(), hash, event }, text)
+    (hash, text)
 }
 
 /// Hash of a record: 64 lower hex digits.

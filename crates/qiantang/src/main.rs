@@ -18,6 +18,7 @@ mod relay;
 mod seed;
 mod seed_basket;
 mod seed_channels;
+mod seed_crowd;
 mod seed_dispatch;
 mod seed_interface;
 mod serve;

@@ -167,7 +167,7 @@ fn read_apps(keep: &Path) -> Result<Vec<DemoApp>> {
         .map_err(|e| Error::internal("the demo's credential file is damaged").caused_by(e))
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |e: std::io::Error| {
         Error::internal(format!("cannot write {}", path.display())).caused_by(e)
     };

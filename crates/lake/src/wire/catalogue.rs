@@ -1,5 +1,6 @@
 //! The catalogue of a session: granted tables in `public`, `pg_catalog`, `information_schema`; and the functions clients ask.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -9,12 +10,14 @@ use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider
 use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{
-    ColumnarValue, EmptyRelation, LogicalPlan, ScalarUDF, Volatility, create_udf,
+    ColumnarValue, EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Volatility,
+    create_udf,
 };
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::sqlparser::ast::{self, ObjectName, SelectItem, SetExpr, Statement};
+use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, SelectItem, SetExpr, Statement};
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use parking::Shared;
 use policy::port::SqlTables;
@@ -279,10 +282,28 @@ pub(super) fn nothing(query: &Statement) -> Option<LogicalPlan> {
     let fields: Vec<Field> =
         names.into_iter().map(|name| Field::new(name, ArrowType::Utf8, true)).collect();
     let schema = DFSchema::try_from(Schema::new(fields)).ok()?;
-    Some(LogicalPlan::EmptyRelation(EmptyRelation {
-        produce_one_row: false,
-        schema: Arc::new(schema),
-    }))
+    let empty =
+        LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::new(schema) });
+    // The parameters of the question are those of its answer: clients send what they were told to.
+    placeholders(query).into_iter().try_fold(empty, |plan, id| {
+        let placeholder = Placeholder::new_with_field(id, Some(Field::new("", ArrowType::Utf8, true).into()));
+        let given = Expr::Placeholder(placeholder).is_not_null();
+        LogicalPlanBuilder::from(plan).filter(given).and_then(LogicalPlanBuilder::build).ok()
+    })
+}
+
+/// The placeholders (`$1` …) of a question, each once.
+fn placeholders(query: &Query) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let _ = ast::visit_expressions(query, |expr| {
+        if let ast::Expr::Value(value) = expr
+            && let ast::Value::Placeholder(id) = &value.value
+        {
+            found.insert(id.clone());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
 }
 
 /// A function of any of its arguments with one answer.

@@ -10,6 +10,7 @@ use super::{err, out, out_json};
 use crate::config::{Config, ProcessRole};
 use crate::house::House;
 use crate::seed;
+use crate::seed_crowd;
 use crate::seed_interface;
 use crate::serve::Doors;
 
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// Multiplies the synthetic rows. 数据量倍数。
     #[arg(long, value_name = "N", default_value_t = 1)]
     scale: u32,
+    /// Adds as many applications (2,000) and interfaces (3,912) as a province has; takes minutes. 加入众多应用与接口。
+    #[arg(long)]
+    crowd: bool,
     /// Written as JSON when everything answers. 就绪文件。
     #[arg(long, value_name = "FILE")]
     ready: Option<PathBuf>,
@@ -51,6 +55,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let work = house.folder.sub("demo");
     std::fs::create_dir_all(&work).map_err(|e| Error::internal("demo folder").caused_by(e))?;
     let seeded = seed::seed(&house.app, args.scale, &work.join("apps.json"), &work).await?;
+    let crowd = work.join("crowd.json");
+    if args.crowd {
+        seed_crowd::crowd(&house.app, &crowd).await?;
+    }
     if let Some(dir) = &args.load {
         let loaded = seed::load(&house.app, args.manifest.as_deref(), dir, &work).await?;
         let rows: u64 = loaded.iter().map(|(_, n)| n).sum();
@@ -71,6 +79,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             "sql_password": a.sql_password })).collect::<Vec<_>>(),
         "resources": resources,
         "interfaces": interfaces,
+        // The file that names them: they are many.
+        "crowd": args.crowd.then_some(&crowd),
     });
     if args.json {
         out_json(&value)?;

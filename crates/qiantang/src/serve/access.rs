@@ -3,32 +3,70 @@
 //! The line names door, method, route (the pattern, not the path), state, time and the request id. Never logged:
 //! addresses, users, keys, paths, queries, headers, bodies; who did what stands in the audit chain.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
+use metrics::{Counter, Histogram};
+use parking_lot::RwLock;
 
-pub(super) async fn watch(door: &'static str, log: bool, request: Request, next: Next) -> Response {
+/// Figures of a door, found once: looking them up in the registry costs more than counting.
+pub(super) struct Watch {
+    door: &'static str,
+    log: bool,
+    /// By route and method: few, as both are patterns.
+    seconds: RwLock<HashMap<String, Vec<(&'static str, Histogram)>>>,
+    states: [Counter; 5],
+}
+
+impl Watch {
+    pub(super) fn new(door: &'static str, log: bool) -> Self {
+        let states = [100, 200, 300, 400, 500].map(|status| {
+            metrics::counter!("qt_http_calls_total", "door" => door, "state" => class(status))
+        });
+        Self { door, log, seconds: RwLock::default(), states }
+    }
+
+    fn took(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let known = |routes: &HashMap<String, Vec<(&'static str, Histogram)>>| {
+            let of_route = routes.get(route)?;
+            of_route
+                .iter()
+                .find(|(m, _)| *m == method)
+                .map(|(_, histogram)| histogram.record(seconds))
+        };
+        if known(&self.seconds.read()).is_none() {
+            let made = metrics::histogram!("qt_http_seconds", "door" => self.door, "method" => method, "route" => route.to_owned());
+            made.record(seconds);
+            self.seconds.write().entry(route.to_owned()).or_default().push((method, made));
+        }
+        let place = usize::from(status / 100).saturating_sub(1);
+        if let Some(counter) = self.states.get(place) {
+            counter.increment(1);
+        }
+    }
+}
+
+pub(super) async fn watch(watch: Arc<Watch>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method(&request);
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "-".to_owned(), |path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
-    metrics::histogram!("qt_http_seconds", "door" => door, "method" => method, "route" => route.clone())
-        .record(took.as_secs_f64());
-    metrics::counter!("qt_http_calls_total", "door" => door, "state" => class(status)).increment(1);
-    if log {
+    let route = route.as_ref().map_or("-", MatchedPath::as_str);
+    watch.took(method, route, status, took);
+    if watch.log {
         let id = response.headers().get("x-request-id").and_then(|v| v.to_str().ok());
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let id = id.unwrap_or("-");
         tracing::event!(
             target: "access",
             tracing::Level::INFO,
-            http.door = door,
+            http.door = watch.door,
             http.method = method,
             http.route = route,
             http.status = status,
@@ -66,7 +104,7 @@ fn class(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use axum::Router;
     use axum::middleware::from_fn;
@@ -95,9 +133,11 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
         let _until_the_end = tracing::subscriber::set_default(subscriber);
-        let router = Router::new()
-            .route("/api/v1/{resource}", get(|| async { "rows" }))
-            .layer(from_fn(|request, next| watch("gateway", true, request, next)));
+        let router =
+            Router::new().route("/api/v1/{resource}", get(|| async { "rows" })).layer(from_fn({
+                let door = Arc::new(Watch::new("gateway", true));
+                move |request, next| watch(Arc::clone(&door), request, next)
+            }));
         let request = axum::http::Request::builder()
             .uri("/api/v1/people?sfzh=eq.330106199001011234")
             .header("x-forwarded-for", "203.0.113.9")

@@ -17,6 +17,8 @@ mod read;
 mod tests;
 mod write;
 
+use std::sync::Arc;
+
 use model::audit::AuditEvent;
 use model::{Code, Error, Result};
 use sqlx::AnyPool;
@@ -36,7 +38,8 @@ pub struct AuditLog {
 
 /// A record on its way, with the one who waits for it.
 pub(crate) struct Pending {
-    event: AuditEvent,
+    /// Held by the caller, too, until it is told: what it put together it takes apart, and not the writer.
+    event: Arc<AuditEvent>,
     done: oneshot::Sender<Result<i64>>,
 }
 
@@ -77,8 +80,12 @@ impl AuditLog {
     pub async fn append(&self, event: AuditEvent) -> Result<i64> {
         let (done, outcome) = oneshot::channel();
         let gone = || Error::of(Code::AuditUnavailable);
-        self.queue.send(Pending { event, done }).await.map_err(|_| gone())?;
-        outcome.await.map_err(|_| gone())?
+        let event = Arc::new(event);
+        let pending = Pending { event: Arc::clone(&event), done };
+        self.queue.send(pending).await.map_err(|_| gone())?;
+        let number = outcome.await.map_err(|_| gone())?;
+        drop(event);
+        number
     }
 
     /// A cheap question to the chain's table.

@@ -1,9 +1,10 @@
 //! Writers of the chain, one per database.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::audit::{AuditEvent, AuditRecord};
+use model::audit::AuditEvent;
 use model::{Code, Error, Result};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row};
@@ -39,21 +40,22 @@ impl Tail {
 
     /// Links events to the chain, behind the record of a break if one is still untold. The tail moves only when
     /// `keep` is called after the commit.
-    fn link(&self, events: Vec<AuditEvent>) -> Vec<Linked> {
+    fn link(&self, events: Vec<Arc<AuditEvent>>) -> Vec<Linked> {
         let (mut seq, mut hash) = (self.seq, self.hash.clone());
-        let told = self.broken.as_ref().zip(events.first()).map(|(b, next)| b.event(next));
+        let told =
+            self.broken.as_ref().zip(events.first()).map(|(b, next)| Arc::new(b.event(next)));
         told.into_iter()
             .chain(events)
             .map(|event| {
                 seq += 1;
-                let (record, body) = guard::chain::link_with_text(&hash, seq, event);
-                hash.clone_from(&record.hash);
-                Linked { record, body }
+                let (next, body) = guard::chain::link_text(&hash, seq, &event);
+                let prev_hash = std::mem::replace(&mut hash, next.clone());
+                Linked { seq, prev_hash, hash: next, body, event }
             })
             .collect()
     }
     fn keep(&mut self, records: &[Linked]) {
-        if let Some(Linked { record: last, .. }) = records.last() {
+        if let Some(last) = records.last() {
             self.seq = last.seq;
             self.hash.clone_from(&last.hash);
             self.broken = None;
@@ -63,18 +65,21 @@ impl Tail {
 
 /// A record in its place, with the canonical JSON that is hashed and kept.
 struct Linked {
-    record: AuditRecord,
+    seq: i64,
+    prev_hash: String,
+    hash: String,
     body: String,
+    event: Arc<AuditEvent>,
 }
 
 type Waiting = tokio::sync::oneshot::Sender<Result<i64>>;
 
-fn part(batch: Vec<Pending>) -> (Vec<AuditEvent>, Vec<Waiting>) {
+fn part(batch: Vec<Pending>) -> (Vec<Arc<AuditEvent>>, Vec<Waiting>) {
     batch.into_iter().map(|p| (p.event, p.done)).unzip()
 }
 
 /// Tells everyone who waits. The records are those of the callers, in their order, at the end of `records`.
-fn answer(waiting: Vec<Waiting>, records: &[Linked], outcome: Result<()>) {
+fn answer(waiting: Vec<Waiting>, records: Vec<Linked>, outcome: Result<()>) {
     if let Err(e) = outcome {
         tracing::error!(error = %e.operator_text(), "the audit chain cannot be written");
         for done in waiting {
@@ -83,8 +88,10 @@ fn answer(waiting: Vec<Waiting>, records: &[Linked], outcome: Result<()>) {
         return;
     }
     let told = records.len().saturating_sub(waiting.len());
-    for (done, record) in waiting.into_iter().zip(records.iter().skip(told)) {
-        let _ = done.send(Ok(record.record.seq));
+    for (done, record) in waiting.into_iter().zip(records.into_iter().skip(told)) {
+        let seq = record.seq;
+        drop(record);
+        let _ = done.send(Ok(seq));
     }
 }
 
@@ -133,10 +140,11 @@ fn broken(e: rusqlite::Error) -> Error {
 fn open_sqlite(path: &Path) -> Result<rusqlite::Connection> {
     let connection = rusqlite::Connection::open(path).map_err(broken)?;
     connection.busy_timeout(Duration::from_secs(15)).map_err(broken)?;
-    // FULL: a record is on the disk before anyone is told so.
+    // FULL: a record is on the disk before anyone is told so. Records are added at the end and are about a KiB: large pages mean
+    // fewer of them in every commit.
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;",
+            "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;",
         )
         .map_err(broken)?;
     let exists: bool = connection
@@ -194,14 +202,15 @@ impl Writer {
             let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             let (events, callers) = part(taken);
             let (records, outcome) = self.append(events);
-            answer(callers, &records, outcome);
-            self.checkpoints.after(&self.connection, records.len());
+            let written = records.len();
+            answer(callers, records, outcome);
+            self.checkpoints.after(&self.connection, written);
         }
     }
 
     /// Writes one batch. After a failure the end is read anew and, where another writer had moved it on, the batch is
     /// written behind it.
-    fn append(&mut self, events: Vec<AuditEvent>) -> (Vec<Linked>, Result<()>) {
+    fn append(&mut self, events: Vec<Arc<AuditEvent>>) -> (Vec<Linked>, Result<()>) {
         let records = self.tail.link(events);
         let first = match self.commit(&records) {
             Ok(()) => return (records, Ok(())),
@@ -216,8 +225,7 @@ impl Writer {
                 now.broken = now.broken.or_else(|| self.tail.broken.take());
                 let moved = now.seq != before;
                 self.tail = now;
-                let done =
-                    |r: &Linked| r.record.seq == self.tail.seq && r.record.hash == self.tail.hash;
+                let done = |r: &Linked| r.seq == self.tail.seq && r.hash == self.tail.hash;
                 if records.last().is_some_and(done) {
                     // The commit was done although it was reported as failed.
                     self.tail.broken = None;
@@ -229,7 +237,7 @@ impl Writer {
                 tracing::warn!(error = %first.operator_text(), "another writer moved the audit chain on");
                 let events = records
                     .into_iter()
-                    .map(|r| r.record.event)
+                    .map(|r| r.event)
                     .filter(|e| e.action != super::fault::ACTION)
                     .collect();
                 let records = self.tail.link(events);
@@ -275,7 +283,7 @@ fn write_sqlite(connection: &mut rusqlite::Connection, records: &[Linked]) -> Re
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )
             .map_err(broken)?;
-        for Linked { record: r, body } in records {
+        for r in records {
             let e = &r.event;
             insert
                 .execute(rusqlite::params![
@@ -287,7 +295,7 @@ fn write_sqlite(connection: &mut rusqlite::Connection, records: &[Linked]) -> Re
                     e.result,
                     r.prev_hash,
                     r.hash,
-                    body
+                    r.body
                 ])
                 .map_err(broken)?;
         }
@@ -304,15 +312,15 @@ pub(crate) fn start_postgres(db: &Db, mut waiting: Receiver<Pending>) -> (AnyPoo
             let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             let (events, callers) = part(taken);
             match write_postgres(&writer, events).await {
-                Ok(records) => answer(callers, &records, Ok(())),
-                Err(e) => answer(callers, &[], Err(e)),
+                Ok(records) => answer(callers, records, Ok(())),
+                Err(e) => answer(callers, Vec::new(), Err(e)),
             }
         }
     });
     (pool.clone(), Head::Table(pool))
 }
 
-async fn write_postgres(pool: &AnyPool, events: Vec<AuditEvent>) -> Result<Vec<Linked>> {
+async fn write_postgres(pool: &AnyPool, events: Vec<Arc<AuditEvent>>) -> Result<Vec<Linked>> {
     let mut tx = pool.begin().await.map_err(fail)?;
     // Processes take turns; the number is the platform's own ("qtau").
     sqlx::query("SELECT CAST(pg_advisory_xact_lock(1903452533) AS TEXT)")
@@ -353,7 +361,7 @@ async fn write_postgres(pool: &AnyPool, events: Vec<AuditEvent>) -> Result<Vec<L
             marks.join(", ")
         );
         let mut insert = sqlx::query(sqlx::AssertSqlSafe(sql));
-        for Linked { record: r, body } in chunk {
+        for r in chunk {
             insert = insert
                 .bind(r.seq)
                 .bind(r.event.ts.as_str())
@@ -363,11 +371,11 @@ async fn write_postgres(pool: &AnyPool, events: Vec<AuditEvent>) -> Result<Vec<L
                 .bind(r.event.result.as_str())
                 .bind(r.prev_hash.as_str())
                 .bind(r.hash.as_str())
-                .bind(body.as_str());
+                .bind(r.body.as_str());
         }
         insert.execute(&mut *tx).await.map_err(fail)?;
     }
-    if let Some(Linked { record: r, .. }) = records.last() {
+    if let Some(r) = records.last() {
         sqlx::query(
             "INSERT INTO meta (name, value) VALUES ('audit.head', $1)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
