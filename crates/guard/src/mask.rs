@@ -117,6 +117,14 @@ fn with_text(value: &Value, f: impl FnOnce(&str) -> Value) -> Value {
 /// Keeps `head` and `tail` characters and stars the rest. When they would cover the whole text, the longer end gives
 /// way until one character in the middle is starred.
 fn keep(text: &str, head: u32, tail: u32) -> String {
+    let mut out = String::with_capacity(text.len());
+    // Writing into a String cannot fail.
+    let _ = write_kept(text, head, tail, &mut out);
+    out
+}
+
+/// The same, written to the end of `out`: for columns of many texts.
+pub fn write_kept(text: &str, head: u32, tail: u32, out: &mut impl fmt::Write) -> fmt::Result {
     let length = text.chars().count();
     let wanted = |n: u32| usize::try_from(n).unwrap_or(usize::MAX).min(length);
     let (mut head, mut tail) = (wanted(head), wanted(tail));
@@ -127,11 +135,12 @@ fn keep(text: &str, head: u32, tail: u32) -> String {
             tail -= 1;
         }
     }
-    let mut out = String::with_capacity(text.len());
-    for (i, c) in text.chars().enumerate() {
-        out.push(if i < head || i >= length - tail { c } else { '*' });
+    let place = |n: usize| text.char_indices().nth(n).map_or(text.len(), |(at, _)| at);
+    out.write_str(text.get(..place(head)).unwrap_or_default())?;
+    for _ in head..length - tail {
+        out.write_char('*')?;
     }
-    out
+    out.write_str(text.get(place(length - tail)..).unwrap_or_default())
 }
 
 fn generalise(text: &str, to: &Generalise) -> Value {

@@ -161,6 +161,10 @@ impl<'a> Cells<'a> {
         })
     }
 
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self, Cells::Text(_) | Cells::TextView(_) | Cells::LargeText(_))
+    }
+
     /// The text at `row`; `None` when null or not a text column.
     pub(crate) fn text(&self, row: usize) -> Option<&'a str> {
         match self {

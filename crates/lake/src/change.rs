@@ -25,7 +25,6 @@ use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Action as LogAction;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use guard::mask::Masker;
 use model::batch::Operation;
 use model::code::SyncMode;
 use model::mask::Mask;
@@ -36,6 +35,7 @@ use policy::{Action, Grant};
 
 use crate::cells::Cells;
 use crate::lake::{CHUNK_ROWS, DeltaLake};
+use crate::masking::Masking;
 use crate::schema::HASH;
 use crate::table::Loaded;
 use crate::view::{self, Narrow, files, named};
@@ -205,7 +205,7 @@ impl DeltaLake {
     ) -> Result<SendableRecordBatchStream> {
         let rows = view::view_of(session, loaded, Some(narrow)).await?;
         let rows = filtered(rows, grant, loaded)?;
-        let masker = Arc::new(Masker::new(&self.mask_key, grant.grantee()));
+        let masker = Arc::new(Masking::new(&self.mask_key, grant.grantee()));
         let stored = loaded.columns()?;
         let id = masking::masked(&masker, &Mask::Hash, ROW_ID, named(HASH));
         let mut projection: Vec<Expr> = vec![named(HASH).alias(MARK), id.alias(ROW_ID)];

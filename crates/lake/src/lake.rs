@@ -27,11 +27,14 @@ use policy::port::{
 };
 use policy::{Action, Grant, Permit};
 
+use crate::cluster::{self, Cluster, ClusterConfig, ClusterFigures};
 use crate::fault;
 use crate::table::{Loaded, Slot};
 
 /// Rows of one piece of a scan or replay.
 pub(crate) const CHUNK_ROWS: usize = 4096;
+/// Rows of one piece of a statement of SQL, which mostly reads much and answers little.
+pub(crate) const STATEMENT_ROWS: usize = 8192;
 
 /// Where the lake is and what it may use.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct LakeConfig {
     pub threads: usize,
     /// Where spilled rows go; `None` takes the system's temporary folder. They are raw values: keep it private.
     pub spill_dir: Option<PathBuf>,
+    /// Where statements of SQL are run; `None`: in this process.
+    pub cluster: Option<ClusterConfig>,
 }
 
 impl LakeConfig {
@@ -52,7 +57,13 @@ impl LakeConfig {
     #[must_use]
     pub fn new(root: impl Into<String>) -> Self {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { root: root.into(), memory_limit_bytes: 512 << 20, threads, spill_dir: None }
+        Self {
+            root: root.into(),
+            memory_limit_bytes: 512 << 20,
+            threads,
+            spill_dir: None,
+            cluster: None,
+        }
     }
 }
 
@@ -68,12 +79,15 @@ pub struct DeltaLake {
     /// Sessions ready to be copied: over all processors, and on one.
     parallel: SessionState,
     ordered: SessionState,
+    /// For statements of SQL.
+    analytic: SessionState,
     /// A count of merged rows holds the changed keys in memory: one at a time.
     pub(crate) counting: tokio::sync::Mutex<()>,
     runtime: Arc<RuntimeEnv>,
     memory_limit: usize,
     threads: usize,
     spill_dir: Option<PathBuf>,
+    cluster: Option<Arc<Cluster>>,
 }
 
 impl fmt::Debug for DeltaLake {
@@ -108,18 +122,21 @@ impl DeltaLake {
             runtime = runtime.with_temp_file_path(dir);
         }
         let runtime = runtime.build_arc().map_err(|e| fault::plan("query memory", e))?;
+        let cluster = config.cluster.as_ref().map(|c| Cluster::new(c, &mask_key)).transpose()?;
         Ok(Self {
             root,
             folder,
             mask_key,
             slots: std::sync::Mutex::default(),
-            parallel: session_state(&runtime, config.threads.max(1)),
-            ordered: session_state(&runtime, 1),
+            parallel: session_state(&runtime, config.threads.max(1), CHUNK_ROWS),
+            ordered: session_state(&runtime, 1, CHUNK_ROWS),
+            analytic: session_state(&runtime, config.threads.max(1), STATEMENT_ROWS),
             counting: tokio::sync::Mutex::default(),
             runtime,
             memory_limit: config.memory_limit_bytes.max(16 << 20),
             threads: config.threads.max(1),
             spill_dir: config.spill_dir.clone(),
+            cluster: cluster.map(Arc::new),
         })
     }
 
@@ -142,6 +159,27 @@ impl DeltaLake {
         self.spill_dir.as_deref()
     }
 
+    /// The cluster that statements of SQL are sent to.
+    pub(crate) fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.cluster.clone()
+    }
+
+    /// What the cluster has been asked, where there is one.
+    #[must_use]
+    pub fn cluster_figures(&self) -> Option<ClusterFigures> {
+        self.cluster.as_ref().map(|cluster| cluster.figures())
+    }
+
+    /// A session for the inside of a statement's tables; for plans that leave this process, in so many pieces.
+    pub(crate) fn session_analytic(&self, sent: Option<usize>) -> SessionContext {
+        let Some(pieces) = sent else {
+            return SessionContext::new_with_state(self.analytic.clone());
+        };
+        let config = cluster::settings(self.analytic.config().clone(), pieces);
+        let state = SessionStateBuilder::new_from_existing(self.analytic.clone());
+        SessionContext::new_with_state(state.with_config(config).build())
+    }
+
     /// A session for one plan. `parallel` spreads it over the processors; otherwise rows keep their stored order.
     pub(crate) fn session(&self, parallel: bool) -> SessionContext {
         let state = if parallel { &self.parallel } else { &self.ordered };
@@ -149,10 +187,10 @@ impl DeltaLake {
     }
 }
 
-fn session_state(runtime: &Arc<RuntimeEnv>, threads: usize) -> SessionState {
+fn session_state(runtime: &Arc<RuntimeEnv>, threads: usize, rows: usize) -> SessionState {
     let config = SessionConfig::from(DeltaSessionConfig::default())
         .with_target_partitions(threads)
-        .with_batch_size(CHUNK_ROWS);
+        .with_batch_size(rows);
     SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)

@@ -52,6 +52,8 @@
 //! Applications ask by SQL over PostgreSQL's protocol ([`wire`]): each granted resource is a table behind a barrier, made of
 //! the same view, row filter and masks.
 //!
+//! Where a cluster is configured, statements run on several machines behind the same barrier ([`cluster`]).
+//!
 //! # How a gigabyte stays small
 //!
 //! Batches pass through a bounded channel to one blocking encoder ([`encode`]), its bytes through another to the
@@ -60,6 +62,7 @@
 
 mod cells;
 mod change;
+mod cluster;
 mod commit;
 mod compact;
 mod constant;
@@ -73,6 +76,7 @@ mod land;
 mod last;
 mod masking;
 mod name;
+mod plain;
 mod prints;
 mod replay;
 mod rowgroup;
@@ -89,5 +93,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::{
+    ClusterConfig, ClusterFigures, ExecutorConfig, SchedulerConfig, TrustFiles, serve_executor,
+    serve_scheduler,
+};
 pub use lake::{DeltaLake, LakeConfig};
 pub use wire::{SqlDoor, TlsFiles};

@@ -14,7 +14,8 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use guard::mask::{Masker, output_type};
+use guard::MaskKey;
+use guard::mask::{Masker, output_type, write_kept};
 use model::code::DataType;
 use model::mask::Mask;
 use model::value::Value;
@@ -22,23 +23,57 @@ use model::value::Value;
 use crate::cells::Cells;
 use crate::schema::Kind;
 
+/// The masks of one grantee.
+pub(crate) struct Masking {
+    /// `None` where there is no key: plans pass through, and no row does.
+    masker: Option<Masker>,
+    grantee: String,
+    /// Tells the key apart from others, and nothing else of it.
+    print: String,
+}
+
+impl Masking {
+    pub(crate) fn new(key: &MaskKey, grantee: &str) -> Self {
+        Self {
+            masker: Some(Masker::new(key, grantee)),
+            grantee: grantee.to_owned(),
+            print: print(key),
+        }
+    }
+
+    /// Of a plan that passes through.
+    pub(crate) fn passing(grantee: &str, print: &str) -> Self {
+        Self { masker: None, grantee: grantee.to_owned(), print: print.to_owned() }
+    }
+}
+
+/// Print of a key: a hash under it that no grantee is given.
+pub(crate) fn print(key: &MaskKey) -> String {
+    let hash = Masker::new(key, "\u{0}print").apply(&Mask::Hash, "", &Value::Text("print".into()));
+    hash.to_text().unwrap_or_default()
+}
+
 /// An expression that masks `column`'s values for one grantee.
-pub(crate) fn masked(masker: &Arc<Masker>, mask: &Mask, column: &str, value: Expr) -> Expr {
+pub(crate) fn masked(masking: &Arc<Masking>, mask: &Mask, column: &str, value: Expr) -> Expr {
+    function(masking, mask, column).call(vec![value])
+}
+
+/// The function of such an expression.
+pub(crate) fn function(masking: &Arc<Masking>, mask: &Mask, column: &str) -> ScalarUDF {
     ScalarUDF::new_from_impl(MaskFunction {
         name: format!("mask_{}_{column}", mask.label()),
         column: column.to_owned(),
         mask: mask.clone(),
-        masker: Arc::clone(masker),
+        masking: Arc::clone(masking),
         signature: Signature::any(1, Volatility::Immutable),
     })
-    .call(vec![value])
 }
 
-struct MaskFunction {
+pub(crate) struct MaskFunction {
     name: String,
     column: String,
     mask: Mask,
-    masker: Arc<Masker>,
+    masking: Arc<Masking>,
     signature: Signature,
 }
 
@@ -48,10 +83,9 @@ impl fmt::Debug for MaskFunction {
     }
 }
 
-// Within one plan there is one masker, so the name (mask and column) tells functions apart.
 impl PartialEq for MaskFunction {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && Arc::ptr_eq(&self.masker, &other.masker)
+        self.told() == other.told()
     }
 }
 impl Eq for MaskFunction {}
@@ -62,14 +96,37 @@ impl Hash for MaskFunction {
 }
 
 impl MaskFunction {
+    /// What it does, without the key: rule, column, grantee, the key's print.
+    pub(crate) fn told(&self) -> (&Mask, &str, &str, &str) {
+        (&self.mask, &self.column, &self.masking.grantee, &self.masking.print)
+    }
+
     fn mask(&self, array: &ArrayRef) -> Result<ArrayRef, DataFusionError> {
         let becomes = self.becomes(array.data_type());
         if self.mask == Mask::Blank {
             return Ok(new_null_array(&becomes, array.len()));
         }
+        let Some(masker) = &self.masking.masker else {
+            return Err(DataFusionError::Internal("no key for masks here".into()));
+        };
         let cells = Cells::of(array.as_ref()).map_err(|e| DataFusionError::External(e.into()))?;
-        let values = (0..array.len())
-            .map(|row| self.masker.apply(&self.mask, &self.column, &cells.value(row)));
+        if let (Mask::Keep { head, tail }, true) = (&self.mask, cells.is_text()) {
+            // Names and numbers of millions of rows: no value of its own for each.
+            let mut texts = StringBuilder::with_capacity(array.len(), array.len() * 12);
+            for row in 0..array.len() {
+                match cells.text(row) {
+                    Some(text) => {
+                        write_kept(text, *head, *tail, &mut texts)
+                            .map_err(|e| DataFusionError::External(e.into()))?;
+                        texts.append_value("");
+                    }
+                    None => texts.append_null(),
+                }
+            }
+            return Ok(Arc::new(texts.finish()));
+        }
+        let values =
+            (0..array.len()).map(|row| masker.apply(&self.mask, &self.column, &cells.value(row)));
         Ok(match becomes {
             ArrowType::Int64 => Arc::new(Int64Array::from_iter(values.map(|v| match v {
                 Value::Integer(n) => Some(n),

@@ -13,7 +13,6 @@ use datafusion::prelude::lit;
 use datafusion::scalar::ScalarValue;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use guard::mask::Masker;
 use model::query::RowQuery;
 use model::value::{Row, Rows};
 use model::{Code, Error, Result};
@@ -21,6 +20,7 @@ use policy::{Action, Grant, GrantColumn};
 
 use crate::cells::Cells;
 use crate::lake::DeltaLake;
+use crate::masking::Masking;
 use crate::schema::{HASH, RECORD_ID, Shape};
 use crate::table::Loaded;
 use crate::view::named;
@@ -100,7 +100,7 @@ impl DeltaLake {
         if skip > 0 || limit.is_some() {
             rows = rows.limit(skip, limit).map_err(|e| fault::plan("limit", e))?;
         }
-        let masker = Arc::new(Masker::new(&self.mask_key, grant.grantee()));
+        let masker = Arc::new(Masking::new(&self.mask_key, grant.grantee()));
         let rows = rows
             .select(projection(&wanted, &stored, &masker))
             .map_err(|e| fault::plan("projection", e))?;
@@ -171,7 +171,7 @@ fn order(grant: &Grant, query: &RowQuery, stored: &[Shape]) -> Vec<SortExpr> {
     order
 }
 
-fn projection(wanted: &Wanted<'_>, stored: &[Shape], masker: &Arc<Masker>) -> Vec<Expr> {
+fn projection(wanted: &Wanted<'_>, stored: &[Shape], masker: &Arc<Masking>) -> Vec<Expr> {
     wanted
         .columns
         .iter()

@@ -9,13 +9,13 @@ use datafusion::dataframe::DataFrame;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType};
 use datafusion::prelude::{SessionContext, lit};
-use model::Result;
+use model::{Error, Result};
 
-use crate::fault;
 use crate::last::{Last, MOST};
 use crate::name::parcel_of;
 use crate::schema::{BIZ_TIME, HASH, OPERATION, RECORD_ID};
 use crate::table::Loaded;
+use crate::{fault, plain};
 
 /// How the rows of a table version are to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +92,29 @@ pub(crate) async fn view_of(
     loaded: &Loaded<'_>,
     narrow: Option<&Narrow>,
 ) -> Result<DataFrame> {
+    view_by(session, loaded, narrow, By::Delta).await
+}
+
+/// Who reads the files, and whether the plan stays here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Delta's reader, in this process.
+    Delta,
+    /// Parquet's where it can, in this process.
+    Parquet,
+    /// Parquet's, and nothing in the plan that other processes cannot be sent.
+    Sent,
+}
+
+/// The same, read so.
+pub(crate) async fn view_by(
+    session: &SessionContext,
+    loaded: &Loaded<'_>,
+    narrow: Option<&Narrow>,
+    by: By,
+) -> Result<DataFrame> {
     let files = async |session, loaded, paths| {
-        let rows = files(session, loaded, paths).await?;
+        let rows = files_by(session, loaded, paths, by).await?;
         match narrow {
             None => Ok(rows),
             Some(narrow) => narrow.apply(rows),
@@ -105,7 +126,7 @@ pub(crate) async fn view_of(
             last_of_each_key(files(session, loaded, None).await?, loaded, Deletes::Drop)
         }
         Reading::Changes { base, later } => {
-            let held = few(loaded, &later)?;
+            let held = if by == By::Sent { None } else { few(loaded, &later)? };
             let changed = files(session, loaded, Some(later)).await?;
             let base = files(session, loaded, Some(base)).await?;
             if let Some(rows) = held {
@@ -141,6 +162,24 @@ fn few(loaded: &Loaded<'_>, later: &[String]) -> Result<Option<u64>> {
         .map(|(_, rows)| *rows)
         .sum();
     Ok(rows.filter(|rows| *rows <= MOST))
+}
+
+async fn files_by(
+    session: &SessionContext,
+    loaded: &Loaded<'_>,
+    paths: Option<Vec<String>>,
+    by: By,
+) -> Result<DataFrame> {
+    if by != By::Delta {
+        match plain::files(session, loaded, paths.as_deref()).await? {
+            Some(rows) => return Ok(rows),
+            None if by == By::Sent => {
+                return Err(Error::internal("lake: a table that only Delta's reader can read"));
+            }
+            None => {}
+        }
+    }
+    files(session, loaded, paths).await
 }
 
 /// Rows of data files (all, or those named) as they lie.

@@ -1,5 +1,6 @@
 //! Configuration: one TOML file, every key with a default, mistakes named with line and remedy.
 
+mod cluster;
 mod reaching;
 mod sql;
 
@@ -14,6 +15,7 @@ use policy::Policy;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use self::cluster::ClusterPart;
 use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
 pub use self::sql::SqlPart;
@@ -22,7 +24,8 @@ pub use self::sql::SqlPart;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Parts this process runs: `portal`, `gateway`, `worker`, `sql`. Several processes need a PostgreSQL store.
+    /// Parts this process runs: `portal`, `gateway`, `worker`, `sql`, or of a cluster `scheduler`, `executor`. Several
+    /// processes on the store need PostgreSQL.
     pub roles: Vec<ProcessRole>,
     pub data: Data,
     pub store: StorePart,
@@ -30,6 +33,7 @@ pub struct Config {
     pub portal: PortalPart,
     pub gateway: GatewayPart,
     pub sql: SqlPart,
+    pub cluster: ClusterPart,
     pub operation: OperationPart,
     pub log: LogPart,
     pub rules: RulesPart,
@@ -45,6 +49,10 @@ pub enum ProcessRole {
     Gateway,
     Worker,
     Sql,
+    /// Of the cluster for SQL: hands tasks out.
+    Scheduler,
+    /// Of the cluster for SQL: runs them.
+    Executor,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -155,6 +163,7 @@ impl Default for Config {
             portal: PortalPart::default(),
             gateway: GatewayPart::default(),
             sql: SqlPart::default(),
+            cluster: ClusterPart::default(),
             operation: OperationPart::default(),
             log: LogPart::default(),
             rules: RulesPart::default(),
@@ -235,6 +244,7 @@ impl Config {
             *folder = base.join(&*folder);
         }
         config.sql.relative_to(base);
+        config.cluster.relative_to(base);
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
         config.rules.limits_file = config.rules.limits_file.map(|p| base.join(p));
@@ -255,8 +265,8 @@ impl Config {
         if self.roles.is_empty() {
             return bad(
                 "roles",
-                "至少要有一个角色（portal、gateway、worker、sql）",
-                "needs at least one of portal, gateway, worker, sql",
+                "至少要有一个角色（portal、gateway、worker、sql、scheduler、executor）",
+                "needs at least one of portal, gateway, worker, sql, scheduler, executor",
             );
         }
         let url = self.store.url.as_str();
@@ -270,7 +280,7 @@ impl Config {
                 "must start with sqlite: or postgres://",
             );
         }
-        if !self.whole() && url.starts_with("sqlite:") {
+        if !self.node() && !self.whole() && url.starts_with("sqlite:") {
             return bad(
                 "roles",
                 "SQLite 只能由一个进程使用；分进程部署请配置 PostgreSQL",
@@ -318,6 +328,7 @@ impl Config {
             );
         }
         self.check_sql()?;
+        self.check_cluster()?;
         self.outgoing()?;
         let kept = absolute(&self.data.folder);
         if let Some(folder) = self.exchange.folders.iter().find(|f| kept.starts_with(absolute(f))) {

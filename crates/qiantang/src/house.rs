@@ -139,6 +139,7 @@ impl House {
             &lake::LakeConfig {
                 memory_limit_bytes: config.lake.memory_mb.saturating_mul(1024 * 1024),
                 spill_dir: Some(folder.own("spill")),
+                cluster: config.cluster.client(),
                 ..lake::LakeConfig::new(config.lake_root().to_string_lossy())
             },
             folder.keys.mask(),

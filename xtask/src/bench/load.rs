@@ -62,7 +62,7 @@ fn mb(bytes: u64) -> f64 {
 }
 
 /// Python with DuckDB, in an environment that outlives the clone.
-fn duckdb() -> Outcome<PathBuf> {
+pub(super) fn duckdb() -> Outcome<PathBuf> {
     let home = cache().join("duckdb");
     let python = home.join("bin/python");
     if read(program(&python).args(["-c", "import duckdb"])).is_err() {

@@ -25,7 +25,7 @@ use policy::port::SqlTables;
 use super::firewall::TABLE_FUNCTIONS;
 use super::settings::Settings;
 use super::table::GrantedTable;
-use crate::lake::{CHUNK_ROWS, DeltaLake};
+use crate::lake::{DeltaLake, STATEMENT_ROWS};
 
 /// Name of the one database.
 pub(super) const DATABASE: &str = "qiantang";
@@ -131,7 +131,7 @@ pub(super) fn context(
 ) -> PlanResult<SessionContext> {
     let mut config = SessionConfig::new()
         .with_target_partitions(lake.threads())
-        .with_batch_size(CHUNK_ROWS)
+        .with_batch_size(STATEMENT_ROWS)
         .with_information_schema(true)
         .with_default_catalog_and_schema(DATABASE, SCHEMA)
         .with_create_default_catalog_and_schema(false);

@@ -9,9 +9,8 @@ use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use arrow_pg::datatypes::arrow_schema_to_pg_fields;
 use datafusion::common::ParamValues;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::{DataFrame, SQLOptions};
+use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{CloseCursor, Statement};
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
@@ -33,6 +32,7 @@ use super::session::Session;
 use super::settings::assignments;
 use super::words::{of_house, of_plan, syntax, told};
 use super::{catalogue, copy, firewall};
+use crate::cluster;
 
 /// A statement that was taken and planned once; it is planned anew when it runs, with what is granted then.
 #[derive(Clone, Debug)]
@@ -379,8 +379,8 @@ impl Session {
         let task = self.context.task_ctx();
         let starting = async {
             let schema = Arc::new(plan.schema().as_arrow().clone());
-            let physical = DataFrame::new(state, plan).create_physical_plan().await;
-            let batches = execute_stream(physical.map_err(of_plan)?, task).map_err(of_plan)?;
+            let batches = cluster::begin(self.cluster.as_ref(), &state, &plan, task).await;
+            let batches = batches.map_err(of_plan)?;
             // The plan's own schema: it knows which integers are object ids.
             let told = Arc::clone(&schema);
             let batches = batches.map(move |batch| {

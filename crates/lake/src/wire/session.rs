@@ -17,6 +17,7 @@ use super::cursor::Cursor;
 use super::flow::Cancel;
 use super::settings::Settings;
 use super::words::{of_house, told};
+use crate::cluster::Cluster;
 use crate::lake::DeltaLake;
 
 /// Most cursors of one session.
@@ -28,6 +29,8 @@ pub(super) struct Session {
     pub(super) caller: SqlCaller,
     pub(super) context: SessionContext,
     granted: Arc<Granted>,
+    /// Where statements run, if not here.
+    pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) settings: Arc<Settings>,
     pub(super) cancel: Arc<Cancel>,
     /// Statements that the application may run at once, over all its connections.
@@ -62,6 +65,7 @@ impl Session {
             caller,
             context,
             granted,
+            cluster: lake.cluster(),
             settings,
             cancel: Arc::default(),
             places,

@@ -2,7 +2,7 @@
 //!
 //! Inside is the plan every release has: view → the grant's row filter → granted columns, masked. From outside it is one leaf
 //! with the granted columns: no optimizer moves an expression of the caller's into it, except comparisons of an unmasked column
-//! with constants, which cannot fail, and which the caller's plan asks again. EXPLAIN shows the leaf's name and nothing inside.
+//! with constants, which cannot fail. EXPLAIN shows the leaf's name and nothing inside.
 
 use std::any::Any;
 use std::fmt;
@@ -22,21 +22,25 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, PlanProperties, ReplaceChildrenOptions,
 };
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning};
-use datafusion::prelude::{SessionContext, lit};
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, Statistics,
+};
+use datafusion::prelude::lit;
 use datafusion::scalar::ScalarValue;
 use deltalake_core::DeltaTable;
-use guard::mask::{Masker, output_type};
+use guard::mask::output_type;
 use model::code::DataType;
 use model::{Error, Result};
 use policy::Grant;
 use policy::port::SqlTable;
 
 use crate::lake::DeltaLake;
+use crate::masking::Masking;
 use crate::schema::{Kind, Shape};
 use crate::table::Loaded;
-use crate::view::named;
-use crate::{filter, masking, view};
+use crate::view::{By, named};
+use crate::{cluster, filter, masking, view};
 
 /// One granted resource at one version of it.
 pub(super) struct GrantedTable {
@@ -72,12 +76,14 @@ impl GrantedTable {
         table: &DeltaTable,
         columns: &[usize],
         filters: &[Expr],
+        sent: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let failed = |e| crate::fault::plan("a granted table", e);
         let loaded = Loaded::of(table)?;
         let stored = loaded.columns()?;
-        let session: SessionContext = self.lake.session(true);
-        let mut rows = view::view(&session, &loaded).await?;
+        let session = self.lake.session_analytic(sent);
+        let by = if sent.is_some() { By::Sent } else { By::Parquet };
+        let mut rows = view::view_by(&session, &loaded, None, by).await?;
         if let Some(condition) = self.grant.row_filter() {
             rows = rows.filter(filter::expression(condition, &stored)?).map_err(failed)?;
         }
@@ -86,7 +92,7 @@ impl GrantedTable {
                 rows = rows.filter(own).map_err(failed)?;
             }
         }
-        let masker = Arc::new(Masker::new(&self.lake.mask_key, self.grant.grantee()));
+        let masker = Arc::new(Masking::new(&self.lake.mask_key, self.grant.grantee()));
         let mut wanted = Vec::with_capacity(columns.len());
         for at in columns {
             let (Some(column), Some(field)) =
@@ -221,16 +227,22 @@ impl TableProvider for GrantedTable {
         &self,
         filters: &[&Expr],
     ) -> PlanResult<Vec<TableProviderFilterPushDown>> {
-        let of = |filter: &&Expr| match harmless(filter, &self.grant) {
-            true => TableProviderFilterPushDown::Inexact,
-            false => TableProviderFilterPushDown::Unsupported,
+        // One that goes in is asked there, by the same expression of the same types, and not again outside.
+        let stored = match &self.table {
+            Some(table) => Loaded::of(table).and_then(|loaded| loaded.columns()),
+            None => Ok(Vec::new()),
+        };
+        let stored = stored.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let of = |filter: &&Expr| match self.over_stored(filter, &stored) {
+            Some(_) => TableProviderFilterPushDown::Exact,
+            None => TableProviderFilterPushDown::Unsupported,
         };
         Ok(filters.iter().map(of).collect())
     }
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         _limit: Option<usize>,
@@ -240,7 +252,7 @@ impl TableProvider for GrantedTable {
         let schema = Arc::new(self.schema.project(columns)?);
         let inner = match &self.table {
             Some(table) => self
-                .inside(table, columns, filters)
+                .inside(table, columns, filters, cluster::spread(state))
                 .await
                 .map_err(|e| DataFusionError::External(Box::new(e)))?,
             None => Arc::new(EmptyExec::new(Arc::clone(&schema))),
@@ -253,6 +265,8 @@ impl TableProvider for GrantedTable {
 struct Barrier {
     code: String,
     inner: Arc<dyn ExecutionPlan>,
+    /// About how much it is: which side of a join is held in memory hangs on it. Nothing of the values.
+    size: Arc<Statistics>,
     properties: Arc<PlanProperties>,
 }
 
@@ -265,13 +279,15 @@ impl fmt::Debug for Barrier {
 impl Barrier {
     fn new(code: &str, schema: SchemaRef, inner: Arc<dyn ExecutionPlan>) -> Self {
         let partitions = inner.properties().output_partitioning().partition_count();
+        let size = StatisticsContext::new().compute(inner.as_ref(), &StatisticsArgs::new());
+        let size = Arc::new(cluster::size(&schema, size.ok().as_deref()));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(partitions),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { code: code.to_owned(), inner, properties: Arc::new(properties) }
+        Self { code: code.to_owned(), inner, size, properties: Arc::new(properties) }
     }
 }
 
@@ -316,29 +332,30 @@ impl ExecutionPlan for Barrier {
         Ok(self)
     }
 
+    fn statistics_from_inputs(
+        &self,
+        _: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> PlanResult<Arc<Statistics>> {
+        Ok(match args.partition() {
+            None => Arc::clone(&self.size),
+            Some(_) => Arc::new(Statistics::new_unknown(&self.schema())),
+        })
+    }
+
     fn execute(
         &self,
         partition: usize,
         context: Arc<TaskContext>,
     ) -> PlanResult<SendableRecordBatchStream> {
-        use arrow::array::{RecordBatch, RecordBatchOptions};
-        use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-        use futures::StreamExt;
-        let rows = self.inner.execute(partition, context)?;
-        let schema = self.schema();
-        let told = Arc::clone(&schema);
-        // The same columns under the schema that was told; none where only rows are counted.
-        let rows = rows.map(move |batch| {
-            let batch = batch?;
-            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            let columns = match told.fields().is_empty() {
-                true => Vec::new(),
-                false => batch.columns().to_vec(),
-            };
-            Ok(RecordBatch::try_new_with_options(Arc::clone(&told), columns, &options)?)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+        Ok(cluster::under(self.schema(), self.inner.execute(partition, context)?))
     }
+}
+
+/// What a barrier holds, if this is one: the code, whether only rows are counted, the plan inside. For sending alone.
+pub(crate) fn barrier(node: &dyn Any) -> Option<(&str, bool, &Arc<dyn ExecutionPlan>)> {
+    let barrier = node.downcast_ref::<Barrier>()?;
+    Some((&barrier.code, barrier.schema().fields().is_empty(), &barrier.inner))
 }
 
 /// Whether a table of a plan is a granted one, for the record.

@@ -8,7 +8,7 @@ use model::Result;
 use super::{err, out_json};
 use crate::config::{Config, LogPart};
 use crate::house::House;
-use crate::serve::Doors;
+use crate::serve::{Doors, Node};
 
 /// Start by a configuration file. 按配置启动。
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,9 @@ impl Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let config = Config::load(&args.config)?;
+    if config.node() {
+        return node(&args, &config).await;
+    }
     let doors = Doors::bind(&config).await?;
     let house = House::open(&config).await?;
     let operation = format!("http://{}", doors.operation_address());
@@ -52,5 +55,30 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         }
     }
     doors.serve(&config, house).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Parts of the cluster for SQL: they open no store.
+async fn node(args: &Args, config: &Config) -> Result<ExitCode> {
+    let node = Node::bind(config).await?;
+    let at = node.addresses;
+    let operation = format!("http://{}", at.operation);
+    let text = |at: Option<std::net::SocketAddr>| at.map(|at| at.to_string());
+    if args.json {
+        out_json(&serde_json::json!({
+            "roles": config.roles,
+            "scheduler": text(at.scheduler),
+            "executor": text(at.executor),
+            "operation": operation,
+        }))?;
+    } else {
+        for (name, at) in [("调度 scheduler", at.scheduler), ("执行 executor", at.executor)] {
+            if let Some(at) = at {
+                err(&format!("{name}  {at}"));
+            }
+        }
+        err(&format!("运维 operation  {operation} (/health /ready /metrics)"));
+    }
+    node.serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

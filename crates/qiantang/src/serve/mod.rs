@@ -1,6 +1,8 @@
-//! Listening: portal, gateway, SQL and the operator's door on their ports, graceful stop.
+//! Listening: portal, gateway, SQL and the operator's door on their ports, graceful stop. Parts of the cluster for SQL stand
+//! apart ([`node`]).
 
 mod access;
+mod node;
 mod probes;
 mod proxy;
 mod sql;
@@ -17,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ProcessRole};
 use crate::house::House;
+
+pub use self::node::Node;
 
 /// Bound listeners with the addresses they got.
 #[derive(Debug)]

@@ -170,6 +170,10 @@ impl Drop for Server {
     }
 }
 
+pub(crate) fn command(program: &Path) -> Command {
+    Command::new(program)
+}
+
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qiantang"));
     command.env_remove("QIANTANG_MASTER_KEY");

@@ -9,6 +9,7 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod cluster;
 mod commands;
 mod desk;
 mod processes;
