@@ -74,6 +74,8 @@ pub struct DeltaLake {
     memory_limit: usize,
     threads: usize,
     spill_dir: Option<PathBuf>,
+    /// Where shared views lie, once asked for.
+    pub(crate) views: std::sync::OnceLock<Arc<dyn object_store::ObjectStore>>,
 }
 
 impl fmt::Debug for DeltaLake {
@@ -120,6 +122,7 @@ impl DeltaLake {
             memory_limit: config.memory_limit_bytes.max(16 << 20),
             threads: config.threads.max(1),
             spill_dir: config.spill_dir.clone(),
+            views: std::sync::OnceLock::new(),
         })
     }
 

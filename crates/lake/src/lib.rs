@@ -52,6 +52,10 @@
 //! Applications ask by SQL over PostgreSQL's protocol ([`wire`]): each granted resource is a table behind a barrier, made of
 //! the same view, row filter and masks.
 //!
+//! # How whole tables are handed out
+//!
+//! What a grant shows is written as files of its own and kept level with the table ([`share`]); those are read, never ours.
+//!
 //! # How a gigabyte stays small
 //!
 //! Batches pass through a bounded channel to one blocking encoder ([`encode`]), its bytes through another to the
@@ -78,6 +82,7 @@ mod replay;
 mod rowgroup;
 mod scan;
 mod schema;
+mod share;
 mod sweep;
 mod system;
 mod table;

@@ -37,3 +37,4 @@ mod table;
 mod words;
 
 pub use serve::{SqlDoor, TlsFiles};
+pub(crate) use table::schema as granted_schema;
