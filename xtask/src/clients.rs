@@ -1,7 +1,8 @@
 //! `cargo xtask clients`: third parties' programs against the doors. Schemathesis reads `/openapi.json` and tries to break
 //! what it promises: no server error, no answer that is not described. Clients of PostgreSQL use the SQL door as they use
-//! any server (`sql`).
+//! any server (`sql`); the client of Delta Sharing loads tables and their changes (`delta`).
 
+mod delta;
 mod sql;
 
 use std::path::PathBuf;
@@ -14,9 +15,10 @@ pub(crate) const HELP: &str = "\
 Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on its /openapi.json, each request signed.
 Fails on a server error or on an answer that the description does not name. Then a program of the province's older calling
 convention (standard Python, written from its description alone) fetches data, and psql, psycopg 3, SQLAlchemy, ADBC and the JDBC
-driver use the SQL door. `--sql`: these alone.
+driver use the SQL door (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
+changes (`--delta`: this alone).
 
-Usage: cargo xtask clients [--seconds N | --sql]
+Usage: cargo xtask clients [--seconds N | --sql | --delta]
 
 Example: cargo xtask clients --seconds 120";
 
@@ -25,7 +27,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 pub(crate) fn run(args: &[String]) -> Outcome {
     let seconds = match args {
         [] => Some(120),
-        [flag] if flag == "--sql" => None,
+        [flag] if flag == "--sql" || flag == "--delta" => None,
         [flag, n] if flag == "--seconds" => {
             Some(n.parse::<u32>().map_err(|e| format!("`{n}`: {e}"))?)
         }
@@ -33,17 +35,29 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     };
     shell::run(&mut cargo(&["build", "--profile", "demo", "--package", "qiantang"]))?;
     let scratch = Scratch::new("clients")?;
-    let demo = Demo::start(&shell::target().join("demo/qiantang"), scratch.path(), &[])?;
+    let binary = shell::target().join("demo/qiantang");
+    let demo = Demo::start(&binary, scratch.path(), &[])?;
+    let alone = |flag: &str| args.iter().any(|a| a == flag);
     let outcome = match seconds {
         Some(seconds) => fuzz(&demo, &scratch, seconds),
         None => Ok(()),
     };
-    let outcome = outcome.and_then(|()| {
-        let older = scratch.path().join("irs.py");
-        std::fs::write(&older, include_str!("clients/irs.py")).map_err(|e| e.to_string())?;
-        shell::run(program("python3").arg(&older).arg(&demo.ready))
+    let outcome = outcome.and_then(|()| match alone("--sql") || alone("--delta") {
+        true => Ok(()),
+        false => {
+            let older = scratch.path().join("irs.py");
+            std::fs::write(&older, include_str!("clients/irs.py")).map_err(|e| e.to_string())?;
+            shell::run(program("python3").arg(&older).arg(&demo.ready))
+        }
     });
-    let outcome = outcome.and_then(|()| sql::run(&demo.ready, scratch.path()));
+    let outcome = outcome.and_then(|()| match alone("--delta") {
+        true => Ok(()),
+        false => sql::run(&demo.ready, scratch.path()),
+    });
+    let outcome = outcome.and_then(|()| match alone("--sql") {
+        true => Ok(()),
+        false => delta::run(&demo, &binary, scratch.path()),
+    });
     let tail = demo.server.tail();
     demo.server.stop()?;
     outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))

@@ -37,6 +37,8 @@ pub struct Rules {
     pub interface: crate::interface::InterfaceRules,
     /// Reconciliation and error budgets; the shipped `rules/oversight.toml` when the file says nothing of them.
     pub oversight: crate::oversight::OversightRules,
+    /// Limits of Delta Sharing; the shipped `rules/delta.toml` when the file says nothing of them.
+    pub delta: crate::delta::DeltaRules,
     /// Limits of SQL; the shipped `rules/sql.toml` when the file says nothing of them.
     pub sql: crate::wire::SqlRules,
 }
@@ -63,6 +65,7 @@ struct Written {
     evidence: Option<crate::evidence::EvidenceRules>,
     interface: Option<crate::interface::InterfaceRules>,
     oversight: Option<crate::oversight::OversightRules>,
+    delta: Option<crate::delta::DeltaRules>,
     sql: Option<crate::wire::SqlRules>,
 }
 
@@ -201,6 +204,7 @@ impl Rules {
             evidence,
             interface,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
+            delta: crate::delta::rules(written.delta).map_err(wrong)?,
             sql: crate::wire::rules(written.sql).map_err(wrong)?,
         })
     }

@@ -26,6 +26,12 @@ impl Refusal {
         Self { error, request_id: op.request_id.clone(), at: op.at }
     }
 
+    /// Error, request id and seconds after which to ask again, for a protocol that tells them in its own way.
+    pub(crate) fn into_parts(self) -> (Error, String, Option<u64>) {
+        let after = retry_after(self.error.code(), self.at);
+        (self.error, self.request_id, after)
+    }
+
     /// The error, for a convention that tells it in its own way.
     pub(crate) fn into_error(self) -> Error {
         self.error

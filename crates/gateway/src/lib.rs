@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 mod changes;
 mod convention;
+mod delta;
 pub mod dialect;
 mod evidence;
 mod flood;
@@ -137,6 +138,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(changes::router())
         .route_layer(axum::middleware::from_fn_with_state(door.clone(), evidence::witness))
         .merge(evidence::router())
+        .merge(delta::router())
         .merge(service::router())
         .merge(token::router())
         .fallback(answer::no_such_route)

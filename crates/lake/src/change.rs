@@ -23,8 +23,10 @@ use datafusion::prelude::{SessionContext, lit};
 use datafusion::scalar::ScalarValue;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Action as LogAction;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use guard::mask::Masker;
 use model::batch::Operation;
 use model::code::SyncMode;
 use model::mask::Mask;
@@ -36,7 +38,7 @@ use policy::{Action, Grant};
 use crate::cells::Cells;
 use crate::lake::{CHUNK_ROWS, DeltaLake};
 use crate::masking::Masking;
-use crate::schema::HASH;
+use crate::schema::{HASH, Shape};
 use crate::table::Loaded;
 use crate::view::{self, Narrow, files, named};
 use crate::{commit, fault, filter, masking};
@@ -108,7 +110,7 @@ impl DeltaLake {
         grant: &Grant,
         span: &ChangeSpan,
     ) -> Result<BoxStream<'static, Result<Changes>>> {
-        if grant.action() != Action::RowsFlow {
+        if !matches!(grant.action(), Action::RowsFlow | Action::RowsBatch) {
             return Err(Error::internal("lake: changes asked for with another grant"));
         }
         if grant.key().is_empty() {
@@ -170,29 +172,46 @@ impl DeltaLake {
         from: i64,
         to: i64,
     ) -> Result<Touched> {
-        let active: Vec<String> = now.files()?.into_iter().map(|(path, _)| path).collect();
-        let mut keys: Option<DataFrame> = None;
-        let mut here = Vec::new();
-        let number = |version: i64| u64::try_from(version).unwrap_or(0);
-        for version in number(from.saturating_add(1))..=number(to) {
-            let Some(added) = added(now.table, version).await? else { return Ok(Touched::All) };
-            if added.iter().all(|path| active.contains(path)) {
-                here.extend(added);
-                continue;
+        let Some(arrived) = self.arrived(session, now, from, to).await? else {
+            return Ok(Touched::All);
+        };
+        Ok(Arrived::keys(arrived)?.map_or(Touched::Nothing, Touched::Keys))
+    }
+
+    /// Rows that the parcels after `from`, up to `to`, brought; `None` when one of them replaced everything.
+    pub(crate) fn arrived<'a>(
+        &'a self,
+        session: &'a SessionContext,
+        now: &'a Loaded<'_>,
+        from: i64,
+        to: i64,
+    ) -> BoxFuture<'a, Result<Option<Vec<Arrived>>>> {
+        async move {
+            let active: Vec<String> = now.files()?.into_iter().map(|(path, _)| path).collect();
+            let mut arrived = Vec::new();
+            let mut here = Vec::new();
+            let number = |version: i64| u64::try_from(version).unwrap_or(0);
+            for version in number(from.saturating_add(1))..=number(to) {
+                let Some(added) = added(now.table, version).await? else { return Ok(None) };
+                if added.iter().all(|path| active.contains(path)) {
+                    here.extend(added);
+                    continue;
+                }
+                // Written together with others since: as it was, it is still there.
+                let mut table = now.table.clone();
+                table
+                    .load_version(version)
+                    .await
+                    .map_err(|e| fault::delta("reading an earlier version", e))?;
+                let loaded = Loaded::of(&table)?;
+                arrived.push(Arrived::of(session, &loaded, added).await?);
             }
-            // Written together with others since: as it was, it is still there.
-            let mut table = now.table.clone();
-            table
-                .load_version(version)
-                .await
-                .map_err(|e| fault::delta("reading an earlier version", e))?;
-            let loaded = Loaded::of(&table)?;
-            keys = Some(join(keys, hashes(session, &loaded, added).await?)?);
+            if !here.is_empty() {
+                arrived.push(Arrived::of(session, now, here).await?);
+            }
+            Ok(Some(arrived))
         }
-        if !here.is_empty() {
-            keys = Some(join(keys, hashes(session, now, here).await?)?);
-        }
-        Ok(keys.map_or(Touched::Nothing, Touched::Keys))
+        .boxed()
     }
 
     /// What the grant shows of a version, by mark.
@@ -253,15 +272,28 @@ async fn added(table: &DeltaTable, version: u64) -> Result<Option<Vec<String>>> 
     Ok(added.is_empty().then_some(added))
 }
 
-async fn hashes(
-    session: &SessionContext,
-    loaded: &Loaded<'_>,
-    paths: Vec<String>,
-) -> Result<DataFrame> {
-    files(session, loaded, Some(paths))
-        .await?
-        .select(vec![named(HASH).alias(view::TOUCHED)])
-        .map_err(|e| fault::plan("touched keys", e))
+/// Rows as parcels brought them, with the columns they are stored by.
+pub(crate) struct Arrived {
+    pub(crate) rows: DataFrame,
+    pub(crate) stored: Vec<Shape>,
+}
+
+impl Arrived {
+    async fn of(session: &SessionContext, loaded: &Loaded<'_>, paths: Vec<String>) -> Result<Self> {
+        let rows = files(session, loaded, Some(paths)).await?;
+        Ok(Self { rows, stored: loaded.columns()? })
+    }
+
+    /// Hashes of the keys of all rows; `None` when there are none.
+    pub(crate) fn keys(arrived: Vec<Self>) -> Result<Option<DataFrame>> {
+        arrived.into_iter().try_fold(None, |keys, part| {
+            let hashes = part
+                .rows
+                .select(vec![named(HASH).alias(view::TOUCHED)])
+                .map_err(|e| fault::plan("touched keys", e))?;
+            join(keys, hashes).map(Some)
+        })
+    }
 }
 
 fn join(keys: Option<DataFrame>, more: DataFrame) -> Result<DataFrame> {

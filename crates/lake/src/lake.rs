@@ -88,6 +88,8 @@ pub struct DeltaLake {
     threads: usize,
     spill_dir: Option<PathBuf>,
     cluster: Option<Arc<Cluster>>,
+    /// Where shared views lie, once asked for.
+    pub(crate) views: std::sync::OnceLock<Arc<dyn object_store::ObjectStore>>,
 }
 
 impl fmt::Debug for DeltaLake {
@@ -137,6 +139,7 @@ impl DeltaLake {
             threads: config.threads.max(1),
             spill_dir: config.spill_dir.clone(),
             cluster: cluster.map(Arc::new),
+            views: std::sync::OnceLock::new(),
         })
     }
 

@@ -54,6 +54,10 @@
 //!
 //! Where a cluster is configured, statements run on several machines behind the same barrier ([`cluster`]).
 //!
+//! # How whole tables are handed out
+//!
+//! What a grant shows is written as files of its own and kept level with the table ([`share`]); those are read, never ours.
+//!
 //! # How a gigabyte stays small
 //!
 //! Batches pass through a bounded channel to one blocking encoder ([`encode`]), its bytes through another to the
@@ -82,6 +86,7 @@ mod replay;
 mod rowgroup;
 mod scan;
 mod schema;
+mod share;
 mod sweep;
 mod system;
 mod table;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use deltalake_core::kernel::Metadata;
 use deltalake_core::{DeltaTable, DeltaTableBuilder, ensure_table_uri};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use model::{Error, Result};
 use policy::port::LakeVersion;
 
@@ -66,53 +68,61 @@ impl DeltaLake {
     }
 
     /// The table of `code` in its newest state; `None` when nothing has landed.
-    pub(crate) async fn table(&self, code: &str) -> Result<Option<DeltaTable>> {
-        name::check_code(code)?;
-        let slot = self.slot(code);
-        let mut table = match slot.known.get() {
-            Some(table) => table,
-            None => {
-                let table = self.blank_table(code)?;
-                let there = table
-                    .verify_deltatable_existence()
-                    .await
-                    .map_err(|e| fault::delta("looking for a table", e))?;
-                if !there {
-                    return Ok(None);
+    ///
+    /// Boxed, as is what calls for versions: the engine's own futures are deep, and who awaits them need not be looked through.
+    pub(crate) fn table<'a>(&'a self, code: &'a str) -> BoxFuture<'a, Result<Option<DeltaTable>>> {
+        async move {
+            name::check_code(code)?;
+            let slot = self.slot(code);
+            let mut table = match slot.known.get() {
+                Some(table) => table,
+                None => {
+                    let table = self.blank_table(code)?;
+                    let there = table
+                        .verify_deltatable_existence()
+                        .await
+                        .map_err(|e| fault::delta("looking for a table", e))?;
+                    if !there {
+                        return Ok(None);
+                    }
+                    table
                 }
-                table
-            }
-        };
-        table.update_state().await.map_err(|e| fault::delta("reading the table's log", e))?;
-        slot.known.set(&table);
-        Ok(Some(table))
+            };
+            table.update_state().await.map_err(|e| fault::delta("reading the table's log", e))?;
+            slot.known.set(&table);
+            Ok(Some(table))
+        }
+        .boxed()
     }
 
     /// The table at `version`, or in its newest state. An unknown version is `NotFound`.
-    pub(crate) async fn table_at(
-        &self,
-        code: &str,
+    pub(crate) fn table_at<'a>(
+        &'a self,
+        code: &'a str,
         version: Option<i64>,
-    ) -> Result<Option<DeltaTable>> {
-        let table = self.table(code).await?;
-        let Some(version) = version else {
-            return Ok(table);
-        };
-        let unknown = || Error::not_found("数据版本", "data version", &version.to_string());
-        let (Some(mut table), Ok(wanted)) = (table, u64::try_from(version)) else {
-            return Err(unknown());
-        };
-        match table.version() {
-            Some(newest) if wanted == newest => {}
-            Some(newest) if wanted < newest => {
-                table
-                    .load_version(wanted)
-                    .await
-                    .map_err(|e| fault::delta("reading an earlier version", e))?;
+    ) -> BoxFuture<'a, Result<Option<DeltaTable>>> {
+        async move {
+            let table = self.table(code).await?;
+            let Some(version) = version else {
+                return Ok(table);
+            };
+            let unknown = || Error::not_found("数据版本", "data version", &version.to_string());
+            let (Some(mut table), Ok(wanted)) = (table, u64::try_from(version)) else {
+                return Err(unknown());
+            };
+            match table.version() {
+                Some(newest) if wanted == newest => {}
+                Some(newest) if wanted < newest => {
+                    table
+                        .load_version(wanted)
+                        .await
+                        .map_err(|e| fault::delta("reading an earlier version", e))?;
+                }
+                _ => return Err(unknown()),
             }
-            _ => return Err(unknown()),
+            Ok(Some(table))
         }
-        Ok(Some(table))
+        .boxed()
     }
 }
 

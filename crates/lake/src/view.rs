@@ -9,6 +9,8 @@ use datafusion::dataframe::DataFrame;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType};
 use datafusion::prelude::{SessionContext, lit};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use model::{Error, Result};
 
 use crate::last::{Last, MOST};
@@ -82,12 +84,23 @@ impl Narrow {
 }
 
 /// The current view with all stored columns.
-pub(crate) async fn view(session: &SessionContext, loaded: &Loaded<'_>) -> Result<DataFrame> {
-    view_of(session, loaded, None).await
+pub(crate) fn view<'a>(
+    session: &'a SessionContext,
+    loaded: &'a Loaded<'_>,
+) -> BoxFuture<'a, Result<DataFrame>> {
+    view_of(session, loaded, None)
 }
 
 /// The same, of some keys.
-pub(crate) async fn view_of(
+pub(crate) fn view_of<'a>(
+    session: &'a SessionContext,
+    loaded: &'a Loaded<'_>,
+    narrow: Option<&'a Narrow>,
+) -> BoxFuture<'a, Result<DataFrame>> {
+    made(session, loaded, narrow).boxed()
+}
+
+async fn made(
     session: &SessionContext,
     loaded: &Loaded<'_>,
     narrow: Option<&Narrow>,
@@ -183,17 +196,20 @@ async fn files_by(
 }
 
 /// Rows of data files (all, or those named) as they lie.
-pub(crate) async fn files(
-    session: &SessionContext,
-    loaded: &Loaded<'_>,
+pub(crate) fn files<'a>(
+    session: &'a SessionContext,
+    loaded: &'a Loaded<'_>,
     paths: Option<Vec<String>>,
-) -> Result<DataFrame> {
-    let mut builder = loaded.table.table_provider().with_session(Arc::new(session.state()));
-    if let Some(paths) = paths {
-        builder = builder.with_file_paths(paths);
+) -> BoxFuture<'a, Result<DataFrame>> {
+    async move {
+        let mut builder = loaded.table.table_provider().with_session(Arc::new(session.state()));
+        if let Some(paths) = paths {
+            builder = builder.with_file_paths(paths);
+        }
+        let provider = builder.await.map_err(|e| fault::plan("table provider", e))?;
+        session.read_table(provider).map_err(|e| fault::plan("reading files", e))
     }
-    let provider = builder.await.map_err(|e| fault::plan("table provider", e))?;
-    session.read_table(provider).map_err(|e| fault::plan("reading files", e))
+    .boxed()
 }
 
 /// What becomes of a key whose last row is a delete.

@@ -14,6 +14,7 @@ pub mod calendar;
 pub mod change;
 pub mod channel;
 pub mod code;
+pub mod delta;
 pub mod dispatch;
 pub mod entry;
 pub mod error;

@@ -95,6 +95,8 @@ actions! {
     ConventionSet = "convention.set";
     /// Statements over rows by SQL.
     RowsSql = "rows.sql";
+    /// Whole tables with their changes, as files or into a database (Delta Sharing, deliveries).
+    RowsBatch = "rows.batch";
     /// See outflows (回流): what flows to whom, and how far it is.
     OutflowRead = "outflow.read";
     /// Make, pause, resume or end an outflow into a database of one's organisation; keep such databases.

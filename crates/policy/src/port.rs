@@ -8,6 +8,7 @@ mod feed;
 mod outlet;
 mod rail;
 mod reconcile;
+mod share;
 mod shelf;
 mod transform;
 mod wire;
@@ -38,6 +39,7 @@ pub use self::rail::{
     RailSurvey, SlotState,
 };
 pub use self::reconcile::{Prints, Probe, ProbeAsk, ProbeRows, ProbeTable, Span};
+pub use self::share::{ShareColumn, ShareFile, ShareHeld, ShareHints, ShareView, Shares};
 pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
 pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
@@ -49,7 +51,7 @@ use crate::{Grant, Permit};
 
 /// The lake: Delta tables, one per entry code. Called by `app::collection` (landing) and by releases.
 #[async_trait]
-pub trait Lake: Prints {
+pub trait Lake: Prints + Shares {
     /// Lands one parcel. *exactly-once*: the parcel id is committed in the same Delta transaction as the rows; a
     /// parcel that landed before is not read again and answers `repeated`. Full mode replaces the current view
     /// (older versions stay readable); incremental mode merges by the business key, deletes being tombstones.

@@ -220,7 +220,7 @@ fn verified(item: &Item) -> GrantColumn {
 fn row_limit(limits: &Limits, action: Action) -> RowLimit {
     match action {
         Action::RowsPreview => limits.rows_preview,
-        Action::RowsDownload | Action::RowsFlow => limits.rows_download,
+        Action::RowsDownload | Action::RowsFlow | Action::RowsBatch => limits.rows_download,
         Action::RowsSql => limits.rows_sql,
         _ => limits.rows_query,
     }
@@ -230,7 +230,11 @@ fn row_limit(limits: &Limits, action: Action) -> RowLimit {
 fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
     if !matches!(
         ask.action,
-        Action::RowsQuery | Action::RowsFlow | Action::RowsVerify | Action::RowsSql
+        Action::RowsQuery
+            | Action::RowsFlow
+            | Action::RowsVerify
+            | Action::RowsSql
+            | Action::RowsBatch
     ) {
         return None;
     }
@@ -245,7 +249,9 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
             let calls_per_day = match request.calls_per_day {
                 0 => rule.calls_per_day,
                 // An agreement for batches says nothing of calls.
-                agreed if ask.action == Action::RowsSql => agreed.max(rule.statements_least),
+                agreed if matches!(ask.action, Action::RowsSql | Action::RowsBatch) => {
+                    agreed.max(rule.statements_least)
+                }
                 agreed => agreed,
             };
             let burst = calls_per_day.saturating_mul(rule.burst).div_ceil(SECONDS_PER_DAY);
@@ -291,6 +297,7 @@ impl Action {
                 | Action::RowsFlow
                 | Action::RowsVerify
                 | Action::RowsSql
+                | Action::RowsBatch
         )
     }
 }

@@ -401,6 +401,19 @@ fn own(template: &str, full: bool) -> Value {
                 secret => full.then(|| context! { user => "k", password => "p" }),
             }
         }
+        "console/application_delta.html" => {
+            let application = context! { id => "a1", name => "便民 <b>", org => "o1", key => "k", active => true };
+            let token = context! { id => "t1", application => "a1", made_at => AT, made_by => "li", ends_at => AT, used_at => if full { AT } else { "" } };
+            let view = context! { id => "v", version => 3, application => "a1", entry => "parking", files => 2, rows => 1000, bytes => 3_000_000, made_at => AT, millis => 5, used_at => 1 };
+            let table = context! { schema => "o1", name => "parking", title => "停车场 <b>", columns => 3, masked => vec!["xm"], until => full.then_some(AT), view => full.then_some(view) };
+            context! {
+                application, may_manage => full, endpoint => "http://api.test/delta-sharing",
+                delta => context! {
+                    share => "qiantang", tokens => vec![token], works => vec![full], days => 90, days_most => 365, overlap_hours => 24,
+                    tables => if full { vec![table] } else { vec![] },
+                },
+            }
+        }
         "console/user.html" => context! {
             account => context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => full,
                 created_at => AT, locked_until => full.then_some(AT), one_time_until => full.then_some(AT) },

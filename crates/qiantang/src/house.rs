@@ -144,6 +144,7 @@ impl House {
             },
             folder.keys.mask(),
         )?);
+        let makers = rules.delta.makers;
         let app = Arc::new(App {
             store,
             policy,
@@ -165,6 +166,7 @@ impl House {
             pipelines: app::pipeline::Memory::default(),
             interfaces: app::interface::Memory::configured_with(config.gateway.older_convention),
             outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
+            delta: app::delta::Memory::new(makers),
             evidence: app::evidence::Memory::new(&folder.keys)?,
             reconciles: app::reconcile::Memory::default(),
         });

@@ -38,7 +38,7 @@ pub struct DemoApp {
     #[serde(default)]
     pub sql_password: String,
     handle: String,
-    id: String,
+    pub id: String,
 }
 
 /// What was seeded.

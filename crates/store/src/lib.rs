@@ -15,6 +15,7 @@ mod clause;
 pub mod control;
 pub mod credential;
 mod db;
+pub mod delta;
 pub mod dispatch;
 pub mod entry;
 pub mod exchange;

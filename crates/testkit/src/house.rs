@@ -298,6 +298,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
     // Calls are signed after the house was opened.
     let start = clock.now();
     let lake = Arc::new(lake::DeltaLake::open(&config, keys.mask()).unwrap());
+    let makers = rules.delta.makers;
     App {
         store,
         policy: Policy::shipped().unwrap(),
@@ -319,6 +320,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         pipelines: app::pipeline::Memory::default(),
         interfaces: app::interface::Memory::default(),
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
+        delta: app::delta::Memory::new(makers),
         evidence: app::evidence::Memory::new(&keys).unwrap(),
         reconciles: app::reconcile::Memory::default(),
     }

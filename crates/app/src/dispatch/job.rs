@@ -223,7 +223,10 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Pipelines => crate::pipeline::tick(app).await,
         Job::Follow => crate::operation::tidy(app).await,
         Job::Exchanges => crate::exchange::tick(app).await,
-        Job::Lake => crate::collection::tidy(app).await.map(|done| done.compacted + done.swept),
+        Job::Lake => {
+            let done = crate::collection::tidy(app).await?;
+            Ok(done.compacted + done.swept + crate::delta::tidy(app, system).await?)
+        }
         Job::Ranking => crate::ledger::rank_month(app, system).await.map(|_| 0),
         Job::Figures => {
             crate::channel::measure(app, system).await?;

@@ -5,6 +5,7 @@
 
 mod agreed;
 mod ask;
+mod batch;
 mod gate;
 mod inbox;
 mod look;
@@ -24,10 +25,12 @@ use crate::App;
 pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
 pub(crate) use ask::give_up;
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
+pub(crate) use batch::granted;
 pub(crate) use gate::{Pass, enter, fingerprint, meter, read, release_event, resolve, row_bytes};
 pub use gate::{callable, query};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
+pub(crate) use quota::Meter;
 
 /// Cached grants and quota counters.
 pub struct Memory {

@@ -7,14 +7,12 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use guard::scram::Verifier;
 use model::audit::AuditEvent;
-use model::request::{Request, RequestFilter, RequestState};
 use model::sql::SqlStatement;
 use model::{Actor, Code, Error, Op, Result};
+use policy::Action;
 use policy::port::{
     SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlTable, SqlTables, SqlTurn,
 };
-use policy::{Action, GrantAsk, Via};
-use store::request::RequestScope;
 
 use super::context;
 use crate::account::attempt::{self, Refusal};
@@ -133,44 +131,12 @@ impl Desk {
 
 /// What was granted to an application for SQL, by code.
 pub(super) async fn granted(app: &App, op: &Op) -> Result<Vec<SqlTable>> {
-    let mut newest: Vec<Request> = Vec::new();
-    let mut filter = RequestFilter {
-        application: Some(op.actor.id().to_owned()),
-        state: Some(RequestState::Approved),
-        limit: 1000,
-        ..RequestFilter::default()
+    let found = sharing::granted(app, op, Action::RowsSql).await?;
+    let table = |(grant, entry): (policy::Grant, model::entry::Entry)| SqlTable {
+        grant,
+        title: entry.draft.title,
     };
-    loop {
-        let page = app.store.request_list(&filter, &RequestScope::All).await?;
-        let last = page.last().map(|r| r.id.clone());
-        for request in page {
-            match newest.iter_mut().find(|r| r.entry == request.entry) {
-                Some(there) if there.id < request.id => *there = request,
-                Some(_) => {}
-                None => newest.push(request),
-            }
-        }
-        match last {
-            Some(last) => filter.after = Some(last),
-            None => break,
-        }
-    }
-    let mut tables = Vec::new();
-    for request in newest.iter().filter(|r| r.by_sql) {
-        let Some(entry) = app.store.entry_get(&request.entry).await? else { continue };
-        let ask = GrantAsk {
-            action: Action::RowsSql,
-            entry: &entry,
-            via: Via::Request(request),
-            row_cap: 0,
-        };
-        // What was agreed and is not allowed any more is simply not there.
-        if let Ok(grant) = app.policy.grant(op, &ask) {
-            tables.push(SqlTable { grant, title: entry.draft.title.clone() });
-        }
-    }
-    tables.sort_by(|a, b| a.grant.code().cmp(b.grant.code()));
-    Ok(tables)
+    Ok(found.into_iter().map(table).collect())
 }
 
 /// The name under which attempts of a user at this door are counted.

@@ -13,6 +13,7 @@
 mod answers;
 mod client;
 mod convention;
+mod delta;
 mod evidence;
 mod flood;
 mod flow;

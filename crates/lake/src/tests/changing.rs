@@ -18,7 +18,7 @@ use policy::{FlowAsk, Grant, Policy};
 use super::entries::{House, entry, house, item, key, op_at, start, texts};
 
 /// `moving`: key `id`, `xm` (its first character), `xzqh`, `bz` (not granted).
-fn moving() -> Entry {
+pub(super) fn moving() -> Entry {
     let mut entry = entry(
         "moving",
         vec![
@@ -36,9 +36,9 @@ fn moving() -> Entry {
     entry
 }
 
-type Line = (String, String, &'static str, String, Operation);
+pub(super) type Line = (String, String, &'static str, String, Operation);
 
-fn batch(rows: &[Line]) -> Batch {
+pub(super) fn batch(rows: &[Line]) -> Batch {
     let column =
         |pick: fn(&Line) -> &str| texts(&rows.iter().map(|r| Some(pick(r))).collect::<Vec<_>>());
     Batch {
@@ -88,10 +88,10 @@ fn grant(items: &[&str], region: &str) -> Grant {
 }
 
 /// Numbers that are the same at every run.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n

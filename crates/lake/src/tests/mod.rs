@@ -7,5 +7,6 @@ mod functions;
 mod landing;
 mod merging;
 mod releasing;
+mod sharing;
 mod transforming;
 mod types;

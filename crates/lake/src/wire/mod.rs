@@ -38,3 +38,4 @@ mod words;
 
 pub use serve::{SqlDoor, TlsFiles};
 pub(crate) use table::barrier;
+pub(crate) use table::schema as granted_schema;

@@ -175,7 +175,7 @@ fn harmless(filter: &Expr, grant: &Grant) -> bool {
 }
 
 /// The granted columns with the types they go out by.
-fn schema(grant: &Grant, stored: &[Shape]) -> SchemaRef {
+pub(crate) fn schema(grant: &Grant, stored: &[Shape]) -> SchemaRef {
     let fields = grant.columns().iter().map(|column| {
         let kind = stored.iter().find(|c| c.name == column.identifier).map(|c| c.kind);
         let kind = kind.unwrap_or_else(|| kind_of(column.data_type, column.scale));

@@ -11,6 +11,7 @@ mod channels;
 mod collect;
 mod control;
 mod convention;
+mod delta;
 mod desk;
 mod dispatch;
 mod draft;
@@ -91,6 +92,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(dispatch::router())
         .merge(applications::router())
         .merge(sql::router())
+        .merge(delta::router())
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())

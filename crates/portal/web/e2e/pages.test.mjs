@@ -20,6 +20,7 @@ const PAGES = [
   ["quarantine", "provider", "/console/quarantine"],
   ["requests", "consumer", "/console/requests"],
   ["applications", "consumer", "/console/applications"],
+  ["delta", "consumer", `/console/applications/${house.apps[0].id}/delta`],
   ["users", "system_administrator", "/console/users"],
   ["audit", "auditor", "/console/audit"],
   ["seals", "auditor", "/console/audit/seals"],

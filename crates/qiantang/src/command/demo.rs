@@ -75,7 +75,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         "accounts": seeded.accounts.iter().map(|(role, user, password)| serde_json::json!({
             "role": role, "user": user, "password": password })).collect::<Vec<_>>(),
         "apps": seeded.apps.iter().map(|a| serde_json::json!({
-            "name": a.name, "key": a.key, "secret": a.secret,
+            "id": a.id, "name": a.name, "key": a.key, "secret": a.secret,
             "sql_password": a.sql_password })).collect::<Vec<_>>(),
         "resources": resources,
         "interfaces": interfaces,

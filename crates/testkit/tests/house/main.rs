@@ -15,6 +15,7 @@ mod basket;
 mod catalogue;
 mod collection;
 mod crowd;
+mod deltashare;
 mod desk;
 mod dispatch;
 mod dumps;
