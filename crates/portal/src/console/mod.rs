@@ -42,6 +42,7 @@ mod sources;
 mod sql;
 mod supervise;
 mod temporary;
+mod usage;
 mod users;
 
 use std::sync::Arc;
@@ -91,6 +92,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(dispatch::router())
         .merge(applications::router())
         .merge(sql::router())
+        .merge(usage::router())
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())
