@@ -524,7 +524,6 @@ async fn mutations(times: usize) {
         sent += 1;
         answered += usize::from(answer.status.is_success());
     }
-    println!("{sent} of {times} sent, {answered} answered");
     // Not only turned away at the door: the changes come through.
     assert!(
         sent * 2 > times && answered * 20 > times,
