@@ -1,18 +1,19 @@
-//! `cargo xtask clients`: third parties' programs against the doors. Schemathesis reads `/openapi.json` and tries to break
+//! `cargo xtask clients`: third parties' programs against the doors. Schemathesis reads the descriptions and tries to break
 //! what it promises: no server error, no answer that is not described. Clients of PostgreSQL use the SQL door as they use
 //! any server (`sql`); the client of Delta Sharing loads tables and their changes (`delta`).
 
 mod delta;
 mod sql;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Outcome;
 use crate::browser::Demo;
 use crate::shell::{self, Scratch, cache, cargo, program, read};
 
 pub(crate) const HELP: &str = "\
-Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on its /openapi.json, each request signed.
+Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on every description that /openapi/index.json
+names: the resources, each interface, and the doors of tokens and of the older convention; each request signed as its door wants it.
 Fails on a server error or on an answer that the description does not name. Then a program of the province's older calling
 convention (standard Python, written from its description alone) fetches data, and psql, psycopg 3, SQLAlchemy, ADBC and the JDBC
 driver use the SQL door (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
@@ -39,17 +40,13 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let demo = Demo::start(&binary, scratch.path(), &[])?;
     let alone = |flag: &str| args.iter().any(|a| a == flag);
     let outcome = match seconds {
-        Some(seconds) => fuzz(&demo, &scratch, seconds),
-        None => Ok(()),
-    };
-    let outcome = outcome.and_then(|()| match alone("--sql") || alone("--delta") {
-        true => Ok(()),
-        false => {
+        Some(seconds) => fuzz(&demo, &scratch, seconds).and_then(|()| {
             let older = scratch.path().join("irs.py");
             std::fs::write(&older, include_str!("clients/irs.py")).map_err(|e| e.to_string())?;
             shell::run(program("python3").arg(&older).arg(&demo.ready))
-        }
-    });
+        }),
+        None => Ok(()),
+    };
     let outcome = outcome.and_then(|()| match alone("--delta") {
         true => Ok(()),
         false => sql::run(&demo.ready, scratch.path()),
@@ -67,13 +64,25 @@ fn fuzz(demo: &Demo, scratch: &Scratch, seconds: u32) -> Outcome {
     let bin = schemathesis()?;
     let hooks = scratch.path().join("signing.py");
     std::fs::write(&hooks, include_str!("clients/signing.py")).map_err(|e| e.to_string())?;
-    let openapi = scratch.path().join("openapi.json");
-    read(program(bin.join("python")).arg(&hooks).arg(&openapi).env("QT_READY", &demo.ready))?;
+    let told = read(
+        program(bin.join("python")).arg(&hooks).arg(scratch.path()).env("QT_READY", &demo.ready),
+    )?;
+    // The resources first; each interface and the doors get a share of the rest.
+    let documents: Vec<&str> = told.lines().collect();
+    let (Some(resources), others) = (documents.first(), documents.len().saturating_sub(1)) else {
+        return Err("no description was fetched".into());
+    };
+    let share = u32::try_from(others).map_or(seconds, |n| (seconds / n.max(1)).max(5));
+    check(demo, scratch, &bin, resources, seconds)?;
+    documents.iter().skip(1).try_for_each(|d| check(demo, scratch, &bin, d, share))
+}
 
+/// One description against the door.
+fn check(demo: &Demo, scratch: &Scratch, bin: &Path, document: &str, seconds: u32) -> Outcome {
     shell::run(
         program(bin.join("schemathesis"))
             .arg("run")
-            .arg(&openapi)
+            .arg(document)
             .args([
                 "--url",
                 &demo.gateway()?,

@@ -42,6 +42,8 @@ pub fn event(op: &Op, action: &str, object: &str) -> AuditEvent {
         object: object.to_owned(),
         result: "ok".to_owned(),
         trace_id: op.request_id.clone(),
+        interface: op.interface.clone(),
+        way: op.way.mark().to_owned(),
         ..AuditEvent::default()
     }
 }
@@ -84,13 +86,18 @@ pub async fn refused(
     object: &str,
     refusal: &Error,
 ) -> Result<()> {
+    record(app, self::refusal(op, action, object, refusal)).await
+}
+
+/// The record of a refusal.
+pub(crate) fn refusal(op: &Op, action: &str, object: &str, refusal: &Error) -> AuditEvent {
     let mut event = event(op, action, object);
     event.result = "denied".into();
     event.reason = std::iter::once(refusal.code().as_str().to_owned())
         .chain(refusal.reasons().iter().cloned())
         .collect::<Vec<_>>()
         .join(" ");
-    record(app, event).await
+    event
 }
 
 /// Records, newest first. Reading the audit is itself recorded, every page of it.
@@ -279,7 +286,7 @@ fn csv_page(records: &[AuditRecord], head: bool) -> Result<Bytes> {
 
 /// A cell that no spreadsheet takes for a formula. An apostrophe is put before a text's own first apostrophe, too, so
 /// that the text can be had back by taking one away.
-fn harmless(cell: &str) -> String {
+pub(crate) fn harmless(cell: &str) -> String {
     match cell.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\'' | '＝' | '＋' | '－' | '＠')
             if cell != "-" =>
@@ -290,7 +297,7 @@ fn harmless(cell: &str) -> String {
     }
 }
 
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 28] = [
     "seq",
     "ts",
     "event_id",
@@ -312,12 +319,16 @@ const COLUMNS: [&str; 24] = [
     "request",
     "masks",
     "trace_id",
+    "interface",
+    "way",
+    "micros",
+    "calls",
     "prev_hash",
     "hash",
     "algorithm",
 ];
 
-fn cells(r: &AuditRecord) -> [String; 24] {
+fn cells(r: &AuditRecord) -> [String; 28] {
     let e = &r.event;
     [
         r.seq.to_string(),
@@ -341,6 +352,10 @@ fn cells(r: &AuditRecord) -> [String; 24] {
         e.request.clone(),
         e.masks.clone(),
         e.trace_id.clone(),
+        e.interface.clone(),
+        e.way.clone(),
+        e.micros.to_string(),
+        e.calls.to_string(),
         r.prev_hash.clone(),
         r.hash.clone(),
         "SM3".to_owned(),

@@ -18,7 +18,7 @@ use store::control::{Called, Caller, Count, Failing, StaleEntry};
 use store::dispatch::OrgScope;
 
 use crate::dispatch::{self, JobStanding, Used};
-use crate::{App, Page, audit};
+use crate::{App, Page, audit, usage};
 
 /// Failing sources shown.
 const SOURCES: u32 = 200;
@@ -52,6 +52,9 @@ pub struct Board {
     pub run_days: Vec<RunDay>,
     pub calls_today: u64,
     pub calls_year: u64,
+    /// Calls of this year by the meter: answered, and refused.
+    pub answered_year: u64,
+    pub refused_year: u64,
     /// Calls of this year by region of the caller, with today's.
     pub regions: Vec<RegionCalls>,
     /// The same by level of the region.
@@ -151,6 +154,7 @@ async fn put_together(app: &App, op: &Op) -> Result<Board> {
     let today = op.today();
     let day = today.to_string();
     let (regions, levels) = calls(app, op).await?;
+    let (answered_year, refused_year) = usage::this_year(app, op).await?;
     let failed_since = stamp(op.at - TimeDelta::hours(rules.alert.failed_hours));
     let first = today - Days::new(rules.board.days.saturating_sub(1));
     let growth = growth(app.store.ledger_days(DAYS_KNOWN).await?, first, today);
@@ -167,6 +171,8 @@ async fn put_together(app: &App, op: &Op) -> Result<Board> {
         run_days: run_days(app, op, rules.board.days).await?,
         calls_today: regions.iter().map(|c| c.today).sum(),
         calls_year: regions.iter().map(|c| c.year).sum(),
+        answered_year,
+        refused_year,
         regions,
         levels,
         top: app.store.calls_by_entry(&day).await?,

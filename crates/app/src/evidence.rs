@@ -126,8 +126,8 @@ pub async fn seals(app: &App, op: &Op, before: Option<i64>, limit: u32) -> Resul
 pub async fn proof(app: &App, op: &Op, record: i64) -> Result<Proof> {
     let target = Target::plain("Audit", "audit");
     let permit = audit::permit(app, op, Action::AuditExport, &target).await?;
-    let kept = app.store.seal_over(record).await?.filter(|kept| kept.seal.first <= record);
-    let kept = kept.ok_or_else(|| {
+    let (before, kept) = app.store.seal_over(record).await?;
+    let kept = kept.filter(|kept| kept.seal.first <= record).ok_or_else(|| {
         Error::new(
             Code::NotFound,
             format!("第 {record} 条审计记录尚未签章（或不存在），请稍后再试"),
@@ -135,10 +135,7 @@ pub async fn proof(app: &App, op: &Op, record: i64) -> Result<Proof> {
         )
     })?;
     let seal = &kept.seal;
-    let before = match app.store.seal_over(seal.first - 1).await? {
-        Some(before) if seal.first > 1 => before.seal.head,
-        _ => guard::chain::GENESIS.to_owned(),
-    };
+    let before = before.map_or_else(|| guard::chain::GENESIS.to_owned(), |b| b.seal.head);
     let (mut tree, mut end, mut head, mut found) = (Tree::default(), seal.first - 1, before, None);
     while end < seal.last {
         let records = app.store.audit().stretch(&permit, end, &head, PIECE).await?;

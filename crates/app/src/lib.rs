@@ -36,6 +36,7 @@ pub mod report;
 pub mod rules;
 pub mod security;
 pub mod sharing;
+pub mod usage;
 pub mod wire;
 
 use std::path::PathBuf;

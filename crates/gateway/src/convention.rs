@@ -20,6 +20,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use model::interface::Arguments;
 use model::query::RowPage;
+use model::usage::Way;
 use model::{Actor, Code, Error, Kind, Op, Result};
 use serde_json::{Value, json};
 
@@ -104,7 +105,8 @@ async fn by_secret(State(door): State<Door>, request: Request) -> Response {
 
 /// An operation of nobody yet, and whether the convention is served at all.
 async fn opened(door: &Door, parts: &Parts) -> Result<Op, Box<Response>> {
-    let op = door.app.op(Actor::Nobody, &address(parts).to_string());
+    let mut op = door.app.op(Actor::Nobody, &address(parts).to_string());
+    op.way = Way::Irs;
     door.tidy(op.at.timestamp());
     match account::convention_on(&door.app, &op).await {
         Ok(true) => Ok(op),

@@ -11,6 +11,7 @@ use axum::routing::get;
 use chrono::{NaiveDate, NaiveTime};
 use model::interface::{Arguments, InterfaceState};
 use model::query::{Groups, RowPage};
+use model::usage::Way;
 use model::{Code, Error, Op, Result};
 use serde_json::{Value, json};
 
@@ -35,7 +36,8 @@ async fn call(
     let bytes = read(&parts, body).await;
     // Who calls is made sure of before anything is said of the body.
     let signed = bytes.as_ref().map_or(&[][..], Vec::as_slice);
-    let Caller(op) = Caller::with_body(&parts, &door, signed).await?;
+    let Caller(mut op) = Caller::with_body(&parts, &door, signed).await?;
+    op.way = Way::Interface;
     let answered = async { respond(&door, &op, &code, &parts, &bytes?).await }.await;
     let figures = &door.figures;
     figures.seconds.record(started.elapsed().as_secs_f64());
@@ -48,7 +50,15 @@ pub(crate) async fn read(parts: &Parts, body: Body) -> Result<Vec<u8>> {
     if parts.method != Method::POST {
         return Ok(Vec::new());
     }
-    to_bytes(body, LARGEST).await.map(|b| b.to_vec()).map_err(|e| {
+    let arriving = tokio::time::timeout(rows::LONGEST, to_bytes(body, LARGEST));
+    let Ok(arrived) = arriving.await else {
+        return Err(Error::new(
+            Code::InvalidInput,
+            format!("请求体应在 {} 秒内送达", rows::LONGEST.as_secs()),
+            format!("a body must arrive within {} seconds", rows::LONGEST.as_secs()),
+        ));
+    };
+    arrived.map(|b| b.to_vec()).map_err(|e| {
         Error::new(
             Code::TooLarge,
             format!("请求体最大 {LARGEST} 字节"),

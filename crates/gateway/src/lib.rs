@@ -9,6 +9,7 @@ mod caller;
 mod changes;
 mod convention;
 mod delta;
+mod described;
 pub mod dialect;
 mod evidence;
 mod flood;
@@ -134,6 +135,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(interface::router())
         .merge(convention::router())
         .merge(openapi::router())
+        .merge(described::router())
         .merge(ledger::router())
         .merge(changes::router())
         .route_layer(axum::middleware::from_fn_with_state(door.clone(), evidence::witness))

@@ -5,6 +5,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 use axum::routing::get;
+use model::usage::Way;
 use model::{Code, Error, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -18,13 +19,14 @@ pub(crate) fn router() -> Router<Door> {
 
 async fn rows(
     State(door): State<Door>,
-    Caller(op): Caller,
+    Caller(mut op): Caller,
     Path(resource): Path<String>,
     method: Method,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let started = std::time::Instant::now();
+    op.way = Way::Api;
     let answer =
         release(&door, &op, &resource, &method, query.as_deref().unwrap_or_default(), &headers)
             .await;

@@ -82,6 +82,10 @@ fn write_canonical(out: &mut String, seq: i64, event: &AuditEvent) {
         request,
         masks,
         trace_id,
+        interface,
+        way,
+        micros,
+        calls,
     } = event;
     // Writing into a String cannot fail.
     let _ = write!(out, "{{\"seq\":{seq}");
@@ -113,8 +117,15 @@ fn write_canonical(out: &mut String, seq: i64, event: &AuditEvent) {
         (",\"request\":\"", request),
         (",\"masks\":\"", masks),
         (",\"trace_id\":\"", trace_id),
+        (",\"interface\":\"", interface),
+        (",\"way\":\"", way),
     ] {
         write_text(out, name, value);
+    }
+    for (name, value) in [(",\"micros\":", micros), (",\"calls\":", calls)] {
+        if *value != 0 {
+            let _ = write!(out, "{name}{value}");
+        }
     }
     out.push('}');
 }

@@ -34,6 +34,14 @@ pub struct AuditEvent {
     /// Masks applied, e.g. `xm=keep(1,0)`.
     pub masks: String,
     pub trace_id: String,
+    /// Interface by which the call came.
+    pub interface: String,
+    /// Way by which the call came ([`crate::usage::Way`]); empty for pages and the platform's own work.
+    pub way: String,
+    /// Time of a call from the gate to this record, microseconds; 0: not taken.
+    pub micros: u64,
+    /// Calls this record stands for, when it is more than one: refusals of a flood leave one record.
+    pub calls: u64,
 }
 
 /// A record of the chain. `hash = SM3(prev_hash || canonical JSON of seq and event)`, lower hex.

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
 //! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is called (`interface`), what is agreed (`request`, `basket`, `flow`, `mask`),
-//! what is dispatched (`dispatch`), what is told (`notice`), what is kept (`audit`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
+//! what is dispatched (`dispatch`), what is told (`notice`), what is kept (`audit`) and counted (`usage`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
 //! This crate imports nothing of ours and knows no clock, file, socket, SQL or Arrow.
 
 pub mod account;
@@ -44,6 +44,7 @@ pub mod schema;
 pub mod search;
 pub mod source;
 pub mod sql;
+pub mod usage;
 pub mod value;
 
 pub use error::{Code, Error, FieldError, Kind, Result};

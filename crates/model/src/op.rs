@@ -5,6 +5,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::account::Role;
+use crate::usage::Way;
 
 /// Who acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,12 +87,24 @@ pub struct Op {
     pub at: DateTime<Utc>,
     /// What the caller's token is limited to: codes of resources and interfaces; empty is all that is granted.
     pub scope: Vec<String>,
+    /// By which way the call came.
+    pub way: Way,
+    /// Code of the interface by which the call came; empty when by none.
+    pub interface: String,
 }
 
 impl Op {
     #[must_use]
     pub fn new(actor: Actor, request_id: String, source: String, at: DateTime<Utc>) -> Self {
-        Self { actor, request_id, source, at, scope: Vec::new() }
+        Self {
+            actor,
+            request_id,
+            source,
+            at,
+            scope: Vec::new(),
+            way: Way::default(),
+            interface: String::new(),
+        }
     }
     /// The platform acting by itself at `at`.
     #[must_use]

@@ -137,6 +137,7 @@ impl Door {
                 vec![
                     ("/console/control", "管控", "Control", control),
                     ("/console/dispatch", "调度", "Dispatch", may(Action::DispatchRead, "Quota")),
+                    ("/console/usage", "用量", "Use", may(Action::DispatchRead, "Quota")),
                     ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
                     (
                         "/console/convention",

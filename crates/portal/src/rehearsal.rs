@@ -25,6 +25,7 @@ mod oversight;
 mod pipelines;
 mod rails;
 mod reports;
+mod usage;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
 
@@ -510,6 +511,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| outflows::of(other, full))
             .or_else(|| interfaces::of(other, full))
             .or_else(|| oversight::of(other, full))
+            .or_else(|| usage::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -107,6 +107,7 @@ impl Db {
         ];
         if self.backend == Backend::Postgres {
             all.push(migration(2, "audit", AUDIT_SQL));
+            all.push(migration(17, "meter", METER_SQL));
         }
         all.push(migration(3, "lease", include_str!("../migrations/0003_lease.sql")));
         all.push(migration(4, "guard", include_str!("../migrations/0004_guard.sql")));
@@ -186,6 +187,9 @@ impl Db {
 
 /// The audit table, also made in SQLite's own audit file.
 pub(crate) const AUDIT_SQL: &str = include_str!("../migrations/0002_audit.sql");
+
+/// The meter's tables, beside the audit table.
+pub(crate) const METER_SQL: &str = include_str!("../migrations/0017_meter.sql");
 
 fn unavailable(e: sqlx::Error) -> Error {
     Error::of(Code::StoreUnavailable).caused_by(e)

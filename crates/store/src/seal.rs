@@ -29,14 +29,20 @@ impl Store {
         Ok(self.seals(None, 1).await?.pop())
     }
 
-    /// The seal over a record.
-    pub async fn seal_over(&self, record: i64) -> Result<Option<Sealed>> {
-        let row = sqlx::query("SELECT body FROM seal WHERE last >= $1 ORDER BY last LIMIT 1")
-            .bind(record)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?;
-        row.as_ref().map(read).transpose()
+    /// The seal over a record, behind the one before it.
+    pub async fn seal_over(&self, record: i64) -> Result<(Option<Sealed>, Option<Sealed>)> {
+        let rows = sqlx::query(
+            "SELECT body FROM seal WHERE last >= (SELECT COALESCE(MAX(last), 0) FROM seal WHERE last < $1)
+             ORDER BY last LIMIT 2",
+        )
+        .bind(record)
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?;
+        let found = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let (before, over): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|kept| kept.seal.last < record);
+        Ok((before.into_iter().next(), over.into_iter().next()))
     }
 
     /// Seals, newest first, before a number.

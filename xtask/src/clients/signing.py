@@ -1,7 +1,7 @@
 """Signs every request that schemathesis makes, as any client of the gate must. Loaded through SCHEMATHESIS_HOOKS.
 
-QT_READY names the ready file of a running demo. Run as a program it fetches the interface description of the first
-application: `python signing.py OPENAPI.json`.
+QT_READY names the ready file of a running demo. Run as a program it fetches every description that the index names, as the first
+application, and prints where they are: `python signing.py FOLDER`.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 import time
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import requests
 
@@ -41,12 +41,74 @@ class Signer(requests.auth.AuthBase):
         return request
 
 
-if __name__ == "__main__":
-    answer = requests.get(HOUSE["gateway"].rstrip("/") + "/openapi.json", auth=Signer(), timeout=30)
+class Older(requests.auth.AuthBase):
+    """The older convention: key, time and their MD5 under the present secret, in the address."""
+
+    def __init__(self):
+        self.secrets, self.until = None, 0
+
+    def signed(self, secret):
+        stamp = str(int(time.time() * 1000))
+        sign = hashlib.md5((APP["key"] + secret + stamp).encode()).hexdigest()
+        return {"appKey": APP["key"], "requestTime": stamp, "sign": sign}
+
+    def secret(self, which):
+        if time.time() > self.until:
+            answer = requests.get(
+                HOUSE["gateway"].rstrip("/") + "/gateway/app/refreshTokenByKey.htm",
+                params=self.signed(APP["secret"]), timeout=30)
+            self.secrets, self.until = answer.json()["datas"], time.time() + 300
+        return self.secrets[which]
+
+    def __call__(self, request):
+        url = urlsplit(request.url)
+        if "refreshTokenByKey" in url.path:
+            secret = APP["secret"]
+        elif "refreshTokenBySec" in url.path:
+            secret = self.secret("refreshSecret")
+        else:
+            secret = self.secret("requestSecret")
+        given = [(k, v) for k, v in parse_qsl(url.query, keep_blank_values=True)
+                 if k not in ("appKey", "requestTime", "sign")]
+        query = urlencode(given + list(self.signed(secret).items()), errors="surrogatepass")
+        request.url = urlunsplit((url.scheme, url.netloc, url.path, query, ""))
+        return request
+
+
+class AnyDoor(requests.auth.AuthBase):
+    """As the door wants it: client credentials for tokens, the older convention, or our signature."""
+
+    older, signer = Older(), Signer()
+
+    def __call__(self, request):
+        path = urlsplit(request.url).path
+        if path.startswith("/oauth2/"):
+            return requests.auth.HTTPBasicAuth(APP["key"], APP["secret"])(request)
+        return (self.older if path.startswith("/gateway/") else self.signer)(request)
+
+
+def fetch(url, path):
+    answer = requests.get(url, auth=Signer(), timeout=30)
     answer.raise_for_status()
-    with open(sys.argv[1], "w", encoding="utf-8") as out:
+    with open(path, "w", encoding="utf-8") as out:
         json.dump(answer.json(), out, ensure_ascii=False)
+    return answer.json()
+
+
+if __name__ == "__main__":
+    base = HOUSE["gateway"].rstrip("/")
+    found = [(base + "/openapi.json", "openapi.json"), (base + "/openapi/doors.json", "doors.json")]
+    index = fetch(base + "/openapi/index.json", os.path.join(sys.argv[1], "index.json"))
+    assert len(index["interfaces"]) >= 9, index
+    for one in index["interfaces"]:
+        url = urlsplit(one["openapi"])
+        found.append((f"{base}{url.path}?{url.query}", f"{one['code']}-{one['version']}.json"))
+    for url, name in found:
+        path = os.path.join(sys.argv[1], name)
+        document = fetch(url, path)
+        assert document["paths"], url
+        print(path)
 else:
     import schemathesis
 
-    schemathesis.auth.set_from_requests(Signer())
+    schemathesis.auth.set_from_requests(AnyDoor())

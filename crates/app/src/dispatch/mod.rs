@@ -20,7 +20,7 @@ pub use job::{JobSeen, JobStanding, due_in, every, jobs, run_job, run_now, runs}
 pub(crate) use measure::{FRESH, chain_verdict, fresh_until};
 pub use measure::{figures, freshness, resources};
 pub use quota::{HolderSeen, Share, Used, holder, list, moves, set};
-pub(crate) use quota::{known, pools, unit, used};
+pub(crate) use quota::{known, pools, scope, unit, used};
 pub use rules::rules;
 pub use shift::{MoveNew, ask};
 pub(crate) use shift::{SUBJECT, deliver};

@@ -318,6 +318,7 @@ async fn deliver(
         ),
         purpose: grant.purpose().to_owned(),
         request: request.id.clone(),
+        org: request.org.clone(),
         masks: grant.masks_text(),
         reason: format!("{} → {}", work.exchange.name, work.exchange.peer),
         ..audit::event(&op, "exchange.send", grant.code())

@@ -41,14 +41,14 @@ pub async fn call(app: &Arc<App>, op: &Op, code: &str, mut given: Arguments) -> 
         Ok(interface) => interface,
         Err(e) => return Err(refuse(app, op, code, e).await),
     };
+    let mut within = Op { interface: code.to_owned(), ..op.clone() };
+    // A token limited to this interface reaches the resources behind it.
+    if op.reaches(code) {
+        within.scope.clear();
+    }
     let asked = match interface.draft.ask(given) {
         Ok(asked) => asked,
-        Err(e) => return Err(refuse(app, op, code, e).await),
-    };
-    // A token limited to this interface reaches the resources behind it.
-    let within = match op.scope.is_empty() || !op.reaches(code) {
-        true => op.clone(),
-        false => Op { scope: Vec::new(), ..op.clone() },
+        Err(e) => return Err(refuse(app, &within, code, e).await),
     };
     match by_kind(app, &within, &interface, &asked).await {
         // What the caller may not know of is not there, whichever way it asks.
@@ -75,7 +75,12 @@ async fn by_kind(
 }
 
 /// The version that answers, if it answers this caller.
-fn find(app: &App, op: &Op, code: &str, version: Option<&str>) -> Result<Arc<Interface>> {
+pub(super) fn find(
+    app: &App,
+    op: &Op,
+    code: &str,
+    version: Option<&str>,
+) -> Result<Arc<Interface>> {
     let number = match version {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| {

@@ -2,11 +2,12 @@
 
 use model::code::{DataType, Grade};
 use model::entry::Entry;
-use model::interface::{Interface, Kind, Match};
+use model::interface::{Interface, InterfaceState, Kind, Match};
 use model::{Code, Op, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::call::{find, missing};
 use super::desk::visible;
 use crate::App;
 
@@ -58,6 +59,22 @@ const ERRORS: [Code; 18] = [
     Code::AuditUnavailable,
     Code::Internal,
 ];
+
+/// The version that would answer the caller, with its items named.
+pub async fn described(
+    app: &App,
+    op: &Op,
+    code: &str,
+    version: Option<&str>,
+) -> Result<Documented> {
+    app.interfaces.look(app, op).await?;
+    let interface = find(app, op, code, version)?;
+    // What the caller may not know of is not there.
+    documented(app, op, &interface.id).await.map_err(|e| match e.code() {
+        Code::NotFound => missing(code),
+        _ => e,
+    })
+}
 
 /// A version with its items named.
 pub async fn documented(app: &App, op: &Op, id: &str) -> Result<Documented> {
@@ -186,8 +203,11 @@ pub fn openapi(documented: &Documented, url: &str) -> Value {
     };
     let refusal = json!({ "description": "拒绝 / refused", "content": { "application/json": {
         "schema": { "type": "object", "properties": {
-            "code": { "enum": documented.errors.iter().map(|c| c.as_str()).collect::<Vec<_>>() },
+            "code": { "enum": Code::ALL.iter().map(|c| c.as_str()).collect::<Vec<_>>() },
             "message": { "type": "string" }, "message_zh": { "type": "string" }, "request_id": { "type": "string" } } } } } });
+    let responses = json!({ "200": { "description": draft.kind.zh(), "content": content }, "default": refusal });
+    let deprecated = documented.interface.state == InterfaceState::Deprecated;
+    let asked = json!({ "type": "object", "properties": fields(draft.kind, &parameters), "required": required(&parameters) });
     let header = |name: &str| json!({ "type": "apiKey", "in": "header", "name": name });
     json!({
         "openapi": "3.1.0",
@@ -197,8 +217,11 @@ pub fn openapi(documented: &Documented, url: &str) -> Value {
         "security": [{ "key": [], "timestamp": [], "nonce": [], "signature": [] }, { "token": [] }],
         "paths": { documented.path.clone(): { "get": {
             "operationId": format!("call_{code}"), "summary": draft.title, "parameters": parameters,
-            "responses": { "200": { "description": draft.kind.zh(), "content": content }, "default": refusal },
-            "deprecated": documented.interface.state == model::interface::InterfaceState::Deprecated,
+            "responses": responses, "deprecated": deprecated,
+        }, "post": {
+            "operationId": format!("post_{code}"), "summary": draft.title,
+            "requestBody": { "content": { "application/json": { "schema": asked } } },
+            "responses": responses, "deprecated": deprecated,
         } } },
         "components": { "securitySchemes": {
             "key": header("X-Qt-Key"), "timestamp": header("X-Qt-Timestamp"), "nonce": header("X-Qt-Nonce"),
@@ -207,6 +230,22 @@ pub fn openapi(documented: &Documented, url: &str) -> Value {
                 "tokenUrl": format!("{}/oauth2/token", url.trim_end_matches('/')), "scopes": {} } } },
         } },
     })
+}
+
+/// The same parameters as fields of a body; the keys of a batch may be a list there.
+fn fields(kind: Kind, parameters: &[Value]) -> Map<String, Value> {
+    let field = |p: &Value| {
+        let name = p.get("name")?.as_str()?.to_owned();
+        let schema = p.get("schema")?.clone();
+        let listed = kind == Kind::Batch && name != "version";
+        Some((name, if listed { json!({ "type": "array", "items": schema }) } else { schema }))
+    };
+    parameters.iter().filter_map(field).collect()
+}
+
+fn required(parameters: &[Value]) -> Vec<&str> {
+    let must = |p: &&Value| p.get("required").and_then(Value::as_bool) == Some(true);
+    parameters.iter().filter(must).filter_map(|p| p.get("name")?.as_str()).collect()
 }
 
 fn kind(data_type: Option<DataType>, answered: bool) -> Value {

@@ -25,7 +25,7 @@ mod sketch;
 use serde::Deserialize;
 
 pub use self::call::{Answer, Body, call};
-pub use self::describe::{Documented, documented, openapi, sample_query};
+pub use self::describe::{Documented, described, documented, openapi, sample_query};
 pub use self::desk::{
     InterfacePage, InterfaceView, Move, change, create, get, list, may_keep, moves, set_share,
     step, trial, version,

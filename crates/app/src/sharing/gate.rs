@@ -4,6 +4,7 @@
 //! record cannot be written is refused. What decides is kept per caller and resource until the ledger changes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::NaiveDate;
 use futures::StreamExt as _;
@@ -77,18 +78,23 @@ pub(crate) struct Pass {
     access: Arc<Access>,
     meter: Arc<Meter>,
     pub(crate) calls_left: Option<u64>,
+    begun: Instant,
 }
 
 /// Lets a caller in for one call; a refusal is recorded.
 pub(crate) async fn enter(app: &App, op: &Op, code: &str, action: Action) -> Result<Pass> {
+    let begun = Instant::now();
     let access = match access(app, op, code, action).await {
         Ok(access) => access,
         Err(e) => return Err(refuse(app, op, code, action, e).await),
     };
     let meter = access.meter(app, op);
     match count(app, op, &access, &meter).await {
-        Ok(calls_left) => Ok(Pass { access, meter, calls_left }),
-        Err(e) if e.kind() == model::Kind::Exhausted && !meter.tells(op) => Err(e),
+        Ok(calls_left) => Ok(Pass { access, meter, calls_left, begun }),
+        Err(e) if e.kind() == model::Kind::Exhausted => match meter.tells(op) {
+            Some(untold) => Err(refuse_many(app, op, code, action, e, untold).await),
+            None => Err(e),
+        },
         Err(e) => Err(refuse(app, op, code, action, e).await),
     }
 }
@@ -115,7 +121,7 @@ impl Pass {
         op: &Op,
         look: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let looked = look.await;
         self.meter.took(begun.elapsed());
         match looked {
@@ -141,7 +147,8 @@ impl Pass {
     }
 
     /// Writes the record of what is about to leave; without it nothing may.
-    pub(crate) async fn told(&self, app: &App, op: &Op, event: AuditEvent) -> Result<()> {
+    pub(crate) async fn told(&self, app: &App, op: &Op, mut event: AuditEvent) -> Result<()> {
+        event.micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
         let written = audit::record(app, event).await;
         if written.is_err() {
             self.meter.uncount(op);
@@ -166,9 +173,25 @@ impl Pass {
 
 /// Refusals leave a record, too; a refusal stands even when its record cannot be written.
 async fn refuse(app: &App, op: &Op, code: &str, action: Action, e: Error) -> Error {
+    refuse_many(app, op, code, action, e, 0).await
+}
+
+/// The same for a refusal that stands also for `untold` ones before it, which left no record.
+async fn refuse_many(
+    app: &App,
+    op: &Op,
+    code: &str,
+    action: Action,
+    e: Error,
+    untold: u64,
+) -> Error {
     // What a caller wrote into the address may be of any length.
     let object: String = code.chars().take(80).collect();
-    if let Err(trouble) = audit::refused(app, op, action.as_str(), &object, &e).await {
+    let mut event = audit::refusal(op, action.as_str(), &object, &e);
+    if untold > 0 {
+        event.calls = untold.saturating_add(1);
+    }
+    if let Err(trouble) = audit::record(app, event).await {
         tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
     }
     e

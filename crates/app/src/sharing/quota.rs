@@ -4,6 +4,10 @@
 //! not mean as many writes. The store counts a lot as used when it is taken: a crash loses the rest of a lot for the
 //! caller, and never lets one call more through; several processes share one quota exactly.
 //!
+//! The bound: whichever process dies at whatever moment, the calls answered in a day never pass the quota. What a death costs is
+//! the caller's loss, for each of its resources at most the rest of one lot (a hundredth of the quota, `largest_lot` at most).
+//! Shown by `usagekill` in the rehearsal house.
+//!
 //! Above the caller's own quota stand those of its application, organisation and regions (*pools*, `dispatch::quota`).
 //! A lot is taken out of all of them in one transaction. When a pool has nothing left, lots that other callers of this
 //! process hold and have not used are put back first, so that the last call of a pool is given out, too.
@@ -35,6 +39,8 @@ pub(crate) struct Meter {
     taking: tokio::sync::Mutex<()>,
     /// Second in which a refusal was last written into the audit.
     told: AtomicI64,
+    /// Refusals since then that left no record of their own; the next record stands for them, too.
+    untold: AtomicU64,
     /// Time that look-ups took and nobody has written down yet, microseconds.
     micros: AtomicU64,
 }
@@ -76,6 +82,7 @@ impl Meter {
             lot: Mutex::new(Lot::default()),
             taking: tokio::sync::Mutex::new(()),
             told: AtomicI64::new(i64::MIN),
+            untold: AtomicU64::new(0),
             micros: AtomicU64::new(0),
         }
     }
@@ -121,10 +128,14 @@ impl Meter {
         }
     }
 
-    /// Whether this refusal is the first of its second: floods of refusals leave one record a second.
-    pub(crate) fn tells(&self, op: &Op) -> bool {
+    /// Whether this refusal is to be recorded, and how many before it were not: floods of refusals leave one record a second.
+    pub(crate) fn tells(&self, op: &Op) -> Option<u64> {
         let second = op.at.timestamp();
-        self.told.swap(second, Ordering::Relaxed) != second
+        if self.told.swap(second, Ordering::Relaxed) == second {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.untold.swap(0, Ordering::Relaxed))
     }
 
     /// `None` when the lot is empty and another may be taken.

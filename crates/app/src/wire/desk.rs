@@ -271,6 +271,7 @@ impl SqlDesk for Desk {
         let mut event = audit::event(&op, &format!("{}.end", Action::RowsSql.as_str()), &object);
         event.rows = end.rows;
         event.bytes = end.bytes;
+        event.micros = end.millis.saturating_mul(1000);
         event.scope = format!("{} ms", end.millis);
         if end.outcome != "ok" {
             event.result = "failed".to_owned();

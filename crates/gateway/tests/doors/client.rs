@@ -96,7 +96,11 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut request = request.body(body).unwrap();
+        self.send_request(request.body(body).unwrap()).await
+    }
+
+    /// A request as it is.
+    pub(crate) async fn send_request(&self, mut request: Request<Body>) -> Answer {
         let from: SocketAddr = format!("{}:4321", self.address).parse().unwrap();
         request.extensions_mut().insert(ConnectInfo(from));
         let response = self.router.clone().oneshot(request).await.unwrap();

@@ -10,6 +10,7 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod abuse;
 mod answers;
 mod client;
 mod convention;

@@ -23,6 +23,7 @@ fn declared() -> BTreeSet<String> {
         include_str!("../../src/changes.rs"),
         include_str!("../../src/convention.rs"),
         include_str!("../../src/delta/mod.rs"),
+        include_str!("../../src/described.rs"),
         include_str!("../../src/evidence.rs"),
         include_str!("../../src/flow.rs"),
         include_str!("../../src/interface.rs"),
@@ -74,7 +75,7 @@ async fn nobody_and_a_stranger_get_only_what_is_open_to_all() {
                 // The older convention is off here: as if it were not there.
                 (older, _) if older.starts_with("/gateway/") => 404,
                 // No interface has such a code.
-                ("/api/interface/{code}", _) => 404,
+                ("/api/interface/{code}" | "/api/interface/{code}/openapi.json", _) => 404,
                 ("/api/v1/{resource}", "open_water") => 200,
                 // Changes flow by an approved share application only.
                 ("/api/v1/{resource}/changes", "open_water" | "shared_water") => 403,

@@ -43,6 +43,7 @@ mod sources;
 mod sql;
 mod supervise;
 mod temporary;
+mod usage;
 mod users;
 
 use std::sync::Arc;
@@ -93,6 +94,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(applications::router())
         .merge(sql::router())
         .merge(delta::router())
+        .merge(usage::router())
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())

@@ -9,7 +9,7 @@ fn board(full: bool) -> Value {
     let count = |word: &str| vec![context! { word, count => 3 }];
     let list = |v: Value| if full { vec![v] } else { Vec::new() };
     context! {
-        at => AT, calls_today => 1, calls_year => 2, late => 3, failed => 1, stale => 4, sources => 1, wall_seconds => 60,
+        at => AT, calls_today => 1, calls_year => 2, answered_year => 1_234_567, refused_year => 8, late => 3, failed => 1, stale => 4, sources => 1, wall_seconds => 60,
         ledgers => ["application", "data", "item", "component", "cloud"].map(|w| context! { word => w, count => 5 }).to_vec(),
         growth => list(context! { day => "2026-03-01", application => 1, data => 2, component => (), cloud => 4 }),
         approvals => if full { count("running") } else { vec![] }, requests => count("approved"), runs => count("failed"),

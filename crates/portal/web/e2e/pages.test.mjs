@@ -57,6 +57,7 @@ const PAGES = [
   ["wall", "authority", "/console/control/wall"],
   ["calls", "authority", "/console/control/calls"],
   ["stale", "authority", "/console/control/stale"],
+  ["usage", "authority", "/console/usage?by=city"],
   ["dispatch", "authority", "/console/dispatch"],
   ["holder", "authority", "/console/dispatch/region/330000"],
   ["calendar", "system_administrator", "/console/dispatch/calendar"],

@@ -85,7 +85,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// Writes a stream to a file, or to standard output where the file is `-`, as it comes; answers its bytes.
-async fn write<B: AsRef<[u8]>>(mut csv: BoxStream<'static, Result<B>>, file: &Path) -> Result<u64> {
+pub(super) async fn write<B: AsRef<[u8]>>(
+    mut csv: BoxStream<'static, Result<B>>,
+    file: &Path,
+) -> Result<u64> {
     use std::io::Write;
     let failed = |e: std::io::Error| {
         Error::invalid(

@@ -19,6 +19,7 @@ mod report;
 mod serve;
 mod sniff;
 mod source;
+mod usage;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -94,6 +95,8 @@ enum Command {
     Account(account::Args),
     /// Verify and export the audit chain. 审计链校验与导出。
     Audit(audit::Args),
+    /// Use by application, resource, organisation, region; its check against the audit chain. 用量与核对。
+    Usage(usage::Args),
     /// Receipts of answers, seals over the audit chain, and their check. 存证与核验。
     Evidence(evidence::Args),
     /// Check a configuration file. 检查配置。
@@ -230,6 +233,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Usage(args) => usage::run(args).await,
         Command::Evidence(args) => evidence::run(args).await,
         Command::Config(args) => check::run(&args),
         Command::Matrix(args) => matrix::run(&args),
@@ -295,6 +299,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Reconcile(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,
+        Command::Usage(a) => a.json,
         Command::Evidence(a) => a.json,
         Command::Config(a) => a.json,
         Command::Org(a) => a.json,

@@ -2,6 +2,7 @@
 //! apart ([`node`]).
 
 mod access;
+mod listen;
 mod node;
 mod probes;
 mod proxy;
@@ -105,16 +106,22 @@ impl Doors {
         let stop = CancellationToken::new();
         tokio::spawn(on_signal(stop.clone()));
         let app = &house.app;
+        let patience = listen::Patience::default();
         let mut serving = tokio::task::JoinSet::new();
-        serving.spawn(run(self.operation, probes::operator(Arc::clone(app)), stop.clone()));
+        serving.spawn(listen::serve(
+            self.operation,
+            probes::operator(Arc::clone(app)),
+            stop.clone(),
+            patience,
+        ));
         if let Some(listener) = self.portal {
             let router =
                 portal_router(app, &self.portal_url, &self.gateway_url, &self.sql_address, config);
-            serving.spawn(run(listener, router, stop.clone()));
+            serving.spawn(listen::serve(listener, router, stop.clone(), patience));
         }
         if let Some(listener) = self.gateway {
             let router = gateway_router(app, &self.gateway_url, config);
-            serving.spawn(run(listener, router, stop.clone()));
+            serving.spawn(listen::serve(listener, router, stop.clone(), patience));
         }
         if let Some(listener) = self.sql {
             let door = house.sql_door(config.sql.tls().as_ref())?;
@@ -217,20 +224,6 @@ async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
         )
         .caused_by(e)
     })
-}
-
-async fn run(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-        // Small answers must not wait for more.
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await
 }
 
 async fn on_signal(stop: CancellationToken) {

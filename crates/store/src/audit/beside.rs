@@ -10,13 +10,12 @@ use std::path::Path;
 use model::audit::AuditEvent;
 use model::{Code, Error, Result};
 use sqlx::AnyPool;
-use sqlx::any::AnyPoolOptions;
 use tokio::sync::mpsc::Receiver;
 
 use super::Pending;
 use super::write::Head;
 use crate::StoreConfig;
-use crate::db::{fail, to_json};
+use crate::db::to_json;
 
 /// Name of the file in the store's folder.
 pub(super) const WAITING: &str = "audit.beside";
@@ -38,13 +37,7 @@ pub(super) async fn start(
             }
         })
         .map_err(|e| Error::of(Code::AuditUnavailable).caused_by(e))?;
-    let chain = config.folder.join("audit.db");
-    let pool = AnyPoolOptions::new()
-        .max_connections(2)
-        .connect(&format!("sqlite://{}?mode=ro", chain.display()))
-        .await
-        .map_err(fail)?;
-    Ok((pool, Head::File(config.folder.join("audit.head"))))
+    Ok((super::write::readers(config).await?, Head::File(config.folder.join("audit.head"))))
 }
 
 fn unwritable(e: std::io::Error) -> Error {

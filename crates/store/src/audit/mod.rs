@@ -4,6 +4,8 @@
 //! write is shared. On SQLite the chain has a file and a thread of its own; on PostgreSQL an advisory lock makes the
 //! processes take turns. Beside the chain stands its head (last number and hash): a cut-off tail is noticed, too.
 //!
+//! With its records a commit writes what they add to the meter (`meter`): *metered = audited*.
+//!
 //! Before a writer goes on behind a tail it compares the tail with the head. When they do not fit, the next record of
 //! the chain says so (`audit.fault`), so that a tail cut off while the platform stood still cannot be covered up by
 //! going on from there: [`AuditLog::verify`] reports that record for ever.
@@ -12,9 +14,13 @@ mod beside;
 mod checkpoint;
 mod fault;
 mod head;
+mod meter;
+mod meter_postgres;
+mod meter_sqlite;
 mod read;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod write;
 
 use std::sync::Arc;
@@ -23,6 +29,7 @@ use model::audit::AuditEvent;
 use model::{Code, Error, Result};
 use sqlx::AnyPool;
 use tokio::sync::{mpsc, oneshot};
+pub use usage::{UsageAsk, UsageScope};
 
 use crate::{Backend, Db, StoreConfig};
 
@@ -51,7 +58,7 @@ impl AuditLog {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (pool, head) = match db.backend() {
             Backend::Sqlite => write::start_sqlite(config, waiting).await?,
-            Backend::Postgres => write::start_postgres(db, waiting),
+            Backend::Postgres => write::start_postgres(db, waiting).await?,
         };
         let beside = (db.backend() == Backend::Sqlite).then(|| config.folder.join(beside::WAITING));
         Ok(Self { queue, pool, head, beside })

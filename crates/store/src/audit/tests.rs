@@ -3,8 +3,10 @@
 use guard::KeyRing;
 use model::Op;
 use model::audit::{AuditEvent, AuditFilter, AuditVerdict};
+use model::usage::{UsageBy, UsageFilter};
 use policy::{Action, Permit, Policy, Target};
 
+use crate::audit::{UsageAsk, UsageScope};
 use crate::serving::tests::cluster::Cluster;
 use crate::{Store, StoreConfig};
 
@@ -222,4 +224,83 @@ async fn postgres_remembers_a_cut_off_tail() {
     let filter =
         AuditFilter { action: Some("audit.fault".into()), limit: 9, ..AuditFilter::default() };
     assert_eq!(store.audit().list(&permit(), &filter).await.unwrap().len(), 1);
+}
+
+/// A call by one of three applications.
+fn call(n: usize) -> AuditEvent {
+    AuditEvent {
+        actor: format!("application-{}", n % 3),
+        app_key: "key".into(),
+        action: "rows.query".into(),
+        object: "renkou".into(),
+        rows: 2,
+        micros: 300 * (n as u64 + 1),
+        way: "api".into(),
+        ..event(n)
+    }
+}
+
+async fn agrees(store: &Store, calls: u64) {
+    let verdict = store.audit().usage_check(&permit()).await.unwrap();
+    assert!(verdict.agrees && verdict.calls == calls, "{verdict:?}");
+    let filter = UsageFilter::default();
+    let by = Some(UsageBy::Application);
+    let ask = UsageAsk { filter: &filter, scope: UsageScope::All, by, after: None, limit: 10 };
+    let rows = store.audit().usage(&ask).await.unwrap();
+    assert_eq!(rows.iter().map(|r| r.usage.calls).sum::<u64>(), calls, "{rows:?}");
+    assert_eq!(rows.iter().map(|r| r.usage.rows).sum::<u64>(), 2 * calls);
+    assert_eq!(store.audit().calls_since("2026-01-01").await.unwrap(), (calls, 0));
+    assert_eq!(store.audit().calls_since("2027-01-01").await.unwrap(), (0, 0));
+}
+
+/// What a version of the platform without a meter wrote is counted by the next one, at its start and while both run.
+#[tokio::test]
+async fn a_chain_without_a_meter_is_counted_from_its_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "sqlite:");
+    let store = Store::open(&config).await.unwrap();
+    for n in 0..30 {
+        store.audit().append(call(n)).await.unwrap();
+    }
+    agrees(&store, 30).await;
+    store.close().await;
+    meddle(
+        folder.path(),
+        "DROP TABLE meter_mark; DROP TABLE meter_day; DROP TABLE meter_hour; DROP TABLE meter_key",
+    );
+    let store = Store::open(&config).await.unwrap();
+    agrees(&store, 30).await;
+    // Half of it is not counted yet: as if another process had written it just now.
+    meddle(
+        folder.path(),
+        "DELETE FROM meter_day; DELETE FROM meter_hour; UPDATE meter_mark SET seq = 0",
+    );
+    store.audit().append(call(30)).await.unwrap();
+    agrees(&store, 31).await;
+    store.close().await;
+    agrees(&Store::open(&config).await.unwrap(), 31).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_on_postgres_count_into_one_meter() {
+    let cluster = Cluster::start();
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), cluster.url());
+    let (one, other) = (Store::open(&config).await.unwrap(), Store::open(&config).await.unwrap());
+    let callers: Vec<_> = (0..40)
+        .map(|n| {
+            let store = if n % 2 == 0 { one.clone() } else { other.clone() };
+            tokio::spawn(async move { store.audit().append(call(n)).await.unwrap() })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    agrees(&one, 40).await;
+    for sql in ["DELETE FROM meter_day", "DELETE FROM meter_hour", "UPDATE meter_mark SET seq = 0"]
+    {
+        sqlx::query(sql).execute(one.db.pool()).await.unwrap();
+    }
+    other.audit().append(call(40)).await.unwrap();
+    agrees(&other, 41).await;
 }

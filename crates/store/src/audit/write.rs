@@ -14,6 +14,8 @@ use super::Pending;
 use super::checkpoint::Checkpoints;
 use super::fault::Break;
 use super::head::{self, HeadFile};
+use super::meter::Meter;
+use super::{meter_postgres, meter_sqlite};
 use crate::db::{AUDIT_SQL, fail};
 use crate::{Db, StoreConfig};
 
@@ -115,22 +117,19 @@ pub(crate) async fn start_sqlite(
     let head_path = config.folder.join("audit.head");
     // The head before the tail: a writer of another process moves the tail first.
     let noted = head::read_file(&head_path)?;
-    let connection = open_sqlite(&path)?;
+    let mut connection = open_sqlite(&path)?;
+    let mut meter = Meter::default();
+    meter_sqlite::open(&mut connection, &mut meter).map_err(broken)?;
     let tail = last(&connection, noted.as_ref())?;
     warn(tail.broken.as_ref());
     let head = HeadFile::open(&head_path)?;
     let checkpoints = Checkpoints::start(&path)?;
-    let writer = Writer { connection, tail, head, checkpoints };
+    let writer = Writer { connection, tail, meter, head, checkpoints };
     std::thread::Builder::new()
         .name("audit".into())
         .spawn(move || writer.run(waiting))
         .map_err(|e| Error::of(Code::AuditUnavailable).caused_by(e))?;
-    let pool = AnyPoolOptions::new()
-        .max_connections(2)
-        .connect(&format!("sqlite://{}?mode=ro", path.display()))
-        .await
-        .map_err(fail)?;
-    Ok((pool, Head::File(head_path)))
+    Ok((readers(config).await?, Head::File(head_path)))
 }
 
 fn broken(e: rusqlite::Error) -> Error {
@@ -188,6 +187,7 @@ const HEADLESS_FROM: i64 = BATCH as i64 + 2;
 struct Writer {
     connection: rusqlite::Connection,
     tail: Tail,
+    meter: Meter,
     head: HeadFile,
     checkpoints: Checkpoints,
 }
@@ -252,7 +252,8 @@ impl Writer {
     }
 
     fn commit(&mut self, records: &[Linked]) -> Result<()> {
-        write_sqlite(&mut self.connection, records)?;
+        write_sqlite(&mut self.connection, &mut self.meter, records)
+            .inspect_err(|_| self.meter.forget())?;
         self.tail.keep(records);
         if let Err(e) = self.head.note(self.tail.seq, &self.tail.hash) {
             tracing::warn!(error = %e, "the head of the audit chain could not be noted");
@@ -274,7 +275,11 @@ fn gather(waiting: &mut Receiver<Pending>, batch: &mut Vec<Pending>, together: u
     }
 }
 
-fn write_sqlite(connection: &mut rusqlite::Connection, records: &[Linked]) -> Result<()> {
+fn write_sqlite(
+    connection: &mut rusqlite::Connection,
+    meter: &mut Meter,
+    records: &[Linked],
+) -> Result<()> {
     let tx = connection.transaction().map_err(broken)?;
     {
         let mut insert = tx
@@ -300,33 +305,69 @@ fn write_sqlite(connection: &mut rusqlite::Connection, records: &[Linked]) -> Re
                 .map_err(broken)?;
         }
     }
+    if let (Some(first), Some(last)) = (records.first(), records.last()) {
+        let events = records.iter().map(|r| &*r.event);
+        meter_sqlite::count(&tx, meter, events, first.seq, last.seq)
+            .map_err(broken)?;
+    }
     tx.commit().map_err(broken)
 }
 
-pub(crate) fn start_postgres(db: &Db, mut waiting: Receiver<Pending>) -> (AnyPool, Head) {
+/// SQLite's chain for reading, with the control database beside it: names of what was counted stand there.
+pub(super) async fn readers(config: &StoreConfig) -> Result<AnyPool> {
+    let control = config.folder.join("control.db").display().to_string();
+    AnyPoolOptions::new()
+        .max_connections(2)
+        .after_connect(move |connection, _| {
+            let control = control.clone();
+            Box::pin(async move {
+                sqlx::query("ATTACH DATABASE $1 AS control")
+                    .bind(control)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect(&format!("sqlite://{}?mode=ro", config.folder.join("audit.db").display()))
+        .await
+        .map_err(fail)
+}
+
+pub(crate) async fn start_postgres(
+    db: &Db,
+    mut waiting: Receiver<Pending>,
+) -> Result<(AnyPool, Head)> {
     let pool = db.pool().clone();
     let writer = pool.clone();
+    let mut meter = Meter::default();
+    meter_postgres::open(&pool, &mut meter).await?;
     tokio::spawn(async move {
         let mut batch = Vec::with_capacity(BATCH);
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
             let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             let (events, callers) = part(taken);
-            match write_postgres(&writer, events).await {
+            match write_postgres(&writer, &mut meter, events).await {
                 Ok(records) => answer(callers, records, Ok(())),
-                Err(e) => answer(callers, Vec::new(), Err(e)),
+                Err(e) => {
+                    meter.forget();
+                    answer(callers, Vec::new(), Err(e));
+                }
             }
         }
     });
-    (pool.clone(), Head::Table(pool))
+    Ok((pool.clone(), Head::Table(pool)))
 }
 
-async fn write_postgres(pool: &AnyPool, events: Vec<Arc<AuditEvent>>) -> Result<Vec<Linked>> {
+/// Processes take turns at the chain; the number is the platform's own ("qtau").
+pub(super) const LOCK_SQL: &str = "SELECT CAST(pg_advisory_xact_lock(1903452533) AS TEXT)";
+
+async fn write_postgres(
+    pool: &AnyPool,
+    meter: &mut Meter,
+    events: Vec<Arc<AuditEvent>>,
+) -> Result<Vec<Linked>> {
     let mut tx = pool.begin().await.map_err(fail)?;
-    // Processes take turns; the number is the platform's own ("qtau").
-    sqlx::query("SELECT CAST(pg_advisory_xact_lock(1903452533) AS TEXT)")
-        .execute(&mut *tx)
-        .await
-        .map_err(fail)?;
+    sqlx::query(LOCK_SQL).execute(&mut *tx).await.map_err(fail)?;
     // Tail and head change in one transaction, so that here they must always fit.
     let row = sqlx::query(
         "SELECT a.seq, a.hash, m.value, h.hash AS at_head FROM (SELECT 1 AS one) o
@@ -384,6 +425,11 @@ async fn write_postgres(pool: &AnyPool, events: Vec<Arc<AuditEvent>>) -> Result<
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
+    }
+    if let (Some(first), Some(last)) = (records.first(), records.last()) {
+        let events: Vec<&AuditEvent> = records.iter().map(|r| &*r.event).collect();
+        let (first, last) = (first.seq, last.seq);
+        meter_postgres::count(&mut tx, meter, &events, first, last).await?;
     }
     tx.commit().await.map_err(fail)?;
     Ok(records)

@@ -17,7 +17,7 @@ use model::{Code, Op};
 use testkit::House;
 
 /// Valid check digits, invented people.
-const PEOPLE: &str = "sfzh,xm,sjh,csrq,region_code\n\
+pub(crate) const PEOPLE: &str = "sfzh,xm,sjh,csrq,region_code\n\
     11010519491231002X,张三丰,13800138000,1949-12-31,330106\n\
     440524188001010014,李四,13900139000,1880-01-01,330200\n";
 
@@ -30,7 +30,7 @@ fn figures() -> String {
     format!("id,name,amount,day\n{rows}")
 }
 
-fn wanted(application: &str, entry: &str, items: &[&str]) -> RequestNew {
+pub(crate) fn wanted(application: &str, entry: &str, items: &[&str]) -> RequestNew {
     RequestNew {
         entry: entry.into(),
         application: application.into(),
@@ -45,7 +45,12 @@ fn wanted(application: &str, entry: &str, items: &[&str]) -> RequestNew {
 }
 
 /// Applies and has it granted.
-async fn granted(house: &House, application: &str, entry: &str, items: &[&str]) -> Request {
+pub(crate) async fn granted(
+    house: &House,
+    application: &str,
+    entry: &str,
+    items: &[&str],
+) -> Request {
     let app = &house.app;
     let consumer = house.person("consumer").await;
     let request = sharing::apply(app, &consumer, wanted(application, entry, items)).await.unwrap();
@@ -58,7 +63,7 @@ async fn granted(house: &House, application: &str, entry: &str, items: &[&str]) 
 }
 
 /// Draws up an interface and publishes it.
-async fn published(house: &House, text: &str) -> Interface {
+pub(crate) async fn published(house: &House, text: &str) -> Interface {
     let provider = house.person("provider").await;
     let made = interface::create(&house.app, &provider, text).await.unwrap();
     live(house, &made.id, 100).await
@@ -81,7 +86,7 @@ fn given(pairs: &[(&str, &str)]) -> Arguments {
 }
 
 /// Calls an interface a second later, so that no rate stands in the way.
-async fn call(
+pub(crate) async fn call(
     house: &House,
     caller: &Op,
     code: &str,
@@ -108,7 +113,7 @@ fn texts(page: &RowPage) -> Vec<Vec<String>> {
     page.rows.iter().map(|row| row.iter().map(text).collect()).collect()
 }
 
-const PERSON: &str = "title = \"按身份证号查询\"\nkind = \"query\"\nentry = \"renkou\"\n\
+pub(crate) const PERSON: &str = "title = \"按身份证号查询\"\nkind = \"query\"\nentry = \"renkou\"\n\
     [[param]]\nname = \"idcard\"\nitem = \"sfzh\"\nrequired = true\n\
     [[return]]\nitem = \"xm\"\nname = \"name\"\n[[return]]\nitem = \"sjh\"\n[[return]]\nitem = \"csrq\"\n";
 const VERIFY: &str = "title = \"姓名核验\"\nkind = \"verify\"\nentry = \"renkou\"\n\
