@@ -39,6 +39,8 @@ pub struct Rules {
     pub oversight: crate::oversight::OversightRules,
     /// Limits of SQL; the shipped `rules/sql.toml` when the file says nothing of them.
     pub sql: crate::wire::SqlRules,
+    /// Limits of projects; the shipped `rules/project.toml` when the file says nothing of them.
+    pub project: crate::project::ProjectRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -64,6 +66,7 @@ struct Written {
     interface: Option<crate::interface::InterfaceRules>,
     oversight: Option<crate::oversight::OversightRules>,
     sql: Option<crate::wire::SqlRules>,
+    project: Option<crate::project::ProjectRules>,
 }
 
 /// Working days a reviewer has.
@@ -202,6 +205,7 @@ impl Rules {
             interface,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
             sql: crate::wire::rules(written.sql).map_err(wrong)?,
+            project: crate::project::rules(written.project).map_err(wrong)?,
         })
     }
 }

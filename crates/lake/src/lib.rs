@@ -90,4 +90,4 @@ mod wire;
 mod tests;
 
 pub use lake::{DeltaLake, LakeConfig};
-pub use wire::{SqlDoor, TlsFiles};
+pub use wire::{Bench, SqlDoor, TlsFiles};

@@ -165,6 +165,7 @@ impl House {
             interfaces: app::interface::Memory::configured_with(config.gateway.older_convention),
             outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
             evidence: app::evidence::Memory::new(&folder.keys)?,
+            projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
             reconciles: app::reconcile::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })

@@ -20,6 +20,7 @@ mod seed_basket;
 mod seed_channels;
 mod seed_dispatch;
 mod seed_interface;
+mod seed_project;
 mod serve;
 
 #[global_allocator]

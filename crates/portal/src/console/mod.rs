@@ -28,6 +28,9 @@ mod orgs;
 mod outflows;
 mod oversight;
 mod pipelines;
+mod project_jobs;
+mod project_sql;
+mod projects;
 mod proposals;
 mod rails;
 mod report_forms;
@@ -91,6 +94,9 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(dispatch::router())
         .merge(applications::router())
         .merge(sql::router())
+        .merge(projects::router())
+        .merge(project_sql::router())
+        .merge(project_jobs::router())
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())

@@ -10,8 +10,8 @@ use super::{err, out, out_json};
 use crate::config::{Config, ProcessRole};
 use crate::house::House;
 use crate::seed;
-use crate::seed_interface;
 use crate::serve::Doors;
+use crate::{seed_interface, seed_project};
 
 /// Start everything with a synthetic province. 启动演示省份。
 #[derive(Debug, clap::Args)]
@@ -58,6 +58,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     }
     let resources = seed::resources(&house.app, &doors.gateway_url).await?;
     let interfaces = seed_interface::listed(&house.app, &doors.gateway_url).await?;
+    let projects = seed_project::listed(&house.app).await?;
     let (portal, gateway) = (doors.portal_url.clone(), doors.gateway_url.clone());
     let value = serde_json::json!({
         "portal": portal,
@@ -71,6 +72,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
             "sql_password": a.sql_password })).collect::<Vec<_>>(),
         "resources": resources,
         "interfaces": interfaces,
+        "projects": projects,
     });
     if args.json {
         out_json(&value)?;
