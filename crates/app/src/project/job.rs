@@ -108,7 +108,7 @@ pub async fn save(app: &Arc<App>, op: &Op, id: &str, text: &str, base: i64) -> R
         saved_by: op.actor.name().to_owned(),
         saved_at: op.stamp(),
     };
-    let due = tick::due_after(app, &file, op.at);
+    let due = tick::due_after(app, &file, app.now());
     app.store.project_job_put(&permit, &job, &due).await?;
     recorded(app, op, "project.job.save", id, &format!("{} v{}", job.name, job.version)).await?;
     Ok(job)
@@ -171,7 +171,7 @@ pub async fn resume(app: &App, op: &Op, id: &str, name: &str) -> Result<()> {
 async fn set_paused(app: &App, op: &Op, id: &str, name: &str, paused: bool) -> Result<()> {
     let (_, permit) = held(app, op, id, Action::ProjectWork).await?;
     let view = job(app, op, id, name).await?;
-    let due = JobFile::parse(&view.job.text).map(|f| tick::due_after(app, &f, op.at));
+    let due = JobFile::parse(&view.job.text).map(|f| tick::due_after(app, &f, app.now()));
     let job = ProjectJob { paused, ..view.job };
     app.store.project_job_put(&permit, &job, &due.unwrap_or_default()).await?;
     let action = if paused { "project.job.pause" } else { "project.job.resume" };

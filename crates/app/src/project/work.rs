@@ -107,7 +107,8 @@ pub async fn run(app: &Arc<App>, op: &Op, id: &str, sql: &str) -> Result<String>
     }
     let place = app.projects.place(id, app.rules.project.statements)?;
     let own = application(app, &held, &op.source).await?;
-    let run = op.new_id();
+    // Numbers are in the order of time, whatever the request.
+    let run = Op::system(app.now()).new_id();
     let room = Arc::new(Room::new(app, op, id, &run, Use::Query, longest(app)));
     let most = app.rules.project.grid_rows.max(1);
     let sitting = sit(app, &own, &room, Some(most + 1))?;

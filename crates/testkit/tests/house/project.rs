@@ -288,7 +288,7 @@ async fn decide(house: &House, who: &str, approval: &str, approve: bool) {
 async fn taken_out(house: House) {
     let t = team(house).await;
     let (app, house) = (&t.house().app, t.house());
-    let sql = "select xm, region_code from renkou order by region_code";
+    let sql = "select sfzh, region_code from renkou order by region_code";
     let ask = async |format| {
         project::ask(app, &t.developer, &t.id, sql, format, "交业务处核对").await.unwrap()
     };
@@ -322,7 +322,10 @@ async fn taken_out(house: House) {
     let mut fetched = fetch(&t.developer, &export.id).await.unwrap();
     let mut text = String::new();
     fetched.file.read_to_string(&mut text).unwrap();
-    assert_eq!(text, "\u{feff}xm,region_code\n张**,330106\n王**,330200\n");
+    assert_eq!(
+        text,
+        "\u{feff}sfzh,region_code\n110105********002X,330106\n110105********0038,330200\n"
+    );
     assert_eq!(fetched.bytes, text.len() as u64);
     assert_eq!(code(fetch(&t.developer, &export.id).await), Code::WrongState, "once");
     let event = t.g.audit("project.export.take").await[0].event.clone();
