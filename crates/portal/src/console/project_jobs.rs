@@ -153,8 +153,9 @@ async fn runs(door: &Door, visit: &Visit, id: &str, job: &JobView) -> Result<Val
     let before = visit.q("before");
     let found = project::runs(&door.app, &visit.op, id, Some(&job.job.id), before, SHOWN).await?;
     let live = found.items.iter().any(|r: &ProjectRun| !r.state.ended());
+    let unit = app::dispatch::rules(&door.app, &visit.op)?.compute.unit_seconds * 1000;
     Ok(context! {
-        items => value(&found.items), live,
+        items => value(&found.items), live, unit => unit.max(1),
         next => next_link(visit, "before", found.next.as_deref()),
     })
 }

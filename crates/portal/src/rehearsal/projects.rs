@@ -166,7 +166,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         plan => vec!["停车场 <b>"],
     };
     let list = |v: Value| if full { vec![v] } else { vec![] };
-    let runs = context! { items => vec![value(run(full))], live => full, next => full.then_some("?before=1") };
+    let runs = context! { items => vec![value(run(full))], live => full, unit => 60_000, next => full.then_some("?before=1") };
     let frame =
         context! { view => view.clone(), tab => "one", next => full.then_some("?before=1") };
     let page = match template {
