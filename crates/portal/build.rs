@@ -9,6 +9,8 @@ use std::{env, fs, io};
 
 const FILES: &[(&str, &str)] = &[
     ("echarts.min.js", "echarts/dist/echarts.min.js"),
+    // Bundled from `web/editor.mjs` by `npm run build`, which `cargo xtask setup` runs.
+    ("editor.min.js", "qiantang-editor/editor.min.js"),
     ("htmx.min.js", "htmx.org/dist/htmx.min.js"),
     ("maplibre-gl-csp.js", "maplibre-gl/dist/maplibre-gl-csp.js"),
     ("maplibre-gl-csp-worker.js", "maplibre-gl/dist/maplibre-gl-csp-worker.js"),

@@ -71,10 +71,14 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     Ok(())
 }
 
-/// `npm ci`, unless the packages of this very lock file are there already.
+/// `npm ci` and the bundle of the SQL editor, unless those of this very lock file and source are there already.
 fn web_packages() -> Outcome {
     let web = shell::web();
-    let lock = read_text(&web.join("package-lock.json"))?;
+    let lock = format!(
+        "{}\n{}",
+        read_text(&web.join("package-lock.json"))?,
+        read_text(&web.join("editor.mjs"))?
+    );
     let stamp = web.join("node_modules/.qiantang-lock");
     if std::fs::read_to_string(&stamp).is_ok_and(|text| text == lock) {
         return Ok(());
@@ -90,6 +94,8 @@ fn web_packages() -> Outcome {
     shell::run(program("npm").args(["ci", "--no-progress"]).current_dir(&web)).map_err(|why| {
         format!("{why}\n  the npm registry must be reachable for the first build (see `npm config get registry`)")
     })?;
+    println!("setup: npm run build");
+    shell::run(program("npm").args(["run", "--silent", "build"]).current_dir(&web))?;
     std::fs::write(&stamp, lock).map_err(|e| format!("{}: {e}", stamp.display()))
 }
 

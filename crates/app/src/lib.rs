@@ -29,6 +29,7 @@ pub mod oversight;
 pub mod overview;
 pub mod pipeline;
 pub mod production;
+pub mod project;
 pub mod rail;
 mod rate;
 pub mod reconcile;
@@ -87,6 +88,8 @@ pub struct App {
     pub evidence: evidence::Memory,
     /// Interfaces in memory, by code.
     pub interfaces: interface::Memory,
+    /// Statements and jobs of projects in this process, and the engine they run on.
+    pub projects: project::Memory,
     /// Comparisons of this process.
     pub reconciles: reconcile::Memory,
 }

@@ -41,6 +41,8 @@ pub struct Rules {
     pub delta: crate::delta::DeltaRules,
     /// Limits of SQL; the shipped `rules/sql.toml` when the file says nothing of them.
     pub sql: crate::wire::SqlRules,
+    /// Limits of projects; the shipped `rules/project.toml` when the file says nothing of them.
+    pub project: crate::project::ProjectRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -67,6 +69,7 @@ struct Written {
     oversight: Option<crate::oversight::OversightRules>,
     delta: Option<crate::delta::DeltaRules>,
     sql: Option<crate::wire::SqlRules>,
+    project: Option<crate::project::ProjectRules>,
 }
 
 /// Working days a reviewer has.
@@ -206,6 +209,7 @@ impl Rules {
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
             delta: crate::delta::rules(written.delta).map_err(wrong)?,
             sql: crate::wire::rules(written.sql).map_err(wrong)?,
+            project: crate::project::rules(written.project).map_err(wrong)?,
         })
     }
 }

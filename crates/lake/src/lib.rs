@@ -103,4 +103,4 @@ pub use cluster::{
     serve_scheduler,
 };
 pub use lake::{DeltaLake, LakeConfig};
-pub use wire::{SqlDoor, TlsFiles};
+pub use wire::{Bench, SqlDoor, TlsFiles};

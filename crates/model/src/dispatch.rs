@@ -66,6 +66,7 @@ code_list! {
         Notices = "notices", "订阅与提醒", "Subscriptions and reminders";
         Recovery = "recovery", "中断归集的恢复", "Recovery of interrupted collections";
         Pipelines = "pipelines", "数据管道调度", "Turns of pipelines";
+        Projects = "projects", "批量共享作业", "Scheduled SQL of projects";
         Follow = "follow", "审计接收与检索同步", "Taking in of audit records, level of search";
         Exchanges = "exchanges", "文件数据交换", "Exchange of files";
         Lake = "lake", "数据湖小文件整理", "Housekeeping of the lake";

@@ -33,6 +33,7 @@ pub mod outflow;
 pub mod oversight;
 pub mod parcel;
 pub mod pipeline;
+pub mod project;
 pub mod query;
 pub mod rail;
 pub mod reading;

@@ -3,6 +3,7 @@
 use model::account::{Application, Role};
 use model::entry::Entry;
 use model::flow::{Seat, State};
+use model::project::ProjectRole;
 use model::request::{Request, RequestWay};
 
 macro_rules! actions {
@@ -145,6 +146,12 @@ actions! {
     ReportFill = "report.fill";
     /// Accept, return or withdraw what the level below has handed in.
     ReportAccept = "report.accept";
+    /// See a project of batch sharing: what it has, its members, jobs and results.
+    ProjectRead = "project.read";
+    /// Work in a project: statements over its granted tables, jobs, asking for exports.
+    ProjectWork = "project.work";
+    /// Lead a project: members, quota, which granted tables it includes, closing it.
+    ProjectKeep = "project.keep";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -152,7 +159,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Report`, `Interface`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Report`, `Interface`, `Project`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -176,6 +183,10 @@ pub struct Target {
     pub seat_user: Option<String>,
     /// By which way data are asked for: `share` or `open`.
     pub way: Option<String>,
+    /// Members of a project, by what they may do in it.
+    pub owners: Vec<String>,
+    pub developers: Vec<String>,
+    pub viewers: Vec<String>,
 }
 
 impl Target {
@@ -280,6 +291,23 @@ impl Target {
             live: interface.state.live(),
             state: Some(interface.state.as_str().to_owned()),
             ..Self::default()
+        }
+    }
+    /// A project of an organisation, with its members.
+    #[must_use]
+    pub fn project(
+        project: &model::project::Project,
+        members: &[model::project::ProjectMember],
+    ) -> Self {
+        let who = |role| {
+            members.iter().filter(|m| m.role == role).map(|m| m.user.clone()).collect::<Vec<_>>()
+        };
+        Self {
+            owners: who(ProjectRole::Owner),
+            developers: who(ProjectRole::Developer),
+            viewers: who(ProjectRole::Viewer),
+            live: project.closed_at.is_none(),
+            ..Self::of_org("Project", &project.id, &project.org)
         }
     }
     /// An outflow, or the place for one: from the organisation that provides to the one that receives.

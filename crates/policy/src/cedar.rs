@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 18] = [
     "Entry",
     "Request",
     "Approval",
@@ -33,6 +33,7 @@ const KINDS: [&str; 17] = [
     "Report",
     "Outflow",
     "Interface",
+    "Project",
 ];
 
 /// What a rule says of itself in its annotations.
@@ -248,6 +249,16 @@ impl Types {
         if let Some(role) = target.seat_role {
             let role = RestrictedExpression::new_entity_uid(uid(&self.role, role.as_str()));
             attributes.push(("seat_role", role));
+        }
+        if target.kind == "Project" {
+            for (name, people) in [
+                ("owners", &target.owners),
+                ("developers", &target.developers),
+                ("viewers", &target.viewers),
+            ] {
+                let people = people.iter().map(|p| text(p));
+                attributes.push((name, RestrictedExpression::new_set(people)));
+            }
         }
         let regions = std::iter::successors(target.region.clone(), |r| region::parent_of(r));
         entity(uid(name, &target.id), attributes, regions.map(|r| uid(&self.region, &r)))

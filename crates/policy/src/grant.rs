@@ -19,6 +19,8 @@ pub enum Via<'a> {
     Open,
     /// By the owner's own staff.
     Owner,
+    /// As what a job of the application's own project made; it was masked when it was read.
+    Made,
 }
 
 /// What is asked of [`crate::Policy::grant`].

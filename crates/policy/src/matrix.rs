@@ -115,6 +115,9 @@ fn natural(action: Action) -> Target {
             seat_role: Some(Role::Reviewer),
             ..of("Report")
         },
+        Action::ProjectRead | Action::ProjectWork | Action::ProjectKeep => {
+            Target { live: true, ..of("Project") }
+        }
         Action::SecurityManage
         | Action::SystemRead
         | Action::SystemWork
@@ -208,6 +211,15 @@ fn rows() -> Vec<Row> {
                 add("restricted-open, not shared", "open", by("open", &unshared));
                 add("not open", "open", by("open", &live));
             }
+            Action::ProjectRead | Action::ProjectWork | Action::ProjectKeep => {
+                let me = || vec!["me".to_owned()];
+                add("no member", "open", target.clone());
+                add("as viewer", "open", Target { viewers: me(), ..target.clone() });
+                add("as developer", "open", Target { developers: me(), ..target.clone() });
+                let owned = Target { owners: me(), ..target };
+                add("as owner", "open", owned.clone());
+                add("as owner, closed", "open", Target { live: false, ..owned });
+            }
             Action::InterfaceRead => {
                 add("in test", "open", target);
                 add("live", "open", live);
@@ -229,7 +241,14 @@ fn rows() -> Vec<Row> {
                 add("by approved request, not shared", "request", by("share", &unshared));
                 add("by approved open request", "request", by("open", &unshared));
                 add("by approved open request, not open", "request", by("open", &live));
-                add("as owner", "owner", target);
+                add("as owner", "owner", target.clone());
+                if action == Action::RowsSql {
+                    let mine =
+                        Target { owner: Some("me".to_owned()), live: true, ..target.clone() };
+                    add("made by a job of the application's project", "made", mine);
+                    let other = Target { live: true, ..target };
+                    add("made by a job of another's project", "made", other);
+                }
             }
             _ => add("", "open", target),
         }

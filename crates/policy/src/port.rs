@@ -3,6 +3,7 @@
 //! `app` holds them as `Arc<dyn …>`; `lake`, `ingest`, `search` implement them; only the binary wires them.
 //! All are called from many tasks in parallel.
 
+mod bench;
 mod change;
 mod feed;
 mod outlet;
@@ -29,6 +30,7 @@ use model::source::SourceCheck;
 use model::value::Rows;
 use model::{Op, Result};
 
+pub use self::bench::{SqlBench, SqlColumn, SqlSaved, SqlSeen, SqlSitting, SqlTerms};
 pub use self::change::{ChangeSpan, Changes, ChangesAhead, ROW_ID};
 pub use self::feed::{Feed, HttpFeed, KafkaFeed, Paging};
 pub use self::outlet::{
@@ -45,7 +47,7 @@ pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
 };
 pub use self::wire::{
-    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlTable, SqlTables, SqlTurn,
+    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlRoom, SqlTable, SqlTables, SqlTurn,
 };
 use crate::{Grant, Permit};
 

@@ -29,11 +29,12 @@ impl Policy {
     pub(crate) fn grant_by(&self, op: &Op, ask: &GrantAsk<'_>) -> Result<Grant> {
         let expires_at = match ask.via {
             Via::Request(request) => end_of(request)?,
-            Via::Open | Via::Owner => None,
+            Via::Open | Via::Owner | Via::Made => None,
         };
         let release = match ask.via {
             Via::Open => Release { via: "open", ..Release::default() },
             Via::Owner => Release { via: "owner", ..Release::default() },
+            Via::Made => Release { via: "made", ..Release::default() },
             Via::Request(request) => Release {
                 via: "request",
                 application: Some(&request.application),
@@ -48,7 +49,7 @@ impl Policy {
         if !outcome.allowed {
             let default = match ask.via {
                 Via::Owner => Code::Denied,
-                Via::Open | Via::Request(_) => Code::NoGrant,
+                Via::Open | Via::Request(_) | Via::Made => Code::NoGrant,
             };
             return Err(self.refusal(ask.action, outcome, default));
         }
@@ -72,10 +73,11 @@ impl Policy {
                 Via::Request(request) => request.scene.clone(),
                 Via::Open => "open".to_owned(),
                 Via::Owner => "owner".to_owned(),
+                Via::Made => "project".to_owned(),
             },
             request: match ask.via {
                 Via::Request(request) => Some(request.id.clone()),
-                Via::Open | Via::Owner => None,
+                Via::Open | Via::Owner | Via::Made => None,
             },
             grantee: grantee(&op.actor),
             grade,
@@ -92,7 +94,7 @@ impl Policy {
             }
             // L4 is never open (DB33/T 2351-2021), whatever was declared.
             Via::Open => item.open_type == OpenType::Unconditional && item.grade < Grade::L4,
-            Via::Owner => true,
+            Via::Owner | Via::Made => true,
         };
         ask.entry
             .draft
@@ -122,8 +124,11 @@ impl Policy {
     }
 
     /// The item's own mask, else the default rule above L1; from L3 on never without one. The owner's staff see L1
-    /// and L2 plain.
+    /// and L2 plain. What a job made holds masked values already.
     fn mask(&self, item: &Item, via: Via<'_>, today: NaiveDate) -> Option<Mask> {
+        if matches!(via, Via::Made) {
+            return None;
+        }
         if matches!(via, Via::Owner) && item.grade < Grade::L3 {
             return None;
         }
@@ -239,7 +244,7 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
         return None;
     }
     match ask.via {
-        Via::Owner => None,
+        Via::Owner | Via::Made => None,
         Via::Open => Some(Quota {
             calls_per_day: limits.quota_open.calls_per_day,
             calls_per_second: limits.quota_open.calls_per_second,
@@ -280,7 +285,7 @@ fn nothing_left(via: Via<'_>) -> Error {
         Via::Open => {
             ("该资源没有可无条件开放的数据项", "the resource has no unconditionally open item")
         }
-        Via::Owner => ("该目录没有数据项", "the entry has no items"),
+        Via::Owner | Via::Made => ("该目录没有数据项", "the entry has no items"),
     };
     Error::new(Code::ColumnNotGranted, zh, en).with_reasons(vec!["columns.none".to_owned()])
 }

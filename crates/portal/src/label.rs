@@ -15,6 +15,8 @@ use model::finding::Level;
 use model::interface::{InterfaceState, Kind as InterfaceKind, Match};
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
+use model::project::job::{RunCause, RunStage, RunState};
+use model::project::{ExportFormat, ProjectRole};
 use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
 use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
@@ -96,6 +98,11 @@ code_kinds! {
     "check_level" => CheckLevel,
     "turn_state" => TurnState,
     "turn_kind" => TurnKind,
+    "project_role" => ProjectRole,
+    "export_format" => ExportFormat,
+    "job_run" => RunState,
+    "job_cause" => RunCause,
+    "job_stage" => RunStage,
     "report_auto" => Auto,
     "report_every" => Every,
     "report_landing" => Landing,

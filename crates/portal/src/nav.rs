@@ -129,6 +129,7 @@ impl Door {
                     ("/console/interfaces", "接口", "Interfaces", true),
                     ("/console/flows", "审批流程", "Flows", staff),
                     ("/console/applications", "应用管理", "Applications", applications),
+                    ("/console/projects", "批量共享项目", "Batch projects", staff),
                 ],
             ),
             (

@@ -23,6 +23,7 @@ mod made;
 mod outflows;
 mod oversight;
 mod pipelines;
+mod projects;
 mod rails;
 mod reports;
 mod usage;
@@ -510,6 +511,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| reports::of(other, full))
             .or_else(|| outflows::of(other, full))
             .or_else(|| interfaces::of(other, full))
+            .or_else(|| projects::of(other, full))
             .or_else(|| oversight::of(other, full))
             .or_else(|| usage::of(other, full))
             .unwrap_or_else(|| context! {}),

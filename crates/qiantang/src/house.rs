@@ -168,6 +168,7 @@ impl House {
             outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
             delta: app::delta::Memory::new(makers),
             evidence: app::evidence::Memory::new(&folder.keys)?,
+            projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
             reconciles: app::reconcile::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })

@@ -21,6 +21,7 @@ mod seed_channels;
 mod seed_crowd;
 mod seed_dispatch;
 mod seed_interface;
+mod seed_project;
 mod serve;
 
 #[global_allocator]

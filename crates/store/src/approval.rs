@@ -91,8 +91,9 @@ pub struct ApprovalFilter {
     pub limit: u32,
 }
 
-const WRITERS: [Action; 6] = [
+const WRITERS: [Action; 7] = [
     Action::QuotaAsk,
+    Action::ProjectWork,
     Action::BasketFile,
     Action::ApprovalDecide,
     Action::ApprovalFollow,

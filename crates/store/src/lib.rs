@@ -35,6 +35,7 @@ pub mod org;
 pub mod outflow;
 pub mod parcel;
 pub mod pipeline;
+pub mod project;
 pub mod proposal;
 pub mod rail;
 pub mod reconcile;

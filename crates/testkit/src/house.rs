@@ -271,6 +271,10 @@ fn quick() -> Rules {
     rules.rail.count_seconds = 1;
     rules.rail.retry_first_ms = 50;
     rules.rail.retry_longest_ms = 500;
+    rules.project.memory_mb = 32;
+    rules.project.look_ms = 50;
+    rules.project.grid_rows = 50;
+    rules.project.page_rows = 20;
     rules.outflow.snapshot_rows = 500;
     rules.outflow.parcels = 5;
     rules.outflow.poll_ms = 200;
@@ -304,7 +308,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         policy: Policy::shipped().unwrap(),
         lake: Arc::clone(&lake) as Arc<dyn Lake>,
         intake: Arc::new(ingest::Reader::reaching(outgoing.clone())),
-        transform: lake,
+        transform: Arc::clone(&lake) as _,
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
         shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), vec![exchange.clone()])),
         clock,
@@ -322,6 +326,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
         delta: app::delta::Memory::new(makers),
         evidence: app::evidence::Memory::new(&keys).unwrap(),
+        projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
         reconciles: app::reconcile::Memory::default(),
     }
 }

@@ -9,7 +9,7 @@ use policy::{Action, Permit, Target};
 use super::leave::{someone, stands_in_for};
 use super::look::{Held, held};
 use super::{Act, Beginning, Places, Seen, flows};
-use crate::{App, audit, basket, dispatch};
+use crate::{App, audit, basket, dispatch, project};
 
 /// An approval that has been thought out and not yet kept.
 #[derive(Debug)]
@@ -379,6 +379,7 @@ pub(crate) async fn settle(app: &App, op: &Op, id: &str) -> Result<()> {
         let step = open.step.clone();
         let delivered = match held.state.subject.kind.as_str() {
             dispatch::SUBJECT => dispatch::deliver(app, &system, &permit, &held).await,
+            project::SUBJECT => project::deliver(app, &system, &permit, &held).await,
             _ => basket::deliver(app, &system, &permit, &held).await,
         };
         let (done, note) = match delivered {

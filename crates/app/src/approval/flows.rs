@@ -14,13 +14,14 @@ use super::Places;
 use crate::{App, audit};
 
 /// The shipped flow files.
-const SHIPPED: [&str; 6] = [
+const SHIPPED: [&str; 7] = [
     include_str!("../../rules/flows/share_1.toml"),
     include_str!("../../rules/flows/asset_1.toml"),
     include_str!("../../rules/flows/demand_1.toml"),
     include_str!("../../rules/flows/objection_1.toml"),
     include_str!("../../rules/flows/dispute_1.toml"),
     include_str!("../../rules/flows/quota_1.toml"),
+    include_str!("../../rules/flows/export_1.toml"),
 ];
 
 /// Longest flow file, bytes.

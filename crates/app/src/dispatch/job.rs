@@ -221,6 +221,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         }
         Job::Recovery => crate::collection::recover(app).await,
         Job::Pipelines => crate::pipeline::tick(app).await,
+        Job::Projects => crate::project::tick(app).await,
         Job::Follow => crate::operation::tidy(app).await,
         Job::Exchanges => crate::exchange::tick(app).await,
         Job::Lake => {

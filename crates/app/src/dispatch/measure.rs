@@ -112,7 +112,8 @@ fn new_year(day: NaiveDate) -> String {
     format!("{}-01-01", day.format("%Y"))
 }
 
-/// Milliseconds of work of a day: collections by the department of their entry, look-ups by the calling application.
+/// Milliseconds of work of a day: collections by the department of their entry, look-ups and work in
+/// projects by the calling application.
 async fn compute_of(app: &App, orgs: &HashMap<String, String>, day: NaiveDate) -> Result<Sums> {
     let mut sums = Sums::default();
     let (from, to) = bounds(day)?;
@@ -127,6 +128,10 @@ async fn compute_of(app: &App, orgs: &HashMap<String, String>, day: NaiveDate) -
     }
     for (application, org, micros) in app.store.query_times(&day.to_string()).await? {
         let millis = micros / 1000;
+        sums.add(HolderKind::Application, &application, millis);
+        sums.of_org(orgs, &org, millis);
+    }
+    for (application, org, millis) in app.store.project_times(&day.to_string()).await? {
         sums.add(HolderKind::Application, &application, millis);
         sums.of_org(orgs, &org, millis);
     }

@@ -47,6 +47,7 @@ pub use self::desk::{
 pub use self::dry::{DryRun, dry_run};
 pub use self::secret::{secret_remove, secret_set, secrets};
 pub use self::tick::tick;
+pub(crate) use self::turn::pause as pause_before_retry;
 
 /// Pace and limits (`rules/pipeline.toml`).
 #[derive(Clone, Debug, Deserialize)]

@@ -216,7 +216,7 @@ async fn failed(app: &App, turn: &mut Turn, error: &Error) -> Result<()> {
 }
 
 /// Doubles from the first to the longest; up to a half is taken off by chance, so that many do not come back at once.
-fn pause(turn: &str, failures: u32, first: TimeDelta, longest: TimeDelta) -> TimeDelta {
+pub(crate) fn pause(turn: &str, failures: u32, first: TimeDelta, longest: TimeDelta) -> TimeDelta {
     let doubled = 1_i64 << failures.saturating_sub(1).min(20);
     let whole = first.num_milliseconds().saturating_mul(doubled).min(longest.num_milliseconds());
     // Chance that is the same for the same attempt: the id was made by chance.

@@ -11,7 +11,7 @@ use model::sql::SqlStatement;
 use model::{Actor, Code, Error, Op, Result};
 use policy::Action;
 use policy::port::{
-    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlTable, SqlTables, SqlTurn,
+    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlRoom, SqlTable, SqlTables, SqlTurn,
 };
 
 use super::context;
@@ -20,9 +20,9 @@ use crate::account::credential;
 use crate::{App, audit, dispatch, sharing};
 
 /// Longest text of a statement in the audit chain, characters.
-const SHAPE_MOST: usize = 2000;
+pub(crate) const SHAPE_MOST: usize = 2000;
 /// Object of records of statements that read no granted table.
-const CATALOGUE: &str = "sql";
+pub(crate) const CATALOGUE: &str = "sql";
 
 /// [`SqlDesk`] over the rooms.
 pub struct Desk {
@@ -71,7 +71,7 @@ impl Desk {
         ))
     }
 
-    async fn tables_now(&self, op: &Op) -> Result<Arc<SqlTables>> {
+    pub(crate) async fn tables_now(&self, op: &Op) -> Result<Arc<SqlTables>> {
         let app = &self.app;
         app.shares.look(app, op).await?;
         let (epoch, policy, day) = (app.shares.epoch(), app.policy.version(), op.today());
@@ -103,34 +103,33 @@ impl Desk {
             })
             .collect()
     }
+}
 
-    /// Counts the statement as a call of each resource; what was counted before a refusal is given back.
-    async fn count(&self, op: &Op, tables: &[SqlTable]) -> Result<()> {
-        let app = &self.app;
-        let Actor::Application { id, org, .. } = &op.actor else {
-            return Err(Error::internal("wire: a session is an application's"));
-        };
-        if tables.is_empty() {
-            return Ok(());
-        }
-        let pools = dispatch::pools(app, id, org).await?.into();
-        let mut counted = Vec::with_capacity(tables.len());
-        for table in tables {
-            let Some(quota) = table.grant.quota() else { continue };
-            let entry = table.grant.entry();
-            let meter = sharing::meter(app, id, entry, Some((id.clone(), entry.to_owned())));
-            if let Err(e) = meter.count(app, op, quota, &pools).await {
-                counted.iter().for_each(|m: &Arc<_>| sharing::uncount(m, op));
-                return Err(e);
-            }
-            counted.push(meter);
-        }
-        Ok(())
+/// Counts a statement of an application as a call of each resource; what was counted before a refusal is given back.
+pub(crate) async fn count(app: &App, op: &Op, tables: &[SqlTable]) -> Result<()> {
+    let Actor::Application { id, org, .. } = &op.actor else {
+        return Err(Error::internal("wire: a session is an application's"));
+    };
+    if tables.is_empty() {
+        return Ok(());
     }
+    let pools = dispatch::pools(app, id, org).await?.into();
+    let mut counted = Vec::with_capacity(tables.len());
+    for table in tables {
+        let Some(quota) = table.grant.quota() else { continue };
+        let entry = table.grant.entry();
+        let meter = sharing::meter(app, id, entry, Some((id.clone(), entry.to_owned())));
+        if let Err(e) = meter.count(app, op, quota, &pools).await {
+            counted.iter().for_each(|m: &Arc<_>| sharing::uncount(m, op));
+            return Err(e);
+        }
+        counted.push(meter);
+    }
+    Ok(())
 }
 
 /// What was granted to an application for SQL, by code.
-pub(super) async fn granted(app: &App, op: &Op) -> Result<Vec<SqlTable>> {
+pub(crate) async fn granted(app: &App, op: &Op) -> Result<Vec<SqlTable>> {
     let found = sharing::granted(app, op, Action::RowsSql).await?;
     let table = |(grant, entry): (policy::Grant, model::entry::Entry)| SqlTable {
         grant,
@@ -155,10 +154,6 @@ fn wrong() -> Error {
 
 #[async_trait]
 impl SqlDesk for Desk {
-    fn limits(&self) -> SqlLimits {
-        self.app.rules.sql.limits()
-    }
-
     async fn knock(&self, user: &str, source: &str) -> Result<SqlKnock> {
         let app = &self.app;
         let op = app.op(Actor::Nobody, source);
@@ -226,6 +221,13 @@ impl SqlDesk for Desk {
         }
         error
     }
+}
+
+#[async_trait]
+impl SqlRoom for Desk {
+    fn limits(&self) -> SqlLimits {
+        self.app.rules.sql.limits()
+    }
 
     async fn tables(&self, caller: &SqlCaller) -> Result<Arc<SqlTables>> {
         self.stands(caller).await?;
@@ -238,7 +240,7 @@ impl SqlDesk for Desk {
         let op = self.op(caller);
         let codes: Vec<&str> = ask.tables.iter().map(|(code, _)| code.as_str()).collect();
         let tables = self.grants(&op, &codes).await?;
-        self.count(&op, &tables).await?;
+        count(app, &op, &tables).await?;
         let shape: String = ask.shape.chars().take(SHAPE_MOST).collect();
         for ((_, columns), table) in ask.tables.iter().zip(&tables) {
             audit::record(app, event(&op, table, columns, &shape)).await?;
@@ -321,7 +323,7 @@ impl Desk {
 }
 
 /// The record of one table that a statement reads, made before its first row.
-fn event(op: &Op, table: &SqlTable, columns: &[String], shape: &str) -> AuditEvent {
+pub(crate) fn event(op: &Op, table: &SqlTable, columns: &[String], shape: &str) -> AuditEvent {
     let grant = &table.grant;
     AuditEvent {
         columns: columns.join(","),

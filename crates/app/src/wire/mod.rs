@@ -9,7 +9,7 @@
 //! approved share application that was agreed for SQL. *every-release-audited*: a statement is recorded before its first row,
 //! in the chain without its constants, and for its owner in full, sealed.
 
-mod desk;
+pub(crate) mod desk;
 mod login;
 
 use std::time::Duration;

@@ -16,10 +16,10 @@ use model::{Error, Result};
 
 /// Lineage of one column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) from: Vec<String>,
-    pub(super) through: Vec<String>,
-    pub(super) by: Vec<String>,
+pub(crate) struct Line {
+    pub(crate) from: Vec<String>,
+    pub(crate) through: Vec<String>,
+    pub(crate) by: Vec<String>,
 }
 
 /// What is known of a step's result.
@@ -52,7 +52,7 @@ impl Trace {
 }
 
 /// Lineage of every column of a plan.
-pub(super) fn of(plan: &LogicalPlan) -> Result<Vec<Line>> {
+pub(crate) fn of(plan: &LogicalPlan) -> Result<Vec<Line>> {
     let flow = flow(plan, &[])?;
     let through: Vec<String> = flow.through.into_iter().collect();
     Ok(flow

@@ -13,7 +13,7 @@ mod careful;
 mod fit;
 mod function;
 mod input;
-mod lineage;
+pub(crate) mod lineage;
 mod session;
 pub(crate) mod words;
 

@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use pgwire::error::{PgWireError, PgWireResult};
-use policy::port::{SqlCaller, SqlDesk, SqlEnd, SqlTurn};
+use policy::port::{SqlCaller, SqlEnd, SqlRoom, SqlTurn};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -66,7 +66,7 @@ pub(super) fn too_long(most: Duration) -> PgWireError {
 
 /// What a statement under way must answer for.
 pub(super) struct Watch {
-    desk: Arc<dyn SqlDesk>,
+    desk: Arc<dyn SqlRoom>,
     caller: SqlCaller,
     /// Taken when the desk is told the end.
     turn: Option<SqlTurn>,
@@ -83,7 +83,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(
-        desk: Arc<dyn SqlDesk>,
+        desk: Arc<dyn SqlRoom>,
         caller: SqlCaller,
         turn: SqlTurn,
         cancel: Arc<Cancel>,

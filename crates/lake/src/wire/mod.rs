@@ -8,6 +8,7 @@
 //! session    one connection: its tables, settings, cursors
 //! run        statement → plan → recorded → rows, watched while they flow (asked, flow, cursor, copy, settings, words)
 //! table      a grant as a table: row filter and masks inside, nothing of them to be seen from outside
+//! bench      the same way for workspaces of projects, without the protocol (memory, values)
 //! catalogue  pg_catalog and information_schema of what is granted
 //! ```
 //!
@@ -22,20 +23,24 @@
 //! *every-release-audited*: [`run`] asks the desk to count and record a statement before its first row, and tells it the end.
 
 mod asked;
+mod bench;
 mod catalogue;
 mod copy;
 mod cursor;
 mod firewall;
 mod flow;
 mod handler;
+mod memory;
 mod run;
 mod serve;
 mod session;
 mod settings;
 mod startup;
 mod table;
+mod values;
 mod words;
 
+pub use bench::Bench;
 pub use serve::{SqlDoor, TlsFiles};
 pub(crate) use table::barrier;
 pub(crate) use table::schema as granted_schema;

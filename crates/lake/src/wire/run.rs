@@ -8,7 +8,8 @@ use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use arrow_pg::datatypes::arrow_schema_to_pg_fields;
 use datafusion::common::ParamValues;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement as Parsed;
@@ -118,7 +119,7 @@ impl Session {
     }
 
     /// Records a statement that came to nothing before it began.
-    async fn note(&self, text: &str, error: &PgWireError) {
+    pub(super) async fn note(&self, text: &str, error: &PgWireError) {
         let text: String = text.chars().take(self.limits.text).collect();
         let ask = SqlAsk { shape: firewall::shape(&text), text, tables: Vec::new() };
         let refusal = match error {
@@ -183,7 +184,7 @@ impl Session {
         analysed.unwrap_or_else(|_| plan.clone())
     }
 
-    async fn plan(&self, query: &Statement) -> PgWireResult<LogicalPlan> {
+    pub(super) async fn plan(&self, query: &Statement) -> PgWireResult<LogicalPlan> {
         let parsed = Parsed::Statement(Box::new(query.clone()));
         let planning = self.context.state().statement_to_plan(parsed).await;
         let plan = match planning {
@@ -325,7 +326,7 @@ impl Session {
     }
 
     /// The optimized plan of a query with its values.
-    async fn planned(
+    pub(super) async fn planned(
         &self,
         query: &Statement,
         values: Option<ParamValues>,
@@ -334,11 +335,15 @@ impl Session {
         if let Some(values) = values {
             plan = plan.with_param_values(values).map_err(of_plan)?;
         }
+        if self.cut.is_some() {
+            let cut = LogicalPlanBuilder::from(plan).limit(0, self.cut);
+            plan = cut.and_then(LogicalPlanBuilder::build).map_err(of_plan)?;
+        }
         self.context.state().optimize(&plan).map_err(of_plan)
     }
 
     /// Counts and records a query, then begins it.
-    async fn flow(
+    pub(super) async fn flow(
         &self,
         text: &str,
         query: &Statement,

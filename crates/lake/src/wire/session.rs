@@ -9,7 +9,7 @@ use datafusion::prelude::SessionContext;
 use model::{Error, Result};
 use pgwire::error::PgWireResult;
 use pgwire::types::format::FormatOptions;
-use policy::port::{SqlCaller, SqlDesk, SqlLimits};
+use policy::port::{SqlCaller, SqlLimits, SqlRoom};
 use tokio::sync::Semaphore;
 
 use super::catalogue::{self, Granted};
@@ -24,7 +24,7 @@ use crate::lake::DeltaLake;
 const CURSORS: usize = 100;
 
 pub(super) struct Session {
-    pub(super) desk: Arc<dyn SqlDesk>,
+    pub(super) desk: Arc<dyn SqlRoom>,
     pub(super) limits: SqlLimits,
     pub(super) caller: SqlCaller,
     pub(super) context: SessionContext,
@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub(super) cancel: Arc<Cancel>,
     /// Statements that the application may run at once, over all its connections.
     pub(super) places: Arc<Semaphore>,
+    /// Most rows that are wanted of a statement; `None`: all.
+    pub(super) cut: Option<usize>,
     cursors: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Cursor>>>>,
     /// When it was last used, milliseconds since it began; the whole is idle when nothing runs.
     used: AtomicU64,
@@ -50,7 +52,7 @@ impl std::fmt::Debug for Session {
 impl Session {
     pub(super) fn new(
         lake: &Arc<DeltaLake>,
-        desk: Arc<dyn SqlDesk>,
+        desk: Arc<dyn SqlRoom>,
         caller: SqlCaller,
         user: &str,
         places: Arc<Semaphore>,
@@ -69,6 +71,7 @@ impl Session {
             settings,
             cancel: Arc::default(),
             places,
+            cut: None,
             cursors: Mutex::default(),
             used: AtomicU64::new(0),
             began: Instant::now(),

@@ -15,7 +15,7 @@ use pgwire::api::{ClientInfo, METADATA_USER, PgWireConnectionState};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
-use policy::port::SqlKnock;
+use policy::port::{SqlDesk, SqlKnock, SqlRoom};
 
 use super::catalogue::VERSION;
 use super::handler::Connection;
@@ -140,7 +140,8 @@ impl Connection {
             )
         })?;
         let places = seat.places();
-        let session = Session::new(&self.door.lake, Arc::clone(desk), caller, &user, places)
+        let room: Arc<dyn SqlRoom> = Arc::<dyn SqlDesk>::clone(desk);
+        let session = Session::new(&self.door.lake, room, caller, &user, places)
             .map_err(|e| ending(of_house(&e)))?;
         for (name, value) in client.metadata() {
             if matches!(name.as_str(), "user" | "database" | "options" | "replication") {

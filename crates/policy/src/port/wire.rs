@@ -3,8 +3,9 @@
 //! The server (in `lake`) speaks the protocol and runs plans; who somebody is, what was granted, what is recorded and counted
 //! is decided behind this port. `app` implements it, `lake` calls it from many connections in parallel, the binary wires them.
 //!
-//! A statement's way: [`SqlDesk::tables`] (the grants it is planned with) → [`SqlDesk::begin`] (counted and recorded before its
-//! first row) → [`SqlDesk::standing`] now and then while rows flow → [`SqlDesk::end`], once, whatever became of it.
+//! A statement's way: [`SqlRoom::tables`] (the grants it is planned with) → [`SqlRoom::begin`] (counted and recorded before its
+//! first row) → [`SqlRoom::standing`] now and then while rows flow → [`SqlRoom::end`], once, whatever became of it. The SQL door
+//! and the workspace of projects ([`super::SqlBench`]) have a room of their own each; the way is the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,7 @@ use crate::Grant;
 
 /// The business behind the SQL door.
 #[async_trait]
-pub trait SqlDesk: Send + Sync {
-    fn limits(&self) -> SqlLimits;
-
+pub trait SqlDesk: SqlRoom {
     /// Somebody names themself at the door. A name that nobody has is answered like any other, with a verifier that no
     /// password fits. Refused while the name is locked or the address tries too often.
     async fn knock(&self, user: &str, source: &str) -> Result<SqlKnock>;
@@ -28,6 +27,12 @@ pub trait SqlDesk: Send + Sync {
 
     /// They have not: counted and recorded; answers what they are told.
     async fn turn_away(&self, knock: &SqlKnock) -> Error;
+}
+
+/// Who answers for statements: what they may read, whether they may run, what became of them.
+#[async_trait]
+pub trait SqlRoom: Send + Sync {
+    fn limits(&self) -> SqlLimits;
 
     /// What the caller may read now. The same `Arc` as long as nothing has changed. Fails once the application is stopped or
     /// has another password.

@@ -71,6 +71,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
     let seen = app::approval::get(app, op, &id).await?;
     let about = app::basket::part_of(app, op, &seen.state.subject).await?;
     let (bundle, part) = about.unzip();
+    let export = app::project::about(app, op, &seen.state.subject).await?;
     let advice = match &part {
         Some(part) if !seen.mine.is_empty() => Some(app::basket::advice(app, op, part).await?),
         _ => None,
@@ -131,6 +132,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         follows => seen.follows, may_urge => seen.follows && state.phase == Phase::Running,
         may_withdraw => seen.follows && !state.phase.over(), may_take_back => seen.may_take_back,
         drawing => value(drawing::draw(&seen.flow, Some(state), visit.lang)),
+        export => export.map(|(export, project)| context! { project, ..value(export) }),
         done => visit.q("done"),
     };
     door.page(&visit, "console/approval.html", context).await

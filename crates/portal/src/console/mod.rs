@@ -29,6 +29,9 @@ mod orgs;
 mod outflows;
 mod oversight;
 mod pipelines;
+mod project_jobs;
+mod project_sql;
+mod projects;
 mod proposals;
 mod rails;
 mod report_forms;
@@ -95,6 +98,9 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(sql::router())
         .merge(delta::router())
         .merge(usage::router())
+        .merge(projects::router())
+        .merge(project_sql::router())
+        .merge(project_jobs::router())
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())

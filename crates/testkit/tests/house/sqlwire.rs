@@ -45,7 +45,7 @@ pub(crate) async fn granted(house: House) -> Granted {
     Granted { house, at, op, key: made.user, password: made.password, request }
 }
 
-async fn agree(house: &House, application: &str, entry: &str, by_sql: bool) -> String {
+pub(crate) async fn agree(house: &House, application: &str, entry: &str, by_sql: bool) -> String {
     let consumer = house.person("consumer").await;
     let wanted = RequestNew {
         entry: entry.into(),
@@ -90,7 +90,7 @@ impl Granted {
         all.iter().filter(|r| r.event.object == "renkou" && r.event.action == "rows.sql").count()
     }
 
-    async fn audit(&self, action: &str) -> Vec<model::audit::AuditRecord> {
+    pub(crate) async fn audit(&self, action: &str) -> Vec<model::audit::AuditRecord> {
         let auditor = self.house.person("auditor").await;
         let filter =
             AuditFilter { action: Some(action.into()), limit: 100, ..AuditFilter::default() };

@@ -1,0 +1,313 @@
+//! Taking a result out: asked for with a reason, its statement frozen; allowed by an approval (the flow `export`); fetched once
+//! within a term, by who asked. The statement runs when it is fetched, by the grants of then.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use model::audit::AuditEvent;
+use model::flow::{Fact, Facts, Phase, State, Subject};
+use model::op::stamp;
+use model::project::result::MadeFrom;
+use model::project::{ExportFormat, ProjectExport};
+use model::{Code, Error, Op, Result};
+use policy::{Action, Permit};
+use serde::Serialize;
+
+use super::room::{Room, Use, application, granted};
+use super::{Held, held, made, seen, work};
+use crate::approval::{self, Beginning};
+use crate::wire::desk::Desk;
+use crate::{App, Page, audit};
+
+/// Kind of the subject of an approval that lets a result out.
+pub(crate) const SUBJECT: &str = "export";
+/// Longest reason, characters.
+const REASON: usize = 1000;
+
+/// An export as members and those who decide see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExportView {
+    pub export: ProjectExport,
+    pub phase: Phase,
+    /// The reader may fetch it now.
+    pub ready: bool,
+    pub expired: bool,
+}
+
+/// A result on its way out: an open file that is removed already.
+#[derive(Debug)]
+pub struct Fetched {
+    pub file: std::fs::File,
+    pub name: String,
+    pub format: ExportFormat,
+    pub bytes: u64,
+}
+
+/// Context under which the statement of an export is sealed.
+fn sealed(id: &str) -> String {
+    format!("project.export {id}")
+}
+
+/// Asks that the result of a statement may be taken out.
+pub async fn ask(
+    app: &Arc<App>,
+    op: &Op,
+    id: &str,
+    sql: &str,
+    format: ExportFormat,
+    reason: &str,
+) -> Result<ProjectExport> {
+    let (held, permit) = held(app, op, id, Action::ProjectWork).await?;
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > REASON {
+        return Err(Error::invalid(
+            format!("请说明导出理由，最多 {REASON} 字"),
+            format!("say why it is to be taken out, in at most {REASON} characters"),
+        )
+        .field("reason", "请修改", "change it"));
+    }
+    let sql = sql.trim().trim_end_matches(';').trim();
+    let own = application(app, &held, &op.source).await?;
+    let room = Arc::new(Room::new(app, op, id, &op.new_id(), Use::Export, longest(app)));
+    let looked = work::sit(app, &own, &room, None)?.look(sql).await?;
+    let tables = granted(&Desk::new(Arc::clone(app)), &held, &own).await?;
+    let results = app.store.project_results(id).await?;
+    let sources = made::sources(&tables, &looked.tables, &results);
+    let providers = providers(app, &sources).await?;
+    let Some(owner) = providers.first().cloned() else {
+        return Err(Error::new(
+            Code::RuleBroken,
+            "该语句没有读取任何授权数据，无需导出审批",
+            "the statement reads nothing that was granted: there is nothing to take out",
+        ));
+    };
+    let export = ProjectExport {
+        id: op.new_id(),
+        project: id.to_owned(),
+        sql: String::new(),
+        format,
+        reason: reason.to_owned(),
+        columns: looked.columns.iter().map(|c| c.item.identifier.clone()).collect(),
+        tables: looked.tables,
+        applicant: op.actor.id().to_owned(),
+        applicant_name: op.actor.name().to_owned(),
+        approval: String::new(),
+        created_at: op.stamp(),
+        until: None,
+        taken_at: None,
+        rows: 0,
+        bytes: 0,
+    };
+    let beginning = Beginning {
+        flow: "export",
+        subject: Subject { kind: SUBJECT.into(), id: export.id.clone() },
+        title: format!(
+            "{}：导出 {} 列（{}）",
+            held.project.name,
+            export.columns.len(),
+            format.zh()
+        ),
+        applicant_org: held.project.org.clone(),
+        owner_org: owner,
+        facts: facts(&sources, providers.len(), format),
+    };
+    let begun = approval::begin(app, op, &permit, beginning).await?;
+    let export = ProjectExport {
+        sql: app.keys.vault().seal(&sealed(&export.id), sql.as_bytes())?,
+        approval: begun.id.clone(),
+        ..export
+    };
+    app.store
+        .project_export_insert(&permit, &export, &begun.events, &begun.state, &begun.stage)
+        .await?;
+    approval::started(app, op, &begun).await?;
+    let event = AuditEvent {
+        request: export.approval.clone(),
+        purpose: export.reason.clone(),
+        columns: export.columns.join(","),
+        scope: format!("project {id} {}", codes(&export)),
+        ..audit::event(op, "project.export.ask", &export.id)
+    };
+    audit::record(app, event).await?;
+    approval::settle(app, op, &begun.id).await?;
+    Ok(ProjectExport { sql: sql.to_owned(), ..export })
+}
+
+fn longest(app: &App) -> Duration {
+    Duration::from_secs(app.rules.project.statement_seconds.max(1))
+}
+
+fn codes(export: &ProjectExport) -> String {
+    export.tables.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// Organisations whose data it is: that of the highest grade first.
+async fn providers(app: &App, sources: &[MadeFrom]) -> Result<Vec<String>> {
+    let mut graded = Vec::new();
+    for source in sources {
+        if let Some(entry) = app.store.entry_get(&source.code).await? {
+            let grade = source.items.iter().map(|i| i.grade).max();
+            graded.push((grade, entry.draft.org));
+        }
+    }
+    graded.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let mut known = BTreeSet::new();
+    Ok(graded.into_iter().map(|(_, org)| org).filter(|org| known.insert(org.clone())).collect())
+}
+
+fn facts(sources: &[MadeFrom], providers: usize, format: ExportFormat) -> Facts {
+    let grade = sources.iter().flat_map(|s| &s.items).map(|i| i.grade).max();
+    let number = grade.map_or(1, |g| i64::from(g as u8) + 1);
+    Facts::from([
+        ("providers".to_owned(), Fact::Number(i64::try_from(providers).unwrap_or(i64::MAX))),
+        ("grade".to_owned(), Fact::Number(number)),
+        ("format".to_owned(), Fact::Text(format.as_str().to_owned())),
+    ])
+}
+
+/// Lets out what an approval granted; granting it again changes nothing.
+pub(crate) async fn deliver(
+    app: &App,
+    system: &Op,
+    permit: &Permit,
+    held: &approval::Held,
+) -> Result<String> {
+    let id = &held.state.subject.id;
+    let found = app.store.project_export_get(id).await?;
+    let found = found
+        .ok_or_else(|| Error::internal(format!("no export behind the approval `{}`", held.id)))?;
+    let until = system.at + TimeDelta::days(app.rules.project.export.term_days.clamp(1, 365));
+    app.store.project_export_allow(permit, id, &stamp(until)).await?;
+    let mut event = audit::event(system, "project.export.allow", id);
+    event.request.clone_from(&held.id);
+    event.scope = format!("until {}", stamp(until));
+    audit::record(app, event).await?;
+    Ok(format!("export of {}", codes(&found)))
+}
+
+/// Exports of a project, newest first.
+pub async fn exports(
+    app: &App,
+    op: &Op,
+    id: &str,
+    before: Option<&str>,
+    limit: u32,
+) -> Result<Page<ExportView>> {
+    let held = seen(app, op, id).await?;
+    let limit = if limit == 0 { 20 } else { limit.min(200) };
+    let found = app.store.project_exports(id, before, limit + 1).await?;
+    let Page { items, next } = Page::cut(found, limit, |e| e.id.clone());
+    let mut views = Vec::with_capacity(items.len());
+    for export in items {
+        views.push(view(app, op, &held, export).await?);
+    }
+    Ok(Page { items: views, next })
+}
+
+async fn view(app: &App, op: &Op, held: &Held, mut export: ProjectExport) -> Result<ExportView> {
+    let mine = export.applicant == op.actor.id();
+    export.sql = match mine || held.may(app, op, Action::ProjectKeep) {
+        true => opened(app, &export)?,
+        // A statement may name a person: it is its writer's, and the owners'.
+        false => String::new(),
+    };
+    let phase = State::fold(&approval::events_of(app, &export.approval).await?)?.phase;
+    let open = export.until.as_deref().is_some_and(|until| until > op.stamp().as_str());
+    Ok(ExportView {
+        ready: mine && open && export.taken_at.is_none() && held.may(app, op, Action::ProjectWork),
+        expired: export.until.is_some() && !open && export.taken_at.is_none(),
+        phase,
+        export,
+    })
+}
+
+fn opened(app: &App, export: &ProjectExport) -> Result<String> {
+    let plain = app.keys.vault().open(&sealed(&export.id), &export.sql)?;
+    Ok(String::from_utf8_lossy(&plain).into_owned())
+}
+
+/// What an approval is about, for those who may see the approval.
+pub async fn about(
+    app: &App,
+    op: &Op,
+    subject: &Subject,
+) -> Result<Option<(ProjectExport, String)>> {
+    if subject.kind != SUBJECT {
+        return Ok(None);
+    }
+    let Some(export) = app.store.project_export_get(&subject.id).await? else { return Ok(None) };
+    approval::get(app, op, &export.approval).await?;
+    let project = app.store.project_get(&export.project).await?;
+    let sql = opened(app, &export)?;
+    Ok(Some((ProjectExport { sql, ..export }, project.map(|p| p.name).unwrap_or_default())))
+}
+
+/// Fetches what was allowed, once.
+pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, export: &str) -> Result<Fetched> {
+    let (held, permit) = held(app, op, id, Action::ProjectWork).await?;
+    let missing = || Error::not_found("导出申请", "export", export);
+    let found = app.store.project_export_get(export).await?;
+    let found = found.filter(|e| e.project == id).ok_or_else(missing)?;
+    if found.applicant != op.actor.id() {
+        return Err(Error::new(
+            Code::Denied,
+            "只有导出申请人本人可以下载",
+            "only who asked for an export may fetch it",
+        ));
+    }
+    let view = view(app, op, &held, found.clone()).await?;
+    if !view.ready {
+        return Err(Error::new(
+            Code::WrongState,
+            "该导出未获批准、已过期或已被下载过",
+            "the export is not approved, has expired, or was fetched already",
+        ));
+    }
+    let own = application(app, &held, &op.source).await?;
+    let place = app.projects.place(id, app.rules.project.statements)?;
+    let room = Arc::new(Room::new(app, op, id, &op.new_id(), Use::Export, longest(app)));
+    let path = app.folders.inbox.join(format!("export-{}", op.new_id()));
+    let saved =
+        work::sit(app, &own, &room, None)?.save(&view.export.sql, found.format, &path).await;
+    drop(place);
+    let (saved, file) = taken_away(path, saved).await?;
+    // Only when it is written whole is it taken: what fails on the way may be tried again.
+    app.store.project_export_take(&permit, export, &op.stamp(), saved.rows, saved.bytes).await?;
+    let event = AuditEvent {
+        rows: saved.rows,
+        bytes: saved.bytes,
+        columns: found.columns.join(","),
+        purpose: found.reason.clone(),
+        request: found.approval.clone(),
+        scope: format!("project {id} {}", codes(&found)),
+        ..audit::event(op, "project.export.take", export)
+    };
+    audit::record(app, event).await?;
+    let extension = found.format.as_str();
+    let day = op.today();
+    Ok(Fetched {
+        file,
+        name: format!("{}-{day}.{extension}", held.project.code),
+        format: found.format,
+        bytes: saved.bytes,
+    })
+}
+
+/// Opens the written file and takes its name away, so that nothing of it stays.
+async fn taken_away(
+    path: PathBuf,
+    saved: Result<policy::port::SqlSaved>,
+) -> Result<(policy::port::SqlSaved, std::fs::File)> {
+    let opened = tokio::task::spawn_blocking(move || {
+        let file = std::fs::File::open(&path);
+        let _ = std::fs::remove_file(&path);
+        file
+    });
+    let opened = opened.await.map_err(|e| Error::internal("an export's file").caused_by(e))?;
+    let saved = saved?;
+    let file = opened.map_err(|e| Error::internal("an export's file").caused_by(e))?;
+    Ok((saved, file))
+}

@@ -1,0 +1,288 @@
+//! Scheduled SQL of projects: tables with lineage, what stands before what, cost, and what ends with a grant.
+
+use app::project::{self, JobView};
+use chrono::TimeDelta;
+use model::Code;
+use model::code::Grade;
+use model::project::ProjectQuota;
+use model::project::job::{ProjectRun, RunCause, RunState};
+use testkit::House;
+
+use crate::project::{Team, team};
+use crate::railway::until;
+
+fn text(name: &str, sql: &str, more: &str) -> String {
+    format!("name = \"{name}\"\nsql = \"\"\"\n{sql}\n\"\"\"\n{more}")
+}
+
+const AGES: &str = "select csrq as born, xm as name, count(*) as n from renkou group by csrq, xm";
+const ENDLESS: &str = "select count(*) as n from generate_series(1, 100000) a(n) cross join generate_series(1, 100000) b(m) cross join generate_series(1, 1000) c(k) where n % 7 = m % 11";
+
+impl Team {
+    async fn save(&self, name: &str, sql: &str, more: &str) {
+        let app = &self.house().app;
+        project::save(app, &self.developer, &self.id, &text(name, sql, more), 0).await.unwrap();
+    }
+
+    async fn tick(&self) {
+        project::tick(&self.house().app).await.unwrap();
+    }
+
+    async fn job(&self, name: &str) -> JobView {
+        project::job(&self.house().app, &self.owner, &self.id, name).await.unwrap()
+    }
+
+    /// Runs a job to its end.
+    async fn run(&self, name: &str) -> ProjectRun {
+        let app = &self.house().app;
+        let run = project::run_now(app, &self.developer, &self.id, name).await.unwrap();
+        self.ended(name, &run.id).await
+    }
+
+    async fn ended(&self, name: &str, run: &str) -> ProjectRun {
+        until("the end of a run", async || {
+            self.tick().await;
+            let all = self.runs(name).await;
+            let run = all.into_iter().find(|r| r.id == run).ok_or("it is not there")?;
+            if run.state.ended() { Ok(run) } else { Err(format!("{run:?}")) }
+        })
+        .await
+    }
+
+    async fn runs(&self, name: &str) -> Vec<ProjectRun> {
+        let job = self.job(name).await.job.id;
+        let app = &self.house().app;
+        project::runs(app, &self.owner, &self.id, Some(&job), None, 50).await.unwrap().items
+    }
+
+    async fn readable(&self) -> Vec<bool> {
+        let app = &self.house().app;
+        let all = project::results(app, &self.owner, &self.id).await.unwrap();
+        all.iter().map(|r| r.readable).collect()
+    }
+}
+
+/// A job makes a table of its project: masked as it was read, with lineage, a new version every time; a draft for the catalogue.
+async fn a_table_is_made(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    t.save("ages", AGES, "").await;
+    let run = t.run("ages").await;
+    assert_eq!((run.state, run.rows, run.version), (RunState::Succeeded, 2, Some(0)), "{run:?}");
+    assert!(run.millis > 0 && run.bytes > 0);
+    let again = t.run("ages").await;
+    assert_eq!(again.version, Some(1), "every run makes a version");
+    let result = &project::results(app, &t.owner, &t.id).await.unwrap()[0].result;
+    let lineage: Vec<(&str, &[String], bool)> = result
+        .made
+        .columns
+        .iter()
+        .map(|c| (c.name.as_str(), c.from.as_slice(), c.masked))
+        .collect();
+    let from = |name: &str| vec![format!("renkou.{name}")];
+    assert_eq!(lineage[0], ("born", from("csrq").as_slice(), true));
+    assert_eq!(lineage[1], ("name", from("xm").as_slice(), true));
+    let source = &result.made.sources[0];
+    assert_eq!((source.code.as_str(), source.request.as_str()), ("renkou", t.g.request.as_str()));
+    assert_eq!(result.items()[1].name_cn, "姓名");
+    assert_eq!(result.items()[1].grade, Grade::L2);
+    // Members ask it by its name, those who only look, too; as it was masked.
+    let answer = t.ask(&t.viewer, "select name, n from _team_ages order by name").await;
+    let cells: Vec<Option<String>> = answer.rows.iter().map(|r| r[0].to_text()).collect();
+    assert_eq!(cells, [Some("张**".to_owned()), Some("王**".to_owned())], "{answer:?}");
+    let tree = project::tables(app, &t.viewer, &t.id).await.unwrap();
+    assert_eq!((tree[0].code.as_str(), tree[0].made), ("_team_ages", true));
+    // What is made of a result is traced to what that was made from.
+    t.save("names", "select name from _team_ages", "").await;
+    assert_eq!(t.run("names").await.state, RunState::Succeeded);
+    let second = &project::results(app, &t.owner, &t.id).await.unwrap()[1].result;
+    assert_eq!(second.made.sources[0].code, "renkou");
+    assert_eq!(second.items()[0].grade, Grade::L2);
+    let used = project::get(app, &t.owner, &t.id).await.unwrap().used;
+    assert_eq!(used.bytes, result.bytes + second.bytes);
+    // The SQL door knows of grants only.
+    let client = t.g.connect().await;
+    assert!(client.simple_query("select * from _team_ages").await.is_err());
+    let entry = project::catalogue(app, &t.developer, &t.id, "ages").await.unwrap();
+    assert_eq!(entry.draft.code, "team_ages");
+    assert!(entry.draft.description.contains("renkou"));
+    assert_eq!(entry.draft.item("name").unwrap().relation, "renkou.xm");
+    let result = &project::results(app, &t.owner, &t.id).await.unwrap()[0].result;
+    assert_eq!(result.entry.as_deref(), Some(entry.id.as_str()));
+}
+
+/// What is wrong with a text is told; a circle is named.
+async fn refused_texts(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    let save = async |op, text: &str, base| project::save(app, op, &t.id, text, base).await;
+    t.save("a", "select 1 as x", "").await;
+    t.save("b", "select 1 as x", "after = [\"a\"]\n").await;
+    t.save("c", "select 1 as x", "after = [\"b\"]\n").await;
+    let circle =
+        save(&t.developer, &text("a", "select 1 as x", "after = [\"c\"]\n"), 1).await.unwrap_err();
+    assert_eq!(circle.code(), Code::RuleBroken);
+    assert!(circle.en().contains("a → c → b → a"), "{circle:?}");
+    let own =
+        save(&t.developer, &text("d", "select 1 as x", "after = [\"d\"]\n"), 0).await.unwrap_err();
+    assert!(own.en().contains("d → d"), "{own:?}");
+    for (written, told) in [
+        (text("e", "select 1 as x", "after = [\"nothing\"]\n"), "`nothing`"),
+        (text("e", "select count(*) from renkou", ""), "needs a name"),
+        (text("e", "select 1 as x, 2 as x", ""), "x"),
+        (text("e", "select * from fangchan", ""), "no table"),
+        (text("e", "delete from renkou", ""), "not allowed"),
+        (text("e", "select 1 as x", "schedule = \"often\"\n"), "1 faults"),
+        (text("a", "select 1 as x", ""), "already"),
+    ] {
+        let e = save(&t.developer, &written, 0).await.unwrap_err();
+        assert!(e.en().contains(told), "{written}: {e:?}");
+    }
+    assert_eq!(
+        save(&t.viewer, &text("e", "select 1 as x", ""), 0).await.unwrap_err().code(),
+        Code::Denied
+    );
+    let stale = save(&t.developer, &text("a", "select 2 as x", ""), 7).await.unwrap_err();
+    assert_eq!(stale.code(), Code::Stale);
+    let needed = project::remove(app, &t.developer, &t.id, "a").await.unwrap_err();
+    assert!(needed.en().contains("`b`"), "{needed:?}");
+    project::remove(app, &t.developer, &t.id, "c").await.unwrap();
+}
+
+/// Jobs run by their schedule, and after those before them; what was missed is one run; a paused one waits.
+async fn in_order(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    t.save("first", "select 1 as x", "schedule = \"0 10 * * *\"\n").await;
+    t.save("left", "select x from _team_first", "after = [\"first\"]\n").await;
+    t.save("right", "select x + 1 as x from _team_first", "after = [\"first\"]\n").await;
+    t.save(
+        "last",
+        "select l.x as a, r.x as b from _team_left l cross join _team_right r",
+        "after = [\"left\", \"right\"]\n",
+    )
+    .await;
+    t.tick().await;
+    assert!(t.runs("first").await.is_empty(), "it is 9 o'clock");
+    // Three days later: the newest turn is run, those before it are counted.
+    t.house().clock.forward(TimeDelta::days(3) + TimeDelta::hours(2));
+    let last = until("the last of them", async || {
+        t.tick().await;
+        let run = t.runs("last").await.into_iter().next().ok_or("not begun")?;
+        if run.state.ended() { Ok(run) } else { Err(format!("{run:?}")) }
+    })
+    .await;
+    assert_eq!((last.state, last.cause), (RunState::Succeeded, RunCause::After), "{last:?}");
+    let first = t.runs("first").await;
+    assert_eq!((first.len(), first[0].missed, first[0].cause), (1, 3, RunCause::Schedule));
+    assert_eq!((t.runs("left").await.len(), t.runs("last").await.len()), (1, 1));
+    let answer = t.ask(&t.viewer, "select a, b from _team_last").await;
+    let row: Vec<Option<String>> =
+        answer.rows[0].iter().map(model::value::Value::to_text).collect();
+    assert_eq!(row, [Some("1".to_owned()), Some("2".to_owned())]);
+    project::pause(app, &t.developer, &t.id, "first").await.unwrap();
+    t.house().clock.forward(TimeDelta::days(1));
+    t.tick().await;
+    assert_eq!(t.runs("first").await.len(), 1, "it is paused");
+    project::resume(app, &t.developer, &t.id, "first").await.unwrap();
+    t.tick().await;
+    assert_eq!(
+        t.runs("first").await.len(),
+        1,
+        "what passed while it was paused is not made up for"
+    );
+    // Two runs of one job never run at once, and one upstream alone wakes nobody who waits for two.
+    t.run("left").await;
+    t.tick().await;
+    assert_eq!(t.runs("last").await.len(), 1);
+}
+
+/// A run that is cancelled is stopped in the engine and leaves nothing; so is one that takes too long.
+async fn cancelled(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    t.save("endless", ENDLESS, "").await;
+    let run = project::run_now(app, &t.developer, &t.id, "endless").await.unwrap();
+    t.tick().await;
+    until("it runs", async || {
+        let now = t.runs("endless").await.remove(0);
+        if now.stage == Some(model::project::job::RunStage::Reading) {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        }
+    })
+    .await;
+    assert_eq!(
+        project::cancel_run(app, &t.viewer, &t.id, &run.id).await.unwrap_err().code(),
+        Code::Denied
+    );
+    project::cancel_run(app, &t.developer, &t.id, &run.id).await.unwrap();
+    let ended = t.ended("endless", &run.id).await;
+    assert_eq!((ended.state, ended.version), (RunState::Cancelled, None), "{ended:?}");
+    assert!(ended.millis > 0, "what was done is paid for");
+    assert!(project::results(app, &t.owner, &t.id).await.unwrap().is_empty());
+    assert_eq!(app.lake.bytes("_team_endless").await.unwrap(), 0);
+    t.save("slow", ENDLESS, "timeout = \"1s\"\n").await;
+    let slow = t.run("slow").await;
+    assert_eq!(slow.state, RunState::Failed);
+    assert!(slow.en.contains("longer than 1 seconds"), "{slow:?}");
+}
+
+/// A project that has used its compute or storage up runs nothing; what does not fit leaves nothing.
+async fn over_quota(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    let quota = t.quota().await;
+    t.save("ages", AGES, "").await;
+    t.save("wide", "select n, repeat('x', 100) as x from generate_series(1, 20000) a(n)", "").await;
+    t.change(ProjectQuota { units_per_month: 0, ..quota }, &["renkou"]).await;
+    let refused = t.run("ages").await;
+    assert_eq!(refused.state, RunState::Failed);
+    assert!(refused.en.contains("0 compute units is used up"), "{refused:?}");
+    t.change(ProjectQuota { storage_bytes: 100_000, ..quota }, &["renkou"]).await;
+    let wide = t.run("wide").await;
+    assert!(wide.en.contains("bytes of storage that are left"), "{wide:?}");
+    assert!(project::results(app, &t.owner, &t.id).await.unwrap().is_empty());
+    assert_eq!(app.lake.bytes("_team_wide").await.unwrap(), 0, "no half result");
+    assert_eq!(t.run("ages").await.state, RunState::Succeeded);
+}
+
+/// When a grant ends or changes, so does what was made by it; when who wrote a job leaves, it runs no more.
+async fn ends_with_its_grant(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    t.save("ages", AGES, "").await;
+    t.save("free", "select 1 as x", "").await;
+    assert_eq!(t.run("ages").await.state, RunState::Succeeded);
+    assert_eq!(t.run("free").await.state, RunState::Succeeded);
+    assert_eq!(t.readable().await, [true, true]);
+    // Out of the project: what it made is not read, though the application is still granted.
+    let quota = t.quota().await;
+    t.change(quota, &[]).await;
+    assert_eq!(t.readable().await, [false, true]);
+    t.change(quota, &["renkou"]).await;
+    assert_eq!(t.readable().await, [true, true]);
+    t.revoke().await;
+    assert_eq!(t.readable().await, [false, true]);
+    let asked = t.ask(&t.viewer, "select * from _team_ages").await;
+    assert_eq!(asked.state, "failed");
+    let failed = t.run("ages").await;
+    assert_eq!(failed.state, RunState::Failed);
+    assert!(failed.en.contains("`renkou`") && failed.en.contains("not granted"), "{failed:?}");
+    let view = project::results(app, &t.owner, &t.id).await.unwrap();
+    assert!(view[0].en.contains("`renkou`"), "{view:?}");
+    project::member_remove(app, &t.owner, &t.id, t.developer.actor.id()).await.unwrap();
+    let run = project::run_now(app, &t.owner, &t.id, "free").await.unwrap();
+    let left = t.ended("free", &run.id).await;
+    assert!(left.en.contains("developer"), "{left:?}");
+}
+
+crate::on_both!(
+    a_table_is_made,
+    refused_texts,
+    in_order,
+    cancelled,
+    over_quota,
+    ends_with_its_grant
+);
