@@ -37,6 +37,8 @@ pub struct Rules {
     pub interface: crate::interface::InterfaceRules,
     /// Reconciliation and error budgets; the shipped `rules/oversight.toml` when the file says nothing of them.
     pub oversight: crate::oversight::OversightRules,
+    /// Bounds of calling and emergency stops; the shipped `rules/bounds.toml` when the file says nothing of them.
+    pub bounds: crate::sharing::BoundsRules,
     /// Limits of SQL; the shipped `rules/sql.toml` when the file says nothing of them.
     pub sql: crate::wire::SqlRules,
 }
@@ -63,6 +65,7 @@ struct Written {
     evidence: Option<crate::evidence::EvidenceRules>,
     interface: Option<crate::interface::InterfaceRules>,
     oversight: Option<crate::oversight::OversightRules>,
+    bounds: Option<crate::sharing::BoundsRules>,
     sql: Option<crate::wire::SqlRules>,
 }
 
@@ -201,6 +204,7 @@ impl Rules {
             evidence,
             interface,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
+            bounds: crate::sharing::bounds::rules(written.bounds).map_err(wrong)?,
             sql: crate::wire::rules(written.sql).map_err(wrong)?,
         })
     }

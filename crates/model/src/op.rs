@@ -86,12 +86,16 @@ pub struct Op {
     pub at: DateTime<Utc>,
     /// What the caller's token is limited to: codes of resources and interfaces; empty is all that is granted.
     pub scope: Vec<String>,
+    /// What the caller says this call is for; empty when nothing was said.
+    pub purpose: String,
+    /// How the caller proved who it is, where that is not the usual way (`mtls`); else empty.
+    pub by: &'static str,
 }
 
 impl Op {
     #[must_use]
     pub fn new(actor: Actor, request_id: String, source: String, at: DateTime<Utc>) -> Self {
-        Self { actor, request_id, source, at, scope: Vec::new() }
+        Self { actor, request_id, source, at, scope: Vec::new(), purpose: String::new(), by: "" }
     }
     /// The platform acting by itself at `at`.
     #[must_use]

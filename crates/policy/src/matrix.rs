@@ -115,7 +115,9 @@ fn natural(action: Action) -> Target {
             seat_role: Some(Role::Reviewer),
             ..of("Report")
         },
+        Action::HaltSet => of("Application"),
         Action::SecurityManage
+        | Action::HaltRead
         | Action::SystemRead
         | Action::SystemWork
         | Action::JobRead

@@ -10,6 +10,7 @@ mod rail;
 mod reconcile;
 mod shelf;
 mod transform;
+mod upstream;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
 pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
 };
+pub use self::upstream::{Upstream, UpstreamAsk};
 pub use self::wire::{
     SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlTable, SqlTables, SqlTurn,
 };

@@ -137,6 +137,12 @@ impl Door {
                 vec![
                     ("/console/control", "管控", "Control", control),
                     ("/console/dispatch", "调度", "Dispatch", may(Action::DispatchRead, "Quota")),
+                    (
+                        "/console/halts",
+                        "紧急停用",
+                        "Emergency stops",
+                        app::halt::may_read(&self.app, op),
+                    ),
                     ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
                     (
                         "/console/convention",

@@ -2,6 +2,7 @@
 
 mod reaching;
 mod sql;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
 pub use self::sql::SqlPart;
+pub use self::tls::TlsPart;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +32,7 @@ pub struct Config {
     pub portal: PortalPart,
     pub gateway: GatewayPart,
     pub sql: SqlPart,
+    pub tls: TlsPart,
     pub operation: OperationPart,
     pub log: LogPart,
     pub rules: RulesPart,
@@ -155,6 +158,7 @@ impl Default for Config {
             portal: PortalPart::default(),
             gateway: GatewayPart::default(),
             sql: SqlPart::default(),
+            tls: TlsPart::default(),
             operation: OperationPart::default(),
             log: LogPart::default(),
             rules: RulesPart::default(),
@@ -235,6 +239,7 @@ impl Config {
             *folder = base.join(&*folder);
         }
         config.sql.relative_to(base);
+        config.tls.relative_to(base);
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
         config.rules.limits_file = config.rules.limits_file.map(|p| base.join(p));
@@ -318,6 +323,7 @@ impl Config {
             );
         }
         self.check_sql()?;
+        self.check_tls()?;
         self.outgoing()?;
         let kept = absolute(&self.data.folder);
         if let Some(folder) = self.exchange.folders.iter().find(|f| kept.starts_with(absolute(f))) {

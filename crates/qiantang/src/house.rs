@@ -151,6 +151,7 @@ impl House {
             transform: Arc::clone(&lake) as _,
             search,
             shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), exchange)),
+            upstream: Arc::new(ingest::Upstreams::reaching(outgoing.clone(), folder.keys.mask())),
             clock,
             keys: folder.keys.clone(),
             calendar,
@@ -165,6 +166,7 @@ impl House {
             interfaces: app::interface::Memory::configured_with(config.gateway.older_convention),
             outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
             evidence: app::evidence::Memory::new(&folder.keys)?,
+            halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })

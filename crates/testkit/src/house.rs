@@ -306,6 +306,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         transform: lake,
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
         shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), vec![exchange.clone()])),
+        upstream: Arc::new(ingest::Upstreams::reaching(outgoing.clone(), keys.mask())),
         clock,
         keys: keys.clone(),
         calendar: Calendar::china(),
@@ -320,6 +321,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         interfaces: app::interface::Memory::default(),
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
         evidence: app::evidence::Memory::new(&keys).unwrap(),
+        halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),
     }
 }

@@ -6,6 +6,7 @@
 //! A statement's way: [`SqlDesk::tables`] (the grants it is planned with) → [`SqlDesk::begin`] (counted and recorded before its
 //! first row) → [`SqlDesk::standing`] now and then while rows flow → [`SqlDesk::end`], once, whatever became of it.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,13 +117,21 @@ pub struct SqlAsk {
 }
 
 /// A statement under way.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SqlTurn {
     /// Joins its records.
     pub id: String,
     pub codes: Vec<String>,
     /// Most rows of its answer.
     pub row_cap: u64,
+    /// Its places among the calls under way: given back when the last clone is dropped.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl std::fmt::Debug for SqlTurn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqlTurn").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// How a statement ended.
