@@ -37,7 +37,10 @@ pub fn event(op: &Op, action: &str, object: &str) -> AuditEvent {
             Actor::Application { key, .. } => key.clone(),
             _ => String::new(),
         },
-        source: op.source.clone(),
+        source: match op.by {
+            "" => op.source.clone(),
+            by => format!("{} {by}", op.source),
+        },
         action: action.to_owned(),
         object: object.to_owned(),
         result: "ok".to_owned(),

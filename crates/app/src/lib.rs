@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod evidence;
 pub mod exchange;
 pub(crate) mod follow;
+pub mod halt;
 pub mod interface;
 pub(crate) mod lease;
 pub mod ledger;
@@ -47,7 +48,7 @@ use chrono::{DateTime, Utc};
 use model::calendar::Calendar;
 use model::{Actor, Op};
 use policy::Policy;
-use policy::port::{Clock, Intake, Lake, Search, Shelf, Transform};
+use policy::port::{Clock, Intake, Lake, Search, Shelf, Transform, Upstream};
 use store::Store;
 
 // Doors import `app` and `model` only: what they need of `policy` to call a room comes with the room.
@@ -63,6 +64,8 @@ pub struct App {
     pub transform: Arc<dyn Transform>,
     pub search: Arc<dyn Search>,
     pub shelf: Arc<dyn Shelf>,
+    /// Services of departments behind proxied interfaces.
+    pub upstream: Arc<dyn Upstream>,
     pub clock: Arc<dyn Clock>,
     pub keys: guard::keys::KeyRing,
     pub calendar: Calendar,
@@ -90,6 +93,8 @@ pub struct App {
     pub interfaces: interface::Memory,
     /// Statements and jobs of projects in this process, and the engine they run on.
     pub projects: project::Memory,
+    /// What this process knows of emergency stops.
+    pub halts: halt::Memory,
     /// Comparisons of this process.
     pub reconciles: reconcile::Memory,
 }

@@ -19,9 +19,8 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant, GrantAsk, Via};
 use serde::Serialize;
 
-use crate::audit;
 use crate::sharing::{read, release_event};
-use crate::{App, Page};
+use crate::{App, Page, audit, halt};
 
 /// Live figures of the site.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -196,6 +195,7 @@ pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> R
         // Nothing has landed yet: a file with a header only.
         None => Box::pin(futures::stream::empty()),
     };
+    let rows = halt::while_going(&app.policy, &op.actor, &entry.id, None, rows);
     let columns: Vec<(String, String)> =
         grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone())).collect();
     let event = AuditEvent {
@@ -224,6 +224,7 @@ async fn open_entry(app: &App, code: &str) -> Result<Entry> {
 
 /// A grant as open data. Its existence is public, so that a refusal may say why; it is recorded.
 async fn grant(app: &App, op: &Op, entry: &Entry, action: Action, row_cap: u64) -> Result<Grant> {
+    app.halts.look(app).await?;
     let refusal = if entry.freely_open() {
         match app.policy.grant(op, &GrantAsk { action, entry, via: Via::Open, row_cap }) {
             Ok(grant) => return Ok(grant),

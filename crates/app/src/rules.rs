@@ -39,6 +39,8 @@ pub struct Rules {
     pub oversight: crate::oversight::OversightRules,
     /// Limits of Delta Sharing; the shipped `rules/delta.toml` when the file says nothing of them.
     pub delta: crate::delta::DeltaRules,
+    /// Bounds of calling and emergency stops; the shipped `rules/bounds.toml` when the file says nothing of them.
+    pub bounds: crate::sharing::BoundsRules,
     /// Limits of SQL; the shipped `rules/sql.toml` when the file says nothing of them.
     pub sql: crate::wire::SqlRules,
     /// Limits of projects; the shipped `rules/project.toml` when the file says nothing of them.
@@ -68,6 +70,7 @@ struct Written {
     interface: Option<crate::interface::InterfaceRules>,
     oversight: Option<crate::oversight::OversightRules>,
     delta: Option<crate::delta::DeltaRules>,
+    bounds: Option<crate::sharing::BoundsRules>,
     sql: Option<crate::wire::SqlRules>,
     project: Option<crate::project::ProjectRules>,
 }
@@ -208,6 +211,7 @@ impl Rules {
             interface,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,
             delta: crate::delta::rules(written.delta).map_err(wrong)?,
+            bounds: crate::sharing::bounds::rules(written.bounds).map_err(wrong)?,
             sql: crate::wire::rules(written.sql).map_err(wrong)?,
             project: crate::project::rules(written.project).map_err(wrong)?,
         })

@@ -7,9 +7,9 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use model::{Actor, Code, Error, Kind, Op, Result};
 
-use crate::Door;
 use crate::answer::Refusal;
 use crate::flood::{Tell, network};
+use crate::{ClientCertificate, Door};
 
 /// The operation a request opens, with its caller made sure of.
 pub(crate) struct Caller(pub(crate) Op);
@@ -32,10 +32,19 @@ impl Caller {
         let address = address(parts);
         let mut op = door.app.op(Actor::Nobody, &address.to_string());
         door.tidy(op.at.timestamp());
-        match actor(parts, door, network(address), &op, body).await {
-            Ok((actor, scope)) => {
+        let known = async {
+            let (actor, scope) = actor(parts, door, network(address), &op, body).await?;
+            app::halt::admit(&door.app, &op, &actor).await?;
+            Ok::<_, Error>((actor, scope, purpose(parts, door)?))
+        };
+        match known.await {
+            Ok((actor, scope, purpose)) => {
                 op.actor = actor;
                 op.scope = scope;
+                op.purpose = purpose;
+                if by_certificate(parts) {
+                    op.by = "mtls";
+                }
                 Ok(Self(op))
             }
             Err(error) => {
@@ -93,6 +102,11 @@ async fn actor(
             limited(parts, &scope)?;
             return Ok((actor, scope));
         }
+        if let Some(shown) = parts.extensions.get::<ClientCertificate>() {
+            guessing(door, network, op)?;
+            let actor = account::certificate_call(&door.app, op, shown.thumbprint()).await?;
+            return Ok((actor, Vec::new()));
+        }
         if door.anonymous.check_key(&network).is_err() {
             return Err(Error::of(Code::RateLimited));
         }
@@ -120,6 +134,32 @@ async fn actor(
         signature: needed("x-qt-signature")?,
     };
     Ok((account::verify_call(&door.app, &call).await?, Vec::new()))
+}
+
+/// Whether the caller is known by the certificate of its connection: whoever signs or brings a token is known by that.
+fn by_certificate(parts: &Parts) -> bool {
+    let bearer = parts.headers.get(axum::http::header::AUTHORIZATION);
+    let bearer = bearer.is_some_and(|v| v.as_bytes().starts_with(b"Bearer "));
+    parts.extensions.get::<ClientCertificate>().is_some()
+        && !parts.headers.contains_key("x-qt-key")
+        && !bearer
+}
+
+/// What the caller says the call is for: `X-Qt-Purpose`, percent-encoded UTF-8.
+pub(crate) fn purpose(parts: &Parts, door: &Door) -> Result<String> {
+    let Some(told) = header(parts, "x-qt-purpose")? else { return Ok(String::new()) };
+    let most = door.app.rules.bounds.purpose_most;
+    let text = percent_encoding::percent_decode_str(told).decode_utf8().ok();
+    let text = text.map(|t| t.trim().to_owned());
+    text.filter(|t| t.chars().count() <= most && !t.chars().any(char::is_control)).ok_or_else(|| {
+        Error::new(
+            Code::InvalidInput,
+            format!("请求头 X-Qt-Purpose 应为百分号编码的 UTF-8，最长 {most} 字，不含控制字符"),
+            format!(
+                "the header X-Qt-Purpose is UTF-8, percent-encoded, {most} characters at most, without control characters"
+            ),
+        )
+    })
 }
 
 /// A token limited to resources opens rows and interfaces; whole ledgers are none of them.

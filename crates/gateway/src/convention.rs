@@ -25,7 +25,7 @@ use model::{Actor, Code, Error, Kind, Op, Result};
 use serde_json::{Value, json};
 
 use crate::answer::{self, Refusal};
-use crate::caller::{address, failed, guessing};
+use crate::caller::{address, failed, guessing, purpose};
 use crate::flood::network;
 use crate::interface::{page_of, read};
 use crate::{Door, rows};
@@ -174,7 +174,10 @@ async fn call(
     let outcome = async {
         guessing(&door, network(address(&parts)), &op)?;
         let given = given?;
-        op.actor = account::convention_call(&door.app, &op, &signed(&given)?).await?;
+        let actor = account::convention_call(&door.app, &op, &signed(&given)?).await?;
+        app::halt::admit(&door.app, &op, &actor).await?;
+        op.actor = actor;
+        op.purpose = purpose(&parts, &door)?;
         let calling = interface::call(&door.app, &op, code, given.rest);
         match tokio::time::timeout(rows::LONGEST, calling).await {
             Ok(answer) => told(&op, given.size, answer?),

@@ -121,6 +121,9 @@ fn write(answer: Answer, form: FileForm) -> Result<Response> {
     if let Some(left) = answer.calls_left {
         builder = builder.header(CALLS_LEFT, left);
     }
+    if let Some(age) = answer.age {
+        builder = builder.header(header::AGE, age);
+    }
     if answer.interface.state == InterfaceState::Deprecated {
         builder = builder.header("deprecation", "true");
         if let Some(day) = sunset(&answer.interface.until) {

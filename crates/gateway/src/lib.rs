@@ -30,6 +30,21 @@ use app::App;
 use axum::Router;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+/// A certificate that a caller showed and the listener verified: its SHA-256, lower hex (RFC 8705). The listener puts it into the
+/// request's extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate(Arc<str>);
+
+impl ClientCertificate {
+    #[must_use]
+    pub fn of(thumbprint: String) -> Self {
+        Self(thumbprint.into())
+    }
+    pub(crate) fn thumbprint(&self) -> &str {
+        &self.0
+    }
+}
+
 /// How the door is set up.
 #[derive(Clone)]
 pub struct GatewayConfig {

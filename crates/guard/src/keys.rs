@@ -36,6 +36,13 @@ impl SecretKey {
     pub fn bytes(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }
+    /// A fingerprint that nobody makes or tries out without the key (HMAC-SM3), as 64 lower hex digits.
+    #[must_use]
+    pub fn mark(&self, bytes: &[u8]) -> String {
+        let mut mac = hmac_sm3(&self.0);
+        mac.update(bytes);
+        hex::encode(mac.finalize().into_bytes())
+    }
     /// A key of its own for `label` (HKDF-Expand, one block).
     #[must_use]
     pub fn derive(&self, label: &str) -> SecretKey {

@@ -29,6 +29,14 @@ pub enum Kind {
     Internal,
 }
 
+impl Kind {
+    /// A failure of ours, not of what was asked: it does not count against a caller.
+    #[must_use]
+    pub fn ours(self) -> bool {
+        matches!(self, Kind::Unavailable | Kind::Internal)
+    }
+}
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:ident, $zh:literal, $en:literal, help $help_zh:literal, $help_en:literal;)*) => {
         /// A stable public error code. The table below is the single place that names them.
@@ -89,6 +97,12 @@ codes! {
         help "在共享平台对该资源提出申请，审核通过后再调用", "apply for the resource on the platform and call again once it is approved";
     GrantExpired = "grant_expired", Denied, "授权已到期或已撤销", "the grant has expired or was revoked",
         help "在共享平台重新申请或续期", "apply anew, or for a longer period, on the platform";
+    OutOfBounds = "out_of_bounds", Denied, "调用不符合所设的约束", "the call is outside the bounds that were set",
+        help "按提示的时段、地址或方式调用；约束由数据提供单位或安全管理员设定", "call at the hours, from the addresses or in the way that is told; the provider or the security officer sets the bounds";
+    PurposeMissing = "purpose_missing", Invalid, "缺少调用目的", "the purpose of the call is missing",
+        help "在请求头 X-Qt-Purpose 中写明调用目的（百分号编码的 UTF-8）", "say what the call is for in the header X-Qt-Purpose (UTF-8, percent-encoded)";
+    Halted = "halted", Denied, "已被紧急停用", "under an emergency stop",
+        help "与安全管理员或公共数据主管部门联系，解除后即可调用", "ask the security officer or the public-data authority; calls go on once the stop is lifted";
     ColumnNotGranted = "column_not_granted", Denied, "数据项不在授权范围内", "the data item is not granted",
         help "去掉该数据项，或在共享申请中增加它", "leave the item out, or apply for it";
     NotFound = "not_found", NotFound, "没有找到", "not found",

@@ -1,7 +1,8 @@
 //! The words of the field: what a public-data platform speaks about, with no input or output.
 //!
 //! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
-//! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is called (`interface`), what is agreed (`request`, `basket`, `flow`, `mask`),
+//! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is called (`interface`), what is agreed (`request`, `basket`, `flow`, `mask`)
+//! and what bounds or stops it (`bounds`, `halt`),
 //! what is dispatched (`dispatch`), what is told (`notice`), what is kept (`audit`) and counted (`usage`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
 //! This crate imports nothing of ours and knows no clock, file, socket, SQL or Arrow.
 
@@ -10,6 +11,7 @@ pub mod asset;
 pub mod audit;
 pub mod basket;
 pub mod batch;
+pub mod bounds;
 pub mod calendar;
 pub mod change;
 pub mod channel;
@@ -22,6 +24,7 @@ pub mod evidence;
 pub mod exchange;
 pub mod finding;
 pub mod flow;
+pub mod halt;
 pub mod ident;
 pub mod interface;
 pub mod item;

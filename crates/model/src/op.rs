@@ -91,6 +91,10 @@ pub struct Op {
     pub way: Way,
     /// Code of the interface by which the call came; empty when by none.
     pub interface: String,
+    /// What the caller says this call is for; empty when nothing was said.
+    pub purpose: String,
+    /// How the caller proved who it is, where that is not the usual way (`mtls`); else empty.
+    pub by: &'static str,
 }
 
 impl Op {
@@ -104,6 +108,8 @@ impl Op {
             scope: Vec::new(),
             way: Way::default(),
             interface: String::new(),
+            purpose: String::new(),
+            by: "",
         }
     }
     /// The platform acting by itself at `at`.

@@ -102,6 +102,12 @@ actions! {
     OutflowRead = "outflow.read";
     /// Make, pause, resume or end an outflow into a database of one's organisation; keep such databases.
     OutflowKeep = "outflow.keep";
+    /// Set bounds of calling: hours, addresses, calls at once, how often one subject is asked about, purpose.
+    BoundsSet = "bounds.set";
+    /// Stop an application, a resource or an interface at once, and lift such a stop.
+    HaltSet = "halt.set";
+    /// See what is under an emergency stop, and what was.
+    HaltRead = "halt.read";
     /// Change the security rules (masks, grading).
     SecurityManage = "security.manage";
     /// Metrics and health detail.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use model::{Code, Error, Op, Result};
 
 use crate::cedar::{Book, DEFAULT_DENY, Outcome, Release};
+use crate::halt::Halts;
 use crate::listing::{MaskRule, RuleFile};
 use crate::rules::{Limits, Masks};
 use crate::{Action, Permit, Target};
@@ -22,6 +23,8 @@ const FILES: [(&str, &str); 4] = [
 #[derive(Clone, Debug)]
 pub struct Policy {
     inner: Arc<Inner>,
+    /// Emergency stops in force: of this engine and its clones.
+    pub(crate) halts: Arc<Halts>,
 }
 
 #[derive(Debug)]
@@ -45,12 +48,14 @@ impl Policy {
     /// The shipped rules. They are parsed once in the life of the process.
     pub fn shipped() -> Result<Self> {
         static SHIPPED: OnceLock<Policy> = OnceLock::new();
+        // The rules are shared, the stops are each engine's own.
+        let own = |policy: &Policy| Policy { halts: Arc::default(), ..policy.clone() };
         if let Some(policy) = SHIPPED.get() {
-            return Ok(policy.clone());
+            return Ok(own(policy));
         }
         let files = FILES.iter().map(|(name, text)| RuleFile::of(name, text, None)).collect();
         let policy = Self::of(FILES.map(|(_, text)| text.to_owned()), files)?;
-        Ok(SHIPPED.get_or_init(|| policy).clone())
+        Ok(own(SHIPPED.get_or_init(|| policy)))
     }
 
     /// Rules from a folder: `policies.cedar`, `schema.cedarschema`, `masks.toml`, `limits.toml`. A file that is not
@@ -97,13 +102,15 @@ impl Policy {
                 version,
                 files,
             }),
+            halts: Arc::default(),
         })
     }
 
-    /// Fingerprint of the rule texts: grants kept by callers are good only with the version they were made by.
+    /// Fingerprint of the rule texts and of the emergency stops in force: grants kept by callers are good only with the
+    /// version they were made by.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.inner.version
+        self.inner.version.wrapping_add(self.halt_turns())
     }
 
     /// The rule files as they were read.

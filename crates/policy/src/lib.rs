@@ -5,13 +5,14 @@
 //! changes something asks for a `Permit`. Neither has a public constructor.
 //!
 //! Inside: `engine` decides, by `cedar` (our words as Cedar entities) and the files under `rules/` (read by `rules`);
-//! `release` makes grants; `matrix` prints the whole permission table for review.
+//! `release` makes grants, `halt` holds the emergency stops that keep it from making them; `matrix` prints the whole permission table for review.
 
 mod action;
 mod cedar;
 mod engine;
 mod flow;
 mod grant;
+mod halt;
 mod listing;
 mod matrix;
 mod permit;

@@ -118,7 +118,9 @@ fn natural(action: Action) -> Target {
         Action::ProjectRead | Action::ProjectWork | Action::ProjectKeep => {
             Target { live: true, ..of("Project") }
         }
+        Action::HaltSet => of("Application"),
         Action::SecurityManage
+        | Action::HaltRead
         | Action::SystemRead
         | Action::SystemWork
         | Action::JobRead

@@ -12,6 +12,7 @@ mod reconcile;
 mod share;
 mod shelf;
 mod transform;
+mod upstream;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
 pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
 };
+pub use self::upstream::{Upstream, UpstreamAsk};
 pub use self::wire::{
     SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlRoom, SqlTable, SqlTables, SqlTurn,
 };

@@ -53,6 +53,10 @@ impl Policy {
             };
             return Err(self.refusal(ask.action, outcome, default));
         }
+        // The owner's staff may still look at what is theirs.
+        if !matches!(ask.via, Via::Owner) {
+            self.flowing(&op.actor, &ask.entry.id)?;
+        }
         let columns = self.columns(ask, op.today());
         if columns.is_empty() {
             return Err(nothing_left(ask.via));

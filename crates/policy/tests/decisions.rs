@@ -449,6 +449,8 @@ fn the_platform_itself_does_its_work_and_nothing_else() {
         Action::SystemWork,
         Action::AssetRead,
         Action::OutflowRead,
+        Action::HaltSet,
+        Action::HaltRead,
     ];
     for action in Action::ALL {
         for e in [&entry(people_items()), &open] {

@@ -1,6 +1,7 @@
 //! Words of code lists as people read them, in both languages; and the choices of select boxes.
 
 use model::account::Role;
+use model::bounds::BoundsKind;
 use model::channel::{ChannelKind, Health};
 use model::code::{
     AppScene, DataKind, DataLevel, DataRange, DataType, Domain, Grade, OnlineState, OpenLevel,
@@ -12,7 +13,8 @@ use model::exchange::{
     Completeness, ExchangeCipher, ExchangeFormat, ExchangeSignature, ExchangeWay, FileState,
 };
 use model::finding::Level;
-use model::interface::{InterfaceState, Kind as InterfaceKind, Match};
+use model::halt::HaltKind;
+use model::interface::{BreakerState, InterfaceState, Kind as InterfaceKind, Match};
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
 use model::project::job::{RunCause, RunStage, RunState};
@@ -82,6 +84,9 @@ code_kinds! {
     "interface_kind" => InterfaceKind,
     "interface_state" => InterfaceState,
     "interface_match" => Match,
+    "breaker_state" => BreakerState,
+    "halt_kind" => HaltKind,
+    "bounds_kind" => BoundsKind,
     "channel_kind" => ChannelKind,
     "channel_health" => Health,
     "rail_state" => RailState,
@@ -386,6 +391,8 @@ const NOTICES: Words = &[
     ("approval.unheld", "席位无人，且主管部门无人可办", "Nobody at all can answer a seat"),
     ("interface.published", "可调用的接口有新发布", "An interface you may call was published"),
     ("interface.deprecated", "可调用的接口将停用", "An interface you may call is deprecated"),
+    ("halt.begun", "已被紧急停用", "Under an emergency stop"),
+    ("halt.lifted", "紧急停用已解除", "An emergency stop was lifted"),
     ("interface.offline", "可调用的接口已下线", "An interface you may call is offline"),
     ("report.issued", "新的报送任务", "A new reporting task"),
     ("report.remind", "报送任务催报", "A report is due"),

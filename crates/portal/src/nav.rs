@@ -139,6 +139,12 @@ impl Door {
                     ("/console/control", "管控", "Control", control),
                     ("/console/dispatch", "调度", "Dispatch", may(Action::DispatchRead, "Quota")),
                     ("/console/usage", "用量", "Use", may(Action::DispatchRead, "Quota")),
+                    (
+                        "/console/halts",
+                        "紧急停用",
+                        "Emergency stops",
+                        app::halt::may_read(&self.app, op),
+                    ),
                     ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
                     (
                         "/console/convention",

@@ -14,6 +14,7 @@ use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
 use model::source::{DataSource, SourceKind, SourceTls};
 
+mod bounds;
 mod channels;
 mod dispatch;
 mod exchanges;
@@ -512,6 +513,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| outflows::of(other, full))
             .or_else(|| interfaces::of(other, full))
             .or_else(|| projects::of(other, full))
+            .or_else(|| bounds::of(other, full))
             .or_else(|| oversight::of(other, full))
             .or_else(|| usage::of(other, full))
             .unwrap_or_else(|| context! {}),

@@ -3,6 +3,7 @@
 mod cluster;
 mod reaching;
 mod sql;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use self::cluster::ClusterPart;
 use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
 pub use self::sql::SqlPart;
+pub use self::tls::TlsPart;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,6 +36,7 @@ pub struct Config {
     pub gateway: GatewayPart,
     pub sql: SqlPart,
     pub cluster: ClusterPart,
+    pub tls: TlsPart,
     pub operation: OperationPart,
     pub log: LogPart,
     pub rules: RulesPart,
@@ -164,6 +167,7 @@ impl Default for Config {
             gateway: GatewayPart::default(),
             sql: SqlPart::default(),
             cluster: ClusterPart::default(),
+            tls: TlsPart::default(),
             operation: OperationPart::default(),
             log: LogPart::default(),
             rules: RulesPart::default(),
@@ -245,6 +249,7 @@ impl Config {
         }
         config.sql.relative_to(base);
         config.cluster.relative_to(base);
+        config.tls.relative_to(base);
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
         config.rules.limits_file = config.rules.limits_file.map(|p| base.join(p));
@@ -329,6 +334,7 @@ impl Config {
         }
         self.check_sql()?;
         self.check_cluster()?;
+        self.check_tls()?;
         self.outgoing()?;
         let kept = absolute(&self.data.folder);
         if let Some(folder) = self.exchange.folders.iter().find(|f| kept.starts_with(absolute(f))) {

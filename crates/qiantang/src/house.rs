@@ -153,6 +153,7 @@ impl House {
             transform: Arc::clone(&lake) as _,
             search,
             shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), exchange)),
+            upstream: Arc::new(ingest::Upstreams::reaching(outgoing.clone(), folder.keys.mask())),
             clock,
             keys: folder.keys.clone(),
             calendar,
@@ -169,6 +170,7 @@ impl House {
             delta: app::delta::Memory::new(makers),
             evidence: app::evidence::Memory::new(&folder.keys)?,
             projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
+            halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),
         });
         Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })

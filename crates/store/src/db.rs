@@ -116,7 +116,10 @@ impl Db {
         all.push(migration(6, "source", include_str!("../migrations/0006_source.sql")));
         all.push(migration(8, "finding", include_str!("../migrations/0008_finding.sql")));
         all.push(migration(9, "schema", include_str!("../migrations/0009_schema.sql")));
+        all.push(migration(11, "bounds", include_str!("../migrations/0011_bounds.sql")));
+        all.push(migration(12, "halt", include_str!("../migrations/0012_halt.sql")));
         all.push(migration(13, "rail", include_str!("../migrations/0013_rail.sql")));
+        all.push(migration(15, "certificate", include_str!("../migrations/0015_certificate.sql")));
         all.push(migration(16, "exchange", include_str!("../migrations/0016_exchange.sql")));
         all.push(migration(14, "pipeline", include_str!("../migrations/0014_pipeline.sql")));
         all.push(migration(18, "report", include_str!("../migrations/0018_report.sql")));

@@ -311,6 +311,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         transform: Arc::clone(&lake) as _,
         search: Arc::new(search::Index::open(&folder.join("search")).unwrap()),
         shelf: Arc::new(ingest::Shelves::new(outgoing.clone(), vec![exchange.clone()])),
+        upstream: Arc::new(ingest::Upstreams::reaching(outgoing.clone(), keys.mask())),
         clock,
         keys: keys.clone(),
         calendar: Calendar::china(),
@@ -327,6 +328,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         delta: app::delta::Memory::new(makers),
         evidence: app::evidence::Memory::new(&keys).unwrap(),
         projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
+        halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),
     }
 }

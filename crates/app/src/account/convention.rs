@@ -254,6 +254,7 @@ async fn wrong_or_ended(
 
 /// Gives out a pair; recorded, so that it shows who still uses the convention.
 async fn give(app: &App, op: &Op, known: &Credential) -> Result<ConventionSecrets> {
+    crate::halt::admit(app, op, &known.actor).await?;
     let rules = &app.rules.interface.convention;
     let id = &known.application.id;
     let hours = rules.refresh_hours.saturating_mul(3_600_000);

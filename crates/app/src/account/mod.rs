@@ -1,8 +1,9 @@
-//! Accounts: people sign in, applications sign their calls.
+//! Accounts: people sign in, applications sign their calls, bring a token, or show a certificate.
 
 mod application;
 pub(crate) mod attempt;
 mod call;
+mod certificate;
 mod convention;
 mod manage;
 mod person;
@@ -23,6 +24,7 @@ pub use application::{
     set_application_active,
 };
 pub use call::{SignedCall, verify_call};
+pub use certificate::{certificate_add, certificate_call, certificate_remove, certificates};
 pub use convention::{
     ConventionSecrets, ConventionSign, ConventionView, convention, convention_by_key,
     convention_by_refresh, convention_call, convention_on, convention_set,
@@ -42,6 +44,8 @@ pub struct Memory {
     /// Request secrets of the older convention, by application.
     issued: moka::sync::Cache<String, Arc<convention::Issued>>,
     paces: moka::sync::Cache<String, Arc<convention::Pace>>,
+    /// Who calls by a certificate, by its thumbprint.
+    certificates: moka::sync::Cache<String, Arc<Actor>>,
     /// Access tokens by their digest.
     tokens: moka::sync::Cache<String, Arc<token::Known>>,
     /// The ledger's epoch when credentials were last taken for good: applications stopped by another process show by it.
@@ -69,6 +73,10 @@ impl Memory {
                 .max_capacity(100_000)
                 .time_to_live(std::time::Duration::from_secs(30))
                 .build(),
+            certificates: moka::sync::Cache::builder()
+                .max_capacity(100_000)
+                .time_to_live(std::time::Duration::from_secs(30))
+                .build(),
             paces: moka::sync::Cache::builder()
                 .max_capacity(100_000)
                 .time_to_idle(std::time::Duration::from_secs(600))
@@ -83,6 +91,7 @@ impl Memory {
         self.credentials.invalidate_all();
         self.issued.invalidate_all();
         self.tokens.invalidate_all();
+        self.certificates.invalidate_all();
     }
 
     /// What is remembered of credentials holds for one epoch of the ledger.

@@ -66,6 +66,7 @@ pub async fn token(
     scope: &str,
 ) -> Result<AccessToken> {
     let actor = client(app, op, key, secret).await?;
+    crate::halt::admit(app, op, &actor).await?;
     let words: Vec<&str> = scope.split_whitespace().collect();
     let plain = |w: &&str| {
         w.len() <= LONGEST_WORD

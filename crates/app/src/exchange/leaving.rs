@@ -11,6 +11,7 @@ use model::entry::Entry;
 use model::exchange::{
     Count, ExchangeCipher, ExchangeFile, ExchangeFormat, ExchangeSignature, FileState, Receipt,
 };
+use model::halt::HaltKind;
 use model::query::RowQuery;
 use model::request::{Request, RequestState};
 use model::{Actor, Code, Error, Op, Result};
@@ -103,6 +104,7 @@ pub(super) async fn agreed(
         via: Via::Request(&request),
         row_cap: u64::MAX,
     };
+    app.halts.look(app).await?;
     let grant = match app.policy.grant(&op, &ask) {
         Ok(grant) => grant,
         Err(refusal) => {
@@ -202,10 +204,13 @@ async fn fill(
     if work.exchange.format == ExchangeFormat::Csv {
         out.write_all(&csv_row(columns.iter().map(String::as_str))?).await.map_err(here)?;
     }
+    let request = work.app.store.request_get(&work.exchange.request).await?;
+    let application = request.map(|r| r.application).unwrap_or_default();
     let mut stream = work.app.lake.scan(grant, &RowQuery::default(), file.version).await?;
     let mut rows = 0_u64;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
+        going(work, &application, entry).await?;
         let mut text = Vec::new();
         for row in &chunk.rows {
             match work.exchange.format {
@@ -245,6 +250,14 @@ async fn fill(
     out.into_inner().sync_all().await.map_err(here)?;
     file.sender.rows = Some(rows);
     Ok(())
+}
+
+/// Nothing more is written, and nothing sent, for an application or a resource under an emergency stop.
+async fn going(work: &Work, application: &str, entry: &Entry) -> Result<()> {
+    let app = &work.app;
+    app.halts.look(app).await?;
+    app.policy.going(HaltKind::Application, application)?;
+    app.policy.going(HaltKind::Entry, &entry.id)
 }
 
 fn csv_row<'a>(cells: impl Iterator<Item = &'a str>) -> Result<Vec<u8>> {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use model::halt::HaltKind;
 use model::interface::{Arguments, Asked, Interface, InterfaceState, Kind};
 use model::query::{Groups, RowPage};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
 
-use super::{FileRows, compose, outward, rows};
+use super::{FileRows, compose, outward, proxied, rows};
 use crate::outflow::Pulled;
 use crate::{App, audit};
 
@@ -20,6 +21,8 @@ pub struct Answer {
     pub masked: Vec<String>,
     /// Calls left today, when there is a quota.
     pub calls_left: Option<u64>,
+    /// How old the rows are, in seconds, where they come from a department's own service.
+    pub age: Option<u64>,
 }
 
 /// The answer itself, by kind.
@@ -36,6 +39,7 @@ pub enum Body {
 /// Calls an interface as `op.actor`, through the gate.
 pub async fn call(app: &Arc<App>, op: &Op, code: &str, mut given: Arguments) -> Result<Answer> {
     app.interfaces.look(app, op).await?;
+    app.halts.look(app).await?;
     let version = given.take("version");
     let interface = match find(app, op, code, version.as_deref()) {
         Ok(interface) => interface,
@@ -71,6 +75,7 @@ async fn by_kind(
         Kind::Composed => compose::joined(app, op, interface, asked).await,
         Kind::Incremental => outward::changes(app, op, interface, asked).await,
         Kind::File => outward::file(app, op, interface, asked).await,
+        Kind::Proxied => proxied::forward(app, op, interface, asked).await,
     }
 }
 
@@ -93,6 +98,13 @@ pub(super) fn find(
     };
     let interface =
         app.interfaces.choose(code, op.actor.id(), number).ok_or_else(|| missing(code))?;
+    // Who may not know of it is told nothing of its stop.
+    if let Some(halt) = app.policy.halted(HaltKind::Interface, code) {
+        return Err(match knows(app, op, &interface) {
+            true => halt.refusal(),
+            false => missing(code),
+        });
+    }
     // The last day of a deprecated version is the last on which it answers.
     let over = interface.state == InterfaceState::Deprecated
         && !interface.until.is_empty()

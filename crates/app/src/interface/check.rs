@@ -8,7 +8,7 @@ use model::interface::{How, InterfaceDraft, Kind, Match, refuse};
 use model::item::Item;
 use model::{Error, Op, Result};
 
-use crate::{App, catalogue};
+use crate::{App, catalogue, pipeline};
 
 /// Most rows that a composed interface puts together: its keys are looked up at once.
 const MOST_JOINED: u64 = 1000;
@@ -24,7 +24,9 @@ pub(super) async fn check(app: &App, op: &Op, draft: &InterfaceDraft) -> Result<
     check.keys();
     check.figures();
     check.joins();
+    check.upstream();
     refuse(check.faults)?;
+    secrets(app, draft, &entries).await?;
     Ok(entries)
 }
 
@@ -37,6 +39,21 @@ async fn known(app: &App, op: &Op, code: &str) -> Result<Entry> {
             "there is no such resource",
         )
     })
+}
+
+/// The secrets that a service's headers name are the organisation's.
+async fn secrets(app: &App, draft: &InterfaceDraft, entries: &[Entry]) -> Result<()> {
+    let Some((up, entry)) = draft.upstream.as_ref().zip(entries.first()) else { return Ok(()) };
+    for name in up.headers.values().flat_map(|text| pipeline::secrets_named(text)) {
+        if app.store.pipeline_secret(&entry.draft.org, &name).await?.is_none() {
+            return Err(pipeline::secret_missing(&name).field(
+                "upstream.headers",
+                "请先在“数据管道 · 密钥”中登记",
+                "enter it under Pipelines, Secrets first",
+            ));
+        }
+    }
+    Ok(())
 }
 
 struct Check<'a> {
@@ -147,6 +164,21 @@ impl<'a> Check<'a> {
                     format!("the item `{}` cannot be summed or averaged", measure.item),
                 );
             }
+        }
+    }
+
+    /// What a service brings are items of the resource, whether or not they are ever granted: a grant may decide by them.
+    fn upstream(&mut self) {
+        let Some(up) = &self.draft.upstream else { return };
+        let missing =
+            up.take.iter().find(|t| self.entry("").is_some_and(|e| e.item(&t.item).is_none()));
+        if let Some(take) = missing {
+            let name = &take.item;
+            self.add(
+                "upstream.take",
+                format!("资源没有数据项 `{name}`"),
+                format!("the resource has no item `{name}`"),
+            );
         }
     }
 

@@ -96,6 +96,7 @@ pub(super) async fn joined(
     Ok(Answer {
         masked,
         calls_left: sides.iter().filter_map(|s| s.pass.calls_left).min(),
+        age: None,
         interface: Arc::clone(interface),
         body: Body::Rows(RowPage { columns, rows, total: None, next }),
     })

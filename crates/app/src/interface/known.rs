@@ -29,6 +29,8 @@ pub struct Memory {
     convention: RwLock<String>,
     /// Whether it is on when nothing was decided.
     configured: bool,
+    /// Services behind interfaces.
+    pub(super) proxied: super::proxied::Memory,
 }
 
 impl std::fmt::Debug for Memory {

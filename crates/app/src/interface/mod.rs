@@ -5,7 +5,7 @@
 //! check     a description against the catalogue
 //! sketch    a description to start from, drawn from an entry
 //! known     the interfaces in memory, by code; follows the store's clock
-//! call      one call: which version, then by kind: `rows`, `compose`, `outward`
+//! call      one call: which version, then by kind: `rows`, `compose`, `outward`, `proxied`
 //! describe  OpenAPI and samples of one interface
 //! ```
 //!
@@ -19,9 +19,11 @@ mod describe;
 mod desk;
 mod known;
 mod outward;
+mod proxied;
 mod rows;
 mod sketch;
 
+use model::interface::BreakerRules;
 use serde::Deserialize;
 
 pub use self::call::{Answer, Body, call};
@@ -32,6 +34,7 @@ pub use self::desk::{
 };
 pub use self::known::Memory;
 pub use self::outward::{FileForm, FileRows};
+pub use self::proxied::{UpstreamStanding, standing};
 pub use self::sketch::sketch;
 
 /// Limits (`rules/interface.toml`).
@@ -42,8 +45,15 @@ pub struct InterfaceRules {
     pub smallest_group: u64,
     pub most_groups: u64,
     pub most_versions: u32,
+    /// When a service behind a proxied interface is left alone.
+    #[serde(default = "breaker")]
+    pub breaker: BreakerRules,
     pub convention: ConventionRules,
     pub token: TokenRules,
+}
+
+fn breaker() -> BreakerRules {
+    BreakerRules { failures: 5, open_ms: 10_000 }
 }
 
 /// The older calling convention.

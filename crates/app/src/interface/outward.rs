@@ -16,13 +16,16 @@ use serde::{Serialize, Serializer};
 use super::call::{Answer, Body};
 use super::rows::{chosen, labels, marked};
 use crate::outflow::{self, PullAsk};
-use crate::{App, audit, sharing};
+use crate::sharing::bounds::Held;
+use crate::{App, audit, halt, sharing};
 
 /// All rows on their way; whoever sends them counts them into `tally`.
 pub struct FileRows {
     pub columns: Vec<String>,
     pub rows: BoxStream<'static, Result<Rows>>,
     pub tally: audit::Tally,
+    /// The call is under way until the file has left.
+    held: Held,
 }
 
 /// In which form a file is sent.
@@ -42,12 +45,14 @@ impl FileRows {
             rows: BoxStream<'static, Result<Rows>>,
             tally: Option<audit::Tally>,
             headed: bool,
+            _held: Held,
         }
         let sending = Sending {
             columns: self.columns,
             rows: self.rows,
             tally: Some(self.tally),
             headed: form == FileForm::Lines,
+            _held: self.held,
         };
         let pieces = stream::unfold(sending, move |mut s| async move {
             if !s.headed {
@@ -157,6 +162,7 @@ pub(super) async fn changes(
     Ok(Answer {
         masked: labels(draft, &pulled.masked),
         calls_left: pulled.calls_left,
+        age: None,
         interface: Arc::clone(interface),
         body: Body::Changes(Box::new(pulled)),
     })
@@ -172,12 +178,13 @@ pub(super) async fn file(
     let draft = &interface.draft;
     // Counted as one call, granted as a download.
     let counted = sharing::enter(app, op, &draft.entry, Action::RowsQuery).await?;
-    let pass = sharing::enter(app, op, &draft.entry, Action::RowsDownload).await?;
+    let mut pass = sharing::enter(app, op, &draft.entry, Action::RowsDownload).await?;
     let query = RowQuery {
         select: chosen(app, op, draft, &pass).await?,
         filter: asked.filter.clone(),
         ..RowQuery::default()
     };
+    let held = pass.hold();
     let grant = pass.grant();
     let newest = app.lake.newest(grant.code()).await?;
     let rows: BoxStream<'static, Result<Rows>> = match &newest {
@@ -198,7 +205,7 @@ pub(super) async fn file(
         columns: columns.join(","),
         level: grant.grade().as_str().to_owned(),
         scope: newest.map(|v| format!("version {}", v.version)).unwrap_or_default(),
-        purpose: grant.purpose().to_owned(),
+        purpose: sharing::purpose(op, grant),
         request: grant.request().unwrap_or_default().to_owned(),
         masks: grant.masks_text(),
         ..audit::event(op, grant.action().as_str(), grant.code())
@@ -207,11 +214,19 @@ pub(super) async fn file(
     Ok(Answer {
         masked: labels(draft, &pass.masked(&query)),
         calls_left: counted.calls_left,
+        age: None,
         interface: Arc::clone(interface),
         body: Body::File(Box::new(FileRows {
             columns,
-            rows,
+            rows: halt::while_going(
+                &app.policy,
+                &op.actor,
+                grant.entry(),
+                Some(&interface.code),
+                rows,
+            ),
             tally: audit::Tally::new(app, op, grant.action().as_str(), grant.code()),
+            held,
         })),
     })
 }

@@ -43,6 +43,7 @@ pub(super) async fn page(
     Ok(Answer {
         masked: labels(draft, &pass.masked(&query)),
         calls_left: pass.calls_left,
+        age: None,
         interface: Arc::clone(interface),
         body: Body::Rows(found),
     })
@@ -71,6 +72,7 @@ pub(super) async fn verify(
     Ok(Answer {
         masked: Vec::new(),
         calls_left: pass.calls_left,
+        age: None,
         interface: Arc::clone(interface),
         body: Body::Verdict(right),
     })
@@ -122,7 +124,7 @@ pub(super) async fn statistics(
         scope: ask.filter.as_ref().map(sharing::fingerprint).unwrap_or_default(),
         rows: u64::try_from(groups.rows.len()).unwrap_or(u64::MAX),
         bytes: groups.rows.iter().map(sharing::row_bytes).sum(),
-        purpose: pass.grant().purpose().to_owned(),
+        purpose: sharing::purpose(op, pass.grant()),
         request: pass.grant().request().unwrap_or_default().to_owned(),
         ..audit::event(op, Action::RowsQuery.as_str(), pass.grant().code())
     };
@@ -130,6 +132,7 @@ pub(super) async fn statistics(
     Ok(Answer {
         masked: Vec::new(),
         calls_left: pass.calls_left,
+        age: None,
         interface: Arc::clone(interface),
         body: Body::Groups(groups),
     })
@@ -148,6 +151,16 @@ pub(super) async fn batch(
     };
     let pass = sharing::enter(app, op, &draft.entry, Action::RowsQuery).await?;
     let select = chosen(app, op, draft, &pass).await?;
+    // All keys or none are counted as asked about. What the audit compares columns by is this query, not the place.
+    let shown = RowQuery {
+        select: select.clone(),
+        filter: Some(Condition::Column {
+            column: param.item.clone(),
+            comparison: Comparison::In(asked.keys.clone()),
+        }),
+        ..RowQuery::default()
+    };
+    let counted = pass.ask(app, op, shown.filter.as_ref()).await?;
     let mut all = RowPage { columns: Vec::new(), rows: Vec::new(), total: None, next: None };
     let mut masked = Vec::new();
     for (n, key) in asked.keys.iter().enumerate() {
@@ -161,7 +174,13 @@ pub(super) async fn batch(
             limit: Some(left.max(1)),
             ..RowQuery::default()
         };
-        let found = pass.read(app, op, &query).await?;
+        let found = match pass.fetch(app, op, &query).await {
+            Ok(found) => found,
+            Err(e) => {
+                pass.unask(app, counted.as_ref(), &e).await;
+                return Err(e);
+            }
+        };
         if found.next.is_some() || found.rows.len() as u64 > left {
             return Err(pass.refuse(app, op, too_many(draft.most_rows)).await);
         }
@@ -171,20 +190,12 @@ pub(super) async fn batch(
         all.rows.extend(rows.map(|row| std::iter::once(place.clone()).chain(row).collect::<Row>()));
         masked = pass.masked(&query);
     }
-    // What the audit compares columns by is the query, not the place.
-    let shown = RowQuery {
-        select,
-        filter: Some(Condition::Column {
-            column: param.item.clone(),
-            comparison: Comparison::In(asked.keys.clone()),
-        }),
-        ..RowQuery::default()
-    };
     pass.told(app, op, marked(interface, pass.event(op, &shown, &all))).await?;
     all.columns.insert(0, PLACE.to_owned());
     Ok(Answer {
         masked: labels(draft, &masked),
         calls_left: pass.calls_left,
+        age: None,
         interface: Arc::clone(interface),
         body: Body::Rows(all),
     })

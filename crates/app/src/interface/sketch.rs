@@ -64,10 +64,15 @@ pub fn sketch(entry: &Entry, kind: Kind) -> String {
                 "\n[statistics]\ngroup_by = [\"{group}\"]\n\n[[statistics.measure]]\nhow = \"count\"\n"
             );
         }
+        Kind::Proxied => keys.iter().for_each(|i| param(&mut text, i, "equal", true)),
         Kind::List | Kind::Incremental | Kind::File => {}
     }
     match kind {
         Kind::Verify | Kind::Statistics => {}
+        Kind::Proxied => {
+            returns(&mut text, &shared);
+            upstream(&mut text, &keys, &draft.items);
+        }
         Kind::Composed => {
             text.push_str(
                 "\n[[part]]\nname = \"other\"\nentry = \"\"\nitem = \"\"\nequals = \"\"\noptional = false\n",
@@ -77,6 +82,21 @@ pub fn sketch(entry: &Entry, kind: Kind) -> String {
         _ => returns(&mut text, &shared),
     }
     text
+}
+
+/// A service to be described: every item under its own name, keys in the query.
+fn upstream(text: &mut String, keys: &[&Item], items: &[Item]) {
+    text.push_str(
+        "\n[upstream]\nurl = \"https://\"\nmethod = \"GET\"\nform = \"json\"\nrows_at = \"/data\"\ntimeout_ms = 5000\nmost_bytes = 1048576\nretries = 1\ncache_seconds = 0\n",
+    );
+    for key in keys {
+        let _ =
+            write!(text, "\n[[upstream.send]]\nparam = \"{}\"\ninto = \"query\"\n", key.identifier);
+    }
+    for item in items {
+        let name = &item.identifier;
+        let _ = write!(text, "\n[[upstream.take]]\nitem = \"{name}\"\nfrom = \"{name}\"\n");
+    }
 }
 
 fn returns(text: &mut String, items: &[&Item]) {

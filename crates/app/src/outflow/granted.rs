@@ -14,7 +14,7 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::port::{OutletColumn, ROW_ID};
 use policy::{FlowAsk, Grant};
 
-use crate::{App, audit};
+use crate::{App, audit, sharing};
 
 /// A grant with all that delivering by it needs.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ fn moment(app: &App, op: &Op) -> (u64, u64, NaiveDate) {
 pub(super) async fn of(app: &App, outflow: &Outflow, kept: Option<Granted>) -> Result<Granted> {
     let op = Op::system(app.now());
     app.shares.look(app, &op).await?;
+    app.halts.look(app).await?;
     if let Some(kept) = kept
         && kept.made == moment(app, &op)
     {
@@ -163,7 +164,7 @@ impl Granted {
             scope: format!("{flow} {scope}"),
             rows: rows.len() as u64,
             bytes: bytes(rows),
-            purpose: self.grant.purpose().to_owned(),
+            purpose: sharing::purpose(op, &self.grant),
             request: self.grant.request().unwrap_or_default().to_owned(),
             masks: self.masks.clone(),
             ..audit::event(op, self.grant.action().as_str(), self.grant.code())

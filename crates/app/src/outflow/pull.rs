@@ -117,6 +117,7 @@ pub async fn pull(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulle
 async fn granted(app: &App, op: &Op, code: &str, items: &[String]) -> Result<Granted> {
     let asked_some = !items.is_empty();
     app.shares.look(app, op).await?;
+    app.halts.look(app).await?;
     let made = (app.shares.epoch(), app.policy.version(), op.today());
     let (entry, request) = sharing::resolve(app, op, code).await?;
     let (Some(request), Actor::Application { org, .. }) = (request, &op.actor) else {
@@ -145,6 +146,9 @@ async fn answer(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulled>
     let limit = ask.limit.unwrap_or(rules.pull_rows).clamp(1, rules.pull_rows_most);
     let granted = granted(app, op, code, &ask.items).await?;
     granted.grant.check_time(op.at)?;
+    let request = granted.grant.request().unwrap_or_default();
+    let bound = sharing::bounds::of(app, op.actor.id(), request, &granted.entry).await?;
+    let _held = bound.as_ref().map(|b| b.admit(op, Action::RowsFlow)).transpose()?;
     let calls_left = count(app, op, &granted).await?;
     let stand = ask.after.as_deref().map(|token| Stand::open(app, code, token)).transpose()?;
     let stand = stand.filter(|stand| stand.shape == granted.shape);

@@ -45,6 +45,9 @@ pub use self::desk::{
     pause, remove, resume, versions,
 };
 pub use self::dry::{DryRun, dry_run};
+pub(crate) use self::secret::{
+    filled as secret_filled, missing as secret_missing, named as secrets_named,
+};
 pub use self::secret::{secret_remove, secret_set, secrets};
 pub use self::tick::tick;
 pub(crate) use self::turn::pause as pause_before_retry;

@@ -68,7 +68,7 @@ async fn record(app: &App, op: &Op, word: &str, name: &str) -> Result<()> {
 }
 
 /// Names of the secrets a text asks for.
-pub(super) fn named(text: &str) -> Vec<String> {
+pub(crate) fn named(text: &str) -> Vec<String> {
     text.split(BEGIN)
         .skip(1)
         .filter_map(|rest| rest.split_once('}').map(|(name, _)| name.to_owned()))
@@ -76,7 +76,7 @@ pub(super) fn named(text: &str) -> Vec<String> {
 }
 
 /// A text with its secrets filled in.
-pub(super) async fn filled(app: &App, org: &str, text: &str) -> Result<Zeroizing<String>> {
+pub(crate) async fn filled(app: &App, org: &str, text: &str) -> Result<Zeroizing<String>> {
     let mut out = Zeroizing::new(String::new());
     let mut parts = text.split(BEGIN);
     out.push_str(parts.next().unwrap_or_default());
@@ -96,7 +96,7 @@ pub(super) async fn filled(app: &App, org: &str, text: &str) -> Result<Zeroizing
     Ok(out)
 }
 
-pub(super) fn missing(name: &str) -> Error {
+pub(crate) fn missing(name: &str) -> Error {
     Error::invalid(
         format!("本单位没有名为 `{name}` 的密钥，请先登记"),
         format!("your organisation has no secret called `{name}`: enter it first"),

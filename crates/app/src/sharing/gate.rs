@@ -17,6 +17,7 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant, GrantAsk, Target, Via};
 use store::request::RequestScope;
 
+use super::bounds::{self, Bound, Held};
 use super::quota::{Meter, Pools};
 use super::{Callable, Release};
 use crate::{App, audit, dispatch};
@@ -35,6 +36,8 @@ pub(crate) struct Access {
     meter: Option<Arc<Meter>>,
     /// Quotas of calls above the caller's own.
     pools: Pools,
+    /// What bounds the caller here; nothing where nothing is set.
+    bound: Option<Bound>,
     masked: Vec<String>,
     masks: String,
 }
@@ -79,6 +82,8 @@ pub(crate) struct Pass {
     meter: Arc<Meter>,
     pub(crate) calls_left: Option<u64>,
     begun: Instant,
+    /// Its places among the calls under way.
+    held: Held,
 }
 
 /// Lets a caller in for one call; a refusal is recorded.
@@ -89,13 +94,27 @@ pub(crate) async fn enter(app: &App, op: &Op, code: &str, action: Action) -> Res
         Err(e) => return Err(refuse(app, op, code, action, e).await),
     };
     let meter = access.meter(app, op);
+    let held = match access.bound.as_ref().map(|b| b.admit(op, action)).transpose() {
+        Ok(held) => held.unwrap_or_default(),
+        Err(e) if e.kind() == model::Kind::Exhausted => {
+            return Err(told(app, op, code, action, &meter, e).await);
+        }
+        Err(e) => return Err(refuse(app, op, code, action, e).await),
+    };
     match count(app, op, &access, &meter).await {
-        Ok(calls_left) => Ok(Pass { access, meter, calls_left, begun }),
-        Err(e) if e.kind() == model::Kind::Exhausted => match meter.tells(op) {
-            Some(untold) => Err(refuse_many(app, op, code, action, e, untold).await),
-            None => Err(e),
-        },
+        Ok(calls_left) => Ok(Pass { access, meter, calls_left, begun, held }),
+        Err(e) if e.kind() == model::Kind::Exhausted => {
+            Err(told(app, op, code, action, &meter, e).await)
+        }
         Err(e) => Err(refuse(app, op, code, action, e).await),
+    }
+}
+
+/// A refusal of which there may be a flood: one record a second tells of all.
+async fn told(app: &App, op: &Op, code: &str, action: Action, meter: &Meter, e: Error) -> Error {
+    match meter.tells(op) {
+        Some(untold) => refuse_many(app, op, code, action, e, untold).await,
+        None => e,
     }
 }
 
@@ -110,8 +129,51 @@ impl Pass {
 
     /// Rows through the grant.
     pub(crate) async fn read(&self, app: &App, op: &Op, query: &RowQuery) -> Result<RowPage> {
+        let counted = self.ask(app, op, query.filter.as_ref()).await?;
+        let found = self.fetch(app, op, query).await;
+        if let Err(e) = &found {
+            self.unask(app, counted.as_ref(), e).await;
+        }
+        found
+    }
+
+    /// The same where the subjects asked about were counted before (`ask`).
+    pub(crate) async fn fetch(&self, app: &App, op: &Op, query: &RowQuery) -> Result<RowPage> {
         let access = &self.access;
         self.timed(app, op, read(app, &access.grant, &access.entry, access.served, query)).await
+    }
+
+    /// Counts the subjects that are asked about, where a bound says so.
+    pub(crate) async fn ask(
+        &self,
+        app: &App,
+        op: &Op,
+        filter: Option<&Condition>,
+    ) -> Result<Option<bounds::Counted>> {
+        let Some(bound) = &self.access.bound else { return Ok(None) };
+        match bound.ask(app, op, filter).await {
+            Ok(counted) => Ok(counted),
+            Err(e) => Err(self.refuse(app, op, e).await),
+        }
+    }
+
+    /// Takes back what was counted, when the answer failed through no fault of the caller.
+    pub(crate) async fn unask(&self, app: &App, counted: Option<&bounds::Counted>, e: &Error) {
+        if let (Some(counted), Some(bound)) = (counted, &self.access.bound)
+            && e.kind().ours()
+        {
+            bound.unask(app, counted).await;
+        }
+    }
+
+    /// Items of the resource, granted or not.
+    pub(crate) fn items(&self) -> &[model::item::Item] {
+        &self.access.entry.draft.items
+    }
+
+    /// Its places among the calls under way, for an answer that goes on after the pass.
+    pub(crate) fn hold(&mut self) -> Held {
+        std::mem::take(&mut self.held)
     }
 
     /// Runs a look-up: its time is the meter's, its failure is recorded, and does not count where it is ours.
@@ -127,7 +189,7 @@ impl Pass {
         match looked {
             Ok(found) => Ok(found),
             Err(e) => {
-                if matches!(e.kind(), model::Kind::Internal | model::Kind::Unavailable) {
+                if e.kind().ours() {
                     self.meter.uncount(op);
                 }
                 Err(self.refuse(app, op, e).await)
@@ -221,6 +283,7 @@ fn in_scope(op: &Op, code: &str) -> Result<()> {
 async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Access>> {
     in_scope(op, code)?;
     app.shares.look(app, op).await?;
+    app.halts.look(app).await?;
     let (epoch, policy, day) = (app.shares.epoch(), app.policy.version(), op.today());
     // The public is granted the same whoever it is: one access for all addresses.
     let caller = match &op.actor {
@@ -257,7 +320,13 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
         Actor::Application { id, org, .. } => dispatch::pools(app, id, org).await?.into(),
         _ => Pools::default(),
     };
+    let application = match &op.actor {
+        Actor::Application { id, .. } => id.as_str(),
+        _ => "",
+    };
+    let bound = bounds::of(app, application, grant.request().unwrap_or_default(), &entry).await?;
     let access = Arc::new(Access {
+        bound,
         epoch,
         policy,
         day,
@@ -437,11 +506,17 @@ pub(crate) fn release_event(
         scope: query.filter.as_ref().map(fingerprint).unwrap_or_default(),
         rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
         bytes: page.rows.iter().map(row_bytes).sum(),
-        purpose: grant.purpose().to_owned(),
+        purpose: purpose(op, grant),
         request: grant.request().unwrap_or_default().to_owned(),
         masks: masks.to_owned(),
         ..audit::event(op, grant.action().as_str(), grant.code())
     }
+}
+
+/// What a call is for: as it says, else as it was applied for.
+pub(crate) fn purpose(op: &Op, grant: &Grant) -> String {
+    let told = if op.purpose.is_empty() { grant.purpose() } else { &op.purpose };
+    told.to_owned()
 }
 
 /// About how many bytes a row carries.

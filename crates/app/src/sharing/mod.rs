@@ -1,11 +1,14 @@
 //! Sharing: applications for a resource, their review, and the one gate through which rows leave by interface.
 //!
 //! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
+//! `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
 //! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `quota` counts the calls.
 
 mod agreed;
 mod ask;
 mod batch;
+mod bounding;
+pub(crate) mod bounds;
 mod gate;
 mod inbox;
 mod look;
@@ -26,7 +29,11 @@ pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
 pub(crate) use ask::give_up;
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
 pub(crate) use batch::granted;
-pub(crate) use gate::{Pass, enter, fingerprint, meter, read, release_event, resolve, row_bytes};
+pub use bounding::{BoundsView, bounds, set_bounds};
+pub use bounds::BoundsRules;
+pub(crate) use gate::{
+    Pass, enter, fingerprint, meter, purpose, read, release_event, resolve, row_bytes,
+};
 pub use gate::{callable, query};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
@@ -44,6 +51,8 @@ pub struct Memory {
     meters: moka::sync::Cache<String, Arc<quota::Meter>>,
     /// Second in which lots out of a used-up pool were last put back.
     gathered: AtomicI64,
+    /// Calls under way, by what bounds them.
+    pub(crate) under: parking_lot::Mutex<std::collections::HashMap<String, bounds::Under>>,
     /// One bringing-up of search at a time.
     pub(crate) indexing: tokio::sync::Mutex<()>,
     /// With which state of the ledger search is level.
@@ -71,6 +80,7 @@ impl Default for Memory {
                 .time_to_idle(Duration::from_secs(26 * 3600))
                 .build(),
             gathered: AtomicI64::new(i64::MIN),
+            under: parking_lot::Mutex::default(),
             indexing: tokio::sync::Mutex::new(()),
             level: parking_lot::Mutex::default(),
             net: tokio::sync::RwLock::default(),

@@ -1,5 +1,7 @@
 //! The door's side: who is it, what was granted, count, record, is it still granted.
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use guard::scram::Verifier;
 use model::audit::AuditEvent;
+use model::halt::HaltKind;
 use model::sql::SqlStatement;
 use model::{Actor, Code, Error, Op, Result};
 use policy::Action;
@@ -17,6 +20,7 @@ use policy::port::{
 use super::context;
 use crate::account::attempt::{self, Refusal};
 use crate::account::credential;
+use crate::sharing::bounds::{Bound, Held};
 use crate::{App, audit, dispatch, sharing};
 
 /// Longest text of a statement in the audit chain, characters.
@@ -37,6 +41,8 @@ struct Kept {
     policy: u64,
     day: NaiveDate,
     tables: Arc<SqlTables>,
+    /// What bounds the application at these resources, by code.
+    bounds: Arc<HashMap<String, Bound>>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -61,6 +67,7 @@ impl Desk {
 
     /// The password that was proved is still the application's, and it still works.
     async fn stands(&self, caller: &SqlCaller) -> Result<()> {
+        crate::halt::admit(&self.app, &self.op(caller), &caller.actor).await?;
         if self.app.store.sql_stands(caller.actor.id(), &caller.login).await? {
             return Ok(());
         }
@@ -71,7 +78,7 @@ impl Desk {
         ))
     }
 
-    pub(crate) async fn tables_now(&self, op: &Op) -> Result<Arc<SqlTables>> {
+    async fn kept_now(&self, op: &Op) -> Result<Kept> {
         let app = &self.app;
         app.shares.look(app, op).await?;
         let (epoch, policy, day) = (app.shares.epoch(), app.policy.version(), op.today());
@@ -82,26 +89,58 @@ impl Desk {
             && kept.day == day
             && kept.tables.tables.iter().all(|t| t.grant.check_time(op.at).is_ok())
         {
-            return Ok(kept.tables);
+            return Ok(kept);
         }
         let tables = Arc::new(SqlTables { tables: granted(app, op).await? });
-        let kept = Kept { epoch, policy, day, tables: Arc::clone(&tables) };
-        self.kept.insert(id.to_owned(), kept);
-        Ok(tables)
+        let mut bounds = HashMap::new();
+        for table in &tables.tables {
+            let grant = &table.grant;
+            let Some(entry) = app.store.entry_get(grant.entry()).await? else { continue };
+            let request = grant.request().unwrap_or_default();
+            if let Some(bound) = sharing::bounds::of(app, id, request, &entry).await? {
+                bounds.insert(grant.code().to_owned(), bound);
+            }
+        }
+        let kept = Kept { epoch, policy, day, tables, bounds: Arc::new(bounds) };
+        self.kept.insert(id.to_owned(), kept.clone());
+        Ok(kept)
+    }
+
+    pub(crate) async fn tables_now(&self, op: &Op) -> Result<Arc<SqlTables>> {
+        self.kept_now(op).await.map(|kept| kept.tables)
+    }
+
+    /// Why a table that was there is not: a stop says so, everything else is an agreement that has ended.
+    async fn gone(&self, code: &str) -> Error {
+        match self.app.store.entry_get(code).await {
+            Ok(Some(entry)) => {
+                let going = self.app.policy.going(HaltKind::Entry, &entry.id);
+                going.err().unwrap_or_else(|| Error::of(Code::GrantExpired))
+            }
+            Ok(None) => Error::of(Code::GrantExpired),
+            Err(e) => e,
+        }
+    }
+
+    /// The statement's places among the calls under way; a bound that keeps it out says so.
+    async fn admit(&self, op: &Op, codes: &[&str]) -> Result<Vec<Held>> {
+        let bounds = self.kept_now(op).await?.bounds;
+        let concerned = codes.iter().filter_map(|code| bounds.get(*code));
+        concerned.map(|bound| bound.admit(op, Action::RowsSql)).collect()
     }
 
     /// The grants of a statement, all of which must hold now.
     async fn grants(&self, op: &Op, codes: &[&str]) -> Result<Vec<SqlTable>> {
         let tables = self.tables_now(op).await?;
-        codes
-            .iter()
-            .map(|code| {
-                let found = tables.tables.iter().find(|t| t.grant.code() == *code);
-                let table = found.ok_or_else(|| Error::of(Code::GrantExpired))?;
-                table.grant.check_time(op.at)?;
-                Ok(table.clone())
-            })
-            .collect()
+        let mut granted = Vec::with_capacity(codes.len());
+        for code in codes {
+            let Some(table) = tables.tables.iter().find(|t| t.grant.code() == *code) else {
+                return Err(self.gone(code).await);
+            };
+            table.grant.check_time(op.at)?;
+            granted.push(table.clone());
+        }
+        Ok(granted)
     }
 }
 
@@ -237,9 +276,10 @@ impl SqlRoom for Desk {
     async fn begin(&self, caller: &SqlCaller, ask: &SqlAsk) -> Result<SqlTurn> {
         let app = &self.app;
         self.stands(caller).await?;
-        let op = self.op(caller);
+        let op = Op { purpose: purpose(app, &ask.text), ..self.op(caller) };
         let codes: Vec<&str> = ask.tables.iter().map(|(code, _)| code.as_str()).collect();
         let tables = self.grants(&op, &codes).await?;
+        let held = self.admit(&op, &codes).await?;
         count(app, &op, &tables).await?;
         let shape: String = ask.shape.chars().take(SHAPE_MOST).collect();
         for ((_, columns), table) in ask.tables.iter().zip(&tables) {
@@ -255,6 +295,7 @@ impl SqlRoom for Desk {
         Ok(SqlTurn {
             id: op.request_id,
             codes: codes.into_iter().map(str::to_owned).collect(),
+            held: (!held.is_empty()).then(|| Arc::new(held) as Arc<dyn Any + Send + Sync>),
             row_cap: tables.iter().map(|t| t.grant.row_cap()).min().unwrap_or(u64::MAX),
         })
     }
@@ -322,6 +363,14 @@ impl Desk {
     }
 }
 
+/// What a statement says it is for, in a comment at its head: `/* purpose: … */`.
+fn purpose(app: &App, text: &str) -> String {
+    let comment = text.trim_start().strip_prefix("/*").and_then(|t| t.split_once("*/"));
+    let told = comment.and_then(|(c, _)| c.trim().strip_prefix("purpose:")).unwrap_or_default();
+    let plain = told.trim().chars().filter(|c| !c.is_control());
+    plain.take(app.rules.bounds.purpose_most).collect()
+}
+
 /// The record of one table that a statement reads, made before its first row.
 pub(crate) fn event(op: &Op, table: &SqlTable, columns: &[String], shape: &str) -> AuditEvent {
     let grant = &table.grant;
@@ -329,7 +378,7 @@ pub(crate) fn event(op: &Op, table: &SqlTable, columns: &[String], shape: &str) 
         columns: columns.join(","),
         level: grant.grade().as_str().to_owned(),
         scope: shape.to_owned(),
-        purpose: grant.purpose().to_owned(),
+        purpose: sharing::purpose(op, grant),
         request: grant.request().unwrap_or_default().to_owned(),
         masks: grant.masks_text(),
         ..audit::event(op, grant.action().as_str(), grant.code())

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! title = "按统一社会信用代码查询"
-//! kind = "query"                 # fuzzy list verify statistics batch incremental file composed
+//! kind = "query"                 # fuzzy list verify statistics batch incremental file composed proxied (`upstream`)
 //! entry = "frdwjbxx"             # the resource; callers need a share application for it
 //!
 //! [[param]]
@@ -18,7 +18,7 @@
 
 use std::collections::HashSet;
 
-use super::{How, InterfaceDraft, Kind, Match};
+use super::{How, InterfaceDraft, Kind, Match, upstream};
 use crate::{Code, Error, FieldError, Result};
 
 /// Longest description in bytes.
@@ -168,7 +168,7 @@ impl InterfaceDraft {
                     faults.add("param", "增量接口没有业务参数", "changes take no parameters");
                 }
             }
-            Kind::Statistics | Kind::List => {}
+            Kind::Statistics | Kind::List | Kind::Proxied => {}
         }
         match (&self.statistics, self.kind) {
             (None, Kind::Statistics) => {
@@ -196,6 +196,16 @@ impl InterfaceDraft {
                     }
                 }
             }
+            (None, _) => {}
+        }
+        match (&self.upstream, self.kind) {
+            (None, Kind::Proxied) => {
+                faults.add("upstream", "代理接口须有 [upstream]", "[upstream] is missing");
+            }
+            (Some(_), k) if k != Kind::Proxied => {
+                faults.add("upstream", "只有代理接口可有 [upstream]", "not for this kind");
+            }
+            (Some(up), _) => upstream::faults(self, up, faults),
             (None, _) => {}
         }
         match (self.part.is_empty(), self.kind) {
@@ -237,16 +247,16 @@ impl InterfaceDraft {
 }
 
 #[derive(Default)]
-struct Faults(Vec<FieldError>);
+pub(super) struct Faults(Vec<FieldError>);
 
 impl Faults {
-    fn add(&mut self, field: &str, zh: &str, en: &str) {
+    pub(super) fn add(&mut self, field: &str, zh: &str, en: &str) {
         self.0.push(FieldError { field: field.into(), zh: zh.into(), en: en.into() });
     }
 }
 
 /// Letters, digits and `_`, in any script a caller's program can name a field by.
-fn word(text: &str) -> bool {
+pub(super) fn word(text: &str) -> bool {
     let first = text.chars().next().is_some_and(|c| !c.is_ascii_digit());
     first && text.len() <= 63 && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }

@@ -1,16 +1,21 @@
 //! Interfaces (接口) by description: what callers may ask of resources, and in which form they are answered, as data.
 //!
 //! An interface never allows anything: whoever calls it needs a share application for every resource it reads, and gets what
-//! that grant shows of the items named here. `file` reads and checks the description, `call` makes queries of a call.
+//! that grant shows of the items named here. `file` reads and checks the description, `call` makes queries of a call;
+//! `upstream` describes a department's own service behind an interface, `breaker` leaves one alone that fails.
 
+mod breaker;
 mod call;
 mod file;
+mod upstream;
 
 use serde::{Deserialize, Serialize};
 
 use crate::code::code_list;
+pub use breaker::{Breaker, BreakerRules, BreakerState};
 pub use call::{Arguments, Asked};
 pub use file::refuse;
+pub use upstream::{Into, Method, Send, Take, Upstream, UpstreamForm};
 
 code_list! {
     /// How an interface answers.
@@ -24,6 +29,7 @@ code_list! {
         Incremental = "incremental", "增量", "Changes";
         File = "file", "文件", "File";
         Composed = "composed", "组合", "Composed";
+        Proxied = "proxied", "代理", "Proxied";
     }
 }
 code_list! {
@@ -137,6 +143,9 @@ pub struct InterfaceDraft {
     /// Further resources that are joined by key (composed).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub part: Vec<Part>,
+    /// The department's own service that answers (proxied).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
 }
 
 fn page_rows() -> u64 {

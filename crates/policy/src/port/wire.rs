@@ -7,6 +7,7 @@
 //! first row) → [`SqlRoom::standing`] now and then while rows flow → [`SqlRoom::end`], once, whatever became of it. The SQL door
 //! and the workspace of projects ([`super::SqlBench`]) have a room of their own each; the way is the same.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,13 +122,21 @@ pub struct SqlAsk {
 }
 
 /// A statement under way.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SqlTurn {
     /// Joins its records.
     pub id: String,
     pub codes: Vec<String>,
     /// Most rows of its answer.
     pub row_cap: u64,
+    /// Its places among the calls under way: given back when the last clone is dropped.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl std::fmt::Debug for SqlTurn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqlTurn").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// How a statement ended.

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::account::{ApplicationNew, ApplicationSecret};
+use model::halt::HaltKind;
 use model::{Error, Kind};
 
 use crate::console::done;
@@ -39,14 +40,13 @@ async fn page(
     door.names.refresh(&door.app).await;
     let org = visit.session()?.user.org.clone();
     let may = |org: &str| app::account::may_register(&door.app, &visit.op, org);
-    let rows: Vec<Value> = all
-        .iter()
-        .map(|a| {
-            let may_manage =
-                door.app.may(&visit.op, Action::ApplicationManage, &Target::application(a));
-            context! { application => value(a), may_manage }
-        })
-        .collect();
+    let mut rows: Vec<Value> = Vec::with_capacity(all.len());
+    for a in &all {
+        let may_manage =
+            door.app.may(&visit.op, Action::ApplicationManage, &Target::application(a));
+        let halted = app::halt::of(&door.app, HaltKind::Application, &a.id).await?.is_some();
+        rows.push(context! { application => value(a), may_manage, halted });
+    }
     let (may_org, may_own) = (org.as_deref().is_some_and(may), may(""));
     let context = context! {
         rows, org, may_org, may_own,

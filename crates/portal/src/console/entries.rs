@@ -11,6 +11,7 @@ use minijinja::context;
 use model::asset::Node;
 use model::code::{OnlineState, PublishState};
 use model::entry::{Entry, EntryDraft, EntryFilter};
+use model::halt::HaltKind;
 use model::item::Item;
 use model::notice::Watched;
 use model::{Code, Error, Result};
@@ -107,6 +108,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         has_key => !entry.draft.key().is_empty(),
         largest => app.rules.upload.max_bytes,
         compared => super::oversight::of_entry(&door, &visit, &entry).await?,
+        halt => value(app::halt::of(app, HaltKind::Entry, &entry.id).await?),
         done => visit.q("done"),
     };
     door.page(&visit, "console/entry.html", context).await

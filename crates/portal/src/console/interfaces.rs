@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
+use model::halt::HaltKind;
 use model::interface::{Arguments, Interface, InterfaceState, Kind};
 use model::{Error, Kind as Fault};
 use serde_json::json;
@@ -186,6 +187,9 @@ async fn show(door: &Door, visit: &Visit, id: &str, tried: Option<Tried>) -> Ans
         answer => tried.as_ref().and_then(|t| t.outcome.as_ref().ok()),
         error => tried.as_ref().and_then(|t| t.outcome.as_ref().err()).map(|e| visit.t(e.zh(), e.en())),
         code => tried.as_ref().and_then(|t| t.outcome.as_ref().err()).map(|e| e.code().as_str()),
+        upstream => value(interface::standing(app, op, &view.interface)),
+        halt => value(app::halt::of(app, HaltKind::Interface, &view.interface.code).await?),
+        may_halt => app::halt::may_halt(app, op, HaltKind::Interface),
         done => visit.q("done"),
         published => view.interface.state == InterfaceState::Published,
         editable => matches!(view.interface.state, InterfaceState::Draft | InterfaceState::Test),

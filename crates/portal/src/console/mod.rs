@@ -5,8 +5,10 @@ mod apply;
 mod approvals;
 mod audit;
 mod basket;
+mod bounds;
 mod build;
 mod bundles;
+mod certificates;
 mod channels;
 mod collect;
 mod control;
@@ -95,6 +97,8 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(control::router())
         .merge(dispatch::router())
         .merge(applications::router())
+        .merge(bounds::router())
+        .merge(certificates::router())
         .merge(sql::router())
         .merge(delta::router())
         .merge(usage::router())

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use minijinja::context;
+use model::halt::HaltKind;
 use model::request::{RequestFilter, RequestState};
 use model::{Error, Kind};
 
@@ -65,6 +66,8 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
     let context = context! {
         request => value(&request), steps => value(&steps), moves, items,
         entry_seen => entry.is_some(),
+        halt => value(app::halt::of(app, HaltKind::Entry, &request.entry).await?),
+        app_halt => value(app::halt::of(app, HaltKind::Application, &request.application).await?),
         endpoint => format!("{}/api/v1/{}", door.gateway(&visit), request.entry_code),
         done => visit.q("done"),
     };

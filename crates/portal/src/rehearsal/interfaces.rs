@@ -61,7 +61,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             samples => vec![context! { id => "curl", name => "curl", run => "bash call.sh", text => "<b>" }],
             applications => if full { vec![context! { id => "a1", name => "应用 <b>" }] } else { vec![] },
             application => full.then_some("a1"), answer => full.then_some("{\"rows\": \"<b>\"}"),
-            published => full, editable => !full, callable => full,
+            upstream => (), published => full, editable => !full, callable => full,
         },
         "console/convention.html" => context! {
             c => context! { on => full, decided => if full { "on" } else { "" }, configured => !full, applications => 3 },

@@ -15,6 +15,7 @@ mod audit;
 mod basket;
 mod browser;
 mod console;
+mod controls;
 mod dispatch;
 mod exchanges;
 mod ledger;

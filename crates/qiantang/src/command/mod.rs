@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod evidence;
 mod exchange;
+mod halt;
 mod ingest;
 mod ledger;
 mod matrix;
@@ -77,6 +78,8 @@ enum Command {
     Sniff(sniff::Args),
     /// Deliver a region's rows to its body's database as they change. 数据回流。
     Outflow(outflow::Args),
+    /// Stop an application, a resource or an interface at once; lift stops. 紧急停用。
+    Halt(halt::Args),
     /// Follow tables of a data source by its log. 数据高铁。
     Rail(rail::Args),
     /// Exchange files with departments, with receipts on both sides. 文件数据交换。
@@ -199,6 +202,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Ledger(args) if args.changes() => &args.place,
         Command::Org(args) if args.changes() => &args.place,
         Command::Outflow(args) if args.changes() => &args.place,
+        Command::Halt(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
         Command::Exchange(args) if args.changes() => &args.place,
         Command::Pipeline(args) if args.changes() => &args.place,
@@ -224,6 +228,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Sniff(args) => sniff::run(args).await,
         Command::Outflow(args) => outflow::run(args).await,
+        Command::Halt(args) => halt::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Source(args) => source::run(args).await,
@@ -256,6 +261,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Outflow(args) => outflow::run(args).await,
+        Command::Halt(args) => halt::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
@@ -291,6 +297,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Ingest(a) => a.json,
         Command::Sniff(a) => a.json,
         Command::Outflow(a) => a.json,
+        Command::Halt(a) => a.json,
         Command::Rail(a) => a.json,
         Command::Exchange(a) => a.json,
         Command::Source(a) => a.json,

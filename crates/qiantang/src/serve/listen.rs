@@ -14,6 +14,8 @@ use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use gateway::ClientCertificate;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +26,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// The longest it may take for the head of a call, and the longest it may rest between two calls.
-    head: Duration,
+    pub(super) head: Duration,
     /// The longest pause within a body.
     body: Duration,
 }
@@ -47,7 +49,26 @@ pub(super) async fn serve(
     stop: CancellationToken,
     patience: Patience,
 ) -> std::io::Result<()> {
-    let router = router.layer(RequestBodyTimeoutLayer::new(patience.body));
+    each(&listener, &stop, |stream, from| {
+        let (router, stop) = (patient(&router, patience), stop.clone());
+        async move {
+            let begun = tokio::time::timeout(patience.head, second_version(&stream)).await;
+            if let Some(second) = begun.ok().flatten() {
+                let service = Calls { router, from, certificate: None };
+                answer(stream, second, service, stop, patience).await;
+            }
+        }
+    })
+    .await;
+    Ok(())
+}
+
+/// Has `answered` take each connection on a task of its own until it is told to stop, then lets them end.
+pub(super) async fn each<F: Future<Output = ()> + Send + 'static>(
+    listener: &TcpListener,
+    stop: &CancellationToken,
+    answered: impl Fn(TcpStream, SocketAddr) -> F,
+) {
     let open = TaskTracker::new();
     loop {
         let (stream, from) = tokio::select! {
@@ -64,37 +85,48 @@ pub(super) async fn serve(
         };
         // Small answers must not wait for more.
         let _ = stream.set_nodelay(true);
-        open.spawn(answer(stream, from, router.clone(), stop.clone(), patience.head));
+        open.spawn(answered(stream, from));
     }
     open.close();
     open.wait().await;
-    Ok(())
 }
 
-/// One connection to its end.
-async fn answer(
-    stream: TcpStream,
-    from: SocketAddr,
-    router: Router,
+/// The routes, with an end to waiting for bodies.
+pub(super) fn patient(router: &Router, patience: Patience) -> Router {
+    router.clone().layer(RequestBodyTimeoutLayer::new(patience.body))
+}
+
+/// What calls of one connection are answered by, and what is known of who makes them.
+pub(super) struct Calls {
+    pub(super) router: Router,
+    pub(super) from: SocketAddr,
+    /// The certificate that was shown at the handshake.
+    pub(super) certificate: Option<ClientCertificate>,
+}
+
+/// One connection to its end; `second`: it speaks HTTP/2.
+pub(super) async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    second: bool,
+    calls: Calls,
     stop: CancellationToken,
-    head: Duration,
+    patience: Patience,
 ) {
-    let Some(second) = tokio::time::timeout(head, second_version(&stream)).await.ok().flatten()
-    else {
-        return;
-    };
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(from));
-        router.clone().oneshot(request)
+        request.extensions_mut().insert(ConnectInfo(calls.from));
+        if let Some(certificate) = &calls.certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        calls.router.clone().oneshot(request)
     });
     let io = TokioIo::new(stream);
     // What a connection breaks off by is its caller's doing; it is no error of ours.
     if second {
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .keep_alive_interval(head)
-            .keep_alive_timeout(head)
+            .keep_alive_interval(patience.head)
+            .keep_alive_timeout(patience.head)
             .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
             .serve_connection(io, service);
         let mut connection = pin!(connection);
@@ -107,7 +139,7 @@ async fn answer(
     }
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head)
+        .header_read_timeout(patience.head)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_LINES)
         .serve_connection(io, service)

@@ -7,6 +7,7 @@ mod node;
 mod probes;
 mod proxy;
 mod sql;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,16 +66,16 @@ impl Doors {
             "" => place(sql.as_ref(), config.sql.listen).to_string(),
             told => told.to_owned(),
         };
-        let url = |set: &str, address: SocketAddr| {
+        let url = |set: &str, address: SocketAddr, tls: bool| {
             if set.is_empty() {
-                format!("http://{address}")
+                format!("{}://{address}", if tls { "https" } else { "http" })
             } else {
                 set.trim_end_matches('/').to_owned()
             }
         };
         Ok(Self {
-            portal_url: url(&config.portal.public_url, addresses.0),
-            gateway_url: url(&config.gateway.public_url, addresses.1),
+            portal_url: url(&config.portal.public_url, addresses.0, false),
+            gateway_url: url(&config.gateway.public_url, addresses.1, config.tls.on()),
             sql_address,
             addresses,
             portal,
@@ -121,7 +122,12 @@ impl Doors {
         }
         if let Some(listener) = self.gateway {
             let router = gateway_router(app, &self.gateway_url, config);
-            serving.spawn(listen::serve(listener, router, stop.clone(), patience));
+            match tls::acceptor(&config.tls)? {
+                Some(acceptor) => {
+                    serving.spawn(tls::serve(listener, acceptor, router, stop.clone(), patience))
+                }
+                None => serving.spawn(listen::serve(listener, router, stop.clone(), patience)),
+            };
         }
         if let Some(listener) = self.sql {
             let door = house.sql_door(config.sql.tls().as_ref())?;
@@ -130,6 +136,7 @@ impl Doors {
         let mut chores = tokio::task::JoinSet::new();
         chores.spawn(probes::upkeep());
         chores.spawn(House::tidy(Arc::clone(app)));
+        chores.spawn(app::halt::follow(Arc::clone(app)));
         if !config.shared() {
             chores.spawn(crate::relay::serve(Arc::clone(app), Arc::clone(&house.folder)));
         }

@@ -332,7 +332,7 @@ async fn encrypted_and_signed_files(house: House) {
     assert_eq!(bytes, 0, "nothing is left in the inbox");
 }
 
-async fn approved(house: &House, application: &str, entry: &str) -> String {
+pub(crate) async fn approved(house: &House, application: &str, entry: &str) -> String {
     let new = RequestNew {
         entry: entry.into(),
         application: application.into(),

@@ -1,0 +1,469 @@
+//! Bounds of calling at the gate: addresses, hours, purpose, calls at once, and how often one subject is asked about.
+//!
+//! What bounds a caller at a resource is read with the grant and kept with it; where nothing is set a call pays one look at an
+//! empty option. Calls under way are counted by their request, in this process: one call that enters several resources counts once,
+//! and is given back when it is dropped, whatever became of it. Subjects are counted in the store before their record is read, all
+//! of a call or none: exact over processes, and a crash loses no count (an ask that was counted and not answered stays counted).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use guard::addresses::Addresses;
+use model::bounds::{Bounds, BoundsKind, SubjectBound, opens};
+use model::code::DataType;
+use model::entry::Entry;
+use model::op::china;
+use model::query::{Comparison, Condition};
+use model::{Code, Error, Op, Result};
+use parking_lot::Mutex;
+use policy::{Action, Target};
+use serde::Deserialize;
+use store::bounds::SubjectKey;
+
+use crate::App;
+
+/// Limits and defaults (`rules/bounds.toml`).
+#[derive(Clone, Debug, Deserialize)]
+pub struct BoundsRules {
+    pub effective: String,
+    pub halt_follow_ms: i64,
+    pub concurrency_most: u32,
+    pub addresses_most: usize,
+    pub windows_most: usize,
+    pub per_day_most: u32,
+    pub purpose_most: usize,
+    pub kept_days: i64,
+    pub default: Defaults,
+}
+
+/// What holds where nothing is set.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Defaults {
+    pub application: Bounds,
+    pub request: Bounds,
+    pub entry: Bounds,
+}
+
+/// Reads the rules; the shipped ones when the file says nothing.
+pub(crate) fn rules(own: Option<BoundsRules>) -> std::result::Result<BoundsRules, toml::de::Error> {
+    own.map_or_else(|| toml::from_str(include_str!("../../rules/bounds.toml")), Ok)
+}
+
+/// Requests under way, with how often each has entered.
+pub(crate) type Under = Arc<Mutex<HashMap<String, u32>>>;
+
+/// All that bounds one caller at one resource.
+pub(crate) struct Bound {
+    /// The application's id; empty: the public, counted by address.
+    application: String,
+    entry: String,
+    rules: Vec<Rule>,
+    subjects: Vec<Subject>,
+}
+
+struct Rule {
+    kind: BoundsKind,
+    bounds: Bounds,
+    addresses: Option<Addresses>,
+    under: Option<Under>,
+}
+
+struct Subject {
+    kind: BoundsKind,
+    bound: SubjectBound,
+    number: bool,
+}
+
+/// A call under way; dropping it gives its places back.
+#[derive(Default)]
+pub(crate) struct Held(Vec<(Under, String)>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for (under, request) in self.0.drain(..) {
+            let mut under = under.lock();
+            if let Some(times) = under.get_mut(&request) {
+                *times -= 1;
+                if *times == 0 {
+                    under.remove(&request);
+                }
+            }
+        }
+    }
+}
+
+/// Subjects a call was counted for.
+pub(crate) struct Counted {
+    day: String,
+    caller: String,
+    subjects: Vec<String>,
+}
+
+/// What bounds a caller at a resource; `None`: nothing.
+pub(crate) async fn of(
+    app: &App,
+    application: &str,
+    request: &str,
+    entry: &Entry,
+) -> Result<Option<Bound>> {
+    let set = app.store.bounds_of(application, request, &entry.id).await?;
+    let defaults = &app.rules.bounds.default;
+    let concerns = [
+        (BoundsKind::Application, application, &defaults.application),
+        (BoundsKind::Request, request, &defaults.request),
+        (BoundsKind::Entry, entry.id.as_str(), &defaults.entry),
+    ];
+    let mut bound = Bound {
+        application: application.to_owned(),
+        entry: entry.id.clone(),
+        rules: Vec::new(),
+        subjects: Vec::new(),
+    };
+    for (kind, holder, default) in concerns.into_iter().filter(|(_, holder, _)| !holder.is_empty())
+    {
+        let bounds = set.iter().find(|r| r.kind == kind).map_or(default, |r| &r.bounds);
+        if bounds.any() {
+            bound.add(app, kind, holder, bounds, entry)?;
+        }
+    }
+    Ok((!bound.rules.is_empty()).then_some(bound))
+}
+
+impl Bound {
+    fn add(
+        &mut self,
+        app: &App,
+        kind: BoundsKind,
+        holder: &str,
+        bounds: &Bounds,
+        entry: &Entry,
+    ) -> Result<()> {
+        let addresses = match bounds.addresses.is_empty() {
+            true => None,
+            false => Some(Addresses::parse(&bounds.addresses)?),
+        };
+        let under = bounds.concurrency.map(|_| {
+            let key = format!("{kind}\n{holder}");
+            Arc::clone(app.shares.under.lock().entry(key).or_default())
+        });
+        if let Some(subject) = &bounds.subject {
+            let item = entry.draft.item(&subject.item);
+            let number = item.is_some_and(|i| {
+                matches!(i.data_type, DataType::Integer | DataType::Decimal | DataType::Float)
+            });
+            // Of two that name the same item the narrower counts.
+            match self.subjects.iter_mut().find(|s| s.bound.item == subject.item) {
+                Some(there) if there.bound.per_day <= subject.per_day => {}
+                Some(there) => *there = Subject { kind, bound: subject.clone(), number },
+                None => self.subjects.push(Subject { kind, bound: subject.clone(), number }),
+            }
+        }
+        self.rules.push(Rule { kind, bounds: bounds.clone(), addresses, under });
+        Ok(())
+    }
+
+    /// Lets a call in, or says which bound keeps it out, until when, and who can change it.
+    pub(crate) fn admit(&self, op: &Op, action: Action) -> Result<Held> {
+        for rule in &self.rules {
+            rule.admit(op)?;
+        }
+        if let Some(subject) = self.subjects.first()
+            && !matches!(action, Action::RowsQuery | Action::RowsVerify)
+        {
+            return Err(in_bulk(subject));
+        }
+        let mut held = Held::default();
+        for rule in &self.rules {
+            let (Some(under), Some(most)) = (&rule.under, rule.bounds.concurrency) else {
+                continue;
+            };
+            let mut now = under.lock();
+            let full = now.len() >= usize::try_from(most).unwrap_or(usize::MAX);
+            if full && !now.contains_key(&op.request_id) {
+                return Err(rule.refusal(
+                    Code::RateLimited,
+                    "concurrency",
+                    &format!("同时进行的调用最多 {most} 个，请等在途调用结束后再试"),
+                    &format!(
+                        "{most} calls may be under way at once: wait until one of them has ended"
+                    ),
+                ));
+            }
+            *now.entry(op.request_id.clone()).or_default() += 1;
+            held.0.push((Arc::clone(under), op.request_id.clone()));
+        }
+        Ok(held)
+    }
+
+    /// Counts the subjects a question asks about; `None`: nobody counts them here.
+    pub(crate) async fn ask(
+        &self,
+        app: &App,
+        op: &Op,
+        filter: Option<&Condition>,
+    ) -> Result<Option<Counted>> {
+        if self.subjects.is_empty() {
+            return Ok(None);
+        }
+        let mut counted = Counted {
+            day: op.today().to_string(),
+            caller: match self.application.as_str() {
+                "" => format!("address {}", op.source),
+                known => known.to_owned(),
+            },
+            subjects: Vec::new(),
+        };
+        let key = app.keys.derive("subject of a call");
+        for subject in &self.subjects {
+            let item = &subject.bound.item;
+            let asked = filter.and_then(|f| named(f, item)).ok_or_else(|| unnamed(subject))?;
+            let mut marks: Vec<String> = Vec::with_capacity(asked.len());
+            for value in asked {
+                let text = format!("{}\n{item}\n{}", self.entry, plain(value, subject.number));
+                marks.push(key.mark(text.as_bytes()));
+            }
+            marks.sort_unstable();
+            marks.dedup();
+            let taken = app.store.subject_take(self.key(&counted), &marks, subject.bound.per_day);
+            match taken.await {
+                Ok(true) => counted.subjects.extend(marks),
+                outcome => {
+                    self.unask(app, &counted).await;
+                    return Err(outcome.err().unwrap_or_else(|| asked_enough(subject, op)));
+                }
+            }
+        }
+        Ok(Some(counted))
+    }
+
+    /// An ask that failed through no fault of the caller does not count. One that cannot be taken back stays counted.
+    pub(crate) async fn unask(&self, app: &App, counted: &Counted) {
+        if counted.subjects.is_empty() {
+            return;
+        }
+        if let Err(e) = app.store.subject_return(self.key(counted), &counted.subjects).await {
+            tracing::warn!(error = %e.operator_text(), "asks about subjects could not be taken back");
+        }
+    }
+
+    fn key<'a>(&'a self, counted: &'a Counted) -> SubjectKey<'a> {
+        SubjectKey { application: &counted.caller, entry: &self.entry, day: &counted.day }
+    }
+}
+
+impl Rule {
+    fn admit(&self, op: &Op) -> Result<()> {
+        if let Some(addresses) = &self.addresses
+            && !address(&op.source).is_some_and(|from| addresses.hold(from))
+        {
+            return Err(self.refusal(
+                Code::OutOfBounds,
+                "address",
+                &format!("不得从地址 {} 调用，只允许名单内的地址", op.source),
+                &format!(
+                    "calls from {} are not allowed, only from the addresses that are listed",
+                    op.source
+                ),
+            ));
+        }
+        let now = op.at.with_timezone(&china());
+        if let Some(next) = opens(&self.bounds.windows, now) {
+            let next = next.format("%Y-%m-%d %H:%M");
+            let windows: Vec<String> =
+                self.bounds.windows.iter().map(ToString::to_string).collect();
+            let windows = windows.join("; ");
+            return Err(self.refusal(
+                Code::OutOfBounds,
+                "window",
+                &format!("现在不在允许调用的时段内（{windows}，北京时间），下次开放：{next}"),
+                &format!(
+                    "calls are let in at {windows} (UTC+8; 1 is Monday); the next time is {next}"
+                ),
+            ));
+        }
+        if self.bounds.purpose && op.purpose.is_empty() {
+            return Err(self.refusal(
+                Code::PurposeMissing,
+                "purpose",
+                "每次调用须写明目的：请求头 X-Qt-Purpose（百分号编码的 UTF-8），SQL 语句则在开头写注释 /* purpose: … */",
+                "every call says what it is for: header X-Qt-Purpose (UTF-8, percent-encoded), or a comment at the head of an SQL \
+                 statement: /* purpose: … */",
+            ));
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, code: Code, rule: &str, zh: &str, en: &str) -> Error {
+        refusal(self.kind, code, rule, zh, en)
+    }
+}
+
+/// *answer with reasons*: which bound, and who can change it.
+fn refusal(kind: BoundsKind, code: Code, rule: &str, zh: &str, en: &str) -> Error {
+    let (who_zh, who_en) = match kind {
+        BoundsKind::Application => ("安全管理员", "the security officer"),
+        BoundsKind::Request | BoundsKind::Entry => {
+            ("数据提供单位或安全管理员", "the provider or the security officer")
+        }
+    };
+    let (of_zh, of_en) = match kind {
+        BoundsKind::Application => ("应用", "application"),
+        BoundsKind::Request => ("共享申请", "share application"),
+        BoundsKind::Entry => ("数据资源", "resource"),
+    };
+    Error::new(
+        code,
+        format!("{zh}。这是对{of_zh}设定的约束，可由{who_zh}调整"),
+        format!("{en}. This bound is set for the {of_en}; {who_en} can change it"),
+    )
+    .with_reasons(vec![format!("bounds.{}.{rule}", kind.as_str())])
+}
+
+fn asked_enough(subject: &Subject, op: &Op) -> Error {
+    let tomorrow = op.today() + TimeDelta::days(1);
+    let most = subject.bound.per_day;
+    refusal(
+        subject.kind,
+        Code::QuotaUsedUp,
+        "subject",
+        &format!(
+            "同一主体的记录每个应用每日最多查询 {most} 次，今日已达上限，{tomorrow} 零时（北京时间）恢复"
+        ),
+        &format!(
+            "one application may ask for one subject's record {most} times a day; that is used up until {tomorrow} 00:00 (UTC+8)"
+        ),
+    )
+}
+
+fn unnamed(subject: &Subject) -> Error {
+    let item = &subject.bound.item;
+    refusal(
+        subject.kind,
+        Code::OutOfBounds,
+        "subject-unnamed",
+        &format!("该资源按主体限次，查询须以等值条件给出 `{item}`，不能成批浏览"),
+        &format!(
+            "the resource is limited by subject: name `{item}` by equality; it cannot be listed"
+        ),
+    )
+}
+
+fn in_bulk(subject: &Subject) -> Error {
+    refusal(
+        subject.kind,
+        Code::OutOfBounds,
+        "subject-bulk",
+        "该资源按主体限次，不能以整份文件、变化或 SQL 取得",
+        "the resource is limited by subject: it is not given as a file, by changes or by SQL",
+    )
+}
+
+/// Values an item is compared with by equality, wherever the rest of the condition leads: others cannot be among the rows.
+fn named<'a>(condition: &'a Condition, item: &str) -> Option<Vec<&'a str>> {
+    match condition {
+        Condition::Column { column, comparison } if column == item => match comparison {
+            Comparison::Eq(value) => Some(vec![value]),
+            Comparison::In(values) => Some(values.iter().map(String::as_str).collect()),
+            _ => None,
+        },
+        Condition::And(all) => all.iter().find_map(|c| named(c, item)),
+        Condition::Or(all) if !all.is_empty() => {
+            let each: Option<Vec<_>> = all.iter().map(|c| named(c, item)).collect();
+            each.map(|each| each.into_iter().flatten().collect())
+        }
+        _ => None,
+    }
+}
+
+/// One spelling of a value: 7, 07 and 7.0 name the same number.
+fn plain(value: &str, number: bool) -> String {
+    let value = value.trim();
+    if !number {
+        return value.to_owned();
+    }
+    let read = value.parse::<rust_decimal::Decimal>();
+    read.map_or_else(|_| value.to_owned(), |n| n.normalize().to_string())
+}
+
+fn address(source: &str) -> Option<IpAddr> {
+    source.parse().ok().or_else(|| source.parse::<SocketAddr>().ok().map(|a| a.ip()))
+}
+
+/// Forgets how often subjects were asked about on days long past; answers how many counters.
+pub(crate) async fn forget(app: &App, system: &Op) -> Result<u64> {
+    let platform = Target::plain("System", "platform");
+    let permit = app.policy.permit(system, Action::SystemWork, &platform)?;
+    let before = system.today() - TimeDelta::days(app.rules.bounds.kept_days.max(1));
+    app.store.subject_forget(&permit, &before.to_string()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is(column: &str, comparison: Comparison) -> Condition {
+        Condition::Column { column: column.into(), comparison }
+    }
+
+    #[test]
+    fn a_subject_is_named_only_where_nobody_else_can_be_among_the_rows() {
+        let eq = |value: &str| is("id", Comparison::Eq(value.into()));
+        let other = || is("name", Comparison::Eq("x".into()));
+        let found = |c: &Condition| named(c, "id").map(|v| v.join(","));
+        assert_eq!(found(&eq("a")).as_deref(), Some("a"));
+        assert_eq!(found(&Condition::And(vec![other(), eq("a")])).as_deref(), Some("a"));
+        assert_eq!(found(&Condition::Or(vec![eq("a"), eq("b")])).as_deref(), Some("a,b"));
+        let many = is("id", Comparison::In(vec!["a".into(), "b".into()]));
+        assert_eq!(found(&many).as_deref(), Some("a,b"));
+        for open in [
+            other(),
+            Condition::Or(vec![eq("a"), other()]),
+            Condition::Or(vec![]),
+            Condition::Not(Box::new(eq("a"))),
+            is("id", Comparison::Like("a%".into())),
+            is("id", Comparison::Neq("a".into())),
+        ] {
+            assert_eq!(found(&open), None, "{open:?}");
+        }
+        assert_eq!((plain(" 07.0 ", true), plain("07", false)), ("7".into(), "07".into()));
+    }
+
+    #[test]
+    fn a_call_that_enters_twice_holds_one_place_and_gives_it_back() {
+        let under = Under::default();
+        let bounds = Bounds { concurrency: Some(1), ..Bounds::default() };
+        let rule = Rule {
+            kind: BoundsKind::Application,
+            bounds,
+            addresses: None,
+            under: Some(Arc::clone(&under)),
+        };
+        let bound = Bound {
+            application: "a".into(),
+            entry: "e".into(),
+            rules: vec![rule],
+            subjects: vec![],
+        };
+        let op = |request: &str| {
+            Op::new(
+                model::Actor::Nobody,
+                request.into(),
+                "-".into(),
+                "2026-03-02T01:00:00Z".parse().unwrap(),
+            )
+        };
+        let first = bound.admit(&op("r1"), Action::RowsQuery).unwrap();
+        let again = bound.admit(&op("r1"), Action::RowsDownload).unwrap();
+        let refused = bound.admit(&op("r2"), Action::RowsQuery).err().unwrap();
+        assert_eq!(
+            (refused.code(), refused.reasons().join("")),
+            (Code::RateLimited, "bounds.application.concurrency".into())
+        );
+        drop(first);
+        assert!(bound.admit(&op("r2"), Action::RowsQuery).is_err());
+        drop(again);
+        assert!(bound.admit(&op("r2"), Action::RowsQuery).is_ok() && under.lock().is_empty());
+    }
+}
