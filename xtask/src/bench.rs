@@ -138,6 +138,13 @@ impl Options {
     }
 }
 
+/// Adds to an object.
+fn tell(told: &mut serde_json::Value, name: &str, value: serde_json::Value) {
+    if let Some(told) = told.as_object_mut() {
+        told.insert(name.into(), value);
+    }
+}
+
 fn last_json(text: &str) -> Outcome<serde_json::Value> {
     let line = text.lines().rev().find(|l| l.starts_with('{')).ok_or("no JSON was answered")?;
     serde_json::from_str(line).map_err(|e| format!("the answer is not JSON: {e}"))

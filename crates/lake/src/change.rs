@@ -26,7 +26,6 @@ use deltalake_core::kernel::Action as LogAction;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use guard::mask::Masker;
 use model::batch::Operation;
 use model::code::SyncMode;
 use model::mask::Mask;

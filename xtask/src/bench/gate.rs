@@ -69,9 +69,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         "bench": "gate", "ratio": ratio, "limit": LIMIT, "ours": row, "unit": "requests/s", "p99_ms": p99,
         "p99_limit_ms": LIMIT_P99_MS, "connections": 64, "peak_rss_mb": peak, "verified": verified,
     });
-    if let Some(told) = told.as_object_mut() {
-        told.insert("scenes".into(), Value::Object(figures));
-    }
+    super::tell(&mut told, "scenes", Value::Object(figures));
     println!("{told}");
     if verified { Ok(()) } else { Err("the answers were not all right".into()) }
 }
@@ -135,7 +133,7 @@ impl<'a> Bench<'a> {
             let two = wrk(self.dir, &self.address, &questions, seconds, mark.map(|_| "["))?;
             println!(
                 "  {} ours {}   bare {}",
-                ["warm-up", "round"][round.min(1)],
+                if round == 0 { "warm-up" } else { "round" },
                 one.line(),
                 two.line()
             );

@@ -114,7 +114,7 @@ pub async fn query(
     let Some(wanted) = chosen(&versions, &asked.at)? else {
         return metadata(app, op, named).await;
     };
-    count(app, op, &table, 0).await?;
+    let _held = count(app, op, &table, 0).await?;
     let view = match made::view(app, op, &table, Wanted::Version(wanted.version)).await {
         Ok(view) => view,
         Err(e) => {
@@ -169,7 +169,7 @@ pub async fn changes(
             ),
         ));
     }
-    count(app, op, &table, 0).await?;
+    let _held = count(app, op, &table, 0).await?;
     let until = read::until(app, op);
     let mut files = Vec::new();
     let mut columns = None;

@@ -262,7 +262,7 @@ impl Reading {
         if now >= self.claims.until {
             return Err(ended());
         }
-        count(app, &self.op, &self.table, FILES_A_SECOND).await?;
+        let _held = count(app, &self.op, &self.table, FILES_A_SECOND).await?;
         let Claims { file, version, rows, bytes, .. } = &self.claims;
         let columns = app.lake.share_columns(&self.table.grant, *version).await?;
         let scope = format!("delta file={file} version={version}");

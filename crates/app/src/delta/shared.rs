@@ -1,5 +1,6 @@
 //! What an application receives: one share, in it a schema for each providing organisation and a table for each entry.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -7,6 +8,7 @@ use model::request::RequestState;
 use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant};
 
+use crate::sharing::bounds::{Bound, Held};
 use crate::{App, Page, dispatch, sharing};
 
 /// Name of the share: what was agreed with the caller for batch use.
@@ -38,6 +40,8 @@ pub(super) struct Kept {
     policy: u64,
     day: NaiveDate,
     tables: Arc<Vec<Table>>,
+    /// What bounds the application at them, by code.
+    bounds: Arc<HashMap<String, Bound>>,
 }
 
 /// A schema is named after the organisation that provides.
@@ -47,6 +51,10 @@ fn schema_of(org: &str) -> String {
 
 /// All tables of the caller, by schema and name.
 pub(super) async fn granted(app: &App, op: &Op) -> Result<Arc<Vec<Table>>> {
+    kept_now(app, op).await.map(|kept| kept.tables)
+}
+
+async fn kept_now(app: &App, op: &Op) -> Result<Kept> {
     if !matches!(op.actor, Actor::Application { .. }) {
         return Err(Error::of(Code::SignatureMissing));
     }
@@ -59,7 +67,7 @@ pub(super) async fn granted(app: &App, op: &Op) -> Result<Arc<Vec<Table>>> {
         && kept.day == day
         && kept.tables.iter().all(|t| t.grant.check_time(op.at).is_ok())
     {
-        return Ok(kept.tables);
+        return Ok(kept);
     }
     let found = sharing::granted(app, op, Action::RowsBatch).await?;
     let mut tables: Vec<Table> = found
@@ -73,10 +81,10 @@ pub(super) async fn granted(app: &App, op: &Op) -> Result<Arc<Vec<Table>>> {
         })
         .collect();
     tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
-    let tables = Arc::new(tables);
-    let kept = Kept { epoch, policy, day, tables: Arc::clone(&tables) };
-    app.delta.granted.insert(id.to_owned(), kept);
-    Ok(tables)
+    let bounds = sharing::bounds::of_grants(app, id, tables.iter().map(|t| &t.grant)).await?;
+    let kept = Kept { epoch, policy, day, tables: Arc::new(tables), bounds: Arc::new(bounds) };
+    app.delta.granted.insert(id.to_owned(), kept.clone());
+    Ok(kept)
 }
 
 /// Those that the caller's token reaches.
@@ -185,15 +193,18 @@ async fn gone(app: &App, op: &Op, name: &str) -> Result<Error> {
 /// Reads of files in a second: a question may name many small ones, and only its addresses open them.
 pub(super) const FILES_A_SECOND: u32 = 1000;
 
-/// Counts one call of a table, at the pace that was agreed or at a quicker one.
-pub(super) async fn count(app: &App, op: &Op, table: &Table, pace: u32) -> Result<()> {
+/// Counts one call of a table, at the pace that was agreed or at a quicker one; answers its place among the calls under way.
+pub(super) async fn count(app: &App, op: &Op, table: &Table, pace: u32) -> Result<Held> {
     let Actor::Application { id, org, .. } = &op.actor else {
         return Err(Error::of(Code::SignatureMissing));
     };
-    let Some(mut quota) = table.grant.quota() else { return Ok(()) };
+    let kept = kept_now(app, op).await?;
+    let bound = kept.bounds.get(table.grant.code());
+    let held = bound.map(|b| b.admit(op, Action::RowsBatch)).transpose()?.unwrap_or_default();
+    let Some(mut quota) = table.grant.quota() else { return Ok(held) };
     quota.calls_per_second = quota.calls_per_second.max(pace);
     let pools = dispatch::pools(app, id, org).await?.into();
-    meter(app, id, table).count(app, op, quota, &pools).await.map(|_| ())
+    meter(app, id, table).count(app, op, quota, &pools).await.map(|_| held)
 }
 
 /// A call that came to nothing does not count.

@@ -316,6 +316,7 @@ impl SqlRoom for Room {
         let codes: Vec<&str> = ask.tables.iter().map(|(code, _)| code.as_str()).collect();
         let tables = self.all(&codes).await?;
         let own = app.op(caller.actor.clone(), &self.source);
+        let held = self.desk.admit(&own, &codes).await?;
         desk::count(app, &own, &tables).await?;
         let key = match &caller.actor {
             Actor::Application { key, .. } => key.as_str(),
@@ -344,6 +345,7 @@ impl SqlRoom for Room {
         Ok(SqlTurn {
             id: op.request_id,
             codes: codes.into_iter().map(str::to_owned).collect(),
+            held,
             row_cap: match self.of {
                 Use::Query => cap,
                 Use::Export => cap.min(rules.export.rows),

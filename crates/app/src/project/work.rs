@@ -193,8 +193,12 @@ pub async fn answer(app: &Arc<App>, op: &Op, id: &str, run: &str, page: usize) -
     };
     // What has been taken away meanwhile is not shown any more.
     if rows.is_some() {
-        let turn =
-            policy::port::SqlTurn { id: run.to_owned(), codes: answer.room.codes(), row_cap: 0 };
+        let turn = policy::port::SqlTurn {
+            id: run.to_owned(),
+            codes: answer.room.codes(),
+            row_cap: 0,
+            held: None,
+        };
         answer.room.shown(&turn).await?;
     }
     let size = app.rules.project.page_rows.max(1);

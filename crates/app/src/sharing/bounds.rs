@@ -18,7 +18,7 @@ use model::op::china;
 use model::query::{Comparison, Condition};
 use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
-use policy::{Action, Target};
+use policy::{Action, Grant, Target};
 use serde::Deserialize;
 use store::bounds::SubjectKey;
 
@@ -99,6 +99,23 @@ pub(crate) struct Counted {
     day: String,
     caller: String,
     subjects: Vec<String>,
+}
+
+/// What bounds an application at the resources of its grants, by code.
+pub(crate) async fn of_grants(
+    app: &App,
+    application: &str,
+    grants: impl Iterator<Item = &Grant>,
+) -> Result<HashMap<String, Bound>> {
+    let mut bounds = HashMap::new();
+    for grant in grants {
+        let Some(entry) = app.store.entry_get(grant.entry()).await? else { continue };
+        let request = grant.request().unwrap_or_default();
+        if let Some(bound) = of(app, application, request, &entry).await? {
+            bounds.insert(grant.code().to_owned(), bound);
+        }
+    }
+    Ok(bounds)
 }
 
 /// What bounds a caller at a resource; `None`: nothing.

@@ -92,16 +92,9 @@ impl Desk {
             return Ok(kept);
         }
         let tables = Arc::new(SqlTables { tables: granted(app, op).await? });
-        let mut bounds = HashMap::new();
-        for table in &tables.tables {
-            let grant = &table.grant;
-            let Some(entry) = app.store.entry_get(grant.entry()).await? else { continue };
-            let request = grant.request().unwrap_or_default();
-            if let Some(bound) = sharing::bounds::of(app, id, request, &entry).await? {
-                bounds.insert(grant.code().to_owned(), bound);
-            }
-        }
-        let kept = Kept { epoch, policy, day, tables, bounds: Arc::new(bounds) };
+        let grants = tables.tables.iter().map(|t| &t.grant);
+        let bounds = Arc::new(sharing::bounds::of_grants(app, id, grants).await?);
+        let kept = Kept { epoch, policy, day, tables, bounds };
         self.kept.insert(id.to_owned(), kept.clone());
         Ok(kept)
     }
@@ -123,10 +116,16 @@ impl Desk {
     }
 
     /// The statement's places among the calls under way; a bound that keeps it out says so.
-    async fn admit(&self, op: &Op, codes: &[&str]) -> Result<Vec<Held>> {
+    pub(crate) async fn admit(
+        &self,
+        op: &Op,
+        codes: &[&str],
+    ) -> Result<Option<Arc<dyn Any + Send + Sync>>> {
         let bounds = self.kept_now(op).await?.bounds;
         let concerned = codes.iter().filter_map(|code| bounds.get(*code));
-        concerned.map(|bound| bound.admit(op, Action::RowsSql)).collect()
+        let held: Vec<Held> =
+            concerned.map(|bound| bound.admit(op, Action::RowsSql)).collect::<Result<_>>()?;
+        Ok((!held.is_empty()).then(|| Arc::new(held) as _))
     }
 
     /// The grants of a statement, all of which must hold now.
@@ -295,7 +294,7 @@ impl SqlRoom for Desk {
         Ok(SqlTurn {
             id: op.request_id,
             codes: codes.into_iter().map(str::to_owned).collect(),
-            held: (!held.is_empty()).then(|| Arc::new(held) as Arc<dyn Any + Send + Sync>),
+            held,
             row_cap: tables.iter().map(|t| t.grant.row_cap()).min().unwrap_or(u64::MAX),
         })
     }

@@ -7,12 +7,12 @@ use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{Expr, TryCast};
 use datafusion::prelude::lit;
 use datafusion::scalar::ScalarValue;
-use guard::mask::Masker;
 use model::{Error, Result};
 use policy::Grant;
 use policy::port::ShareColumn;
 
 use crate::lake::DeltaLake;
+use crate::masking::Masking;
 use crate::schema::{self, HASH, RECORD_ID, Shape};
 use crate::view::named;
 use crate::wire::granted_schema;
@@ -50,7 +50,7 @@ pub(super) fn ids_schema() -> SchemaRef {
 pub(super) struct Shown<'a> {
     pub(super) grant: &'a Grant,
     pub(super) schema: SchemaRef,
-    masker: Arc<Masker>,
+    masker: Arc<Masking>,
 }
 
 impl<'a> Shown<'a> {
@@ -59,7 +59,7 @@ impl<'a> Shown<'a> {
         Self {
             grant,
             schema: granted_schema(grant, stored),
-            masker: Arc::new(Masker::new(&lake.mask_key, grant.grantee())),
+            masker: Arc::new(Masking::new(&lake.mask_key, grant.grantee())),
         }
     }
 

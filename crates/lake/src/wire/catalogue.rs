@@ -282,11 +282,14 @@ pub(super) fn nothing(query: &Statement) -> Option<LogicalPlan> {
     let fields: Vec<Field> =
         names.into_iter().map(|name| Field::new(name, ArrowType::Utf8, true)).collect();
     let schema = DFSchema::try_from(Schema::new(fields)).ok()?;
-    let empty =
-        LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::new(schema) });
+    let empty = LogicalPlan::EmptyRelation(EmptyRelation {
+        produce_one_row: false,
+        schema: Arc::new(schema),
+    });
     // The parameters of the question are those of its answer: clients send what they were told to.
     placeholders(query).into_iter().try_fold(empty, |plan, id| {
-        let placeholder = Placeholder::new_with_field(id, Some(Field::new("", ArrowType::Utf8, true).into()));
+        let placeholder =
+            Placeholder::new_with_field(id, Some(Field::new("", ArrowType::Utf8, true).into()));
         let given = Expr::Placeholder(placeholder).is_not_null();
         LogicalPlanBuilder::from(plan).filter(given).and_then(LogicalPlanBuilder::build).ok()
     })

@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use arrow_pg::datatypes::arrow_schema_to_pg_fields;
 use datafusion::common::ParamValues;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement as Parsed;

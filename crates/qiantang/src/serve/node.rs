@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{bind, on_signal, probes, run};
+use super::{bind, listen, on_signal, probes};
 use crate::config::{Config, ProcessRole};
 use crate::folder::{DataFolder, Hold};
 

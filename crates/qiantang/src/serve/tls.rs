@@ -206,8 +206,13 @@ mod tests {
         let url = format!("https://{}/api/v1", listener.local_addr().unwrap());
         let router = gateway::router(Arc::clone(&house.app), gateway::GatewayConfig::default());
         let stop = CancellationToken::new();
-        let served =
-            tokio::spawn(serve(listener, acceptor(&part).unwrap().unwrap(), router, stop.clone(), Patience::default()));
+        let served = tokio::spawn(serve(
+            listener,
+            acceptor(&part).unwrap().unwrap(),
+            router,
+            stop.clone(),
+            Patience::default(),
+        ));
 
         let get = async |shown: Option<&str>, code: &str| {
             let answer = client(dir, shown).get(format!("{url}/{code}")).send().await?;

@@ -307,8 +307,7 @@ fn write_sqlite(
     }
     if let (Some(first), Some(last)) = (records.first(), records.last()) {
         let events = records.iter().map(|r| &*r.event);
-        meter_sqlite::count(&tx, meter, events, first.seq, last.seq)
-            .map_err(broken)?;
+        meter_sqlite::count(&tx, meter, events, first.seq, last.seq).map_err(broken)?;
     }
     tx.commit().map_err(broken)
 }
