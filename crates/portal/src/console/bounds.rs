@@ -167,7 +167,6 @@ async fn list(door: &Door, visit: &Visit, wrong: Option<(&Error, &Posted)>) -> A
         now => value(&now), past => value(page.items), kinds, done => visit.q("done"),
         may_halt => halt::may_halt(app, op, HaltKind::Application),
         kind => given("kind"), name => given("name"), reason => given("reason"),
-        seconds => f64::from(i32::try_from(app.rules.bounds.halt_follow_ms).unwrap_or(1000)) / 1000.0,
         next => next_link(visit, "after", page.next.as_deref()),
         error => wrong.map(|(e, _)| visit.t(e.zh(), e.en())),
         code => wrong.map(|(e, _)| e.code().as_str()),

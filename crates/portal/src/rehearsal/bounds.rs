@@ -27,7 +27,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "console/halts.html" => context! {
             now => if full { vec![halt.clone()] } else { vec![] }, past => if full { vec![halt] } else { vec![] },
             kinds => vec![context! { value => "entry", name => "数据资源" }], may_halt => full, kind => "entry", name => "parking",
-            reason => (), seconds => 0.2,
+            reason => (),
         },
         "console/application_certificates.html" => context! {
             application => context! { id => "a1", name => "便民 <b>", key => "k" }, gateway => "https://gate",
