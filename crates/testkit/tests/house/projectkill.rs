@@ -48,6 +48,7 @@ fn running() {
     });
 }
 
+#[expect(clippy::print_stdout, reason = "the seed is told, so that it can be given back")]
 fn deaths(count: u32, store: &str) {
     let seed = seed();
     println!("QIANTANG_TEST_SEED={seed}");
