@@ -65,9 +65,10 @@ def wide(table, rows, threads):
     step = 100_000_000
     for part, first in enumerate(range(0, rows, step)):
         last = min(first + step, rows)
+        mixed = "(xor(x, x >> 13) * 1274126177) % 4294967296"
         values = (
-            "SELECT ((i * 2654435761) % 4294967296) // 16777216 AS k, ((i * 40503 + i // 65536) % 65521) % 100 AS v "
-            f"FROM range({first}, {last}) t(i)"
+            f"SELECT y >> 24 AS k, (y >> 8) % 100 AS v FROM (SELECT {mixed} AS y FROM "
+            f"(SELECT (i * 2654435761) % 4294967296 AS x FROM range({first}, {last}) t(i)))"
         )
         db.execute(f"COPY ({values}) TO '{table}/part-{part:02}.parquet' (FORMAT parquet, COMPRESSION zstd)")
     size = sum(os.path.getsize(f) for f in glob.glob(f"{table}/*.parquet"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ballista_core::extension::EndpointOverrideFn;
 use model::{Code, Error, Result};
+use pgwire::tokio::tokio_rustls::rustls::crypto;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig};
 
 /// How long a connection may take to come about, and how long a silent one is believed.
@@ -40,6 +41,8 @@ impl std::fmt::Debug for Trust {
 
 impl Trust {
     pub(super) fn read(files: &TrustFiles) -> Result<Self> {
+        // tonic takes the process's provider, and with two linked in there is none until one is named. Another may have been.
+        let _ = crypto::ring::default_provider().install_default();
         let trust = Self {
             authority: Certificate::from_pem(read(&files.authority)?),
             identity: Identity::from_pem(read(&files.certificate)?, read(&files.key)?),

@@ -170,7 +170,7 @@ async fn scene() -> Scene {
     let consumer = house.person("consumer").await;
     for (entry, items, area) in [
         ("renkou", vec!["sfzh", "xm", "csrq", "region_code"], "330000"),
-        ("shijian", vec!["id", "name", "amount", "day"], "330000"),
+        ("shijian", vec!["id", "name", "amount", "day"], ""),
     ] {
         let wanted = RequestNew {
             entry: entry.into(),

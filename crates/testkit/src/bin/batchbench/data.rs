@@ -273,7 +273,7 @@ async fn grant(house: &House, application: &str, code: &str) {
         legal_basis: "部门职责".into(),
         period: Period::Days { days: 30 },
         calls_per_day: 10_000_000,
-        area_range: "330000".into(),
+        area_range: if code == "bench_settle" { "330000".into() } else { String::new() },
         by_sql: true,
     };
     let request = app::sharing::apply(&house.app, &consumer, wanted).await.unwrap();
