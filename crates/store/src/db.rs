@@ -134,6 +134,7 @@ impl Db {
         all.push(migration(26, "interface", include_str!("../migrations/0026_interface.sql")));
         all.push(migration(27, "credential", include_str!("../migrations/0027_credential.sql")));
         all.push(migration(29, "sql", include_str!("../migrations/0029_sql.sql")));
+        all.push(migration(35, "delta", include_str!("../migrations/0035_delta.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));
