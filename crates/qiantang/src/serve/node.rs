@@ -77,7 +77,12 @@ impl Node {
                 lake::serve_executor(&settings, masks, listener, stop.cancelled_owned()).await
             });
         }
-        let operator = tokio::spawn(run(self.operation, operator(), stop.clone()));
+        let operator = tokio::spawn(listen::serve(
+            self.operation,
+            operator(),
+            stop.clone(),
+            listen::Patience::default(),
+        ));
         let upkeep = tokio::spawn(probes::upkeep());
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
