@@ -130,7 +130,7 @@ fn settlement_batch(from: u64, to: u64, all: u64) -> Batch {
     let of = |salt, n| move |row| chance(row, salt) % n;
     // Clinics and people of two kinds: a few that come often, and all others.
     let clinic = |row| {
-        let often = chance(row, 20) % 4 > 0;
+        let often = !chance(row, 20).is_multiple_of(4);
         chance(row, 2) % if often { CLINICS / 10 } else { CLINICS }
     };
     let day = move |row: u64| row * DAYS / all;
@@ -185,7 +185,7 @@ fn settlement_batch(from: u64, to: u64, all: u64) -> Batch {
 }
 
 fn batch(columns: Vec<Column>, from: u64, to: u64) -> Batch {
-    Batch { columns, records: (from + 1..=to).collect(), ..Batch::default() }
+    Batch { columns, records: (from + 1..=to).collect(), operations: Vec::new() }
 }
 
 fn clinic_batch() -> Batch {
@@ -258,7 +258,7 @@ async fn land(
         track: None,
         goes_on: false,
     };
-    let target = LandTarget { entry, org_name: org.name, org_uscc: org.uscc };
+    let target = LandTarget { entry, org_name: org.name_cn, org_uscc: org.uscc };
     house.app.lake.land(&permit, &provider, &head, &target, rows).await.unwrap();
 }
 
