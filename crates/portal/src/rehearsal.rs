@@ -352,7 +352,7 @@ fn things(full: bool) -> Value {
             locked_until => some(Value::from(AT)), one_time_until => some(Value::from(AT)) }]),
         entry_seen => full, verdict => some(value(AuditVerdict { records: 3, intact: false, head: "h".into(), fault: Some(AuditFault { seq: 2, kind: "altered".into(), zh: "变".into(), en: "changed".into() }) })),
         records => list(vec![value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } })]),
-        export => "/console/audit.csv?", item_row,
+        export => "/console/audit.csv?", item_row, taken_out => some(projects::taken_out()),
     };
     context! { ..rest, ..more, ..page, ..desk_things(full) }
 }

@@ -12,6 +12,7 @@ pub(crate) mod bounds;
 mod gate;
 mod inbox;
 mod look;
+mod paging;
 mod quota;
 
 use std::sync::Arc;

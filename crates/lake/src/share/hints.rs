@@ -116,7 +116,7 @@ fn certain(expr: &Expr, shapes: &[Shape], whole: bool, depth: usize) -> Option<E
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             Some(inner(left, whole)?.or(inner(right, whole)?))
         }
-        Expr::Not(e) => Some(Expr::Not(Box::new(inner(e, true)?))),
+        Expr::Not(e) => negated(inner(e, true)?),
         Expr::IsNull(e) => Some(named(&shape(e)?.name).is_null()),
         Expr::IsNotNull(e) => Some(named(&shape(e)?.name).is_not_null()),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => {
@@ -133,17 +133,35 @@ fn certain(expr: &Expr, shapes: &[Shape], whole: bool, depth: usize) -> Option<E
             let column = shape(expr)?;
             let (low, high) = (constant(column, low)?, constant(column, high)?);
             let within = named(&column.name).gt_eq(low).and(named(&column.name).lt_eq(high));
-            Some(if *negated { Expr::Not(Box::new(within)) } else { within })
+            if *negated { self::negated(within) } else { Some(within) }
         }
         Expr::InList(InList { expr, list, negated }) if list.len() <= MOST => {
             let column = shape(expr)?;
             let values = list.iter().map(|v| constant(column, v)).collect::<Option<Vec<_>>>()?;
             let equal = values.into_iter().map(|v| named(&column.name).eq(v));
             let any = equal.reduce(Expr::or)?;
-            Some(if *negated { Expr::Not(Box::new(any)) } else { any })
+            if *negated { self::negated(any) } else { Some(any) }
         }
         _ => None,
     }
+}
+
+/// The opposite, in words that bounds are asked by: of a comparison, and by De Morgan of what is made of them.
+fn negated(expr: Expr) -> Option<Expr> {
+    Some(match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            negated(*left)?.or(negated(*right)?)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            negated(*left)?.and(negated(*right)?)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            Expr::BinaryExpr(BinaryExpr::new(left, op.negate()?, right))
+        }
+        Expr::IsNull(e) => Expr::IsNotNull(e),
+        Expr::IsNotNull(e) => Expr::IsNull(e),
+        _ => return None,
+    })
 }
 
 fn compares(op: Operator) -> bool {
@@ -352,8 +370,9 @@ mod tests {
         ] {
             assert_eq!(sql(text), "abc", "{text}");
         }
-        // The part that is certain counts.
-        assert_eq!(sql("n > 15 and x = 1"), "bc");
+        // The part that is certain counts; of a column that is not there nothing is known at all.
+        assert_eq!(sql("n > 15 and f > 1e9"), "bc");
+        assert_eq!(sql("n > 15 and x = 1"), "abc");
     }
 
     #[test]

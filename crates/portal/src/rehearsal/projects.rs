@@ -104,8 +104,13 @@ fn job(full: bool) -> Value {
     }
 }
 
-fn export(full: bool) -> Value {
-    let export = ProjectExport {
+/// The result that an approval is about.
+pub(super) fn taken_out() -> Value {
+    value(asked(true))
+}
+
+fn asked(full: bool) -> ProjectExport {
+    ProjectExport {
         id: "x1".into(),
         project: "p1".into(),
         sql: "select '<b>'".into(),
@@ -121,8 +126,11 @@ fn export(full: bool) -> Value {
         taken_at: (!full).then(|| AT.into()),
         rows: 1,
         bytes: 2,
-    };
-    context! { export => value(export), phase => "running", ready => full, expired => false }
+    }
+}
+
+fn export(full: bool) -> Value {
+    context! { export => value(asked(full)), phase => "running", ready => full, expired => false }
 }
 
 /// What a page of projects shows; `None` for other pages.
