@@ -131,6 +131,7 @@ async fn begin(app: &Arc<App>, permit: &Permit, mut run: ProjectRun) -> Result<b
             return Ok(false);
         }
     }
+    let waiting = run.clone();
     run.state = RunState::Running;
     run.text_version = job.version;
     (run.zh, run.en) = Default::default();
@@ -138,9 +139,18 @@ async fn begin(app: &Arc<App>, permit: &Permit, mut run: ProjectRun) -> Result<b
         spawn(app, run);
         return Ok(true);
     }
-    run.state = if run.failures > 0 { RunState::Retrying } else { RunState::Waiting };
-    later(app, permit, run, ("同一作业正在运行，排队中", "the job is running: it waits")).await?;
+    queued(app, permit, waiting).await?;
     Ok(false)
+}
+
+/// A run behind another one of its job keeps its place: runs of a job land in their order.
+async fn queued(app: &App, permit: &Permit, mut run: ProjectRun) -> Result<()> {
+    let (zh, en) = ("同一作业正在运行，排队中", "the job is running: it waits");
+    if run.failures > 0 || run.zh == zh {
+        return Ok(());
+    }
+    (run.zh, run.en) = (zh.to_owned(), en.to_owned());
+    app.store.project_run_set(permit, &run).await.map(|_| ())
 }
 
 async fn overtaken(app: &App, run: &ProjectRun) -> Result<bool> {

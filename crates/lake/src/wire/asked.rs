@@ -81,17 +81,19 @@ pub(super) fn tables(plan: &LogicalPlan) -> PgWireResult<Vec<(String, Vec<String
             if name.schema.as_ref() == SCHEMA {
                 let provider = source_as_provider(&scan.source)?;
                 if let Some(code) = table::granted(&provider) {
-                    let columns = scan.projected_schema.fields().iter().map(|f| f.name().clone());
-                    match tables.iter_mut().find(|(c, _)| c == code) {
-                        Some((_, there)) => {
-                            for column in columns {
-                                if !there.contains(&column) {
-                                    there.push(column);
-                                }
-                            }
+                    // Conditions that the table answers itself need no column of its answer, but read one.
+                    let shown = scan.projected_schema.fields().iter().map(|f| f.name().clone());
+                    let compared = scan.filters.iter().flat_map(|f| f.column_refs());
+                    let columns = shown.chain(compared.into_iter().map(|c| c.name.clone()));
+                    let known = tables.iter_mut().find(|(c, _)| c == code);
+                    let mut there = known.map(|(_, t)| std::mem::take(t)).unwrap_or_default();
+                    for column in columns {
+                        if !there.contains(&column) {
+                            there.push(column);
                         }
-                        None => tables.push((code.to_owned(), columns.collect())),
                     }
+                    tables.retain(|(c, _)| c != code);
+                    tables.push((code.to_owned(), there));
                 }
             }
         }
