@@ -84,6 +84,9 @@ impl IntoResponse for Refusal {
             request_id: &self.request_id,
         };
         let mut response = (status, Json(body)).into_response();
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,
