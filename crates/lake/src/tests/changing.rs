@@ -127,8 +127,8 @@ fn take(held: &mut Held, pieces: &[Changes]) -> usize {
     count
 }
 
-/// What the region should hold of a version.
-async fn wanted(house: &House, version: i64) -> Vec<String> {
+/// What a grant of the region 3301 should show of a version.
+pub(super) async fn wanted(house: &House, version: i64) -> Vec<String> {
     let rows = house.rows("moving", Some(version), &["id", "xm", "xzqh"]).await;
     let mut wanted: Vec<String> = rows
         .iter()
@@ -140,24 +140,30 @@ async fn wanted(house: &House, version: i64) -> Vec<String> {
     wanted
 }
 
-fn shown(held: &Held) -> Vec<String> {
-    held.values()
-        .map(|row| row[1..].iter().flatten().cloned().collect::<Vec<_>>().join(" "))
-        .collect()
+/// Random parcels for `moving`.
+pub(super) struct Course {
+    pub(super) seed: u64,
+    pub(super) parcels: i64,
+    /// The parcel, beside the first, that is a full one.
+    pub(super) again: i64,
+    pub(super) keys: u64,
+    /// Most rows of a small parcel.
+    pub(super) most: u64,
+    /// After how many parcels small files are written together.
+    pub(super) compact: i64,
 }
 
-#[tokio::test]
-async fn changes_lead_from_any_version_to_any_later_one() {
-    let house = house();
-    let mut dice = Dice(7);
+/// Lands them; answers their versions.
+pub(super) async fn landed(house: &House, course: &Course) -> Vec<i64> {
+    let mut dice = Dice(course.seed);
     let regions = ["330106", "330110", "330203", "310000"];
     let names = ["甲一", "乙一", "丙一"];
     let mut versions = Vec::new();
-    for n in 0..45_i64 {
-        let full = matches!(n, 0 | 36);
+    for n in 0..course.parcels {
+        let full = n == 0 || n == course.again;
         let mut rows: BTreeMap<String, Line> = BTreeMap::new();
-        for _ in 0..if full { 300 } else { 1 + dice.below(12) } {
-            let id = format!("k{:03}", dice.below(200));
+        for _ in 0..if full { 300 } else { 1 + dice.below(course.most) } {
+            let id = format!("k{:03}", dice.below(course.keys));
             let pick = usize::try_from(dice.below(3)).unwrap();
             let region = regions[usize::try_from(dice.below(4)).unwrap()];
             let operation = match dice.below(4) {
@@ -173,10 +179,24 @@ async fn changes_lead_from_any_version_to_any_later_one() {
         let parcel = format!("p{n}");
         let landing = house.land(n, &moving(), &parcel, mode, vec![batch(&rows)]).await.unwrap();
         versions.push(landing.version);
-        if n % 15 == 14 {
+        if n % course.compact == course.compact - 1 {
             house.lake.compact_table(&op_at(n), "moving").await.unwrap();
         }
     }
+    versions
+}
+
+fn shown(held: &Held) -> Vec<String> {
+    held.values()
+        .map(|row| row[1..].iter().flatten().cloned().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[tokio::test]
+async fn changes_lead_from_any_version_to_any_later_one() {
+    let house = house();
+    let course = Course { seed: 7, parcels: 45, again: 36, keys: 200, most: 12, compact: 15 };
+    let versions = landed(&house, &course).await;
     let grant = grant(&["id", "xm", "xzqh"], "330100");
     let mut told = 0;
     for (n, step) in [3, 13].into_iter().enumerate() {

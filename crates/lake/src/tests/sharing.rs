@@ -7,18 +7,17 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use model::batch::Operation::{Delete, Insert, Update};
+use model::batch::Operation::{Insert, Update};
 use model::code::{DataType, OpenType, SyncMode};
 use model::entry::Entry;
 use model::request::{Period, Request, RequestState, RequestWay};
-use model::value::Value;
 use model::{Actor, Code, Op};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use policy::port::{ShareHints, ShareView, Shares};
 use policy::{Action, Grant, GrantAsk, Policy, Target, Via};
 
-use super::changing::{Dice, Line, batch, moving};
-use super::entries::{House, entry, house, item, op_at, start, texts};
+use super::changing::{Course, batch, landed, moving, wanted};
+use super::entries::{House, entry, house, item, start, texts};
 use crate::cells::Cells;
 
 fn grant(entry: &Entry, items: &[&str], area: &str, action: Action) -> Grant {
@@ -103,60 +102,17 @@ async fn texts_of(house: &House, grant: &Grant, view: &ShareView) -> Vec<String>
     all
 }
 
-/// What the grant should show of a version.
-async fn wanted(house: &House, version: i64) -> Vec<String> {
-    let rows = house.rows("moving", Some(version), &["id", "xm", "xzqh"]).await;
-    let mut wanted: Vec<String> = rows
-        .iter()
-        .map(|row| row.iter().filter_map(Value::to_text).collect::<Vec<_>>())
-        .filter(|row| row[2].starts_with("3301"))
-        .map(|row| format!("{} {}* {}", row[0], row[1].chars().next().unwrap(), row[2]))
-        .collect();
-    wanted.sort();
-    wanted
-}
-
 fn names(view: &ShareView) -> BTreeSet<String> {
     view.files.iter().map(|f| f.name.clone()).collect()
 }
 
-/// Lands random parcels; answers their versions.
-async fn landed(house: &House) -> Vec<i64> {
-    let mut dice = Dice(11);
-    let regions = ["330106", "330110", "330203", "310000"];
-    let people = ["甲一", "乙一", "丙一"];
-    let mut versions = Vec::new();
-    for n in 0..30_i64 {
-        let full = matches!(n, 0 | 22);
-        let mut rows: BTreeMap<String, Line> = BTreeMap::new();
-        for _ in 0..if full { 300 } else { 1 + dice.below(10) } {
-            let id = format!("k{:03}", dice.below(250));
-            let pick = usize::try_from(dice.below(3)).unwrap();
-            let region = regions[usize::try_from(dice.below(4)).unwrap()];
-            let operation = match dice.below(4) {
-                0 if !full => Delete,
-                1 if !full => Update,
-                _ => Insert,
-            };
-            let line = (id.clone(), people[pick].to_owned(), region, n.to_string(), operation);
-            rows.insert(id, line);
-        }
-        let rows: Vec<Line> = rows.into_values().collect();
-        let mode = if full { SyncMode::Full } else { SyncMode::Incremental };
-        let parcel = format!("p{n}");
-        let landing = house.land(n, &moving(), &parcel, mode, vec![batch(&rows)]).await.unwrap();
-        versions.push(landing.version);
-        if n % 10 == 9 {
-            house.lake.compact_table(&op_at(n), "moving").await.unwrap();
-        }
-    }
-    versions
-}
+const COURSE: Course =
+    Course { seed: 11, parcels: 30, again: 22, keys: 250, most: 10, compact: 10 };
 
 #[tokio::test]
 async fn a_view_of_any_version_holds_what_a_scan_of_it_shows() {
     let house = house();
-    let versions = landed(&house).await;
+    let versions = landed(&house, &COURSE).await;
     let grant = grant(&moving(), &["id", "xm", "xzqh"], "330100", Action::RowsBatch);
     for version in versions.iter().step_by(3).chain(versions.iter().skip(1).step_by(7)) {
         let view = make(&house, &grant, *version).await;
@@ -173,7 +129,7 @@ async fn a_view_of_any_version_holds_what_a_scan_of_it_shows() {
 #[tokio::test]
 async fn changes_lead_from_each_version_to_the_next() {
     let house = house();
-    let versions = landed(&house).await;
+    let versions = landed(&house, &COURSE).await;
     let grant = grant(&moving(), &["id", "xm", "xzqh"], "330100", Action::RowsBatch);
     let mut held = BTreeSet::from_iter(wanted(&house, versions[0]).await);
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
@@ -302,7 +258,7 @@ async fn rows_without_a_key_are_added_or_replaced() {
 #[tokio::test]
 async fn old_versions_go_and_what_is_named_stays() {
     let house = house();
-    let versions = landed(&house).await;
+    let versions = landed(&house, &COURSE).await;
     let grant = grant(&moving(), &["id", "xm", "xzqh"], "330100", Action::RowsBatch);
     for version in &versions[..4] {
         make(&house, &grant, *version).await;
