@@ -19,8 +19,7 @@ use std::sync::Arc;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::Expr;
-use datafusion::prelude::{SessionContext, lit};
-use datafusion::scalar::ScalarValue;
+use datafusion::prelude::SessionContext;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Action as LogAction;
 use futures::future::BoxFuture;
@@ -98,7 +97,8 @@ impl DeltaLake {
         let Some(table) = self.table_at(grant.code(), Some(version)).await? else { return Ok(0) };
         let loaded = Loaded::of(&table)?;
         let session = self.session(true);
-        let rows = filtered(view::view(&session, &loaded).await?, grant, &loaded)?;
+        let rows =
+            filter::granted(view::view(&session, &loaded).await?, grant, &loaded.columns()?)?;
         let rows = rows.count().await.map_err(|e| fault::plan("counting granted rows", e))?;
         Ok(u64::try_from(rows).unwrap_or(u64::MAX))
     }
@@ -222,20 +222,14 @@ impl DeltaLake {
         narrow: &Narrow,
     ) -> Result<SendableRecordBatchStream> {
         let rows = view::view_of(session, loaded, Some(narrow)).await?;
-        let rows = filtered(rows, grant, loaded)?;
+        let rows = filter::granted(rows, grant, &loaded.columns()?)?;
         let masker = Arc::new(Masking::new(&self.mask_key, grant.grantee()));
         let stored = loaded.columns()?;
         let id = masking::masked(&masker, &Mask::Hash, ROW_ID, named(HASH));
         let mut projection: Vec<Expr> = vec![named(HASH).alias(MARK), id.alias(ROW_ID)];
-        for column in grant.columns() {
-            let name = &column.identifier;
-            let there = stored.iter().any(|c| c.name == *name);
-            let plain = if there { named(name) } else { lit(ScalarValue::Utf8(None)) };
-            projection.push(match &column.mask {
-                Some(mask) => masking::masked(&masker, mask, name, plain).alias(name),
-                None => plain.alias(name),
-            });
-        }
+        let columns = grant.columns().iter();
+        projection
+            .extend(columns.map(|c| masking::shown(&masker, c, &stored).alias(&c.identifier)));
         rows.select(projection)
             .and_then(|rows| rows.sort(vec![named(MARK).sort(true, false)]))
             .map_err(|e| fault::plan("changes", e))?
@@ -299,15 +293,6 @@ fn join(keys: Option<DataFrame>, more: DataFrame) -> Result<DataFrame> {
     match keys {
         None => Ok(more),
         Some(keys) => keys.union(more).map_err(|e| fault::plan("touched keys", e)),
-    }
-}
-
-fn filtered(rows: DataFrame, grant: &Grant, loaded: &Loaded<'_>) -> Result<DataFrame> {
-    match grant.row_filter() {
-        None => Ok(rows),
-        Some(condition) => rows
-            .filter(filter::expression(condition, &loaded.columns()?)?)
-            .map_err(|e| fault::plan("filter", e)),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::InList;
 use datafusion::prelude::lit;
@@ -15,11 +16,22 @@ use model::{Code, Error, Result};
 use policy::Grant;
 use rust_decimal::Decimal;
 
+use crate::fault;
 use crate::schema::{Kind, Shape};
 use crate::view::named;
 
 /// Most conditions of one query: deeper or wider ones are refused before the planner works on them.
 const MOST_CONDITIONS: usize = 1000;
+
+/// The rows that a grant shows, of rows whose columns are `stored`.
+pub(crate) fn granted(rows: DataFrame, grant: &Grant, stored: &[Shape]) -> Result<DataFrame> {
+    match grant.row_filter() {
+        None => Ok(rows),
+        Some(condition) => rows
+            .filter(expression(condition, stored)?)
+            .map_err(|e| fault::plan("what was granted", e)),
+    }
+}
 
 /// Checks that a caller may ask this: every column is granted and filterable, or a look-up key compared by equality
 /// and not under a negation (whoever compares a masked key must know its value already).

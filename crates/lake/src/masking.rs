@@ -14,14 +14,18 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use datafusion::prelude::lit;
+use datafusion::scalar::ScalarValue;
 use guard::MaskKey;
 use guard::mask::{Masker, output_type, write_kept};
 use model::code::DataType;
 use model::mask::Mask;
 use model::value::Value;
+use policy::GrantColumn;
 
 use crate::cells::Cells;
-use crate::schema::Kind;
+use crate::schema::{Kind, Shape};
+use crate::view::named;
 
 /// The masks of one grantee.
 pub(crate) struct Masking {
@@ -56,6 +60,18 @@ pub(crate) fn print(key: &MaskKey) -> String {
 /// An expression that masks `column`'s values for one grantee.
 pub(crate) fn masked(masking: &Arc<Masking>, mask: &Mask, column: &str, value: Expr) -> Expr {
     function(masking, mask, column).call(vec![value])
+}
+
+/// A granted column as the grantee is shown it, of rows whose columns are `stored`: masked, and empty where the table does not hold
+/// it (yet).
+pub(crate) fn shown(masking: &Arc<Masking>, column: &GrantColumn, stored: &[Shape]) -> Expr {
+    let name = &column.identifier;
+    let there = stored.iter().any(|c| c.name == *name);
+    let plain = if there { named(name) } else { lit(ScalarValue::Utf8(None)) };
+    match &column.mask {
+        Some(mask) => masked(masking, mask, name, plain),
+        None => plain,
+    }
 }
 
 /// The function of such an expression.

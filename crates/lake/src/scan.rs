@@ -9,8 +9,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{Expr, SortExpr};
-use datafusion::prelude::lit;
-use datafusion::scalar::ScalarValue;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use model::query::RowQuery;
@@ -88,8 +86,9 @@ impl DeltaLake {
         // Without an order a single partition keeps the stored one, so that two downloads are the same and pages
         // follow each other.
         let session = self.session(!order.is_empty());
-        let mut rows = view::view(&session, &loaded).await?;
-        for condition in grant.row_filter().into_iter().chain(&query.filter) {
+        let rows = view::view(&session, &loaded).await?;
+        let mut rows = filter::granted(rows, grant, &stored)?;
+        if let Some(condition) = &query.filter {
             rows = rows
                 .filter(filter::expression(condition, &stored)?)
                 .map_err(|e| fault::plan("filter", e))?;
@@ -175,15 +174,7 @@ fn projection(wanted: &Wanted<'_>, stored: &[Shape], masker: &Arc<Masking>) -> V
     wanted
         .columns
         .iter()
-        .map(|(column, name)| {
-            let there = stored.iter().any(|c| c.name == column.identifier);
-            let plain =
-                if there { named(&column.identifier) } else { lit(ScalarValue::Utf8(None)) };
-            match &column.mask {
-                Some(mask) => masking::masked(masker, mask, &column.identifier, plain).alias(*name),
-                None => plain.alias(*name),
-            }
-        })
+        .map(|(column, name)| masking::shown(masker, column, stored).alias(*name))
         .collect()
 }
 

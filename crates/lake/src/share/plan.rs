@@ -5,8 +5,6 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{Expr, TryCast};
-use datafusion::prelude::lit;
-use datafusion::scalar::ScalarValue;
 use model::{Error, Result};
 use policy::Grant;
 use policy::port::ShareColumn;
@@ -66,27 +64,16 @@ impl<'a> Shown<'a> {
     /// Rows that the grant shows of `rows`, whose columns are `stored`: record number (and hash of the key), then the columns.
     pub(super) fn rows(&self, rows: DataFrame, stored: &[Shape], mark: bool) -> Result<DataFrame> {
         let failed = |e| fault::plan("a shared view", e);
-        let rows = match self.grant.row_filter() {
-            None => rows,
-            Some(condition) => {
-                rows.filter(filter::expression(condition, stored)?).map_err(failed)?
-            }
-        };
+        let rows = filter::granted(rows, self.grant, stored)?;
         let mut wanted: Vec<Expr> = vec![named(RECORD_ID)];
         if mark {
             wanted.push(named(HASH).alias(MARK));
         }
         for (column, field) in self.grant.columns().iter().zip(self.schema.fields()) {
-            let name = &column.identifier;
-            let there = stored.iter().any(|c| c.name == *name);
-            let plain = if there { named(name) } else { lit(ScalarValue::Utf8(None)) };
-            let value = match &column.mask {
-                Some(mask) => masking::masked(&self.masker, mask, name, plain),
-                None => plain,
-            };
+            let value = masking::shown(&self.masker, column, stored);
             // An earlier version may have had another type: what does not fit is empty, never an error.
             let cast = Expr::TryCast(TryCast::new(Box::new(value), field.data_type().clone()));
-            wanted.push(cast.alias(name));
+            wanted.push(cast.alias(&column.identifier));
         }
         rows.select(wanted).map_err(failed)
     }

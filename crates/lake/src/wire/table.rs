@@ -27,7 +27,6 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, Statistics,
 };
 use datafusion::prelude::lit;
-use datafusion::scalar::ScalarValue;
 use deltalake_core::DeltaTable;
 use guard::mask::output_type;
 use model::code::DataType;
@@ -83,10 +82,8 @@ impl GrantedTable {
         let stored = loaded.columns()?;
         let session = self.lake.session_analytic(sent);
         let by = if sent.is_some() { By::Sent } else { By::Parquet };
-        let mut rows = view::view_by(&session, &loaded, None, by).await?;
-        if let Some(condition) = self.grant.row_filter() {
-            rows = rows.filter(filter::expression(condition, &stored)?).map_err(failed)?;
-        }
+        let rows = view::view_by(&session, &loaded, None, by).await?;
+        let mut rows = filter::granted(rows, &self.grant, &stored)?;
         for filter in filters {
             if let Some(own) = self.over_stored(filter, &stored) {
                 rows = rows.filter(own).map_err(failed)?;
@@ -100,13 +97,7 @@ impl GrantedTable {
             else {
                 return Err(Error::internal("wire: a column that was not granted"));
             };
-            let there = stored.iter().any(|c| c.name == column.identifier);
-            let plain =
-                if there { named(&column.identifier) } else { lit(ScalarValue::Utf8(None)) };
-            let value = match &column.mask {
-                Some(mask) => masking::masked(&masker, mask, &column.identifier, plain),
-                None => plain,
-            };
+            let value = masking::shown(&masker, column, &stored);
             let cast = Expr::Cast(Cast::new(Box::new(value), field.data_type().clone()));
             wanted.push(cast.alias(&column.identifier));
         }
