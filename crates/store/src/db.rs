@@ -1,6 +1,7 @@
 //! The connection to the control database and the translation of its failures.
 
 use model::{Code, Error, Result};
+use serde::de::DeserializeOwned;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, AssertSqlSafe, Row, Transaction};
@@ -180,6 +181,20 @@ impl Db {
             query = query.bind(value.clone());
         }
         query.fetch_all(&self.pool).await.map_err(fail)
+    }
+
+    /// What is kept as JSON under an id.
+    pub(crate) async fn body<T: DeserializeOwned>(
+        &self,
+        table: &'static str,
+        id: &str,
+    ) -> Result<Option<T>> {
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT body FROM {table} WHERE id = $1")))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fail)?;
+        row.map(|row| json(&row, "body")).transpose()
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {

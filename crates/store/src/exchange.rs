@@ -2,7 +2,7 @@
 //! changes its files.
 
 use model::exchange::{Exchange, ExchangeFigures, ExchangeFile, ExchangeIncident};
-use model::{Code, Error, Result};
+use model::{Error, Result};
 use policy::{Action, Permit};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -237,12 +237,7 @@ impl Store {
 
     /// One file.
     pub async fn exchange_file(&self, id: &str) -> Result<Option<ExchangeFile>> {
-        let row = sqlx::query("SELECT body FROM exchange_file WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?;
-        row.as_ref().map(|row| json(row, "body")).transpose()
+        self.db.body("exchange_file", id).await
     }
 
     /// The newest record of a path.
@@ -359,9 +354,5 @@ fn missing(id: &str) -> Error {
 }
 
 fn not_ours() -> Error {
-    Error::new(
-        Code::Stale,
-        "该数据交换已由另一进程接手，本进程不再继续",
-        "another process has taken this exchange up; this one does not go on with it",
-    )
+    crate::lease::lost("数据交换", "exchange")
 }

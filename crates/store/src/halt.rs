@@ -66,13 +66,7 @@ impl Store {
 
     /// One stop.
     pub async fn halt_get(&self, id: &str) -> Result<Option<Halt>> {
-        sqlx::query("SELECT body FROM halt WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("halt", id).await
     }
 
     /// Stops newest first, of one thing if named. *constant page*.

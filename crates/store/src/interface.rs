@@ -102,13 +102,7 @@ impl Store {
 
     /// One version by its id.
     pub async fn interface_get(&self, id: &str) -> Result<Option<Interface>> {
-        sqlx::query("SELECT body FROM interface WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("interface", id).await
     }
 
     /// All versions of a code, newest first.

@@ -1,7 +1,7 @@
 //! Leases: which process works at something that several could work at. The same for runs, rails, turns of pipelines,
 //! exchanges and outflows: two columns of their table, `owner` and `lease_until`.
 
-use model::Result;
+use model::{Code, Error, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
@@ -35,7 +35,41 @@ impl Lease {
 /// A table whose rows are leased, and which of them can be (a condition, or nothing).
 pub(crate) type Leased = (&'static str, &'static str);
 
+/// The answer to an owner whose work another process has taken up.
+pub(crate) fn lost(zh: &str, en: &str) -> Error {
+    Error::new(
+        Code::Stale,
+        format!("该{zh}已由另一进程接手，本进程不再继续"),
+        format!("another process has taken this {en} up; this one does not go on with it"),
+    )
+}
+
 impl Store {
+    /// Writes a row with a state and a time from which it may be taken up, by its owner only; `false` when it is not the owner's any
+    /// more.
+    pub(crate) async fn lease_write(
+        &self,
+        (table, which): Leased,
+        owner: &str,
+        id: &str,
+        (state, ready_at): (&str, &str),
+        body: &str,
+    ) -> Result<bool> {
+        let sql = format!(
+            "UPDATE {table} SET state = $1, ready_at = $2, body = $3 WHERE id = $4 AND owner = $5{which}"
+        );
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(state)
+            .bind(ready_at)
+            .bind(body)
+            .bind(id)
+            .bind(owner)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Takes a row for `lease`, if its lease is still the one that was seen: of several processes that try, one succeeds.
     pub(crate) async fn lease_take(
         &self,

@@ -2,7 +2,7 @@
 //! at, for metering, and for one process at a time to know that the flow is its own.
 
 use model::outflow::{Outflow, OutflowDay, OutflowFigures};
-use model::{Code, Error, Result};
+use model::{Error, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 
@@ -265,9 +265,5 @@ fn missing(id: &str) -> Error {
 }
 
 fn not_ours() -> Error {
-    Error::new(
-        Code::Stale,
-        "该回流已由另一进程接手，本进程不再继续",
-        "another process has taken this outflow up; this one does not go on with it",
-    )
+    crate::lease::lost("回流", "outflow")
 }

@@ -2,7 +2,7 @@
 
 use model::oversight::MisfitGroup;
 use model::parcel::{Manifest, Quarantined, Run};
-use model::{Code, Error, Op, Result};
+use model::{Error, Op, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
@@ -118,11 +118,7 @@ impl Store {
         if self.run_get(id).await?.is_none() {
             return Err(Error::not_found("归集任务", "collection run", id));
         }
-        Err(Error::new(
-            Code::Stale,
-            "该归集任务已由另一进程接手，本进程不再继续",
-            "another process has taken this collection run up; this one does not go on with it",
-        ))
+        Err(crate::lease::lost("归集任务", "collection run"))
     }
 
     /// Renews the lease of a run that has not ended; `false` when it is not the owner's any more.
@@ -330,13 +326,7 @@ impl Store {
 
     /// One quarantined row.
     pub async fn quarantine_get(&self, id: &str) -> Result<Option<Quarantined>> {
-        sqlx::query("SELECT body FROM quarantine WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("quarantine", id).await
     }
 
     /// Rows of a run in each state: open, replayed, dismissed.

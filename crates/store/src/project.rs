@@ -71,13 +71,7 @@ impl Store {
     }
 
     pub async fn project_get(&self, id: &str) -> Result<Option<Project>> {
-        sqlx::query("SELECT body FROM project WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("project", id).await
     }
 
     /// Projects that a person is a member of, with what they are there; newest first.

@@ -49,13 +49,7 @@ impl Store {
     }
 
     pub async fn proposal_get(&self, id: &str) -> Result<Option<Proposal>> {
-        sqlx::query("SELECT body FROM proposal WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("proposal", id).await
     }
 
     /// A page of proposals, newest first; of one organisation when it is given.

@@ -2,7 +2,7 @@
 //! for people to look at, and for one process at a time to know that the rail is its own.
 
 use model::rail::{Rail, RailFigures, RailIncident, RailTable, TableFigures};
-use model::{Code, Error, Result};
+use model::{Error, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 
@@ -338,9 +338,5 @@ fn missing(id: &str) -> Error {
 }
 
 fn not_ours() -> Error {
-    Error::new(
-        Code::Stale,
-        "该数据高铁已由另一进程接手，本进程不再继续",
-        "another process has taken this rail up; this one does not go on with it",
-    )
+    crate::lease::lost("数据高铁", "rail")
 }

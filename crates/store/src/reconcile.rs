@@ -67,13 +67,7 @@ impl Store {
 
     /// One reconciliation.
     pub async fn reconcile_get(&self, id: &str) -> Result<Option<Reconciliation>> {
-        sqlx::query("SELECT body FROM reconciliation WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("reconciliation", id).await
     }
 
     /// Reconciliations, newest first.

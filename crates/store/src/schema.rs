@@ -107,13 +107,7 @@ impl Store {
     }
 
     pub async fn drift_get(&self, id: &str) -> Result<Option<Drift>> {
-        sqlx::query("SELECT body FROM drift WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("drift", id).await
     }
 
     /// The open drift of an entry.

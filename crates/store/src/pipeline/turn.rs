@@ -1,8 +1,8 @@
 //! Turns of pipelines. A key is a pipeline's once; a running turn is one process's, by a lease; of one pipeline one turn runs
 //! at a time, and of one source no more than are allowed.
 
+use model::Result;
 use model::pipeline::{Turn, TurnKind, TurnState};
-use model::{Code, Error, Result};
 use policy::Permit;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
@@ -171,25 +171,11 @@ impl Store {
     /// Writes a running turn, by its owner only.
     pub async fn turn_update(&self, permit: &Permit, owner: &str, turn: &Turn) -> Result<()> {
         permit.require(WORKERS)?;
-        let done = sqlx::query(
-            "UPDATE pipeline_turn SET state = $1, ready_at = $2, body = $3 WHERE id = $4 AND owner = $5 AND state = 'running'",
-        )
-        .bind(turn.state.as_str())
-        .bind(turn.ready_at.as_str())
-        .bind(to_json(turn)?)
-        .bind(turn.id.as_str())
-        .bind(owner)
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?;
-        if done.rows_affected() == 1 {
-            return Ok(());
+        let now = (turn.state.as_str(), turn.ready_at.as_str());
+        match self.lease_write(LEASED, owner, &turn.id, now, &to_json(turn)?).await? {
+            true => Ok(()),
+            false => Err(crate::lease::lost("次运行", "turn")),
         }
-        Err(Error::new(
-            Code::Stale,
-            "该次运行已由另一进程接手，本进程不再继续",
-            "another process has taken this turn up; this one does not go on with it",
-        ))
     }
 
     /// Writes a turn that is in the state `seen` and not running; `false` when it is not so any more.

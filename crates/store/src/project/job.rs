@@ -1,9 +1,9 @@
 //! Jobs of projects, their runs and results. A key is a job's once; a running run is one process's, by a lease, and of a job one
 //! run runs at a time.
 
+use model::Result;
 use model::project::job::{ProjectJob, ProjectRun, RunState};
 use model::project::result::ProjectResult;
-use model::{Code, Error, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
@@ -57,13 +57,7 @@ impl Store {
     }
 
     pub async fn project_job_get(&self, id: &str) -> Result<Option<ProjectJob>> {
-        sqlx::query("SELECT body FROM project_job WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("project_job", id).await
     }
 
     /// Jobs of a project by name, each with its next turn.
@@ -290,25 +284,11 @@ impl Store {
         run: &ProjectRun,
     ) -> Result<()> {
         permit.require(WORKERS)?;
-        let done = sqlx::query(
-            "UPDATE project_run SET state = $1, ready_at = $2, body = $3 WHERE id = $4 AND owner = $5 AND state = 'running'",
-        )
-        .bind(run.state.as_str())
-        .bind(run.ready_at.as_str())
-        .bind(to_json(run)?)
-        .bind(run.id.as_str())
-        .bind(owner)
-        .execute(self.db.pool())
-        .await
-        .map_err(fail)?;
-        if done.rows_affected() == 1 {
-            return Ok(());
+        let now = (run.state.as_str(), run.ready_at.as_str());
+        match self.lease_write(LEASED, owner, &run.id, now, &to_json(run)?).await? {
+            true => Ok(()),
+            false => Err(crate::lease::lost("次运行", "run")),
         }
-        Err(Error::new(
-            Code::Stale,
-            "该次运行已由另一进程接手，本进程不再继续",
-            "another process has taken this run up; this one does not go on with it",
-        ))
     }
 
     /// Writes a run that waits; `false` when it does not any more.

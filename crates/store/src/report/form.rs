@@ -163,13 +163,7 @@ impl Store {
     }
 
     pub async fn report_plan_get(&self, id: &str) -> Result<Option<Plan>> {
-        sqlx::query("SELECT body FROM report_plan WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| json(&row, "body"))
-            .transpose()
+        self.db.body("report_plan", id).await
     }
 
     /// Plans of an organisation, newest first, before `before`.
