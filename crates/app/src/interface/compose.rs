@@ -42,7 +42,7 @@ pub(super) async fn joined(
             joins(app, op, &sides, name, item).await?;
         }
     }
-    let limit = asked.limit.unwrap_or(draft.page_rows).clamp(1, draft.most_rows);
+    let limit = draft.rows(asked.limit);
     let next = {
         let Some(first) = sides.first_mut() else { return Err(Error::internal("no resource")) };
         first.query = RowQuery {

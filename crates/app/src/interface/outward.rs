@@ -149,7 +149,7 @@ pub(super) async fn changes(
     let draft = &interface.draft;
     let ask = PullAsk {
         after: asked.after.clone(),
-        limit: Some(asked.limit.unwrap_or(draft.page_rows).clamp(1, draft.most_rows)),
+        limit: Some(draft.rows(asked.limit)),
         wait: asked.wait,
         items: draft.returns.iter().map(|r| r.item.clone()).collect(),
     };

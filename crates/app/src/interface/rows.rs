@@ -24,7 +24,7 @@ pub(super) async fn page(
 ) -> Result<Answer> {
     let draft = &interface.draft;
     let pass = sharing::enter(app, op, &draft.entry, Action::RowsQuery).await?;
-    let limit = asked.limit.unwrap_or(draft.page_rows).clamp(1, draft.most_rows);
+    let limit = draft.rows(asked.limit);
     let paged = asked.page.unwrap_or(1).max(1);
     let query = RowQuery {
         select: chosen(app, op, draft, &pass).await?,

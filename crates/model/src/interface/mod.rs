@@ -148,6 +148,14 @@ pub struct InterfaceDraft {
     pub upstream: Option<Upstream>,
 }
 
+impl InterfaceDraft {
+    /// Rows of an answer: as asked for, within what the interface gives.
+    #[must_use]
+    pub fn rows(&self, asked: Option<u64>) -> u64 {
+        asked.unwrap_or(self.page_rows).clamp(1, self.most_rows)
+    }
+}
+
 fn page_rows() -> u64 {
     50
 }

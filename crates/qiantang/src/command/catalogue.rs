@@ -126,10 +126,7 @@ impl Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
-    let (house, op) = match args.changes() {
-        true => args.place.enter().await?,
-        false => args.place.look().await?,
-    };
+    let (house, op) = args.place.open(args.changes()).await?;
     let outcome = act(&house, &op, &args).await;
     house.close().await;
     outcome

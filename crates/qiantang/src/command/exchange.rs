@@ -75,10 +75,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     if let Action::Seal { file, key_file } = &args.action {
         return seal(file, key_file, args.json);
     }
-    let (house, op) = match args.changes() {
-        true => args.place.enter().await?,
-        false => args.place.look().await?,
-    };
+    let (house, op) = args.place.open(args.changes()).await?;
     let done = act(&house, &op, args.action, args.json).await;
     house.close().await;
     done

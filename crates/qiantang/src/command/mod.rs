@@ -135,6 +135,14 @@ impl Place {
         }
     }
 
+    /// Opens the house for what a command does, and says who acts.
+    async fn open(&self, changes: bool) -> Result<(House, Op)> {
+        match changes {
+            true => self.enter().await,
+            false => self.look().await,
+        }
+    }
+
     /// Opens the house for a change and says who acts.
     async fn enter(&self) -> Result<(House, Op)> {
         self.act(House::work(&self.config()?).await?).await
