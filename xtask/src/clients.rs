@@ -5,11 +5,12 @@
 mod delta;
 mod sql;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::Outcome;
 use crate::browser::Demo;
-use crate::shell::{self, Scratch, cache, cargo, program, read};
+use crate::python::environment;
+use crate::shell::{self, Scratch, cargo, program, read};
 
 pub(crate) const HELP: &str = "\
 Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on every description that /openapi/index.json
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
 }
 
 fn fuzz(demo: &Demo, scratch: &Scratch, seconds: u32) -> Outcome {
-    let bin = schemathesis()?;
+    let bin = environment("schemathesis", "schemathesis", &["schemathesis"])?;
     let hooks = scratch.path().join("signing.py");
     std::fs::write(&hooks, include_str!("clients/signing.py")).map_err(|e| e.to_string())?;
     let told = read(
@@ -98,21 +99,4 @@ fn check(demo: &Demo, scratch: &Scratch, bin: &Path, document: &str, seconds: u3
             .env("PYTHONPATH", scratch.path())
             .current_dir(scratch.path()),
     )
-}
-
-/// Folder of the programs of an environment with schemathesis, which outlives the clone.
-fn schemathesis() -> Outcome<PathBuf> {
-    let home = cache().join("schemathesis");
-    let bin = home.join("bin");
-    if read(program(bin.join("schemathesis")).arg("--version")).is_err() {
-        read(program("python3").args(["-m", "venv"]).arg(&home))?;
-        read(program(bin.join("python")).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "schemathesis",
-        ]))?;
-    }
-    Ok(bin)
 }

@@ -10,6 +10,7 @@ use super::Options;
 use super::gate::peak_rss_mb;
 use crate::Outcome;
 use crate::browser::Demo;
+use crate::python::environment;
 use crate::shell::{Background, Scratch, cache, program, read};
 
 /// The least ratio to DuckDB's speed, and the most memory.
@@ -63,13 +64,7 @@ fn mb(bytes: u64) -> f64 {
 
 /// Python with DuckDB, in an environment that outlives the clone.
 pub(super) fn duckdb() -> Outcome<PathBuf> {
-    let home = cache().join("duckdb");
-    let python = home.join("bin/python");
-    if read(program(&python).args(["-c", "import duckdb"])).is_err() {
-        read(program("python3").args(["-m", "venv"]).arg(&home))?;
-        read(program(&python).args(["-m", "pip", "install", "--quiet", "duckdb"]))?;
-    }
-    Ok(python)
+    Ok(environment("duckdb", "duckdb", &["duckdb"])?.join("python"))
 }
 
 fn duckdb_seconds(python: &Path, dir: &Path, file: &Path, rows: u64) -> Outcome<f64> {

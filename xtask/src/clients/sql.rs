@@ -1,10 +1,11 @@
 //! Clients of PostgreSQL against the SQL door: psql, psycopg 3, SQLAlchemy, ADBC (from PyPI, in an environment of its own) and
 //! the JDBC driver (Debian's `libpostgresql-jdbc-java`, with a JDK).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::Outcome;
-use crate::shell::{self, cache, program, read};
+use crate::python::environment;
+use crate::shell::{self, program, read};
 
 /// Where Debian puts the driver.
 const DRIVER: &str = "/usr/share/java/postgresql.jar";
@@ -18,7 +19,11 @@ pub(super) fn run(ready: &Path, scratch: &Path) -> Outcome {
     if !Path::new(DRIVER).exists() {
         return Err(format!("{DRIVER} is needed (Debian: libpostgresql-jdbc-java)"));
     }
-    let bin = environment()?;
+    let bin = environment(
+        "sqlclients",
+        "psycopg, sqlalchemy, adbc_driver_postgresql, pyarrow",
+        &["psycopg[binary]", "sqlalchemy", "adbc-driver-postgresql", "pyarrow"],
+    )?;
     let script = scratch.join("sql.py");
     std::fs::write(&script, include_str!("sql.py")).map_err(|e| e.to_string())?;
     let java = scratch.join("Jdbc.java");
@@ -27,26 +32,4 @@ pub(super) fn run(ready: &Path, scratch: &Path) -> Outcome {
     let mut given = ready.as_os_str().to_owned();
     given.push(".sql");
     shell::run(program("java").args(["-cp", DRIVER]).arg(&java).arg(given))
-}
-
-/// Folder of the programs of the environment, which outlives the clone.
-fn environment() -> Outcome<PathBuf> {
-    let home = cache().join("sqlclients");
-    let bin = home.join("bin");
-    let python = bin.join("python");
-    let there = ["-c", "import psycopg, sqlalchemy, adbc_driver_postgresql, pyarrow"];
-    if read(program(&python).args(there)).is_err() {
-        read(program("python3").args(["-m", "venv"]).arg(&home))?;
-        read(program(&python).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "psycopg[binary]",
-            "sqlalchemy",
-            "adbc-driver-postgresql",
-            "pyarrow",
-        ]))?;
-    }
-    Ok(bin)
 }
