@@ -119,7 +119,8 @@ pub(super) fn address(
     .text();
     let (said, sealed) =
         (URL_SAFE_NO_PAD.encode(text.as_bytes()), URL_SAFE_NO_PAD.encode(mac(app, &text)));
-    Ok(format!("/delta-sharing/files/{}?t={said}.{sealed}", file.name))
+    // Readers of Delta's own form (the kernel) tell an address that opens by itself by the name of a parameter; `sp` is one they know.
+    Ok(format!("/delta-sharing/files/{}?t={said}.{sealed}&sp=r", file.name))
 }
 
 /// A file that may be read now.
