@@ -114,7 +114,13 @@ fn estate() -> Plan {
             let n = c.subject();
             let (p, county) = (person(n * 7), c.county(n));
             vec![
-                format!("{}999999GB{n:05}F00010001", county.code),
+                // Five digits of a parcel and four of a house in it: as many units as any scale asks for.
+                format!(
+                    "{}999999GB{:05}F0001{:04}",
+                    county.code,
+                    n % 100_000,
+                    n / 100_000 + 1
+                ),
                 p.id,
                 p.name,
                 c.rng.decimal(3_500, 30_000, 2),
