@@ -6,6 +6,7 @@ use std::path::Path;
 use app::App;
 use app::interface::{self, Move};
 use model::account::ApplicationNew;
+use model::code::{OpenType, ShareType};
 use model::entry::{Entry, EntryFilter};
 use model::interface::InterfaceState;
 use model::request::{Period, RequestNew, RequestState};
@@ -69,7 +70,7 @@ async fn one_application(app: &App, n: usize) -> Result<Caller> {
     let new = ApplicationNew {
         name: format!("众多应用 {n:04}"),
         description: "合成数据 synthetic".into(),
-        org: String::new(),
+        org: owner.actor.org().unwrap_or_default().to_owned(),
     };
     let made = app::account::register_application(app, &owner, new).await?;
     let new = RequestNew {
@@ -102,12 +103,19 @@ async fn one_application(app: &App, n: usize) -> Result<Caller> {
     ))
 }
 
-/// The live entries that have a key to list by.
+/// The live entries that have something to list, with just the items an interface may answer.
 async fn live(app: &App) -> Result<Vec<Entry>> {
     let op = op_of(app, "authority").await?;
     let filter = EntryFilter { limit: 1000, ..EntryFilter::default() };
-    let found = app::catalogue::list(app, &op, &filter).await?.items;
-    Ok(found.into_iter().filter(|e| e.live() && !e.draft.items.is_empty()).collect())
+    let mut found = app::catalogue::list(app, &op, &filter).await?.items;
+    for entry in &mut found {
+        entry
+            .draft
+            .items
+            .retain(|i| i.share_type != ShareType::None || i.open_type != OpenType::None);
+    }
+    found.retain(|e| e.live() && !e.draft.items.is_empty());
+    Ok(found)
 }
 
 /// A published interface: every tenth a look-up by key (its code is answered), the others lists over all entries in turn.

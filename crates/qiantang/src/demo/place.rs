@@ -115,12 +115,7 @@ fn estate() -> Plan {
             let (p, county) = (person(n * 7), c.county(n));
             vec![
                 // Five digits of a parcel and four of a house in it: as many units as any scale asks for.
-                format!(
-                    "{}999999GB{:05}F0001{:04}",
-                    county.code,
-                    n % 100_000,
-                    n / 100_000 + 1
-                ),
+                format!("{}999999GB{:05}F0001{:04}", county.code, n % 100_000, n / 100_000 + 1),
                 p.id,
                 p.name,
                 c.rng.decimal(3_500, 30_000, 2),
