@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use app::App;
 use app::interface::{self, Move};
+use app::{App, dispatch};
 use model::account::ApplicationNew;
 use model::code::{OpenType, ShareType};
+use model::dispatch::{Holder, HolderKind, Resource};
 use model::entry::{Entry, EntryFilter};
 use model::interface::InterfaceState;
 use model::request::{Period, RequestNew, RequestState};
@@ -46,6 +47,7 @@ pub(crate) async fn crowd(app: &App, keep: &Path) -> Result<()> {
         return Ok(());
     }
     err("正在生成众多应用与接口… making a crowd of applications and interfaces …");
+    roomy(app).await?;
     let mut crowd = Crowd::default();
     let bar = steps(u64::try_from(APPLICATIONS + INTERFACES).unwrap_or(0));
     for n in 0..APPLICATIONS {
@@ -62,6 +64,18 @@ pub(crate) async fn crowd(app: &App, keep: &Path) -> Result<()> {
     bar.finish_and_clear();
     let text = serde_json::to_vec(&crowd).map_err(|e| Error::internal("JSON").caused_by(e))?;
     write_private(keep, &text)
+}
+
+/// Quotas above the crowd's applications that a measurement does not use up; they are held all the same.
+async fn roomy(app: &App) -> Result<()> {
+    let (authority, owner) = (op_of(app, "authority").await?, op_of(app, "consumer").await?);
+    let holders = [(HolderKind::Region, owner.actor.region()), (HolderKind::Org, owner.actor.org())];
+    for (kind, holder) in holders {
+        let holder = Holder::new(kind, holder.unwrap_or_default());
+        let (calls, why) = (Some(CALLS_PER_DAY), "众多应用同时调用");
+        dispatch::set(app, &authority, Resource::Calls, &holder, calls, why).await?;
+    }
+    Ok(())
 }
 
 /// An application of the service team, granted [`ENTRY`].
