@@ -126,10 +126,10 @@ check(persons.xm.str.contains("*", regex=False).all(), f"names are masked: {pers
 # Changes: two rows come, one changes, one goes.
 keep, gone = whole.iloc[0], whole.iloc[1]
 ingest(
-    "op,csdm,rq,csmc,aqi,zldj,pm25\n"
-    "I,330100,2031-01-01,杭州市,41,优,20.5\nI,330200,2031-01-01,宁波市,42,优,21.5\n"
-    f"U,{keep.csdm},{keep.rq},{keep.csmc},499,重度污染,\n"
-    f"D,{gone.csdm},{gone.rq},{gone.csmc},,,\n",
+    "op,csdm,rq,csmc,aqi,zldj,pm25,sjbz\n"
+    "I,330100,2031-01-01,杭州市,41,优,20.5,演示数据\nI,330200,2031-01-01,宁波市,42,优,21.5,演示数据\n"
+    f"U,{keep.csdm},{keep.rq},{keep.csmc},499,重度污染,,演示数据\n"
+    f"D,{gone.csdm},{gone.rq},{gone.csmc},,,,\n",
     "--mode", "incremental", "--operation-column", "op",
 )
 version = delta_sharing.get_table_version(url(PUBLIC))
@@ -170,7 +170,7 @@ while at < file["size"]:
     check(part.status_code == 206, f"bytes {at}-{end}") if at == 0 else None
     pieces, at = pieces + part.content, end + 1
 check(pieces == requests.get(file["url"]).content, "the pieces are the file")
-check(requests.get(file["url"] + "x").status_code == 401, "an address that was tampered with")
+check(requests.get(file["url"].replace("&sp=r", "x")).status_code == 401, "an address that was tampered with")
 
 # OAuth 2: the profile of version 2, the application's own key and secret.
 oauth = owner.session.get(portal + page + "/oauth.share").json()
