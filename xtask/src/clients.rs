@@ -93,7 +93,8 @@ fn check(demo: &Demo, scratch: &Scratch, bin: &Path, document: &str, seconds: u3
                 &seconds.to_string(),
             ])
             .args(["--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"])
-            .args(["--continue-on-failure", "--seed", "20260101"])
+            // A long poll (`wait`) is answered later than the ten seconds schemathesis waits by itself.
+            .args(["--continue-on-failure", "--seed", "20260101", "--request-timeout", "60"])
             .env("QT_READY", &demo.ready)
             .env("SCHEMATHESIS_HOOKS", "signing")
             .env("PYTHONPATH", scratch.path())
