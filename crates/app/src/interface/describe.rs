@@ -2,7 +2,7 @@
 
 use model::code::{DataType, Grade};
 use model::entry::Entry;
-use model::interface::{Interface, InterfaceState, Kind, Match};
+use model::interface::{How, Interface, InterfaceState, Kind, Match};
 use model::{Code, Op, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -116,7 +116,15 @@ pub async fn documented(app: &App, op: &Op, id: &str) -> Result<Documented> {
     let returns = draft.returns.iter().map(|r| described(r.label(), r.place()));
     let figures = draft.statistics.iter().flat_map(|s| {
         let groups = s.group_by.iter().map(|g| described(g, ("", g)));
-        groups.chain(s.measure.iter().map(|m| described(&m.label(), ("", &m.item))))
+        groups.chain(s.measure.iter().map(|m| {
+            let of = described(&m.label(), ("", &m.item));
+            // The least and the greatest are values of the item; the others are numbers whatever it is.
+            match m.how {
+                How::Min | How::Max => of,
+                How::Count => Described { data_type: Some(DataType::Integer), ..of },
+                How::Sum | How::Avg => Described { data_type: Some(DataType::Decimal), ..of },
+            }
+        }))
     });
     let (params, returns) = (params.collect(), returns.chain(figures).collect());
     Ok(Documented {

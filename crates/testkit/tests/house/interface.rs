@@ -238,6 +238,10 @@ async fn statistics(house: House) {
     // 0.50 + 1.50 + … + 6.50
     assert_eq!(row, ["甲", "7", "24.50", "3.5", "2026-01-07"]);
     assert_eq!((groups.rows.len(), groups.hidden), (1, 2), "乙 has four rows, 丙 one");
+    // Its description types the figures as they are answered.
+    let told = interface::described(&house.app, &caller, &made.code, None).await.unwrap();
+    let types = told.returns.iter().map(|r| r.data_type.map_or("", |t| t.as_str()));
+    assert_eq!(types.collect::<Vec<_>>(), ["text", "integer", "decimal", "decimal", "date"]);
     // From the second row on 甲 has six rows: shown. Beyond the third none is left that may be told.
     assert_eq!(ask(&made.code, &[("since", "2")]).await.rows.len(), 1);
     let few = ask(&made.code, &[("since", "4")]).await;
