@@ -1,4 +1,16 @@
 //! Opening: what citizens and enterprises find, look at and download. Never shows what is not open.
+//!
+//! `chart` makes figures of rows, `versions` compares them, `standing` says how a set is kept and used, `city` tells the cities'
+//! shares, `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
+
+mod chart;
+mod city;
+mod index;
+mod measure;
+pub mod metadata;
+mod rules;
+mod standing;
+mod versions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +31,15 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant, GrantAsk, Via};
 use serde::Serialize;
 
+pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
+pub use city::{CityFigures, cities, city};
+pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
+pub use measure::measure;
+pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
+pub use standing::{Standing, standing};
+pub use store::openness::Measured;
+pub use versions::{Changed, Version, VersionDifference, differences, versions};
+
 use crate::sharing::{read, release_event};
 use crate::{App, Page, audit, halt};
 
@@ -30,6 +51,18 @@ pub struct Figures {
     pub items: u64,
     pub rows: u64,
     pub organisations: u64,
+}
+
+impl From<store::entry::OpenFigures> for Figures {
+    fn from(f: store::entry::OpenFigures) -> Self {
+        Self {
+            datasets: f.datasets,
+            interfaces: f.interfaces,
+            items: f.items,
+            rows: f.rows,
+            organisations: f.organisations,
+        }
+    }
 }
 
 /// A data set as the public sees it: only open items remain in `entry.draft.items`.
@@ -124,14 +157,7 @@ pub async fn figures(app: &App, op: &Op) -> Result<Figures> {
     {
         return Ok(figures.clone());
     }
-    let f = app.store.entry_figures_open().await?;
-    let figures = Figures {
-        datasets: f.datasets,
-        interfaces: f.interfaces,
-        items: f.items,
-        rows: f.rows,
-        organisations: f.organisations,
-    };
+    let figures = Figures::from(app.store.entry_figures_open().await?);
     *app.shares.figures.lock() = Some((epoch, figures.clone()));
     Ok(figures)
 }

@@ -109,7 +109,8 @@ impl DeltaLake {
         grant: &Grant,
         span: &ChangeSpan,
     ) -> Result<BoxStream<'static, Result<Changes>>> {
-        if !matches!(grant.action(), Action::RowsFlow | Action::RowsBatch) {
+        // Whoever may download versions whole may be told what they differ in.
+        if !matches!(grant.action(), Action::RowsFlow | Action::RowsBatch | Action::RowsDownload) {
             return Err(Error::internal("lake: changes asked for with another grant"));
         }
         if grant.key().is_empty() {

@@ -78,6 +78,7 @@ code_list! {
         Reconcile = "reconcile", "数据源与湖核对", "Sources compared with the lake";
         Chain = "chain", "审计链核验", "Verification of the audit chain";
         Seals = "seals", "审计链签章", "Seals over the audit chain";
+        Openness = "openness", "开放数据质量测量", "Measuring of open sets' rows";
         Reports = "reports", "报送任务的开启、催报与入湖", "Opening, reminding of and landing reports";
     }
 }

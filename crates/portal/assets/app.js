@@ -13,8 +13,20 @@
     });
   });
   document.addEventListener("submit", function (event) {
-    var question = event.target.getAttribute("data-confirm");
-    if (question && !window.confirm(question)) { event.preventDefault(); }
+    var form = event.target, question = form.getAttribute("data-confirm");
+    if (!question) { return; }
+    if (!document.documentElement.classList.contains("elder")) {
+      if (!window.confirm(question)) { event.preventDefault(); }
+      return;
+    }
+    // Elder mode has no windows that pop up: the question stands in the page, and the second press answers it.
+    if (form.querySelector(".asked")) { return; }
+    event.preventDefault();
+    var asked = document.createElement("p");
+    asked.className = "say wait asked";
+    asked.setAttribute("role", "alert");
+    asked.textContent = question;
+    form.prepend(asked);
   });
   // Copy buttons are of no use without script, so they are hidden until it runs.
   document.querySelectorAll("[data-copy]").forEach(function (b) { b.hidden = false; });

@@ -1,6 +1,6 @@
 // Draws charts from the tables they name: the first column is the axis, `data-columns` (or the second, of wide tables
 // also the third) are the series. The table stays for those without script and for those who rather read figures.
-// Kinds: `bar` (stacked), `row` (bars that lie), `line`, `pie`.
+// Kinds: `bar` (stacked), `row` (bars that lie), `line`, `pie`, `scatter` (both columns are numbers).
 (function () {
   "use strict";
   if (!window.echarts) { return; }
@@ -36,7 +36,17 @@
       }];
       return common;
     }
+    if (kind === "scatter") {
+      var scale = { type: "value", scale: true, axisLabel: Object.assign({ hideOverlap: true }, label), splitLine: { lineStyle: { color: colour("--line") } } };
+      common.tooltip = { trigger: "item", renderMode: "richText" };
+      common.grid = { left: 8, right: 24, top: 26, bottom: 26, containLabel: true };
+      common.xAxis = Object.assign({ name: heads[0], nameLocation: "middle", nameGap: 26, nameTextStyle: label }, scale);
+      common.yAxis = Object.assign({ name: heads[1], nameTextStyle: label }, scale);
+      common.series = [{ type: "scatter", symbolSize: 6, data: rows.map(function (r) { return [number(r.cells[0]), number(r.cells[1])]; }) }];
+      return common;
+    }
     var lying = kind === "row";
+    var whole = rows.every(function (r) { return columns.every(function (at) { return Number.isInteger(number(r.cells[at])); }); });
     var order = lying ? rows.slice().reverse() : rows;
     var words = {
       type: "category", axisTick: { show: false }, boundaryGap: kind !== "line",
@@ -45,7 +55,7 @@
       axisLine: { lineStyle: { color: colour("--line") } }
     };
     var values = {
-      type: "value", minInterval: 1, scale: kind === "line" && columns.length === 1, axisLabel: Object.assign({ hideOverlap: true }, label),
+      type: "value", minInterval: whole ? 1 : 0, scale: kind === "line" && columns.length === 1, axisLabel: Object.assign({ hideOverlap: true }, label),
       splitNumber: lying ? 3 : 4, splitLine: { lineStyle: { color: colour("--line") } }
     };
     // Drawn on the canvas: a tooltip of HTML would carry inline styles, which the page's policy forbids.

@@ -1,13 +1,17 @@
-// Draws a data set's places on a plain ground: no tiles, nothing from outside. The table beside it says the same.
+// Draws places on a plain ground: no tiles, nothing from outside. `data-source` names one or more feature collections, each drawn in
+// a colour of its own. The table beside it says the same.
 (function () {
   "use strict";
   var box = document.getElementById("map-canvas");
   if (!box || !window.maplibregl) { return; }
   maplibregl.setWorkerUrl(box.getAttribute("data-worker"));
-  fetch(box.getAttribute("data-source")).then(function (answer) {
-    if (!answer.ok) { throw new Error(String(answer.status)); }
-    return answer.json();
-  }).then(draw).catch(function () { box.hidden = true; });
+  var COLOURS = ["#0f766e", "#b45309", "#2f5fa8", "#86479c"];
+  Promise.all(box.getAttribute("data-source").split(" ").filter(Boolean).map(function (address) {
+    return fetch(address).then(function (answer) {
+      if (!answer.ok) { throw new Error(String(answer.status)); }
+      return answer.json();
+    });
+  })).then(draw).catch(function () { box.hidden = true; });
 
   function extent(features) {
     var box = [180, 90, -180, -90];
@@ -36,31 +40,40 @@
     return { type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines } };
   }
 
-  function draw(data) {
-    var bounds = extent(data.features);
+  // Areas, lines and points of one collection.
+  function layers(n) {
+    var colour = COLOURS[n % COLOURS.length], source = "data" + n;
+    return [
+      { id: "area" + n, type: "fill", source: source, filter: ["==", ["geometry-type"], "Polygon"],
+        paint: { "fill-color": colour, "fill-opacity": 0.28 } },
+      { id: "line" + n, type: "line", source: source, filter: ["!=", ["geometry-type"], "Point"],
+        paint: { "line-color": n ? colour : "#0b4a6f", "line-width": 1.4 } },
+      { id: "point" + n, type: "circle", source: source, filter: ["==", ["geometry-type"], "Point"],
+        paint: { "circle-color": colour, "circle-radius": 5, "circle-stroke-color": "#fff", "circle-stroke-width": 1.2, "circle-opacity": 0.85 } }
+    ];
+  }
+
+  function draw(all) {
+    var bounds = extent(all.flatMap(function (data) { return data.features; }));
     if (!bounds) { box.hidden = true; return; }
     box.hidden = false;
+    var sources = { grid: { type: "geojson", data: grid(bounds) } };
+    all.forEach(function (data, n) { sources["data" + n] = { type: "geojson", data: data }; });
+    var drawn = all.flatMap(function (data, n) { return layers(n); });
     var map = new maplibregl.Map({
       container: box, attributionControl: false, maxZoom: 17,
       bounds: [[bounds[0], bounds[1]], [bounds[2], bounds[3]]], fitBoundsOptions: { padding: 40, maxZoom: 13 },
       style: {
-        version: 8,
-        sources: { grid: { type: "geojson", data: grid(bounds) }, data: { type: "geojson", data: data } },
+        version: 8, sources: sources,
         layers: [
           { id: "ground", type: "background", paint: { "background-color": "#e7eef2" } },
-          { id: "grid", type: "line", source: "grid", paint: { "line-color": "#c6d3da", "line-width": 1 } },
-          { id: "area", type: "fill", source: "data", filter: ["==", ["geometry-type"], "Polygon"],
-            paint: { "fill-color": "#0f766e", "fill-opacity": 0.28 } },
-          { id: "line", type: "line", source: "data", filter: ["!=", ["geometry-type"], "Point"],
-            paint: { "line-color": "#0b4a6f", "line-width": 1.4 } },
-          { id: "point", type: "circle", source: "data", filter: ["==", ["geometry-type"], "Point"],
-            paint: { "circle-color": "#0f766e", "circle-radius": 5, "circle-stroke-color": "#fff", "circle-stroke-width": 1.2, "circle-opacity": 0.85 } }
-        ]
+          { id: "grid", type: "line", source: "grid", paint: { "line-color": "#c6d3da", "line-width": 1 } }
+        ].concat(drawn)
       }
     });
     map.addControl(new maplibregl.NavigationControl({ showCompass: false }));
     map.addControl(new maplibregl.ScaleControl());
-    ["area", "point", "line"].forEach(function (layer) {
+    drawn.map(function (layer) { return layer.id; }).forEach(function (layer) {
       map.on("click", layer, function (event) {
         var table = document.createElement("table");
         Object.entries(event.features[0].properties).slice(0, 12).forEach(function (pair) {

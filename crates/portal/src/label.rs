@@ -1,5 +1,7 @@
 //! Words of code lists as people read them, in both languages; and the choices of select boxes.
 
+mod site;
+
 use model::account::Role;
 use model::bounds::BoundsKind;
 use model::channel::{ChannelKind, Health};
@@ -14,7 +16,7 @@ use model::exchange::{
 };
 use model::finding::Level;
 use model::halt::HaltKind;
-use model::interface::{BreakerState, InterfaceState, Kind as InterfaceKind, Match};
+use model::interface::{BreakerState, How, InterfaceState, Kind as InterfaceKind, Match};
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
 use model::project::job::{RunCause, RunStage, RunState};
@@ -84,6 +86,7 @@ code_kinds! {
     "interface_kind" => InterfaceKind,
     "interface_state" => InterfaceState,
     "interface_match" => Match,
+    "chart_how" => How,
     "breaker_state" => BreakerState,
     "halt_kind" => HaltKind,
     "bounds_kind" => BoundsKind,
@@ -145,6 +148,10 @@ fn other(kind: &str) -> Words {
         "fault" => FAULTS,
         "period" => PERIODS,
         "comparison" => COMPARISONS,
+        "chart_kind" => site::CHART_KINDS,
+        "chart_step" => site::CHART_STEPS,
+        "defect" => site::DEFECTS,
+        "dimension" => site::DIMENSIONS,
         "format" => FORMATS,
         "want" => WANTS,
         "part_state" => PART_STATES,
@@ -316,6 +323,7 @@ const COMPARISONS: Words = &[
     ("lte", "不大于", "at most"),
     ("gt", "大于", "more than"),
     ("lt", "小于", "less than"),
+    ("between", "介于（含两端）", "between (both included)"),
     ("is_null", "为空", "is empty"),
 ];
 const FORMATS: Words = &[

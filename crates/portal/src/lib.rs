@@ -1,6 +1,6 @@
 //! The people's doors: the open-data site and the console, HTML first.
 //!
-//! Read in this order: `visit` (who is here, in which language), `fault` (how an error becomes a page), `view`
+//! Read in this order: `visit` (who is here, in which language), `look` (large type, colours), `fault` (how an error becomes a page), `view`
 //! (templates), then the pages: `site`, `account`, `console`. Handlers extract, call a room of `app`, and render;
 //! the rules stand in `app`. Routes are written down in `ROUTES.md`.
 
@@ -11,6 +11,7 @@ mod export;
 mod fault;
 mod form;
 mod label;
+mod look;
 mod names;
 mod nav;
 #[cfg(test)]
@@ -69,6 +70,8 @@ pub(crate) struct Door {
     pub(crate) config: PortalConfig,
     pub(crate) pages: view::Pages,
     pub(crate) names: Arc<names::Names>,
+    /// Files that were handed out whole.
+    pub(crate) files: export::known::Files,
 }
 
 /// What handlers answer.
@@ -79,7 +82,8 @@ pub(crate) type Answer = Result<Response, Fault>;
 pub fn router(app: Arc<App>, config: PortalConfig) -> Router {
     let names = Arc::new(names::Names::default());
     let pages = view::Pages::new(&names);
-    let door = Arc::new(Door { app, config, pages, names });
+    let files = export::known::Files::default();
+    let door = Arc::new(Door { app, config, pages, names, files });
     Router::new()
         .merge(site::router())
         .merge(account::router())

@@ -1,4 +1,5 @@
-//! The console's side bar: what the caller may use, grouped along the chain 编目 → 归集 → 共享 → 监管.
+//! The site's main navigation, and the console's side bar: what the caller may use, grouped along the chain
+//! 编目 → 归集 → 共享 → 监管.
 
 use app::{Action, Target};
 use minijinja::context;
@@ -10,6 +11,30 @@ use crate::visit::Visit;
 
 /// A link: address, Chinese and English name, whether the caller may use it.
 type Link = (&'static str, &'static str, &'static str, bool);
+
+/// Pages of the open site, in the order they are shown: address, Chinese and English name.
+const SITE: [(&str, &str, &str); 6] = [
+    ("/", "首页", "Home"),
+    ("/data", "开放数据", "Open data"),
+    ("/apis", "接口服务", "Interfaces"),
+    ("/maps", "地图服务", "Maps"),
+    ("/developer", "开发者中心", "Developers"),
+    ("/index", "开放指数", "Open index"),
+];
+
+/// Links of the site's main navigation; pages below one count as it.
+pub(crate) fn site_nav(visit: &Visit) -> Vec<Value> {
+    let here = visit.uri.path();
+    SITE.iter()
+        .map(|(href, zh, en)| {
+            let current = match *href {
+                "/" => here == "/" || here.starts_with("/city/"),
+                href => is_at(here, href) || (href == "/developer" && here.starts_with("/help/")),
+            };
+            context! { href => *href, name => visit.t(zh, en), current, exact => here == *href }
+        })
+        .collect()
+}
 
 impl Door {
     /// Groups of links of the console; a group without any is left out.

@@ -27,6 +27,7 @@ mod pipelines;
 mod projects;
 mod rails;
 mod reports;
+mod site;
 mod usage;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
@@ -154,6 +155,11 @@ fn every(signed_in: bool, lang: Lang) -> Value {
     context! {
         lang => lang.as_str(), html_lang => "zh-CN", switch => "/?lang=en", site_name => "钱塘",
         path => "/console", here => "/console", base => "http://site", gateway => "http://gate",
+        elder => signed_in, look_classes => if signed_in { "elder largest" } else { "" }, theme => if signed_in { "dark" } else { "auto" },
+        views => vec![context! { name => "大字", word => "elder", now => signed_in, href => "/?look=elder" }],
+        themes => vec![context! { name => "深色", word => "dark", now => signed_in, href => "/?theme=dark" }],
+        elder_switch => "/?look=elder", brand_href => "/",
+        site_nav => vec![context! { href => "/", name => "首页", current => signed_in, exact => signed_in }],
         csrf => "token", request_id => "q1", today => "2026-11-23", staff => signed_in,
         user => signed_in.then(|| context! {
             name => "li", display_name => "李", org => "o1", roles => vec!["主管部门"],
@@ -516,6 +522,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| bounds::of(other, full))
             .or_else(|| oversight::of(other, full))
             .or_else(|| usage::of(other, full))
+            .or_else(|| site::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -1,4 +1,5 @@
-//! Row queries from a page's parameters: columns, one condition, order, page. The same for preview and try-it form.
+//! Row queries from a page's parameters: columns, one condition (or a range), order, page. The same for preview, chart and
+//! try-it form.
 
 use model::entry::EntryDraft;
 use model::query::{Comparison, Condition, Count, Order, RowQuery};
@@ -6,20 +7,12 @@ use model::{Code, Error, Result};
 
 use crate::visit::Inner;
 
-/// Reads `select`, `col`+`op`+`val`, `order`, `after` and `limit`.
+/// Reads `select`, `col`+`op`+`val` (+`to`), `order`, `after` and `limit`.
 pub(crate) fn query(visit: &Inner, draft: &EntryDraft, limit: u64, most: u64) -> Result<RowQuery> {
-    let known =
-        |name: &str| draft.item(name).map(|i| i.identifier.clone()).ok_or_else(|| no_item(name));
+    let known = |name: &str| known(draft, name);
     let select =
         visit.qs("select").map(|s| known(s).map(|s| (s, None))).collect::<Result<Vec<_>>>()?;
-    let filter = match visit.q("col") {
-        Some(column) => {
-            let column = known(column)?;
-            comparison(visit.q("op").unwrap_or("eq"), visit.q("val"))?
-                .map(|comparison| Condition::Column { column, comparison })
-        }
-        None => None,
-    };
+    let filter = filter(visit, draft)?;
     let order = visit.q("order").map(|o| order(o, known)).transpose()?.into_iter().collect();
     let limit = match visit.q("limit") {
         Some(text) => text.parse::<u64>().map_err(|_| {
@@ -36,6 +29,27 @@ pub(crate) fn query(visit: &Inner, draft: &EntryDraft, limit: u64, most: u64) ->
         count: Count::None,
         ..RowQuery::default()
     })
+}
+
+/// The condition of `col`, `op`, `val` and, of a range, `to`; none where the form was left empty.
+pub(crate) fn filter(visit: &Inner, draft: &EntryDraft) -> Result<Option<Condition>> {
+    let Some(column) = visit.q("col") else { return Ok(None) };
+    let column = known(draft, column)?;
+    let of = |comparison| Condition::Column { column: column.clone(), comparison };
+    let op = visit.q("op").unwrap_or("eq");
+    if op != "between" {
+        return Ok(comparison(op, visit.q("val"))?.map(of));
+    }
+    let from = visit.q("val").map(|v| of(Comparison::Gte(v.to_owned())));
+    let to = visit.q("to").map(|v| of(Comparison::Lte(v.to_owned())));
+    Ok(match (from, to) {
+        (Some(from), Some(to)) => Some(Condition::And(vec![from, to])),
+        (one, other) => one.or(other),
+    })
+}
+
+fn known(draft: &EntryDraft, name: &str) -> Result<String> {
+    draft.item(name).map(|i| i.identifier.clone()).ok_or_else(|| no_item(name))
 }
 
 fn order(text: &str, known: impl Fn(&str) -> Result<String>) -> Result<Order> {
@@ -92,23 +106,10 @@ pub(crate) fn dialect(query: &RowQuery) -> String {
         let names: Vec<&str> = query.select.iter().map(|(n, _)| n.as_str()).collect();
         parts.push(format!("select={}", names.join(",")));
     }
-    if let Some(Condition::Column { column, comparison }) = &query.filter {
-        let (op, value) = match comparison {
-            Comparison::Eq(v) => ("eq", v.as_str()),
-            Comparison::Neq(v) => ("neq", v.as_str()),
-            Comparison::Gt(v) => ("gt", v.as_str()),
-            Comparison::Gte(v) => ("gte", v.as_str()),
-            Comparison::Lt(v) => ("lt", v.as_str()),
-            Comparison::Lte(v) => ("lte", v.as_str()),
-            Comparison::Like(v) => ("like", v.as_str()),
-            Comparison::Ilike(v) => ("ilike", v.as_str()),
-            Comparison::IsNull => ("is", "null"),
-            Comparison::IsTrue => ("is", "true"),
-            Comparison::IsFalse => ("is", "false"),
-            Comparison::In(_) => ("in", ""),
-        };
-        let value = if op == "ilike" { value.replace('%', "*") } else { value.to_owned() };
-        parts.push(format!("{column}={op}.{}", crate::visit::encode(&value).replace("%2A", "*")));
+    match &query.filter {
+        Some(Condition::And(all)) => all.iter().for_each(|one| written(one, &mut parts)),
+        Some(one) => written(one, &mut parts),
+        None => {}
     }
     for order in &query.order {
         let direction = if order.descending { "desc" } else { "asc" };
@@ -118,6 +119,27 @@ pub(crate) fn dialect(query: &RowQuery) -> String {
         parts.push(format!("limit={limit}"));
     }
     parts.join("&")
+}
+
+/// One comparison as the dialect writes it.
+fn written(condition: &Condition, parts: &mut Vec<String>) {
+    let Condition::Column { column, comparison } = condition else { return };
+    let (op, value) = match comparison {
+        Comparison::Eq(v) => ("eq", v.as_str()),
+        Comparison::Neq(v) => ("neq", v.as_str()),
+        Comparison::Gt(v) => ("gt", v.as_str()),
+        Comparison::Gte(v) => ("gte", v.as_str()),
+        Comparison::Lt(v) => ("lt", v.as_str()),
+        Comparison::Lte(v) => ("lte", v.as_str()),
+        Comparison::Like(v) => ("like", v.as_str()),
+        Comparison::Ilike(v) => ("ilike", v.as_str()),
+        Comparison::IsNull => ("is", "null"),
+        Comparison::IsTrue => ("is", "true"),
+        Comparison::IsFalse => ("is", "false"),
+        Comparison::In(_) => ("in", ""),
+    };
+    let value = if op == "ilike" { value.replace('%', "*") } else { value.to_owned() };
+    parts.push(format!("{column}={op}.{}", crate::visit::encode(&value).replace("%2A", "*")));
 }
 
 #[cfg(test)]
@@ -149,5 +171,15 @@ mod tests {
             dialect(&query),
             "select=xm,rq&xm=eq.%E5%BC%A0%20%E4%B8%89&order=rq.desc&limit=10"
         );
+    }
+    #[test]
+    fn a_range_is_two_comparisons() {
+        let of = |comparison| Condition::Column { column: "rq".into(), comparison };
+        let range = Condition::And(vec![
+            of(Comparison::Gte("2026-01-01".into())),
+            of(Comparison::Lte("2026-02-01".into())),
+        ]);
+        let query = RowQuery { filter: Some(range), ..RowQuery::default() };
+        assert_eq!(dialect(&query), "rq=gte.2026%2D01%2D01&rq=lte.2026%2D02%2D01");
     }
 }

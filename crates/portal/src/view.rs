@@ -15,7 +15,9 @@ use model::{Error, Op};
 use rust_embed::RustEmbed;
 use serde::Serialize;
 
+use crate::look::{Theme, View};
 use crate::names::Names;
+use crate::nav::site_nav;
 use crate::visit::{Lang, Visit, encode};
 use crate::{Answer, Door, assets, label};
 
@@ -217,6 +219,23 @@ impl Door {
         let here = visit.here();
         let other = if visit.lang == Lang::Zh { "en" } else { "zh" };
         let glue = if here.contains('?') { '&' } else { '?' };
+        let look = visit.look;
+        let views: Vec<Value> = View::ALL
+            .iter()
+            .map(|v| {
+                let (zh, en) = v.name();
+                let word = v.as_str();
+                context! { name => visit.t(zh, en), word, now => *v == look.view, href => format!("{here}{glue}look={word}") }
+            })
+            .collect();
+        let themes: Vec<Value> = Theme::ALL
+            .iter()
+            .map(|v| {
+                let (zh, en) = v.name();
+                let word = v.as_str();
+                context! { name => visit.t(zh, en), word, now => *v == look.theme, href => format!("{here}{glue}theme={word}") }
+            })
+            .collect();
         let user = visit.session.as_ref().map(|s| {
             context! {
                 name => &s.user.name,
@@ -229,6 +248,9 @@ impl Door {
             lang => visit.lang.as_str(),
             html_lang => visit.lang.of("zh-CN", "en"),
             switch => format!("{here}{glue}lang={other}"),
+            elder => look.view.elder(), look_classes => look.view.classes(), theme => look.theme.as_str(),
+            views, themes, elder_switch => format!("{here}{glue}look={}", if look.view.elder() { "plain" } else { "elder" }),
+            site_nav => site_nav(visit), brand_href => "/",
             site_name => visit.t(&self.config.site_name_cn, &self.config.site_name_en),
             path => visit.uri.path(),
             here,

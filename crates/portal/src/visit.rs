@@ -2,7 +2,7 @@
 //!
 //! One middleware opens the visit, lets the handler work, turns a failure into a page, and closes with cookies and
 //! security headers. Cookies: `qt_session` (HttpOnly, SameSite=Lax), `qt_csrf` (double-submit token of visitors
-//! without a session), `qt_lang`.
+//! without a session), `qt_lang`, `qt_look` and `qt_theme` (see [`Look`]).
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -22,10 +22,13 @@ use subtle::ConstantTimeEq;
 
 use crate::Door;
 use crate::fault::{self, Failure, Fault};
+use crate::look::{Look, THEME_COOKIE, Theme, VIEW_COOKIE, View};
 
 pub(crate) const SESSION_COOKIE: &str = "qt_session";
 const CSRF_COOKIE: &str = "qt_csrf";
 const LANG_COOKIE: &str = "qt_lang";
+/// Query parameters that say how pages look: kept in cookies, no part of what a page is asked.
+const LOOKS: [&str; 2] = ["look", "theme"];
 
 /// Scripts and styles come from our own files only; nothing may frame a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
@@ -70,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) op: Op,
     pub(crate) session: Option<Session>,
     pub(crate) lang: Lang,
+    pub(crate) look: Look,
     /// Token every form of this visitor carries.
     pub(crate) csrf: String,
     pub(crate) uri: Uri,
@@ -185,6 +189,8 @@ pub(crate) async fn open(
 struct Fresh {
     csrf: bool,
     lang: bool,
+    view: bool,
+    theme: bool,
     /// The session cookie is no longer valid.
     stale_session: bool,
 }
@@ -194,6 +200,8 @@ struct Arrival {
     query: Vec<(String, String)>,
     asked: Option<Lang>,
     kept: Option<Lang>,
+    view: (Option<View>, Option<View>),
+    theme: (Option<Theme>, Option<Theme>),
     token: Option<String>,
     anonymous: Option<String>,
     source: String,
@@ -205,10 +213,17 @@ struct Arrival {
 fn arrive(door: &Door, request: &Request) -> Arrival {
     let jar = CookieJar::from_headers(request.headers());
     let value = |name: &str| jar.get(name).map(|c| c.value().to_owned());
-    let query = pairs(request.uri().query().unwrap_or_default());
+    let mut query = pairs(request.uri().query().unwrap_or_default());
+    let asked = |name: &str| query.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
+    let view = asked("look").and_then(View::parse);
+    let theme = asked("theme").and_then(Theme::parse);
+    let lang = asked("lang").and_then(Lang::parse);
+    query.retain(|(k, _)| !LOOKS.contains(&k.as_str()));
     Arrival {
-        asked: query.iter().find(|(k, _)| k == "lang").and_then(|(_, v)| Lang::parse(v)),
+        asked: lang,
         kept: value(LANG_COOKIE).and_then(|v| Lang::parse(&v)),
+        view: (view, value(VIEW_COOKIE).and_then(|v| View::parse(&v))),
+        theme: (theme, value(THEME_COOKIE).and_then(|v| Theme::parse(&v))),
         token: value(SESSION_COOKIE).filter(|v| !v.is_empty()),
         anonymous: value(CSRF_COOKIE).filter(|v| v.len() == 32),
         source: source(request),
@@ -237,6 +252,8 @@ async fn enter(door: &Door, arrival: Arrival) -> (Visit, Fresh) {
     let fresh = Fresh {
         csrf: session.is_none() && arrival.anonymous.is_none(),
         lang: arrival.asked.is_some() && arrival.asked != arrival.kept,
+        view: arrival.view.0.is_some() && arrival.view.0 != arrival.view.1,
+        theme: arrival.theme.0.is_some() && arrival.theme.0 != arrival.theme.1,
         stale_session: arrival.token.is_some() && session.is_none(),
     };
     let actor = session.as_ref().map_or(Actor::Nobody, |s| s.actor.clone());
@@ -244,6 +261,10 @@ async fn enter(door: &Door, arrival: Arrival) -> (Visit, Fresh) {
         op: door.app.op(actor, &arrival.source),
         session,
         lang: arrival.asked.or(arrival.kept).unwrap_or(Lang::Zh),
+        look: Look {
+            view: arrival.view.0.or(arrival.view.1).unwrap_or_default(),
+            theme: arrival.theme.0.or(arrival.theme.1).unwrap_or_default(),
+        },
         csrf,
         uri: arrival.uri,
         query: arrival.query,
@@ -304,10 +325,16 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
     if fresh.csrf {
         cookies.push(cookie(CSRF_COOKIE, visit.csrf.clone(), secure));
     }
-    if fresh.lang {
-        let mut kept = cookie(LANG_COOKIE, visit.lang.as_str().to_owned(), secure);
-        kept.make_permanent();
-        cookies.push(kept);
+    for (asked, name, word) in [
+        (fresh.lang, LANG_COOKIE, visit.lang.as_str()),
+        (fresh.view, VIEW_COOKIE, visit.look.view.as_str()),
+        (fresh.theme, THEME_COOKIE, visit.look.theme.as_str()),
+    ] {
+        if asked {
+            let mut kept = cookie(name, word.to_owned(), secure);
+            kept.make_permanent();
+            cookies.push(kept);
+        }
     }
     let sets_session = response
         .headers()

@@ -139,6 +139,7 @@ impl Db {
         all.push(migration(26, "interface", include_str!("../migrations/0026_interface.sql")));
         all.push(migration(27, "credential", include_str!("../migrations/0027_credential.sql")));
         all.push(migration(29, "sql", include_str!("../migrations/0029_sql.sql")));
+        all.push(migration(30, "openness", include_str!("../migrations/0030_openness.sql")));
         all.push(migration(32, "project", include_str!("../migrations/0032_project.sql")));
         all.push(migration(33, "project_job", include_str!("../migrations/0033_project_job.sql")));
         all.push(migration(34, "export", include_str!("../migrations/0034_project_export.sql")));

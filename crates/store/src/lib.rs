@@ -33,6 +33,7 @@ pub mod link;
 pub mod meter;
 pub mod misfit;
 pub mod notice;
+pub mod openness;
 pub mod operation;
 pub mod org;
 pub mod outflow;

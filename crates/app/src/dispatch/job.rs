@@ -238,6 +238,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Reconcile => crate::reconcile::due(app).await,
         Job::Chain => measure::chain(app, system).await,
         Job::Seals => crate::evidence::seal(app, system).await,
+        Job::Openness => crate::opening::measure(app, system).await,
         Job::Reports => crate::report::tick(app, system).await,
     }
 }

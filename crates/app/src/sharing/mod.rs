@@ -62,6 +62,10 @@ pub struct Memory {
     pub(crate) net: tokio::sync::RwLock<crate::ledger::Kept>,
     /// Figures of the open-data site, per epoch.
     pub(crate) figures: parking_lot::Mutex<Option<(u64, crate::opening::Figures)>>,
+    /// The same by city.
+    pub(crate) cities: parking_lot::Mutex<Option<(u64, Arc<Vec<crate::opening::CityFigures>>)>>,
+    /// The open index.
+    pub(crate) index: crate::opening::Memory,
 }
 
 impl Default for Memory {
@@ -86,6 +90,8 @@ impl Default for Memory {
             level: parking_lot::Mutex::default(),
             net: tokio::sync::RwLock::default(),
             figures: parking_lot::Mutex::new(None),
+            cities: parking_lot::Mutex::new(None),
+            index: crate::opening::Memory::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod csv;
 mod geojson;
 mod json;
+pub(crate) mod known;
 mod rdf;
 mod wkt;
 pub(crate) mod xlsx;

@@ -52,7 +52,7 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         api_path => format!("/api/v1/{}", draft.code),
         first => draft.items.first().map(|i| i.identifier.clone()),
         tried => visit.q("try").is_some(),
-        col => visit.q("col"), op => visit.q("op"), val => visit.q("val"),
+        col => visit.q("col"), op => visit.q("op"), val => visit.q("val"), to => visit.q("to"),
         order => visit.q("order"), limit => visit.q("limit").unwrap_or("5"),
     };
     door.page(&visit, "site/api.html", context).await

@@ -1,9 +1,10 @@
-//! The data-set page: metadata, data items, preview of rows, downloads, map, related sets.
+//! The data-set page: metadata, data items, preview of rows, downloads, map, how it stands and is used, how it is cited,
+//! related sets.
 
 use std::sync::Arc;
 
 use app::catalogue::Landed;
-use app::opening::Dataset;
+use app::opening::{Dataset, Standing};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
@@ -12,9 +13,9 @@ use model::Code;
 use model::query::RowPage;
 use model::search::SearchQuery;
 
-use crate::site::{facets, metadata};
+use crate::site::{download, facets, metadata};
 use crate::view::value;
-use crate::visit::{Visit, encode};
+use crate::visit::{Lang, Visit, encode};
 use crate::{Answer, Door, rows};
 
 /// Rows of one preview page, and the most a visitor may ask for.
@@ -38,17 +39,22 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
     };
     let related = related(&door, &visit, &dataset).await;
     let landed = landed(&door, &visit, &dataset).await;
+    let standing = app::opening::standing(&door.app, &visit.op, &dataset).await?;
+    let (filled, by_item) = filled(&standing);
     let context = context! {
         dataset => value(&dataset),
         entry => value(&dataset.entry),
         items => value(&draft.items),
-        formats => formats(&dataset),
+        formats => formats(&dataset), files => files(&door, &dataset),
         preview => preview.map(|page| table(&visit, &dataset, &page)),
         trouble, related, landed => value(&landed),
         jsonld => metadata::json_ld(&door, &visit, &dataset),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         too_long => dataset.entry.rows > 1_048_575,
-        filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val") },
+        filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val"), to => visit.q("to") },
+        standing => value(&standing), filled, by_item,
+        licence => value(&door.app.rules.site.licence),
+        cite => cite(&door, &visit, &dataset, landed.last().map(|l| l.version)),
         order => visit.q("order"),
         may_basket => app::basket::may_file(&door.app, &visit.op),
     };
@@ -77,6 +83,18 @@ pub(super) fn formats(dataset: &Dataset) -> Vec<&'static str> {
         all.push("geojson");
     }
     all
+}
+
+/// Sizes and checksums of the downloads that are known, by format.
+fn files(door: &Door, dataset: &Dataset) -> Vec<Value> {
+    formats(dataset)
+        .into_iter()
+        .filter_map(|format| {
+            let (key, stamp) = download::known_as(dataset, &format!("download.{format}"));
+            let known = door.files.get(&key, &stamp)?;
+            Some(context! { format, known => value(known) })
+        })
+        .collect()
 }
 
 /// The preview as a table with sort links and the link to the next page.
@@ -135,6 +153,52 @@ fn with(visit: &Visit, changes: &[(&str, &str)]) -> String {
     } else {
         format!("{path}?{}#preview", parts.join("&"))
     }
+}
+
+/// Percent of cells that hold something, in all and by item, as last measured.
+fn filled(standing: &Standing) -> (Option<String>, Vec<Value>) {
+    let Some(measured) = &standing.measured else { return (None, Vec::new()) };
+    let percent = |part: i64, all: i64| match all {
+        0 => "100.0".to_owned(),
+        all => format!("{:.1}", part as f64 * 100.0 / all as f64),
+    };
+    let items = measured
+        .items
+        .iter()
+        .map(|(name, n)| context! { identifier => name, percent => percent(*n, measured.rows) })
+        .collect();
+    (Some(percent(measured.cells - measured.missing, measured.cells)), items)
+}
+
+/// How the set is cited: as GB/T 7714 writes it, and for BibTeX.
+fn cite(door: &Door, visit: &Visit, dataset: &Dataset, version: Option<i64>) -> Value {
+    let draft = &dataset.entry.draft;
+    let title = visit
+        .t(&draft.title, if draft.title_en.is_empty() { &draft.title } else { &draft.title_en });
+    let org = visit.t(
+        &dataset.org_name,
+        if dataset.org_name_en.is_empty() { &dataset.org_name } else { &dataset.org_name_en },
+    );
+    let site = visit.t(&door.config.site_name_cn, &door.config.site_name_en);
+    let url = format!("{}/data/{}", visit.base, encode(&draft.code));
+    let told = dataset.entry.data_at.as_deref().or(dataset.entry.published_at.as_deref());
+    let day = told.and_then(|t| t.get(..10)).unwrap_or_default();
+    let version = version.map_or_else(String::new, |v| match visit.lang {
+        Lang::Zh => format!("版本 {v}. "),
+        Lang::En => format!("Version {v}. "),
+    });
+    let today = visit.op.today();
+    let plain = |text: &str| text.replace(['{', '}', '\\'], "");
+    let bibtex = format!(
+        "@misc{{{},\n  author = {{{{{}}}}},\n  title = {{{{{}}}}},\n  publisher = {{{{{}}}}},\n  year = {{{}}},\n  note = {{{}Accessed {today}}},\n  url = {{{url}}}\n}}",
+        draft.code,
+        plain(org),
+        plain(title),
+        plain(site),
+        day.get(..4).unwrap_or_default(),
+        plain(&version),
+    );
+    context! { text => format!("{org}. {title}[DS/OL]. {site}. {version}({day})[{today}]. {url}"), bibtex }
 }
 
 /// What the latest landings brought, for the chart; without them the page stands all the same.

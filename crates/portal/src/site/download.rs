@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use app::Action;
 use app::audit::Tally;
+use app::opening::Dataset;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -12,7 +13,7 @@ use axum::routing::get;
 use futures::StreamExt;
 use model::{Code, Error, Result};
 
-use crate::export::{self, Format, Heading, xlsx};
+use crate::export::{self, Format, Heading, known, xlsx};
 use crate::visit::{Visit, encode};
 use crate::{Answer, Door};
 
@@ -40,10 +41,18 @@ pub(crate) fn attachment(name: &str, content_type: &'static str) -> HeaderMap {
     headers
 }
 
+/// Under which name a file is known, and what it is made of: data and declaration of the set.
+pub(super) fn known_as(dataset: &Dataset, file: &str) -> (String, String) {
+    let entry = &dataset.entry;
+    let stamp = format!("{} {}", entry.data_at.as_deref().unwrap_or_default(), entry.version);
+    (format!("{}\n{file}", entry.draft.code), stamp)
+}
+
 async fn download(
     State(door): State<Arc<Door>>,
     Path((code, file)): Path<(String, String)>,
     visit: Visit,
+    asked: HeaderMap,
 ) -> Answer {
     let nowhere = || Error::not_found("页面", "the page", visit.uri.path());
     let extension = file.strip_prefix("download.").ok_or_else(nowhere)?;
@@ -78,11 +87,18 @@ async fn download(
     let name = format!("{}.{extension}", download.dataset.entry.draft.title);
     let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
     let response = match format {
-        Some(format) => (
-            attachment(&name, format.content_type()),
-            export::body(format.encoder(heading), download.rows, Some(tally)),
-        )
-            .into_response(),
+        Some(format) => {
+            let headers = attachment(&name, format.content_type());
+            let body = export::body(format.encoder(heading), download.rows, Some(tally));
+            // The file as it is offered: the present version, with what its format comes with.
+            let offered = version.is_none() && !matches!(format, Format::Csv { bom: false });
+            let (key, stamp) = known_as(&download.dataset, &file);
+            match door.files.get(&key, &stamp).filter(|_| offered) {
+                Some(known) => known::answer(&asked, &known, headers, body),
+                None if offered => (headers, door.files.remember(body, key, stamp)).into_response(),
+                None => (headers, body).into_response(),
+            }
+        }
         None => {
             let header = download.columns.iter().map(|(id, _)| id.clone()).collect();
             let body = xlsx::body(header, download.rows, Some(tally)).await?;

@@ -7,7 +7,7 @@ use model::region::{self, RegionLevel};
 
 use crate::label;
 use crate::names::Kept;
-use crate::visit::{Lang, Visit, encode};
+use crate::visit::{Visit, encode};
 
 /// Facets of the result list, in the order they are shown.
 pub(super) const SHOWN: [&str; 6] =
@@ -103,22 +103,6 @@ pub(super) fn tree(counts: &[(String, u64)], visit: &Visit, names: &Kept) -> Vec
         }
     }
     out
-}
-
-/// Cities with counts, for the home page.
-pub(super) fn cities(counts: &[(String, u64)], names: &Kept, lang: Lang) -> Vec<Value> {
-    names
-        .regions
-        .iter()
-        .filter(|r| r.level != RegionLevel::County)
-        .map(|r| {
-            let count = counts.iter().find(|(c, _)| c == &r.code).map_or(0, |(_, n)| *n);
-            context! {
-                name => names.region(&r.code, lang), count,
-                href => format!("/data?region={}", encode(&r.code)),
-            }
-        })
-        .collect()
 }
 
 /// The chosen filters as chips that can be taken away.

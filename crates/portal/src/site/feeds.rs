@@ -33,8 +33,21 @@ async fn sitemap(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
     );
     let mut count = 0;
-    for path in ["/", "/data", "/about", "/help/api", "/help/errors"] {
+    for path in [
+        "/",
+        "/data",
+        "/apis",
+        "/maps",
+        "/developer",
+        "/index",
+        "/about",
+        "/help/api",
+        "/help/errors",
+    ] {
         let _ = writeln!(out, "<url><loc>{}{path}</loc></url>", escaped(&visit.base));
+    }
+    for site in &door.app.rules.site.city {
+        let _ = writeln!(out, "<url><loc>{}/city/{}</loc></url>", escaped(&visit.base), site.slug);
     }
     let mut pages = catalogue::pages(&door, &visit);
     while let Some(page) = pages.next().await {
@@ -71,12 +84,20 @@ async fn robots(visit: Visit) -> Answer {
 }
 
 async fn feed(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    let query = SearchQuery {
-        filters: facets::open_only(),
-        sort: "data_at".into(),
-        limit: 50,
-        ..SearchQuery::default()
-    };
+    let name = visit.t(&door.config.site_name_cn, &door.config.site_name_en);
+    atom(&door, &visit, facets::open_only(), name, "").await
+}
+
+/// The newest sets within the filters, as a feed of the site of this name at this path.
+pub(super) async fn atom(
+    door: &Door,
+    visit: &Visit,
+    filters: Vec<(String, String)>,
+    name: &str,
+    path: &str,
+) -> Answer {
+    let query =
+        SearchQuery { filters, sort: "data_at".into(), limit: 50, ..SearchQuery::default() };
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
     let docs: Vec<_> = found.hits.into_iter().map(|hit| hit.doc).collect();
     // An entry without data counts from its publication.
@@ -85,8 +106,8 @@ async fn feed(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     };
     let updated = docs.iter().map(at).max().filter(|t| !t.is_empty());
     let context = context! {
-        docs => value(&docs),
+        docs => value(&docs), site_name => name, path,
         updated => updated.unwrap_or_else(|| visit.op.stamp()),
     };
-    door.file(&visit, "site/feed.atom", "application/atom+xml; charset=utf-8", context).await
+    door.file(visit, "site/feed.atom", "application/atom+xml; charset=utf-8", context).await
 }

@@ -8,7 +8,7 @@ use axum::routing::get;
 use minijinja::context;
 use model::search::SearchQuery;
 
-use crate::site::facets;
+use crate::site::{city, facets};
 use crate::view::value;
 use crate::visit::Visit;
 use crate::{Answer, Door};
@@ -30,7 +30,7 @@ async fn home(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     door.names.refresh(app).await;
     let counts = |name: &str| facets::counts(&found.facets, name);
     let domains = facets::plain("domain", counts("domain"), &visit, &[]);
-    let regions = facets::cities(counts("region"), &door.names.get(), visit.lang);
+    let regions = city::listed(&door, &visit).await?;
     let orgs = facets::plain("org", counts("org"), &visit, &door.names.get().orgs);
     let context = context! {
         figures => value(&figures),

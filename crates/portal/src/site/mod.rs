@@ -3,6 +3,8 @@
 mod api;
 mod catalogue;
 pub(crate) mod changes;
+mod chart;
+mod city;
 mod dataset;
 mod download;
 mod facets;
@@ -10,7 +12,11 @@ mod feeds;
 mod home;
 mod list;
 mod metadata;
+mod openness;
 mod pages;
+mod services;
+mod still;
+mod versions;
 
 pub(crate) use download::attachment;
 
@@ -26,6 +32,11 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(home::router())
         .merge(list::router())
         .merge(dataset::router())
+        .merge(chart::router())
+        .merge(versions::router())
+        .merge(services::router())
+        .merge(city::router())
+        .merge(openness::router())
         .merge(api::router())
         .merge(metadata::router())
         .merge(feeds::router())

@@ -63,6 +63,11 @@ impl Browser {
         self.send(Request::get(path), Body::empty()).await
     }
 
+    /// The same with a header.
+    pub(crate) async fn get_with(&mut self, path: &str, name: &str, value: &str) -> Page {
+        self.send(Request::get(path).header(name, value), Body::empty()).await
+    }
+
     /// Posts a form as it is, without adding the token.
     pub(crate) async fn post_raw(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
         let text: Vec<String> =

@@ -9,6 +9,16 @@ const PAGES = [
   ["results", "nobody", "/data?q=企业"],
   ["data-set", "nobody", `/data/${open.code}`],
   ["interface", "nobody", `/data/${open.code}/api`],
+  ["chart", "nobody", `/data/${open.code}/chart`],
+  ["versions", "nobody", `/data/${open.code}/versions`],
+  ["interfaces-list", "nobody", "/apis"],
+  ["maps", "nobody", "/maps"],
+  ["developer", "nobody", "/developer"],
+  ["city", "nobody", "/city/hangzhou"],
+  ["open-index", "nobody", "/index"],
+  ["failing", "nobody", "/index/failing?defect=low_capacity"],
+  ["about", "nobody", "/about"],
+  ["help-api", "nobody", "/help/api"],
   ["errors", "nobody", "/help/errors"],
   ["login", "nobody", "/login"],
   ["profile", "citizen", "/me"],
@@ -84,25 +94,38 @@ const PAGES = [
 ];
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 
+// How the open site may be asked to look: every page of it is held to the same in each.
+const LOOKS = {
+  plain: [],
+  elder: [["qt_look", "elder"]],
+  dark: [["qt_theme", "dark"]],
+  "largest-dark": [["qt_look", "largest"], ["qt_theme", "dark"]],
+};
+
 for (const [name, role, path] of PAGES) {
-  for (const [size, viewport] of Object.entries(SIZES)) {
-    test(`${name} on a ${size}`, async ({ browser }) => {
-      const page = role === "nobody" ? await (await browser.newContext({ viewport })).newPage() : await signedIn(browser, role, { viewport });
-      const faults = [];
-      page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
-      page.on("pageerror", (e) => faults.push(String(e)));
-      const answer = await page.goto(portal + path);
-      expect(answer.status()).toBe(200);
-      // Every script of the page has run when the load event fires; charts and maps draw after it.
-      await page.waitForLoadState("networkidle");
-      await picture(page, `page-${name}-${size}`);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect(wide, "the page scrolls sideways").toBeLessThanOrEqual(1);
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      expect(violations.map((v) => `${v.id}: ${v.help} — ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`)).toEqual([]);
-      expect(faults).toEqual([]);
-      await page.context().close();
-    });
+  for (const [look, cookies] of Object.entries(LOOKS)) {
+    if (role !== "nobody" && look !== "plain") continue;
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      const called = look === "plain" ? name : `${name}-${look}`;
+      test(`${called} on a ${size}`, async ({ browser }) => {
+        const page = role === "nobody" ? await (await browser.newContext({ viewport })).newPage() : await signedIn(browser, role, { viewport });
+        await page.context().addCookies(cookies.map(([cookie, value]) => ({ name: cookie, value, url: portal })));
+        const faults = [];
+        page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
+        page.on("pageerror", (e) => faults.push(String(e)));
+        const answer = await page.goto(portal + path);
+        expect(answer.status()).toBe(200);
+        // Every script of the page has run when the load event fires; charts and maps draw after it.
+        await page.waitForLoadState("networkidle");
+        await picture(page, `page-${called}-${size}`);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        expect(wide, "the page scrolls sideways").toBeLessThanOrEqual(1);
+        const { violations } = await new AxeBuilder({ page }).analyze();
+        expect(violations.map((v) => `${v.id}: ${v.help} — ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`)).toEqual([]);
+        expect(faults).toEqual([]);
+        await page.context().close();
+      });
+    }
   }
 }
 

@@ -35,6 +35,7 @@ mod misfits;
 mod net;
 mod notices;
 mod opening;
+mod openness;
 mod outchain;
 mod outflow;
 mod outflowkill;

@@ -1,0 +1,140 @@
+//! 接口服务, 地图服务, 开发者中心: what programs may call, what can be drawn on a map, and how to begin.
+
+use std::sync::Arc;
+
+use app::account::applications;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use minijinja::{Value, context};
+use model::search::{SearchPage, SearchQuery};
+use model::{Code, Error, Result};
+
+use crate::site::facets;
+use crate::view::value;
+use crate::visit::{Visit, encode};
+use crate::{Answer, Door};
+
+/// Sets of one page, the deepest page, and layers drawn at once.
+const PAGE: u32 = 30;
+const DEEPEST: u32 = 200;
+const LAYERS: usize = 4;
+
+pub(super) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/apis", get(interfaces))
+        .route("/maps", get(maps))
+        .route("/developer", get(developer))
+}
+
+/// Open sets that can be had in a form, a page of them.
+async fn sets(door: &Door, visit: &Visit, format: &str) -> Result<(SearchPage, u32, u32)> {
+    let page = match visit.q("page") {
+        None => 1,
+        Some(text) => {
+            text.parse::<u32>().ok().filter(|p| (1..=DEEPEST).contains(p)).ok_or_else(|| {
+                Error::new(
+                    Code::InvalidQuery,
+                    format!("页码应在 1 到 {DEEPEST} 之间"),
+                    format!("the page must be between 1 and {DEEPEST}"),
+                )
+            })?
+        }
+    };
+    let text = visit.q("q").unwrap_or_default().to_owned();
+    let mut filters = facets::open_only();
+    filters.push(("format".into(), format.into()));
+    let query = SearchQuery {
+        sort: if text.is_empty() { "data_at".into() } else { "relevance".into() },
+        text,
+        filters,
+        offset: (page - 1) * PAGE,
+        limit: PAGE,
+        ..SearchQuery::default()
+    };
+    let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
+    let pages = u32::try_from(found.total.div_ceil(u64::from(PAGE))).unwrap_or(u32::MAX);
+    Ok((found, page, pages.min(DEEPEST)))
+}
+
+/// The same list at another page.
+fn at_page(visit: &Visit, page: u32) -> String {
+    let mut parts: Vec<String> = visit
+        .query
+        .iter()
+        .filter(|(k, v)| k != "page" && k != "lang" && !v.is_empty())
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
+    parts.push(format!("page={page}"));
+    format!("{}?{}", visit.uri.path(), parts.join("&"))
+}
+
+async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let (found, page, pages) = sets(&door, &visit, "API").await?;
+    let figures = app::opening::figures(&door.app, &visit.op).await?;
+    let context = context! {
+        q => visit.q("q"), total => found.total, page, pages, figures => value(&figures),
+        docs => value(found.hits.iter().map(|h| &h.doc).collect::<Vec<_>>()),
+        previous => (page > 1).then(|| at_page(&visit, page - 1)),
+        next => (page < pages).then(|| at_page(&visit, page + 1)),
+    };
+    door.page(&visit, "site/apis.html", context).await
+}
+
+async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let (found, page, pages) = sets(&door, &visit, "GeoJSON").await?;
+    let asked: Vec<&str> = visit.qs("layer").take(LAYERS).collect();
+    let first = || found.hits.first().map(|h| h.doc.code.clone());
+    let chosen: Vec<String> = match asked.is_empty() {
+        true => first().into_iter().collect(),
+        false => asked.iter().map(|code| (*code).to_owned()).collect(),
+    };
+    let mut layers: Vec<Value> = Vec::with_capacity(chosen.len());
+    for code in &chosen {
+        // A layer that is not there, or is not open, is not found: the page says so as it does for the set.
+        let dataset = app::opening::dataset(&door.app, &visit.op, code).await?;
+        if dataset.free && dataset.geometry.is_some() {
+            layers.push(value(&dataset));
+        }
+    }
+    let sources: Vec<String> = layers
+        .iter()
+        .filter_map(|l| l.get_attr("entry").and_then(|e| e.get_attr("code")).ok())
+        .filter_map(|code| code.as_str().map(|c| format!("/data/{}/map.geojson", encode(c))))
+        .collect();
+    let context = context! {
+        q => visit.q("q"), total => found.total, page, pages, layers, chosen, most => LAYERS,
+        sources => sources.join(" "),
+        docs => value(found.hits.iter().map(|h| &h.doc).collect::<Vec<_>>()),
+        previous => (page > 1).then(|| at_page(&visit, page - 1)),
+        next => (page < pages).then(|| at_page(&visit, page + 1)),
+    };
+    door.page(&visit, "site/maps.html", context).await
+}
+
+async fn developer(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let call = &door.app.rules.call;
+    let state = app::operation::readiness(&door.app).await;
+    let own = match &visit.session {
+        Some(_) => Some(applications(&door.app, &visit.op).await?.len()),
+        None => None,
+    };
+    let org = visit.session.as_ref().and_then(|s| s.user.org.clone());
+    let may = |org: &str| app::account::may_register(&door.app, &visit.op, org);
+    let context = context! {
+        window => call.window_seconds, default_rows => call.default_rows, max_rows => call.max_rows,
+        max_offset => call.max_offset, sql => !door.config.sql_address.is_empty(),
+        own, may_register => visit.session.is_some() && (may("") || org.as_deref().is_some_and(may)),
+        parts => [
+            ("gateway", if state.ready { "ok" } else { "unavailable" }),
+            ("store", state.store.as_str()),
+            ("lake", state.lake.as_str()),
+            ("search", state.search.as_str()),
+            ("audit", state.audit.as_str()),
+        ]
+        .map(|(part, word)| context! { part, ok => word == "ok" })
+        .to_vec(),
+        api_path => "/api/v1/CODE",
+    };
+    door.page(&visit, "site/developer.html", context).await
+}

@@ -1,0 +1,235 @@
+//! Pages about sets: charts, versions, interfaces, maps, cities and the open index, each without script.
+
+use axum::http::StatusCode;
+use chrono::TimeDelta;
+use model::code::{DataType, SyncMode};
+use model::item::Item;
+use testkit::House;
+
+use crate::browser::Browser;
+
+const ROWS: &str =
+    "id,name,amount,day\n1,甲,1.50,2026-01-02\n2,<b>,20,2026-02-03\n3,甲,,2026-02-05\n";
+
+async fn open_set(house: &House, code: &str, region: &str) {
+    let mut draft = testkit::draft(code);
+    draft.region = region.into();
+    house.publish(draft).await;
+    house.collect(code, "rows.csv", ROWS.as_bytes(), SyncMode::Full).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chart_is_drawn_by_the_server_and_stands_in_its_address() {
+    let house = House::new().await;
+    open_set(&house, "charted", "330000").await;
+    let mut nobody = Browser::new(&house);
+    let chart = "/data/charted/chart?kind=bar&x=name&how=sum&y=amount";
+    let page = nobody.get(chart).await;
+    assert_eq!(page.status, StatusCode::OK);
+    let text = page.text();
+    assert!(text.contains("<svg class=\"still\"") && text.contains("&lt;b&gt;"), "{text}");
+    let table = text.split("id=\"chart-table\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(
+        table.contains("<td class=\"n\">20</td>") && table.contains("<td class=\"n\">1.5</td>"),
+        "{table}"
+    );
+    assert!(
+        text.contains("id=\"chart-link\">http://site.test/data/charted/chart?kind=bar"),
+        "{text}"
+    );
+    let pie = nobody.get("/data/charted/chart?kind=pie&x=day&step=month").await.text();
+    assert!(pie.contains("2026-02") && pie.contains("<path class=\"c0\""), "{pie}");
+    let line = nobody.get("/data/charted/chart?kind=line&x=day").await.text();
+    assert!(line.contains("class=\"way\""), "{line}");
+    let points = nobody.get("/data/charted/chart?kind=scatter&x=id&y=amount").await.text();
+    assert!(points.contains("<circle") && points.contains("data-kind=\"scatter\""), "{points}");
+    let filtered = nobody
+        .get("/data/charted/chart?x=name&col=day&op=between&val=2026-02-01&to=2026-02-28")
+        .await
+        .text();
+    assert!(
+        filtered.contains("<td class=\"n\">1</td>") && !filtered.contains("<td class=\"n\">2</td>"),
+        "{filtered}"
+    );
+    for wrong in
+        ["x=nothing", "x=name&how=sum&y=name", "x=name&step=month", "kind=scatter&x=name&y=id"]
+    {
+        let page = nobody.get(&format!("/data/charted/chart?{wrong}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{wrong}");
+        assert!(page.text().contains("id=\"trouble\""), "{wrong}: {}", page.text());
+    }
+    assert_eq!(nobody.get("/data/charted/chart?kind=radar").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn versions_are_listed_and_compared() {
+    let house = House::new().await;
+    open_set(&house, "kept", "330000").await;
+    let next = "id,name,amount,day\n1,甲,9,2026-01-02\n2,<b>,20,2026-02-03\n4,新,1,2026-02-05\n";
+    house.collect("kept", "more.csv", next.as_bytes(), SyncMode::Full).await.unwrap();
+    let mut nobody = Browser::new(&house);
+    let text = nobody.get("/data/kept/versions").await.text();
+    assert!(text.contains("download.csv?version=") && text.contains("id=\"compare\""), "{text}");
+    let version = |n: usize| {
+        text.split("download.csv?version=").nth(n).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let compared = nobody
+        .get(&format!("/data/kept/versions?from={}&to={}", version(2), version(1)))
+        .await
+        .text();
+    let figures = compared.split("id=\"difference-figures\"").nth(1).unwrap();
+    let figures = figures.split("</p>").next().unwrap();
+    assert_eq!(figures.matches("<strong class=\"num\">1</strong>").count(), 3, "{figures}");
+    assert_eq!(nobody.get("/data/kept/versions?from=x&to=1").await.status, StatusCode::BAD_REQUEST);
+    let old =
+        nobody.get(&format!("/data/kept/download.csv?bom=0&version={}", version(2))).await.text();
+    assert!(old.contains("1,甲,1.50,2026-01-02"), "{old}");
+}
+
+#[tokio::test]
+async fn a_set_says_how_it_stands_how_it_may_be_used_and_how_it_is_cited() {
+    let house = House::new().await;
+    open_set(&house, "told", "330000").await;
+    app::opening::measure(&house.app, &model::Op::system(house.app.now())).await.unwrap();
+    let mut nobody = Browser::new(&house);
+    let text = nobody.get("/data/told").await.text();
+    let part = |id: &str| {
+        let rest = text.split(&format!("id=\"{id}\"")).nth(1).unwrap_or_else(|| panic!("no {id}"));
+        rest.split("</section>").next().unwrap().to_owned()
+    };
+    assert!(part("freshness").contains("按期更新"), "{}", part("freshness"));
+    // 11 of 12 cells hold something.
+    assert!(part("filled").contains("91.7%"), "{}", part("filled"));
+    assert!(part("licence").contains("免费"), "{}", part("licence"));
+    let cite = part("cite");
+    assert!(cite.contains("[DS/OL]") && cite.contains("http://site.test/data/told"), "{cite}");
+    assert!(cite.contains("@misc{told,"), "{cite}");
+    house.clock.forward(TimeDelta::days(10));
+    let late = nobody.get("/data/told?lang=en").await.text();
+    assert!(late.contains("older than its cycle"), "{late}");
+    assert!(late.contains("Free: nothing is charged"), "{late}");
+}
+
+#[tokio::test]
+async fn a_download_that_was_cut_off_goes_on_where_it_stood() {
+    let house = House::new().await;
+    open_set(&house, "large", "330000").await;
+    let mut nobody = Browser::new(&house);
+    let path = "/data/large/download.csv";
+    // Before anybody had it whole, nothing is known of it and a part cannot be told.
+    assert!(!nobody.get("/data/large").await.text().contains("id=\"files\""));
+    let whole = nobody.get_with(path, "range", "bytes=5-").await;
+    assert_eq!((whole.status, whole.headers.get("content-range")), (StatusCode::OK, None));
+    let size = whole.bytes.len();
+    let header = |page: &crate::browser::Page, name: &str| {
+        page.headers.get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    let again = nobody.get(path).await;
+    assert_eq!(
+        (again.bytes == whole.bytes, header(&again, "content-length")),
+        (true, size.to_string())
+    );
+    let tag = header(&again, "etag");
+    let rest = nobody.get_with(path, "range", "bytes=20-").await;
+    assert_eq!(rest.status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(header(&rest, "content-range"), format!("bytes 20-{}/{size}", size - 1));
+    assert_eq!(rest.bytes, whole.bytes[20..]);
+    let beyond = nobody.get_with(path, "range", &format!("bytes={size}-")).await;
+    assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    let page = nobody.get("/data/large").await.text();
+    assert!(page.contains("id=\"files\"") && page.contains(tag.trim_matches('"')), "{page}");
+    // New data are another file.
+    house
+        .collect("large", "more.csv", b"id,name,amount,day\n1,x,1,2026-01-01\n", SyncMode::Full)
+        .await
+        .unwrap();
+    assert!(!nobody.get("/data/large").await.text().contains("id=\"files\""));
+    let fresh = nobody.get_with(path, "range", "bytes=20-").await;
+    assert_eq!(fresh.status, StatusCode::OK, "a part of what is no more is not told");
+}
+
+#[tokio::test]
+async fn interfaces_maps_and_the_developers_page_name_what_is_open() {
+    let house = House::new().await;
+    open_set(&house, "plain", "330000").await;
+    let mut placed = testkit::draft("placed");
+    placed.items.push(Item::new("wz", "位置", DataType::Geometry));
+    house.publish(placed).await;
+    house.publish(testkit::person_draft("closed")).await;
+    let mut nobody = Browser::new(&house);
+    let apis = nobody.get("/apis").await.text();
+    assert!(apis.contains("http://gate.test/api/v1/plain") && !apis.contains("closed"), "{apis}");
+    assert!(nobody.get("/apis?q=nothingatall").await.text().contains("id=\"nothing\""));
+    let maps = nobody.get("/maps").await.text();
+    assert!(
+        maps.contains("value=\"placed\" checked") && !maps.contains("value=\"plain\""),
+        "{maps}"
+    );
+    assert!(maps.contains("data-source=\"/data/placed/map.geojson\""), "{maps}");
+    assert_eq!(nobody.get("/maps?layer=closed").await.status, StatusCode::NOT_FOUND);
+    let developer = nobody.get("/developer").await.text();
+    assert!(developer.contains("/login?next=/console/applications"), "{developer}");
+    assert!(developer.contains("http://gate.test/openapi.json"), "{developer}");
+    let known = Browser::of(&house, "consumer").await.get("/developer").await.text();
+    assert!(known.contains("id=\"own\""), "{known}");
+}
+
+#[tokio::test]
+async fn city_sites_differ_and_agree_with_the_province() {
+    let house = House::new().await;
+    for (code, region) in
+        [("sheng", "330000"), ("hang", "330100"), ("xihu", "330106"), ("ning", "330200")]
+    {
+        open_set(&house, code, region).await;
+    }
+    let mut nobody = Browser::new(&house);
+    let figure = |text: &str| -> u64 {
+        let rest = text.split("id=\"figure-datasets\">").nth(1).unwrap();
+        rest.split('<').next().unwrap().parse().unwrap()
+    };
+    let home = nobody.get("/").await.text();
+    let whole = figure(&home);
+    assert_eq!(home.matches("href=\"/city/").count(), 11, "{home}");
+    let (mut sum, mut faces) = (0, std::collections::BTreeSet::new());
+    for city in &house.app.rules.site.city {
+        let page = nobody.get(&format!("/city/{}", city.slug)).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", city.slug);
+        let text = page.text();
+        assert!(text.contains(&format!("id=\"city-name\">{}", city.name_zh)), "{text}");
+        sum += figure(&text);
+        let colours = nobody.get(&format!("/city/{}/colours.css", city.slug)).await;
+        assert!(colours.content_type.starts_with("text/css"));
+        faces.insert(colours.text());
+    }
+    assert_eq!((sum + 1, faces.len()), (whole, 11), "the province has one set of its own");
+    let hangzhou = nobody.get("/city/330100").await.text();
+    assert!(hangzhou.contains("/data/hang") && hangzhou.contains("/data/xihu"), "{hangzhou}");
+    assert!(!hangzhou.contains("/data/ning") && !hangzhou.contains("/data/sheng"), "{hangzhou}");
+    let feed = nobody.get("/city/hangzhou/feed.atom").await.text();
+    assert!(feed.contains("/data/xihu") && !feed.contains("/data/ning"), "{feed}");
+    assert!(feed.contains("<id>http://site.test/city/hangzhou/feed.atom</id>"), "{feed}");
+    assert_eq!(nobody.get("/city/atlantis").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_open_index_opens_the_sets_that_fail() {
+    let house = House::new().await;
+    open_set(&house, "daily", "330100").await;
+    let mut nobody = Browser::new(&house);
+    let index = nobody.get("/index").await.text();
+    assert!(index.contains("id=\"rules\"") && index.contains("405"), "{index}");
+    assert!(
+        index.contains("defect=low_capacity&city=330100")
+            || index.contains("defect=low_capacity&amp;city=330100"),
+        "{index}"
+    );
+    assert!(!index.contains("defect=late"), "{index}");
+    house.clock.forward(TimeDelta::days(10));
+    let index = nobody.get("/index").await.text();
+    assert!(index.contains("defect=late"), "{index}");
+    let failing = nobody.get("/index/failing?defect=late&city=330100").await.text();
+    assert!(failing.contains("href=\"/data/daily\""), "{failing}");
+    let none = nobody.get("/index/failing?defect=late&city=330200").await.text();
+    assert!(none.contains("id=\"nothing\""), "{none}");
+    assert_eq!(nobody.get("/index/failing?defect=ugly").await.status, StatusCode::NOT_FOUND);
+}
