@@ -45,6 +45,8 @@ pub struct Rules {
     pub sql: crate::wire::SqlRules,
     /// Limits of projects; the shipped `rules/project.toml` when the file says nothing of them.
     pub project: crate::project::ProjectRules,
+    /// Days and limits of tickets, comments and showcases; the shipped `rules/voice.toml` when the file says nothing of them.
+    pub voice: crate::voice::VoiceRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -73,6 +75,7 @@ struct Written {
     bounds: Option<crate::sharing::BoundsRules>,
     sql: Option<crate::wire::SqlRules>,
     project: Option<crate::project::ProjectRules>,
+    voice: Option<crate::voice::VoiceRules>,
 }
 
 /// Working days a reviewer has.
@@ -214,6 +217,7 @@ impl Rules {
             bounds: crate::sharing::bounds::rules(written.bounds).map_err(wrong)?,
             sql: crate::wire::rules(written.sql).map_err(wrong)?,
             project: crate::project::rules(written.project).map_err(wrong)?,
+            voice: crate::voice::rules(written.voice).map_err(wrong)?,
         })
     }
 }

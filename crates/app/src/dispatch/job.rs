@@ -239,6 +239,8 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Chain => measure::chain(app, system).await,
         Job::Seals => crate::evidence::seal(app, system).await,
         Job::Reports => crate::report::tick(app, system).await,
+        Job::Tickets => crate::voice::tick(app, system).await,
+        Job::Links => crate::voice::look_at_links(app, system).await,
     }
 }
 

@@ -12,7 +12,7 @@ use model::Code;
 use model::query::RowPage;
 use model::search::SearchQuery;
 
-use crate::site::{facets, metadata};
+use crate::site::{facets, metadata, opinion};
 use crate::view::value;
 use crate::visit::{Visit, encode};
 use crate::{Answer, Door, rows};
@@ -38,13 +38,14 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
     };
     let related = related(&door, &visit, &dataset).await;
     let landed = landed(&door, &visit, &dataset).await;
+    let voice = opinion::of(&door, &visit, &dataset).await;
     let context = context! {
         dataset => value(&dataset),
         entry => value(&dataset.entry),
         items => value(&draft.items),
         formats => formats(&dataset),
         preview => preview.map(|page| table(&visit, &dataset, &page)),
-        trouble, related, landed => value(&landed),
+        trouble, related, voice, landed => value(&landed),
         jsonld => metadata::json_ld(&door, &visit, &dataset),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         too_long => dataset.entry.rows > 1_048_575,

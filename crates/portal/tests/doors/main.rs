@@ -30,3 +30,4 @@ mod site;
 mod sources;
 mod standards;
 mod supervise;
+mod voice;
