@@ -39,6 +39,7 @@ pub mod rules;
 pub mod security;
 pub mod sharing;
 pub mod usage;
+pub mod voice;
 pub mod wire;
 
 use std::path::PathBuf;
@@ -97,6 +98,8 @@ pub struct App {
     pub halts: halt::Memory,
     /// Comparisons of this process.
     pub reconciles: reconcile::Memory,
+    /// What looks at links that people wrote.
+    pub voices: voice::Memory,
 }
 
 /// Folders of this process.

@@ -47,6 +47,8 @@ pub struct Rules {
     pub project: crate::project::ProjectRules,
     /// The open-data site; the shipped `rules/site.toml` when the file says nothing of it.
     pub site: crate::opening::SiteRules,
+    /// Days and limits of tickets, comments and showcases; the shipped `rules/voice.toml` when the file says nothing of them.
+    pub voice: crate::voice::VoiceRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -76,6 +78,7 @@ struct Written {
     sql: Option<crate::wire::SqlRules>,
     project: Option<crate::project::ProjectRules>,
     site: Option<crate::opening::SiteRules>,
+    voice: Option<crate::voice::VoiceRules>,
 }
 
 /// Working days a reviewer has.
@@ -218,6 +221,7 @@ impl Rules {
             sql: crate::wire::rules(written.sql).map_err(wrong)?,
             project: crate::project::rules(written.project).map_err(wrong)?,
             site: crate::opening::SiteRules::read(written.site)?,
+            voice: crate::voice::rules(written.voice).map_err(wrong)?,
         })
     }
 }

@@ -4,7 +4,7 @@
 //! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `model::reading` (cells to values),
 //! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`, `feed`. `schema` says what tables a database holds,
 //! `privilege` what an account may do there,
-//! `shelf` keeps files in folders and buckets, `upstream` asks services behind proxied interfaces. Whatever connects anywhere goes through `outgoing`.
+//! `shelf` keeps files in folders and buckets, `upstream` asks services behind proxied interfaces, `links` looks whether what people linked to is there. Whatever connects anywhere goes through `outgoing`.
 //!
 //! Promise kept here: accepted + rejected = read. A record that does not fit is never dropped and never bent to fit; it
 //! becomes a reject with its line, column, value, reason and all its cells in the order of the items, so that it can be
@@ -31,6 +31,7 @@ mod json_place;
 mod json_scan;
 mod layout;
 mod letters;
+mod links;
 mod matching;
 pub mod outgoing;
 mod outlet;
@@ -50,6 +51,7 @@ mod upstream;
 use model::reading::{cell, moment, number, typing, why};
 
 pub use draft::draft;
+pub use links::LinkLooker;
 pub use outlet::Outlets;
 pub use rail::Rails;
 pub use reader::Reader;

@@ -94,6 +94,13 @@ impl Calendar {
         day
     }
 
+    /// Working days from one day to a later one: the first does not count, the last does.
+    #[must_use]
+    pub fn working_days_between(&self, from: NaiveDate, to: NaiveDate) -> u32 {
+        let days = from.iter_days().skip(1).take_while(|d| *d <= to);
+        u32::try_from(days.filter(|d| self.is_working_day(*d)).count()).unwrap_or(u32::MAX)
+    }
+
     /// Whether the file covers the year (otherwise only weekends are known).
     #[must_use]
     pub fn covers(&self, year: i32) -> bool {
@@ -124,5 +131,9 @@ mod tests {
         assert!(!c.is_working_day(d("2026-01-01")));
         assert_eq!(c.add_working_days(d("2025-12-31"), 1), d("2026-01-04"));
         assert_eq!(c.add_working_days(d("2026-11-20"), 2), d("2026-11-24"));
+        assert_eq!(c.working_days_between(d("2025-12-31"), d("2026-01-04")), 1);
+        assert_eq!(c.working_days_between(d("2026-11-20"), d("2026-11-24")), 2);
+        assert_eq!(c.working_days_between(d("2026-11-24"), d("2026-11-24")), 0);
+        assert_eq!(c.working_days_between(d("2026-11-24"), d("2026-11-20")), 0);
     }
 }

@@ -3,7 +3,7 @@
 //! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
 //! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is called (`interface`), what is agreed (`request`, `basket`, `flow`, `mask`)
 //! and what bounds or stops it (`bounds`, `halt`),
-//! what is dispatched (`dispatch`), what is told (`notice`), what is kept (`audit`) and counted (`usage`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
+//! what is dispatched (`dispatch`), what is told (`notice`) and heard (`voice`), what is kept (`audit`) and counted (`usage`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
 //! This crate imports nothing of ours and knows no clock, file, socket, SQL or Arrow.
 
 pub mod account;
@@ -50,6 +50,7 @@ pub mod source;
 pub mod sql;
 pub mod usage;
 pub mod value;
+pub mod voice;
 
 pub use error::{Code, Error, FieldError, Kind, Result};
 pub use op::{Actor, Op};

@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 28] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -38,6 +38,17 @@ pub const KINDS: [&str; 17] = [
     "report.submitted",
     "report.returned",
     "report.accepted",
+    "ticket.filed",
+    "ticket.handed",
+    "ticket.supplied",
+    "ticket.remind",
+    "ticket.returned",
+    "ticket.answered",
+    "comment.reply",
+    "comment.hidden",
+    "showcase.filed",
+    "showcase.decided",
+    "showcase.link",
 ];
 
 /// A notice as its reader sees it.

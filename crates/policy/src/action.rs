@@ -158,6 +158,18 @@ actions! {
     ProjectWork = "project.work";
     /// Lead a project: members, quota, which granted tables it includes, closing it.
     ProjectKeep = "project.keep";
+    /// Write tickets, ratings, comments and showcases in one's own name.
+    VoiceWrite = "voice.write";
+    /// Read a ticket that is not public.
+    TicketRead = "ticket.read";
+    /// Accept, return, hand over and answer a ticket at the desk of one's organisation.
+    TicketHandle = "ticket.handle";
+    /// Hand a ticket to another desk, take it off the site, as the authority.
+    TicketOversee = "ticket.oversee";
+    /// Hide comments on a data set, or show them again.
+    CommentModerate = "comment.moderate";
+    /// Decide what of what was made of open data is shown.
+    ShowcaseReview = "showcase.review";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -165,7 +177,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Report`, `Interface`, `Project`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -324,6 +336,43 @@ impl Target {
             id: id.to_owned(),
             org: some(provider),
             applicant_org: some(receiver),
+            ..Self::default()
+        }
+    }
+    /// A ticket, at the desk where it lies.
+    #[must_use]
+    pub fn ticket(ticket: &model::voice::ticket::Ticket) -> Self {
+        Self {
+            kind: "Ticket",
+            id: ticket.number.clone(),
+            org: some(&ticket.org),
+            owner: some(&ticket.writer),
+            region: some(&ticket.region),
+            live: ticket.shown,
+            state: Some(ticket.state.as_str().to_owned()),
+            ..Self::default()
+        }
+    }
+    /// A comment, by the data set it is on.
+    #[must_use]
+    pub fn comment(comment: &model::voice::comment::Comment) -> Self {
+        Self {
+            kind: "Comment",
+            id: comment.id.clone(),
+            org: some(&comment.org),
+            owner: some(&comment.writer),
+            region: some(&comment.region),
+            ..Self::default()
+        }
+    }
+    /// Something made of open data.
+    #[must_use]
+    pub fn showcase(showcase: &model::voice::showcase::Showcase) -> Self {
+        Self {
+            kind: "Showcase",
+            id: showcase.id.clone(),
+            owner: some(&showcase.writer),
+            state: Some(showcase.state.as_str().to_owned()),
             ..Self::default()
         }
     }

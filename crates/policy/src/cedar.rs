@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 21] = [
     "Entry",
     "Request",
     "Approval",
@@ -34,6 +34,9 @@ const KINDS: [&str; 18] = [
     "Outflow",
     "Interface",
     "Project",
+    "Ticket",
+    "Comment",
+    "Showcase",
 ];
 
 /// What a rule says of itself in its annotations.

@@ -118,6 +118,18 @@ fn natural(action: Action) -> Target {
         Action::ProjectRead | Action::ProjectWork | Action::ProjectKeep => {
             Target { live: true, ..of("Project") }
         }
+        Action::VoiceWrite => Target { owner: Some("me".to_owned()), ..of("Ticket") },
+        Action::TicketRead | Action::TicketHandle | Action::TicketOversee => Target {
+            owner: Some("someone".to_owned()),
+            region: Some("330106".to_owned()),
+            ..of("Ticket")
+        },
+        Action::CommentModerate => Target {
+            owner: Some("someone".to_owned()),
+            region: Some("330106".to_owned()),
+            ..of("Comment")
+        },
+        Action::ShowcaseReview => Target { owner: Some("someone".to_owned()), ..of("Showcase") },
         Action::HaltSet => of("Application"),
         Action::SecurityManage
         | Action::HaltRead
@@ -161,6 +173,27 @@ fn rows() -> Vec<Row> {
                 add("draft", "open", target);
                 add("live", "open", live);
                 add("live, open", "open", open);
+            }
+            Action::VoiceWrite => {
+                add("", "open", target.clone());
+                add(
+                    "in another's name",
+                    "open",
+                    Target { owner: Some("someone".into()), ..target },
+                );
+            }
+            Action::TicketRead | Action::TicketOversee => {
+                add("", "open", target);
+                add("written by oneself", "open", mine);
+                add("of another region", "open", elsewhere);
+            }
+            Action::TicketHandle | Action::ShowcaseReview => {
+                add("", "open", target);
+                add("written by oneself", "open", mine);
+            }
+            Action::CommentModerate => {
+                add("", "open", target);
+                add("of another region", "open", elsewhere);
             }
             Action::EntryReview
             | Action::ProposalDecide

@@ -6,6 +6,7 @@
 mod bench;
 mod change;
 mod feed;
+mod links;
 mod outlet;
 mod rail;
 mod reconcile;
@@ -34,6 +35,7 @@ use model::{Op, Result};
 pub use self::bench::{SqlBench, SqlColumn, SqlSaved, SqlSeen, SqlSitting, SqlTerms};
 pub use self::change::{ChangeSpan, Changes, ChangesAhead, ROW_ID};
 pub use self::feed::{Feed, HttpFeed, KafkaFeed, Paging};
+pub use self::links::Links;
 pub use self::outlet::{
     Outlet, OutletAddress, OutletChange, OutletColumn, OutletLine, OutletSurvey,
 };

@@ -17,6 +17,9 @@ use crate::view::value;
 use crate::visit::{self, SESSION_COOKIE, Visit};
 use crate::{Answer, Door};
 
+/// Tickets and showcases of one page.
+const TICKETS: u32 = 20;
+
 pub(crate) fn router() -> Router<Arc<Door>> {
     let own = Router::new()
         .route("/me", get(me))
@@ -104,12 +107,16 @@ async fn profile(door: &Door, visit: &Visit, faults: Option<&Error>) -> Answer {
         Err(error) if error.kind() == Kind::Denied => mine,
         Err(error) => return Err(error.into()),
     };
+    let tickets = app::voice::mine(&door.app, &visit.op, visit.q("tickets"), TICKETS).await?;
+    let showcases = app::voice::showcases_of(&door.app, &visit.op, TICKETS).await?;
     let fields = faults.map(Error::fields).unwrap_or_default();
     let context = context! {
         account => value(&session.user),
         must_change => session.must_change,
         expires_at => &session.expires_at,
         requests => value(&requests),
+        tickets => value(&tickets.items), tickets_next => tickets.next,
+        showcases => value(&showcases),
         least => door.app.rules.sign_in.password_min_length,
         done => visit.q("done"),
         error => faults.map(|e| visit.t(e.zh(), e.en()).to_owned()),

@@ -26,8 +26,14 @@ use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
+use model::voice::showcase::{LinkState, ShowcaseKind, ShowcaseState};
+use model::voice::ticket::{Deed, Side, TicketKind, TicketState};
 
 use crate::visit::Lang;
+
+mod notices;
+
+use notices::NOTICES;
 
 macro_rules! code_kinds {
     ($($kind:literal => $type:ident),* $(,)?) => {
@@ -121,6 +127,13 @@ code_kinds! {
     "reconcile_state" => ReconcileState,
     "feed_kind" => FeedKind,
     "difference_kind" => DifferenceKind,
+    "ticket_kind" => TicketKind,
+    "ticket_state" => TicketState,
+    "deed" => Deed,
+    "ticket_side" => Side,
+    "showcase_kind" => ShowcaseKind,
+    "showcase_state" => ShowcaseState,
+    "link_state" => LinkState,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];
@@ -384,30 +397,6 @@ const HOWS: Words = &[
     ("vote", "票决", "vote"),
 ];
 const PUSHES: Words = &[("full", "全量", "Full"), ("incremental", "增量", "Incremental")];
-const NOTICES: Words = &[
-    ("search.new", "订阅的搜索有新结果", "New in a search you subscribe to"),
-    ("search.changed", "订阅的搜索中有变化", "Changed in a search you subscribe to"),
-    ("thing.changed", "订阅的条目有变化", "Something you subscribe to has changed"),
-    ("thing.retired", "订阅的条目已停用或下线", "Something you subscribe to was retired"),
-    ("quality", "台账质量提醒", "Quality of your ledgers"),
-    ("approval.remind", "审批办理提醒", "An approval awaits you"),
-    ("approval.urge", "申请人催办", "The applicant urges"),
-    ("approval.escalate", "超时升级，请办理", "Late: escalated to you"),
-    ("approval.returned", "申请被退回，请补正", "Sent back to be completed"),
-    ("approval.ended", "申请已办结", "Your application is decided"),
-    ("approval.covered", "席位无人，转主管部门办理", "Nobody holds a seat: the authority answers"),
-    ("approval.unheld", "席位无人，且主管部门无人可办", "Nobody at all can answer a seat"),
-    ("interface.published", "可调用的接口有新发布", "An interface you may call was published"),
-    ("interface.deprecated", "可调用的接口将停用", "An interface you may call is deprecated"),
-    ("halt.begun", "已被紧急停用", "Under an emergency stop"),
-    ("halt.lifted", "紧急停用已解除", "An emergency stop was lifted"),
-    ("interface.offline", "可调用的接口已下线", "An interface you may call is offline"),
-    ("report.issued", "新的报送任务", "A new reporting task"),
-    ("report.remind", "报送任务催报", "A report is due"),
-    ("report.submitted", "下级已提交报送，请办理", "A report was handed in to you"),
-    ("report.returned", "报送被退回或作废", "A report was returned or withdrawn"),
-    ("report.accepted", "报送已受理", "A report was accepted"),
-];
 const QUALITY: Words = &[
     ("stale", "久未更新的资产", "stale assets"),
     ("ownerless", "无责任人的资产", "assets without an answerable person"),

@@ -29,6 +29,7 @@ mod rails;
 mod reports;
 mod site;
 mod usage;
+mod voice;
 
 use made::{approval, approval_row, basket, bundle, flow_page};
 
@@ -486,8 +487,8 @@ fn own(template: &str, full: bool) -> Value {
                 samples => vec![context! { id => "curl", name => "curl", file => "call.sh", run => "bash call.sh", text => "<b>" }] }],
         },
         "console/desk.html" => {
-            context! { drifts => if full { 2 } else { 0 }, tasks => if full { vec![context! {
-            approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } }
+            context! { ..voice::at_desk(full), ..context! { drifts => if full { 2 } else { 0 }, tasks => if full { vec![context! {
+            approval => approval_row(), step_zh => "单", step_en => "one", overdue => true }] } else { vec![] } } }
         }
         "console/approvals.html" => context! {
             view => if full { "tasks" } else { "all" }, phase => (),
@@ -523,6 +524,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| oversight::of(other, full))
             .or_else(|| usage::of(other, full))
             .or_else(|| site::of(other, full))
+            .or_else(|| voice::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

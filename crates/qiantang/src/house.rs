@@ -166,12 +166,15 @@ impl House {
             rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
             pipelines: app::pipeline::Memory::default(),
             interfaces: app::interface::Memory::configured_with(config.gateway.older_convention),
-            outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
+            outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(
+                outgoing.clone(),
+            ))),
             delta: app::delta::Memory::new(makers),
             evidence: app::evidence::Memory::new(&folder.keys)?,
             projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
             halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),
+            voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
         });
         Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })
     }

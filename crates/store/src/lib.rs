@@ -52,6 +52,7 @@ pub mod seat;
 pub mod serving;
 pub mod source;
 pub mod sql;
+pub mod voice;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -324,12 +324,13 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
         pipelines: app::pipeline::Memory::default(),
         interfaces: app::interface::Memory::default(),
-        outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
+        outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing.clone()))),
         delta: app::delta::Memory::new(makers),
         evidence: app::evidence::Memory::new(&keys).unwrap(),
         projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
         halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),
+        voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
     }
 }
 

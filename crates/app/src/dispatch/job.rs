@@ -240,6 +240,8 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Seals => crate::evidence::seal(app, system).await,
         Job::Openness => crate::opening::measure(app, system).await,
         Job::Reports => crate::report::tick(app, system).await,
+        Job::Tickets => crate::voice::tick(app, system).await,
+        Job::Links => crate::voice::look_at_links(app, system).await,
     }
 }
 

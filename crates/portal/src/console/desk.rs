@@ -50,7 +50,8 @@ async fn desk(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let tasks = app::approval::tasks(app, op, None, 8).await?;
     let drifts = app::catalogue::schema::count(app, op).await?;
     let context = context! {
-        drifts,
+        speaks => app::voice::has_desk(app, op), reviews => app::voice::may_review(app, op),
+        tickets => value(app::voice::count(app, op).await?), drifts,
         tasks => value(&tasks.items), inbox => value(&inbox), queue => value(&queue), runs => value(&runs),
         entries => value(&mine),
         days => value(&days), busy => days.iter().any(|d| d.runs > 0),

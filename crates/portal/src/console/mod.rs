@@ -48,8 +48,10 @@ mod sources;
 mod sql;
 mod supervise;
 mod temporary;
+mod tickets;
 mod usage;
 mod users;
+mod voices;
 
 use std::sync::Arc;
 
@@ -108,6 +110,8 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())
+        .merge(tickets::router())
+        .merge(voices::router())
         .route_layer(middleware::from_fn(visit::signed_in))
 }
 
@@ -115,13 +119,13 @@ pub(crate) fn router() -> Router<Arc<Door>> {
 const PAGE: u32 = 50;
 
 /// After a change: back to a page by `303`, with a word the page turns into a message.
-fn done(path: &str, word: &str) -> Answer {
+pub(crate) fn done(path: &str, word: &str) -> Answer {
     let glue = if path.contains('?') { '&' } else { '?' };
     Ok(Redirect::to(&format!("{path}{glue}done={word}")).into_response())
 }
 
 /// This page with another keyset position.
-fn next_link(visit: &Visit, key: &str, next: Option<&str>) -> Option<String> {
+pub(crate) fn next_link(visit: &Visit, key: &str, next: Option<&str>) -> Option<String> {
     let next = next?;
     let mut parts: Vec<String> = visit
         .query

@@ -13,7 +13,7 @@ use model::Code;
 use model::query::RowPage;
 use model::search::SearchQuery;
 
-use crate::site::{download, facets, metadata};
+use crate::site::{download, facets, metadata, opinion};
 use crate::view::value;
 use crate::visit::{Lang, Visit, encode};
 use crate::{Answer, Door, rows};
@@ -41,13 +41,14 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
     let landed = landed(&door, &visit, &dataset).await;
     let standing = app::opening::standing(&door.app, &visit.op, &dataset).await?;
     let (filled, by_item) = filled(&standing);
+    let voice = opinion::of(&door, &visit, &dataset).await;
     let context = context! {
         dataset => value(&dataset),
         entry => value(&dataset.entry),
         items => value(&draft.items),
         formats => formats(&dataset), files => files(&door, &dataset),
         preview => preview.map(|page| table(&visit, &dataset, &page)),
-        trouble, related, landed => value(&landed),
+        trouble, related, voice, landed => value(&landed),
         jsonld => metadata::json_ld(&door, &visit, &dataset),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         too_long => dataset.entry.rows > 1_048_575,

@@ -10,11 +10,14 @@ mod download;
 mod facets;
 mod feeds;
 mod home;
+pub(crate) mod interact;
 mod list;
 mod metadata;
 mod openness;
+pub(crate) mod opinion;
 mod pages;
 mod services;
+mod showcase;
 mod still;
 mod versions;
 
@@ -42,6 +45,9 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(feeds::router())
         .merge(changes::router())
         .merge(pages::router())
+        .merge(interact::router())
+        .merge(opinion::router())
+        .merge(showcase::router())
         .layer(CompressionLayer::new());
     // Files are streamed as they are: packing them would cost more time than the wire saves.
     pages.merge(download::router()).merge(catalogue::router())

@@ -32,3 +32,4 @@ mod site;
 mod sources;
 mod standards;
 mod supervise;
+mod voice;

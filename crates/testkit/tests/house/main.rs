@@ -71,6 +71,7 @@ mod sqlwire;
 mod standards;
 mod usage;
 mod usagekill;
+mod voice;
 
 /// Runs scenarios `async fn(House)` each in a house of its own: on SQLite as a test each, on PostgreSQL one after
 /// the other (a cluster takes a second to make).

@@ -1,0 +1,113 @@
+//! What people think of a data set, on its page: stars, comments with replies, reports, and what was made of it.
+
+use std::sync::Arc;
+
+use app::opening::Dataset;
+use app::voice;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::post;
+use minijinja::{Value, context};
+use model::{Error, Result};
+
+use crate::console::{done, next_link};
+use crate::form::Posted;
+use crate::site::interact::may_write;
+use crate::view::value;
+use crate::visit::{Visit, encode};
+use crate::{Answer, Door};
+
+/// Showcases named on a data set's page.
+const SHOWCASES: u32 = 5;
+
+pub(super) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/data/{code}/rating", post(rate))
+        .route("/data/{code}/comments", post(comment))
+        .route("/data/{code}/comments/{id}", post(act))
+}
+
+/// What the data-set page shows of it; without it the page stands all the same.
+pub(super) async fn of(door: &Door, visit: &Visit, dataset: &Dataset) -> Value {
+    let (app, op) = (&door.app, &visit.op);
+    let read = async {
+        let before = visit.q("comments");
+        let opinion = voice::opinion(app, op, &dataset.entry.draft.code, before).await?;
+        let used = voice::showcases_using(app, op, &dataset.entry.id, SHOWCASES).await?;
+        let next = next_link(visit, "comments", opinion.next.as_deref());
+        Ok::<_, Error>(context! {
+            opinion => value(&opinion), showcases => value(&used),
+            next => next.map(|n| format!("{n}#comments")),
+            longest => app.rules.voice.longest.comment, done => visit.q("done"),
+        })
+    };
+    read.await.unwrap_or_else(|error| {
+        tracing::warn!(error = error.operator_text(), "ratings and comments could not be read");
+        Value::from(())
+    })
+}
+
+fn back(code: &str) -> String {
+    format!("/data/{}", encode(code))
+}
+
+/// Back to the comments of the page.
+fn at_comments(code: &str, word: &str) -> Answer {
+    use axum::response::IntoResponse as _;
+    let place = format!("{}?done={word}#comments", back(code));
+    Ok(axum::response::Redirect::to(&place).into_response())
+}
+
+async fn rate(
+    State(door): State<Arc<Door>>,
+    Path(code): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    may_write(&visit)?;
+    let stars = match posted.get("stars") {
+        "" => 0,
+        _ => posted.number("stars")?,
+    };
+    voice::rate(&door.app, &visit.op, &code, stars).await?;
+    done(&back(&code), "rated")
+}
+
+async fn comment(
+    State(door): State<Arc<Door>>,
+    Path(code): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    may_write(&visit)?;
+    let (parent, text) = (posted.get("parent"), posted.get("text"));
+    voice::comment(&door.app, &visit.op, &code, parent, text).await?;
+    at_comments(&code, "commented")
+}
+
+async fn act(
+    State(door): State<Arc<Door>>,
+    Path((code, id)): Path<(String, String)>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    may_write(&visit)?;
+    let (app, op, reason) = (&door.app, &visit.op, posted.get("reason"));
+    let word = wanted(&posted)?;
+    match word {
+        "report" => {
+            voice::report(app, op, &code, &id, reason).await?;
+        }
+        hide => voice::moderate(app, op, &id, hide == "hide", reason).await?,
+    }
+    at_comments(&code, word)
+}
+
+/// `report`, `hide` or `show`.
+pub(crate) fn wanted(posted: &Posted) -> Result<&'static str> {
+    let said = posted.get("do");
+    ["report", "hide", "show"].into_iter().find(|w| *w == said).ok_or_else(|| {
+        let shown: String = said.chars().take(40).collect();
+        Error::invalid(format!("没有操作 `{shown}`"), format!("there is no action `{shown}`"))
+    })
+}
