@@ -62,6 +62,8 @@ pub struct Memory {
     pub(crate) net: tokio::sync::RwLock<crate::ledger::Kept>,
     /// Figures of the open-data site, per epoch.
     pub(crate) figures: parking_lot::Mutex<Option<(u64, crate::opening::Figures)>>,
+    /// Names and counts of the open catalogue, per epoch.
+    pub(crate) listing: parking_lot::Mutex<Option<(u64, Arc<crate::opening::Listing>)>>,
 }
 
 impl Default for Memory {
@@ -86,6 +88,7 @@ impl Default for Memory {
             level: parking_lot::Mutex::default(),
             net: tokio::sync::RwLock::default(),
             figures: parking_lot::Mutex::new(None),
+            listing: parking_lot::Mutex::new(None),
         }
     }
 }

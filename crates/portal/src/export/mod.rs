@@ -4,7 +4,6 @@ mod csv;
 mod geojson;
 mod json;
 mod rdf;
-mod wkt;
 pub(crate) mod xlsx;
 mod xml;
 
