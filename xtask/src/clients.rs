@@ -1,8 +1,10 @@
 //! `cargo xtask clients`: third parties' programs against the doors. Schemathesis reads the descriptions and tries to break
 //! what it promises: no server error, no answer that is not described. Clients of PostgreSQL use the SQL door as they use
-//! any server (`sql`); the client of Delta Sharing loads tables and their changes (`delta`).
+//! any server (`sql`); the client of Delta Sharing loads tables and their changes (`delta`); clients of CKAN, Data Package, Croissant, OGC
+//! API, OAI-PMH and MCP use the doors for anybody (`doors`).
 
 mod delta;
+mod doors;
 mod sql;
 
 use std::path::Path;
@@ -18,9 +20,10 @@ names: the resources, each interface, and the doors of tokens and of the older c
 Fails on a server error or on an answer that the description does not name. Then a program of the province's older calling
 convention (standard Python, written from its description alone) fetches data, and psql, psycopg 3, SQLAlchemy, ADBC and the JDBC
 driver use the SQL door (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
-changes (`--delta`: this alone).
+changes (`--delta`: this alone). Last, the doors for anybody (`--doors`: these alone): ckanapi, frictionless, mlcroissant, OWSLib, sickle
+and mcp (from PyPI), ogrinfo and ogr2ogr (Debian's gdal-bin), and the conformance suite of MCP (from npm).
 
-Usage: cargo xtask clients [--seconds N | --sql | --delta]
+Usage: cargo xtask clients [--seconds N | --sql | --delta | --doors]
 
 Example: cargo xtask clients --seconds 120";
 
@@ -29,7 +32,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 pub(crate) fn run(args: &[String]) -> Outcome {
     let seconds = match args {
         [] => Some(120),
-        [flag] if flag == "--sql" || flag == "--delta" => None,
+        [flag] if ["--sql", "--delta", "--doors"].contains(&flag.as_str()) => None,
         [flag, n] if flag == "--seconds" => {
             Some(n.parse::<u32>().map_err(|e| format!("`{n}`: {e}"))?)
         }
@@ -48,13 +51,17 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         }),
         None => Ok(()),
     };
-    let outcome = outcome.and_then(|()| match alone("--delta") {
+    let outcome = outcome.and_then(|()| match alone("--delta") || alone("--doors") {
         true => Ok(()),
         false => sql::run(&demo.ready, scratch.path()),
     });
-    let outcome = outcome.and_then(|()| match alone("--sql") {
+    let outcome = outcome.and_then(|()| match alone("--sql") || alone("--doors") {
         true => Ok(()),
         false => delta::run(&demo, &binary, scratch.path()),
+    });
+    let outcome = outcome.and_then(|()| match alone("--sql") || alone("--delta") {
+        true => Ok(()),
+        false => doors::run(&demo, scratch.path()),
     });
     let tail = demo.server.tail();
     demo.server.stop()?;

@@ -6,11 +6,14 @@
 mod chart;
 mod city;
 mod index;
+mod machines;
 mod measure;
 pub mod metadata;
+pub mod place;
 mod rules;
 mod standing;
 mod versions;
+mod wkt;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,13 +37,14 @@ use serde::Serialize;
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
+pub use machines::{Head, Listing, callable, changed_at, columns, distinct, found, heads, listing};
 pub use measure::measure;
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use standing::{Standing, standing};
 pub use store::openness::Measured;
 pub use versions::{Changed, Version, VersionDifference, differences, versions};
 
-use crate::sharing::{read, release_event};
+use crate::sharing::{fingerprint, read, release_event};
 use crate::{App, Page, audit, halt};
 
 /// Live figures of the site.
@@ -207,6 +211,21 @@ pub async fn preview(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result
 /// All rows of a freely open data set, of the current or an older version; audited before the first row. Whoever sends
 /// them on keeps an [`audit::Tally`] of what left.
 pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> Result<Download> {
+    pour(app, op, code, version, &RowQuery::default()).await
+}
+
+/// The rows of a freely open data set that a query asks for, as many as there are; audited as a download is.
+pub async fn dump(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<Download> {
+    pour(app, op, code, None, query).await
+}
+
+async fn pour(
+    app: &App,
+    op: &Op,
+    code: &str,
+    version: Option<i64>,
+    query: &RowQuery,
+) -> Result<Download> {
     let entry = open_entry(app, code).await?;
     let grant = grant(app, op, &entry, Action::RowsDownload, u64::MAX).await?;
     let versions = app.lake.versions(&entry.draft.code).await?;
@@ -217,18 +236,29 @@ pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> R
     }
     let known = version.or_else(|| versions.first().map(|v| v.version));
     let rows = match known {
-        Some(_) => app.lake.scan(&grant, &RowQuery::default(), version).await?,
+        Some(_) => app.lake.scan(&grant, query, version).await?,
         // Nothing has landed yet: a file with a header only.
         None => Box::pin(futures::stream::empty()),
     };
     let rows = halt::while_going(&app.policy, &op.actor, &entry.id, None, rows);
-    let columns: Vec<(String, String)> =
-        grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone())).collect();
+    let all = grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone()));
+    let columns: Vec<(String, String)> = match query.select.is_empty() {
+        true => all.collect(),
+        false => {
+            let all: HashMap<String, String> = all.collect();
+            let chosen = query.select.iter().map(|(column, _)| column);
+            chosen.filter_map(|c| Some((c.clone(), all.get(c)?.clone()))).collect()
+        }
+    };
+    let filter = query.filter.as_ref().map(fingerprint).unwrap_or_default();
     let event = AuditEvent {
         columns: columns.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>().join(","),
         level: grant.grade().as_str().to_owned(),
         // How many rows and bytes truly leave is told by the record of the stream's end (`audit::Tally`).
-        scope: known.map(|v| format!("version {v}")).unwrap_or_default(),
+        scope: [known.map(|v| format!("version {v}")).unwrap_or_default(), filter]
+            .join(" ")
+            .trim()
+            .to_owned(),
         purpose: grant.purpose().to_owned(),
         masks: grant.masks_text(),
         ..audit::event(op, grant.action().as_str(), code)

@@ -57,6 +57,29 @@ impl Caller {
     }
 }
 
+/// An operation of a protocol whose callers are nobody in particular: what they send to prove who they are is not looked at, and
+/// only what is open to all is told. Limits by address and emergency stops hold.
+pub(crate) async fn anybody(parts: &Parts, door: &Door) -> Result<Op, Refusal> {
+    let address = address(parts);
+    let mut op = door.app.op(Actor::Nobody, &address.to_string());
+    door.tidy(op.at.timestamp());
+    if door.anonymous.check_key(&network(address)).is_err() {
+        return Err(Refusal::new(Error::of(Code::RateLimited), &op));
+    }
+    let admitted = async {
+        app::halt::admit(&door.app, &op, &Actor::Nobody).await?;
+        purpose(parts, door)
+    };
+    match admitted.await {
+        Ok(purpose) => {
+            op.purpose = purpose;
+            op.way = model::usage::Way::Api;
+            Ok(op)
+        }
+        Err(error) => Err(Refusal::new(error, &op)),
+    }
+}
+
 /// The address a request came from.
 pub(crate) fn address(parts: &Parts) -> IpAddr {
     parts

@@ -116,6 +116,9 @@ fn describe_doors(url: &str, older: bool) -> Value {
             "responses": oauth_responses(Value::Null),
         } },
     });
+    if let Some(paths) = paths.as_object_mut() {
+        paths.extend(ckan_paths());
+    }
     if older && let Some(paths) = paths.as_object_mut() {
         for (path, id, text) in [
             (
@@ -142,13 +145,76 @@ fn describe_doors(url: &str, older: bool) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "钱塘 Qiantang — 令牌与旧版调用方式 tokens and the older convention",
+            "title": "钱塘 Qiantang — 令牌、CKAN 与旧版调用方式 tokens, CKAN and the older convention",
             "version": env!("CARGO_PKG_VERSION"),
         },
         "servers": [{ "url": url }],
         "paths": paths,
         "components": { "securitySchemes": { "client": { "type": "http", "scheme": "basic" } } },
     })
+}
+
+/// CKAN's Action API as far as one description can tell it: what each action takes is told by `help_show`.
+fn ckan_paths() -> serde_json::Map<String, Value> {
+    let body = |about: &str, kind: &str| json!({ "description": about, "content": { kind: {} } });
+    let told = json!({
+        "200": { "description": "The result / 结果", "content": { "application/json": { "schema": {
+            "type": "object", "required": ["help", "success", "result"],
+            "properties": { "help": { "type": "string" }, "success": { "const": true }, "result": {} },
+        } } } },
+        "400": body("No such action, or a query that cannot be read / 没有此动作，或检索式有误", "application/json"),
+        "403": body("Not open to the caller / 不对调用者开放", "application/json"),
+        "404": body("Not found, or not open / 没有找到，或未开放", "application/json"),
+        "409": body("Something to mend, named by field / 参数有误，按字段列出", "application/json"),
+        "429": body("Too many calls / 调用过于频繁", "application/json"),
+        "503": body("Not available now / 暂不可用", "application/json"),
+    });
+    let place = |name: &str| json!([{ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }]);
+    let mut paths = serde_json::Map::new();
+    for (path, id) in
+        [("/api/3/action/{name}", "ckan_action"), ("/api/action/{name}", "ckan_action_short")]
+    {
+        paths.insert(
+            path.into(),
+            json!({
+                "parameters": place("name"),
+                "get": {
+                    "operationId": id,
+                    "summary": "CKAN's Action API, reading / CKAN 动作接口（只读）",
+                    "responses": told,
+                },
+                "post": {
+                    "operationId": format!("{id}_post"),
+                    "summary": "The same with a JSON body / 同上，参数为 JSON",
+                    "requestBody": { "content": { "application/json": { "schema": { "type": "object" } } } },
+                    "responses": told,
+                },
+            }),
+        );
+    }
+    let mut dumped = told;
+    if let Some(dumped) = dumped.as_object_mut() {
+        dumped.insert(
+            "200".into(),
+            json!({ "description": "All rows / 全部行", "content": {
+                "text/csv": {}, "text/tab-separated-values": {}, "application/json": {},
+            } }),
+        );
+    }
+    let choice = json!({ "type": "string", "enum": ["csv", "tsv", "json"] });
+    paths.insert(
+        "/datastore/dump/{id}".into(),
+        json!({
+            "parameters": place("id"),
+            "get": {
+                "operationId": "ckan_dump",
+                "summary": "A table as a file / 整表下载",
+                "parameters": [{ "name": "format", "in": "query", "schema": choice }],
+                "responses": dumped,
+            },
+        }),
+    );
+    paths
 }
 
 fn form(fields: &[(&str, Value, bool)]) -> Value {

@@ -7,6 +7,7 @@
 mod answer;
 mod caller;
 mod changes;
+mod ckan;
 mod convention;
 mod delta;
 mod described;
@@ -16,6 +17,10 @@ mod flood;
 mod flow;
 mod interface;
 mod ledger;
+mod mcp;
+mod metadata;
+mod oai;
+mod ogc;
 mod openapi;
 mod rows;
 mod service;
@@ -156,6 +161,11 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .route_layer(axum::middleware::from_fn_with_state(door.clone(), evidence::witness))
         .merge(evidence::router())
         .merge(delta::router())
+        .merge(ckan::router())
+        .merge(metadata::router())
+        .merge(ogc::router())
+        .merge(oai::router())
+        .merge(mcp::router())
         .merge(service::router())
         .merge(token::router())
         .fallback(answer::no_such_route)

@@ -122,6 +122,11 @@ fn describe(url: &str, callable: &[Callable], rules: &app::rules::Call) -> Value
     })
 }
 
+/// The description of one resource.
+pub(crate) fn of_one(url: &str, callable: &Callable, rules: &app::rules::Call) -> Value {
+    describe(url, std::slice::from_ref(callable), rules)
+}
+
 const SIGNING: &str = "Freely open resources are called by anyone. Others need a signature: HMAC-SHA256 (or HMAC-SM3 with \
 `X-Qt-Algorithm: HMAC-SM3`) under the application's secret over `METHOD\\nPATH\\nQUERY\\nhex(hash of body)\\nTIMESTAMP\\nNONCE`, \
 where QUERY is the raw query string without `?` and the hash is SHA-256 (or SM3). Pages: follow `Link: rel=\"next\"` (it carries \

@@ -82,11 +82,14 @@ pub struct SearchQuery {
     /// `(facet, value)`: facets are `ledger region org domain format update_cycle open_type share_type grade state`.
     /// Same facet = or, others = and.
     pub filters: Vec<(String, String)>,
+    /// What a document must be besides.
+    pub within: Option<Within>,
     /// Labels the caller holds; a document is seen when it has at least one of them.
     pub audience: Vec<String>,
     /// Facets to count; empty counts all.
     pub facets: Vec<String>,
-    /// `relevance`, `published_at`, `data_at`, `rows`
+    /// `relevance`, `published_at`, `data_at`, `changed_at` (the later of the two), `rows`, `id`: the greatest first, or with
+    /// ` asc` behind it (all but `relevance`) the least.
     pub sort: String,
     pub offset: u32,
     /// Position of the last hit seen (`SearchPage::next`): the page after it costs what the first does.
@@ -94,6 +97,43 @@ pub struct SearchQuery {
     pub limit: u32,
     /// Only documents of these entries and assets; empty: of all.
     pub ids: Vec<String>,
+}
+
+/// What a document must be: an expression, whatever language it was written in. `And` of nothing is every document, `Or` of
+/// nothing is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Within {
+    /// Has this value of a facet.
+    Facet {
+        name: String,
+        value: String,
+    },
+    /// Is found by these words.
+    Words(String),
+    /// Has these words in its title.
+    Title(String),
+    /// Has this tag, as it is written.
+    Tag(String),
+    /// Has this id or this code.
+    Named(String),
+    /// Was published, or changed (published, or got data), between two times (RFC 3339 in UTC, both included; empty is open).
+    Time {
+        when: When,
+        from: String,
+        to: String,
+    },
+    Not(Box<Within>),
+    And(Vec<Within>),
+    Or(Vec<Within>),
+}
+
+/// Which time of a document is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    Published,
+    Changed,
 }
 
 /// An answer.

@@ -10,25 +10,38 @@ use tantivy::columnar::ColumnValues;
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 
 use crate::columns::{Columns, Segment};
-use crate::schema::{DATA_AT, FACETS, GLUE, PUBLISHED, ROWS, TIE, with_ancestors};
+use crate::schema::{DATA_AT, FACETS, GLUE, ID, PUBLISHED, ROWS, TIE, with_ancestors};
 
 /// Values with counts of one facet.
 pub(crate) type Counts = BTreeMap<String, u64>;
 
-/// What a page is sorted by; all descending, ties by publication, then by a fixed order.
+/// What a page is sorted by; descending unless it says otherwise, ties by publication, then by a fixed order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Score, where there is a text to score by.
     Relevance,
     Column(&'static str),
+    /// The same, the least first.
+    Ascending(&'static str),
+    /// The later of publication and data.
+    Changed {
+        ascending: bool,
+    },
 }
 
 impl Order {
-    pub(crate) const WORDS: [(&'static str, Order); 4] = [
+    pub(crate) const WORDS: [(&'static str, Order); 11] = [
         ("relevance", Order::Relevance),
         ("published_at", Order::Column(PUBLISHED)),
         ("data_at", Order::Column(DATA_AT)),
         ("rows", Order::Column(ROWS)),
+        ("changed_at", Order::Changed { ascending: false }),
+        ("id", Order::Column(ID)),
+        ("published_at asc", Order::Ascending(PUBLISHED)),
+        ("data_at asc", Order::Ascending(DATA_AT)),
+        ("rows asc", Order::Ascending(ROWS)),
+        ("changed_at asc", Order::Changed { ascending: true }),
+        ("id asc", Order::Ascending(ID)),
     ];
 }
 
@@ -95,6 +108,9 @@ pub(crate) struct Part {
     matched: u64,
     scored: bool,
     first: Fast,
+    /// Where the later of two is meant, the second.
+    second: Fast,
+    ascending: bool,
     published: Fast,
     tie: Fast,
     keep: usize,
@@ -157,9 +173,16 @@ impl Collector for Gather<'_> {
             .iter()
             .map(|f| vec![0; segment.columns.get(*f).map_or(0, |c| c.values.len())])
             .collect();
-        let (scored, first) = match self.order {
-            Order::Relevance => (true, None),
-            Order::Column(name) => (false, fast(reader, name)),
+        let (scored, ascending) = match self.order {
+            Order::Relevance => (true, false),
+            Order::Column(_) => (false, false),
+            Order::Ascending(_) => (false, true),
+            Order::Changed { ascending } => (false, ascending),
+        };
+        let (first, second) = match self.order {
+            Order::Relevance => (None, None),
+            Order::Column(name) | Order::Ascending(name) => (fast(reader, name), None),
+            Order::Changed { .. } => (fast(reader, DATA_AT), fast(reader, PUBLISHED)),
         };
         let narrowed = self
             .narrowed
@@ -177,6 +200,8 @@ impl Collector for Gather<'_> {
             matched: 0,
             scored,
             first,
+            second,
+            ascending,
             published: fast(reader, PUBLISHED),
             tie: fast(reader, TIE),
             keep: self.keep,
@@ -278,8 +303,11 @@ impl Part {
 
     fn place(&mut self, doc: DocId, score: Score) {
         // Bits of a float that is not negative sort like the float.
-        let first =
-            if self.scored { u64::from(score.max(0.0).to_bits()) } else { at(&self.first, doc) };
+        let first = match self.scored {
+            true => u64::from(score.max(0.0).to_bits()),
+            false => at(&self.first, doc).max(at(&self.second, doc)),
+        };
+        let first = if self.ascending { u64::MAX - first } else { first };
         let full = self.heap.len() >= self.keep;
         if full && self.heap.peek().is_some_and(|Reverse((least, _))| first < least.0) {
             return;

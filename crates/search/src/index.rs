@@ -26,6 +26,7 @@ use crate::query::{
 use crate::schema::{FACETS, Fields, PRINT, VERSION, documents, item_hit, register, schema};
 use crate::synonym::Synonyms;
 use crate::text::normalise;
+use crate::within::within_query;
 use crate::{folder, mark, place, sound};
 
 /// Memory of the writer before it flushes a segment, in bytes.
@@ -217,6 +218,9 @@ impl Index {
         let mut clauses = vec![text_query(&self.ground, asked, care, about)];
         clauses.push(audience_query(&self.ground, &q.audience));
         clauses.extend(ids_query(&self.ground, &q.ids));
+        if let Some(within) = &q.within {
+            clauses.push(within_query(&self.ground, within, &self.synonyms.read())?);
+        }
         let mut filters = Vec::new();
         for name in narrowed {
             let words: Vec<String> = filter_words(q, name).map(str::to_owned).collect();
@@ -316,7 +320,8 @@ fn question(state: u64, q: &SearchQuery, care: Care) -> String {
     filters.sort_unstable();
     let mut audience = q.audience.clone();
     audience.sort_unstable();
-    format!("{state} {care:?} {:?} {filters:?} {audience:?} {:?} {:?}", q.text, q.facets, q.ids)
+    let (text, facets, ids, within) = (&q.text, &q.facets, &q.ids, &q.within);
+    format!("{state} {care:?} {text:?} {filters:?} {audience:?} {facets:?} {ids:?} {within:?}")
 }
 
 fn usual_writer(engine: &tantivy::Index) -> Result<IndexWriter> {
@@ -520,8 +525,12 @@ fn order(word: &str, asked: &Asked) -> Result<Order> {
         Some(order) => Ok(order),
         None => Err(Error::new(
             Code::InvalidQuery,
-            format!("不能按 `{word}` 排序，可用：relevance、published_at、data_at、rows"),
-            format!("cannot sort by `{word}`; use relevance, published_at, data_at or rows"),
+            format!(
+                "不能按 `{word}` 排序，可用：relevance、published_at、data_at、changed_at、rows、id"
+            ),
+            format!(
+                "cannot sort by `{word}`; use relevance, published_at, data_at, changed_at, rows or id"
+            ),
         )),
     }
 }

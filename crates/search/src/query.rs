@@ -34,7 +34,7 @@ const LONG: usize = 2;
 /// Shortest ASCII word that may be misspelt by one letter.
 const FUZZY_FROM: usize = 5;
 
-type Clause = Box<dyn Query>;
+pub(crate) type Clause = Box<dyn Query>;
 
 /// What questions are built on: the fields, and the names found in them.
 #[derive(Debug)]
@@ -319,7 +319,7 @@ pub(crate) fn all_of(mut clauses: Vec<Clause>) -> Clause {
     Box::new(BooleanQuery::new(clauses.into_iter().map(|c| (Occur::Must, c)).collect()))
 }
 
-fn any_of(mut clauses: Vec<Clause>) -> Clause {
+pub(crate) fn any_of(mut clauses: Vec<Clause>) -> Clause {
     if clauses.len() == 1
         && let Some(only) = clauses.pop()
     {
@@ -328,7 +328,7 @@ fn any_of(mut clauses: Vec<Clause>) -> Clause {
     Box::new(BooleanQuery::new(clauses.into_iter().map(|c| (Occur::Should, c)).collect()))
 }
 
-fn one_of<'a>(field: Field, values: impl Iterator<Item = &'a str>) -> Clause {
+pub(crate) fn one_of<'a>(field: Field, values: impl Iterator<Item = &'a str>) -> Clause {
     let terms: Vec<Clause> = values
         .take(MAX_VALUES)
         .map(|v| {
@@ -346,7 +346,7 @@ fn boost(clause: Clause, by: f32) -> Clause {
     Box::new(BoostQuery::new(clause, by))
 }
 
-fn term(field: Field, text: &str) -> Clause {
+pub(crate) fn term(field: Field, text: &str) -> Clause {
     Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::WithFreqs))
 }
 

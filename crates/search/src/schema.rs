@@ -20,7 +20,7 @@ use tantivy::schema::{
 use crate::{names, sound, text};
 
 /// Raised whenever the fields or their analysis change: an index of another version is rebuilt.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// The facets, in the order in which they are answered.
 pub(crate) const FACETS: [&str; 10] = [
@@ -57,6 +57,8 @@ pub(crate) const PUBLISHED: &str = "published_at";
 pub(crate) const DATA_AT: &str = "data_at";
 pub(crate) const ROWS: &str = "rows";
 pub(crate) const TIE: &str = "tie";
+/// Fast column of the beginning of an id: ids are made in the order of time.
+pub(crate) const ID: &str = "id_at";
 /// Fast column of the fingerprint of an entry or asset.
 pub(crate) const PRINT: &str = "print";
 
@@ -94,10 +96,11 @@ pub(crate) struct Fields {
     pub(crate) n_item: Field,
     /// Words of an item's entry: title and organisation.
     pub(crate) w_near: Field,
-    published: Field,
-    data: Field,
+    pub(crate) published: Field,
+    pub(crate) data: Field,
     rows: Field,
     tie: Field,
+    id_at: Field,
     print: Field,
 }
 
@@ -174,6 +177,7 @@ pub(crate) fn schema() -> (Schema, Fields) {
         data: b.add_u64_field(DATA_AT, FAST),
         rows: b.add_u64_field(ROWS, FAST),
         tie: b.add_u64_field(TIE, FAST),
+        id_at: b.add_u64_field(ID, FAST),
         print: b.add_u64_field(PRINT, FAST),
     };
     (b.build(), fields)
@@ -185,7 +189,7 @@ pub(crate) fn facet(fields: &Fields, name: &str) -> Option<Field> {
 }
 
 /// A time as a number that sorts like it: the first 17 digits of an RFC 3339 UTC stamp, 0 when there is none.
-fn time_key(stamp: &str) -> u64 {
+pub(crate) fn time_key(stamp: &str) -> u64 {
     let mut digits: String = stamp.chars().filter(char::is_ascii_digit).take(17).collect();
     if digits.is_empty() {
         return 0;
@@ -194,6 +198,16 @@ fn time_key(stamp: &str) -> u64 {
         digits.push('0');
     }
     digits.parse().unwrap_or(0)
+}
+
+/// The beginning of an id as a number that sorts like it: sixteen hex digits, else eight bytes.
+fn id_key(id: &str) -> u64 {
+    let hex = id.get(..16).and_then(|start| u64::from_str_radix(start, 16).ok());
+    hex.unwrap_or_else(|| {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(id.bytes()).for_each(|(to, from)| *to = from);
+        u64::from_be_bytes(bytes)
+    })
 }
 
 /// The region and all above it: a county's document counts for its city and its province.
@@ -304,6 +318,7 @@ fn document(f: &Fields, doc: &SearchDoc) -> Result<TantivyDocument> {
     out.add_u64(f.data, time_key(&doc.data_at));
     out.add_u64(f.rows, u64::try_from(doc.rows).unwrap_or(0));
     out.add_u64(f.tie, tie_of(&[&doc.id]));
+    out.add_u64(f.id_at, id_key(&doc.id));
     out.add_u64(f.print, doc.fingerprint());
     Ok(out)
 }
@@ -399,6 +414,12 @@ mod tests {
             last = key;
         }
         assert_eq!(time_key("not a time"), 0);
+    }
+
+    #[test]
+    fn ids_sort_as_written() {
+        let ids = ["0198aa00000070000000000000000000", "0198aa00000170000000000000000000"];
+        assert!(id_key(ids[0]) < id_key(ids[1]) && id_key("e1") < id_key("e2"));
     }
 
     #[test]

@@ -55,6 +55,17 @@ impl Store {
         Ok(out)
     }
 
+    /// When what may be known of an entry last changed.
+    pub async fn entry_changed_at(&self, id: &str) -> Result<Option<String>> {
+        sqlx::query("SELECT changed_at FROM entry WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| text(&row, "changed_at"))
+            .transpose()
+    }
+
     /// Live entries that did not change since a stamp, by organisation.
     pub async fn stale_entries_by_org(&self, before: &str) -> Result<Vec<(String, i64)>> {
         let sql = format!(

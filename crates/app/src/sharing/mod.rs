@@ -66,6 +66,8 @@ pub struct Memory {
     pub(crate) cities: parking_lot::Mutex<Option<(u64, Arc<Vec<crate::opening::CityFigures>>)>>,
     /// The open index.
     pub(crate) index: crate::opening::Memory,
+    /// Names and counts of the open catalogue, per epoch.
+    pub(crate) listing: parking_lot::Mutex<Option<(u64, Arc<crate::opening::Listing>)>>,
 }
 
 impl Default for Memory {
@@ -92,6 +94,7 @@ impl Default for Memory {
             figures: parking_lot::Mutex::new(None),
             cities: parking_lot::Mutex::new(None),
             index: crate::opening::Memory::default(),
+            listing: parking_lot::Mutex::new(None),
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod abuse;
 mod answers;
+mod ckan;
 mod client;
 mod convention;
 mod delta;
@@ -19,5 +20,7 @@ mod evidence;
 mod flood;
 mod flow;
 mod ledgers;
+mod mcp;
 mod routes;
+mod standards;
 mod token;

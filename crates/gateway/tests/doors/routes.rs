@@ -21,6 +21,7 @@ fn routes() -> Vec<String> {
 fn declared() -> BTreeSet<String> {
     [
         include_str!("../../src/changes.rs"),
+        include_str!("../../src/ckan/mod.rs"),
         include_str!("../../src/convention.rs"),
         include_str!("../../src/delta/mod.rs"),
         include_str!("../../src/described.rs"),
@@ -30,6 +31,10 @@ fn declared() -> BTreeSet<String> {
         include_str!("../../src/rows.rs"),
         include_str!("../../src/openapi.rs"),
         include_str!("../../src/ledger.rs"),
+        include_str!("../../src/mcp/mod.rs"),
+        include_str!("../../src/metadata/mod.rs"),
+        include_str!("../../src/oai/mod.rs"),
+        include_str!("../../src/ogc/mod.rs"),
         include_str!("../../src/service.rs"),
         include_str!("../../src/token.rs"),
     ]
@@ -72,6 +77,12 @@ async fn nobody_and_a_stranger_get_only_what_is_open_to_all() {
                 ("/delta-sharing/shares", _) => 200,
                 ("/delta-sharing/files/{file}", _) => 401,
                 (batch, _) if batch.starts_with("/delta-sharing/") => 404,
+                // CKAN: a call without a name of an action, a table that is none.
+                ("/api/3/action/{name}" | "/api/action/{name}", _) => 400,
+                ("/datastore/dump/{id}", _) => 404,
+                // Data sets and collections that are none.
+                (described, _) if described.starts_with("/dataset/") => 404,
+                (drawn, _) if drawn.starts_with("/ogc/collections/") => 404,
                 // The older convention is off here: as if it were not there.
                 (older, _) if older.starts_with("/gateway/") => 404,
                 // No interface has such a code.
@@ -109,8 +120,10 @@ async fn what_is_no_route_or_no_method_is_refused_in_words() {
     for route in routes() {
         let path = route.replace("{resource}", "anything");
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
-            let posts = ["/ledger/v1/{ledger}", "/api/interface/{code}"];
-            let posts = posts.contains(&route.as_str()) || route.starts_with("/gateway/");
+            let posts = ["/ledger/v1/{ledger}", "/api/interface/{code}", "/oai"];
+            let posts = posts.contains(&route.as_str())
+                || route.starts_with("/gateway/")
+                || route.ends_with("action/{name}");
             if posts && method == Method::POST {
                 continue; // assets are reported, interfaces called by it (tests/house)
             }

@@ -5,7 +5,7 @@ use model::value::{Row, Rows, Value};
 use model::{Error, Result};
 use serde_json::{Map, json};
 
-use crate::export::{Encoder, Heading, wkt};
+use crate::export::{Encoder, Heading};
 
 pub(super) struct GeoJson {
     heading: Heading,
@@ -24,25 +24,9 @@ impl GeoJson {
 
     /// The row's place; a place that cannot be read is told as none, the row stays.
     fn geometry(&self, row: &Row) -> Option<serde_json::Value> {
-        match self.heading.geometry.as_ref()? {
-            Geometry::Item(id) => geometry_text(&self.cell(row, id)?.to_text()?),
-            Geometry::Point { longitude, latitude } => {
-                let number = |id: &str| self.cell(row, id)?.to_text()?.parse::<f64>().ok();
-                let (x, y) = (number(longitude)?, number(latitude)?);
-                let inside = x.abs() <= 180.0 && y.abs() <= 90.0 && (x != 0.0 || y != 0.0);
-                inside.then(|| json!({ "type": "Point", "coordinates": [x, y] }))
-            }
-        }
+        let geometry = self.heading.geometry.as_ref()?;
+        app::opening::place::of(geometry, |identifier| self.cell(row, identifier))
     }
-}
-
-fn geometry_text(text: &str) -> Option<serde_json::Value> {
-    let text = text.trim();
-    if text.starts_with('{') {
-        let value: serde_json::Value = serde_json::from_str(text).ok()?;
-        return value.get("type")?.is_string().then_some(value);
-    }
-    wkt::geometry(text)
 }
 
 impl Encoder for GeoJson {

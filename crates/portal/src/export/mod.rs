@@ -5,7 +5,6 @@ mod geojson;
 mod json;
 pub(crate) mod known;
 mod rdf;
-mod wkt;
 pub(crate) mod xlsx;
 mod xml;
 

@@ -25,6 +25,7 @@ const SKOS: &str = "http://www.w3.org/2004/02/skos/core#";
 const CSVW: &str = "http://www.w3.org/ns/csvw#";
 const XSD: &str = "http://www.w3.org/2001/XMLSchema#";
 const RDFS: &str = "http://www.w3.org/2000/01/rdf-schema#";
+const HYDRA: &str = "http://www.w3.org/ns/hydra/core#";
 const AUTHORITY: &str = "http://publications.europa.eu/resource/authority/";
 
 /// How RDF is spelt.
@@ -134,6 +135,18 @@ pub struct Column {
     pub required: bool,
 }
 
+/// Where a page of a catalogue stands among the others (Hydra).
+#[derive(Clone, Debug)]
+pub struct Paged {
+    pub here: String,
+    pub first: String,
+    pub last: String,
+    pub previous: Option<String>,
+    pub next: Option<String>,
+    pub total: u64,
+    pub per_page: u64,
+}
+
 /// Bytes written and not yet handed on.
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -238,6 +251,25 @@ impl Dcat {
             }
         };
         Ok(Self { spelling, buffer, whole, known: HashSet::new(), alone })
+    }
+
+    /// Tells that this is one page of the catalogue, and where the others are.
+    pub fn page(&mut self, paged: &Paged) -> Result<()> {
+        let here = node(&paged.here)?;
+        self.class(&here, HYDRA, "PagedCollection")?;
+        for (word, number) in [("totalItems", paged.total), ("itemsPerPage", paged.per_page)] {
+            let number = Literal::new_typed_literal(number.to_string(), xsd::INTEGER);
+            self.triple(&here, HYDRA, word, number.as_ref().into())?;
+        }
+        let (first, last) = (Some(&paged.first), Some(&paged.last));
+        let (next, previous) = (paged.next.as_ref(), paged.previous.as_ref());
+        for (word, to) in [("first", first), ("last", last), ("next", next), ("previous", previous)]
+        {
+            if let Some(to) = to {
+                self.link(&here, HYDRA, word, &node(to)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Describes one thing.

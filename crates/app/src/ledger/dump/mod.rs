@@ -23,7 +23,7 @@ use super::rules::LedgerRule;
 use crate::audit::Tally;
 use crate::{App, audit, catalogue};
 
-pub use dcat::{Class, Column, Dcat, Distribution, RdfFormat, Thing, Whole};
+pub use dcat::{Class, Column, Dcat, Distribution, Paged, RdfFormat, Thing, Whole};
 pub use thing::{Places, of_entry};
 use workbook::{Book, Cell};
 

@@ -1,0 +1,182 @@
+//! What the machines' doors for anybody ask of the open catalogue: sets by id or code, names and counts of the whole, the
+//! columns of a table and its distinct rows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use model::audit::AuditEvent;
+use model::code::{Domain, OpenType};
+use model::entry::Entry;
+use model::org::Org;
+use model::query::{Condition, Grouping, Groups};
+use model::region::Region;
+use model::{Code, Error, Op, Result};
+use policy::{Action, GrantColumn};
+
+use super::{Dataset, view};
+use crate::sharing::Callable;
+use crate::{App, audit, sharing};
+
+/// Entries read at once.
+const PAGE: u32 = 1000;
+
+/// Names and counts of all that is open, good until the ledger changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// Code and id of every data set, in order of code.
+    pub sets: Vec<(String, String)>,
+    /// Organisations that have open sets, with their number, in order of id.
+    pub orgs: Vec<(Org, u64)>,
+    pub domains: BTreeMap<Domain, u64>,
+    pub tags: BTreeMap<String, u64>,
+    /// When the oldest of them was published (RFC 3339); empty where nothing is.
+    pub earliest: String,
+}
+
+/// A data set without its items, with the names that go with it.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub entry: Entry,
+    pub org: Option<Org>,
+    pub region: Option<Region>,
+}
+
+/// Names and counts of all that is open.
+pub async fn listing(app: &App, op: &Op) -> Result<Arc<Listing>> {
+    app.shares.look(app, op).await?;
+    let epoch = app.shares.epoch();
+    if let Some((kept, listing)) = &*app.shares.listing.lock()
+        && *kept == epoch
+    {
+        return Ok(Arc::clone(listing));
+    }
+    let mut made = Listing::default();
+    let mut orgs: HashMap<String, u64> = HashMap::new();
+    let mut after = String::new();
+    loop {
+        let page = app.store.entry_heads_open(&after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.draft.code);
+        for entry in page {
+            if let Some(at) = &entry.published_at
+                && (made.earliest.is_empty() || *at < made.earliest)
+            {
+                made.earliest.clone_from(at);
+            }
+            let draft = entry.draft;
+            *made.domains.entry(draft.domain).or_default() += 1;
+            for tag in draft.tags {
+                *made.tags.entry(tag).or_default() += 1;
+            }
+            *orgs.entry(draft.org).or_default() += 1;
+            made.sets.push((draft.code, entry.id));
+        }
+    }
+    let all = app.store.orgs_list().await?;
+    made.orgs = all.into_iter().filter_map(|o| orgs.get(&o.id).map(|n| (o, *n))).collect();
+    made.orgs.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+    let made = Arc::new(made);
+    *app.shares.listing.lock() = Some((epoch, Arc::clone(&made)));
+    Ok(made)
+}
+
+/// One open data set by its id or its code; anything else is not found, whatever it is.
+pub async fn found(app: &App, _op: &Op, name: &str) -> Result<Dataset> {
+    let entry = app.store.entry_get(name).await?;
+    let open = entry.filter(|e| (e.draft.code == name || e.id == name) && e.open());
+    let entry = open.ok_or_else(|| {
+        let shown: String = name.chars().take(80).collect();
+        Error::not_found("数据集", "data set", &shown)
+    })?;
+    let org = app.store.org_get(&entry.draft.org).await?;
+    let regions = app.store.regions_list().await?;
+    Ok(view(entry, org.as_ref(), regions.iter()))
+}
+
+/// When what may be known of an open data set last changed: its place in the change feed.
+pub async fn changed_at(app: &App, dataset: &Dataset) -> Result<String> {
+    let at = app.store.entry_changed_at(&dataset.entry.id).await?;
+    Ok(at.unwrap_or_else(|| dataset.entry.updated_at.clone()))
+}
+
+/// Open data sets by id without their items, in the order asked for; what is not open is left out.
+pub async fn heads(app: &App, _op: &Op, ids: &[String]) -> Result<Vec<Head>> {
+    let entries = app.store.entry_heads(ids).await?;
+    let mut by_id: HashMap<String, Entry> =
+        entries.into_iter().filter(Entry::open).map(|e| (e.id.clone(), e)).collect();
+    let regions = app.store.regions_list().await?;
+    let mut orgs: HashMap<String, Option<Org>> = HashMap::new();
+    let mut out = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(mut entry) = by_id.remove(id) else { continue };
+        // Who compiled it is not the public's business.
+        entry.created_by = String::new();
+        let org = match orgs.get(&entry.draft.org) {
+            Some(known) => known.clone(),
+            None => {
+                let org = app.store.org_get(&entry.draft.org).await?;
+                orgs.insert(entry.draft.org.clone(), org.clone());
+                org
+            }
+        };
+        let region = regions.iter().find(|r| r.code == entry.draft.region).cloned();
+        out.push(Head { entry, org, region });
+    }
+    Ok(out)
+}
+
+/// The columns that anybody may read of a freely open data set, as a call of its rows would show them. A refusal is recorded.
+pub async fn columns(app: &App, op: &Op, code: &str) -> Result<Vec<GrantColumn>> {
+    let pass = sharing::enter(app, op, code, Action::RowsQuery).await?;
+    Ok(pass.grant().columns().to_vec())
+}
+
+/// A freely open data set with the grant that anybody has of it, to be described as it is called.
+pub async fn callable(app: &App, op: &Op, dataset: &Dataset) -> Result<Callable> {
+    let entry = dataset.entry.clone();
+    let pass = sharing::enter(app, op, &entry.draft.code, Action::RowsQuery).await?;
+    Ok(Callable { grant: pass.grant().clone(), entry })
+}
+
+/// The distinct values of some columns, through the gate that rows leave by; more than `most` are refused.
+pub async fn distinct(
+    app: &App,
+    op: &Op,
+    code: &str,
+    by: &[String],
+    filter: Option<Condition>,
+    most: u64,
+) -> Result<Groups> {
+    let pass = sharing::enter(app, op, code, Action::RowsQuery).await?;
+    if !pass.served() {
+        let error = Error::new(
+            Code::InvalidQuery,
+            "该数据集没有可供查找的副本，不能去重（distinct）；请下载后自行处理",
+            "this data set has no copy for look-ups, so that distinct does not apply: download it instead",
+        );
+        return Err(pass.refuse(app, op, error).await);
+    }
+    let by = by.iter().map(|c| (c.clone(), c.clone())).collect();
+    let ask = Grouping { by, measures: Vec::new(), filter, smallest: 0, most };
+    let look = app.store.serving().statistics(pass.grant(), &ask);
+    let groups = pass.timed(app, op, look).await?;
+    let event = AuditEvent {
+        columns: groups.columns.join(","),
+        level: pass.grant().grade().as_str().to_owned(),
+        scope: ask.filter.as_ref().map(sharing::fingerprint).unwrap_or_default(),
+        rows: u64::try_from(groups.rows.len()).unwrap_or(u64::MAX),
+        bytes: groups.rows.iter().map(sharing::row_bytes).sum(),
+        purpose: sharing::purpose(op, pass.grant()),
+        ..audit::event(op, Action::RowsQuery.as_str(), pass.grant().code())
+    };
+    pass.told(app, op, event).await?;
+    Ok(groups)
+}
+
+impl Head {
+    /// Whether anyone may read its rows.
+    #[must_use]
+    pub fn free(&self) -> bool {
+        self.entry.draft.open_type == OpenType::Unconditional
+    }
+}

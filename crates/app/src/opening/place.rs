@@ -1,0 +1,79 @@
+//! Where a row lies: GeoJSON out of a geometry item (GeoJSON or well-known text) or of two numbers, and the box around it.
+
+use model::value::Value;
+use serde_json::json;
+
+use super::{Geometry, wkt};
+
+/// The place of a row as a GeoJSON geometry; nothing where it cannot be read.
+pub fn of<'a>(
+    geometry: &Geometry,
+    cell: impl Fn(&str) -> Option<&'a Value>,
+) -> Option<serde_json::Value> {
+    match geometry {
+        Geometry::Item(identifier) => text(&cell(identifier)?.to_text()?),
+        Geometry::Point { longitude, latitude } => {
+            let number = |identifier: &str| cell(identifier)?.to_text()?.parse::<f64>().ok();
+            let (x, y) = (number(longitude)?, number(latitude)?);
+            let inside = x.abs() <= 180.0 && y.abs() <= 90.0 && (x != 0.0 || y != 0.0);
+            inside.then(|| json!({ "type": "Point", "coordinates": [x, y] }))
+        }
+    }
+}
+
+fn text(text: &str) -> Option<serde_json::Value> {
+    let text = text.trim();
+    if text.starts_with('{') {
+        let value: serde_json::Value = serde_json::from_str(text).ok()?;
+        return value.get("type")?.is_string().then_some(value);
+    }
+    wkt::geometry(text)
+}
+
+/// West, south, east and north of a GeoJSON geometry.
+#[must_use]
+pub fn bounds(geometry: &serde_json::Value) -> Option<[f64; 4]> {
+    let mut all = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+    widen(geometry.get("coordinates").or_else(|| geometry.get("geometries"))?, &mut all, 0);
+    all.iter().all(|n| n.is_finite()).then_some(all)
+}
+
+/// Deepest nesting of coordinates that is looked into.
+const DEEPEST: u32 = 32;
+
+fn widen(value: &serde_json::Value, all: &mut [f64; 4], depth: u32) {
+    if depth > DEEPEST {
+        return;
+    }
+    let Some(list) = value.as_array() else {
+        let inner = value.get("coordinates").or_else(|| value.get("geometries"));
+        if let Some(inner) = inner {
+            widen(inner, all, depth + 1);
+        }
+        return;
+    };
+    match list.as_slice() {
+        [x, y, ..] if x.is_number() => {
+            if let (Some(x), Some(y)) = (x.as_f64(), y.as_f64()) {
+                let [west, south, east, north] = *all;
+                *all = [west.min(x), south.min(y), east.max(x), north.max(y)];
+            }
+        }
+        inner => inner.iter().for_each(|v| widen(v, all, depth + 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_is_drawn_around_every_kind() {
+        let of = |t: &str| bounds(&text(t).unwrap());
+        assert_eq!(of("POINT(120 30)"), Some([120.0, 30.0, 120.0, 30.0]));
+        assert_eq!(of("POLYGON((0 0,2 0,2 1,0 0))"), Some([0.0, 0.0, 2.0, 1.0]));
+        let all = "GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(0 0,5 1))";
+        assert_eq!(of(all), Some([0.0, 0.0, 5.0, 2.0]));
+        assert_eq!(bounds(&json!({ "type": "Point" })), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! Croissant (MLCommons, version 1.1): a data set for programs that learn, with a record set of its columns.
+
+use model::code::DataType;
+use serde_json::{Value, json};
+
+use super::Table;
+
+/// The context that the format prescribes.
+fn context() -> Value {
+    json!({
+        "@language": "zh", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs", "column": "cr:column",
+        "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",
+        "data": { "@id": "cr:data", "@type": "@json" }, "dataType": { "@id": "cr:dataType", "@type": "@vocab" },
+        "dct": "http://purl.org/dc/terms/", "examples": { "@id": "cr:examples", "@type": "@json" }, "extract": "cr:extract",
+        "field": "cr:field", "fileProperty": "cr:fileProperty", "fileObject": "cr:fileObject", "fileSet": "cr:fileSet",
+        "format": "cr:format", "includes": "cr:includes", "isLiveDataset": "cr:isLiveDataset", "jsonPath": "cr:jsonPath",
+        "key": "cr:key", "md5": "cr:md5", "parentField": "cr:parentField", "path": "cr:path", "recordSet": "cr:recordSet",
+        "references": "cr:references", "regex": "cr:regex", "repeated": "cr:repeated", "replace": "cr:replace",
+        "sc": "https://schema.org/", "separator": "cr:separator", "source": "cr:source", "subField": "cr:subField",
+        "transform": "cr:transform",
+    })
+}
+
+pub(super) fn describe(table: &Table, base: &str) -> Value {
+    let (dataset, entry) = (&table.dataset, &table.dataset.entry);
+    let d = &entry.draft;
+    let licence =
+        if d.licence.is_empty() { "未注明 / not specified" } else { d.licence.as_str() };
+    let credit =
+        if d.attribution.is_empty() { dataset.org_name.as_str() } else { d.attribution.as_str() };
+    let mut rows = json!({
+        "@type": "cr:RecordSet", "@id": "rows", "name": "rows", "description": d.title, "field": fields(table),
+    });
+    let key = table.key();
+    if let Some(rows) = rows.as_object_mut()
+        && !key.is_empty()
+    {
+        let key: Vec<Value> = key.iter().map(|k| json!({ "@id": format!("rows/{k}") })).collect();
+        rows.insert("key".into(), Value::Array(key));
+    }
+    let mut keywords = d.tags.clone();
+    keywords.push(d.domain.zh().to_owned());
+    json!({
+        "@context": context(), "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "@id": d.code, "name": d.title, "alternateName": d.title_en, "description": d.description,
+        "url": format!("{base}/dataset/{}", d.code), "identifier": d.code, "license": licence,
+        "keywords": keywords, "inLanguage": "zh-CN", "isAccessibleForFree": true,
+        "datePublished": entry.published_at, "dateModified": entry.data_at, "version": format!("{}.0.0", entry.version),
+        "creator": { "@type": "sc:Organization", "name": dataset.org_name },
+        "publisher": { "@type": "sc:Organization", "name": dataset.org_name }, "citeAs": credit,
+        // Rows go on landing: the file has no checksum of its own, each download is recorded.
+        "isLiveDataset": true,
+        "distribution": [{
+            "@type": "cr:FileObject", "@id": "table", "name": "table", "contentUrl": table.csv(base),
+            "encodingFormat": "text/csv",
+        }],
+        "recordSet": [rows],
+    })
+}
+
+fn fields(table: &Table) -> Vec<Value> {
+    let one = |column: &app::GrantColumn| {
+        let name = &column.identifier;
+        let kind = match column.data_type {
+            _ if column.mask.is_some() => "sc:Text",
+            DataType::Text | DataType::Geometry | DataType::Json => "sc:Text",
+            DataType::Integer => "sc:Integer",
+            DataType::Decimal | DataType::Float => "sc:Float",
+            DataType::Boolean => "sc:Boolean",
+            DataType::Date => "sc:Date",
+            DataType::DateTime => "sc:DateTime",
+        };
+        json!({
+            "@type": "cr:Field", "@id": format!("rows/{name}"), "name": name, "description": column.name_cn, "dataType": kind,
+            "source": { "fileObject": { "@id": "table" }, "extract": { "column": name } },
+        })
+    };
+    table.columns.iter().map(one).collect()
+}

@@ -1,0 +1,166 @@
+//! OGC API Records: the open catalogue as a collection, searched by the platform's own search.
+
+use app::opening::{self, Dataset, Head};
+use model::code::Domain;
+use model::entry::Entry;
+use model::search::{SearchQuery, When, Within};
+use model::{Code, Error, Op, Result};
+use serde_json::{Map, Value, json};
+
+use super::params::{self, Window};
+use super::{CATALOGUE, GEO_JSON, JSON, link};
+use crate::Door;
+
+/// Most records of a page, and where they are only reached by narrowing the search.
+const MOST: u64 = 1000;
+const DEEPEST: u64 = 100_000;
+
+pub(super) async fn items(door: &Door, op: &Op, query: &str) -> Result<Value> {
+    let asked = params::pairs(query);
+    let mut window = Window::default();
+    let (mut all, mut text, mut offset, mut sort) =
+        (Vec::new(), String::new(), 0_u64, "changed_at");
+    for (name, value) in &asked {
+        if window.take(name, value, MOST)? {
+            continue;
+        }
+        let listed = || value.split(',').map(str::trim).filter(|v| !v.is_empty());
+        match name.as_str() {
+            "q" if value.contains(',') => {
+                all.push(Within::Or(listed().map(|w| Within::Words(w.to_owned())).collect()));
+            }
+            "q" => text.clone_from(value),
+            "type" if listed().any(|t| t.eq_ignore_ascii_case("dataset")) => {}
+            // There are no records of other types.
+            "type" => all.push(Within::Or(Vec::new())),
+            "ids" => {
+                all.push(Within::Or(listed().map(|id| Within::Named(id.to_owned())).collect()))
+            }
+            "offset" | "startindex" => {
+                let number = value.trim().parse::<u64>().ok().filter(|n| *n <= DEEPEST);
+                offset = number.ok_or_else(|| {
+                    Error::new(
+                        Code::InvalidQuery,
+                        format!("offset 应为 0 至 {DEEPEST} 的整数"),
+                        format!("`offset` is a whole number up to {DEEPEST}"),
+                    )
+                })?;
+            }
+            "sortby" => {
+                sort = match value.as_str() {
+                    "-updated" => "changed_at",
+                    "updated" | "+updated" => "changed_at asc",
+                    "-created" => "published_at",
+                    "created" | "+created" => "published_at asc",
+                    _ => {
+                        return Err(Error::new(
+                            Code::InvalidQuery,
+                            "sortby 可用：updated、created，前加 - 为倒序",
+                            "`sortby` takes updated or created, with - before it for the newest first",
+                        ));
+                    }
+                };
+            }
+            other => return Err(params::unknown(other)),
+        }
+    }
+    if let Some((from, to)) = window.time.take() {
+        all.push(Within::Time { when: When::Changed, from, to });
+    }
+    let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    // A data set lies nowhere in particular: a box leaves none of them out.
+    let ask = SearchQuery {
+        sort: if text.trim().is_empty() { sort } else { "relevance" }.to_owned(),
+        text,
+        within: (!all.is_empty()).then_some(Within::And(all)),
+        facets: vec!["ledger".into()],
+        offset: small(offset),
+        limit: small(window.limit),
+        ..SearchQuery::default()
+    };
+    let page = opening::search(&door.app, op, ask).await?;
+    let ids: Vec<String> = page.hits.into_iter().map(|h| h.doc.id).collect();
+    let heads = opening::heads(&door.app, op, &ids).await?;
+    let base = &door.config.public_url;
+    let found: Vec<Value> = heads.iter().map(|h| of_head(base, h)).collect();
+    let here = format!("{base}/ogc/collections/{CATALOGUE}");
+    let own = params::with(&asked, &[]);
+    let mark = if own.is_empty() { "" } else { "?" };
+    let mut links = vec![
+        link(&format!("{here}/items{mark}{own}"), "self", GEO_JSON, "本页 / this page"),
+        link(&here, "collection", JSON, "目录 / the catalogue"),
+    ];
+    let next = offset.saturating_add(window.limit);
+    if next < page.total && next <= DEEPEST {
+        let on = params::with(&asked, &[("offset", next.to_string())]);
+        links.push(link(&format!("{here}/items?{on}"), "next", GEO_JSON, "下一页 / next page"));
+    }
+    Ok(json!({
+        "type": "FeatureCollection", "timeStamp": op.stamp(), "numberMatched": page.total,
+        "numberReturned": found.len(), "features": found, "links": links,
+    }))
+}
+
+pub(super) async fn item(door: &Door, op: &Op, id: &str) -> Result<Value> {
+    let dataset: Dataset = opening::found(&door.app, op, id).await?;
+    Ok(record(
+        &door.config.public_url,
+        &dataset.entry,
+        (&dataset.org_name, &dataset.org_name_en),
+        dataset.free,
+    ))
+}
+
+fn of_head(base: &str, head: &Head) -> Value {
+    let id = head.entry.draft.org.as_str();
+    let names = head.org.as_ref().map_or((id, id), |o| (o.name_cn.as_str(), o.name_en.as_str()));
+    record(base, &head.entry, names, head.free())
+}
+
+/// A data set as a record.
+fn record(base: &str, entry: &Entry, (org, org_en): (&str, &str), free: bool) -> Value {
+    let d = &entry.draft;
+    let published = entry.published_at.as_deref().unwrap_or(&entry.created_at);
+    let updated = entry.data_at.as_deref().map_or(published, |data| data.max(published));
+    let mut properties = Map::new();
+    for (key, value) in [
+        ("type", json!("dataset")),
+        ("title", json!(d.title)),
+        ("title_en", json!(d.title_en)),
+        ("description", json!(d.description)),
+        ("keywords", json!(d.tags)),
+        ("language", json!({ "code": "zh" })),
+        ("created", json!(published)),
+        ("updated", json!(updated)),
+        ("license", json!(d.licence)),
+        ("rights", json!(d.open_condition)),
+        ("contacts", json!([{ "name": org, "organization": org_en, "roles": ["publisher"] }])),
+        ("themes", json!([theme(d.domain)])),
+        ("formats", json!(if free { vec!["CSV", "JSON"] } else { Vec::new() })),
+    ] {
+        if value != "" {
+            properties.insert(key.into(), value);
+        }
+    }
+    let here = format!("{base}/ogc/collections/{CATALOGUE}");
+    let mut links = vec![
+        link(&format!("{here}/items/{}", d.code), "self", GEO_JSON, "本记录 / this record"),
+        link(&here, "collection", JSON, "目录 / the catalogue"),
+        link(&format!("{base}/dataset/{}", d.code), "alternate", "text/turtle", "DCAT"),
+    ];
+    if free {
+        let csv = format!("{base}/datastore/dump/{}-csv?format=csv", entry.id);
+        links.push(link(&csv, "enclosure", "text/csv", "全部数据 / all rows"));
+    }
+    json!({
+        "id": d.code, "type": "Feature", "geometry": null, "time": null, "properties": properties, "links": links,
+        "conformsTo": ["http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core"],
+    })
+}
+
+fn theme(domain: Domain) -> Value {
+    json!({
+        "concepts": [{ "id": domain.as_str(), "title": domain.zh(), "description": domain.en() }],
+        "scheme": "数据领域 / domains of data",
+    })
+}
