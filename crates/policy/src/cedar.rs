@@ -32,6 +32,7 @@ const KINDS: [&str; 18] = [
     "Notice",
     "Report",
     "Outflow",
+    "Delivery",
     "Interface",
     "Project",
 ];
