@@ -32,6 +32,7 @@ const KINDS: [&str; 21] = [
     "Notice",
     "Report",
     "Outflow",
+    "Delivery",
     "Interface",
     "Project",
     "Ticket",

@@ -10,6 +10,9 @@ use model::code::{
     OpenType, ProcessingLevel, ProviderChannel, PublishState, ResourceKind, ShareType, SharedMode,
     SyncMode, SystemLevel, TableType, UpdateCycle,
 };
+use model::delivery::{
+    DeliveryCause, DeliveryKind, DeliveryPace, DeliveryState, DeliveryTurnState,
+};
 use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
 use model::exchange::{
     Completeness, ExchangeCipher, ExchangeFormat, ExchangeSignature, ExchangeWay, FileState,
@@ -89,6 +92,11 @@ code_kinds! {
     "change_kind" => ChangeKind,
     "drift_state" => DriftState,
     "outflow_state" => OutflowState,
+    "delivery_state" => DeliveryState,
+    "delivery_kind" => DeliveryKind,
+    "delivery_pace" => DeliveryPace,
+    "delivery_turn" => DeliveryTurnState,
+    "delivery_cause" => DeliveryCause,
     "interface_kind" => InterfaceKind,
     "interface_state" => InterfaceState,
     "interface_match" => Match,
