@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 21] = [
+const KINDS: [&str; 22] = [
     "Entry",
     "Request",
     "Approval",
