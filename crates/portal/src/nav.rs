@@ -13,13 +13,15 @@ use crate::visit::Visit;
 type Link = (&'static str, &'static str, &'static str, bool);
 
 /// Pages of the open site, in the order they are shown: address, Chinese and English name.
-const SITE: [(&str, &str, &str); 6] = [
+const SITE: [(&str, &str, &str); 8] = [
     ("/", "首页", "Home"),
     ("/data", "开放数据", "Open data"),
     ("/apis", "接口服务", "Interfaces"),
+    ("/showcase", "应用成果", "Showcase"),
     ("/maps", "地图服务", "Maps"),
     ("/developer", "开发者中心", "Developers"),
     ("/index", "开放指数", "Open index"),
+    ("/interact", "互动交流", "Have a say"),
 ];
 
 /// Links of the site's main navigation; pages below one count as it.

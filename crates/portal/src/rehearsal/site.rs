@@ -10,7 +10,8 @@ fn licence() -> Value {
 }
 
 fn standing(full: bool) -> Value {
-    let measured = context! { measured_at => AT, rows => 3, cells => 12, missing => 1, bytes => 5_000 };
+    let measured =
+        context! { measured_at => AT, rows => 3, cells => 12, missing => 1, bytes => 5_000 };
     context! {
         fresh_until => full.then_some("2026-11-25"), stale => full,
         read => if full { 10 } else { 0 }, accepted => 9, quarantined => 1, checksum => if full { "0f" } else { "" },
