@@ -112,10 +112,15 @@ pub async fn list(app: &App, op: &Op, filter: &AuditFilter) -> Result<Vec<AuditR
     app.store.audit().list(&permit, filter).await
 }
 
-/// Walks the whole chain, and holds it against the signed seals over it.
+/// Walks the whole chain, and holds it against the signed seals over it, and these against their time stamps.
 pub async fn verify(app: &App, op: &Op) -> Result<AuditVerdict> {
     let permit = permit(app, op, Action::AuditExport, &Target::plain("Audit", "audit")).await?;
-    let verdict = app.store.audit().verify(&permit, &evidence::anchors(app).await?).await?;
+    let seals = evidence::anchors(app).await?;
+    let mut verdict = app.store.audit().verify(&permit, &seals.records).await?;
+    if let (None, Some(fault)) = (&verdict.fault, seals.fault) {
+        verdict.fault = Some(fault);
+        verdict.intact = false;
+    }
     let mut done = event(op, "audit.verify", "audit");
     done.rows = verdict.records;
     if let Some(fault) = &verdict.fault {

@@ -85,7 +85,7 @@ pub struct AuditVerdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditFault {
     pub seq: i64,
-    /// `altered`, `removed`, `reordered`
+    /// `altered`, `removed`, `reordered`, `headless`; `stamp`: the time stamp of the seal over it is none
     pub kind: String,
     pub zh: String,
     pub en: String,

@@ -1,4 +1,4 @@
-//! Words of evidence (存证): the receipt of one answer, and the seal over a stretch of the audit chain.
+//! Words of evidence (存证): the receipt of one answer, the seal over a stretch of the audit chain, and its time stamp.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +47,29 @@ impl Seal {
 }
 
 /// A seal as it is kept: with its signed statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
     pub seal: Seal,
     /// The seal as a signed statement.
     pub statement: String,
+    /// The time stamp over the statement, when an authority gave one. It is kept beside the seal and may come later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
+}
+
+/// Time stamp (RFC 3161) of an authority over a seal's statement: the statement was there at that time, whatever the platform says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The token (DER) in base64.
+    pub token: String,
+    /// The time stamped, RFC 3339.
+    pub at: String,
+    /// Name of the authority's certificate.
+    pub authority: String,
+    /// Number the authority gave it, lower hex.
+    pub serial: String,
+    /// Policy it was given under, an object identifier.
+    pub policy: String,
 }
 
 /// Proof that a record stands in the chain: the record, its path in the tree of the seal over it, and the seal's statement.
@@ -61,4 +79,7 @@ pub struct Proof {
     /// From the leaf up, 64 hex digits a step.
     pub path: String,
     pub seal: String,
+    /// Token of the time stamp over the seal (DER, base64), when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<String>,
 }

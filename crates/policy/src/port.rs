@@ -12,6 +12,7 @@ mod rail;
 mod reconcile;
 mod share;
 mod shelf;
+mod stamp;
 mod transform;
 mod upstream;
 mod wire;
@@ -46,6 +47,7 @@ pub use self::rail::{
 pub use self::reconcile::{Prints, Probe, ProbeAsk, ProbeRows, ProbeTable, Span};
 pub use self::share::{ShareColumn, ShareFile, ShareHeld, ShareHints, ShareView, Shares};
 pub use self::shelf::{Shelf, ShelfFile, ShelfPlace};
+pub use self::stamp::Stamper;
 pub use self::transform::{
     Transform, TransformAsk, TransformColumn, TransformInput, TransformPlan,
 };

@@ -328,6 +328,7 @@ const FAULTS: Words = &[
     ("altered", "被篡改", "Altered"),
     ("removed", "被删除", "Removed"),
     ("reordered", "被调换", "Reordered"),
+    ("stamp", "所在签章的时间戳无效", "The time stamp of its seal is not valid"),
 ];
 const PERIODS: Words = &[
     ("30", "30 天", "30 days"),

@@ -508,8 +508,8 @@ fn own(template: &str, full: bool) -> Value {
         "console/flow.html" => flow_page(full),
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
         "console/audit_seals.html" => context! {
-            seals => vec![value(model::evidence::Sealed { seal: model::evidence::Seal::default(), statement: String::new() })],
-            may_export => true,
+            seals => vec![value(model::evidence::Sealed { stamp: full.then(Default::default), ..Default::default() })],
+            may_export => true, stamping => full,
         },
         other => ledgers::of(other, full)
             .or_else(|| channels::of(other, full))

@@ -5,6 +5,7 @@ mod cluster;
 mod reaching;
 mod sql;
 mod tls;
+mod tsa;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
 pub use self::sql::SqlPart;
 pub use self::tls::TlsPart;
+pub use self::tsa::TsaPart;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +41,7 @@ pub struct Config {
     pub sql: SqlPart,
     pub cluster: ClusterPart,
     pub tls: TlsPart,
+    pub tsa: TsaPart,
     pub operation: OperationPart,
     pub log: LogPart,
     pub rules: RulesPart,
@@ -170,6 +173,7 @@ impl Default for Config {
             sql: SqlPart::default(),
             cluster: ClusterPart::default(),
             tls: TlsPart::default(),
+            tsa: TsaPart::default(),
             operation: OperationPart::default(),
             log: LogPart::default(),
             rules: RulesPart::default(),
@@ -252,6 +256,7 @@ impl Config {
         config.sql.relative_to(base);
         config.cluster.relative_to(base);
         config.tls.relative_to(base);
+        config.tsa.relative_to(base);
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
         config.rules.limits_file = config.rules.limits_file.map(|p| base.join(p));
@@ -337,6 +342,7 @@ impl Config {
         self.check_sql()?;
         self.check_cluster()?;
         self.check_tls()?;
+        self.check_tsa()?;
         self.outgoing()?;
         let kept = absolute(&self.data.folder);
         if let Some(folder) = self.exchange.folders.iter().find(|f| kept.starts_with(absolute(f))) {
@@ -419,6 +425,7 @@ impl Config {
     pub fn examine(&self, today: NaiveDate) -> Result<Vec<(String, String)>> {
         self.policy()?;
         self.rules()?;
+        self.stamp_authorities()?;
         if let Some(text) = self.key_text()? {
             guard::keys::KeyRing::from_text(text.trim())?;
         }

@@ -110,6 +110,7 @@ impl House {
         let inbox = config.inbox();
         let exchange = config.exchange_folders();
         let outgoing = ingest::outgoing::Outgoing::new(config.outgoing()?);
+        let stamping = config.stamping(&outgoing)?;
         let policy = config.policy()?;
         let rules = config.rules()?;
         let calendar = config.calendar()?;
@@ -171,7 +172,7 @@ impl House {
                 outgoing.clone(),
             ))),
             delta: app::delta::Memory::new(makers),
-            evidence: app::evidence::Memory::new(&folder.keys)?,
+            evidence: app::evidence::Memory::new(&folder.keys, stamping)?,
             projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
             halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),

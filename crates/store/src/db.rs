@@ -144,6 +144,7 @@ impl Db {
         all.push(migration(33, "project_job", include_str!("../migrations/0033_project_job.sql")));
         all.push(migration(34, "export", include_str!("../migrations/0034_project_export.sql")));
         all.push(migration(35, "delta", include_str!("../migrations/0035_delta.sql")));
+        all.push(migration(36, "seal_stamp", include_str!("../migrations/0036_seal_stamp.sql")));
         all.push(migration(37, "delivery", include_str!("../migrations/0037_delivery.sql")));
         all.push(migration(38, "voice", include_str!("../migrations/0038_voice.sql")));
         all.push(migration(39, "showcase", include_str!("../migrations/0039_showcase.sql")));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use app::catalogue::Move;
 use app::collection::{Order, Spooled};
+use app::evidence::Stamping;
 use app::rules::Rules;
 use app::{App, Folders};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +19,7 @@ use model::parcel::Run;
 use model::{Actor, Op, Result};
 use parking_lot::Mutex;
 use policy::Policy;
-use policy::port::{Clock, Lake, ReadOptions, Source};
+use policy::port::{Clock, Lake, ReadOptions, Source, Stamper};
 use store::{Store, StoreConfig};
 
 use crate::people::{PASSWORD, orgs, people};
@@ -234,6 +235,19 @@ impl House {
         app::collection::collect(&self.app, &provider, order).await
     }
 
+    /// Has seals stamped by the authority at `url`, and trusts the certificates of `authorities` (PEM); without a URL the latter alone.
+    pub fn stamped_by(&mut self, url: Option<&str>, authorities: &str) {
+        let outgoing = ingest::outgoing::Outgoing::loopback().unwrap();
+        let stamper: Option<Arc<dyn Stamper>> = match url {
+            Some(url) => Some(Arc::new(ingest::HttpStamper::reaching(outgoing, url.into()))),
+            None => None,
+        };
+        let authorities = Some(guard::timestamp::Authorities::from_pem(authorities).unwrap());
+        let app = Arc::get_mut(&mut self.app).expect("nobody else holds the rooms yet");
+        app.evidence =
+            app::evidence::Memory::new(&app.keys, Stamping { stamper, authorities }).unwrap();
+    }
+
     /// Opens the SQL door over the house's lake; answers where it listens.
     pub async fn sql(&self) -> std::net::SocketAddr {
         let config = lake::LakeConfig {
@@ -329,7 +343,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         deliveries: app::delivery::Memory::default(),
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing.clone()))),
         delta: app::delta::Memory::new(makers),
-        evidence: app::evidence::Memory::new(&keys).unwrap(),
+        evidence: app::evidence::Memory::new(&keys, Stamping::default()).unwrap(),
         projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
         halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),

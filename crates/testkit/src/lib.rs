@@ -23,6 +23,7 @@ mod mariadb;
 mod people;
 mod postgres;
 mod text;
+mod tsa;
 
 pub use drafts::{draft, person_draft};
 pub use house::{House, SetClock};
@@ -35,3 +36,4 @@ pub use people::{
 };
 pub use postgres::Postgres;
 pub use text::{grams, initials};
+pub use tsa::{Tsa, TsaMood, TsaSigner};

@@ -238,7 +238,10 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Resources => measure::resources(app, system).await,
         Job::Reconcile => crate::reconcile::due(app).await,
         Job::Chain => measure::chain(app, system).await,
-        Job::Seals => crate::evidence::seal(app, system).await,
+        Job::Seals => {
+            Ok(crate::evidence::seal(app, system).await?
+                + crate::evidence::stamp(app, system).await?)
+        }
         Job::Openness => crate::opening::measure(app, system).await,
         Job::Reports => crate::report::tick(app, system).await,
         Job::Tickets => crate::voice::tick(app, system).await,

@@ -55,6 +55,14 @@ async fn an_answer_comes_with_its_receipt_when_it_is_asked_for() {
     let records = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
     let found: Vec<_> = records.iter().filter(|r| r.event.trace_id == receipt.request_id).collect();
     assert!(matches!(found.as_slice(), [one] if one.event.rows == 1), "{found:?}");
+    // Once it is sealed, its proof tells when the call was recorded already; another call's receipt does not go with it.
+    let seq = found[0].seq;
+    evidence::seal(&house.app, &model::Op::system(house.app.now())).await.unwrap();
+    let proof = evidence::proof(&house.app, &auditor, seq).await.unwrap();
+    let seal = evidence::recorded(&receipt, &proof, &keys).unwrap();
+    assert!((seal.first..=seal.last).contains(&seq));
+    let e = evidence::recorded(&other, &proof, &keys).unwrap_err();
+    assert!(e.en().contains("is not of the call"), "{e}");
 
     // No receipt for nobody, for a refusal, for a wrong signature.
     let anyone = client.send(Method::GET, path, &prefer).await;

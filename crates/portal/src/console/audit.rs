@@ -1,4 +1,4 @@
-//! Audit: records newest first with filters, verification of the chain, export, seals and proofs.
+//! Audit: records newest first with filters, verification of the chain, export, seals with their time stamps, and proofs.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::context;
 use model::audit::{AuditFilter, AuditVerdict};
+use model::evidence::Sealed;
 use model::{Code, Error, Result};
 
 use crate::console::{PAGE, next_link};
@@ -26,6 +27,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/audit.csv", get(export))
         .route("/console/audit/seals", get(seals))
         .route("/console/audit/seals/{number}", get(seal))
+        .route("/console/audit/seals/{number}/stamp", get(stamp))
         .route("/console/audit/proof", get(proof))
 }
 
@@ -85,18 +87,33 @@ async fn seals(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let context = context! {
         seals => value(&page.items), next => next_link(&visit, "before", page.next.as_deref()),
         may_export => door.app.may(&visit.op, Action::AuditExport, &Target::plain("Audit", "")),
+        stamping => app::evidence::stamping(&door.app),
     };
     door.page(&visit, "console/audit_seals.html", context).await
 }
 
 /// A seal's statement, as a file.
 async fn seal(State(door): State<Arc<Door>>, visit: Visit, Path(word): Path<String>) -> Answer {
-    let wanted = number(&word)?;
+    let kept = sealed(&door, &visit, &word).await?;
+    let file = format!("seal-{}.txt", kept.seal.number);
+    Ok((attachment(&file, "text/plain; charset=utf-8"), kept.statement).into_response())
+}
+
+/// The token of a seal's time stamp, as a file that other programs read, too.
+async fn stamp(State(door): State<Arc<Door>>, visit: Visit, Path(word): Path<String>) -> Answer {
+    let kept = sealed(&door, &visit, &word).await?;
+    let stamp =
+        kept.stamp.ok_or_else(|| Error::not_found("时间戳", "time stamp of seal", &word))?;
+    let token = app::evidence::stamp_token(&stamp)?;
+    let file = format!("seal-{}.tst", kept.seal.number);
+    Ok((attachment(&file, "application/vnd.etsi.timestamp-token"), token).into_response())
+}
+
+async fn sealed(door: &Door, visit: &Visit, word: &str) -> Result<Sealed> {
+    let wanted = number(word)?;
     let page = app::evidence::seals(&door.app, &visit.op, wanted.checked_add(1), 1).await?;
     let found = page.items.into_iter().find(|kept| kept.seal.number == wanted);
-    let kept = found.ok_or_else(|| Error::not_found("签章", "seal", &word))?;
-    let name = attachment(&format!("seal-{wanted}.txt"), "text/plain; charset=utf-8");
-    Ok((name, kept.statement).into_response())
+    found.ok_or_else(|| Error::not_found("签章", "seal", word))
 }
 
 async fn proof(State(door): State<Arc<Door>>, visit: Visit) -> Answer {

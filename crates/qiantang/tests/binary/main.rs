@@ -13,3 +13,4 @@ mod cluster;
 mod commands;
 mod desk;
 mod processes;
+mod stamps;

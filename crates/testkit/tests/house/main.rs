@@ -70,6 +70,7 @@ mod schema;
 mod sharing;
 mod sqlfuzz;
 mod sqlwire;
+mod stamping;
 mod standards;
 mod usage;
 mod usagekill;

@@ -3,18 +3,23 @@
 //! ```text
 //! receipt   one answer bound to its call                      keys    what receipts and seals are checked by
 //! seal      a recurring job: what the chain grew by since the last seal, under one root
-//! seals     for auditors                                      proof   a record, its path and the seal over it
-//! attest    what a turn of a delivery brought                 read    a statement or a proof, offline
+//! stamp     the same job: the time stamps of an outside authority over seals that have none yet
+//! seals     for auditors                                      proof   a record, its path, the seal over it and that one's stamp
+//! attest    what a turn of a delivery brought                 read    a statement, a proof or a stamp, offline
 //! ```
+
+mod stamp;
 
 use guard::evidence::{self, Notary, PublicKey, StatementKind, Tree};
 use guard::hash::sm3_hex;
+use model::audit::AuditFault;
 use model::delivery::DeliveryReceipt;
 use model::evidence::{Proof, Receipt, Seal, Sealed};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
 use serde::{Deserialize, Serialize};
 
+pub use self::stamp::{Stamping, read_stamp, stamp, stamp_token, stamping};
 use crate::account::SignedCall;
 use crate::{App, Page, audit};
 
@@ -26,20 +31,29 @@ pub struct EvidenceRules {
     pub most_records: u32,
     /// Bytes of an answer that gets a receipt, at most.
     pub most_bytes: u64,
+    /// Time stamps asked for in one turn, at most.
+    #[serde(default = "most_stamps")]
+    pub most_stamps: u32,
+}
+
+/// For rule files that were written before there were time stamps.
+fn most_stamps() -> u32 {
+    100
 }
 
 /// Records read at once.
 const PIECE: u32 = 5_000;
 
-/// The signer of this installation.
+/// The signer of this installation, and who stamps its seals.
 #[derive(Debug)]
 pub struct Memory {
     notary: Notary,
+    stamping: Stamping,
 }
 
 impl Memory {
-    pub fn new(keys: &guard::KeyRing) -> Result<Self> {
-        Ok(Self { notary: Notary::new(keys)? })
+    pub fn new(keys: &guard::KeyRing, stamping: Stamping) -> Result<Self> {
+        Ok(Self { notary: Notary::new(keys)?, stamping })
     }
 }
 
@@ -115,7 +129,7 @@ pub async fn seal(app: &App, op: &Op) -> Result<u64> {
             at: op.stamp(),
         };
         let statement = app.evidence.notary.sign(StatementKind::Seal, &json(&seal)?)?;
-        app.store.seal_insert(&permit, &Sealed { seal, statement }).await?;
+        app.store.seal_insert(&permit, &Sealed { seal, statement, stamp: None }).await?;
         sealed += tree.len();
     }
 }
@@ -168,25 +182,35 @@ pub async fn proof(app: &App, op: &Op, record: i64) -> Result<Proof> {
     let mut told = audit::event(op, "audit.prove", &record.seq.to_string());
     told.rows = 1;
     audit::record(app, told).await?;
-    Ok(Proof { record, path, seal: kept.statement })
+    Ok(Proof { record, path, seal: kept.statement, stamp: kept.stamp.map(|s| s.token) })
 }
 
-/// What the chain must still be: number and hash of the last record under each seal, in order. A seal that is not ours is told.
-pub(crate) async fn anchors(app: &App) -> Result<Vec<(i64, String)>> {
+/// What the chain is held against.
+pub(crate) struct Anchors {
+    /// Number and hash of the last record under each seal, in order: what the chain must still be.
+    pub(crate) records: Vec<(i64, String)>,
+    /// The first seal whose time stamp is not over it.
+    pub(crate) fault: Option<AuditFault>,
+}
+
+/// The seals, checked. One that is not ours is told.
+pub(crate) async fn anchors(app: &App) -> Result<Anchors> {
     let keys = [app.evidence.notary.public().clone()];
-    let (mut anchors, mut before) = (Vec::new(), None);
+    let (mut anchors, mut before) = (Anchors { records: Vec::new(), fault: None }, None);
     loop {
         let kept = app.store.seals(before, 1000).await?;
         let Some(oldest) = kept.last() else { break };
         before = Some(oldest.seal.number);
         for one in kept {
-            match read(&one.statement, &keys)? {
-                Statement::Seal(seal) if seal == one.seal => anchors.push((seal.last, seal.head)),
+            let seal = match read(&one.statement, &keys)? {
+                Statement::Seal(seal) if seal == one.seal => seal,
                 _ => return Err(not_what_it_says()),
-            }
+            };
+            anchors.fault = app.evidence.stamping.fault(&one).or(anchors.fault);
+            anchors.records.push((seal.last, seal.head));
         }
     }
-    anchors.reverse();
+    anchors.records.reverse();
     Ok(anchors)
 }
 
@@ -225,6 +249,23 @@ pub fn read_proof(proof: &Proof, keys: &[PublicKey]) -> Result<Seal> {
         return Err(Error::invalid(
             "审计记录与签章不符：记录、路径或签章被改动过",
             "the record is not under the seal: record, path or seal were altered",
+        ));
+    }
+    Ok(seal)
+}
+
+/// Checks that the call of a receipt is the record of a proof, without the platform: a receipt is signed by the platform alone, the
+/// record stands under a seal (and where that one is stamped, no later than its time).
+pub fn recorded(receipt: &Receipt, proof: &Proof, keys: &[PublicKey]) -> Result<Seal> {
+    let seal = read_proof(proof, keys)?;
+    let event = &proof.record.event;
+    if event.trace_id != receipt.request_id || event.app_key != receipt.application {
+        return Err(Error::invalid(
+            format!("第 {} 条审计记录不是该回执所载调用的记录", proof.record.seq),
+            format!(
+                "audit record {} is not of the call that the receipt is about",
+                proof.record.seq
+            ),
         ));
     }
     Ok(seal)
