@@ -9,6 +9,7 @@ Ends with an error at the first thing that is not as it should be.
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -102,12 +103,15 @@ head = requests.head(table["url"])
 check(head.ok and head.headers["content-type"].startswith("text/csv"), "HEAD of a resource, as QGIS asks")
 
 # --- ckanapi by its command line.
-bin = Path(sys.executable).parent / "ckanapi"
+# It starts workers by its own name.
+home = Path(sys.executable).parent
+path = {**os.environ, "PATH": f"{home}{os.pathsep}{os.environ['PATH']}"}
 folder = Path(tempfile.mkdtemp())
 
 
 def run(*args):
-    done = subprocess.run([bin, *args, "-r", gateway], capture_output=True, text=True, timeout=300)
+    command = [home / "ckanapi", *args, "-r", gateway]
+    done = subprocess.run(command, env=path, capture_output=True, text=True, timeout=300)
     check(done.returncode == 0, f"ckanapi {' '.join(args[:4])} {done.stderr[-300:]}")
     return done.stdout
 

@@ -190,9 +190,9 @@ fn counted(
 
 /// One data set by id or name.
 pub(crate) async fn show(door: &Door, op: &Op, params: &Params) -> Result<Value, Fault> {
-    let id = match params.text("id") {
-        Some(id) => id,
-        None => params.wanted("name_or_id")?,
+    let id = match params.text("name_or_id") {
+        Some(id) if params.get("id").is_none() => id,
+        _ => params.wanted("id")?,
     };
     let dataset = opening::found(&door.app, op, &id).await?;
     Ok(shape::package(&door.config.public_url, &Shown::of(&dataset)))

@@ -437,7 +437,9 @@ async fn a_dump_is_the_whole_table_and_is_recorded() {
     for (action, rows) in [("rows.download", 0), ("rows.download.end", 5)] {
         let filter =
             AuditFilter { action: Some(action.into()), limit: 20, ..AuditFilter::default() };
-        let records = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
+        let mut records = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
+        // The filter takes beginnings of words, too.
+        records.retain(|r| r.event.action == action);
         // Five files; nothing is released by a look at the head.
         assert_eq!(records.len(), 5, "{action}");
         let first = &records.last().unwrap().event;

@@ -16,6 +16,7 @@ async fn send(client: &Client, method: &str, params: Value) -> Answer {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     let headers = [
         ("content-type", "application/json"),
+        ("host", "gate.test"),
         ("accept", "application/json, text/event-stream"),
         ("mcp-protocol-version", "2025-06-18"),
     ];
