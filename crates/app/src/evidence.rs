@@ -4,11 +4,12 @@
 //! receipt   one answer bound to its call                      keys    what receipts and seals are checked by
 //! seal      a recurring job: what the chain grew by since the last seal, under one root
 //! seals     for auditors                                      proof   a record, its path and the seal over it
-//! read      a statement or a proof, offline
+//! attest    what a turn of a delivery brought                 read    a statement or a proof, offline
 //! ```
 
 use guard::evidence::{self, Notary, PublicKey, StatementKind, Tree};
 use guard::hash::sm3_hex;
+use model::delivery::DeliveryReceipt;
 use model::evidence::{Proof, Receipt, Seal, Sealed};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
@@ -77,6 +78,11 @@ pub fn witness(app: &App, call: &SignedCall<'_>, answer: &[u8], told: Receipt) -
         ..told
     };
     app.evidence.notary.sign(StatementKind::Receipt, &json(&receipt)?)
+}
+
+/// The signed receipt of a turn of a delivery.
+pub(crate) fn attest(app: &App, receipt: &DeliveryReceipt) -> Result<String> {
+    app.evidence.notary.sign(StatementKind::Delivery, &json(receipt)?)
 }
 
 /// Seals what the chain grew by since the last seal; answers how many records. A stretch that is not whole is not sealed.
@@ -190,6 +196,7 @@ pub(crate) async fn anchors(app: &App) -> Result<Vec<(i64, String)>> {
 pub enum Statement {
     Receipt(Receipt),
     Seal(Seal),
+    Delivery(Box<DeliveryReceipt>),
 }
 
 /// Checks a statement by public keys, without the platform.
@@ -201,6 +208,9 @@ pub fn read(text: &str, keys: &[PublicKey]) -> Result<Statement> {
             Statement::Receipt(serde_json::from_str(&payload).map_err(malformed)?)
         }
         StatementKind::Seal => Statement::Seal(serde_json::from_str(&payload).map_err(malformed)?),
+        StatementKind::Delivery => {
+            Statement::Delivery(serde_json::from_str(&payload).map_err(malformed)?)
+        }
     })
 }
 

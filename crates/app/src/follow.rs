@@ -1,4 +1,4 @@
-//! What a process follows for as long as it lives: rails and return flows. Each is one process's at a time; one that failed
+//! What a process follows for as long as it lives: rails, return flows and deliveries. Each is one process's at a time; one that failed
 //! waits, longer every time, and is tried again; a process that stops lets them end where they stand.
 
 use std::collections::{HashMap, HashSet};
@@ -63,6 +63,11 @@ impl Following {
             || held.owner == app.collections.owner()
             || lease::over(app, held);
         !self.runs(id) && !waits && free
+    }
+
+    /// How many run in this process.
+    pub(crate) fn count(&self) -> usize {
+        self.running.lock().len()
     }
 
     pub(crate) fn begun(&self, id: &str) {

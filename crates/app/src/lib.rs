@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod channel;
 pub mod collection;
 pub mod control;
+pub mod delivery;
 pub mod delta;
 pub mod dispatch;
 pub mod evidence;
@@ -85,6 +86,8 @@ pub struct App {
     pub pipelines: pipeline::Memory,
     /// Return flows of this process, and the engine that delivers them.
     pub outflows: outflow::Memory,
+    /// Deliveries of this process.
+    pub deliveries: delivery::Memory,
     /// Delta Sharing: views being made, reads that have begun.
     pub delta: delta::Memory,
     /// The signer of receipts and seals.

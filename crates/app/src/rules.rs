@@ -31,6 +31,8 @@ pub struct Rules {
     pub report: crate::report::ReportRules,
     /// Pace and limits of return flows; the shipped `rules/outflow.toml` when the file says nothing of them.
     pub outflow: crate::outflow::OutflowRules,
+    /// Pace and limits of deliveries; the shipped `rules/delivery.toml` when the file says nothing of them.
+    pub delivery: crate::delivery::DeliveryRules,
     /// Receipts and seals; the shipped `rules/evidence.toml` when the file says nothing of them.
     pub evidence: crate::evidence::EvidenceRules,
     /// Interfaces and calling conventions; the shipped `rules/interface.toml` when the file says nothing of them.
@@ -66,6 +68,7 @@ struct Written {
     pipeline: Option<crate::pipeline::PipelineRules>,
     report: Option<crate::report::ReportRules>,
     outflow: Option<crate::outflow::OutflowRules>,
+    delivery: Option<crate::delivery::DeliveryRules>,
     evidence: Option<crate::evidence::EvidenceRules>,
     interface: Option<crate::interface::InterfaceRules>,
     oversight: Option<crate::oversight::OversightRules>,
@@ -207,6 +210,7 @@ impl Rules {
             pipeline,
             report,
             outflow,
+            delivery: crate::delivery::rules(written.delivery).map_err(wrong)?,
             evidence,
             interface,
             oversight: crate::oversight::rules(written.oversight).map_err(wrong)?,

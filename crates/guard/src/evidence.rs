@@ -29,6 +29,8 @@ pub enum StatementKind {
     Receipt,
     /// A stretch of the audit chain.
     Seal,
+    /// What one turn of a delivery brought.
+    Delivery,
 }
 
 impl StatementKind {
@@ -37,10 +39,11 @@ impl StatementKind {
         match self {
             Self::Receipt => "qt-receipt",
             Self::Seal => "qt-seal",
+            Self::Delivery => "qt-delivery",
         }
     }
     fn parse(word: &str) -> Option<Self> {
-        [Self::Receipt, Self::Seal].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Receipt, Self::Seal, Self::Delivery].into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

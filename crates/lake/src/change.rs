@@ -398,17 +398,19 @@ fn no_key(code: &str) -> Error {
 fn other_key() -> Error {
     Error::new(
         Code::WrongState,
-        "目录的主键已变更，请在重新归集后将回流重新开始",
-        "the key of the entry has changed; have it collected anew, then start the outflow anew",
+        "目录的主键已变更，请在重新归集后重新投送全部数据（回流“重新投送”，推送“全量修复”）",
+        "the key of the entry has changed; have it collected anew, then have all rows brought anew",
     )
 }
 
 fn set_back(version: i64) -> Error {
     Error::new(
         Code::WrongState,
-        format!("数据湖中已没有版本 {version}（可能从备份恢复），请将回流重新开始"),
         format!(
-            "the lake does not know version {version} any more (it may have been restored from a backup); start the outflow anew"
+            "数据湖中已没有版本 {version}（可能从备份恢复），请重新投送全部数据（回流“重新投送”，推送“全量修复”）"
+        ),
+        format!(
+            "the lake does not know version {version} any more (it may have been restored from a backup); have all rows brought anew"
         ),
     )
 }

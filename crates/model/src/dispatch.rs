@@ -69,6 +69,7 @@ code_list! {
         Projects = "projects", "批量共享作业", "Scheduled SQL of projects";
         Follow = "follow", "审计接收与检索同步", "Taking in of audit records, level of search";
         Exchanges = "exchanges", "文件数据交换", "Exchange of files";
+        Deliveries = "deliveries", "推送任务", "Deliveries";
         Lake = "lake", "数据湖小文件整理", "Housekeeping of the lake";
         Ranking = "ranking", "台账质量月度排名", "Monthly ranking of ledgers";
         Figures = "figures", "用量与驾驶舱指标", "Use and figures of the dashboard";

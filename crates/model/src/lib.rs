@@ -16,6 +16,7 @@ pub mod calendar;
 pub mod change;
 pub mod channel;
 pub mod code;
+pub mod delivery;
 pub mod delta;
 pub mod dispatch;
 pub mod entry;

@@ -102,6 +102,10 @@ actions! {
     OutflowRead = "outflow.read";
     /// Make, pause, resume or end an outflow into a database of one's organisation; keep such databases.
     OutflowKeep = "outflow.keep";
+    /// See deliveries (推送): what goes to whom, how its turns went, their receipts.
+    DeliveryRead = "delivery.read";
+    /// Make, publish, run, stop or remove a delivery into a database or folder of one's organisation.
+    DeliveryKeep = "delivery.keep";
     /// Set bounds of calling: hours, addresses, calls at once, how often one subject is asked about, purpose.
     BoundsSet = "bounds.set";
     /// Stop an application, a resource or an interface at once, and lift such a stop.
@@ -165,7 +169,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Report`, `Interface`, `Project`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -319,8 +323,16 @@ impl Target {
     /// An outflow, or the place for one: from the organisation that provides to the one that receives.
     #[must_use]
     pub fn outflow(id: &str, provider: &str, receiver: &str) -> Self {
+        Self::between("Outflow", id, provider, receiver)
+    }
+    /// A delivery, or the place for one: likewise.
+    #[must_use]
+    pub fn delivery(id: &str, provider: &str, receiver: &str) -> Self {
+        Self::between("Delivery", id, provider, receiver)
+    }
+    fn between(kind: &'static str, id: &str, provider: &str, receiver: &str) -> Self {
         Self {
-            kind: "Outflow",
+            kind,
             id: id.to_owned(),
             org: some(provider),
             applicant_org: some(receiver),

@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "Entry",
     "Request",
     "Approval",
@@ -32,6 +32,7 @@ const KINDS: [&str; 18] = [
     "Notice",
     "Report",
     "Outflow",
+    "Delivery",
     "Interface",
     "Project",
 ];

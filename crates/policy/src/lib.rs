@@ -22,7 +22,7 @@ mod rules;
 
 pub use action::{Action, Target};
 pub use engine::{Decision, Policy};
-pub use flow::FlowAsk;
+pub use flow::{BatchAsk, FlowAsk};
 pub use grant::{Grant, GrantAsk, GrantColumn, Quota, Via};
 pub use listing::{MaskRule, RuleFile};
 pub use matrix::matrix;

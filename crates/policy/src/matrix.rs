@@ -85,6 +85,7 @@ fn natural(action: Action) -> Target {
         Action::ApprovalLend => Target { owner: Some("me".to_owned()), ..of("Approval") },
         Action::FlowPublish => of("Flow"),
         Action::OutflowRead | Action::OutflowKeep => of("Outflow"),
+        Action::DeliveryRead | Action::DeliveryKeep => of("Delivery"),
         Action::InterfaceRead | Action::InterfaceKeep => {
             Target { region: Some("330106".to_owned()), ..of("Interface") }
         }
@@ -261,7 +262,7 @@ fn rows() -> Vec<Row> {
 /// What one person may do: with things of the own organisation, of others, of both, or not at all.
 fn cell(policy: &Policy, op: &Op, row: &Row) -> &'static str {
     let may = |org: &str| {
-        let applicant = matches!(row.target.kind, "Request" | "Approval" | "Outflow")
+        let applicant = matches!(row.target.kind, "Request" | "Approval" | "Outflow" | "Delivery")
             || row.action == Action::RequestSubmit;
         let owned = !(row.personal && row.target.kind == "Application");
         let target = Target {

@@ -35,7 +35,7 @@ pub use self::bench::{SqlBench, SqlColumn, SqlSaved, SqlSeen, SqlSitting, SqlTer
 pub use self::change::{ChangeSpan, Changes, ChangesAhead, ROW_ID};
 pub use self::feed::{Feed, HttpFeed, KafkaFeed, Paging};
 pub use self::outlet::{
-    Outlet, OutletAddress, OutletChange, OutletColumn, OutletLine, OutletSurvey,
+    Outlet, OutletAddress, OutletChange, OutletColumn, OutletLine, OutletRows, OutletSurvey,
 };
 pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,

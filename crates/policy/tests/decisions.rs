@@ -449,6 +449,7 @@ fn the_platform_itself_does_its_work_and_nothing_else() {
         Action::SystemWork,
         Action::AssetRead,
         Action::OutflowRead,
+        Action::DeliveryRead,
         Action::HaltSet,
         Action::HaltRead,
     ];

@@ -1,4 +1,5 @@
-//! Grants of the return flow: never more than what concerns the receiver's own region.
+//! Grants of the return flow: never more than what concerns the receiver's own region. Grants of deliveries: what was agreed for
+//! batch use, or less of it.
 
 use model::code::DataType;
 use model::entry::Entry;
@@ -6,7 +7,7 @@ use model::item::Item;
 use model::query::{Comparison, Condition};
 use model::request::{Request, RequestState, RequestWay};
 use model::{Actor, Code};
-use policy::{Action, FlowAsk, Grant, GrantAsk, Via};
+use policy::{Action, BatchAsk, FlowAsk, Grant, GrantAsk, Via};
 
 use crate::house::{application, entry, now, op, people_items, policy, request};
 
@@ -103,4 +104,33 @@ fn the_shape_tells_what_is_released() {
     assert_eq!(some.columns()[0].data_type, DataType::Integer);
     let refused = by(&request(), "330100", &["nothing".to_owned()]).unwrap_err();
     assert_eq!(refused.code(), Code::ColumnNotGranted);
+}
+
+#[test]
+fn a_delivery_is_of_what_was_agreed_for_batch_use_or_less() {
+    let e = provincial(people_items());
+    let agreed = Request { by_sql: true, area_range: "330100".into(), ..request() };
+    let by = |r: &Request, area: &str, items: &[String]| {
+        let ask = BatchAsk { entry: &e, request: r, area, items };
+        policy().grant_batch(&application("app-1"), &ask)
+    };
+    let whole = by(&agreed, "", &[]).unwrap();
+    assert_eq!((whole.action(), like(&whole).as_deref()), (Action::RowsBatch, Some("3301%")));
+    assert!(whole.masks_text().contains("sfzh=keep(6,4)"), "{}", whole.masks_text());
+    assert_eq!(like(&by(&agreed, "330106", &[]).unwrap()).as_deref(), Some("330106"));
+    let refused = by(&agreed, "330200", &[]).unwrap_err();
+    assert_eq!(refused.reasons(), ["area.outside-agreed"]);
+    assert_eq!(by(&agreed, "杭州", &[]).unwrap_err().fields().len(), 1);
+    let some = by(&agreed, "", &["xm".to_owned()]).unwrap();
+    assert_eq!(some.columns().len(), 1);
+    let other = by(&agreed, "", &["nothing".to_owned()]).unwrap_err();
+    assert_eq!(other.code(), Code::ColumnNotGranted);
+    // Not agreed for batch use; ended; another's.
+    assert_eq!(by(&request(), "", &[]).unwrap_err().code(), Code::NoGrant);
+    let revoked = Request { state: RequestState::Revoked, ..agreed.clone() };
+    assert_eq!(by(&revoked, "", &[]).unwrap_err().code(), Code::GrantExpired);
+    let ask = BatchAsk { entry: &e, request: &agreed, area: "", items: &[] };
+    for actor in [application("another"), op(Actor::Nobody), op(Actor::System)] {
+        assert!(policy().grant_batch(&actor, &ask).is_err());
+    }
 }

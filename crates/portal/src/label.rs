@@ -8,6 +8,9 @@ use model::code::{
     OpenType, ProcessingLevel, ProviderChannel, PublishState, ResourceKind, ShareType, SharedMode,
     SyncMode, SystemLevel, TableType, UpdateCycle,
 };
+use model::delivery::{
+    DeliveryCause, DeliveryKind, DeliveryPace, DeliveryState, DeliveryTurnState,
+};
 use model::dispatch::{HolderKind, IdleKind, Job, ReclaimState, Resource};
 use model::exchange::{
     Completeness, ExchangeCipher, ExchangeFormat, ExchangeSignature, ExchangeWay, FileState,
@@ -81,6 +84,11 @@ code_kinds! {
     "change_kind" => ChangeKind,
     "drift_state" => DriftState,
     "outflow_state" => OutflowState,
+    "delivery_state" => DeliveryState,
+    "delivery_kind" => DeliveryKind,
+    "delivery_pace" => DeliveryPace,
+    "delivery_turn" => DeliveryTurnState,
+    "delivery_cause" => DeliveryCause,
     "interface_kind" => InterfaceKind,
     "interface_state" => InterfaceState,
     "interface_match" => Match,
@@ -382,6 +390,8 @@ const NOTICES: Words = &[
     ("thing.changed", "订阅的条目有变化", "Something you subscribe to has changed"),
     ("thing.retired", "订阅的条目已停用或下线", "Something you subscribe to was retired"),
     ("quality", "台账质量提醒", "Quality of your ledgers"),
+    ("delivery.failed", "推送未送达，将重试", "A delivery did not go through and is tried again"),
+    ("delivery.stopped", "推送任务已停用", "A delivery has stopped"),
     ("approval.remind", "审批办理提醒", "An approval awaits you"),
     ("approval.urge", "申请人催办", "The applicant urges"),
     ("approval.escalate", "超时升级，请办理", "Late: escalated to you"),

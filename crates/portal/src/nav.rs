@@ -130,6 +130,12 @@ impl Door {
                     ("/console/flows", "审批流程", "Flows", staff),
                     ("/console/applications", "应用管理", "Applications", applications),
                     ("/console/projects", "批量共享项目", "Batch projects", staff),
+                    (
+                        "/console/deliveries",
+                        "推送任务",
+                        "Deliveries",
+                        may(Action::DeliveryRead, "Delivery"),
+                    ),
                 ],
             ),
             (

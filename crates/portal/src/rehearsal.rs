@@ -16,6 +16,7 @@ use model::source::{DataSource, SourceKind, SourceTls};
 
 mod bounds;
 mod channels;
+mod deliveries;
 mod dispatch;
 mod exchanges;
 mod interfaces;
@@ -511,6 +512,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| pipelines::of(other, full))
             .or_else(|| reports::of(other, full))
             .or_else(|| outflows::of(other, full))
+            .or_else(|| deliveries::of(other, full))
             .or_else(|| interfaces::of(other, full))
             .or_else(|| projects::of(other, full))
             .or_else(|| bounds::of(other, full))

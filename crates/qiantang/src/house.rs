@@ -166,6 +166,7 @@ impl House {
             rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
             pipelines: app::pipeline::Memory::default(),
             interfaces: app::interface::Memory::configured_with(config.gateway.older_convention),
+            deliveries: app::delivery::Memory::default(),
             outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
             delta: app::delta::Memory::new(makers),
             evidence: app::evidence::Memory::new(&folder.keys)?,
@@ -228,6 +229,7 @@ impl House {
         }
         app::rail::stop(&self.app).await;
         app::outflow::stop(&self.app).await;
+        app::delivery::stop(&self.app).await;
         // Beside a server nothing is ours to write.
         if self.hold != Hold::Beside
             && let Err(e) = app::sharing::flush(&self.app).await

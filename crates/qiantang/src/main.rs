@@ -19,6 +19,7 @@ mod seed;
 mod seed_basket;
 mod seed_channels;
 mod seed_crowd;
+mod seed_delivery;
 mod seed_dispatch;
 mod seed_interface;
 mod seed_project;

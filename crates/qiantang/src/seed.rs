@@ -89,6 +89,7 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
             .map_err(|e| named(e, "basket"))?;
         crate::seed_dispatch::dispatch(app, &team.id).await.map_err(|e| named(e, "dispatch"))?;
         crate::seed_project::project(app, &team.id).await.map_err(|e| named(e, "project"))?;
+        crate::seed_delivery::delivery(app).await.map_err(|e| named(e, "delivery"))?;
     }
     crate::seed_interface::interfaces(app).await.map_err(|e| named(e, "interfaces"))?;
     let permit = app.policy.permit(&system, Action::SystemWork, &Thing::plain("System", "demo"))?;

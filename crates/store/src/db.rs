@@ -143,6 +143,7 @@ impl Db {
         all.push(migration(33, "project_job", include_str!("../migrations/0033_project_job.sql")));
         all.push(migration(34, "export", include_str!("../migrations/0034_project_export.sql")));
         all.push(migration(35, "delta", include_str!("../migrations/0035_delta.sql")));
+        all.push(migration(37, "delivery", include_str!("../migrations/0037_delivery.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

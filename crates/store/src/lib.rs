@@ -17,6 +17,7 @@ mod clause;
 pub mod control;
 pub mod credential;
 mod db;
+pub mod delivery;
 pub mod delta;
 pub mod dispatch;
 pub mod entry;

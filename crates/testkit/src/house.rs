@@ -280,6 +280,8 @@ fn quick() -> Rules {
     rules.outflow.poll_ms = 200;
     rules.outflow.retry_first_ms = 50;
     rules.outflow.retry_longest_ms = 500;
+    rules.delivery.retry_first_ms = 50;
+    rules.delivery.retry_longest_ms = 500;
     rules
 }
 
@@ -324,6 +326,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         rails: app::rail::Memory::new(Arc::new(ingest::Rails::reaching(outgoing.clone()))),
         pipelines: app::pipeline::Memory::default(),
         interfaces: app::interface::Memory::default(),
+        deliveries: app::delivery::Memory::default(),
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing))),
         delta: app::delta::Memory::new(makers),
         evidence: app::evidence::Memory::new(&keys).unwrap(),

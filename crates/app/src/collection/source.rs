@@ -134,6 +134,13 @@ pub async fn remove(app: &App, op: &Op, id: &str) -> Result<()> {
             "an outflow delivers into this database; remove the outflow first",
         ));
     }
+    if app.store.deliveries_of_source(id).await? > 0 {
+        return Err(Error::new(
+            Code::WrongState,
+            "有推送任务正在向该数据库投送，请先移除推送任务",
+            "a delivery goes into this database; remove the delivery first",
+        ));
+    }
     app.store.source_delete(&permit, id).await?;
     if permit.action() == Action::DataCollect {
         app.store.origins_forget(&permit, id).await?;

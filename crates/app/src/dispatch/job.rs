@@ -223,6 +223,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Projects => crate::project::tick(app).await,
         Job::Follow => crate::operation::tidy(app).await,
         Job::Exchanges => crate::exchange::tick(app).await,
+        Job::Deliveries => crate::delivery::tick(app).await,
         Job::Lake => {
             let done = crate::collection::tidy(app).await?;
             Ok(done.compacted + done.swept + crate::delta::tidy(app, system).await?)

@@ -154,7 +154,8 @@ pub async fn offers(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Resu
     let Page { items: requests, next } = Page::cut(requests, limit, |r| r.id.clone());
     let mut items = Vec::new();
     for request in requests {
-        let fault = granted::by_request(app, &request, &[]).await.err();
+        let fault =
+            granted::by_request(app, &request, granted::Wanted::Flow { items: &[] }).await.err();
         items.push(Offer {
             fault: fault.map(|e| (e.zh().to_owned(), e.en().to_owned())),
             request: request.id,
@@ -193,7 +194,8 @@ async fn wanted(app: &App, op: &Op, new: &OutflowNew) -> Result<Wanted> {
             });
         }
     };
-    let granted = granted::by_request(app, &request, &new.items).await?;
+    let flow = granted::Wanted::Flow { items: &new.items };
+    let granted = granted::by_request(app, &request, flow).await?;
     let (source, url) = collection::source::outlet(app, op, &new.source).await?;
     if source.org != request.org {
         return Err(Error::not_found("数据源", "data source", &new.source));

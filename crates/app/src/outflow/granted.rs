@@ -1,4 +1,5 @@
-//! The grant of a flow: which rows of an entry, how masked, for which receiver. Kept while the ledger stays as it is.
+//! The grant of a flow: which rows of an entry, how masked, for which receiver. Kept while the ledger stays as it is. Deliveries
+//! (`crate::delivery`) go by grants of the same kind.
 
 use chrono::NaiveDate;
 use guard::hash::sha256_hex;
@@ -12,34 +13,68 @@ use model::request::{Request, RequestState};
 use model::value::{Row, Value};
 use model::{Actor, Code, Error, Op, Result};
 use policy::port::{OutletColumn, ROW_ID};
-use policy::{FlowAsk, Grant};
+use policy::{BatchAsk, FlowAsk, Grant};
 
 use crate::{App, audit, sharing};
 
 /// A grant with all that delivering by it needs.
 #[derive(Clone, Debug)]
-pub(super) struct Granted {
-    pub(super) entry: Entry,
-    pub(super) grant: Grant,
+pub(crate) struct Granted {
+    pub(crate) entry: Entry,
+    pub(crate) grant: Grant,
     /// The application that receives.
-    pub(super) actor: Actor,
-    pub(super) masks: String,
+    pub(crate) actor: Actor,
+    pub(crate) masks: String,
     /// Tells grants apart by what they release.
-    pub(super) shape: String,
+    pub(crate) shape: String,
     /// Columns as they go out.
-    pub(super) columns: Vec<OutletColumn>,
+    pub(crate) columns: Vec<OutletColumn>,
     /// The row's own name goes out, because the key does not go out plainly.
-    pub(super) named: bool,
-    made: (u64, u64, NaiveDate),
+    pub(crate) named: bool,
+    made: Made,
 }
 
 /// What must stay for a grant to hold without being asked for again.
-fn moment(app: &App, op: &Op) -> (u64, u64, NaiveDate) {
+type Made = (u64, u64, NaiveDate);
+
+fn moment(app: &App, op: &Op) -> Made {
     (app.shares.epoch(), app.policy.version(), op.today())
+}
+
+/// What is wanted of an agreement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// What concerns the receiver's region, as it changes.
+    Flow { items: &'a [String] },
+    /// What was agreed for batch use, of an area within it.
+    Batch { items: &'a [String], area: &'a str },
+}
+
+/// An agreement: what was approved for an application and an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Agreement<'a> {
+    pub(crate) application: &'a str,
+    pub(crate) entry: &'a str,
+    pub(crate) request: &'a str,
 }
 
 /// The grant of an outflow, `kept` being the last one.
 pub(super) async fn of(app: &App, outflow: &Outflow, kept: Option<Granted>) -> Result<Granted> {
+    let agreement = Agreement {
+        application: &outflow.application,
+        entry: &outflow.entry,
+        request: &outflow.request,
+    };
+    by_agreement(app, agreement, Wanted::Flow { items: &outflow.items }, kept).await
+}
+
+/// The grant by an agreement as it stands now, `kept` being the last one.
+pub(crate) async fn by_agreement(
+    app: &App,
+    agreement: Agreement<'_>,
+    wanted: Wanted<'_>,
+    kept: Option<Granted>,
+) -> Result<Granted> {
     let op = Op::system(app.now());
     app.shares.look(app, &op).await?;
     app.halts.look(app).await?;
@@ -52,29 +87,33 @@ pub(super) async fn of(app: &App, outflow: &Outflow, kept: Option<Granted>) -> R
     let made = moment(app, &op);
     let gone = || Error::of(Code::GrantExpired);
     // An agreement that was renewed goes on: the gate takes the newest, too.
-    let (application, approved) = (&outflow.application, [RequestState::Approved]);
-    let request = match app.store.request_newest(application, &outflow.entry, &approved).await? {
+    let (application, approved) = (agreement.application, [RequestState::Approved]);
+    let request = match app.store.request_newest(application, agreement.entry, &approved).await? {
         Some(renewed) => renewed,
-        None => app.store.request_get(&outflow.request).await?.ok_or_else(gone)?,
+        None => app.store.request_get(agreement.request).await?.ok_or_else(gone)?,
     };
-    let entry = app.store.entry_get(&outflow.entry).await?.ok_or_else(gone)?;
-    for_request(app, &entry, &request, &outflow.items, made).await
+    let entry = app.store.entry_get(agreement.entry).await?.ok_or_else(gone)?;
+    for_request(app, &entry, &request, wanted, made).await
 }
 
-/// The grant of a flow by an application, before it is an outflow.
-pub(super) async fn by_request(app: &App, request: &Request, items: &[String]) -> Result<Granted> {
+/// The grant by an application, before anything goes by it.
+pub(crate) async fn by_request(
+    app: &App,
+    request: &Request,
+    wanted: Wanted<'_>,
+) -> Result<Granted> {
     let made = moment(app, &Op::system(app.now()));
     let gone = || Error::of(Code::GrantExpired);
     let entry = app.store.entry_get(&request.entry).await?.ok_or_else(gone)?;
-    for_request(app, &entry, request, items, made).await
+    for_request(app, &entry, request, wanted, made).await
 }
 
 async fn for_request(
     app: &App,
     entry: &Entry,
     request: &Request,
-    items: &[String],
-    made: (u64, u64, NaiveDate),
+    wanted: Wanted<'_>,
+    made: Made,
 ) -> Result<Granted> {
     if request.state != RequestState::Approved {
         return Err(Error::of(match request.state {
@@ -99,19 +138,21 @@ async fn for_request(
         org: org.id,
         public_body: org.kind != OrgKind::Enterprise,
     };
-    let op = app.op(actor.clone(), "outflow");
-    let ask = FlowAsk { entry, request, region: &org.region, items };
-    let grant = app.policy.grant_flow(&op, &ask)?;
+    let grant = match wanted {
+        Wanted::Flow { items } => {
+            let ask = FlowAsk { entry, request, region: &org.region, items };
+            app.policy.grant_flow(&app.op(actor.clone(), "outflow"), &ask)?
+        }
+        Wanted::Batch { items, area } => {
+            let ask = BatchAsk { entry, request, area, items };
+            app.policy.grant_batch(&app.op(actor.clone(), "delivery"), &ask)?
+        }
+    };
     Granted::of(entry.clone(), grant, actor, made)
 }
 
 impl Granted {
-    pub(super) fn of(
-        entry: Entry,
-        grant: Grant,
-        actor: Actor,
-        made: (u64, u64, NaiveDate),
-    ) -> Result<Self> {
+    pub(crate) fn of(entry: Entry, grant: Grant, actor: Actor, made: Made) -> Result<Self> {
         if grant.key().is_empty() {
             return Err(Error::new(
                 Code::RuleBroken,
@@ -148,7 +189,7 @@ impl Granted {
     }
 
     /// A row of the lake's changes as it goes out.
-    pub(super) fn row(&self, mut row: Row) -> Row {
+    pub(crate) fn row(&self, mut row: Row) -> Row {
         if !self.named && !row.is_empty() {
             row.remove(0);
         }
@@ -156,7 +197,7 @@ impl Granted {
     }
 
     /// The audit record of changes that leave, made before they do.
-    pub(super) fn event(&self, op: &Op, flow: &str, scope: &str, rows: &[Row]) -> AuditEvent {
+    pub(crate) fn event(&self, op: &Op, flow: &str, scope: &str, rows: &[Row]) -> AuditEvent {
         let columns: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
         AuditEvent {
             columns: columns.join(","),
@@ -173,7 +214,7 @@ impl Granted {
 }
 
 /// About how many bytes rows carry.
-pub(super) fn bytes(rows: &[Row]) -> u64 {
+pub(crate) fn bytes(rows: &[Row]) -> u64 {
     let of = |value: &Value| match value {
         Value::Null | Value::Boolean(_) => 1,
         Value::Text(text) => text.len() as u64,

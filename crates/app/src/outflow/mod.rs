@@ -15,7 +15,7 @@
 
 mod deliver;
 mod desk;
-mod granted;
+pub(crate) mod granted;
 mod place;
 mod pull;
 mod work;
@@ -53,7 +53,7 @@ pub struct OutflowRules {
 
 /// Outflows of this process.
 pub struct Memory {
-    port: Arc<dyn Port>,
+    pub(crate) port: Arc<dyn Port>,
     following: Following,
     /// Those who wait for new versions, by the entry's code.
     bells: Mutex<HashMap<String, Arc<Notify>>>,

@@ -9,7 +9,7 @@ use model::code::{DataType, SyncMode};
 use model::value::Value;
 use model::{Error, Result};
 use mysql_async::prelude::Queryable;
-use policy::port::{OutletChange, OutletColumn, OutletLine, OutletSurvey};
+use policy::port::{OutletChange, OutletColumn, OutletLine, OutletRows, OutletSurvey};
 
 use super::shape::{Found, Plan, Table, occupied, refuse, taken};
 use super::{FLOWS, away, elsewhere, refused};
@@ -78,13 +78,6 @@ impl Line {
 
     async fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         let rows: Vec<mysql_async::Row> = self.conn.query(sql).await.map_err(failed)?;
-        let text = |value: Option<mysql_async::Value>| match value {
-            Some(mysql_async::Value::Bytes(bytes)) => {
-                Some(String::from_utf8_lossy(&bytes).into_owned())
-            }
-            Some(mysql_async::Value::NULL) | None => None,
-            Some(other) => Some(other.as_sql(true).trim_matches('\'').to_owned()),
-        };
         Ok(rows.into_iter().map(|row| row.unwrap_raw().into_iter().map(text).collect()).collect())
     }
 
@@ -442,6 +435,17 @@ impl Line {
     }
 }
 
+/// A value as it came.
+fn text(value: Option<mysql_async::Value>) -> Option<String> {
+    match value {
+        Some(mysql_async::Value::Bytes(bytes)) => {
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        Some(mysql_async::Value::NULL) | None => None,
+        Some(other) => Some(other.as_sql(true).trim_matches('\'').to_owned()),
+    }
+}
+
 /// A value in SQL.
 fn written(value: &Value) -> String {
     match value {
@@ -500,5 +504,16 @@ impl OutletLine for Line {
         let table = self.table();
         let rows = self.one(&format!("SELECT COUNT(*) FROM {table}")).await?;
         Ok(rows.and_then(|n| n.parse().ok()).unwrap_or(0))
+    }
+
+    async fn read(&mut self, into: &mut dyn OutletRows) -> Result<()> {
+        let names: Vec<String> = self.plan.columns.iter().map(|c| quoted(&c.name)).collect();
+        let sql = format!("SELECT {} FROM {}", names.join(", "), self.table());
+        let mut rows = self.conn.query_iter(sql).await.map_err(failed)?;
+        while let Some(row) = rows.next().await.map_err(failed)? {
+            let cells: Vec<Option<String>> = row.unwrap_raw().into_iter().map(text).collect();
+            into.row(&cells.iter().map(Option::as_deref).collect::<Vec<_>>());
+        }
+        Ok(())
     }
 }

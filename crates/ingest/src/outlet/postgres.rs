@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::SinkExt as _;
+use futures::{SinkExt as _, TryStreamExt as _};
 use model::batch::Operation;
 use model::code::{DataType, SyncMode};
 use model::value::Value;
 use model::{Error, Result};
-use policy::port::{OutletChange, OutletColumn, OutletLine, OutletSurvey};
+use policy::port::{OutletChange, OutletColumn, OutletLine, OutletRows, OutletSurvey};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::shape::{Found, Plan, Table, occupied, refuse, taken};
@@ -461,5 +461,19 @@ impl OutletLine for Line {
     async fn count(&mut self) -> Result<u64> {
         let rows = self.one(&format!("SELECT count(*) FROM {}", self.table())).await?;
         Ok(rows.and_then(|n| n.parse().ok()).unwrap_or(0))
+    }
+
+    async fn read(&mut self, into: &mut dyn OutletRows) -> Result<()> {
+        let sql = format!("SELECT {} FROM {}", self.names(), self.table());
+        let mut messages =
+            std::pin::pin!(self.client.simple_query_raw(&sql).await.map_err(failed)?);
+        while let Some(message) = messages.try_next().await.map_err(failed)? {
+            if let SimpleQueryMessage::Row(row) = message {
+                let cells: Vec<Option<&str>> =
+                    (0..row.len()).map(|at| row.try_get(at).ok().flatten()).collect();
+                into.row(&cells);
+            }
+        }
+        Ok(())
     }
 }

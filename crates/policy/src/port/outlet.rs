@@ -61,6 +61,11 @@ pub struct OutletChange {
     pub row: Row,
 }
 
+/// Who reads what a target holds, row by row.
+pub trait OutletRows: Send {
+    fn row(&mut self, cells: &[Option<&str>]);
+}
+
 /// An open way to one table. Dropped, it leaves nothing behind that was not committed.
 #[async_trait]
 pub trait OutletLine: Send + Sync {
@@ -74,6 +79,8 @@ pub trait OutletLine: Send + Sync {
     async fn commit(&mut self, position: &str) -> Result<()>;
     /// Rows of the table.
     async fn count(&mut self) -> Result<u64>;
+    /// All rows as texts of the database, cells in the order of the columns, in no order of rows; told one by one, never held.
+    async fn read(&mut self, into: &mut dyn OutletRows) -> Result<()>;
 }
 
 /// Databases that rows may be delivered to. Called from many tasks in parallel.

@@ -13,6 +13,7 @@ mod channels;
 mod collect;
 mod control;
 mod convention;
+mod deliveries;
 mod delta;
 mod desk;
 mod dispatch;
@@ -77,6 +78,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(findings::router())
         .merge(channels::router())
         .merge(outflows::router())
+        .merge(deliveries::router())
         .merge(interfaces::router())
         .merge(convention::router())
         .merge(rails::router())

@@ -63,7 +63,9 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
             context! { identifier => id, item => value(item) }
         })
         .collect();
+    let delivers = app::delivery::of_request(app, op, &request);
     let context = context! {
+        delivers,
         request => value(&request), steps => value(&steps), moves, items,
         entry_seen => entry.is_some(),
         halt => value(app::halt::of(app, HaltKind::Entry, &request.entry).await?),

@@ -16,6 +16,7 @@ mod basket;
 mod browser;
 mod console;
 mod controls;
+mod deliveries;
 mod dispatch;
 mod exchanges;
 mod ledger;

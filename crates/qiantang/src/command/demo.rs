@@ -12,7 +12,7 @@ use crate::house::House;
 use crate::seed;
 use crate::seed_crowd;
 use crate::serve::Doors;
-use crate::{seed_interface, seed_project};
+use crate::{seed_delivery, seed_interface, seed_project};
 
 /// Start everything with a synthetic province. 启动演示省份。
 #[derive(Debug, clap::Args)]
@@ -67,6 +67,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let resources = seed::resources(&house.app, &doors.gateway_url).await?;
     let interfaces = seed_interface::listed(&house.app, &doors.gateway_url).await?;
     let projects = seed_project::listed(&house.app).await?;
+    let deliveries = seed_delivery::listed(&house.app).await?;
     let (portal, gateway) = (doors.portal_url.clone(), doors.gateway_url.clone());
     let value = serde_json::json!({
         "portal": portal,
@@ -83,6 +84,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         // The file that names them: they are many.
         "crowd": args.crowd.then_some(&crowd),
         "projects": projects,
+        "deliveries": deliveries,
     });
     if args.json {
         out_json(&value)?;

@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod catalogue;
 mod check;
+mod delivery;
 mod demo;
 mod evidence;
 mod exchange;
@@ -78,6 +79,8 @@ enum Command {
     Sniff(sniff::Args),
     /// Deliver a region's rows to its body's database as they change. 数据回流。
     Outflow(outflow::Args),
+    /// Deliver what was agreed for batch use into databases and folders. 推送任务。
+    Delivery(delivery::Args),
     /// Stop an application, a resource or an interface at once; lift stops. 紧急停用。
     Halt(halt::Args),
     /// Follow tables of a data source by its log. 数据高铁。
@@ -210,6 +213,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Ledger(args) if args.changes() => &args.place,
         Command::Org(args) if args.changes() => &args.place,
         Command::Outflow(args) if args.changes() => &args.place,
+        Command::Delivery(args) if args.changes() => &args.place,
         Command::Halt(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
         Command::Exchange(args) if args.changes() => &args.place,
@@ -236,6 +240,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Sniff(args) => sniff::run(args).await,
         Command::Outflow(args) => outflow::run(args).await,
+        Command::Delivery(args) => delivery::run(args).await,
         Command::Halt(args) => halt::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
@@ -269,6 +274,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Ledger(args) => ledger::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Outflow(args) => outflow::run(args).await,
+        Command::Delivery(args) => delivery::run(args).await,
         Command::Halt(args) => halt::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
@@ -305,6 +311,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Ingest(a) => a.json,
         Command::Sniff(a) => a.json,
         Command::Outflow(a) => a.json,
+        Command::Delivery(a) => a.json,
         Command::Halt(a) => a.json,
         Command::Rail(a) => a.json,
         Command::Exchange(a) => a.json,

@@ -16,6 +16,8 @@ mod bounding;
 mod catalogue;
 mod collection;
 mod crowd;
+mod delivery;
+mod deliverykill;
 mod deltashare;
 mod desk;
 mod dispatch;
