@@ -94,9 +94,27 @@ def try_sqlalchemy(url, table, count):
     seen = sqlalchemy.inspect(engine)
     check(table in seen.get_table_names(), f"SQLAlchemy lists {table}")
     columns = seen.get_columns(table)
-    check(columns and all(c["name"] and c["type"] is not None for c in columns), f"SQLAlchemy's columns: {columns}")
-    seen.get_pk_constraint(table)
-    check(seen.get_foreign_keys(table) == [], "no foreign keys")
+    null = sqlalchemy.types.NullType
+    check(columns and all(c["name"] and not isinstance(c["type"], null) for c in columns), f"SQLAlchemy's columns: {columns}")
+    check(all(c["comment"] and c["default"] is None for c in columns), f"SQLAlchemy's comments: {columns}")
+    check(seen.get_table_comment(table)["text"], "SQLAlchemy reads the table's comment")
+    check(seen.get_foreign_keys(table) == [] and seen.get_indexes(table) == [], "no foreign keys, no further indexes")
+    check(seen.get_unique_constraints(table) == [] and seen.get_check_constraints(table) == [], "no further constraints")
+    check(seen.get_view_names() == [] and seen.get_schema_names() == ["information_schema", "public"], "no views, two schemas")
+    check(not seen.has_table("no_such_table") and seen.has_table(table), "what is there, and what is not")
+    # Everything at once, and one by one: the same tables, columns and keys.
+    everything = sqlalchemy.MetaData()
+    everything.reflect(engine)
+    check(sorted(everything.tables) == sorted(seen.get_table_names()), f"SQLAlchemy reflects all: {list(everything.tables)}")
+    for name, reflected in everything.tables.items():
+        names = [c["name"] for c in seen.get_columns(name)]
+        check([c.name for c in reflected.columns] == names, f"SQLAlchemy's columns of {name}")
+        key = seen.get_pk_constraint(name)["constrained_columns"]
+        check([c.name for c in reflected.primary_key] == key and set(key) <= set(names), f"SQLAlchemy's key of {name}: {key}")
+        check(all(c.nullable != (c.name in key) for c in reflected.columns), f"what of {name} may be null")
+        code, out, err = psql(url, "\\pset tuples_only off", f'\\d "{name}"')
+        check(code == 0 and not err.strip() and all(f"{column}|" in out for column in names), f"psql \\d {name}: {out}{err}")
+        check((f"PRIMARY KEY, btree ({', '.join(key)})" in out) == bool(key), f"psql \\d {name} tells its key: {out}")
     reflected = sqlalchemy.Table(table, sqlalchemy.MetaData(), autoload_with=engine)
     with engine.connect() as connection:
         found = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(reflected)).scalar()

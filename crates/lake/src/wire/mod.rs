@@ -9,7 +9,7 @@
 //! run        statement → plan → recorded → rows, watched while they flow (asked, flow, cursor, copy, settings, words)
 //! table      a grant as a table: row filter and masks inside, nothing of them to be seen from outside
 //! bench      the same way for workspaces of projects, without the protocol (memory, values)
-//! catalogue  pg_catalog and information_schema of what is granted
+//! catalogue  pg_catalog and information_schema of what is granted: tables (relations), what clients ask them (questions, functions)
 //! ```
 //!
 //! # What a session can see
@@ -29,8 +29,11 @@ mod copy;
 mod cursor;
 mod firewall;
 mod flow;
+mod functions;
 mod handler;
 mod memory;
+mod questions;
+mod relations;
 mod run;
 mod serve;
 mod session;

@@ -31,7 +31,7 @@ use super::flow::{Flow, Watch, cancelled, too_long};
 use super::session::Session;
 use super::settings::assignments;
 use super::words::{of_house, of_plan, syntax, told};
-use super::{catalogue, copy, firewall};
+use super::{copy, firewall, questions};
 use crate::cluster;
 
 /// A statement that was taken and planned once; it is planned anew when it runs, with what is granted then.
@@ -97,7 +97,7 @@ impl Session {
                 ));
             }
             let mut statements = parser.parse(text).map_err(|e| syntax(&e.to_string()))?;
-            statements.iter_mut().for_each(catalogue::functions_by_name);
+            statements.iter_mut().for_each(questions::fit);
             statements.iter().try_for_each(firewall::check)?;
             Ok(statements)
         };
@@ -188,7 +188,7 @@ impl Session {
         let planning = self.context.state().statement_to_plan(parsed).await;
         let plan = match planning {
             Ok(plan) => plan,
-            Err(e) => catalogue::nothing(query).ok_or_else(|| of_plan(e))?,
+            Err(e) => questions::nothing(query).ok_or_else(|| of_plan(e))?,
         };
         let only_reads = SQLOptions::new()
             .with_allow_ddl(false)

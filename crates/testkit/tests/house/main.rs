@@ -68,6 +68,7 @@ mod reportsheet;
 mod returning;
 mod schema;
 mod sharing;
+mod sqlcatalogue;
 mod sqlfuzz;
 mod sqlwire;
 mod stamping;
