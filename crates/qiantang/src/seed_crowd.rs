@@ -69,7 +69,8 @@ pub(crate) async fn crowd(app: &App, keep: &Path) -> Result<()> {
 /// Quotas above the crowd's applications that a measurement does not use up; they are held all the same.
 async fn roomy(app: &App) -> Result<()> {
     let (authority, owner) = (op_of(app, "authority").await?, op_of(app, "consumer").await?);
-    let holders = [(HolderKind::Region, owner.actor.region()), (HolderKind::Org, owner.actor.org())];
+    let holders =
+        [(HolderKind::Region, owner.actor.region()), (HolderKind::Org, owner.actor.org())];
     for (kind, holder) in holders {
         let holder = Holder::new(kind, holder.unwrap_or_default());
         let (calls, why) = (Some(CALLS_PER_DAY), "众多应用同时调用");

@@ -197,6 +197,14 @@ impl Check {
                 let token = self.stamp.as_deref().map(token).transpose()?;
                 (None, self.stamped(token.as_deref(), bare)?)
             }
+            // What a turn of a delivery brought stands by its signature alone.
+            Statement::Delivery(_) => {
+                self.fits(
+                    "--answer --call --proof --stamp --authorities",
+                    [&self.answer, &self.call, &self.proof, &self.stamp, &self.authorities],
+                )?;
+                (None, Stamped::None)
+            }
         };
         if json {
             let recorded = recorded
