@@ -234,7 +234,8 @@ async fn an_address_ends_but_a_read_that_began_goes_on() {
     for (from, to) in [("?t=", "?t=A"), (".parquet", ".parquet.ids"), ("?t=", "?u=")] {
         assert_eq!(part(&fresh.replacen(from, to, 1)).await, 401, "{from} {to}");
     }
-    let cut = &fresh[..fresh.len() - 4];
+    let cut = fresh.trim_end_matches("&sp=r");
+    let cut = &cut[..cut.len() - 4];
     assert_eq!((part(&fresh).await, part(cut).await), (206, 401));
 }
 
