@@ -47,7 +47,7 @@ enum Action {
     #[command(after_help = "Example 示例: qiantang evidence keys")]
     Keys,
     /// List seals and their time stamps, newest first. 签章与时间戳列表。
-    #[command(after_help = "Example 示例: qiantang evidence seals --json")]
+    #[command(after_help = "Example 示例: qiantang evidence seals --as auditor --json")]
     Seals,
 }
 

@@ -94,9 +94,11 @@ impl Desk {
             }
             self.ok(&args);
         }
-        for (name, org, role) in
-            [("authority", "authority", "authority"), ("provider", "market", "provider")]
-        {
+        for (name, org, role) in [
+            ("authority", "authority", "authority"),
+            ("auditor", "authority", "auditor"),
+            ("provider", "market", "provider"),
+        ] {
             self.ok(&[
                 "account",
                 "create",

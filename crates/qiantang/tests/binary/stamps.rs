@@ -20,14 +20,16 @@ async fn a_stamp_is_checked_without_platform_and_network() {
     let server = desk.serve();
     // The job takes its first turn when the server starts.
     let first = || {
-        let seals = desk.json(&["evidence", "seals"])[0].clone();
+        let seals = desk.json(&["evidence", "seals", "--as", "auditor"])[0].clone();
         seals.as_array().and_then(|all| all.last().cloned()).filter(|one| one["stamp"].is_object())
     };
     let seal = (0..100).find_map(|_| first()).expect("the first seal is stamped");
-    let listed = desk.ok(&["evidence", "seals"]);
+    let listed = desk.ok(&["evidence", "seals", "--as", "auditor"]);
     assert!(listed.contains("stamped"), "{listed}");
     let keys = path_text(&desk.write("keys.json", &desk.ok(&["evidence", "keys"])));
-    let proof = path_text(&desk.write("proof.json", &desk.ok(&["evidence", "prove", "1"])));
+    let proof = path_text(
+        &desk.write("proof.json", &desk.ok(&["evidence", "prove", "1", "--as", "auditor"])),
+    );
     let verdict = desk.json(&["audit", "verify"])[0].clone();
     assert_eq!(verdict["intact"], true, "{verdict}");
     server.stop();
