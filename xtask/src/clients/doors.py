@@ -106,7 +106,7 @@ check({f.metadataPrefix for f in sickle.ListMetadataFormats()} == {"oai_dc", "dc
 harvested = [r for r in sickle.ListRecords(metadataPrefix="oai_dc") if not r.deleted]
 codes = {v for r in harvested for v in r.metadata["identifier"] if not v.startswith("http")}
 check(codes == set(names), f"sickle harvests all {len(codes)} records")
-parts = [h for s in sickle.ListSets() for h in sickle.ListIdentifiers(metadataPrefix="oai_dc", set=s.setSpec)]
+parts = [h for s in sickle.ListSets() for h in sickle.ListIdentifiers(metadataPrefix="oai_dc", set=s.setSpec) if not h.deleted]
 check(len(parts) == len(harvested), "and the same by sets")
 dcat = sickle.GetRecord(metadataPrefix="dcat", identifier=harvested[0].header.identifier)
 check("dcat:Dataset" in dcat.raw or "dcat#Dataset" in dcat.raw, "sickle reads a record as DCAT")
