@@ -37,8 +37,11 @@ pub(crate) async fn settle(app: &Arc<App>, op: &Op, id: &str) -> Vec<Turn> {
         pipeline::tick(app).await.unwrap();
         let turns = pipeline::turns(app, op, id, None, None, 200).await.unwrap().items;
         let busy = turns.iter().any(|t| {
+            // A slice is put back while another of its source runs, and follows when that one is done.
+            let follows = t.kind == TurnKind::Backfill;
             t.state == TurnState::Running
-                || (t.state == TurnState::Waiting && t.ready_at <= model::op::stamp(app.now()))
+                || (t.state == TurnState::Waiting
+                    && (follows || t.ready_at <= model::op::stamp(app.now())))
         });
         if busy { Err(format!("{turns:#?}")) } else { Ok(turns) }
     })
