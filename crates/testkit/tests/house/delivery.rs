@@ -285,7 +285,7 @@ async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     let check = delivery::compare(app, &hangzhou, id).await.unwrap();
     assert!(!check.equal && check.target_sum != check.granted_sum, "{check:?}");
     assert_eq!((check.missing, check.extra, check.different), (Some(2), Some(1), Some(1)));
-    delivery::anew(app, &hangzhou, id).await.unwrap();
+    delivery::anew(app, &house.person("hangzhou").await, id).await.unwrap();
     assert_eq!(delivered(&house, id, 4).await.mode, SyncMode::Full);
     level(&house, "3301", &source.table(AT_POSTGRES).await).await;
     assert!(delivery::compare(app, &hangzhou, id).await.unwrap().equal);
