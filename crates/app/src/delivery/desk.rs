@@ -453,7 +453,9 @@ async fn at_once(app: &App, op: &Op, id: &str, cause: DeliveryCause, word: &str)
         return Err(wrong_state(&delivery));
     }
     super::granted(app, &delivery, None).await?;
-    let turn = work::new_turn(op, id, format!("m:{}", op.new_id()), cause, op.at);
+    // Turns are listed as they were made, also several that one operation asks for.
+    let asked = Op { at: app.now(), ..op.clone() };
+    let turn = work::new_turn(&asked, id, format!("m:{}", asked.new_id()), cause, asked.at);
     if !app.store.delivery_turn_insert(&permit, &turn).await? {
         app.deliveries.following.at_once(id);
         return Err(Error::new(

@@ -258,7 +258,7 @@ async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     assert_eq!((quiet.upserts, quiet.deletes, quiet.sha256.as_str()), (0, 0, ""));
     assert_eq!((quiet.version, quiet.target_rows), (second.version, Some(1500)));
     // By hand, all of it again; what goes once stays ended.
-    delivery::run(app, &house.person("ningbo").await, id_ningbo).await.unwrap();
+    delivery::run(app, &ningbo, id_ningbo).await.unwrap();
     assert_eq!(delivered(&house, id_ningbo, 2).await.target_rows, Some(999));
     level(&house, "3302", &mariadb().await).await;
     assert_eq!(seen(&house, id_ningbo).await.delivery.state, DeliveryState::Ended);
@@ -285,7 +285,7 @@ async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     let check = delivery::compare(app, &hangzhou, id).await.unwrap();
     assert!(!check.equal && check.target_sum != check.granted_sum, "{check:?}");
     assert_eq!((check.missing, check.extra, check.different), (Some(2), Some(1), Some(1)));
-    delivery::anew(app, &house.person("hangzhou").await, id).await.unwrap();
+    delivery::anew(app, &hangzhou, id).await.unwrap();
     assert_eq!(delivered(&house, id, 4).await.mode, SyncMode::Full);
     level(&house, "3301", &source.table(AT_POSTGRES).await).await;
     assert!(delivery::compare(app, &hangzhou, id).await.unwrap().equal);
@@ -499,8 +499,6 @@ async fn rows_with_masked_keys_come_into_a_table_and_a_folder() {
     let changes = "op,sfzh,xm,sjh,csrq,region_code\n\
         U,440524188001010014,王五六七,13900139000,1880-01-01,330110\nD,11010519491231002X,,,,330106\n";
     land_text(&house, "renkou", SyncMode::Incremental, changes).await;
-    // Turns are listed by when they were asked for: this is asked for now.
-    let hangzhou = house.person("hangzhou").await;
     for id in [&table, &folder] {
         delivery::run(app, &hangzhou, id).await.unwrap();
     }
