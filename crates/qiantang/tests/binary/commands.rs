@@ -78,7 +78,7 @@ fn reading_commands_run_beside_a_server() {
     desk.settle_in();
     let server = desk.serve();
     assert_eq!(desk.json(&["org", "list"]).len(), 2);
-    assert_eq!(desk.json(&["account", "list"]).len(), 2);
+    assert_eq!(desk.json(&["account", "list"]).len(), 3);
     assert_eq!(desk.json(&["catalogue", "list"]).len(), 0);
     let out = path_text(&desk.path("all.csv"));
     desk.ok(&["catalogue", "export", &out, "--as", "authority"]);
