@@ -7,17 +7,21 @@ use model::delivery::{
     DeliveryPace, DeliveryState, DeliveryTurn,
 };
 use model::op::stamp;
-use model::request::{Request, RequestFilter, RequestState};
+use model::request::{Request, RequestState};
 use model::{Code, Error, Op, Result};
 use policy::port::{OutletAddress, OutletSurvey};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::delivery::{DeliveryRecord, DeliveryScope};
-use store::request::RequestScope;
 
 use super::{folder, turn, work};
 use crate::outflow::granted::{self, Granted, Wanted};
+use crate::outflow::receiver::{self, Keeping, Offer};
 use crate::{App, Page, audit, collection};
+
+/// Who keeps deliveries.
+const KEEPING: Keeping =
+    (Action::DeliveryKeep, |provider, org| Target::delivery("deliveries", provider, org));
 
 /// A delivery to be shown.
 #[derive(Clone, Debug, Serialize)]
@@ -37,18 +41,6 @@ pub struct DeliveryView {
 /// A page of deliveries.
 pub type DeliveryPage = Page<DeliveryView>;
 
-/// An approved share application that a delivery can be made from.
-#[derive(Clone, Debug, Serialize)]
-pub struct Offer {
-    pub request: String,
-    pub entry_code: String,
-    pub entry_title: String,
-    pub application_name: String,
-    pub expires_at: Option<String>,
-    /// Why none can be made, in both languages.
-    pub fault: Option<(String, String)>,
-}
-
 /// What would be delivered, and what stands in the way at the target.
 #[derive(Clone, Debug)]
 pub struct Outline {
@@ -65,8 +57,7 @@ pub struct Outline {
 /// Whether the caller keeps deliveries of its organisation (to show or hide a link).
 #[must_use]
 pub fn may_keep(app: &App, op: &Op) -> bool {
-    let org = op.actor.org().unwrap_or_default();
-    app.may(op, Action::DeliveryKeep, &Target::delivery("deliveries", "", org))
+    receiver::may_keep(app, op, KEEPING)
 }
 
 /// What the caller may do with deliveries of a share application: `keeps` (make one), `sees`, or nothing where batch use was not
@@ -180,33 +171,8 @@ pub async fn receipt(app: &App, op: &Op, id: &str, turn: &str) -> Result<String>
 /// Approved share applications of the caller's organisation for batch use, newest first, and whether a delivery can be made of
 /// each.
 pub async fn offers(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<Offer>> {
-    let org = op.actor.org().unwrap_or_default().to_owned();
-    let target = Target::delivery("deliveries", "", &org);
-    audit::permit(app, op, Action::DeliveryKeep, &target).await?;
-    let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let filter = RequestFilter {
-        org: Some(org),
-        state: Some(RequestState::Approved),
-        after: after.map(str::to_owned),
-        limit: limit + 1,
-        ..RequestFilter::default()
-    };
-    let requests = app.store.request_list(&filter, &RequestScope::All).await?;
-    let Page { items: requests, next } = Page::cut(requests, limit, |r| r.id.clone());
-    let mut items = Vec::new();
-    for request in requests.into_iter().filter(|r| r.by_sql) {
-        let all = Wanted::Batch { items: &[], area: "" };
-        let fault = granted::by_request(app, &request, all).await.err();
-        items.push(Offer {
-            fault: fault.map(|e| (e.zh().to_owned(), e.en().to_owned())),
-            request: request.id,
-            entry_code: request.entry_code,
-            entry_title: request.entry_title,
-            application_name: request.application_name,
-            expires_at: request.expires_at,
-        });
-    }
-    Ok(Page { items, next })
+    let all = Wanted::Batch { items: &[], area: "" };
+    receiver::offers(app, op, KEEPING, (after, limit), |r| r.by_sql, all).await
 }
 
 /// What a delivery would be, with the permit to make it.
@@ -220,21 +186,7 @@ struct Planned {
 }
 
 async fn planned(app: &App, op: &Op, new: &DeliveryNew) -> Result<Planned> {
-    let missing =
-        || Error::not_found("已通过的共享申请", "approved share application", &new.request);
-    let request = app.store.request_get(&new.request).await?.ok_or_else(missing)?;
-    let receiver = Target::delivery("deliveries", &request.provider, &request.org);
-    let permit = match app.policy.permit(op, Action::DeliveryKeep, &receiver) {
-        Ok(permit) => permit,
-        Err(refusal) => {
-            let word = Action::DeliveryKeep.as_str();
-            audit::refused(app, op, word, &new.request, &refusal).await?;
-            return Err(match refusal.code() {
-                Code::Denied => missing(),
-                _ => refusal,
-            });
-        }
-    };
+    let (request, permit) = receiver::agreed(app, op, KEEPING, &new.request).await?;
     if let Some((field, zh, en)) = new.plan.fault() {
         let error = Error::invalid("推送计划填写有误", "the schedule is not filled in right");
         return Err(error.field(field, zh, en));
@@ -359,36 +311,19 @@ impl Planned {
 pub async fn check(app: &App, op: &Op, new: &DeliveryNew) -> Result<Outline> {
     let planned = planned(app, op, new).await?;
     let survey = planned.survey(app).await?;
-    let grant = &planned.granted.grant;
-    let mask = |name: &str| grant.column(name).and_then(|c| c.mask.as_ref()).map(|m| m.label());
-    let columns = planned
-        .granted
-        .columns
-        .iter()
-        .map(|c| (c.name.clone(), c.title.clone(), mask(&c.name).unwrap_or_default(), c.key));
     let area = match planned.delivery.area.as_str() {
         "" => planned.request.area_range.clone(),
         area => area.to_owned(),
     };
     let first = new.plan.first(op.at, &app.calendar).map(stamp);
-    Ok(Outline { columns: columns.collect(), area, survey, first })
+    Ok(Outline { columns: receiver::columns(&planned.granted), area, survey, first })
 }
 
 /// Makes a delivery; it goes when it is published. What stands in the way is told and nothing is made.
 pub async fn create(app: &App, op: &Op, new: &DeliveryNew) -> Result<DeliveryView> {
     let planned = planned(app, op, new).await?;
     let survey = planned.survey(app).await?;
-    let mut error = Error::new(
-        Code::RuleBroken,
-        "目标库尚不满足投送的条件",
-        "the target cannot be delivered to yet",
-    );
-    for (zh, en) in &survey.faults {
-        error = error.field("table", zh.clone(), en.clone());
-    }
-    if !error.fields().is_empty() {
-        return Err(error);
-    }
+    receiver::ready(&survey)?;
     let Planned { delivery, granted, permit, .. } = planned;
     app.store.delivery_insert(&permit, &delivery).await?;
     let event = audit::event(op, "delivery.create", &delivery.id);
@@ -475,25 +410,7 @@ pub async fn remove(app: &App, op: &Op, id: &str, force: bool) -> Result<()> {
     let delivery = Delivery { state: DeliveryState::Stopped, ..record.delivery };
     app.store.delivery_update(&permit, &delivery, "").await?;
     if delivery.kind == DeliveryKind::Database {
-        let at = turn::address(app, &delivery).await?;
-        match app.outflows.port.forget(&at).await {
-            Ok(()) => {}
-            Err(error) if force => tracing::warn!(
-                delivery.id = id,
-                error = error.operator_text(),
-                "a delivery was removed without its position at the target"
-            ),
-            Err(error) => {
-                return Err(Error::new(
-                    Code::SourceUnavailable,
-                    format!("无法连接目标库清除投送位置：{}；请稍后重试，或强制移除", error.zh()),
-                    format!(
-                        "the position at the target could not be removed: {}; try again, or remove by force",
-                        error.en()
-                    ),
-                ));
-            }
-        }
+        receiver::forget(app, &turn::address(app, &delivery).await?, force).await?;
     }
     app.store.delivery_delete(&permit, id).await?;
     let event = audit::event(op, "delivery.remove", id);

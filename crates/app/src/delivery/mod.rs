@@ -30,8 +30,8 @@ use serde::Deserialize;
 
 pub use self::compare::compare;
 pub use self::desk::{
-    DeliveryPage, DeliveryView, Offer, Outline, anew, check, create, get, list, may_keep,
-    of_request, offers, pause, receipt, remove, resume, run, turns,
+    DeliveryPage, DeliveryView, Outline, anew, check, create, get, list, may_keep, of_request,
+    offers, pause, receipt, remove, resume, run, turns,
 };
 pub use self::work::{stop, tick};
 

@@ -4,19 +4,23 @@ use model::audit::AuditEvent;
 use model::op::stamp;
 use model::outflow::OutflowFigures;
 use model::outflow::{Outflow, OutflowDay, OutflowNew, OutflowState, OutflowWish};
-use model::request::{Request, RequestFilter, RequestState};
+use model::request::Request;
 use model::{Code, Error, Op, Result};
 use policy::port::{OutletAddress, OutletSurvey};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::outflow::OutflowRecord;
-use store::request::RequestScope;
 
 use super::deliver::address;
 use super::granted::{self, Granted};
 use super::place::Place;
+use super::receiver::{self, Keeping, Offer};
 use super::work;
 use crate::{App, Page, audit, collection};
+
+/// Who keeps outflows.
+const KEEPING: Keeping =
+    (Action::OutflowKeep, |provider, org| Target::outflow("outflows", provider, org));
 
 /// An outflow to be shown.
 #[derive(Clone, Debug, Serialize)]
@@ -43,19 +47,6 @@ impl OutflowView {
 /// A page of outflows.
 pub type OutflowPage = Page<OutflowView>;
 
-/// An approved share application that an outflow can be made from.
-#[derive(Clone, Debug, Serialize)]
-pub struct Offer {
-    pub request: String,
-    pub entry: String,
-    pub entry_code: String,
-    pub entry_title: String,
-    pub application_name: String,
-    pub expires_at: Option<String>,
-    /// Why none can be made, in both languages.
-    pub fault: Option<(String, String)>,
-}
-
 /// What would flow, and what stands in the way at the target.
 #[derive(Clone, Debug)]
 pub struct Outline {
@@ -78,8 +69,7 @@ pub struct OutflowCheck {
 /// Whether the caller keeps outflows of its organisation (to show or hide a link).
 #[must_use]
 pub fn may_keep(app: &App, op: &Op) -> bool {
-    let org = op.actor.org().unwrap_or_default();
-    app.may(op, Action::OutflowKeep, &Target::outflow("outflows", "", org))
+    receiver::may_keep(app, op, KEEPING)
 }
 
 /// Outflows that the caller's organisation provides or receives; all of them for the authority and the platform.
@@ -139,34 +129,8 @@ async fn known(app: &App, op: &Op, id: &str, action: Action) -> Result<(OutflowR
 
 /// Approved share applications of the caller's organisation, newest first, and whether an outflow can be made from each.
 pub async fn offers(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<Offer>> {
-    let org = op.actor.org().unwrap_or_default().to_owned();
-    let target = Target::outflow("outflows", "", &org);
-    audit::permit(app, op, Action::OutflowKeep, &target).await?;
-    let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let filter = RequestFilter {
-        org: Some(org),
-        state: Some(RequestState::Approved),
-        after: after.map(str::to_owned),
-        limit: limit + 1,
-        ..RequestFilter::default()
-    };
-    let requests = app.store.request_list(&filter, &RequestScope::All).await?;
-    let Page { items: requests, next } = Page::cut(requests, limit, |r| r.id.clone());
-    let mut items = Vec::new();
-    for request in requests {
-        let fault =
-            granted::by_request(app, &request, granted::Wanted::Flow { items: &[] }).await.err();
-        items.push(Offer {
-            fault: fault.map(|e| (e.zh().to_owned(), e.en().to_owned())),
-            request: request.id,
-            entry: request.entry,
-            entry_code: request.entry_code,
-            entry_title: request.entry_title,
-            application_name: request.application_name,
-            expires_at: request.expires_at,
-        });
-    }
-    Ok(Page { items, next })
+    let wanted = granted::Wanted::Flow { items: &[] };
+    receiver::offers(app, op, KEEPING, (after, limit), |_| true, wanted).await
 }
 
 /// What an outflow would be, with the permit to make it.
@@ -179,21 +143,7 @@ struct Wanted {
 }
 
 async fn wanted(app: &App, op: &Op, new: &OutflowNew) -> Result<Wanted> {
-    let missing =
-        || Error::not_found("已通过的共享申请", "approved share application", &new.request);
-    let request = app.store.request_get(&new.request).await?.ok_or_else(missing)?;
-    let receiver = Target::outflow("outflows", &request.provider, &request.org);
-    let permit = match app.policy.permit(op, Action::OutflowKeep, &receiver) {
-        Ok(permit) => permit,
-        Err(refusal) => {
-            let word = Action::OutflowKeep.as_str();
-            audit::refused(app, op, word, &new.request, &refusal).await?;
-            return Err(match refusal.code() {
-                Code::Denied => missing(),
-                _ => refusal,
-            });
-        }
-    };
+    let (request, permit) = receiver::agreed(app, op, KEEPING, &new.request).await?;
     let flow = granted::Wanted::Flow { items: &new.items };
     let granted = granted::by_request(app, &request, flow).await?;
     let (source, url) = collection::source::outlet(app, op, &new.source).await?;
@@ -245,14 +195,8 @@ pub async fn check(app: &App, op: &Op, new: &OutflowNew) -> Result<Outline> {
     let wanted = wanted(app, op, new).await?;
     let survey = wanted.survey(app).await?;
     let grant = &wanted.granted.grant;
-    let mask = |name: &str| grant.column(name).and_then(|c| c.mask.as_ref()).map(|m| m.label());
-    let columns = wanted
-        .granted
-        .columns
-        .iter()
-        .map(|c| (c.name.clone(), c.title.clone(), mask(&c.name).unwrap_or_default(), c.key));
     Ok(Outline {
-        columns: columns.collect(),
+        columns: receiver::columns(&wanted.granted),
         area: match grant.row_filter() {
             Some(_) if wanted.request.area_range.is_empty() => wanted.outflow.region.clone(),
             Some(_) => wanted.request.area_range.clone(),
@@ -266,17 +210,7 @@ pub async fn check(app: &App, op: &Op, new: &OutflowNew) -> Result<Outline> {
 pub async fn create(app: &App, op: &Op, new: &OutflowNew) -> Result<OutflowView> {
     let wanted = wanted(app, op, new).await?;
     let survey = wanted.survey(app).await?;
-    let mut error = Error::new(
-        Code::RuleBroken,
-        "目标库尚不满足投送的条件",
-        "the target cannot be delivered to yet",
-    );
-    for (zh, en) in &survey.faults {
-        error = error.field("table", zh.clone(), en.clone());
-    }
-    if !error.fields().is_empty() {
-        return Err(error);
-    }
+    receiver::ready(&survey)?;
     app.store.outflow_insert(&wanted.permit, &wanted.outflow).await?;
     record(app, op, "outflow.create", &wanted.outflow, wanted.granted.masks.clone()).await?;
     get(app, op, &wanted.outflow.id).await
@@ -354,25 +288,7 @@ pub async fn remove(app: &App, op: &Op, id: &str, force: bool) -> Result<()> {
     let (record, permit) = known(app, op, id, Action::OutflowKeep).await?;
     let outflow = Outflow { wish: OutflowWish::Pause, ..record.outflow };
     app.store.outflow_update(&permit, &outflow).await?;
-    let at = address(app, &outflow).await?;
-    match app.outflows.port.forget(&at).await {
-        Ok(()) => {}
-        Err(error) if force => tracing::warn!(
-            outflow.id = id,
-            error = error.operator_text(),
-            "an outflow was removed without its position at the target"
-        ),
-        Err(error) => {
-            return Err(Error::new(
-                Code::SourceUnavailable,
-                format!("无法连接目标库清除投送位置：{}；请稍后重试，或强制移除", error.zh()),
-                format!(
-                    "the position at the target could not be removed: {}; try again, or remove by force",
-                    error.en()
-                ),
-            ));
-        }
-    }
+    receiver::forget(app, &address(app, &outflow).await?, force).await?;
     app.store.outflow_delete(&permit, id).await?;
     self::record(app, op, "outflow.remove", &outflow, if force { "force" } else { "" }.into()).await
 }

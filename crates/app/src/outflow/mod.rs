@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! desk      what people do: offers, check, make, list, pause, resume, begin anew, compare, remove
+//! receiver  what this desk and that of deliveries do alike
 //! granted   the grant of a flow, made anew whenever the ledger or a share application changed
 //! work      which process delivers which flow: leases, retries, the ends
 //! deliver   one flow: where the target stands → what differs → one transaction there
@@ -18,6 +19,7 @@ mod desk;
 pub(crate) mod granted;
 mod place;
 mod pull;
+pub(crate) mod receiver;
 mod work;
 
 use std::collections::HashMap;
@@ -29,10 +31,11 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 pub use self::desk::{
-    Offer, OutflowCheck, OutflowPage, OutflowView, Outline, anew, check, compare, create, get,
-    list, may_keep, offers, pause, remove, resume,
+    OutflowCheck, OutflowPage, OutflowView, Outline, anew, check, compare, create, get, list,
+    may_keep, offers, pause, remove, resume,
 };
 pub use self::pull::{PullAsk, Pulled, pull};
+pub use self::receiver::Offer;
 pub use self::work::{stop, tick};
 
 use crate::follow::Following;

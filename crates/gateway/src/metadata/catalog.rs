@@ -1,13 +1,12 @@
 //! DCAT: the whole catalogue page by page with Hydra's links, and one data set by what `Accept` asks for.
 
 use app::ledger::dump::{
-    Dcat, Distribution, Format, Paged, Places, RdfFormat, Thing, Whole, of_entry,
+    Dcat, Distribution, Format, Paged, Places, RdfFormat, Thing, Whole, of_dataset,
 };
 use app::opening::{self, Dataset};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use model::org::{Org, OrgKind};
 use model::{Code, Error, Op, Result};
 
 use crate::Door;
@@ -143,17 +142,7 @@ fn places(base: &str) -> Places {
 }
 
 fn thing(dataset: &Dataset, places: &Places, base: &str) -> Thing {
-    let org = Org {
-        id: dataset.entry.draft.org.clone(),
-        uscc: String::new(),
-        name_cn: dataset.org_name.clone(),
-        name_en: dataset.org_name_en.clone(),
-        kind: OrgKind::StateOrgan,
-        region: String::new(),
-        parent: None,
-        authority: false,
-    };
-    let mut thing = of_entry(&dataset.entry, Some(&org), &dataset.region_name, places);
+    let mut thing = of_dataset(dataset, places);
     if dataset.free {
         let dump = format!("{base}/datastore/dump/{}-csv", dataset.entry.id);
         for (word, media) in [("csv", "text/csv"), ("json", "application/json")] {

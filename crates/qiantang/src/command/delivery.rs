@@ -6,7 +6,7 @@ use app::delivery::{self, DeliveryView};
 use clap::Subcommand;
 use model::{Op, Result};
 
-use super::{Place, out, out_json};
+use super::{Place, out, out_json, told};
 use crate::house::House;
 
 /// Deliver what was agreed for batch use into a department's database or folder. 推送任务。
@@ -141,15 +141,6 @@ async fn act(house: &House, op: &Op, action: Action, json: bool) -> Result<ExitC
         Action::Resume(One { id }) => told(json, &id, delivery::resume(app, op, &id).await)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn told(json: bool, id: &str, done: Result<()>) -> Result<()> {
-    done?;
-    if json {
-        return out_json(&serde_json::json!({ "id": id, "done": true }));
-    }
-    out(&format!("已完成 done: {id}"));
-    Ok(())
 }
 
 fn show(view: &DeliveryView) {

@@ -373,6 +373,15 @@ pub(crate) fn out_json<T: serde::Serialize>(value: &T) -> Result<()> {
     out(&serde_json::to_string(value).map_err(|e| Error::internal("JSON").caused_by(e))?);
     Ok(())
 }
+/// Says that something was done to what has this id.
+pub(crate) fn told(json: bool, id: &str, done: Result<()>) -> Result<()> {
+    done?;
+    if json {
+        return out_json(&serde_json::json!({ "id": id, "done": true }));
+    }
+    out(&format!("已完成 done: {id}"));
+    Ok(())
+}
 
 /// A progress bar on a terminal, nothing elsewhere.
 pub(crate) fn progress(total: u64) -> indicatif::ProgressBar {

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use model::outflow::OutflowNew;
 use model::{Code, Op, Result};
 
-use super::{Place, out, out_json};
+use super::{Place, out, out_json, told};
 use crate::house::House;
 
 /// Deliver a region's rows of an entry to its body's database as they change. 数据回流。
@@ -145,15 +145,6 @@ async fn act(house: &House, op: &Op, action: Action, json: bool) -> Result<ExitC
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn told(json: bool, id: &str, done: Result<()>) -> Result<()> {
-    done?;
-    if json {
-        return out_json(&serde_json::json!({ "id": id, "done": true }));
-    }
-    out(&format!("已完成 done: {id}"));
-    Ok(())
 }
 
 impl Wanted {

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use model::rail::{RailNew, RailPolicy};
 use model::{Code, Error, Op, Result};
 
-use super::{Place, out, out_json};
+use super::{Place, out, out_json, told};
 use crate::house::House;
 
 /// Follow tables of a stored data source by its log. 数据高铁。
@@ -183,15 +183,6 @@ async fn act(house: &House, op: &Op, action: Action, json: bool) -> Result<ExitC
         Action::Remove { id, force } => told(json, &id, rail::remove(app, op, &id, force).await)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn told(json: bool, id: &str, done: Result<()>) -> Result<()> {
-    done?;
-    if json {
-        return out_json(&serde_json::json!({ "id": id, "done": true }));
-    }
-    out(&format!("已完成 done: {id}"));
-    Ok(())
 }
 
 impl Wanted {

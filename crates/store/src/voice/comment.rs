@@ -83,14 +83,7 @@ impl Store {
     ) -> Result<bool> {
         permit.require(VOICES)?;
         let mut tx = self.db.begin().await?;
-        let written =
-            sqlx::query("SELECT COUNT(*) AS n FROM dataset_comment WHERE writer = $1 AND at > $2")
-                .bind(comment.writer.as_str())
-                .bind(most.since)
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(fail)?;
-        if number(&written, "n")? >= i64::from(most.most) {
+        if most.reached(&mut tx, ("dataset_comment", "at"), &comment.writer).await? {
             return Ok(false);
         }
         sqlx::query(

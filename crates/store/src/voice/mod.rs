@@ -8,7 +8,11 @@ pub use comment::CommentFilter;
 pub use showcase::ShowcaseFilter;
 pub use ticket::{TicketCount, TicketFilter};
 
+use model::Result;
 use policy::Action;
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use crate::db::{fail, number};
 
 /// Who writes tickets, comments and showcases.
 const VOICES: &[Action] = &[
@@ -25,4 +29,23 @@ const VOICES: &[Action] = &[
 pub struct Most<'a> {
     pub since: &'a str,
     pub most: u32,
+}
+
+impl Most<'_> {
+    /// Whether a writer has written as many into a table as are allowed; `at` is its column of when.
+    async fn reached(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        (table, at): (&'static str, &'static str),
+        writer: &str,
+    ) -> Result<bool> {
+        let sql = format!("SELECT COUNT(*) AS n FROM {table} WHERE writer = $1 AND {at} > $2");
+        let written = sqlx::query(AssertSqlSafe(sql))
+            .bind(writer)
+            .bind(self.since)
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(fail)?;
+        Ok(number(&written, "n")? >= i64::from(self.most))
+    }
 }

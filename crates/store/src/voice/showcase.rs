@@ -7,7 +7,7 @@ use policy::Permit;
 use super::{Most, VOICES};
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, number, page, to_json};
+use crate::db::{fail, json, page, to_json};
 
 /// Which showcases a list wants, newest first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,14 +34,7 @@ impl Store {
     ) -> Result<bool> {
         permit.require(VOICES)?;
         let mut tx = self.db.begin().await?;
-        let written =
-            sqlx::query("SELECT COUNT(*) AS n FROM showcase WHERE writer = $1 AND created_at > $2")
-                .bind(showcase.writer.as_str())
-                .bind(most.since)
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(fail)?;
-        if number(&written, "n")? >= i64::from(most.most) {
+        if most.reached(&mut tx, ("showcase", "created_at"), &showcase.writer).await? {
             return Ok(false);
         }
         sqlx::query(

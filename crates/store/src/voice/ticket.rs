@@ -3,8 +3,8 @@
 use model::voice::ticket::{Ticket, TicketEvent, TicketKind, TicketState};
 use model::{Error, Result};
 use policy::Permit;
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::{Most, VOICES};
 use crate::Store;
@@ -57,6 +57,22 @@ fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
+/// Adds to a ticket's time line.
+async fn happened(
+    tx: &mut Transaction<'static, Any>,
+    ticket: &str,
+    event: &TicketEvent,
+) -> Result<()> {
+    sqlx::query("INSERT INTO ticket_event (ticket, seq, body) VALUES ($1, $2, $3)")
+        .bind(ticket)
+        .bind(signed(event.seq))
+        .bind(to_json(event)?)
+        .execute(&mut **tx)
+        .await
+        .map_err(fail)?;
+    Ok(())
+}
+
 impl Store {
     /// Keeps a new ticket with its first event, and gives it the next number of its day. `None` when its writer has written as
     /// many as are allowed.
@@ -71,14 +87,7 @@ impl Store {
     ) -> Result<Option<Ticket>> {
         permit.require(VOICES)?;
         let mut tx = self.db.begin().await?;
-        let written =
-            sqlx::query("SELECT COUNT(*) AS n FROM ticket WHERE writer = $1 AND created_at > $2")
-                .bind(ticket.writer.as_str())
-                .bind(most.since)
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(fail)?;
-        if number(&written, "n")? >= i64::from(most.most) {
+        if most.reached(&mut tx, ("ticket", "created_at"), &ticket.writer).await? {
             return Ok(None);
         }
         let next = sqlx::query(
@@ -113,13 +122,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
-        sqlx::query("INSERT INTO ticket_event (ticket, seq, body) VALUES ($1, $2, $3)")
-            .bind(ticket.id.as_str())
-            .bind(signed(event.seq))
-            .bind(to_json(event)?)
-            .execute(&mut *tx)
-            .await
-            .map_err(fail)?;
+        happened(&mut tx, &ticket.id, event).await?;
         tx.commit().await.map_err(fail)?;
         Ok(Some(ticket))
     }
@@ -154,13 +157,7 @@ impl Store {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        sqlx::query("INSERT INTO ticket_event (ticket, seq, body) VALUES ($1, $2, $3)")
-            .bind(ticket.id.as_str())
-            .bind(signed(event.seq))
-            .bind(to_json(event)?)
-            .execute(&mut *tx)
-            .await
-            .map_err(fail)?;
+        happened(&mut tx, &ticket.id, event).await?;
         tx.commit().await.map_err(fail)?;
         Ok(true)
     }
@@ -281,10 +278,7 @@ impl Store {
             .map(|row| {
                 let word = text(row, "kind")?;
                 Ok(TicketCount {
-                    kind: TicketKind::ALL
-                        .iter()
-                        .copied()
-                        .find(|k| k.as_str() == word)
+                    kind: TicketKind::parse(&word)
                         .ok_or_else(|| Error::internal(format!("ticket kind `{word}`")))?,
                     days: number(row, "days")?,
                     count: u64::try_from(number(row, "n")?).unwrap_or(0),

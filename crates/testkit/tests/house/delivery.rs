@@ -10,7 +10,6 @@ use app::halt::{self, HaltAsk};
 use app::{App, sharing};
 use chrono::TimeDelta;
 use guard::evidence::PublicKey;
-use model::account::ApplicationNew;
 use model::audit::{AuditFilter, AuditRecord};
 use model::code::SyncMode;
 use model::delivery::{
@@ -18,52 +17,18 @@ use model::delivery::{
     DeliveryTurn, DeliveryTurnState,
 };
 use model::halt::HaltKind;
-use model::request::{Period, Request, RequestNew, RequestState};
+use model::request::Request;
 use model::source::SourceKind;
 use model::{Code, Op};
 use testkit::{House, MariaDb, Postgres, person_draft};
 
-use crate::outway::{at_mariadb, database, land, land_text, of_region, receiver, regional, settle};
+use crate::outway::{
+    AT_MARIADB, AT_POSTGRES, PEOPLE, at_mariadb, batch, database, firms, land, land_text,
+    of_region, receiver, settle,
+};
 use crate::railway::{Source, Table, differs, proxy, until};
 
 const ITEMS: [&str; 5] = ["id", "name", "amount", "day", "region_code"];
-const AT_POSTGRES: &str =
-    "SELECT id, name, amount, to_char(day, 'YYYY-MM-DD'), region_code FROM firms";
-const AT_MARIADB: &str =
-    "SELECT id, name, amount, DATE_FORMAT(day, '%Y-%m-%d'), region_code FROM firms";
-
-/// An application of somebody's organisation, agreed for batch use of an area, decided if it must be.
-pub(crate) async fn batch(
-    house: &House,
-    who: &str,
-    entry: &str,
-    items: &[&str],
-    area: &str,
-) -> Request {
-    let (app, op) = (&house.app, house.person(who).await);
-    let org = op.actor.org().unwrap().to_owned();
-    let new =
-        ApplicationNew { name: format!("{who} 批量 {entry}"), description: String::new(), org };
-    let made = app::account::register_application(app, &op, new).await.unwrap();
-    let ask = RequestNew {
-        entry: entry.into(),
-        application: made.application.id.clone(),
-        items: items.iter().map(|i| (*i).to_owned()).collect(),
-        scene: "批量比对".into(),
-        legal_basis: "部门职责".into(),
-        period: Period::Days { days: 90 },
-        calls_per_day: 1000,
-        area_range: area.into(),
-        by_sql: true,
-    };
-    let request = sharing::apply(app, &op, ask).await.unwrap();
-    if request.state == RequestState::Approved {
-        return request;
-    }
-    let (provider, authority) = (house.person("provider").await, house.person("authority").await);
-    sharing::review(app, &provider, &request.id, true, "同意").await.unwrap();
-    sharing::review(app, &authority, &request.id, true, "同意").await.unwrap()
-}
 
 /// A delivery every night at three.
 pub(crate) fn nightly(request: &Request, source: &str, mode: SyncMode) -> DeliveryNew {
@@ -138,25 +103,14 @@ async fn records(house: &House, action: &str) -> Vec<AuditRecord> {
     app::audit::list(&house.app, &auditor, &filter).await.unwrap()
 }
 
-async fn filled(house: &House) {
-    settle(house).await;
-    house.publish(regional("firms")).await;
-    let regions = ["330100", "330106", "330110", "330200", "330203", "310000"];
-    let lines: Vec<(u64, String, &str)> = (1..=3000)
-        .map(|n| (n, format!("企业{n}"), regions[usize::try_from(n % 6).unwrap()]))
-        .collect();
-    let all: Vec<_> =
-        lines.iter().map(|(n, name, region)| ("I", *n, name.as_str(), *n, *region)).collect();
-    land(house, "firms", SyncMode::Full, &all).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     let (cluster, server) = (Postgres::start(), MariaDb::start());
     let _ = cluster.database("city");
     receiver(&server);
     let house = House::new().await;
-    filled(&house).await;
+    settle(&house).await;
+    firms(&house).await;
     let app = &house.app;
     let (hangzhou, ningbo) = (house.person("hangzhou").await, house.person("ningbo").await);
     let asked = batch(&house, "hangzhou", "firms", &ITEMS, "330100").await;
@@ -368,7 +322,8 @@ async fn a_turn_waits_for_its_target_and_for_a_stop_to_be_lifted() {
     let _ = cluster.database("city");
     // With the control store on PostgreSQL, too.
     let house = House::on(&cluster.database("control")).await;
-    filled(&house).await;
+    settle(&house).await;
+    firms(&house).await;
     let app = &house.app;
     let hangzhou = house.person("hangzhou").await;
     let asked = batch(&house, "hangzhou", "firms", &ITEMS, "330100").await;
@@ -434,10 +389,6 @@ async fn a_turn_waits_for_its_target_and_for_a_stop_to_be_lifted() {
     delivery::stop(app).await;
     working.abort();
 }
-
-const PEOPLE: &str = "op,sfzh,xm,sjh,csrq,region_code\n\
-    I,11010519491231002X,张三丰,13800138000,1949-12-31,330106\n\
-    I,440524188001010014,李四,13900139000,1880-01-01,330110\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_with_masked_keys_come_into_a_table_and_a_folder() {

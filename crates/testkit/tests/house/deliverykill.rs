@@ -4,7 +4,6 @@
 //! `QIANTANG_TEST_SEED`.
 
 use std::path::Path;
-use std::time::Duration;
 
 use app::delivery;
 use model::Op;
@@ -15,9 +14,11 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::{House, MariaDb, Postgres};
 
-use crate::delivery::{batch, nightly, working};
-use crate::dying::kill;
-use crate::outway::{at_mariadb, database, land, of_region, receiver, regional, settle};
+use crate::delivery::{nightly, working};
+use crate::outway::{
+    AT_MARIADB, AT_POSTGRES, at_mariadb, batch, database, eight_deaths, land, of_region, receiver,
+    regional, settle,
+};
 use crate::railkill::{runtime, seed};
 use crate::railway::{Source, differs, until};
 
@@ -119,23 +120,8 @@ fn eight_deaths_of_a_delivery() {
         house.app.store.close().await;
         ids
     });
-    for n in 0..8_u32 {
-        let told = [
-            (FOLDER, folder.path().to_string_lossy().into_owned()),
-            (SEED, random.random::<u64>().to_string()),
-        ];
-        let after = Duration::from_millis(random.random_range(20..2500));
-        std::thread::scope(|scope| {
-            let killed = scope.spawn(|| kill("deliverykill::pushing", &told, after));
-            std::thread::sleep(Duration::from_millis(400));
-            match n {
-                3 => server.restart(),
-                5 => cluster.restart(),
-                _ => {}
-            }
-            assert!(!killed.join().unwrap(), "the process ended by itself");
-        });
-    }
+    let place = [(FOLDER, folder.path().to_string_lossy().into_owned())];
+    eight_deaths("deliverykill::pushing", &place, SEED, &mut random, (&cluster, &server));
     runtime.block_on(async {
         let house = House::at(folder.path()).await;
         app::collection::recover(&house.app).await.unwrap();
@@ -146,11 +132,8 @@ fn eight_deaths_of_a_delivery() {
         assert!(here.len() > 300, "{}", here.len());
         until("both targets", async || {
             asked(&house).await;
-            let sql = "SELECT id, name, amount, to_char(day, 'YYYY-MM-DD'), region_code FROM firms";
-            let city = differs(&here, &source.table(sql).await);
-            let sql =
-                "SELECT id, name, amount, DATE_FORMAT(day, '%Y-%m-%d'), region_code FROM firms";
-            let other = differs(&here, &at_mariadb(server.port, sql).await?);
+            let city = differs(&here, &source.table(AT_POSTGRES).await);
+            let other = differs(&here, &at_mariadb(server.port, AT_MARIADB).await?);
             match (city, other) {
                 (None, None) => Ok(()),
                 both => Err(format!("{both:?}")),

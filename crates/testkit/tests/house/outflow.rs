@@ -10,16 +10,12 @@ use model::{Code, Op};
 use testkit::{House, MariaDb, Postgres, person_draft};
 
 use crate::outway::{
-    agreed, at_mariadb, database, delivering, land, land_text, new, of_region, receiver, regional,
-    settle, state,
+    AT_MARIADB, AT_POSTGRES, PEOPLE, agreed, at_mariadb, database, delivering, firms, land,
+    land_text, new, of_region, receiver, regional, settle, state,
 };
 use crate::railway::{Source, Table, differs, until};
 
 const ITEMS: [&str; 5] = ["id", "name", "amount", "day", "region_code"];
-const AT_POSTGRES: &str =
-    "SELECT id, name, amount, to_char(day, 'YYYY-MM-DD'), region_code FROM firms";
-const AT_MARIADB: &str =
-    "SELECT id, name, amount, DATE_FORMAT(day, '%Y-%m-%d'), region_code FROM firms";
 
 /// Waits until a target holds what the lake shows of a region.
 async fn level(
@@ -46,16 +42,7 @@ async fn a_regions_rows_come_to_its_city_as_they_change() {
     receiver(&server);
     let house = House::new().await;
     settle(&house).await;
-    house.publish(regional("firms")).await;
-    let lines: Vec<(u64, String, &str)> = (1..=3000)
-        .map(|n| {
-            let region = ["330100", "330106", "330110", "330200", "330203", "310000"];
-            (n, format!("企业{n}"), region[usize::try_from(n % 6).unwrap()])
-        })
-        .collect();
-    let all: Vec<_> =
-        lines.iter().map(|(n, name, region)| ("I", *n, name.as_str(), *n, *region)).collect();
-    land(&house, "firms", SyncMode::Full, &all).await;
+    let lines = firms(&house).await;
 
     let app = &house.app;
     let hangzhou = house.person("hangzhou").await;
@@ -216,10 +203,6 @@ async fn a_regions_rows_come_to_its_city_as_they_change() {
     outflow::stop(app).await;
     working.abort();
 }
-
-const PEOPLE: &str = "op,sfzh,xm,sjh,csrq,region_code\n\
-    I,11010519491231002X,张三丰,13800138000,1949-12-31,330106\n\
-    I,440524188001010014,李四,13900139000,1880-01-01,330110\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_whose_key_is_masked_are_told_apart_without_it() {

@@ -3,7 +3,6 @@
 //! regions. The seed is printed; give it back by `QIANTANG_TEST_SEED`.
 
 use std::path::Path;
-use std::time::Duration;
 
 use app::outflow;
 use model::Op;
@@ -13,9 +12,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::{House, MariaDb, Postgres};
 
-use crate::dying::kill;
 use crate::outway::{
-    agreed, at_mariadb, database, delivering, land, new, of_region, receiver, regional, settle,
+    AT_MARIADB, AT_POSTGRES, agreed, at_mariadb, database, delivering, eight_deaths, land, new,
+    of_region, receiver, regional, settle,
 };
 use crate::railkill::{runtime, seed};
 use crate::railway::{Source, differs, until};
@@ -98,23 +97,8 @@ fn eight_deaths_of_a_return_flow() {
         house.app.store.close().await;
         ids
     });
-    for n in 0..8_u32 {
-        let told = [
-            (FOLDER, folder.path().to_string_lossy().into_owned()),
-            (SEED, random.random::<u64>().to_string()),
-        ];
-        let after = Duration::from_millis(random.random_range(20..2500));
-        std::thread::scope(|scope| {
-            let killed = scope.spawn(|| kill("outflowkill::flowing", &told, after));
-            std::thread::sleep(Duration::from_millis(400));
-            match n {
-                3 => server.restart(),
-                5 => cluster.restart(),
-                _ => {}
-            }
-            assert!(!killed.join().unwrap(), "the process ended by itself");
-        });
-    }
+    let place = [(FOLDER, folder.path().to_string_lossy().into_owned())];
+    eight_deaths("outflowkill::flowing", &place, SEED, &mut random, (&cluster, &server));
     runtime.block_on(async {
         let house = House::at(folder.path()).await;
         app::collection::recover(&house.app).await.unwrap();
@@ -129,8 +113,7 @@ fn eight_deaths_of_a_return_flow() {
         assert!(total > 300, "{total}");
         until("Hangzhou", async || {
             let here = of_region(&house.app, "firms", "3301").await;
-            let sql = "SELECT id, name, amount, to_char(day, 'YYYY-MM-DD'), region_code FROM firms";
-            match differs(&here, &source.table(sql).await) {
+            match differs(&here, &source.table(AT_POSTGRES).await) {
                 None => Ok(()),
                 Some(differs) => Err(format!("{differs}\n{}", figures(&ids[0]).await)),
             }
@@ -138,9 +121,7 @@ fn eight_deaths_of_a_return_flow() {
         .await;
         until("Ningbo", async || {
             let here = of_region(&house.app, "firms", "3302").await;
-            let sql =
-                "SELECT id, name, amount, DATE_FORMAT(day, '%Y-%m-%d'), region_code FROM firms";
-            match differs(&here, &at_mariadb(server.port, sql).await?) {
+            match differs(&here, &at_mariadb(server.port, AT_MARIADB).await?) {
                 None => Ok(()),
                 Some(differs) => Err(format!("{differs}\n{}", figures(&ids[1]).await)),
             }

@@ -25,8 +25,11 @@ use model::source::{SourceKind, SourceNew, SourceTls};
 use model::value::Value;
 use mysql_async::prelude::Queryable;
 use policy::port::{ReadOptions, Source as From};
-use testkit::{CITY_ORG, House, MariaDb, PASSWORD, draft};
+use rand::Rng;
+use rand::rngs::StdRng;
+use testkit::{CITY_ORG, House, MariaDb, PASSWORD, Postgres, draft};
 
+use crate::dying::kill;
 use crate::railway::{Table, until};
 
 /// 宁波市数据局
@@ -71,23 +74,68 @@ pub(crate) async fn settle(house: &House) {
     }
 }
 
-/// An application of somebody's organisation with an application for these items, decided if it must be.
+/// Three thousand firms of six regions, as `firms`: their numbers, names and regions.
+pub(crate) async fn firms(house: &House) -> Vec<(u64, String, &'static str)> {
+    house.publish(regional("firms")).await;
+    let regions = ["330100", "330106", "330110", "330200", "330203", "310000"];
+    let lines: Vec<_> = (1..=3000)
+        .map(|n| (n, format!("企业{n}"), regions[usize::try_from(n % 6).unwrap()]))
+        .collect();
+    let all: Vec<_> =
+        lines.iter().map(|(n, name, region)| ("I", *n, name.as_str(), *n, *region)).collect();
+    land(house, "firms", SyncMode::Full, &all).await;
+    lines
+}
+
+/// What of [`firms`] stands in a PostgreSQL and in a MariaDB, as the lake tells it.
+pub(crate) const AT_POSTGRES: &str =
+    "SELECT id, name, amount, to_char(day, 'YYYY-MM-DD'), region_code FROM firms";
+pub(crate) const AT_MARIADB: &str =
+    "SELECT id, name, amount, DATE_FORMAT(day, '%Y-%m-%d'), region_code FROM firms";
+
+/// Two people whose number, their key, is masked for others.
+pub(crate) const PEOPLE: &str = "op,sfzh,xm,sjh,csrq,region_code\n\
+    I,11010519491231002X,张三丰,13800138000,1949-12-31,330106\n\
+    I,440524188001010014,李四,13900139000,1880-01-01,330110\n";
+
+/// An application of somebody's organisation with what its region's rows flow by, decided if it must be.
 pub(crate) async fn agreed(house: &House, who: &str, entry: &str, items: &[&str]) -> Request {
+    approved(house, who, entry, items, ("回流", "本地区数据回流", "", false)).await
+}
+
+/// The same agreed for batch use of an area.
+pub(crate) async fn batch(
+    house: &House,
+    who: &str,
+    entry: &str,
+    items: &[&str],
+    area: &str,
+) -> Request {
+    approved(house, who, entry, items, ("批量", "批量比对", area, true)).await
+}
+
+async fn approved(
+    house: &House,
+    who: &str,
+    entry: &str,
+    items: &[&str],
+    (name, scene, area, by_sql): (&str, &str, &str, bool),
+) -> Request {
     let (app, op) = (&house.app, house.person(who).await);
     let org = op.actor.org().unwrap().to_owned();
     let new =
-        ApplicationNew { name: format!("{who} 回流 {entry}"), description: String::new(), org };
+        ApplicationNew { name: format!("{who} {name} {entry}"), description: String::new(), org };
     let made = app::account::register_application(app, &op, new).await.unwrap();
     let ask = RequestNew {
         entry: entry.into(),
         application: made.application.id.clone(),
         items: items.iter().map(|i| (*i).to_owned()).collect(),
-        scene: "本地区数据回流".into(),
+        scene: scene.into(),
         legal_basis: "部门职责".into(),
         period: Period::Days { days: 90 },
         calls_per_day: 1000,
-        area_range: String::new(),
-        by_sql: false,
+        area_range: area.into(),
+        by_sql,
     };
     let request = sharing::apply(app, &op, ask).await.unwrap();
     if request.state == RequestState::Approved {
@@ -148,6 +196,32 @@ pub(crate) fn delivering(app: &Arc<App>) -> tokio::task::JoinHandle<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
+}
+
+/// Kills a process eight times at random moments (`name` is what it runs, `seed` how it is told a seed), and restarts the targets
+/// it delivers to on the way.
+pub(crate) fn eight_deaths(
+    name: &str,
+    place: &[(&str, String)],
+    seed: &str,
+    random: &mut StdRng,
+    (cluster, server): (&Postgres, &MariaDb),
+) {
+    for n in 0..8_u32 {
+        let mut told = place.to_vec();
+        told.push((seed, random.random::<u64>().to_string()));
+        let after = Duration::from_millis(random.random_range(20..2500));
+        std::thread::scope(|scope| {
+            let killed = scope.spawn(|| kill(name, &told, after));
+            std::thread::sleep(Duration::from_millis(400));
+            match n {
+                3 => server.restart(),
+                5 => cluster.restart(),
+                _ => {}
+            }
+            assert!(!killed.join().unwrap(), "the process ended by itself");
+        });
+    }
 }
 
 /// A line of [`land`]: operation, id, name, amount in hundredths, region.

@@ -3,10 +3,11 @@
 use model::asset::{Asset, Ledger};
 use model::code::{OpenType, ShareType};
 use model::entry::Entry;
-use model::org::Org;
+use model::org::{Org, OrgKind};
 
 use super::dcat::{Class, Column, Distribution, Thing, Whole, encoded};
 use crate::ledger::rules::LedgerRule;
+use crate::opening::Dataset;
 
 /// Where things are reached by the door that hands them out.
 #[derive(Clone, Debug)]
@@ -22,9 +23,25 @@ pub struct Places {
     pub items: bool,
 }
 
+/// An open data set as the public sees it, without its downloads: whoever offers them adds them.
+#[must_use]
+pub fn of_dataset(dataset: &Dataset, places: &Places) -> Thing {
+    let org = Org {
+        id: dataset.entry.draft.org.clone(),
+        uscc: String::new(),
+        name_cn: dataset.org_name.clone(),
+        name_en: dataset.org_name_en.clone(),
+        kind: OrgKind::StateOrgan,
+        region: String::new(),
+        parent: None,
+        authority: false,
+    };
+    of_entry(&dataset.entry, Some(&org), &dataset.region_name, places)
+}
+
 /// An entry, with as much as `entry` holds: the items that the caller may not see are not in it.
 #[must_use]
-pub fn of_entry(entry: &Entry, org: Option<&Org>, region: &str, places: &Places) -> Thing {
+pub(super) fn of_entry(entry: &Entry, org: Option<&Org>, region: &str, places: &Places) -> Thing {
     let d = &entry.draft;
     let open = entry.open();
     let code = encoded(&d.code);
