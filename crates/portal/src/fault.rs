@@ -34,8 +34,14 @@ impl IntoResponse for Fault {
     }
 }
 
-fn status(error: &Error) -> StatusCode {
+/// The status a page of this error is answered with.
+pub(crate) fn status(error: &Error) -> StatusCode {
     StatusCode::from_u16(error.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Faults that the form they came of can show; others are pages of their own.
+pub(crate) fn mendable(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::Unavailable)
 }
 
 /// No such page.

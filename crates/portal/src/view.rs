@@ -2,6 +2,7 @@
 //!
 //! In debug the files are read from disk whenever they change; in other builds they are embedded.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use axum::http::header::{self, HeaderValue};
@@ -19,7 +20,7 @@ use crate::look::{Theme, View};
 use crate::names::Names;
 use crate::nav::site_nav;
 use crate::visit::{Lang, Visit, encode};
-use crate::{Answer, Door, assets, label};
+use crate::{Answer, Door, assets, fault, label};
 
 #[derive(RustEmbed)]
 #[folder = "templates/"]
@@ -188,6 +189,22 @@ impl Door {
     pub(crate) async fn page(&self, visit: &Visit, template: &str, own: Value) -> Answer {
         let text = self.text(visit, template, own).await?;
         Ok(Html(text).into_response())
+    }
+
+    /// The same for a form that shows what was wrong with it, by that fault's status.
+    pub(crate) async fn page_with(
+        &self,
+        visit: &Visit,
+        template: &str,
+        own: Value,
+        wrong: Option<impl Borrow<Error>>,
+    ) -> Answer {
+        let status = wrong.map(|error| fault::status(error.borrow()));
+        let mut response = self.page(visit, template, own).await?;
+        if let Some(status) = status {
+            *response.status_mut() = status;
+        }
+        Ok(response)
     }
 
     /// Renders a template that is not HTML (feed, sitemap).

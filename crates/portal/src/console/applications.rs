@@ -6,7 +6,6 @@ use app::account::applications;
 use app::{Action, Target};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::account::{ApplicationNew, ApplicationSecret};
@@ -60,12 +59,7 @@ async fn page(
         }),
         done => visit.q("done"),
     };
-    let mut response = door.page(visit, "console/applications.html", context).await?;
-    if let Some((error, _)) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/applications.html", context, error.map(|(error, _)| error)).await
 }
 
 async fn register(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::get;
 use minijinja::{Value, context};
 use model::entry::Entry;
@@ -76,12 +75,7 @@ async fn form(
         },
         regions => value(&door.names.get().regions),
     };
-    let mut response = door.page(visit, "console/apply.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/apply.html", context, error).await
 }
 
 pub(super) fn period(posted: &Posted) -> Result<Period> {

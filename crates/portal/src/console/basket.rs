@@ -6,7 +6,7 @@ use app::basket::{DemandNew, ObjectionNew, PartNew};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
@@ -131,7 +131,7 @@ async fn fill(door: &Door, visit: &Visit, posted: &Posted, error: Option<&Error>
         lines, owners, files => value(&files), file_rules => file_rules(door), done => visit.q("done"),
         regions => value(&door.names.get().regions), ..common(door, visit, posted, error).await?
     };
-    answer(door, visit, "console/basket.html", context, error).await
+    door.page_with(visit, "console/basket.html", context, error).await
 }
 
 /// What may be attached, in words and for the file chooser.
@@ -321,7 +321,7 @@ async fn demand_form(door: &Door, visit: &Visit, posted: &Posted, error: Option<
     let context = context! {
         orgs => value(&door.names.get().orgs), ..common(door, visit, posted, error).await?
     };
-    answer(door, visit, "console/demand.html", context, error).await
+    door.page_with(visit, "console/demand.html", context, error).await
 }
 
 /// Forms are shown to those who may file them.
@@ -371,7 +371,7 @@ async fn objection_form(
     let context = context! {
         ledger, id, ..common(door, visit, posted, error).await?
     };
-    answer(door, visit, "console/objection.html", context, error).await
+    door.page_with(visit, "console/objection.html", context, error).await
 }
 
 async fn file_objection(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
@@ -402,19 +402,4 @@ async fn file_objection(State(door): State<Arc<Door>>, visit: Visit, posted: Pos
         Err(e) if mendable(&e) => objection_form(&door, &visit, &posted, Some(&e), back).await,
         Err(e) => Err(e.into()),
     }
-}
-
-async fn answer(
-    door: &Door,
-    visit: &Visit,
-    template: &str,
-    context: Value,
-    error: Option<&Error>,
-) -> Answer {
-    let mut response = door.page(visit, template, context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
 }

@@ -6,7 +6,6 @@ use app::halt::{self, HaltAsk};
 use app::sharing;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::bounds::{Bounds, BoundsKind, SubjectBound, Window};
@@ -75,12 +74,7 @@ async fn page(
         code => wrong.map(|(e, _)| e.code().as_str()),
         fields => value(wrong.map(|(e, _)| e.fields()).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/bounds.html", context).await?;
-    if let Some((error, _)) = wrong {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/bounds.html", context, wrong.map(|(error, _)| error)).await
 }
 
 async fn set(
@@ -172,12 +166,7 @@ async fn list(door: &Door, visit: &Visit, wrong: Option<(&Error, &Posted)>) -> A
         code => wrong.map(|(e, _)| e.code().as_str()),
         fields => value(wrong.map(|(e, _)| e.fields()).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/halts.html", context).await?;
-    if let Some((error, _)) = wrong {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/halts.html", context, wrong.map(|(error, _)| error)).await
 }
 
 async fn begin(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use app::account;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::context;
 use model::{Error, Kind};
@@ -38,12 +37,13 @@ async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Post
         fields => value(wrong.map(|(e, _)| e.fields()).unwrap_or_default()),
         done => visit.q("done"),
     };
-    let mut response = door.page(visit, "console/application_certificates.html", context).await?;
-    if let Some((error, _)) = wrong {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(
+        visit,
+        "console/application_certificates.html",
+        context,
+        wrong.map(|(error, _)| error),
+    )
+    .await
 }
 
 async fn add(

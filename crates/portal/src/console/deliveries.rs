@@ -6,17 +6,17 @@ use std::sync::Arc;
 use app::delivery::{self, DeliveryView};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
+use model::Error;
 use model::code::SyncMode;
 use model::delivery::{
     DeliveryCheck, DeliveryKind, DeliveryNew, DeliveryPace, DeliveryPlan, DeliveryState,
 };
-use model::{Error, Kind};
 
 use crate::console::{PAGE, done, next_link};
+use crate::fault::mendable;
 use crate::form::Posted;
 use crate::site::attachment;
 use crate::view::value;
@@ -153,17 +153,7 @@ async fn show_new(
         code => error.as_ref().map(|e| e.code().as_str()),
         fields => value(error.as_ref().map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/delivery_new.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
-}
-
-/// Faults that the same form can show.
-fn mendable(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::Unavailable)
+    door.page_with(visit, "console/delivery_new.html", context, error).await
 }
 
 async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use app::catalogue::{Basis, Outlook};
 use app::{Action, Target};
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use axum::{Router, http::StatusCode};
 use futures::StreamExt;
 use futures::stream;
 use minijinja::{Value, context};
@@ -89,12 +89,7 @@ async fn show(door: &Door, visit: &Visit, shown: Shown<'_>) -> Answer {
         code => shown.error.as_ref().map(|e| e.code().as_str()),
         found => shown.found, checked => shown.checked,
     };
-    let mut response = door.page(visit, "console/entry_form.html", context).await?;
-    if let Some(error) = &shown.error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/entry_form.html", context, shown.error.as_ref()).await
 }
 
 fn plain(draft: &EntryDraft) -> Shown<'_> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use app::exchange::{self, ExchangeView};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::code::SyncMode;
@@ -18,6 +17,7 @@ use model::{Error, Kind};
 
 use crate::console::oversight::of_channel;
 use crate::console::{PAGE, done, next_link};
+use crate::fault::mendable;
 use crate::form::Posted;
 use crate::view::value;
 use crate::visit::{Visit, encode};
@@ -98,17 +98,7 @@ async fn show_new(
         code => error.as_ref().map(|e| e.code().as_str()),
         fields => value(error.as_ref().map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/exchange_new.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
-}
-
-/// Faults that the same form can show.
-fn mendable(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::Unavailable)
+    door.page_with(visit, "console/exchange_new.html", context, error).await
 }
 
 fn read(posted: &Posted) -> ExchangeNew {
@@ -176,12 +166,7 @@ async fn show(
         error => error.as_ref().map(|e| visit.t(e.zh(), e.en())),
         code => error.as_ref().map(|e| e.code().as_str()),
     };
-    let mut response = door.page(visit, "console/exchange.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/exchange.html", context, error).await
 }
 
 fn back(id: &str, word: &str) -> Answer {

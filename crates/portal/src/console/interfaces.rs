@@ -7,7 +7,7 @@ use app::interface::{self, Answer as Told, Body, Documented, Move};
 use app::production::{self, LANGUAGES};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
@@ -91,12 +91,7 @@ async fn form(
         code => error.as_ref().map(|e| e.code().as_str()),
         fields => value(error.as_ref().map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/interface_form.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/interface_form.html", context, error).await
 }
 
 /// Faults that the same form can show.

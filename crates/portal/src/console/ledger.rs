@@ -7,7 +7,6 @@ use app::ledger::{self, rules::LedgerRule};
 use app::{Action, Target};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use minijinja::{Value, context};
@@ -263,12 +262,7 @@ async fn form_page(
         error => error.map(|e| visit.t(e.zh(), e.en())),
         fields => value(error.map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/asset_form.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/asset_form.html", context, error).await
 }
 
 async fn new_form(State(door): State<Arc<Door>>, Path(word): Path<String>, visit: Visit) -> Answer {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use app::{Action, Target};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::get;
 use minijinja::{Value, context};
 use model::org::{Org, OrgKind};
@@ -38,12 +37,7 @@ async fn page(door: &Door, visit: &Visit, error: Option<(&Error, &Posted)>) -> A
         form => error.map_or(Value::UNDEFINED, |(_, p)| typed(p)),
         done => visit.q("done"),
     };
-    let mut response = door.page(visit, "console/orgs.html", context).await?;
-    if let Some((error, _)) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/orgs.html", context, error.map(|(error, _)| error)).await
 }
 
 /// What was typed into the form.
@@ -120,12 +114,7 @@ async fn one(door: &Door, visit: &Visit, org: &Org, form: Value, error: Option<&
         fields => value(error.map(Error::fields).unwrap_or_default()),
         done => visit.q("done"),
     };
-    let mut response = door.page(visit, "console/org.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/org.html", context, error).await
 }
 
 async fn change(

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use app::outflow::{self, OutflowView};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
+use model::Error;
 use model::outflow::{OutflowNew, OutflowWish};
-use model::{Error, Kind};
 
 use crate::console::{PAGE, done, next_link};
+use crate::fault::mendable;
 use crate::form::Posted;
 use crate::view::value;
 use crate::visit::{Visit, encode};
@@ -108,17 +108,7 @@ async fn show_new(door: &Door, visit: &Visit, new: &OutflowNew, error: Option<Er
         code => error.as_ref().map(|e| e.code().as_str()),
         fields => value(error.as_ref().map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/outflow_new.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
-}
-
-/// Faults that the same form can show.
-fn mendable(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::Unavailable)
+    door.page_with(visit, "console/outflow_new.html", context, error).await
 }
 
 async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {

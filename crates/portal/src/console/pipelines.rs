@@ -7,14 +7,15 @@ use std::sync::Arc;
 use app::pipeline::{self, DryRun, PipelineView};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::pipeline::{PipelineWish, Turn, TurnState};
-use model::{Error, FieldError, Kind};
+use model::{Error, FieldError};
 
 use crate::console::{PAGE, done, next_link};
+use crate::fault::mendable;
 use crate::form::Posted;
 use crate::view::value;
 use crate::visit::{Visit, encode};
@@ -121,17 +122,6 @@ fn lineage(plan: &app::pipeline::TransformPlan) -> Vec<Value> {
         .collect()
 }
 
-fn status(error: Option<&Error>) -> StatusCode {
-    error.map_or(StatusCode::OK, |e| {
-        StatusCode::from_u16(e.kind().status()).unwrap_or(StatusCode::BAD_REQUEST)
-    })
-}
-
-/// Faults that the same form can show.
-fn mendable(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::Unavailable)
-}
-
 /// A beginning, by a source and an entry of the organisation where there are some.
 async fn sample(door: &Door, visit: &Visit) -> Result<String, Error> {
     let sources = app::collection::source::list(&door.app, &visit.op).await?;
@@ -160,11 +150,8 @@ async fn new_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 }
 
 async fn show_new(door: &Door, visit: &Visit, shown: &Shown<'_>) -> Answer {
-    let mut response = door
-        .page(visit, "console/pipeline_new.html", context! { form => form(visit, shown) })
-        .await?;
-    *response.status_mut() = status(shown.error.as_ref());
-    Ok(response)
+    let context = context! { form => form(visit, shown) };
+    door.page_with(visit, "console/pipeline_new.html", context, shown.error.as_ref()).await
 }
 
 /// Text areas send CRLF; the file is kept with the ends of lines it would have on a disk.
@@ -260,9 +247,7 @@ async fn show(door: &Door, visit: &Visit, view: &PipelineView, shown: &Shown<'_>
         compared => super::oversight::of_channel(door, visit, &view.pipeline.entry, id).await?,
         done => visit.q("done"),
     };
-    let mut response = door.page(visit, "console/pipeline.html", context).await?;
-    *response.status_mut() = status(shown.error.as_ref());
-    Ok(response)
+    door.page_with(visit, "console/pipeline.html", context, shown.error.as_ref()).await
 }
 
 /// Turns with what may be done with each.

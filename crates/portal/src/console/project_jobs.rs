@@ -11,7 +11,7 @@ use minijinja::{Value, context};
 use model::project::job::ProjectRun;
 use model::{Error, Kind};
 
-use crate::console::projects::{path, status};
+use crate::console::projects::path;
 use crate::console::{done, next_link};
 use crate::form::Posted;
 use crate::view::value;
@@ -84,11 +84,7 @@ async fn form(
         code => error.map(|e| e.code().as_str()),
         fields => value(error.map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/project_job_form.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() = status(error);
-    }
-    Ok(response)
+    door.page_with(visit, "console/project_job_form.html", context, error).await
 }
 
 async fn create(

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::{Error, Kind};
 
-use crate::console::projects::{exports_page, path, status};
+use crate::console::projects::{exports_page, path};
 use crate::console::{done, next_link, project_jobs};
 use crate::form::Posted;
 use crate::view::value;
@@ -71,11 +71,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, shown: Shown) -> Answer {
         code => shown.error.as_ref().map(|e| e.code().as_str()),
         next => next_link(visit, "before", past.next.as_deref()), view => value(&view),
     };
-    let mut response = door.page(visit, "console/project_sql.html", context).await?;
-    if let Some(error) = &shown.error {
-        *response.status_mut() = status(error);
-    }
-    Ok(response)
+    door.page_with(visit, "console/project_sql.html", context, shown.error.as_ref()).await
 }
 
 /// The answer as the page and its fragment show it.

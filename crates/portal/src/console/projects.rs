@@ -76,16 +76,7 @@ async fn form(
         error => error.map(|e| visit.t(e.zh(), e.en())),
         fields => value(error.map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/project_new.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() = status(error);
-    }
-    Ok(response)
-}
-
-pub(super) fn status(error: &Error) -> axum::http::StatusCode {
-    axum::http::StatusCode::from_u16(error.kind().status())
-        .unwrap_or(axum::http::StatusCode::BAD_REQUEST)
+    door.page_with(visit, "console/project_new.html", context, error).await
 }
 
 async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {

@@ -7,7 +7,6 @@ use app::ledger;
 use app::{Action, Target};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::asset::{Ledger, ProposalDraft, Verdict};
@@ -48,12 +47,7 @@ async fn list_page(door: &Door, visit: &Visit, error: Option<(&Error, &Posted)>)
         }),
         done => visit.q("done"),
     };
-    let mut response = door.page(visit, "console/proposals.html", context).await?;
-    if let Some((error, _)) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/proposals.html", context, error.map(|(error, _)| error)).await
 }
 
 async fn propose(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {

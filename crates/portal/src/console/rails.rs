@@ -6,7 +6,6 @@ use std::sync::Arc;
 use app::rail::{self, RailView};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::entry::EntryFilter;
@@ -14,6 +13,7 @@ use model::rail::{RailNew, RailPolicy, RailState, RailWish};
 use model::{Error, Kind};
 
 use crate::console::{PAGE, done, next_link};
+use crate::fault::mendable;
 use crate::form::Posted;
 use crate::view::value;
 use crate::visit::{Visit, encode};
@@ -116,22 +116,12 @@ async fn show_new(
         code => error.as_ref().map(|e| e.code().as_str()),
         fields => value(error.as_ref().map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/rail_new.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/rail_new.html", context, error).await
 }
 
 /// Sentences in the visitor's language.
 fn words(visit: &Visit, pairs: &[(String, String)]) -> Vec<String> {
     pairs.iter().map(|(zh, en)| visit.t(zh, en).to_owned()).collect()
-}
-
-/// Faults that the same form can show.
-fn mendable(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::Unavailable)
 }
 
 async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {

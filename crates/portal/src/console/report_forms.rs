@@ -5,7 +5,6 @@ use std::sync::Arc;
 use app::report;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::get;
 use minijinja::{Value, context};
 use model::entry::EntryFilter;
@@ -96,12 +95,7 @@ async fn show(
         code => error.as_ref().map(|e| e.code().as_str()),
         faults => value(error.as_ref().map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/report_form.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/report_form.html", context, error).await
 }
 
 fn mendable(error: &Error) -> bool {

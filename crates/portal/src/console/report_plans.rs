@@ -5,7 +5,6 @@ use std::sync::Arc;
 use app::report::{self, RollUp};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::report::{Every, PlanNew, TaskState};
@@ -53,12 +52,7 @@ async fn show(door: &Door, visit: &Visit, posted: Option<&Posted>, error: Option
         code => error.as_ref().map(|e| e.code().as_str()),
         fields => value(error.as_ref().map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/report_plans.html", context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/report_plans.html", context, error).await
 }
 
 fn new(posted: &Posted) -> Result<PlanNew> {

@@ -10,9 +10,10 @@ use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::code::SyncMode;
 use model::source::{DataSource, SourceKind, SourceNew, SourceTls};
-use model::{Error, Kind, Result};
+use model::{Error, Result};
 
 use crate::console::done;
+use crate::fault::mendable;
 use crate::form::Posted;
 use crate::view::value;
 use crate::visit::Visit;
@@ -93,17 +94,7 @@ async fn show(
         done => visit.q("done"),
     };
     let template = if source.is_some() { "console/source.html" } else { "console/sources.html" };
-    let mut response = door.page(visit, template, context).await?;
-    if let Some(error) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
-}
-
-/// Faults that the same form can show; others are pages of their own.
-fn mendable(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::Unavailable)
+    door.page_with(visit, template, context, error).await
 }
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use app::voice::{self, DeskFilter};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::context;
 use model::Error;
@@ -81,11 +80,7 @@ async fn page(
         error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "console/ticket.html", context).await?;
-    if wrong.is_some() {
-        *response.status_mut() = StatusCode::BAD_REQUEST;
-    }
-    Ok(response)
+    door.page_with(visit, "console/ticket.html", context, wrong).await
 }
 
 async fn moves(

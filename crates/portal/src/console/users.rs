@@ -5,7 +5,6 @@ use std::sync::Arc;
 use app::{Action, Target};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::account::{OneTimePassword, Role, UserChange, UserNew};
@@ -46,12 +45,7 @@ async fn page(door: &Door, visit: &Visit, error: Option<(&Error, &Posted)>) -> A
         }),
         done => visit.q("done"),
     };
-    let mut response = door.page(visit, "console/users.html", context).await?;
-    if let Some((error, _)) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/users.html", context, error.map(|(error, _)| error)).await
 }
 
 async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
@@ -105,12 +99,7 @@ async fn one(
         fields => value(error.map(|(e, _)| e.fields()).unwrap_or_default()),
         done => visit.q("done"),
     };
-    let mut response = door.page(visit, "console/user.html", context).await?;
-    if let Some((error, _)) = error {
-        *response.status_mut() =
-            StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
-    }
-    Ok(response)
+    door.page_with(visit, "console/user.html", context, error.map(|(error, _)| error)).await
 }
 
 async fn change(

@@ -1,6 +1,6 @@
 //! Made-up deliveries for their pages.
 
-use app::delivery::{DeliveryView, Offer};
+use app::delivery::DeliveryView;
 use minijinja::{Value, context};
 use model::code::SyncMode;
 use model::delivery::{
@@ -9,6 +9,7 @@ use model::delivery::{
 };
 
 use super::AT;
+use super::outflows::offer;
 use crate::view::value;
 
 fn turn(full: bool) -> DeliveryTurn {
@@ -115,17 +116,6 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         it => value(&view), live => full, waits => !full, publishable => !full, stoppable => full,
         runnable => full, once => !full, folder => !full,
     };
-    let offer = |fault: Option<&str>| {
-        let offer = Offer {
-            request: "q1".into(),
-            entry_code: "parking".into(),
-            entry_title: "停车场 <b>".into(),
-            application_name: "批量".into(),
-            expires_at: full.then(|| AT.into()),
-            fault: None,
-        };
-        context! { offer => value(&offer), fault }
-    };
     let outline = context! {
         area => "330100", server => "PostgreSQL 15", table => true, first => AT,
         troubles => vec!["缺少列 <b>"], notes => vec!["n"],
@@ -134,7 +124,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     Some(match template {
         "console/deliveries.html" => context! {
             rows => if full { vec![row] } else { vec![] }, keeps => true, request => full.then_some("q1"),
-            offered => if full { vec![offer(None), offer(Some("没有主键 <b>"))] } else { vec![] },
+            offered => if full { vec![offer(full, None), offer(full, Some("没有主键 <b>"))] } else { vec![] },
         },
         "console/delivery.html" | "console/delivery_figures.html" => context! {
             row, turns => vec![value(turn(full)), value(turn(!full))], differs => full.then_some("缺少 1 行"),

@@ -52,23 +52,25 @@ fn view(full: bool) -> OutflowView {
     }
 }
 
+/// A share application that rows can be sent by, or cannot.
+pub(super) fn offer(full: bool, fault: Option<&str>) -> Value {
+    let offer = Offer {
+        request: "q1".into(),
+        entry: "e1".into(),
+        entry_code: "parking".into(),
+        entry_title: "停车场 <b>".into(),
+        application_name: "回流".into(),
+        expires_at: full.then(|| AT.into()),
+        fault: None,
+    };
+    context! { offer => value(&offer), fault }
+}
+
 /// What a page of outflows shows; `None` for other pages.
 pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     let view = view(full);
     let row = context! {
         flow => value(&view), waits => full, live => full, resumable => !full, keeps => full,
-    };
-    let offer = |fault: Option<&str>| {
-        let offer = Offer {
-            request: "q1".into(),
-            entry: "e1".into(),
-            entry_code: "parking".into(),
-            entry_title: "停车场 <b>".into(),
-            application_name: "回流".into(),
-            expires_at: full.then(|| AT.into()),
-            fault: None,
-        };
-        context! { offer => value(&offer), fault }
     };
     let outline = context! {
         area => "330100", server => "PostgreSQL 15", table => true,
@@ -78,7 +80,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     Some(match template {
         "console/outflows.html" => context! {
             flows => if full { vec![row] } else { vec![] }, keeps => true,
-            offered => if full { vec![offer(None), offer(Some("没有主键 <b>"))] } else { vec![] },
+            offered => if full { vec![offer(full, None), offer(full, Some("没有主键 <b>"))] } else { vec![] },
         },
         "console/outflow.html" | "console/outflow_figures.html" => context! { row },
         "console/outflow_new.html" => context! {

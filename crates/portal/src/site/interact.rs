@@ -5,7 +5,6 @@ use std::sync::Arc;
 use app::voice::{self, SiteFilter, TicketOrder};
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use minijinja::context;
 use model::org::OrgKind;
@@ -113,11 +112,7 @@ async fn form(door: &Door, visit: &Visit, new: &TicketNew, wrong: Option<&Error>
         error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "site/interact_new.html", context).await?;
-    if wrong.is_some() {
-        *response.status_mut() = StatusCode::BAD_REQUEST;
-    }
-    Ok(response)
+    door.page_with(visit, "site/interact_new.html", context, wrong).await
 }
 
 async fn file(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
@@ -155,11 +150,7 @@ async fn opened(door: &Door, visit: &Visit, number: &str, wrong: Option<&Error>)
         error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(Error::fields).unwrap_or_default()),
     };
-    let mut response = door.page(visit, "site/ticket.html", context).await?;
-    if wrong.is_some() {
-        *response.status_mut() = StatusCode::BAD_REQUEST;
-    }
-    Ok(response)
+    door.page_with(visit, "site/ticket.html", context, wrong).await
 }
 
 /// What a form orders to be done to a ticket.

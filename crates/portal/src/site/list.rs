@@ -9,9 +9,9 @@ use minijinja::context;
 use model::search::SearchQuery;
 use model::{Code, Error};
 
-use crate::site::facets;
+use crate::site::{at_page, facets};
 use crate::view::value;
-use crate::visit::{Visit, encode};
+use crate::visit::Visit;
 use crate::{Answer, Door, label};
 
 const PAGE_SIZE: u32 = 15;
@@ -109,15 +109,4 @@ fn hidden(visit: &Visit) -> Vec<(String, String)> {
         .iter()
         .flat_map(|name| visit.qs(name).map(|word| ((*name).to_owned(), word.to_owned())))
         .collect()
-}
-
-fn at_page(visit: &Visit, page: u32) -> String {
-    let mut parts: Vec<String> = visit
-        .query
-        .iter()
-        .filter(|(k, v)| k != "page" && k != "lang" && !v.is_empty())
-        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
-        .collect();
-    parts.push(format!("page={page}"));
-    format!("/data?{}", parts.join("&"))
 }

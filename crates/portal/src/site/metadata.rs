@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use app::ledger::dump::{Dcat, Distribution, Places, RdfFormat, Thing, Whole, of_entry};
+use app::ledger::dump::{Dcat, Distribution, Places, RdfFormat, Thing, Whole, of_dataset};
 use app::opening::Dataset;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::org::{Org, OrgKind};
 use model::{Error, Result};
 use serde_json::json;
 
@@ -195,17 +194,7 @@ pub(super) fn places(door: &Door, base: &str) -> Places {
 
 /// A data set with its downloads.
 pub(super) fn thing(dataset: &Dataset, places: &Places) -> Thing {
-    let org = Org {
-        id: dataset.entry.draft.org.clone(),
-        uscc: String::new(),
-        name_cn: dataset.org_name.clone(),
-        name_en: dataset.org_name_en.clone(),
-        kind: OrgKind::StateOrgan,
-        region: String::new(),
-        parent: None,
-        authority: false,
-    };
-    let mut thing = of_entry(&dataset.entry, Some(&org), &dataset.region_name, places);
+    let mut thing = of_dataset(dataset, places);
     let page = thing.iri.clone();
     thing.distributions.extend(formats(dataset).into_iter().map(|format| Distribution {
         word: format.to_owned(),

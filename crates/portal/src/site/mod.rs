@@ -29,6 +29,7 @@ use axum::Router;
 use tower_http::compression::CompressionLayer;
 
 use crate::Door;
+use crate::visit::{Visit, encode};
 
 pub(crate) fn router() -> Router<Arc<Door>> {
     let pages = Router::new()
@@ -51,4 +52,16 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .layer(CompressionLayer::new());
     // Files are streamed as they are: packing them would cost more time than the wire saves.
     pages.merge(download::router()).merge(catalogue::router())
+}
+
+/// The same list at another page.
+fn at_page(visit: &Visit, page: u32) -> String {
+    let mut parts: Vec<String> = visit
+        .query
+        .iter()
+        .filter(|(k, v)| k != "page" && k != "lang" && !v.is_empty())
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
+    parts.push(format!("page={page}"));
+    format!("{}?{}", visit.uri.path(), parts.join("&"))
 }

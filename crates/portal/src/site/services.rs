@@ -10,7 +10,7 @@ use minijinja::{Value, context};
 use model::search::{SearchPage, SearchQuery};
 use model::{Code, Error, Result};
 
-use crate::site::facets;
+use crate::site::{at_page, facets};
 use crate::view::value;
 use crate::visit::{Visit, encode};
 use crate::{Answer, Door};
@@ -55,18 +55,6 @@ async fn sets(door: &Door, visit: &Visit, format: &str) -> Result<(SearchPage, u
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
     let pages = u32::try_from(found.total.div_ceil(u64::from(PAGE))).unwrap_or(u32::MAX);
     Ok((found, page, pages.min(DEEPEST)))
-}
-
-/// The same list at another page.
-fn at_page(visit: &Visit, page: u32) -> String {
-    let mut parts: Vec<String> = visit
-        .query
-        .iter()
-        .filter(|(k, v)| k != "page" && k != "lang" && !v.is_empty())
-        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
-        .collect();
-    parts.push(format!("page={page}"));
-    format!("{}?{}", visit.uri.path(), parts.join("&"))
 }
 
 async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {

@@ -2,61 +2,15 @@
 
 use std::time::Duration;
 
-use app::sharing;
 use axum::http::StatusCode;
-use model::account::ApplicationNew;
-use model::code::{DataType, SyncMode};
-use model::item::Item;
-use model::request::{Period, RequestNew};
-use testkit::{COUNTY_ORG, House, Postgres, draft};
 
 use crate::browser::Browser;
+use crate::outflows::{Receiving, receiving};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_is_made_published_watched_compared_and_removed() {
-    let cluster = Postgres::start();
-    let _ = cluster.database("city");
-    let house = House::new().await;
-    let mut entry = draft("firms");
-    entry.items.push(Item::new("region_code", "行政区划代码", DataType::Text));
-    house.publish(entry).await;
-    let rows = "id,name,amount,day,region_code\n1,甲,1,,330110\n2,乙,2,,330110\n3,丙,3,,330203\n";
-    house.collect("firms", "f.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
-    let op = house.person("county").await;
-    let new = ApplicationNew {
-        name: "县平台".into(),
-        description: String::new(),
-        org: COUNTY_ORG.into(),
-    };
-    let made = app::account::register_application(&house.app, &op, new).await.unwrap();
-    let ask = RequestNew {
-        entry: "firms".into(),
-        application: made.application.id.clone(),
-        items: ["id", "name"].map(str::to_owned).to_vec(),
-        scene: "批量比对".into(),
-        legal_basis: "部门职责".into(),
-        period: Period::Long,
-        calls_per_day: 100,
-        area_range: String::new(),
-        by_sql: true,
-    };
-    let request = sharing::apply(&house.app, &op, ask).await.unwrap().id;
-
-    let mut county = Browser::of(&house, "county").await;
-    let port = cluster.port().to_string();
-    let fields = [
-        ("name", "县库"),
-        ("kind", "postgres"),
-        ("host", "127.0.0.1"),
-        ("port", port.as_str()),
-        ("database", "city"),
-        ("account", "qiantang"),
-        ("password", "geheim"),
-        ("tls", "prefer"),
-    ];
-    let page = county.post("/console/sources", &fields).await;
-    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
-    let source = page.location.split('?').next().unwrap().rsplit('/').next().unwrap().to_owned();
+    let Receiving { house, mut county, request, source, cluster: _cluster } =
+        receiving("批量比对", true).await;
     // By the share application, and by the list.
     let shown = county.get(&format!("/console/requests/{request}")).await.text();
     assert!(shown.contains("id=\"new-delivery\"") && shown.contains("id=\"to-deliveries\""));

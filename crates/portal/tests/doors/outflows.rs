@@ -12,8 +12,18 @@ use testkit::{COUNTY_ORG, House, Postgres, draft};
 
 use crate::browser::Browser;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_outflow_is_made_watched_compared_and_removed() {
+/// Rows of two regions in a house, a database of the county's, and what the county needs to have them sent there: its share
+/// application (`by_sql`: for batch use) and, by the console, its stored data source.
+pub(crate) struct Receiving {
+    pub(crate) house: House,
+    pub(crate) county: Browser,
+    pub(crate) request: String,
+    pub(crate) source: String,
+    /// Runs as long as it is held.
+    pub(crate) cluster: Postgres,
+}
+
+pub(crate) async fn receiving(scene: &str, by_sql: bool) -> Receiving {
     let cluster = Postgres::start();
     let _ = cluster.database("city");
     let house = House::new().await;
@@ -33,12 +43,12 @@ async fn an_outflow_is_made_watched_compared_and_removed() {
         entry: "firms".into(),
         application: made.application.id.clone(),
         items: ["id", "name"].map(str::to_owned).to_vec(),
-        scene: "回流".into(),
+        scene: scene.into(),
         legal_basis: "部门职责".into(),
         period: Period::Long,
         calls_per_day: 100,
         area_range: String::new(),
-        by_sql: false,
+        by_sql,
     };
     let request = sharing::apply(&house.app, &op, ask).await.unwrap().id;
 
@@ -57,6 +67,13 @@ async fn an_outflow_is_made_watched_compared_and_removed() {
     let page = county.post("/console/sources", &fields).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     let source = page.location.split('?').next().unwrap().rsplit('/').next().unwrap().to_owned();
+    Receiving { house, county, request, source, cluster }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outflow_is_made_watched_compared_and_removed() {
+    let Receiving { house, mut county, request, source, cluster: _cluster } =
+        receiving("回流", false).await;
     let list = county.get("/console/outflows").await.text();
     let form = format!("/console/outflows/new?request={request}");
     assert!(list.contains(&form), "{list}");
