@@ -25,6 +25,8 @@ const ALLOWED: &[(&str, u8, &[&str])] = &[
     ("lake", 1, &["model", "guard", "policy"]),
     ("ingest", 1, &["model", "guard", "policy"]),
     ("search", 1, &["model", "guard", "policy"]),
+    ("paper", 1, &["model", "policy"]),
+    ("sandbox", 1, &["model", "policy"]),
     ("app", 2, &["model", "guard", "policy", "store"]),
     ("gateway", 3, &["model", "app"]),
     ("portal", 3, &["model", "app"]),
@@ -32,16 +34,16 @@ const ALLOWED: &[(&str, u8, &[&str])] = &[
         "qiantang",
         4,
         &[
-            "model", "guard", "policy", "store", "lake", "ingest", "search", "app", "gateway",
-            "portal",
+            "model", "guard", "policy", "store", "lake", "ingest", "search", "paper", "sandbox",
+            "app", "gateway", "portal",
         ],
     ),
     (
         "testkit",
         9,
         &[
-            "model", "guard", "policy", "store", "lake", "ingest", "search", "app", "gateway",
-            "portal",
+            "model", "guard", "policy", "store", "lake", "ingest", "search", "paper", "sandbox",
+            "app", "gateway", "portal",
         ],
     ),
     ("xtask", 9, &[]),
@@ -62,6 +64,8 @@ const PLACES: &[(&str, &[&str], &str)] = &[
     ("rusqlite", &["store", "ingest", "testkit"], "SQL rows never leave `store`"),
     ("cedar-policy", &["policy"], "decisions are made in `policy` alone"),
     ("tantivy", &["search"], "the index has one place"),
+    ("krilla", &["paper"], "pages are drawn in one place"),
+    ("wasmtime", &["sandbox"], "what others wrote runs in one place"),
     ("axum", &["gateway", "portal", "qiantang", "testkit"], "HTTP types never enter `app`"),
     ("hyper", &["gateway", "portal", "qiantang", "testkit"], "HTTP types never enter `app`"),
     (

@@ -40,8 +40,11 @@ pub(crate) async fn check(dir: &Path, scene: Scene, address: &str) -> Outcome {
 
 /// The rows of an answer.
 fn rows(scene: Scene, answer: Value) -> Outcome<Rows> {
-    if scene != Scene::Irs {
-        return Ok(serde_json::from_value(answer)?);
+    match (scene, answer.get("rows")) {
+        // An interface tells more than its rows.
+        (Scene::Crowd, Some(rows)) => return Ok(serde_json::from_value(rows.clone())?),
+        (Scene::Irs, _) => {}
+        _ => return Ok(serde_json::from_value(answer)?),
     }
     if answer.get("code").and_then(Value::as_str) != Some("00") {
         return Err(format!("a call was refused: {answer}").into());

@@ -1,0 +1,1 @@
+//! Papers (文书): agreements as PDF/A. The only crate that draws pages.
