@@ -3,17 +3,21 @@
 //! A caller that signs may ask for a receipt by `Prefer: evidence`; the answer then carries `X-Qt-Evidence`: a signed statement of
 //! what was asked and what was answered (`app::evidence`), bound to both by their hashes.
 
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
 use app::account::SignedCall;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures::future::{BoxFuture, Either};
 use model::evidence::Receipt;
 use model::{Actor, Code, Error, Result};
 use serde_json::json;
+use tower::{Layer, Service, ServiceExt};
 
 use crate::Door;
 use crate::answer::{REQUEST_ID, Refusal};
@@ -30,13 +34,48 @@ async fn keys(State(door): State<Door>) -> Response {
 }
 
 /// Puts a receipt beside the answer when the caller asks for one.
-pub(crate) async fn witness(State(door): State<Door>, request: Request, next: Next) -> Response {
-    if !wanted(request.headers()) {
-        return next.run(request).await;
+#[derive(Clone)]
+pub(crate) struct Witness(pub(crate) Door);
+
+impl<S> Layer<S> for Witness {
+    type Service = Witnessed<S>;
+
+    fn layer(&self, inner: S) -> Witnessed<S> {
+        Witnessed { inner, door: self.0.clone() }
     }
-    match witnessed(&door, request, next).await {
-        Ok(response) => response,
-        Err(error) => Refusal::new(error, &door.app.op(Actor::Nobody, "-")).into_response(),
+}
+
+/// A route whose answers may have a receipt.
+#[derive(Clone)]
+pub(crate) struct Witnessed<S> {
+    inner: S,
+    door: Door,
+}
+
+impl<S> Service<Request> for Witnessed<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<S::Future, BoxFuture<'static, std::result::Result<Response, Infallible>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if !wanted(request.headers()) {
+            return Either::Left(self.inner.call(request));
+        }
+        let (route, door) = (self.inner.clone(), self.door.clone());
+        Either::Right(Box::pin(async move {
+            Ok(match witnessed(&door, request, route).await {
+                Ok(response) => response,
+                Err(error) => Refusal::new(error, &door.app.op(Actor::Nobody, "-")).into_response(),
+            })
+        }))
     }
 }
 
@@ -51,12 +90,17 @@ fn wanted(headers: &HeaderMap) -> bool {
             .any(|part| part.trim().eq_ignore_ascii_case("evidence"))
 }
 
-async fn witnessed(door: &Door, request: Request, next: Next) -> Result<Response> {
+async fn witnessed(
+    door: &Door,
+    request: Request,
+    route: impl Service<Request, Response = Response, Error = Infallible>,
+) -> Result<Response> {
     let most = usize::try_from(door.app.rules.evidence.most_bytes).unwrap_or(usize::MAX);
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, most).await.map_err(|_| too_large(most))?;
     let asked = parts.clone();
-    let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
+    let request = Request::from_parts(parts, Body::from(body.clone()));
+    let Ok(response) = route.oneshot(request).await;
     if !response.status().is_success() {
         return Ok(response);
     }

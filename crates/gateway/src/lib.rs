@@ -158,7 +158,7 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(described::router())
         .merge(ledger::router())
         .merge(changes::router())
-        .route_layer(axum::middleware::from_fn_with_state(door.clone(), evidence::witness))
+        .route_layer(evidence::Witness(door.clone()))
         .merge(evidence::router())
         .merge(delta::router())
         .merge(ckan::router())

@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
 use axum::response::Response;
+use futures::future::BoxFuture;
 use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
+use tower::{Layer, Service};
 
 /// Figures of a door, found once: looking them up in the registry costs more than counting.
 pub(super) struct Watch {
@@ -49,24 +51,20 @@ impl Watch {
             counter.increment(1);
         }
     }
-}
 
-pub(super) async fn watch(watch: Arc<Watch>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = method(&request);
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let (status, took) = (response.status().as_u16(), started.elapsed());
-    let route = route.as_ref().map_or("-", MatchedPath::as_str);
-    watch.took(method, route, status, took);
-    if watch.log {
+    fn answered(&self, method: &'static str, route: &str, response: &Response, took: Duration) {
+        let status = response.status().as_u16();
+        self.took(method, route, status, took);
+        if !self.log {
+            return;
+        }
         let id = response.headers().get("x-request-id").and_then(|v| v.to_str().ok());
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let id = id.unwrap_or("-");
         tracing::event!(
             target: "access",
             tracing::Level::INFO,
-            http.door = watch.door,
+            http.door = self.door,
             http.method = method,
             http.route = route,
             http.status = status,
@@ -75,7 +73,53 @@ pub(super) async fn watch(watch: Arc<Watch>, request: Request, next: Next) -> Re
             "answered"
         );
     }
-    response
+}
+
+/// Puts the watch around every route of a door. A layer of its own: one made of a function costs every call several copies of
+/// the route.
+#[derive(Clone)]
+pub(super) struct WatchLayer(pub(super) Arc<Watch>);
+
+impl<S> Layer<S> for WatchLayer {
+    type Service = Watched<S>;
+
+    fn layer(&self, inner: S) -> Watched<S> {
+        Watched { inner, watch: Arc::clone(&self.0) }
+    }
+}
+
+/// A watched route.
+#[derive(Clone)]
+pub(super) struct Watched<S> {
+    inner: S,
+    watch: Arc<Watch>,
+}
+
+impl<S> Service<Request> for Watched<S>
+where
+    S: Service<Request, Response = Response>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let started = Instant::now();
+        let method = method(&request);
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let (answering, watch) = (self.inner.call(request), Arc::clone(&self.watch));
+        Box::pin(async move {
+            let response = answering.await?;
+            let route = route.as_ref().map_or("-", MatchedPath::as_str);
+            watch.answered(method, route, &response, started.elapsed());
+            Ok(response)
+        })
+    }
 }
 
 /// One of few words, so that a caller cannot make new series.
@@ -107,7 +151,6 @@ mod tests {
     use std::sync::Mutex;
 
     use axum::Router;
-    use axum::middleware::from_fn;
     use axum::routing::get;
     use tower::ServiceExt;
 
@@ -133,11 +176,9 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
         let _until_the_end = tracing::subscriber::set_default(subscriber);
-        let router =
-            Router::new().route("/api/v1/{resource}", get(|| async { "rows" })).layer(from_fn({
-                let door = Arc::new(Watch::new("gateway", true));
-                move |request, next| watch(Arc::clone(&door), request, next)
-            }));
+        let router = Router::new()
+            .route("/api/v1/{resource}", get(|| async { "rows" }))
+            .layer(WatchLayer(Arc::new(Watch::new("gateway", true))));
         let request = axum::http::Request::builder()
             .uri("/api/v1/people?sfzh=eq.330106199001011234")
             .header("x-forwarded-for", "203.0.113.9")

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use gateway::ClientCertificate;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::timeout::TimeoutBody;
 
 /// How long a connection is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ pub(super) async fn serve(
     patience: Patience,
 ) -> std::io::Result<()> {
     each(&listener, &stop, |stream, from| {
-        let (router, stop) = (patient(&router, patience), stop.clone());
+        let (router, stop) = (router.clone(), stop.clone());
         async move {
             let begun = tokio::time::timeout(patience.head, second_version(&stream)).await;
             if let Some(second) = begun.ok().flatten() {
@@ -91,11 +91,6 @@ pub(super) async fn each<F: Future<Output = ()> + Send + 'static>(
     open.wait().await;
 }
 
-/// The routes, with an end to waiting for bodies.
-pub(super) fn patient(router: &Router, patience: Patience) -> Router {
-    router.clone().layer(RequestBodyTimeoutLayer::new(patience.body))
-}
-
 /// What calls of one connection are answered by, and what is known of who makes them.
 pub(super) struct Calls {
     pub(super) router: Router,
@@ -113,7 +108,11 @@ pub(super) async fn answer(
     patience: Patience,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        // Waiting for a body has an end; most calls have none.
+        let mut request = request.map(|body| match body.is_end_stream() {
+            true => Body::empty(),
+            false => Body::new(TimeoutBody::new(patience.body, body)),
+        });
         request.extensions_mut().insert(ConnectInfo(calls.from));
         if let Some(certificate) = &calls.certificate {
             request.extensions_mut().insert(certificate.clone());

@@ -206,8 +206,7 @@ pub fn gateway_router(app: &Arc<App>, url: &str, config: &Config) -> Router {
 /// What every door has around it: the caller's true address, figures and the access log.
 fn around(door: &'static str, router: Router, behind_proxy: bool, config: &Config) -> Router {
     let watch = Arc::new(access::Watch::new(door, config.log.access));
-    let router = router
-        .layer(from_fn(move |request, next| access::watch(Arc::clone(&watch), request, next)));
+    let router = router.layer(access::WatchLayer(watch));
     if behind_proxy { router.layer(from_fn(proxy::true_address)) } else { router }
 }
 

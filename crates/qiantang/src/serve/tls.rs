@@ -31,8 +31,7 @@ pub(super) async fn serve(
     patience: Patience,
 ) -> io::Result<()> {
     listen::each(&listener, &stop, |stream, from| {
-        let (acceptor, stop) = (acceptor.clone(), stop.clone());
-        let router = listen::patient(&router, patience);
+        let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
         async move {
             let stream = match tokio::time::timeout(patience.head, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => stream,

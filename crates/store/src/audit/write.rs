@@ -8,7 +8,7 @@ use model::audit::AuditEvent;
 use model::{Code, Error, Result};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
 use super::Pending;
 use super::checkpoint::Checkpoints;
@@ -80,21 +80,49 @@ fn part(batch: Vec<Pending>) -> (Vec<Arc<AuditEvent>>, Vec<Waiting>) {
     batch.into_iter().map(|p| (p.event, p.done)).unzip()
 }
 
-/// Tells everyone who waits. The records are those of the callers, in their order, at the end of `records`.
-fn answer(waiting: Vec<Waiting>, records: Vec<Linked>, outcome: Result<()>) {
-    if let Err(e) = outcome {
-        tracing::error!(error = %e.operator_text(), "the audit chain cannot be written");
-        for done in waiting {
-            let _ = done.send(Err(Error::of(Code::AuditUnavailable)));
+/// What everyone who waited for a commit is to be told.
+enum Told {
+    /// The first caller's number; the others' follow it.
+    Written(i64, Vec<Waiting>),
+    Failed(Vec<Waiting>),
+}
+
+impl Told {
+    /// The records are those of the callers, in their order, at the end of `records`.
+    fn of(waiting: Vec<Waiting>, records: &[Linked], outcome: Result<()>) -> Self {
+        if let Err(e) = outcome {
+            tracing::error!(error = %e.operator_text(), "the audit chain cannot be written");
+            return Self::Failed(waiting);
         }
-        return;
+        let first = records.len().saturating_sub(waiting.len());
+        Self::Written(records.get(first).map_or(0, |r| r.seq), waiting)
     }
-    let told = records.len().saturating_sub(waiting.len());
-    for (done, record) in waiting.into_iter().zip(records.into_iter().skip(told)) {
-        let seq = record.seq;
-        drop(record);
-        let _ = done.send(Ok(seq));
+
+    fn tell(self) {
+        match self {
+            Self::Written(first, waiting) => {
+                for (seq, done) in (first..).zip(waiting) {
+                    let _ = done.send(Ok(seq));
+                }
+            }
+            Self::Failed(waiting) => {
+                for done in waiting {
+                    let _ = done.send(Err(Error::of(Code::AuditUnavailable)));
+                }
+            }
+        }
     }
+}
+
+/// A task that tells callers on the runtime's own threads: a thread outside it would wake each of them by a lock of its own.
+fn bell() -> UnboundedSender<Told> {
+    let (ring, mut rung) = tokio::sync::mpsc::unbounded_channel::<Told>();
+    tokio::spawn(async move {
+        while let Some(told) = rung.recv().await {
+            told.tell();
+        }
+    });
+    ring
 }
 
 fn warn(found: Option<&Break>) {
@@ -124,7 +152,7 @@ pub(crate) async fn start_sqlite(
     warn(tail.broken.as_ref());
     let head = HeadFile::open(&head_path)?;
     let checkpoints = Checkpoints::start(&path)?;
-    let writer = Writer { connection, tail, meter, head, checkpoints };
+    let writer = Writer { connection, tail, meter, head, checkpoints, bell: bell() };
     std::thread::Builder::new()
         .name("audit".into())
         .spawn(move || writer.run(waiting))
@@ -190,6 +218,7 @@ struct Writer {
     meter: Meter,
     head: HeadFile,
     checkpoints: Checkpoints,
+    bell: UnboundedSender<Told>,
 }
 
 impl Writer {
@@ -203,7 +232,11 @@ impl Writer {
             let (events, callers) = part(taken);
             let (records, outcome) = self.append(events);
             let written = records.len();
-            answer(callers, records, outcome);
+            let told = Told::of(callers, &records, outcome);
+            // The records before their callers are told: what these put together they take apart.
+            drop(records);
+            // A runtime that is shutting down has no one left to tell.
+            let _ = self.bell.send(told);
             self.checkpoints.after(&self.connection, written);
         }
     }
@@ -346,10 +379,10 @@ pub(crate) async fn start_postgres(
             let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             let (events, callers) = part(taken);
             match write_postgres(&writer, &mut meter, events).await {
-                Ok(records) => answer(callers, records, Ok(())),
+                Ok(records) => Told::of(callers, &records, Ok(())).tell(),
                 Err(e) => {
                     meter.forget();
-                    answer(callers, Vec::new(), Err(e));
+                    Told::of(callers, &[], Err(e)).tell();
                 }
             }
         }
