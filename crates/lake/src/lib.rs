@@ -78,6 +78,7 @@ mod keys;
 mod lake;
 mod land;
 mod last;
+mod lines;
 mod masking;
 mod name;
 mod plain;
