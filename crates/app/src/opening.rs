@@ -37,7 +37,9 @@ use serde::Serialize;
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
-pub use machines::{Head, Listing, callable, changed_at, columns, distinct, found, heads, listing};
+pub use machines::{
+    Head, Listing, callable, changed_at, columns, distinct, found, heads, listing, organisations,
+};
 pub use measure::measure;
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use standing::{Standing, standing};

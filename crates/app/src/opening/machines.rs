@@ -80,6 +80,22 @@ pub async fn listing(app: &App, op: &Op) -> Result<Arc<Listing>> {
     Ok(made)
 }
 
+/// All organisations in order of id, for their names; good until the ledger changes. Cheaper than the whole [`listing`].
+pub async fn organisations(app: &App, op: &Op) -> Result<Arc<Vec<Org>>> {
+    app.shares.look(app, op).await?;
+    let epoch = app.shares.epoch();
+    if let Some((kept, orgs)) = &*app.shares.orgs.lock()
+        && *kept == epoch
+    {
+        return Ok(Arc::clone(orgs));
+    }
+    let mut orgs = app.store.orgs_list().await?;
+    orgs.sort_by(|a, b| a.id.cmp(&b.id));
+    let orgs = Arc::new(orgs);
+    *app.shares.orgs.lock() = Some((epoch, Arc::clone(&orgs)));
+    Ok(orgs)
+}
+
 /// One open data set by its id or its code; anything else is not found, whatever it is.
 pub async fn found(app: &App, _op: &Op, name: &str) -> Result<Dataset> {
     let entry = app.store.entry_get(name).await?;

@@ -68,6 +68,8 @@ pub struct Memory {
     pub(crate) index: crate::opening::Memory,
     /// Names and counts of the open catalogue, per epoch.
     pub(crate) listing: parking_lot::Mutex<Option<(u64, Arc<crate::opening::Listing>)>>,
+    /// All organisations, per epoch.
+    pub(crate) orgs: parking_lot::Mutex<Option<(u64, Arc<Vec<model::org::Org>>)>>,
 }
 
 impl Default for Memory {
@@ -95,6 +97,7 @@ impl Default for Memory {
             cities: parking_lot::Mutex::new(None),
             index: crate::opening::Memory::default(),
             listing: parking_lot::Mutex::new(None),
+            orgs: parking_lot::Mutex::new(None),
         }
     }
 }
