@@ -204,7 +204,7 @@ fn cite(door: &Door, visit: &Visit, dataset: &Dataset, version: Option<i64>) -> 
 
 /// What the latest landings brought, for the chart; without them the page stands all the same.
 async fn landed(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Landed> {
-    if !dataset.free {
+    if !dataset.free || dataset.entry.data_at.is_none() {
         return Vec::new();
     }
     let found =
