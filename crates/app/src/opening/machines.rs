@@ -44,12 +44,20 @@ pub struct Head {
 /// Names and counts of all that is open.
 pub async fn listing(app: &App, op: &Op) -> Result<Arc<Listing>> {
     app.shares.look(app, op).await?;
-    let epoch = app.shares.epoch();
-    if let Some((kept, listing)) = &*app.shares.listing.lock()
-        && *kept == epoch
-    {
-        return Ok(Arc::clone(listing));
+    let kept = || {
+        let kept = app.shares.listing.lock();
+        let level = kept.as_ref().filter(|(epoch, _)| *epoch == app.shares.epoch());
+        level.map(|(_, listing)| Arc::clone(listing))
+    };
+    if let Some(listing) = kept() {
+        return Ok(listing);
     }
+    // One walk at a time: who waited finds it made.
+    let _turn = app.shares.listing_turn.lock().await;
+    if let Some(listing) = kept() {
+        return Ok(listing);
+    }
+    let epoch = app.shares.epoch();
     let mut made = Listing::default();
     let mut orgs: HashMap<String, u64> = HashMap::new();
     let mut after = String::new();

@@ -82,11 +82,16 @@ fn ms(took: Duration) -> f64 {
 /// Data change while the server runs: facts are right at once, and nobody waits long for them.
 pub(crate) async fn after_changes(bench: &Bench, tally: &mut Tally) {
     let (mut searched, mut indexed) = (Vec::new(), Vec::new());
+    let (mut home, mut listed) = (Vec::new(), Vec::new());
     for change in 1..=CHANGES {
         let rows = SMALL_ROWS + change * MORE;
         collect(bench, rows);
         searched.push(ask::whole(bench).await);
         indexed.push(bench.html("/index", "departments").await);
+        home.push(bench.html("/", "figures").await);
+        let (took, names) = bench.action("package_list", &[("limit", "10")]).await;
+        assert_eq!(names.as_array().map(Vec::len), Some(10));
+        listed.push(took);
         let own = (0..rows).filter(|row| made::volume(*row) >= BUSY).count() as u64;
         let filters = format!(r#"{{"volume":{{"gte":{BUSY}}}}}"#);
         // Twice: as it is counted, and as it is known.
@@ -97,12 +102,13 @@ pub(crate) async fn after_changes(bench: &Bench, tally: &mut Tally) {
             assert_eq!(total, own, "the filtered total is that of the data now");
         }
     }
-    tally.times(
-        "search_changed",
-        "package_search right after a change",
-        &searched,
-        Most::default(),
-    );
+    for (name, what, times) in [
+        ("search_changed", "package_search right after a change", &searched),
+        ("home_changed", "home page right after a change", &home),
+        ("list_changed", "package_list right after a change", &listed),
+    ] {
+        tally.times(name, what, times, Most::default());
+    }
     tally.times("index_changed", "open index right after a change", &indexed, Most::p95(PAGE_P95));
 }
 
