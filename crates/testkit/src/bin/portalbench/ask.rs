@@ -156,7 +156,10 @@ impl Wanted {
             found.count += 1;
             *found.orgs.entry(set.org()).or_default() += 1;
             *found.domains.entry(set.domain.as_str().to_owned()).or_default() += 1;
-            *found.regions.entry(set.region()).or_default() += 1;
+            // A city's sets are the province's, too.
+            for region in [set.region(), "330000".to_owned()] {
+                *found.regions.entry(region).or_default() += 1;
+            }
             *found.cycles.entry(set.cycle.as_str().to_owned()).or_default() += 1;
         }
         found
