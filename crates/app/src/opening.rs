@@ -29,7 +29,7 @@ use model::org::Org;
 use model::query::{RowPage, RowQuery};
 use model::region::Region;
 use model::search::{SearchPage, SearchQuery};
-use model::value::Rows;
+use model::value::{LineForm, Lines, Rows};
 use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant, GrantAsk, Via};
 use serde::Serialize;
@@ -37,7 +37,9 @@ use serde::Serialize;
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
-pub use machines::{Head, Listing, callable, changed_at, columns, distinct, found, heads, listing};
+pub use machines::{
+    Head, Listing, callable, changed_at, columns, distinct, found, heads, listing, organisations,
+};
 pub use measure::measure;
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use standing::{Standing, standing};
@@ -92,13 +94,13 @@ pub enum Geometry {
 }
 
 /// A download: column names (identifier, Chinese name) and rows as a stream.
-pub struct Download {
+pub struct Download<T = Rows> {
     pub dataset: Dataset,
     pub columns: Vec<(String, String)>,
-    pub rows: BoxStream<'static, Result<Rows>>,
+    pub rows: BoxStream<'static, Result<T>>,
 }
 
-impl std::fmt::Debug for Download {
+impl<T> std::fmt::Debug for Download<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Download").field("columns", &self.columns).finish_non_exhaustive()
     }
@@ -214,9 +216,31 @@ pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> R
     pour(app, op, code, version, &RowQuery::default()).await
 }
 
+/// The same as lines of text (without a header).
+pub async fn download_lines(
+    app: &App,
+    op: &Op,
+    code: &str,
+    version: Option<i64>,
+    form: LineForm,
+) -> Result<Download<Lines>> {
+    pour_lines(app, op, code, version, &RowQuery::default(), form).await
+}
+
 /// The rows of a freely open data set that a query asks for, as many as there are; audited as a download is.
 pub async fn dump(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<Download> {
     pour(app, op, code, None, query).await
+}
+
+/// The same as lines of text (without a header).
+pub async fn dump_lines(
+    app: &App,
+    op: &Op,
+    code: &str,
+    query: &RowQuery,
+    form: LineForm,
+) -> Result<Download<Lines>> {
+    pour_lines(app, op, code, None, query, form).await
 }
 
 async fn pour(
@@ -226,6 +250,39 @@ async fn pour(
     version: Option<i64>,
     query: &RowQuery,
 ) -> Result<Download> {
+    let tap = tap(app, op, code, version).await?;
+    let rows = match tap.known {
+        Some(_) => app.lake.scan(&tap.grant, query, version).await?,
+        // Nothing has landed yet: a file with a header only.
+        None => Box::pin(futures::stream::empty()),
+    };
+    flowing(app, op, tap, query, rows).await
+}
+
+async fn pour_lines(
+    app: &App,
+    op: &Op,
+    code: &str,
+    version: Option<i64>,
+    query: &RowQuery,
+    form: LineForm,
+) -> Result<Download<Lines>> {
+    let tap = tap(app, op, code, version).await?;
+    let rows = match tap.known {
+        Some(_) => app.lake.lines(&tap.grant, query, version, form).await?,
+        None => Box::pin(futures::stream::empty()),
+    };
+    flowing(app, op, tap, query, rows).await
+}
+
+/// What is granted of a set that is poured out, and its version; none where nothing has landed.
+struct Tap {
+    entry: Entry,
+    grant: Grant,
+    known: Option<i64>,
+}
+
+async fn tap(app: &App, op: &Op, code: &str, version: Option<i64>) -> Result<Tap> {
     let entry = open_entry(app, code).await?;
     let grant = grant(app, op, &entry, Action::RowsDownload, u64::MAX).await?;
     let versions = app.lake.versions(&entry.draft.code).await?;
@@ -235,11 +292,18 @@ async fn pour(
         return Err(Error::not_found("数据版本", "data version", &version.to_string()));
     }
     let known = version.or_else(|| versions.first().map(|v| v.version));
-    let rows = match known {
-        Some(_) => app.lake.scan(&grant, query, version).await?,
-        // Nothing has landed yet: a file with a header only.
-        None => Box::pin(futures::stream::empty()),
-    };
+    Ok(Tap { entry, grant, known })
+}
+
+/// Rows that may leave, once it is recorded that they do.
+async fn flowing<T: Send + 'static>(
+    app: &App,
+    op: &Op,
+    tap: Tap,
+    query: &RowQuery,
+    rows: BoxStream<'static, Result<T>>,
+) -> Result<Download<T>> {
+    let Tap { entry, grant, known } = tap;
     let rows = halt::while_going(&app.policy, &op.actor, &entry.id, None, rows);
     let all = grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone()));
     let columns: Vec<(String, String)> = match query.select.is_empty() {
@@ -261,7 +325,7 @@ async fn pour(
             .to_owned(),
         purpose: grant.purpose().to_owned(),
         masks: grant.masks_text(),
-        ..audit::event(op, grant.action().as_str(), code)
+        ..audit::event(op, grant.action().as_str(), &entry.draft.code)
     };
     audit::record(app, event).await?;
     let org = app.store.org_get(&entry.draft.org).await?;

@@ -20,7 +20,7 @@ use model::batch::Batch;
 use model::entry::Entry;
 use model::parcel::ParcelHead;
 use model::query::RowQuery;
-use model::value::Rows;
+use model::value::{LineForm, Lines, Rows};
 use model::{Code, Error, Op, Result};
 use policy::port::{
     ChangeSpan, Changes, ChangesAhead, Compacted, LakeVersion, LandTarget, Landing,
@@ -230,6 +230,16 @@ impl policy::port::Lake for DeltaLake {
         version: Option<i64>,
     ) -> Result<BoxStream<'static, Result<Rows>>> {
         self.scan_granted(grant, query, version).await
+    }
+
+    async fn lines(
+        &self,
+        grant: &Grant,
+        query: &RowQuery,
+        version: Option<i64>,
+        form: LineForm,
+    ) -> Result<BoxStream<'static, Result<Lines>>> {
+        self.lines_granted(grant, query, version, form).await
     }
 
     async fn ahead(

@@ -39,7 +39,8 @@
 //!
 //! *no-plain-way-out*: [`DeltaLake::scan`](policy::port::Lake::scan) takes a `Grant` and builds one DataFusion plan:
 //! view → the grant's row filter → the caller's filter → order → the granted and selected columns, masked by a
-//! function inside the plan → cap ([`scan`]). SQL text has an entry of its own ([`wire`]), made of grants alone.
+//! function inside the plan → cap ([`scan`]). SQL text has an entry of its own ([`wire`]), made of grants alone. Whole
+//! downloads in CSV are the same plan, its batches written as lines here ([`lines`]).
 //!
 //! # How rows are transformed
 //!
@@ -78,6 +79,7 @@ mod keys;
 mod lake;
 mod land;
 mod last;
+mod lines;
 mod masking;
 mod name;
 mod plain;

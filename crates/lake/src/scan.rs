@@ -71,12 +71,28 @@ impl DeltaLake {
         query: &RowQuery,
         version: Option<i64>,
     ) -> Result<BoxStream<'static, Result<Rows>>> {
+        let (names, rows) = self.granted_rows(grant, query, version).await?;
+        match rows {
+            Some(rows) => released(rows, names).await,
+            None => {
+                let none = Rows { columns: names, rows: Vec::new() };
+                Ok(stream::iter([Ok(none)]).boxed())
+            }
+        }
+    }
+
+    /// The plan of a release, not started yet, and the names of its columns; no plan where nothing has landed.
+    pub(crate) async fn granted_rows(
+        &self,
+        grant: &Grant,
+        query: &RowQuery,
+        version: Option<i64>,
+    ) -> Result<(Vec<String>, Option<DataFrame>)> {
         let wanted = Wanted::of(grant, query)?;
         check_query(grant, query)?;
         let names = wanted.names();
         let Some(table) = self.table_at(grant.code(), version).await? else {
-            let none = Rows { columns: names, rows: Vec::new() };
-            return Ok(stream::iter([Ok(none)]).boxed());
+            return Ok((names, None));
         };
         let loaded = Loaded::of(&table)?;
         let stored = loaded.columns()?;
@@ -103,7 +119,7 @@ impl DeltaLake {
         let rows = rows
             .select(projection(&wanted, &stored, &masker))
             .map_err(|e| fault::plan("projection", e))?;
-        released(rows, names).await
+        Ok((names, Some(rows)))
     }
 }
 

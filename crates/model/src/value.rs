@@ -77,3 +77,19 @@ pub struct Rows {
     pub columns: Vec<String>,
     pub rows: Vec<Row>,
 }
+
+/// How rows are written as lines of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineForm {
+    /// What stands between values: a comma, a tab.
+    pub between: u8,
+    /// Each line begins with its row's number, this many having passed before; `None`: no numbers.
+    pub passed: Option<u64>,
+}
+
+/// Rows that are lines of text already, each ended by CR LF.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines {
+    pub rows: usize,
+    pub bytes: Vec<u8>,
+}

@@ -30,7 +30,7 @@ use model::query::RowQuery;
 use model::schema::{SourceSchema, TableName};
 use model::search::{SearchDoc, SearchHolding, SearchPage, SearchQuery};
 use model::source::SourceCheck;
-use model::value::Rows;
+use model::value::{LineForm, Lines, Rows};
 use model::{Op, Result};
 
 pub use self::bench::{SqlBench, SqlColumn, SqlSaved, SqlSeen, SqlSitting, SqlTerms};
@@ -88,6 +88,16 @@ pub trait Lake: Prints + Shares {
         query: &RowQuery,
         version: Option<i64>,
     ) -> Result<BoxStream<'static, Result<Rows>>>;
+
+    /// The same rows as lines of text, as a CSV writer would write each value's `to_text`: quoted where need be, ended by CR LF.
+    /// No header. In the order of `scan`; pieces without rows are not given. Streams in bounded memory.
+    async fn lines(
+        &self,
+        grant: &Grant,
+        query: &RowQuery,
+        version: Option<i64>,
+        form: LineForm,
+    ) -> Result<BoxStream<'static, Result<Lines>>>;
 
     /// What lies before a receiver that holds version `from`: a span of at most `most` parcels. `None` when it is level, or
     /// nothing has landed. A version the lake does not know (it was set back) is `WrongState`.

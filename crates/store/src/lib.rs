@@ -78,6 +78,7 @@ pub struct Store {
     pub(crate) db: Db,
     audit: Arc<audit::AuditLog>,
     serving: Arc<dyn serving::ServingCopy>,
+    regions: Arc<org::Regions>,
 }
 
 impl Store {
@@ -86,7 +87,7 @@ impl Store {
         let db = Db::open(config).await?;
         let audit = Arc::new(audit::AuditLog::open(config, &db).await?);
         let serving = serving::open(config, &db).await?;
-        Ok(Self { db, audit, serving })
+        Ok(Self { db, audit, serving, regions: Arc::default() })
     }
 
     /// Opens SQLite stores for reading, beside the process that writes them. Nothing is created or migrated, rows are
@@ -94,7 +95,7 @@ impl Store {
     pub async fn open_beside(config: &StoreConfig) -> Result<Self> {
         let db = Db::open_beside(config).await?;
         let audit = Arc::new(audit::AuditLog::open_beside(config).await?);
-        Ok(Self { db, audit, serving: Arc::new(serving::Absent) })
+        Ok(Self { db, audit, serving: Arc::new(serving::Absent), regions: Arc::default() })
     }
 
     /// The audit chain.

@@ -1,5 +1,7 @@
 //! Organisations and regions in the control store.
 
+use std::time::{Duration, Instant};
+
 use model::org::Org;
 use model::region::{Region, RegionLevel};
 use model::{Error, Result};
@@ -8,6 +10,42 @@ use sqlx::any::AnyRow;
 
 use crate::Store;
 use crate::db::{fail, json, maybe, number, on_duplicate, text, to_json};
+
+/// How long regions are kept that another process may have added to.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// The regions as last read.
+#[derive(Debug, Default)]
+pub(crate) struct Regions(parking_lot::Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Grows with each change, so that what was read before one is not kept after it.
+    changes: u64,
+    read: Option<(Instant, Vec<Region>)>,
+}
+
+impl Regions {
+    /// What is kept, and after how many changes.
+    fn get(&self) -> (Option<Vec<Region>>, u64) {
+        let kept = self.0.lock();
+        let fresh = kept.read.as_ref().filter(|(at, _)| at.elapsed() < KEPT);
+        (fresh.map(|(_, regions)| regions.clone()), kept.changes)
+    }
+
+    fn put(&self, regions: &[Region], changes: u64) {
+        let mut kept = self.0.lock();
+        if kept.changes == changes {
+            kept.read = Some((Instant::now(), regions.to_vec()));
+        }
+    }
+
+    fn forget(&self) {
+        let mut kept = self.0.lock();
+        kept.changes += 1;
+        kept.read = None;
+    }
+}
 
 impl Store {
     /// Enters regions that are not there yet; answers how many were new.
@@ -31,11 +69,23 @@ impl Store {
             .rows_affected();
         }
         tx.commit().await.map_err(fail)?;
+        self.regions.forget();
         Ok(new)
     }
 
-    /// All regions by code.
+    /// All regions by code. They are asked for with every page and hardly ever change: kept for some seconds, and read anew after
+    /// this process has entered one.
     pub async fn regions_list(&self) -> Result<Vec<Region>> {
+        let (known, changes) = self.regions.get();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let read = self.regions_read().await?;
+        self.regions.put(&read, changes);
+        Ok(read)
+    }
+
+    async fn regions_read(&self) -> Result<Vec<Region>> {
         sqlx::query("SELECT code, name_cn, name_en, level, parent FROM region ORDER BY code")
             .fetch_all(self.db.pool())
             .await

@@ -242,7 +242,12 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
             Ok(crate::evidence::seal(app, system).await?
                 + crate::evidence::stamp(app, system).await?)
         }
-        Job::Openness => crate::opening::measure(app, system).await,
+        Job::Openness => {
+            let measured = crate::opening::measure(app, system).await?;
+            // The walk over all open sets is done here, so that a visitor seldom waits for it.
+            crate::opening::index(app, system).await?;
+            Ok(measured)
+        }
         Job::Reports => crate::report::tick(app, system).await,
         Job::Tickets => crate::voice::tick(app, system).await,
         Job::Links => crate::voice::look_at_links(app, system).await,

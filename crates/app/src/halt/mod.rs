@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use model::halt::HaltKind;
-use model::value::Rows;
 use model::{Actor, Op, Result};
 use policy::Policy;
 
@@ -117,19 +116,19 @@ pub async fn admit(app: &App, op: &Op, caller: &Actor) -> Result<()> {
 }
 
 /// Rows on their way, for as long as neither the caller nor the resource is stopped, nor the interface they leave by.
-pub(crate) fn while_going(
+pub(crate) fn while_going<T: Send + 'static>(
     policy: &Policy,
     caller: &Actor,
     entry: &str,
     interface: Option<&str>,
-    rows: BoxStream<'static, Result<Rows>>,
-) -> BoxStream<'static, Result<Rows>> {
-    struct Flow {
+    rows: BoxStream<'static, Result<T>>,
+) -> BoxStream<'static, Result<T>> {
+    struct Flow<T> {
         policy: Policy,
         caller: Actor,
         entry: String,
         interface: Option<String>,
-        rows: Option<BoxStream<'static, Result<Rows>>>,
+        rows: Option<BoxStream<'static, Result<T>>>,
     }
     let flow = Flow {
         policy: policy.clone(),

@@ -124,7 +124,15 @@ pub async fn index(app: &App, op: &Op) -> Result<Arc<Index>> {
     if let Some(index) = fresh(app, op) {
         return Ok(index);
     }
-    let _turn = app.shares.index.walking.lock().await;
+    let walking = &app.shares.index.walking;
+    let _turn = match walking.try_lock() {
+        Ok(turn) => turn,
+        // Somebody walks already: what is known of today is told meanwhile, where there is anything.
+        Err(_) => match known(app, op) {
+            Some(index) => return Ok(index),
+            None => walking.lock().await,
+        },
+    };
     if let Some(index) = fresh(app, op) {
         return Ok(index);
     }
@@ -140,6 +148,12 @@ fn fresh(app: &App, op: &Op) -> Option<Arc<Index>> {
     let kept = kept.as_ref().filter(|k| k.day == op.today())?;
     let keep = TimeDelta::seconds(app.rules.site.index.keep_seconds);
     (kept.epoch == app.shares.epoch() || op.at - kept.at < keep).then(|| Arc::clone(&kept.index))
+}
+
+/// What is kept of today, however old.
+fn known(app: &App, op: &Op) -> Option<Arc<Index>> {
+    let kept = app.shares.index.kept.lock();
+    kept.as_ref().filter(|k| k.day == op.today()).map(|k| Arc::clone(&k.index))
 }
 
 /// The sets of a city, a department or the whole that fail one thing, in pages by code.

@@ -44,12 +44,20 @@ pub struct Head {
 /// Names and counts of all that is open.
 pub async fn listing(app: &App, op: &Op) -> Result<Arc<Listing>> {
     app.shares.look(app, op).await?;
-    let epoch = app.shares.epoch();
-    if let Some((kept, listing)) = &*app.shares.listing.lock()
-        && *kept == epoch
-    {
-        return Ok(Arc::clone(listing));
+    let kept = || {
+        let kept = app.shares.listing.lock();
+        let level = kept.as_ref().filter(|(epoch, _)| *epoch == app.shares.epoch());
+        level.map(|(_, listing)| Arc::clone(listing))
+    };
+    if let Some(listing) = kept() {
+        return Ok(listing);
     }
+    // One walk at a time: who waited finds it made.
+    let _turn = app.shares.listing_turn.lock().await;
+    if let Some(listing) = kept() {
+        return Ok(listing);
+    }
+    let epoch = app.shares.epoch();
     let mut made = Listing::default();
     let mut orgs: HashMap<String, u64> = HashMap::new();
     let mut after = String::new();
@@ -78,6 +86,22 @@ pub async fn listing(app: &App, op: &Op) -> Result<Arc<Listing>> {
     let made = Arc::new(made);
     *app.shares.listing.lock() = Some((epoch, Arc::clone(&made)));
     Ok(made)
+}
+
+/// All organisations in order of id, for their names; good until the ledger changes. Cheaper than the whole [`listing`].
+pub async fn organisations(app: &App, op: &Op) -> Result<Arc<Vec<Org>>> {
+    app.shares.look(app, op).await?;
+    let epoch = app.shares.epoch();
+    if let Some((kept, orgs)) = &*app.shares.orgs.lock()
+        && *kept == epoch
+    {
+        return Ok(Arc::clone(orgs));
+    }
+    let mut orgs = app.store.orgs_list().await?;
+    orgs.sort_by(|a, b| a.id.cmp(&b.id));
+    let orgs = Arc::new(orgs);
+    *app.shares.orgs.lock() = Some((epoch, Arc::clone(&orgs)));
+    Ok(orgs)
 }
 
 /// One open data set by its id or its code; anything else is not found, whatever it is.

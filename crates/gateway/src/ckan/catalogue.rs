@@ -3,6 +3,7 @@
 use app::opening::{self, Head};
 use model::Op;
 use model::code::Domain;
+use model::org::Org;
 use model::search::{SearchPage, SearchQuery, Within};
 use serde_json::{Map, Value, json};
 
@@ -32,7 +33,7 @@ const FACETS: &[(&str, &str)] = &[
 const UNCOUNTED: &[&str] = &["tags", "license_id", "state", "type", "dataset_type", "author"];
 
 pub(crate) async fn search(door: &Door, op: &Op, params: &Params) -> Result<Value, Fault> {
-    let known = opening::listing(&door.app, op).await?;
+    let known = opening::organisations(&door.app, op).await?;
     let mut filters = params.list("fq_list");
     if let Some(fq) = params.text("fq") {
         filters.push(fq);
@@ -153,7 +154,7 @@ fn facets(wanted: &[String]) -> Result<Vec<(String, Option<&'static str>)>, Faul
 fn counted(
     page: &SearchPage,
     facets: &[(String, Option<&'static str>)],
-    known: &opening::Listing,
+    known: &[Org],
     least: u64,
     most: i64,
 ) -> (Value, Value) {
@@ -169,8 +170,8 @@ fn counted(
         for (value, count) in told_of.take(limit) {
             let (key, title) = match *own {
                 Some("org") => {
-                    let org = known.orgs.iter().find(|(o, _)| o.id == *value);
-                    let title = org.map_or(value.as_str(), |(o, _)| o.name_cn.as_str());
+                    let org = known.iter().find(|o| o.id == *value);
+                    let title = org.map_or(value.as_str(), |o| o.name_cn.as_str());
                     (shape::name(value), title.to_owned())
                 }
                 Some("domain") => {

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use model::code::DataType;
 use model::query::RowQuery;
-use model::value::{Row, Rows};
+use model::value::{LineForm, Lines, Row, Rows};
 use model::{Error, Op, Result};
 use serde_json::{Value, json};
 
@@ -81,18 +81,29 @@ async fn answer(
         ..RowQuery::default()
     };
     let code = dataset.entry.draft.code.clone();
-    let download = opening::dump(&door.app, op, &code, &query).await?;
+    let place = places.then_some(offset);
+    let rows = match format {
+        Format::Lines(between) => {
+            let form = LineForm { between, passed: place };
+            let download = opening::dump_lines(&door.app, op, &code, &query, form).await?;
+            download.rows.map(|chunk| chunk.map(Piece::Lines)).boxed()
+        }
+        Format::Json => {
+            let download = opening::dump(&door.app, op, &code, &query).await?;
+            download.rows.map(|chunk| chunk.map(Piece::Rows)).boxed()
+        }
+    };
     let tally = Tally::new(&door.app, op, app::Action::RowsDownload.as_str(), &code);
     let writer = Writer {
         format,
         bom: params.flag("bom", false),
-        place: places.then_some(offset),
+        place,
         fields: fields(&dataset, &columns, &chosen, places),
         names: chosen.clone(),
         types: types(&columns, &chosen),
         first: true,
     };
-    Ok((headers, pour(writer, download.rows, tally)).into_response())
+    Ok((headers, pour(writer, rows, tally)).into_response())
 }
 
 fn types(columns: &[GrantColumn], chosen: &[String]) -> Vec<DataType> {
@@ -128,6 +139,12 @@ enum Format {
     /// Lines with this between their values.
     Lines(u8),
     Json,
+}
+
+/// Rows on their way out: to be written here, or lines already.
+enum Piece {
+    Rows(Rows),
+    Lines(Lines),
 }
 
 /// Writes a file piece by piece.
@@ -167,29 +184,17 @@ impl Writer {
         Ok(out)
     }
 
-    fn rows(&mut self, rows: &Rows) -> Result<Vec<u8>> {
-        match self.format {
-            Format::Lines(between) => {
-                let mut writer = table::lines(between);
-                for row in &rows.rows {
-                    let place = self.next().map(|n| n.to_string());
-                    let cells = row.iter().map(|v| v.to_text().unwrap_or_default());
-                    writer.write_record(place.into_iter().chain(cells)).map_err(unwritten)?;
-                }
-                table::taken(writer)
-            }
-            Format::Json => {
-                let mut out = Vec::new();
-                for row in &rows.rows {
-                    out.extend_from_slice(if self.first { b"\n" } else { b",\n" });
-                    self.first = false;
-                    let place = self.next().map(Value::from);
-                    let line: Value = place.into_iter().chain(self.cells(row)).collect();
-                    out.extend_from_slice(line.to_string().as_bytes());
-                }
-                Ok(out)
-            }
+    /// Rows as a part of the list of records.
+    fn rows(&mut self, rows: &Rows) -> Vec<u8> {
+        let mut out = Vec::new();
+        for row in &rows.rows {
+            out.extend_from_slice(if self.first { b"\n" } else { b",\n" });
+            self.first = false;
+            let place = self.next().map(Value::from);
+            let line: Value = place.into_iter().chain(self.cells(row)).collect();
+            out.extend_from_slice(line.to_string().as_bytes());
         }
+        out
     }
 
     fn cells<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = Value> + 'a {
@@ -213,7 +218,7 @@ impl Writer {
 
 /// A body that is written as it is read, counted as it leaves. A failure after the first byte breaks it off, so that a part is
 /// never taken for the whole.
-fn pour(writer: Writer, rows: BoxStream<'static, Result<Rows>>, tally: Tally) -> Body {
+fn pour(writer: Writer, rows: BoxStream<'static, Result<Piece>>, tally: Tally) -> Body {
     let start = Some((writer, rows, tally, true));
     Body::from_stream(stream::unfold(start, |state| async move {
         let (mut writer, mut rows, mut tally, head) = state?;
@@ -232,7 +237,10 @@ fn pour(writer: Writer, rows: BoxStream<'static, Result<Rows>>, tally: Tally) ->
                 tally.add(0, tail.len());
                 return Some((tally.end(None).await.map(|()| tail), None));
             }
-            Some(chunk) => chunk.and_then(|chunk| Ok((chunk.rows.len(), writer.rows(&chunk)?))),
+            Some(piece) => piece.map(|piece| match piece {
+                Piece::Rows(rows) => (rows.rows.len(), writer.rows(&rows)),
+                Piece::Lines(lines) => (lines.rows, lines.bytes),
+            }),
         };
         Some(match piece {
             Ok((count, bytes)) => {

@@ -2,9 +2,9 @@
 //! that of `tantivy-query-grammar` (Lucene's: fields, phrases, ranges, `AND OR NOT + -`, groups); each condition it finds
 //! is translated or refused by name, never passed over.
 
-use app::opening::Listing;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use model::code::Domain;
+use model::org::Org;
 use model::search::{When, Within};
 use tantivy_query_grammar::{Occur, UserInputAst, UserInputBound, UserInputLeaf, parse_query};
 
@@ -25,7 +25,7 @@ pub(super) struct Asked {
 }
 
 /// Reads `q` and the filters beside it.
-pub(super) fn read(q: &str, filters: &[String], known: &Listing) -> Result<Asked, Fault> {
+pub(super) fn read(q: &str, filters: &[String], known: &[Org]) -> Result<Asked, Fault> {
     let mut all = Vec::new();
     let mut text = Vec::new();
     match one(q, known) {
@@ -49,7 +49,7 @@ pub(super) fn read(q: &str, filters: &[String], known: &Listing) -> Result<Asked
     Ok(Asked { text: text.join(" "), within: (!rest.is_empty()).then_some(Within::And(rest)) })
 }
 
-fn one(written: &str, known: &Listing) -> Result<Within, Fault> {
+fn one(written: &str, known: &[Org]) -> Result<Within, Fault> {
     if written.chars().count() > LONGEST || deepest(written) > DEPTH {
         return Err(Fault::query(
             &format!("检索式过长或嵌套过深（最多 {LONGEST} 字、{DEPTH} 层括号）"),
@@ -84,7 +84,7 @@ fn deepest(written: &str) -> usize {
     most
 }
 
-fn tree(ast: &UserInputAst, known: &Listing) -> Result<Within, Fault> {
+fn tree(ast: &UserInputAst, known: &[Org]) -> Result<Within, Fault> {
     match ast {
         UserInputAst::Boost(inner, _) => tree(inner, known),
         UserInputAst::Leaf(leaf) => condition(leaf, known),
@@ -116,7 +116,7 @@ fn tree(ast: &UserInputAst, known: &Listing) -> Result<Within, Fault> {
     }
 }
 
-fn condition(leaf: &UserInputLeaf, known: &Listing) -> Result<Within, Fault> {
+fn condition(leaf: &UserInputLeaf, known: &[Org]) -> Result<Within, Fault> {
     match leaf {
         UserInputLeaf::All => Ok(everything()),
         UserInputLeaf::Literal(literal) => match &literal.field_name {
@@ -161,7 +161,7 @@ fn words(phrase: &str) -> String {
 const FIELDS: &str = "title, text, name, id, tags, organization, owner_org, groups, res_format, region, update_cycle, \
                       open_type, grade, metadata_created, metadata_modified, state, type, dataset_type, private, capacity";
 
-fn value(field: &str, phrase: &str, known: &Listing) -> Result<Within, Fault> {
+fn value(field: &str, phrase: &str, known: &[Org]) -> Result<Within, Fault> {
     let facet = |name: &str, value: String| Within::Facet { name: name.to_owned(), value };
     let is = |truth: bool| if truth { everything() } else { nothing() };
     Ok(match field.strip_prefix("extras_").unwrap_or(field) {
@@ -179,9 +179,8 @@ fn value(field: &str, phrase: &str, known: &Listing) -> Result<Within, Fault> {
         "tags" => Within::Tag(phrase.to_owned()),
         "organization" | "owner_org" => {
             // Names are those CKAN allows; the ledger's own may be others.
-            let org =
-                known.orgs.iter().find(|(o, _)| o.id == phrase || shape::name(&o.id) == phrase);
-            org.map_or_else(nothing, |(o, _)| facet("org", o.id.clone()))
+            let org = known.iter().find(|o| o.id == phrase || shape::name(&o.id) == phrase);
+            org.map_or_else(nothing, |o| facet("org", o.id.clone()))
         }
         "groups" => {
             let domain = Domain::ALL.iter().find(|d| shape::is_group(**d, phrase));
@@ -313,11 +312,11 @@ mod tests {
     use super::*;
 
     fn asked(q: &str) -> Asked {
-        read(q, &[], &Listing::default()).unwrap()
+        read(q, &[], &[]).unwrap()
     }
 
     fn refused(q: &str) -> String {
-        format!("{:?}", read(q, &[], &Listing::default()).unwrap_err())
+        format!("{:?}", read(q, &[], &[]).unwrap_err())
     }
 
     fn domain(value: &str) -> Within {
@@ -350,7 +349,7 @@ mod tests {
         assert_eq!(asked("-groups:13").within, Some(not(domain("13"))));
         assert_eq!(asked("(groups:11 OR groups:13)").within, asked("groups:(11 OR 13)").within);
         let all = ["+state:active".to_owned(), "dataset_type:dataset".to_owned()];
-        assert!(read("*:*", &all, &Listing::default()).unwrap().within.is_some());
+        assert!(read("*:*", &all, &[]).unwrap().within.is_some());
         let since = asked("metadata_modified:[2026-01-02T03:04:05Z TO *]").within.unwrap();
         let time = Within::Time {
             when: When::Changed,

@@ -8,7 +8,7 @@ use model::item::Item;
 use model::mask::{Generalise, Mask};
 use model::query::{Comparison, Condition, Order, RowQuery};
 use model::request::{Period, Request, RequestState};
-use model::value::{Rows, Value};
+use model::value::{LineForm, Lines, Rows, Value};
 use model::{Actor, Code, Op, Result};
 use policy::{Action, Grant, GrantAsk, Policy, Via};
 
@@ -150,6 +150,32 @@ fn is(column: &str, comparison: Comparison) -> Option<Condition> {
 
 fn where_(filter: Option<Condition>) -> RowQuery {
     RowQuery { filter, select: vec![("id".into(), None)], ..RowQuery::default() }
+}
+
+/// What leaves as lines is what leaves as rows, masks and numbers included.
+#[tokio::test]
+async fn lines_are_the_rows_of_a_scan() {
+    let house = landed().await;
+    let grant = grant(&ITEMS, "", 0);
+    let query = RowQuery::default();
+    let rows = scan(&house, &grant, &query).await.unwrap();
+    assert_eq!(rows.rows.len(), 4);
+    for passed in [None, Some(7)] {
+        let form = LineForm { between: b',', passed };
+        let stream = house.lake.lines_granted(&grant, &query, None, form).await.unwrap();
+        let pieces: Vec<Lines> = stream.try_collect().await.unwrap();
+        assert_eq!(pieces.iter().map(|p| p.rows).sum::<usize>(), 4);
+        let bytes: Vec<u8> = pieces.into_iter().flat_map(|p| p.bytes).collect();
+        let mut writer =
+            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        for (n, row) in (1_u64..).zip(&rows.rows) {
+            let number = passed.map(|before| (before + n).to_string());
+            let cells = row.iter().map(|v| v.to_text().unwrap_or_default());
+            writer.write_record(number.into_iter().chain(cells)).unwrap();
+        }
+        let wanted = writer.into_inner().unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&wanted));
+    }
 }
 
 #[tokio::test]

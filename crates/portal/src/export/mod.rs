@@ -13,7 +13,7 @@ use app::opening::{Dataset, Geometry};
 use axum::body::Body;
 use futures::stream::{self, BoxStream, StreamExt};
 use model::Result;
-use model::value::Rows;
+use model::value::{LineForm, Lines, Rows};
 
 /// Turns rows into a file's bytes, chunk by chunk.
 pub(crate) trait Encoder: Send {
@@ -90,6 +90,32 @@ pub(crate) fn body(
     rows: BoxStream<'static, Result<Rows>>,
     tally: Option<Tally>,
 ) -> Body {
+    poured(encoder, rows.map(|chunk| chunk.map(Piece::Rows)).boxed(), tally)
+}
+
+/// A body of CSV whose lines come ready: what `encoder` would write of their rows.
+pub(crate) fn lines(
+    encoder: Box<dyn Encoder>,
+    lines: BoxStream<'static, Result<Lines>>,
+    tally: Option<Tally>,
+) -> Body {
+    poured(encoder, lines.map(|chunk| chunk.map(Piece::Lines)).boxed(), tally)
+}
+
+/// How lines of CSV are written here.
+pub(crate) const LINES: LineForm = LineForm { between: b',', passed: None };
+
+/// Rows on their way out.
+enum Piece {
+    Rows(Rows),
+    Lines(Lines),
+}
+
+fn poured(
+    encoder: Box<dyn Encoder>,
+    rows: BoxStream<'static, Result<Piece>>,
+    tally: Option<Tally>,
+) -> Body {
     enum Step {
         Head,
         Rows,
@@ -101,9 +127,13 @@ pub(crate) fn body(
         let (mut piece, mut next) = match step {
             Step::Head => (encoder.head(), Step::Rows),
             Step::Rows => match rows.next().await {
-                Some(Ok(chunk)) => {
+                Some(Ok(Piece::Rows(chunk))) => {
                     count = chunk.rows.len();
                     (encoder.rows(&chunk), Step::Rows)
+                }
+                Some(Ok(Piece::Lines(chunk))) => {
+                    count = chunk.rows;
+                    (Ok(chunk.bytes), Step::Rows)
                 }
                 Some(Err(error)) => (Err(error), Step::Done),
                 None => (encoder.tail(), Step::Done),

@@ -204,7 +204,7 @@ fn cite(door: &Door, visit: &Visit, dataset: &Dataset, version: Option<i64>) -> 
 
 /// What the latest landings brought, for the chart; without them the page stands all the same.
 async fn landed(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Landed> {
-    if !dataset.free {
+    if !dataset.free || dataset.entry.data_at.is_none() {
         return Vec::new();
     }
     let found =
@@ -219,7 +219,14 @@ async fn landed(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Landed> {
 async fn related(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Value> {
     let mut filters = facets::open_only();
     filters.push(("domain".into(), dataset.entry.draft.domain.as_str().into()));
-    let query = SearchQuery { filters, sort: "data_at".into(), limit: 6, ..SearchQuery::default() };
+    let query = SearchQuery {
+        filters,
+        // Nothing said would count every facet; none is shown here.
+        facets: vec!["ledger".into()],
+        sort: "data_at".into(),
+        limit: 6,
+        ..SearchQuery::default()
+    };
     match app::opening::search(&door.app, &visit.public_op(), query).await {
         Ok(found) => found
             .hits

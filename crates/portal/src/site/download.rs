@@ -82,30 +82,40 @@ async fn download(
         )
         .into());
     }
-    let download = app::opening::download(&door.app, &visit.op, &code, version).await?;
-    let tally = Tally::new(&door.app, &visit.op, Action::RowsDownload.as_str(), &code);
-    let name = format!("{}.{extension}", download.dataset.entry.draft.title);
-    let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
-    let response = match format {
+    let tally = || Tally::new(&door.app, &visit.op, Action::RowsDownload.as_str(), &code);
+    let (dataset, format, body) = match format {
+        // Written where the rows are read: the most asked for, of the largest sets.
+        Some(format @ Format::Csv { .. }) => {
+            let lines = app::opening::download_lines;
+            let download = lines(&door.app, &visit.op, &code, version, export::LINES).await?;
+            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+            let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
+            (download.dataset, format, body)
+        }
         Some(format) => {
-            let headers = attachment(&name, format.content_type());
-            let body = export::body(format.encoder(heading), download.rows, Some(tally));
-            // The file as it is offered: the present version, with what its format comes with.
-            let offered = version.is_none() && !matches!(format, Format::Csv { bom: false });
-            let (key, stamp) = known_as(&download.dataset, &file);
-            match door.files.get(&key, &stamp).filter(|_| offered) {
-                Some(known) => known::answer(&asked, &known, headers, body),
-                None if offered => (headers, door.files.remember(body, key, stamp)).into_response(),
-                None => (headers, body).into_response(),
-            }
+            let download = app::opening::download(&door.app, &visit.op, &code, version).await?;
+            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+            let body = export::body(format.encoder(heading), download.rows, Some(tally()));
+            (download.dataset, format, body)
         }
         None => {
+            let download = app::opening::download(&door.app, &visit.op, &code, version).await?;
             let header = download.columns.iter().map(|(id, _)| id.clone()).collect();
-            let body = xlsx::body(header, download.rows, Some(tally)).await?;
-            (attachment(&name, xlsx::CONTENT_TYPE), body).into_response()
+            let name = format!("{}.{extension}", download.dataset.entry.draft.title);
+            let body = xlsx::body(header, download.rows, Some(tally())).await?;
+            return Ok((attachment(&name, xlsx::CONTENT_TYPE), body).into_response());
         }
     };
-    Ok(response)
+    let name = format!("{}.{extension}", dataset.entry.draft.title);
+    let headers = attachment(&name, format.content_type());
+    // The file as it is offered: the present version, with what its format comes with.
+    let offered = version.is_none() && !matches!(format, Format::Csv { bom: false });
+    let (key, stamp) = known_as(&dataset, &file);
+    Ok(match door.files.get(&key, &stamp).filter(|_| offered) {
+        Some(known) => known::answer(&asked, &known, headers, body),
+        None if offered => (headers, door.files.remember(body, key, stamp)).into_response(),
+        None => (headers, body).into_response(),
+    })
 }
 
 fn version(visit: &Visit) -> Result<Option<i64>> {

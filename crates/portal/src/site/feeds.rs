@@ -96,8 +96,14 @@ pub(super) async fn atom(
     name: &str,
     path: &str,
 ) -> Answer {
-    let query =
-        SearchQuery { filters, sort: "data_at".into(), limit: 50, ..SearchQuery::default() };
+    let query = SearchQuery {
+        filters,
+        // Nothing said would count every facet; none is shown here.
+        facets: vec!["ledger".into()],
+        sort: "data_at".into(),
+        limit: 50,
+        ..SearchQuery::default()
+    };
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
     let docs: Vec<_> = found.hits.into_iter().map(|hit| hit.doc).collect();
     // An entry without data counts from its publication.

@@ -6,6 +6,7 @@
 
 mod absent;
 mod condition;
+mod counts;
 mod pattern;
 mod postgres;
 mod shape;

@@ -25,6 +25,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres as Pg, Row};
 
 use self::load::Load;
+use super::counts::Counts;
 use super::shape::{Cell, Kind, Shape, Storage, integer_value, text_value};
 use super::sql::{Counting, Dialect, Plan, View, bond, is_point, plan};
 use super::statistics::{self, Read};
@@ -54,6 +55,7 @@ pub(crate) struct Postgres {
     readers: PgPool,
     turns: Turns,
     tables: RwLock<HashMap<String, Arc<Table>>>,
+    counts: Counts,
     protection: Protection,
 }
 
@@ -74,6 +76,7 @@ impl Postgres {
             readers,
             turns: Turns::new(PATIENCE),
             tables: RwLock::default(),
+            counts: Counts::default(),
             protection,
         };
         copy.sweep().await?;
@@ -212,11 +215,21 @@ impl Postgres {
             Some(Counting::Known) => Some(table.rows),
             Some(Counting::Ask { .. }) if whole => Some(rows.len() as u64),
             Some(Counting::Ask { sql, params }) => {
-                let row = bound(sqlx::query(AssertSqlSafe(sql)), params)
-                    .fetch_one(&self.readers)
-                    .await
-                    .map_err(gone)?;
-                Some(u64::try_from(row.try_get::<i64, _>(0).map_err(fail)?).unwrap_or(0))
+                let key = Counts::key(table, &sql, &params);
+                Some(match self.counts.get(&key) {
+                    Some(known) => known,
+                    None => {
+                        let row = bound(sqlx::query(AssertSqlSafe(sql)), params)
+                            .fetch_one(&self.readers)
+                            .await
+                            .map_err(gone)?;
+                        let n: i64 = row.try_get(0).map_err(fail)?;
+                        let n = u64::try_from(n).unwrap_or(0);
+                        // Rows are never older than the mark that was read before them, and a newer mark is another key.
+                        self.counts.put(key, n);
+                        n
+                    }
+                })
             }
         };
         Ok(RowPage { columns, rows, total, next })

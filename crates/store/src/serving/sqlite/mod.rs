@@ -28,6 +28,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, Transaction, Tra
 use tokio::sync::mpsc;
 
 use self::load::Load;
+use super::counts::Counts;
 use super::pattern::like;
 use super::shape::{Cell, Kind, Shape, integer_value, text_value};
 use super::sql::{Counting, Dialect, View, bond, is_point, plan};
@@ -62,6 +63,7 @@ struct Inner {
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     tables: RwLock<HashMap<String, Arc<Table>>>,
+    counts: Counts,
     protection: Protection,
 }
 
@@ -82,6 +84,7 @@ impl Sqlite {
             writer: Mutex::new(writer),
             readers: Mutex::default(),
             tables: RwLock::default(),
+            counts: Counts::default(),
             protection,
         };
         inner.sweep()?;
@@ -406,11 +409,19 @@ impl Inner {
             Some(Counting::Known) => Some(table.rows),
             Some(Counting::Ask { .. }) if whole => Some(rows.len() as u64),
             Some(Counting::Ask { sql, params }) => {
-                let mut count = reader.prepare_cached(sql).map_err(fail)?;
-                let n: i64 = count
-                    .query_row(rusqlite::params_from_iter(params), |r| r.get(0))
-                    .map_err(fail)?;
-                Some(u64::try_from(n).unwrap_or(0))
+                let key = Counts::key(table, sql, params);
+                Some(match self.counts.get(&key) {
+                    Some(known) => known,
+                    None => {
+                        let mut count = reader.prepare_cached(sql).map_err(fail)?;
+                        let n: i64 = count
+                            .query_row(rusqlite::params_from_iter(params), |r| r.get(0))
+                            .map_err(fail)?;
+                        let n = u64::try_from(n).unwrap_or(0);
+                        self.counts.put(key, n);
+                        n
+                    }
+                })
             }
         };
         Ok(RowPage { columns: names(&plan), rows, total, next })

@@ -1,0 +1,100 @@
+//! `bench portal`: the open-data site at size. An open table of 13 million rows and 100,000 open data sets with Chinese titles, filled
+//! through the rooms and kept in the cache; then a server on that folder is asked as anybody would ask it, and every answer is
+//! compared with what was filled in.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Options, last_json};
+use crate::Outcome;
+use crate::shell::{Background, cache, program, read, run as shown};
+
+/// Rows of the large table and open data sets, where nothing is said.
+const ROWS: u64 = 13_000_000;
+const SETS: u64 = 100_000;
+/// Of what is filled in; another number fills anew.
+const FILL: u32 = 1;
+
+pub(crate) fn run(options: &Options) -> Outcome {
+    let (rows, sets) = (options.rows.unwrap_or(ROWS), options.sets.unwrap_or(SETS));
+    let helper = options.bin().join("portalbench");
+    let qiantang = options.bin().join("qiantang");
+    let place = cache().join("bench").join(format!("portal-{FILL}-{rows}-{sets}"));
+    let data = filled(&helper, &place, rows, sets)?;
+    let (server, addresses) = serve(&qiantang, &place, &data)?;
+    let address = |name: &str| {
+        let told = addresses.get(name).and_then(Value::as_str);
+        told.ok_or_else(|| format!("the server tells no address of its {name}: {addresses}"))
+    };
+    let mut ask = program(&helper);
+    ask.arg("ask").arg(&data).args([rows.to_string(), sets.to_string()]);
+    ask.args([address("portal")?, address("gateway")?]);
+    ask.arg(server.id().to_string()).arg(&qiantang);
+    let said = match read(&mut ask) {
+        Ok(said) => said,
+        Err(e) => return Err(format!("{e}\n--- last lines of the server:\n{}", server.tail())),
+    };
+    print!("{said}");
+    server.stop()?;
+    if last_json(&said)?.get("pass") == Some(&Value::Bool(true)) {
+        Ok(())
+    } else {
+        Err("a promise of the open-data site is not kept; the figures stand above".into())
+    }
+}
+
+/// The data folder, filled now or by a run before this one.
+fn filled(helper: &Path, place: &Path, rows: u64, sets: u64) -> Outcome<PathBuf> {
+    let (data, done) = (place.join("data"), place.join("filled.json"));
+    if done.is_file() {
+        println!("filled before: {}", place.display());
+        return Ok(data);
+    }
+    // What a fill that was cut off has left.
+    let _ = std::fs::remove_dir_all(place);
+    std::fs::create_dir_all(place).map_err(|e| format!("{}: {e}", place.display()))?;
+    println!(
+        "filling {} with {rows} rows and {sets} data sets; this takes minutes",
+        place.display()
+    );
+    shown(
+        program(helper)
+            .arg("fill")
+            .arg(&data)
+            .args([rows.to_string(), sets.to_string()])
+            .current_dir(place),
+    )?;
+    let told = format!("{{\"fill\":{FILL},\"rows\":{rows},\"sets\":{sets}}}\n");
+    std::fs::write(&done, told).map_err(|e| format!("{}: {e}", done.display()))?;
+    Ok(data)
+}
+
+/// A server with site and interfaces on free ports, as a configuration file starts it, and its addresses. The background's work is
+/// left out: it is not what is measured. Callers are not slowed down by their address: they all come from here.
+fn serve(qiantang: &Path, place: &Path, data: &Path) -> Outcome<(Background, Value)> {
+    let (config, log) = (place.join("qiantang.toml"), place.join("server.log"));
+    let folder = serde_json::to_string(&data.to_string_lossy()).map_err(|e| e.to_string())?;
+    let text = format!(
+        "roles = [\"portal\", \"gateway\"]\n\n[data]\nfolder = {folder}\n\n\
+         [portal]\nlisten = \"127.0.0.1:0\"\n\n\
+         [gateway]\nlisten = \"127.0.0.1:0\"\nanonymous_per_second = 1000000\n\n\
+         [operation]\nlisten = \"127.0.0.1:0\"\n"
+    );
+    std::fs::write(&config, text).map_err(|e| format!("{}: {e}", config.display()))?;
+    let mut command = program(qiantang);
+    command.args(["serve", "--json", "--config"]).arg(&config).current_dir(place);
+    let mut server = Background::start(&mut command, &log)?;
+    let told = || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        last_json(&text).ok().filter(|told| told.get("portal").is_some())
+    };
+    server.wait_until(Duration::from_secs(600), || told().is_some())?;
+    let addresses = told().ok_or("the server tells no addresses")?;
+    let operation = addresses.get("operation").and_then(Value::as_str).unwrap_or_default();
+    let operation = operation.trim_start_matches("http://").to_owned();
+    server
+        .wait_until(Duration::from_secs(60), || std::net::TcpStream::connect(&operation).is_ok())?;
+    Ok((server, addresses))
+}
