@@ -51,6 +51,10 @@ impl Programs for Wasm {
         })
         .await
     }
+
+    fn sample(&self) -> &'static str {
+        GROUP_COUNT
+    }
 }
 
 /// Compiling and running hold a thread.

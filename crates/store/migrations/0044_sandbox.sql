@@ -3,3 +3,4 @@ CREATE TABLE sandbox_program (id TEXT PRIMARY KEY, project TEXT NOT NULL, conten
 CREATE INDEX sandbox_program_project ON sandbox_program (project, id);
 CREATE TABLE sandbox_run (id TEXT PRIMARY KEY, project TEXT NOT NULL, edit BIGINT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX sandbox_run_project ON sandbox_run (project, id);
+CREATE INDEX project_application ON project (application);

@@ -19,6 +19,9 @@ pub trait Programs: Send + Sync {
         tables: Vec<Vec<u8>>,
         limits: ProgramLimits,
     ) -> Result<ProgramEnd>;
+
+    /// The text of a program that ships with the platform, to begin with.
+    fn sample(&self) -> &'static str;
 }
 
 /// A module as read.

@@ -24,6 +24,7 @@ fn project(full: bool) -> Project {
         entries: vec!["parking".into()],
         created_at: AT.into(),
         created_by: "li".into(),
+        sandbox: None,
         closed_at: (!full).then(|| AT.into()),
     }
 }
@@ -59,6 +60,7 @@ fn run(full: bool) -> ProjectRun {
 
 fn result(full: bool) -> Value {
     let result = ProjectResult {
+        hidden: false,
         project: "p1".into(),
         name: "daily".into(),
         table: entry(),
