@@ -259,7 +259,7 @@ fn rows() -> Vec<Row> {
             }
             Action::SandboxReview => {
                 add("a provider's seat", "open", target.clone());
-                add("a provider's seat, asked by oneself", "open", mine.clone());
+                add("a provider's seat, asked by oneself", "open", mine);
                 add("the authority's seat", "open", Target { org: None, ..target });
             }
             Action::InterfaceRead => {

@@ -359,7 +359,9 @@ pub(super) async fn recorded(
 pub async fn tables(app: &Arc<App>, op: &Op, id: &str) -> Result<Vec<TableView>> {
     let held = seen(app, op, id).await?;
     let mut tables = Vec::new();
-    for view in made::of(app, op, &held).await?.into_iter().filter(|v| v.readable && !v.result.hidden) {
+    for view in
+        made::of(app, op, &held).await?.into_iter().filter(|v| v.readable && !v.result.hidden)
+    {
         let masked =
             |name: &str| view.result.made.columns.iter().any(|c| c.name == name && c.masked);
         let columns = view.result.items().iter().map(|item| ColumnView {

@@ -85,6 +85,7 @@ pub struct SandboxRun {
     pub created_at: String,
     pub created_by: String,
     pub created_by_name: String,
+    pub begun_at: Option<String>,
     pub ended_at: Option<String>,
     pub figures: RunFigures,
     /// What the program said.
