@@ -15,7 +15,7 @@ use policy::{Action, Target};
 use serde::Serialize;
 
 use super::room::{application, granted, used_millis};
-use super::{Held, QuotaRules, held, made, seen};
+use super::{Held, QuotaRules, held, made, sandbox, seen};
 use crate::wire::desk::{self, Desk};
 use crate::{App, Page, account, audit, dispatch};
 
@@ -155,7 +155,7 @@ pub(super) async fn open(
     app: &App,
     op: &Op,
     new: ProjectNew,
-    sandbox: Option<SandboxTerms>,
+    terms: Option<SandboxTerms>,
 ) -> Result<Project> {
     let application = account::application(app, op, &new.application).await?;
     let target = Target::application(&application);
@@ -168,6 +168,7 @@ pub(super) async fn open(
         ));
     }
     check_code(new.code.trim())?;
+    sandbox::alone(app, terms.is_some(), &application.id).await?;
     let (name, purpose) = words(&new.name, &new.purpose)?;
     let granted = included(app, op, &application).await?;
     let quota = &app.rules.project.quota;
@@ -182,7 +183,7 @@ pub(super) async fn open(
         quota: ProjectQuota {
             units_per_day: quota.units_per_day,
             units_per_month: quota.units_per_month,
-            storage_bytes: match sandbox {
+            storage_bytes: match terms {
                 Some(_) => app.rules.sandbox.storage_mib << 20,
                 None => gigabytes(app, op, quota.storage_gb)?,
             },
@@ -191,7 +192,7 @@ pub(super) async fn open(
         created_at: op.stamp(),
         created_by: op.actor.name().to_owned(),
         closed_at: None,
-        sandbox,
+        sandbox: terms,
     };
     app.store.project_insert(&permit, &project, op.actor.id(), op.actor.name()).await?;
     recorded(app, op, "project.open", &project.id, &project.code).await?;

@@ -129,6 +129,8 @@ impl Room {
             return Err(Error::new(Code::WrongState, "项目已关闭", "the project is closed"));
         }
         sandbox::in_term(&held, &self.op())?;
+        sandbox::alone(&self.app, held.project.sandbox.is_some(), &held.project.application)
+            .await?;
         Ok(held)
     }
 
@@ -161,14 +163,12 @@ impl Room {
                 tables.push(SqlTable { grant, title: result.table.draft.title.clone() });
             }
         }
-        // In a sandbox whole tables are read by what was reviewed only.
-        let whole = held.project.sandbox.is_none() || self.of == Use::Reviewed;
-        if works && whole {
-            tables.extend(granted);
-        } else if works {
-            // Samples, uploads and what was made of them.
-        } else if self.of != Use::Query {
+        if !works && self.of != Use::Query {
             return Err(Error::of(Code::Denied));
+        }
+        // In a sandbox whole tables are read by what was reviewed only.
+        if works && (held.project.sandbox.is_none() || self.of == Use::Reviewed) {
+            tables.extend(granted);
         }
         tables.sort_by(|a, b| a.grant.code().cmp(b.grant.code()));
         Ok(tables)

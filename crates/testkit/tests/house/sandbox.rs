@@ -180,7 +180,15 @@ async fn what_is_seen(house: House) {
     // What batch sharing offers besides is not there.
     let export = project::ask(app, &b.owner, &b.id, sql, ExportFormat::Csv, "x").await;
     assert_eq!(code(export), Code::RuleBroken);
-    assert!(app.store.sandbox_bound(&b.application).await.unwrap());
+    // Nor are the same grants read beside it.
+    let beside = ProjectNew {
+        application: b.application.clone(),
+        code: "beside".into(),
+        name: "另一项目".into(),
+        purpose: "统计".into(),
+        entries: vec!["renkou".into()],
+    };
+    assert_eq!(code(project::create(app, &b.owner, beside).await), Code::RuleBroken);
 }
 
 /// A result leaves when nothing speaks against it and provider and authority agree; once.

@@ -227,6 +227,18 @@ pub(super) fn in_term(held: &Held, op: &Op) -> Result<()> {
     }
 }
 
+/// Fails for a project of batch sharing whose application works in a sandbox: the same grants would be read beside it.
+pub(super) async fn alone(app: &App, sandbox: bool, application: &str) -> Result<()> {
+    if sandbox || !app.store.sandbox_bound(application).await? {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::RuleBroken,
+        "该应用的授权数据只能在其数据沙箱内使用",
+        "what the application is granted is used in its sandbox only",
+    ))
+}
+
 /// Fails in a sandbox: what batch sharing offers besides is not there.
 pub(super) fn none(held: &Held) -> Result<()> {
     if held.project.sandbox.is_none() {
