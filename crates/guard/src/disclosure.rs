@@ -62,11 +62,11 @@ fn shortened(mut found: Vec<OutFinding>) -> Vec<OutFinding> {
     found
 }
 
-/// Whether a cell is hidden: empty, or one of the marks that offices use.
+/// Whether a cell is hidden: empty, or one of the marks that offices use. `<3` is none of them: it tells a bound.
 #[must_use]
 pub fn hidden(cell: &str) -> bool {
     let cell = cell.trim();
-    matches!(cell, "" | "*" | "**" | "***" | "-" | "—" | "…" | "x" | "X") || cell.starts_with('<')
+    matches!(cell, "" | "*" | "**" | "***" | "-" | "—" | "…" | "x" | "X")
 }
 
 /// The count of a cell.

@@ -185,6 +185,7 @@ mod tests {
     use super::super::tests::{RULES, table};
     use super::*;
     use ColumnPart::{Count, Group};
+    use proptest::prelude::*;
 
     fn rows(columns: &[(&str, ColumnPart)], rows: &[&[&str]]) -> Vec<Option<usize>> {
         follow(&table(columns, rows), &RULES).into_iter().map(|f| f.row).collect()
@@ -238,5 +239,39 @@ mod tests {
             ],
         );
         assert_eq!(square, []);
+    }
+
+    proptest! {
+        /// Of one list with its total a hidden cell follows when it is alone, or when all that are hidden are few.
+        #[test]
+        fn a_list_with_a_total(cells in proptest::collection::vec((4_u64..50, any::<bool>()), 1..12)) {
+            let sum: u64 = cells.iter().map(|(n, _)| n).sum();
+            let mut all: Vec<Vec<String>> = cells
+                .iter()
+                .enumerate()
+                .map(|(at, (n, dark))| {
+                    vec![format!("g{at}"), if *dark { "*".to_owned() } else { n.to_string() }]
+                })
+                .collect();
+            all.push(vec!["合计".to_owned(), sum.to_string()]);
+            let mut whole = table(&[("d", Group), ("n", Count)], &[]);
+            whole.rows = all;
+            let found: Vec<_> = follow(&whole, &RULES).into_iter().map(|f| f.row).collect();
+            let dark: Vec<usize> =
+                cells.iter().enumerate().filter(|(_, (_, dark))| *dark).map(|(at, _)| at + 1).collect();
+            match dark.as_slice() {
+                [one] => prop_assert_eq!(found, vec![Some(*one)]),
+                _ => prop_assert!(found.is_empty()),
+            }
+        }
+
+        /// Whatever the cells say, the checks answer.
+        #[test]
+        fn no_table_breaks_the_checks(cells in proptest::collection::vec(("[甲乙合计]{0,2}", "[A合计]{0,2}", "[0-9*]{0,20}"), 0..20)) {
+            let mut any_table = table(&[("d", Group), ("k", Group), ("n", Count)], &[]);
+            any_table.rows = cells.into_iter().map(|(a, b, c)| vec![a, b, c]).collect();
+            let twice = std::slice::from_ref(&any_table);
+            let _ = super::super::check(&any_table, twice, &RULES);
+        }
     }
 }
