@@ -154,11 +154,12 @@ impl Store {
         permit.require(WRITERS)?;
         let mut tx = self.db.begin().await?;
         sqlx::query(
-            "INSERT INTO sandbox_release (id, project, state, edit, content, body) VALUES ($1, $2, $3, 1, $4, $5)",
+            "INSERT INTO sandbox_release (id, project, state, mark, edit, content, body) VALUES ($1, $2, $3, $4, 1, $5, $6)",
         )
         .bind(release.id.as_str())
         .bind(release.project.as_str())
         .bind(release.state.as_str())
+        .bind(release.mark.as_str())
         .bind(content)
         .bind(to_json(release)?)
         .execute(&mut *tx)
@@ -175,6 +176,17 @@ impl Store {
             .await
             .map_err(fail)?
             .map(|row| kept(&row))
+            .transpose()
+    }
+
+    /// The release whose file bears a mark.
+    pub async fn sandbox_release_by_mark(&self, mark: &str) -> Result<Option<SandboxRelease>> {
+        sqlx::query("SELECT body FROM sandbox_release WHERE mark = $1")
+            .bind(mark)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| json(&row, "body"))
             .transpose()
     }
 

@@ -38,7 +38,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/sandboxes/{id}/runs/{run}", post(begin))
         .route("/console/sandboxes/{id}/releases", post(release))
         .route("/console/sandboxes/{id}/releases/{release}", post(fetch))
-        .route("/console/releases", get(desk))
+        .route("/console/releases", get(desk).post(trace))
         .route("/console/releases/{subject}", post(decide))
 }
 
@@ -279,6 +279,14 @@ async fn fetch(
 async fn desk(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let items = sandbox::desk(&door.app, &visit.op).await?;
     let context = context! { items => value(&items), done => visit.q("done") };
+    door.page(&visit, "console/releases.html", context).await
+}
+
+/// Whose copy a text is.
+async fn trace(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
+    let found = sandbox::trace(&door.app, &visit.op, posted.raw("text")).await?;
+    let items = sandbox::desk(&door.app, &visit.op).await?;
+    let context = context! { items => value(&items), traced => true, release => value(found) };
     door.page(&visit, "console/releases.html", context).await
 }
 

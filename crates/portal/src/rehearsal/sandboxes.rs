@@ -116,6 +116,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             },
         },
         "console/releases.html" => context! {
+            traced => true, release => full.then(|| value(release(true))),
             items => vec![context! {
                 subject => "s1", seat => "o1", project_name => "停车场 <b>", org => "o1", rows => vec![vec!["<b>"]],
                 run => full.then(|| value(run(full))), release => (!full).then(|| value(release(true))),

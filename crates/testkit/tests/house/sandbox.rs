@@ -241,6 +241,11 @@ async fn what_leaves(house: House) {
     assert!(text.starts_with('#') && text.contains(&asked.mark));
     let rows = text.split_once('\n').unwrap().1;
     assert_eq!(guard::watermark::trace(rows), Some(asked.mark.clone()), "a copy says whose it was");
+    let authority = b.house.person("authority").await;
+    let whose = sandbox::trace(app, &authority, rows).await.unwrap().unwrap();
+    assert_eq!((whose.id, whose.applicant_name.as_str()), (asked.id.clone(), "consumer"));
+    assert!(sandbox::trace(app, &authority, &plain).await.unwrap().is_none());
+    assert_eq!(code(sandbox::trace(app, &reviewer, rows).await), Code::Denied);
     assert_eq!(code(b.fetch(&asked.id).await), Code::WrongState, "once");
 
     // One person more than before: the difference would be that person.

@@ -119,6 +119,18 @@ async fn item(app: &App, subject: &str, seat: &str) -> Result<Option<DeskItem>> 
     }))
 }
 
+/// Whose copy a text is: the release whose watermark it bears, if it bears one that is known. For the authority.
+pub async fn trace(app: &App, op: &Op, text: &str) -> Result<Option<SandboxRelease>> {
+    audit::permit(app, op, Action::SandboxReview, &target("trace", "", "", "")).await?;
+    let found = match guard::watermark::trace(text) {
+        Some(mark) => app.store.sandbox_release_by_mark(&mark).await?,
+        None => None,
+    };
+    let release = found.as_ref().map(|r| r.id.as_str()).unwrap_or("-");
+    audit::record(app, audit::event(op, "sandbox.trace", release)).await?;
+    Ok(found)
+}
+
 /// Decides on a seat of the caller's. One person decides once, whatever seats they could sit on; a refusal ends it.
 pub async fn decide(
     app: &Arc<App>,

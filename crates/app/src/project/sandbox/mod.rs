@@ -35,7 +35,7 @@ use policy::{Action, Permit};
 use serde::{Deserialize, Serialize};
 
 pub use self::bring::{sample, upload};
-pub use self::desk::{DeskItem, decide, desk, has_desk};
+pub use self::desk::{DeskItem, decide, desk, has_desk, trace};
 pub use self::program::add as add_program;
 pub use self::release::{ReleaseAsk, Released, ask as ask_release, fetch};
 pub use self::run::{RunAsk, ask as ask_run, begin};
