@@ -77,7 +77,9 @@ pub struct SandboxRun {
     pub program_digest: String,
     /// Tables that it reads, in the order in which a program is handed them.
     pub inputs: Vec<String>,
-    /// SM3 over kind, statement or program and inputs.
+    /// Which content of each it was when this was asked, of tables of the project itself; empty of granted ones.
+    pub versions: Vec<String>,
+    /// SM3 over kind, statement or program, inputs and their versions.
     pub digest: String,
     pub reason: String,
     pub state: RunState,

@@ -34,6 +34,7 @@ fn run(full: bool) -> SandboxRun {
         program: "g1".into(),
         program_digest: "0123".into(),
         inputs: vec!["parking".into()],
+        versions: vec![String::new()],
         digest: "4567".into(),
         reason: "停车场 <b>".into(),
         state: if full { RunState::Ready } else { RunState::Failed },

@@ -257,6 +257,19 @@ async fn what_leaves(house: House) {
     let stopped = b.release(&second.into, "n", true).await;
     assert_eq!((stopped.state, checks(&stopped)), (ReleaseState::Stopped, vec![Check::Difference]));
 
+    // What a statement reads of the members' own is as it was reviewed, too.
+    let areas =
+        async |csv: &[u8]| sandbox::upload(app, &b.owner, &b.id, "areas", csv).await.unwrap();
+    areas(b"code\n330106\n").await;
+    let joined = "select count(*) as n from renkou r join _box_u_areas a on r.region_code = a.code";
+    let joined = b.ask(Team::sql(SandboxStage::Production, "joined", joined)).await;
+    for who in ["reviewer", "authority"] {
+        b.decide(who, &joined.id, true).await.unwrap();
+    }
+    areas(b"code\n330200\n").await;
+    let changed = sandbox::begin(app, &b.owner, &b.id, &joined.id).await;
+    assert_eq!(code(changed), Code::WrongState);
+
     // A refusal ends it.
     let refused = b.release("p_by_area", "n", true).await;
     b.decide("reviewer", &refused.id, false).await.unwrap();

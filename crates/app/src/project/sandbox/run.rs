@@ -9,7 +9,7 @@ use futures::StreamExt;
 use guard::hash::sm3_hex;
 use model::audit::AuditEvent;
 use model::op::stamp;
-use model::project::result::{Made, MadeColumn};
+use model::project::result::{Made, MadeColumn, ProjectResult};
 use model::sandbox::{RunFigures, RunKind, RunState, SandboxRun, SandboxStage, outcome, seats};
 use model::{Code, Error, Op, Result};
 use policy::port::ProgramLimits;
@@ -52,6 +52,7 @@ fn digest(run: &SandboxRun) -> String {
         &run.sql,
         &run.program_digest,
         &run.inputs.join(","),
+        &run.versions.join(","),
     ]
     .map(|part| format!("{}:{part}", part.len()))
     .join("\n");
@@ -87,6 +88,7 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: RunAsk) -> Result<Sandb
         program: String::new(),
         program_digest: String::new(),
         inputs: Vec::new(),
+        versions: Vec::new(),
         digest: String::new(),
         reason: reason.to_owned(),
         state: RunState::Ready,
@@ -104,11 +106,12 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: RunAsk) -> Result<Sandb
         RunKind::Sql => statement(app, op, &held, &mut run, &ask.sql).await?,
         RunKind::Program => inputs(app, op, &held, &mut run, &ask).await?,
     };
+    let results = app.store.project_results(id).await?;
+    run.versions = versions(&run.inputs, &results);
     run.digest = digest(&run);
     if production {
         let own = application(app, &held, &op.source).await?;
         let tables = granted(&Desk::new(Arc::clone(app)), &held, &own).await?;
-        let results = app.store.project_results(id).await?;
         let sources = made::sources(&tables, &asked, &results);
         let providers = export::providers(app, &sources).await?;
         if providers.is_empty() {
@@ -129,6 +132,12 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: RunAsk) -> Result<Sandb
     };
     audit::record(app, event).await?;
     if production { Ok(run) } else { begin(app, op, id, &run.id).await }
+}
+
+/// Which content the tables of the project among these have now.
+fn versions(inputs: &[String], results: &[ProjectResult]) -> Vec<String> {
+    let of = |code: &String| results.iter().find(|r| r.code() == code).map(|r| r.run.clone());
+    inputs.iter().map(|code| of(code).unwrap_or_default()).collect()
 }
 
 /// A statement is planned, so that what it reads is known to whoever decides.
@@ -192,6 +201,16 @@ pub async fn begin(app: &Arc<App>, op: &Op, id: &str, run: &str) -> Result<Sandb
     let found = app.store.sandbox_run_get(run).await?.filter(|k| k.body.project == id);
     let Kept { body: mut run, edit } = found.ok_or_else(|| Error::not_found("运行", "run", run))?;
     ready(app, &run)?;
+    // An upload that was changed after the review could point at one person.
+    let results = app.store.project_results(id).await?;
+    let production = run.stage == SandboxStage::Production;
+    if production && run.versions != versions(&run.inputs, &results) {
+        return Err(Error::new(
+            Code::WrongState,
+            "输入表在审核后已改变，请重新申请",
+            "a table that it reads has changed since the review: ask anew",
+        ));
+    }
     let place = app.projects.place(id, app.rules.project.statements)?;
     run.state = RunState::Running;
     run.error = None;
