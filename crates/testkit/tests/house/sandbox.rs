@@ -260,13 +260,13 @@ async fn what_leaves(house: House) {
     // What a statement reads of the members' own is as it was reviewed, too.
     let areas =
         async |csv: &[u8]| sandbox::upload(app, &b.owner, &b.id, "areas", csv).await.unwrap();
-    areas(b"code\n330106\n").await;
+    areas(b"code\n330106\n".as_slice()).await;
     let joined = "select count(*) as n from renkou r join _box_u_areas a on r.region_code = a.code";
     let joined = b.ask(Team::sql(SandboxStage::Production, "joined", joined)).await;
     for who in ["reviewer", "authority"] {
         b.decide(who, &joined.id, true).await.unwrap();
     }
-    areas(b"code\n330200\n").await;
+    areas(b"code\n330200\n".as_slice()).await;
     let changed = sandbox::begin(app, &b.owner, &b.id, &joined.id).await;
     assert_eq!(code(changed), Code::WrongState);
 
