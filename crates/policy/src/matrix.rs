@@ -131,6 +131,7 @@ fn natural(action: Action) -> Target {
             ..of("Comment")
         },
         Action::ShowcaseReview => Target { owner: Some("someone".to_owned()), ..of("Showcase") },
+        Action::SandboxReview => Target { owner: Some("someone".to_owned()), ..of("Sandbox") },
         Action::HaltSet => of("Application"),
         Action::SecurityManage
         | Action::HaltRead
@@ -255,6 +256,11 @@ fn rows() -> Vec<Row> {
                 let owned = Target { owners: me(), ..target };
                 add("as owner", "open", owned.clone());
                 add("as owner, closed", "open", Target { live: false, ..owned });
+            }
+            Action::SandboxReview => {
+                add("a provider's seat", "open", target.clone());
+                add("a provider's seat, asked by oneself", "open", mine);
+                add("the authority's seat", "open", Target { org: None, ..target });
             }
             Action::InterfaceRead => {
                 add("in test", "open", target);

@@ -27,6 +27,8 @@ use model::project::{ExportFormat, ProjectRole};
 use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
 use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
+use model::sandbox::release::{Check as ReleaseCheck, ColumnPart, ReleaseState};
+use model::sandbox::{RunKind, RunState as SandboxRun, SandboxStage};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
 use model::voice::showcase::{LinkState, ShowcaseKind, ShowcaseState};
@@ -125,6 +127,12 @@ code_kinds! {
     "job_run" => RunState,
     "job_cause" => RunCause,
     "job_stage" => RunStage,
+    "column_part" => ColumnPart,
+    "release_check" => ReleaseCheck,
+    "release_state" => ReleaseState,
+    "run_kind" => RunKind,
+    "sandbox_run" => SandboxRun,
+    "sandbox_stage" => SandboxStage,
     "report_auto" => Auto,
     "report_every" => Every,
     "report_landing" => Landing,

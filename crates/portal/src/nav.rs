@@ -157,6 +157,13 @@ impl Door {
                     ("/console/flows", "审批流程", "Flows", staff),
                     ("/console/applications", "应用管理", "Applications", applications),
                     ("/console/projects", "批量共享项目", "Batch projects", staff),
+                    ("/console/sandboxes", "数据沙箱", "Data sandboxes", staff || applications),
+                    (
+                        "/console/releases",
+                        "发布台",
+                        "Release desk",
+                        app::project::sandbox::has_desk(&self.app, op),
+                    ),
                     (
                         "/console/deliveries",
                         "推送任务",

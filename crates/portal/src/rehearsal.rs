@@ -28,6 +28,7 @@ mod pipelines;
 mod projects;
 mod rails;
 mod reports;
+mod sandboxes;
 mod site;
 mod usage;
 mod voice;
@@ -522,6 +523,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| deliveries::of(other, full))
             .or_else(|| interfaces::of(other, full))
             .or_else(|| projects::of(other, full))
+            .or_else(|| sandboxes::of(other, full))
             .or_else(|| bounds::of(other, full))
             .or_else(|| oversight::of(other, full))
             .or_else(|| usage::of(other, full))

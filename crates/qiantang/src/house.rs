@@ -173,7 +173,10 @@ impl House {
             ))),
             delta: app::delta::Memory::new(makers),
             evidence: app::evidence::Memory::new(&folder.keys, stamping)?,
-            projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
+            projects: app::project::Memory::new(
+                Arc::new(lake::Bench::new(Arc::clone(&lake))),
+                Arc::new(sandbox::Wasm),
+            ),
             halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),
             voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),

@@ -344,7 +344,10 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing.clone()))),
         delta: app::delta::Memory::new(makers),
         evidence: app::evidence::Memory::new(&keys, Stamping::default()).unwrap(),
-        projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
+        projects: app::project::Memory::new(
+            Arc::new(lake::Bench::new(Arc::clone(&lake))),
+            Arc::new(sandbox::Wasm),
+        ),
         halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),
         voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),

@@ -17,7 +17,7 @@ use policy::{Action, Permit};
 use serde::Serialize;
 
 use super::room::{Room, Use, application, granted};
-use super::{Held, held, made, seen, work};
+use super::{Held, held, made, sandbox, seen, work};
 use crate::approval::{self, Beginning};
 use crate::wire::desk::Desk;
 use crate::{App, Page, audit};
@@ -61,6 +61,7 @@ pub async fn ask(
     reason: &str,
 ) -> Result<ProjectExport> {
     let (held, permit) = held(app, op, id, Action::ProjectWork).await?;
+    sandbox::none(&held)?;
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > REASON {
         return Err(Error::invalid(
@@ -145,7 +146,7 @@ fn codes(export: &ProjectExport) -> String {
 }
 
 /// Organisations whose data it is: that of the highest grade first.
-async fn providers(app: &App, sources: &[MadeFrom]) -> Result<Vec<String>> {
+pub(super) async fn providers(app: &App, sources: &[MadeFrom]) -> Result<Vec<String>> {
     let mut graded = Vec::new();
     for source in sources {
         if let Some(entry) = app.store.entry_get(&source.code).await? {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::keep::recorded;
 use super::room::{Room, Use, application};
-use super::{Held, held, made, seen, tick, work};
+use super::{Held, held, made, sandbox, seen, tick, work};
 use crate::{App, Page};
 
 /// A job as members see it.
@@ -72,6 +72,7 @@ pub async fn runs(
 /// `base` is the version that was changed; 0 for a new one.
 pub async fn save(app: &Arc<App>, op: &Op, id: &str, text: &str, base: i64) -> Result<ProjectJob> {
     let (held, permit) = held(app, op, id, Action::ProjectWork).await?;
+    sandbox::none(&held)?;
     let file = JobFile::parse(text)?;
     let all = app.store.project_jobs(id).await?;
     let old = all.iter().map(|(job, _)| job).find(|job| job.name == file.name);

@@ -8,13 +8,14 @@ use model::dispatch::Resource;
 use model::project::{
     Project, ProjectChange, ProjectMember, ProjectNew, ProjectQuota, ProjectRole, check_code,
 };
+use model::sandbox::SandboxTerms;
 use model::{Code, Error, Op, Result};
 use policy::port::SqlTable;
 use policy::{Action, Target};
 use serde::Serialize;
 
 use super::room::{application, granted, used_millis};
-use super::{Held, QuotaRules, held, made, seen};
+use super::{Held, QuotaRules, held, made, sandbox, seen};
 use crate::wire::desk::{self, Desk};
 use crate::{App, Page, account, audit, dispatch};
 
@@ -146,6 +147,16 @@ async fn included(app: &App, op: &Op, application: &Application) -> Result<Vec<S
 
 /// Opens a project; who opens it is its first owner.
 pub async fn create(app: &App, op: &Op, new: ProjectNew) -> Result<Project> {
+    open(app, op, new, None).await
+}
+
+/// The same, as a sandbox when it has terms.
+pub(super) async fn open(
+    app: &App,
+    op: &Op,
+    new: ProjectNew,
+    terms: Option<SandboxTerms>,
+) -> Result<Project> {
     let application = account::application(app, op, &new.application).await?;
     let target = Target::application(&application);
     let permit = audit::permit(app, op, Action::ApplicationManage, &target).await?;
@@ -157,6 +168,7 @@ pub async fn create(app: &App, op: &Op, new: ProjectNew) -> Result<Project> {
         ));
     }
     check_code(new.code.trim())?;
+    sandbox::alone(app, terms.is_some(), &application.id).await?;
     let (name, purpose) = words(&new.name, &new.purpose)?;
     let granted = included(app, op, &application).await?;
     let quota = &app.rules.project.quota;
@@ -171,12 +183,16 @@ pub async fn create(app: &App, op: &Op, new: ProjectNew) -> Result<Project> {
         quota: ProjectQuota {
             units_per_day: quota.units_per_day,
             units_per_month: quota.units_per_month,
-            storage_bytes: gigabytes(app, op, quota.storage_gb)?,
+            storage_bytes: match terms {
+                Some(_) => app.rules.sandbox.storage_mib << 20,
+                None => gigabytes(app, op, quota.storage_gb)?,
+            },
         },
         entries: chosen(new.entries, &granted, &[])?,
         created_at: op.stamp(),
         created_by: op.actor.name().to_owned(),
         closed_at: None,
+        sandbox: terms,
     };
     app.store.project_insert(&permit, &project, op.actor.id(), op.actor.name()).await?;
     recorded(app, op, "project.open", &project.id, &project.code).await?;
@@ -344,7 +360,9 @@ pub(super) async fn recorded(
 pub async fn tables(app: &Arc<App>, op: &Op, id: &str) -> Result<Vec<TableView>> {
     let held = seen(app, op, id).await?;
     let mut tables = Vec::new();
-    for view in made::of(app, op, &held).await?.into_iter().filter(|v| v.readable) {
+    for view in
+        made::of(app, op, &held).await?.into_iter().filter(|v| v.readable && !v.result.hidden)
+    {
         let masked =
             |name: &str| view.result.made.columns.iter().any(|c| c.name == name && c.masked);
         let columns = view.result.items().iter().map(|item| ColumnView {
@@ -364,6 +382,9 @@ pub async fn tables(app: &Arc<App>, op: &Op, id: &str) -> Result<Vec<TableView>>
         });
     }
     if !held.may(app, op, Action::ProjectWork) {
+        return Ok(tables);
+    }
+    if held.project.sandbox.is_some() {
         return Ok(tables);
     }
     // A stopped application is granted nothing; its project can be looked at all the same.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use model::code::{DataType, Grade, OnlineState, OpenType, PublishState, ShareType};
 use model::entry::{Entry, EntryDraft, Profile};
 use model::item::Item;
-use model::project::job::ProjectJob;
 use model::project::result::{Made, MadeColumn, MadeFrom, MadeItem, ProjectResult};
 use model::{Code, Error, Op, Result};
 use policy::Action;
@@ -191,15 +190,16 @@ pub(super) fn columns(seen: &[SqlColumn], origins: &Origins) -> Vec<MadeColumn> 
 /// The table of a job as the lake knows it.
 pub(super) fn table(
     held: &Held,
-    job: &ProjectJob,
+    name: &str,
+    title: &str,
     items: Vec<Item>,
     op: &Op,
     region: &str,
 ) -> Entry {
     let project = &held.project;
     let draft = EntryDraft {
-        code: project.table(&job.name),
-        title: job.title.clone(),
+        code: project.table(name),
+        title: title.to_owned(),
         title_en: String::new(),
         description: format!("项目“{}”的作业结果", project.name),
         org: project.org.clone(),
@@ -224,7 +224,7 @@ pub(super) fn table(
         items,
     };
     Entry {
-        id: format!("{}.{}", project.id, job.name),
+        id: format!("{}.{name}", project.id),
         grade: draft.grade(),
         draft,
         publish_state: PublishState::Published,

@@ -6,6 +6,7 @@
 //! work    the workspace: run, explain, cancel, what was run
 //! export  a result is asked to be taken out, allowed by an approval, fetched once
 //! job     scheduled SQL as texts; tick begins runs, turn does one
+//! sandbox a project whose whole data are worked on and not seen, with a release desk (`project::sandbox`)
 //! made    results of jobs: whether they may still be read, and drafts for the catalogue
 //! ```
 //!
@@ -22,6 +23,7 @@ mod job;
 mod keep;
 mod made;
 mod room;
+pub mod sandbox;
 mod tick;
 mod turn;
 mod work;
@@ -35,7 +37,7 @@ use model::op::stamp;
 use model::project::{Project, ProjectMember};
 use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
-use policy::port::SqlBench;
+use policy::port::{Programs, SqlBench};
 use policy::{Action, Permit, Target};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -118,6 +120,7 @@ pub(crate) fn rules(
 /// Projects of this process: the engine, statements under way, answers to be looked at.
 pub struct Memory {
     bench: Arc<dyn SqlBench>,
+    programs: Arc<dyn Programs>,
     /// Statements that a project may run at once.
     places: Mutex<HashMap<String, Weak<Semaphore>>>,
     answers: moka::sync::Cache<String, Arc<Answer>>,
@@ -133,9 +136,10 @@ impl std::fmt::Debug for Memory {
 
 impl Memory {
     #[must_use]
-    pub fn new(bench: Arc<dyn SqlBench>) -> Self {
+    pub fn new(bench: Arc<dyn SqlBench>, programs: Arc<dyn Programs>) -> Self {
         Self {
             bench,
+            programs,
             places: Mutex::default(),
             answers: moka::sync::Cache::builder()
                 .max_capacity(KEPT_MOST)

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use policy::port::{SqlAsk, SqlCaller, SqlEnd, SqlLimits, SqlRoom, SqlTable, SqlTables, SqlTurn};
 use policy::{Action, GrantAsk, Via};
 
-use super::{Held, context, load, made};
+use super::{Held, context, load, made, sandbox};
 use crate::wire::desk::{self, CATALOGUE, Desk, SHAPE_MOST};
 use crate::{App, account, audit, dispatch};
 
@@ -28,6 +28,10 @@ pub(super) enum Use {
     Query,
     Export,
     Job,
+    /// A run of a sandbox over samples and uploads.
+    Run,
+    /// What a sandbox does over whole data: a statement of its own, or one that was reviewed.
+    Reviewed,
 }
 
 impl Use {
@@ -36,6 +40,8 @@ impl Use {
             Use::Query => "query",
             Use::Export => "export",
             Use::Job => "job",
+            Use::Run => "run",
+            Use::Reviewed => "reviewed",
         }
     }
 }
@@ -122,6 +128,9 @@ impl Room {
         if held.project.closed_at.is_some() {
             return Err(Error::new(Code::WrongState, "项目已关闭", "the project is closed"));
         }
+        sandbox::in_term(&held, &self.op())?;
+        sandbox::alone(&self.app, held.project.sandbox.is_some(), &held.project.application)
+            .await?;
         Ok(held)
     }
 
@@ -140,7 +149,8 @@ impl Room {
         let works = held.may(&self.app, &self.op(), Action::ProjectWork);
         let mut tables: Vec<SqlTable> = Vec::new();
         for result in self.app.store.project_results(&self.project).await? {
-            if made::stands(&result.made, &granted).is_err() {
+            let unseen = result.hidden && self.of != Use::Reviewed;
+            if unseen || made::stands(&result.made, &granted).is_err() {
                 continue;
             }
             let ask = GrantAsk {
@@ -153,10 +163,12 @@ impl Room {
                 tables.push(SqlTable { grant, title: result.table.draft.title.clone() });
             }
         }
-        if works {
-            tables.extend(granted);
-        } else if self.of != Use::Query {
+        if !works && self.of != Use::Query {
             return Err(Error::of(Code::Denied));
+        }
+        // In a sandbox whole tables are read by what was reviewed only.
+        if works && (held.project.sandbox.is_none() || self.of == Use::Reviewed) {
+            tables.extend(granted);
         }
         tables.sort_by(|a, b| a.grant.code().cmp(b.grant.code()));
         Ok(tables)
@@ -350,7 +362,7 @@ impl SqlRoom for Room {
                 Use::Query => cap,
                 Use::Export => cap.min(rules.export.rows),
                 // These rows do not leave: they become a table that is asked for by the same grants.
-                Use::Job => rules.job.rows,
+                Use::Job | Use::Run | Use::Reviewed => rules.job.rows,
             },
         })
     }

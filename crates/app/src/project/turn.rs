@@ -248,7 +248,7 @@ impl Job<'_> {
         live.stage(RunStage::Planning);
         write(app, self.permit, &live.now()).await?;
         let results = app.store.project_results(&held.project.id).await?;
-        let left = storage_left(held, job, &results)?;
+        let left = storage_left(held, &job.name, &results)?;
         let seen = match sitting.look(&file.sql).await {
             Ok(seen) => seen,
             Err(e) => return Err(self.ended(room, job, &results, e).await),
@@ -260,7 +260,7 @@ impl Job<'_> {
         let made = Made { columns: made::columns(&seen.columns, &origins), sources };
         let op = Op::system(app.now());
         let org = app.store.org_require(&held.project.org).await?;
-        let table = made::table(held, job, items, &op, &org.region);
+        let table = made::table(held, &job.name, &job.title, items, &op, &org.region);
         {
             let mut run = live.run.lock();
             (run.made, run.table) = (Some(made), Some(table.clone()));
@@ -341,6 +341,7 @@ impl Job<'_> {
             bytes,
             made_at: stamp(app.now()),
             entry,
+            hidden: false,
         };
         app.store.project_result_put(self.permit, &result).await
     }
@@ -370,9 +371,9 @@ impl Job<'_> {
 }
 
 /// Bytes that a run may write.
-fn storage_left(held: &Held, job: &ProjectJob, results: &[ProjectResult]) -> Result<u64> {
+pub(super) fn storage_left(held: &Held, name: &str, results: &[ProjectResult]) -> Result<u64> {
     // The version before is replaced.
-    let others: u64 = results.iter().filter(|r| r.name != job.name).map(|r| r.bytes).sum();
+    let others: u64 = results.iter().filter(|r| r.name != name).map(|r| r.bytes).sum();
     let most = held.project.quota.storage_bytes;
     match most.saturating_sub(others) {
         0 => Err(Error::new(
@@ -384,7 +385,7 @@ fn storage_left(held: &Held, job: &ProjectJob, results: &[ProjectResult]) -> Res
     }
 }
 
-fn too_large(left: u64) -> Error {
+pub(super) fn too_large(left: u64) -> Error {
     Error::new(
         Code::QuotaUsedUp,
         format!("结果超过项目剩余的存储配额（{left} 字节），未写入；请缩小结果或调整配额"),
@@ -395,7 +396,7 @@ fn too_large(left: u64) -> Error {
 }
 
 /// Bytes of a batch as it lies in memory: what the storage quota is held against while a result is written.
-fn size(batch: &Batch) -> u64 {
+pub(super) fn size(batch: &Batch) -> u64 {
     let of = |column: &Column| match column {
         Column::Text(text) => text.bytes.len() + 4 * text.len(),
         Column::Decimal { values, .. } => 16 * values.len(),

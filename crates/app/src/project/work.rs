@@ -110,7 +110,11 @@ pub async fn run(app: &Arc<App>, op: &Op, id: &str, sql: &str) -> Result<String>
     // Numbers are in the order of time, whatever the request.
     let run = Op::system(app.now()).new_id();
     let room = Arc::new(Room::new(app, op, id, &run, Use::Query, longest(app)));
-    let most = app.rules.project.grid_rows.max(1);
+    // A sandbox shows a few rows of what it lets be seen at all.
+    let most = match held.project.sandbox {
+        Some(_) => app.rules.sandbox.preview_rows.max(1),
+        None => app.rules.project.grid_rows.max(1),
+    };
     let sitting = sit(app, &own, &room, Some(most + 1))?;
     let answer = Arc::new(Answer {
         project: id.to_owned(),

@@ -68,6 +68,13 @@ impl Desk {
     /// The password that was proved is still the application's, and it still works.
     async fn stands(&self, caller: &SqlCaller) -> Result<()> {
         crate::halt::admit(&self.app, &self.op(caller), &caller.actor).await?;
+        if self.app.store.sandbox_bound(caller.actor.id()).await? {
+            return Err(Error::new(
+                Code::Denied,
+                "该应用的授权数据只能在数据沙箱内使用，不能经 SQL 服务直接读取",
+                "what the application is granted is used in its sandbox only, not through the SQL door",
+            ));
+        }
         if self.app.store.sql_stands(caller.actor.id(), &caller.login).await? {
             return Ok(());
         }

@@ -78,6 +78,9 @@ pub struct Project {
     pub created_at: String,
     pub created_by: String,
     pub closed_at: Option<String>,
+    /// What makes it a data sandbox; `None`: a project of batch sharing.
+    #[serde(default)]
+    pub sandbox: Option<crate::sandbox::SandboxTerms>,
 }
 
 impl Project {
@@ -109,7 +112,7 @@ pub struct ProjectStatement {
     pub project: String,
     pub user: String,
     pub user_name: String,
-    /// `query export job`
+    /// `query export job run reviewed`
     pub kind: String,
     pub at: String,
     pub text: String,

@@ -85,6 +85,9 @@ pub struct ProjectResult {
     pub made_at: String,
     /// Draft of a catalogue entry made from it.
     pub entry: Option<String>,
+    /// Made of whole data in a sandbox: its rows are shown to nobody and leave by the release desk only.
+    #[serde(default)]
+    pub hidden: bool,
 }
 
 impl ProjectResult {

@@ -42,6 +42,7 @@ mod report_plans;
 mod reports;
 mod requests;
 mod runs;
+mod sandboxes;
 mod schema;
 mod search;
 mod sheet;
@@ -109,6 +110,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(projects::router())
         .merge(project_sql::router())
         .merge(project_jobs::router())
+        .merge(sandboxes::router())
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())

@@ -11,7 +11,7 @@ use model::project::{
 use super::{AT, entry};
 use crate::view::value;
 
-fn project(full: bool) -> Project {
+pub(super) fn project(full: bool) -> Project {
     Project {
         id: "p1".into(),
         code: "parking".into(),
@@ -24,6 +24,7 @@ fn project(full: bool) -> Project {
         entries: vec!["parking".into()],
         created_at: AT.into(),
         created_by: "li".into(),
+        sandbox: None,
         closed_at: (!full).then(|| AT.into()),
     }
 }
@@ -57,8 +58,9 @@ fn run(full: bool) -> ProjectRun {
     }
 }
 
-fn result(full: bool) -> Value {
+pub(super) fn result(full: bool) -> Value {
     let result = ProjectResult {
+        hidden: full,
         project: "p1".into(),
         name: "daily".into(),
         table: entry(),

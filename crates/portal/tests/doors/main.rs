@@ -28,6 +28,7 @@ mod pipelines;
 mod rails;
 mod reports;
 mod routes;
+mod sandbox;
 mod services;
 mod site;
 mod sources;

@@ -66,6 +66,7 @@ mod reporting;
 mod reportkill;
 mod reportsheet;
 mod returning;
+mod sandbox;
 mod schema;
 mod sharing;
 mod sqlcatalogue;

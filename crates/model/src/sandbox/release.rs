@@ -1,0 +1,95 @@
+//! A result on its way out of a sandbox: its columns, what the automatic checks found, who decided, and how it was taken.
+
+use serde::{Deserialize, Serialize};
+
+use super::Review;
+use crate::code::{Grade, code_list};
+
+code_list! {
+    /// What a column of a result is.
+    ColumnPart {
+        Group = "group", "分组", "Group";
+        Count = "count", "计数", "Count";
+        Measure = "measure", "数值", "Measure";
+    }
+}
+
+code_list! {
+    /// What is looked at.
+    Check {
+        Shape = "shape", "结果形式", "Shape";
+        Grade = "grade", "数据级别", "Grade";
+        Rows = "rows", "行数上限", "Row cap";
+        Personal = "personal", "个人信息", "Personal data";
+        Threshold = "threshold", "最小分组", "Least group";
+        Complement = "complement", "可推算单元格", "Cell that follows";
+        Difference = "difference", "差分", "Differencing";
+    }
+}
+
+code_list! {
+    /// How far a release is.
+    ReleaseState {
+        Stopped = "stopped", "自动检查未通过", "Stopped by the checks";
+        Asked = "asked", "待审核", "Under review";
+        Refused = "refused", "已驳回", "Refused";
+        Allowed = "allowed", "可下载一次", "May be fetched once";
+        Taken = "taken", "已下载", "Fetched";
+    }
+}
+
+/// A column of a table that is to leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutColumn {
+    pub name: String,
+    pub part: ColumnPart,
+    /// The highest grade of the items it is made of.
+    pub grade: Grade,
+}
+
+/// A table that is to leave, as texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutTable {
+    pub columns: Vec<OutColumn>,
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Something that speaks against it. It names where, never what stands there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutFinding {
+    pub check: Check,
+    /// From 1.
+    pub row: Option<usize>,
+    pub column: String,
+    pub zh: String,
+    pub en: String,
+}
+
+/// A result that asks to leave. Its rows, frozen, are kept sealed beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxRelease {
+    pub id: String,
+    pub project: String,
+    pub project_name: String,
+    /// Name of the result.
+    pub result: String,
+    pub reason: String,
+    pub columns: Vec<OutColumn>,
+    pub rows: u64,
+    pub grade: Grade,
+    /// SM3 of the frozen rows.
+    pub digest: String,
+    /// What made it: the statement, or the program's digest with its inputs.
+    pub made_by: String,
+    pub findings: Vec<OutFinding>,
+    pub state: ReleaseState,
+    pub reviews: Vec<Review>,
+    /// What the watermark of the download says: 12 hex digits.
+    pub mark: String,
+    pub applicant: String,
+    pub applicant_name: String,
+    pub created_at: String,
+    /// The last day on which it may be fetched, once allowed.
+    pub until: Option<String>,
+    pub taken_at: Option<String>,
+}

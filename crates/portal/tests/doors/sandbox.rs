@@ -1,0 +1,109 @@
+//! A data sandbox through the pages: opened, a sample taken, a run asked and decided on at the desk, a release stopped by the checks;
+//! to strangers it is not there.
+
+use app::sharing;
+use axum::http::StatusCode;
+use model::code::SyncMode;
+use model::request::{Period, RequestNew};
+use testkit::House;
+
+use crate::browser::Browser;
+
+const PEOPLE: &str = "sfzh,xm,sjh,csrq,region_code\n\
+    11010519491231002X,张三丰,13800138000,1949-12-31,330106\n\
+    110105194912310038,王小二,13700137000,1949-12-31,330200\n";
+
+/// An application of the consumer's that is granted `renkou` by SQL.
+async fn granted(house: &House) -> String {
+    let (_, secret) = house.application("沙箱应用").await;
+    let mut draft = testkit::person_draft("renkou");
+    draft.items.iter_mut().find(|i| i.identifier == "region_code").unwrap().grade =
+        model::code::Grade::L1;
+    house.publish(draft).await;
+    house.collect("renkou", "people.csv", PEOPLE.as_bytes(), SyncMode::Full).await.unwrap();
+    let wanted = RequestNew {
+        entry: "renkou".into(),
+        application: secret.application.id.clone(),
+        items: ["sfzh", "xm", "csrq", "region_code"].map(str::to_owned).into(),
+        scene: "研究".into(),
+        legal_basis: "部门职责".into(),
+        period: Period::Days { days: 30 },
+        calls_per_day: 1000,
+        area_range: "330000".into(),
+        by_sql: true,
+    };
+    let consumer = house.person("consumer").await;
+    let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();
+    for who in ["provider", "authority"] {
+        let op = house.person(who).await;
+        sharing::review(&house.app, &op, &request.id, true, "同意").await.unwrap();
+    }
+    secret.application.id
+}
+
+#[tokio::test]
+async fn a_sandbox_is_worked_in_by_its_members_and_watched_at_the_desk() {
+    let house = House::new().await;
+    let application = granted(&house).await;
+    let mut consumer = Browser::of(&house, "consumer").await;
+    assert!(consumer.get("/console/sandboxes/new").await.text().contains("id=\"sandbox-form\""));
+    let form = [
+        ("application", application.as_str()),
+        ("code", "box"),
+        ("name", "研究 <b>"),
+        ("purpose", "按区统计"),
+        ("days", "30"),
+        ("entry", "renkou"),
+    ];
+    let made = consumer.post("/console/sandboxes", &form).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
+    let path = made.location.split('?').next().unwrap().to_owned();
+    let page = consumer.get(&path).await.text();
+    assert!(page.contains("研究 &lt;b&gt;") && page.contains("id=\"programs\""), "{page}");
+    assert!(page.contains("(module"), "a program to begin with");
+    assert!(consumer.get("/console/sandboxes").await.text().contains("研究 &lt;b&gt;"));
+
+    // Wrong words come back with the page.
+    let long = [form[0], ("code", "late"), ("name", "x"), ("purpose", "y"), ("days", "100000")];
+    assert_eq!(consumer.post("/console/sandboxes", &long).await.status, StatusCode::BAD_REQUEST);
+    let sample = consumer.post(&format!("{path}/samples"), &[("code", "renkou")]).await;
+    assert_eq!(sample.status, StatusCode::SEE_OTHER, "{}", sample.text());
+    let page = consumer.get(&path).await.text();
+    assert!(page.contains("_box_s_renkou") && !page.contains("张三丰"), "no row on the page");
+    let unknown = consumer.post(&format!("{path}/samples"), &[("code", "nothing")]).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+
+    let sql = "select region_code, count(*) as n from renkou group by region_code";
+    let run = [
+        ("kind", "sql"),
+        ("stage", "production"),
+        ("into", "by_region"),
+        ("sql", sql),
+        ("reason", "研究 <i>"),
+    ];
+    let asked = consumer.post(&format!("{path}/runs"), &run).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text());
+    assert_eq!(consumer.get("/console/releases").await.status, StatusCode::FORBIDDEN);
+
+    // Each seat decides; the page of the desk shows what runs.
+    for who in ["reviewer", "authority"] {
+        let mut seat = Browser::of(&house, who).await;
+        let desk = seat.get("/console/releases").await;
+        assert!(desk.text().contains(sql) && desk.text().contains("研究 &lt;i&gt;"), "{who}");
+        let subject = desk.after("action=\"/console/releases/");
+        let decide = format!("/console/releases/{subject}");
+        let refused = seat.post(&decide, &[("do", "refuse"), ("note", "")]).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "a refusal says why");
+        let agreed = seat.post(&decide, &[("do", "agree")]).await;
+        assert_eq!(agreed.status, StatusCode::SEE_OTHER, "{}", agreed.text());
+        assert!(!seat.get("/console/releases").await.text().contains(sql));
+    }
+
+    // Who is no member finds nothing.
+    for who in ["provider", "authority", "enterprise", "citizen"] {
+        let mut other = Browser::of(&house, who).await;
+        assert_eq!(other.get(&path).await.status, StatusCode::NOT_FOUND, "{who}");
+        let run = other.post(&format!("{path}/runs"), &run).await;
+        assert_eq!(run.status, StatusCode::NOT_FOUND, "{who}");
+    }
+}

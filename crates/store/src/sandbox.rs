@@ -1,0 +1,332 @@
+//! The data sandbox in the control store: programs, runs, releases, and the seats that wait for a decision.
+
+use model::sandbox::release::{ReleaseState, SandboxRelease};
+use model::sandbox::{Review, SandboxProgram, SandboxRun};
+use model::{Error, Result};
+use policy::{Action, Permit};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+use crate::Store;
+use crate::db::{fail, json, number, page, text, to_json};
+
+const WRITERS: &[Action] = &[Action::ProjectWork, Action::SandboxReview, Action::SystemWork];
+
+/// A body with the number of its last write.
+#[derive(Clone, Debug)]
+pub struct Kept<T> {
+    pub body: T,
+    pub edit: i64,
+}
+
+/// Something that waits at a desk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub subject: String,
+    /// `run` or `release`
+    pub kind: String,
+}
+
+impl Store {
+    /// Keeps a program; `content` is sealed.
+    pub async fn sandbox_program_insert(
+        &self,
+        permit: &Permit,
+        program: &SandboxProgram,
+        content: &str,
+    ) -> Result<()> {
+        permit.require(WRITERS)?;
+        sqlx::query(
+            "INSERT INTO sandbox_program (id, project, content, body) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(program.id.as_str())
+        .bind(program.project.as_str())
+        .bind(content)
+        .bind(to_json(program)?)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(())
+    }
+
+    /// A program with its sealed content.
+    pub async fn sandbox_program_get(&self, id: &str) -> Result<Option<(SandboxProgram, String)>> {
+        sqlx::query("SELECT content, body FROM sandbox_program WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| Ok((json(&row, "body")?, text(&row, "content")?)))
+            .transpose()
+    }
+
+    /// Programs of a project, newest first.
+    pub async fn sandbox_programs(&self, project: &str, limit: u32) -> Result<Vec<SandboxProgram>> {
+        sqlx::query("SELECT body FROM sandbox_program WHERE project = $1 ORDER BY id DESC LIMIT $2")
+            .bind(project)
+            .bind(page(limit))
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(|row| json(row, "body"))
+            .collect()
+    }
+
+    /// Enters a run, with the seats that it waits for.
+    pub async fn sandbox_run_insert(&self, permit: &Permit, run: &SandboxRun) -> Result<()> {
+        permit.require(WRITERS)?;
+        let mut tx = self.db.begin().await?;
+        sqlx::query("INSERT INTO sandbox_run (id, project, edit, body) VALUES ($1, $2, 1, $3)")
+            .bind(run.id.as_str())
+            .bind(run.project.as_str())
+            .bind(to_json(run)?)
+            .execute(&mut *tx)
+            .await
+            .map_err(fail)?;
+        seats(&mut tx, &run.id, "run", &run.reviews).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    pub async fn sandbox_run_get(&self, id: &str) -> Result<Option<Kept<SandboxRun>>> {
+        sqlx::query("SELECT edit, body FROM sandbox_run WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| kept(&row))
+            .transpose()
+    }
+
+    /// Runs of a project, newest first.
+    pub async fn sandbox_runs(
+        &self,
+        project: &str,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<SandboxRun>> {
+        sqlx::query(
+            "SELECT body FROM sandbox_run WHERE project = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3",
+        )
+        .bind(project)
+        .bind(before.unwrap_or_default())
+        .bind(page(limit))
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?
+        .iter()
+        .map(|row| json(row, "body"))
+        .collect()
+    }
+
+    /// Writes a run over the state that was read; fails with `stale` when somebody was quicker.
+    pub async fn sandbox_run_update(
+        &self,
+        permit: &Permit,
+        run: &SandboxRun,
+        edit: i64,
+    ) -> Result<()> {
+        permit.require(WRITERS)?;
+        let mut tx = self.db.begin().await?;
+        let done = sqlx::query(
+            "UPDATE sandbox_run SET body = $1, edit = edit + 1 WHERE id = $2 AND edit = $3",
+        )
+        .bind(to_json(run)?)
+        .bind(run.id.as_str())
+        .bind(edit)
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
+        if done.rows_affected() != 1 {
+            return Err(Error::of(model::Code::Stale));
+        }
+        seats(&mut tx, &run.id, "run", &run.reviews).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    /// Enters a release with its frozen rows, sealed, and the seats that it waits for.
+    pub async fn sandbox_release_insert(
+        &self,
+        permit: &Permit,
+        release: &SandboxRelease,
+        content: &str,
+    ) -> Result<()> {
+        permit.require(WRITERS)?;
+        let mut tx = self.db.begin().await?;
+        sqlx::query(
+            "INSERT INTO sandbox_release (id, project, state, mark, edit, content, body) VALUES ($1, $2, $3, $4, 1, $5, $6)",
+        )
+        .bind(release.id.as_str())
+        .bind(release.project.as_str())
+        .bind(release.state.as_str())
+        .bind(release.mark.as_str())
+        .bind(content)
+        .bind(to_json(release)?)
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
+        seats(&mut tx, &release.id, "release", &release.reviews).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    pub async fn sandbox_release_get(&self, id: &str) -> Result<Option<Kept<SandboxRelease>>> {
+        sqlx::query("SELECT edit, body FROM sandbox_release WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| kept(&row))
+            .transpose()
+    }
+
+    /// The release whose file bears a mark.
+    pub async fn sandbox_release_by_mark(&self, mark: &str) -> Result<Option<SandboxRelease>> {
+        sqlx::query("SELECT body FROM sandbox_release WHERE mark = $1")
+            .bind(mark)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| json(&row, "body"))
+            .transpose()
+    }
+
+    /// The frozen rows of a release, sealed.
+    pub async fn sandbox_release_content(&self, id: &str) -> Result<String> {
+        let row = sqlx::query("SELECT content FROM sandbox_release WHERE id = $1")
+            .bind(id)
+            .fetch_one(self.db.pool())
+            .await
+            .map_err(fail)?;
+        text(&row, "content")
+    }
+
+    /// Releases of a project, newest first.
+    pub async fn sandbox_releases(
+        &self,
+        project: &str,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<SandboxRelease>> {
+        sqlx::query(
+            "SELECT body FROM sandbox_release WHERE project = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3",
+        )
+        .bind(project)
+        .bind(before.unwrap_or_default())
+        .bind(page(limit))
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?
+        .iter()
+        .map(|row| json(row, "body"))
+        .collect()
+    }
+
+    /// Releases of a project that have left or may: ids, oldest first. Differencing looks at all of them.
+    pub async fn sandbox_releases_out(&self, project: &str, limit: u32) -> Result<Vec<String>> {
+        sqlx::query(
+            "SELECT id FROM sandbox_release WHERE project = $1 AND state IN ($2, $3, $4) ORDER BY id LIMIT $5",
+        )
+        .bind(project)
+        .bind(ReleaseState::Asked.as_str())
+        .bind(ReleaseState::Allowed.as_str())
+        .bind(ReleaseState::Taken.as_str())
+        .bind(page(limit))
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?
+        .iter()
+        .map(|row| text(row, "id"))
+        .collect()
+    }
+
+    /// Writes a release over the state that was read; fails with `stale` when somebody was quicker: of two who fetch, one does.
+    pub async fn sandbox_release_update(
+        &self,
+        permit: &Permit,
+        release: &SandboxRelease,
+        edit: i64,
+    ) -> Result<()> {
+        permit.require(WRITERS)?;
+        let mut tx = self.db.begin().await?;
+        let done = sqlx::query(
+            "UPDATE sandbox_release SET body = $1, state = $2, edit = edit + 1 WHERE id = $3 AND edit = $4",
+        )
+        .bind(to_json(release)?)
+        .bind(release.state.as_str())
+        .bind(release.id.as_str())
+        .bind(edit)
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
+        if done.rows_affected() != 1 {
+            return Err(Error::of(model::Code::Stale));
+        }
+        seats(&mut tx, &release.id, "release", &release.reviews).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    /// What waits at the desk of an organisation (empty: the authority's), oldest first.
+    pub async fn sandbox_desk(
+        &self,
+        org: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Waiting>> {
+        sqlx::query(
+            "SELECT subject, kind FROM sandbox_seat WHERE org = $1 AND waits = 1 AND subject > $2 ORDER BY subject LIMIT $3",
+        )
+        .bind(org)
+        .bind(after.unwrap_or_default())
+        .bind(page(limit))
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?
+        .iter()
+        .map(|row| Ok(Waiting { subject: text(row, "subject")?, kind: text(row, "kind")? }))
+        .collect()
+    }
+
+    /// Whether an application works in a sandbox that is not closed: what it is granted is then for there alone.
+    pub async fn sandbox_bound(&self, application: &str) -> Result<bool> {
+        let rows = sqlx::query("SELECT body FROM project WHERE application = $1")
+            .bind(application)
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?;
+        for row in &rows {
+            let project: model::project::Project = json(row, "body")?;
+            if project.sandbox.is_some() && project.closed_at.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn kept<T: serde::de::DeserializeOwned>(row: &AnyRow) -> Result<Kept<T>> {
+    Ok(Kept { body: json(row, "body")?, edit: number(row, "edit")? })
+}
+
+/// Seats as the reviews say: one that has decided waits no more, and none does once somebody has refused.
+async fn seats(
+    tx: &mut Transaction<'static, Any>,
+    subject: &str,
+    kind: &str,
+    reviews: &[Review],
+) -> Result<()> {
+    let over = reviews.iter().any(|r| r.agreed == Some(false));
+    for review in reviews {
+        sqlx::query(
+            "INSERT INTO sandbox_seat (subject, org, kind, waits) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (subject, org) DO UPDATE SET waits = excluded.waits",
+        )
+        .bind(subject)
+        .bind(review.org.as_str())
+        .bind(kind)
+        .bind(i64::from(!over && review.agreed.is_none()))
+        .execute(&mut **tx)
+        .await
+        .map_err(fail)?;
+    }
+    Ok(())
+}
