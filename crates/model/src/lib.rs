@@ -45,6 +45,7 @@ pub mod reconcile;
 pub mod region;
 pub mod report;
 pub mod request;
+pub mod restricted;
 pub mod schema;
 pub mod search;
 pub mod source;
