@@ -51,6 +51,8 @@ pub struct Rules {
     pub site: crate::opening::SiteRules,
     /// Days and limits of tickets, comments and showcases; the shipped `rules/voice.toml` when the file says nothing of them.
     pub voice: crate::voice::VoiceRules,
+    /// Restricted opening; the shipped `rules/restricted.toml` when the file says nothing of it.
+    pub restricted: crate::restricted::RestrictedRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -82,6 +84,7 @@ struct Written {
     project: Option<crate::project::ProjectRules>,
     site: Option<crate::opening::SiteRules>,
     voice: Option<crate::voice::VoiceRules>,
+    restricted: Option<crate::restricted::RestrictedRules>,
 }
 
 /// Working days a reviewer has.

@@ -9,6 +9,7 @@ pub mod addresses;
 pub mod chain;
 pub mod cipher;
 pub mod convention;
+pub mod detached;
 pub mod envelope;
 pub mod evidence;
 pub mod hash;

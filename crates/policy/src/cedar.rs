@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 24] = [
     "Entry",
     "Request",
     "Approval",
@@ -38,6 +38,8 @@ const KINDS: [&str; 22] = [
     "Ticket",
     "Comment",
     "Showcase",
+    "Restricted",
+    "Credit",
 ];
 
 /// What a rule says of itself in its annotations.

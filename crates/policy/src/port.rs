@@ -8,6 +8,7 @@ mod change;
 mod feed;
 mod links;
 mod outlet;
+mod paper;
 mod rail;
 mod reconcile;
 mod share;
@@ -40,6 +41,7 @@ pub use self::links::Links;
 pub use self::outlet::{
     Outlet, OutletAddress, OutletChange, OutletColumn, OutletLine, OutletRows, OutletSurvey,
 };
+pub use self::paper::{Paper, PaperPart, PaperSheet};
 pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
     RailSurvey, SlotState,

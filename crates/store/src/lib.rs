@@ -46,6 +46,7 @@ pub mod rail;
 pub mod reconcile;
 pub mod report;
 pub mod request;
+pub mod restricted;
 pub mod scan;
 pub mod schema;
 pub mod seal;

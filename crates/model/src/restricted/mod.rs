@@ -14,5 +14,5 @@ pub use self::application::{
 };
 pub use self::credit::{CreditNew, CreditRecord};
 pub use self::paper::{
-    PaperKind, PaperSigner, SignWay, SigningAlgorithm, SigningKey, UsePaper, UseSignature,
+    PaperKind, PaperSigner, PaperStatement, SignWay, SigningAlgorithm, SigningKey, UsePaper, UseSignature,
 };

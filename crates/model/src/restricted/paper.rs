@@ -90,6 +90,18 @@ pub struct UsePaper {
     pub signatures: Vec<UseSignature>,
 }
 
+/// What the platform signs for an organisation that has no key of its own, after one of its people ordered it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaperStatement {
+    pub number: String,
+    pub sm3: String,
+    pub sha256: String,
+    /// For whom, and who ordered it.
+    pub party: String,
+    pub by_name: String,
+    pub at: String,
+}
+
 impl UsePaper {
     /// The signature of one of the parties.
     #[must_use]
