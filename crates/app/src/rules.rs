@@ -166,6 +166,11 @@ impl Rules {
             None => toml::from_str(include_str!("../rules/ledger.toml")).map_err(wrong)?,
         };
         ledger.check()?;
+        let restricted: crate::restricted::RestrictedRules = match written.restricted {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/restricted.toml")).map_err(wrong)?,
+        };
+        restricted.check()?;
         let basket = match written.basket {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/basket.toml")).map_err(wrong)?,
@@ -229,6 +234,7 @@ impl Rules {
             project: crate::project::rules(written.project).map_err(wrong)?,
             site: crate::opening::SiteRules::read(written.site)?,
             voice: crate::voice::rules(written.voice).map_err(wrong)?,
+            restricted,
         })
     }
 }

@@ -18,6 +18,7 @@ use model::basket::{AssetRef, Form, Want};
 pub(crate) use after::deliver;
 pub use after::{Advice, Amend, advice, amend, dispute, feedback, withdraw};
 pub use file::{file_demand, file_objection, file_share};
+pub(crate) use files::{content, forget, receive};
 pub use files::{attach, attachment, detach, files};
 pub use hold::{add, list, may_file, remove};
 pub(crate) use look::whole;
