@@ -26,6 +26,7 @@ use model::project::job::{RunCause, RunStage, RunState};
 use model::project::{ExportFormat, ProjectRole};
 use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
 use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
+use model::restricted::{PaperKind, PaperSigner, SignWay, SigningAlgorithm, UseDeed, UseSide, UseState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
@@ -142,6 +143,13 @@ code_kinds! {
     "showcase_kind" => ShowcaseKind,
     "showcase_state" => ShowcaseState,
     "link_state" => LinkState,
+    "use_state" => UseState,
+    "use_deed" => UseDeed,
+    "use_side" => UseSide,
+    "paper_kind" => PaperKind,
+    "paper_signer" => PaperSigner,
+    "sign_way" => SignWay,
+    "signing_algorithm" => SigningAlgorithm,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];

@@ -152,6 +152,12 @@ impl Door {
                         files || may(Action::FlowPublish, "Flow"),
                     ),
                     ("/console/requests", "共享申请", "Share applications", true),
+                    (
+                        "/console/restricted",
+                        "受限开放",
+                        "Restricted opening",
+                        app::restricted::has_desk(&self.app, op),
+                    ),
                     ("/console/approvals", "审批", "Approvals", staff),
                     ("/console/interfaces", "接口", "Interfaces", true),
                     ("/console/flows", "审批流程", "Flows", staff),
@@ -177,6 +183,12 @@ impl Door {
                         "紧急停用",
                         "Emergency stops",
                         app::halt::may_read(&self.app, op),
+                    ),
+                    (
+                        "/console/credit",
+                        "信用记录",
+                        "Credit record",
+                        app::restricted::may_read_credit(&self.app, op),
                     ),
                     ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
                     (

@@ -49,6 +49,7 @@ mod sources;
 mod sql;
 mod supervise;
 mod temporary;
+mod restricted;
 mod tickets;
 mod usage;
 mod users;
@@ -112,6 +113,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())
+        .merge(restricted::router())
         .merge(tickets::router())
         .merge(voices::router())
         .route_layer(middleware::from_fn(visit::signed_in))

@@ -11,6 +11,7 @@ mod facets;
 mod feeds;
 mod home;
 pub(crate) mod interact;
+pub(crate) mod restricted;
 mod list;
 mod metadata;
 mod openness;
@@ -47,6 +48,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(changes::router())
         .merge(pages::router())
         .merge(interact::router())
+        .merge(restricted::router())
         .merge(opinion::router())
         .merge(showcase::router())
         .layer(CompressionLayer::new());
