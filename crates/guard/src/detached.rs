@@ -46,16 +46,12 @@ pub fn read_key(text: &str) -> Result<(SigningAlgorithm, String)> {
 
 /// Whether `signature` (hex; of SM2 r || s or DER) is the key's over `message`. What cannot be read is no signature.
 #[must_use]
-pub fn verifies(
-    algorithm: SigningAlgorithm,
-    key: &str,
-    message: &[u8],
-    signature: &str,
-) -> bool {
+pub fn verifies(algorithm: SigningAlgorithm, key: &str, message: &[u8], signature: &str) -> bool {
     let signature: String = signature.chars().filter(|c| !c.is_whitespace()).collect();
     match algorithm {
         SigningAlgorithm::Sm2 => {
-            let signature = if signature.len() == 128 { Some(signature) } else { plain(&signature) };
+            let signature =
+                if signature.len() == 128 { Some(signature) } else { plain(&signature) };
             signature.is_some_and(|s| sm2::verify(key, sm2::DEFAULT_IDENTITY, message, &s))
         }
         SigningAlgorithm::Ed25519 => {

@@ -68,13 +68,13 @@ impl Paper for Press {
             .with_archival_validator(Archival::A2_B)
             .finish()
             .map_err(|e| Error::internal("PDF/A-2b").caused_by(format!("{e:?}")))?;
-        let mut document = Document::new_with(SerializeSettings {
-            configuration,
-            ..SerializeSettings::default()
-        });
+        let mut document =
+            Document::new_with(SerializeSettings { configuration, ..SerializeSettings::default() });
         document.set_metadata(metadata(sheet, &widths));
         pages.draw(&mut document, &font, &widths.shown(&sheet.number))?;
-        document.finish().map_err(|e| Error::internal("a PDF was not made").caused_by(format!("{e:?}")))
+        document
+            .finish()
+            .map_err(|e| Error::internal("a PDF was not made").caused_by(format!("{e:?}")))
     }
 }
 
@@ -126,7 +126,10 @@ mod tests {
             ("甲方 Party".into(), "省市场监管厅".repeat(12)),
         ])];
         for n in 0..paragraphs {
-            parts.push(PaperPart::Text(format!("第{n}条 {}\u{1F600}\n(Clause {n})", "数据仅在约定范围内使用。".repeat(9))));
+            parts.push(PaperPart::Text(format!(
+                "第{n}条 {}\u{1F600}\n(Clause {n})",
+                "数据仅在约定范围内使用。".repeat(9)
+            )));
         }
         parts.push(PaperPart::Heading { text: "核验页 Verification".into(), new_page: true });
         PaperSheet {

@@ -106,7 +106,10 @@ mod tests {
 
     #[test]
     fn lines_break_between_words_and_never_before_a_full_stop() {
-        assert_eq!(pieces("数据，仅 use of data。"), ["数", "据，", "仅 ", "use ", "of ", "data。"]);
+        assert_eq!(
+            pieces("数据，仅 use of data。"),
+            ["数", "据，", "仅 ", "use ", "of ", "data。"]
+        );
         assert_eq!(pieces("（甲方）"), ["（甲", "方）"]);
         assert!(pieces("").is_empty());
     }

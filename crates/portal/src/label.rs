@@ -26,8 +26,10 @@ use model::project::job::{RunCause, RunStage, RunState};
 use model::project::{ExportFormat, ProjectRole};
 use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
 use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
-use model::restricted::{PaperKind, PaperSigner, SignWay, SigningAlgorithm, UseDeed, UseSide, UseState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
+use model::restricted::{
+    PaperKind, PaperSigner, SignWay, SigningAlgorithm, UseDeed, UseSide, UseState,
+};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
 use model::voice::showcase::{LinkState, ShowcaseKind, ShowcaseState};

@@ -28,6 +28,7 @@ mod pipelines;
 mod projects;
 mod rails;
 mod reports;
+mod restricted;
 mod site;
 mod usage;
 mod voice;
@@ -527,6 +528,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| usage::of(other, full))
             .or_else(|| site::of(other, full))
             .or_else(|| voice::of(other, full))
+            .or_else(|| restricted::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -5,8 +5,8 @@ use app::App;
 use app::restricted::{self, UseOrder};
 use chrono::TimeDelta;
 use futures::StreamExt as _;
-use model::restricted::{SignWay, UseAnswer, UseApplication, UseDeed, UseNew};
 use model::request::Period;
+use model::restricted::{SignWay, UseAnswer, UseApplication, UseDeed, UseNew};
 use model::{Op, Result};
 
 use crate::demo::DemoRequest;
@@ -35,9 +35,10 @@ pub(crate) async fn agreed(app: &App, demo: &DemoRequest, application: &str) -> 
         choice: choice.into(),
         text: String::new(),
     };
-    let answers = app.rules.restricted.questions.iter().filter_map(|q| {
-        q.choices.iter().find(|c| !c.disqualifies).map(|c| answer(&q.id, &c.word))
-    });
+    let answers =
+        app.rules.restricted.questions.iter().filter_map(|q| {
+            q.choices.iter().find(|c| !c.disqualifies).map(|c| answer(&q.id, &c.word))
+        });
     let new = UseNew {
         entries: vec![(demo.new.entry.clone(), demo.new.items.clone())],
         application: application.to_owned(),
@@ -56,10 +57,9 @@ pub(crate) async fn agreed(app: &App, demo: &DemoRequest, application: &str) -> 
         let order = UseOrder::new(UseDeed::Approve, "符合受限开放条件");
         restricted::act(app, &op_of(app, who).await?, &a.number, order).await?;
     }
-    for (deed, of) in [
-        (UseDeed::SignUndertaking, "seal:undertaking"),
-        (UseDeed::SignAgreement, "seal:agreement"),
-    ] {
+    for (deed, of) in
+        [(UseDeed::SignUndertaking, "seal:undertaking"), (UseDeed::SignAgreement, "seal:agreement")]
+    {
         attach(app, &op, &a.number, of).await?;
         sign(app, &op, &a.number, deed, SignWay::Seal).await?;
     }
@@ -67,11 +67,8 @@ pub(crate) async fn agreed(app: &App, demo: &DemoRequest, application: &str) -> 
     sign(app, &reviewer, &a.number, UseDeed::Countersign, SignWay::Platform).await?;
     // Its renewal waits for the reviewers.
     let op = op_of(app, demo.by).await?;
-    let renewal = UseNew {
-        until: Some(op.today() + TimeDelta::days(days * 2)),
-        renews: a.number,
-        ..new
-    };
+    let renewal =
+        UseNew { until: Some(op.today() + TimeDelta::days(days * 2)), renews: a.number, ..new };
     submitted(app, &op, renewal).await.map(|_| ())
 }
 

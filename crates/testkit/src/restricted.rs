@@ -37,6 +37,18 @@ pub fn use_of(application: &str, code: &str, items: &[&str]) -> UseNew {
     }
 }
 
+/// A key pair as people make one for themselves.
+#[must_use]
+pub fn signer() -> guard::sm2::KeyPair {
+    guard::sm2::KeyPair::generate(guard::sm2::DEFAULT_IDENTITY).unwrap()
+}
+
+/// SM3 digest of a text, in hex.
+#[must_use]
+pub fn sm3(bytes: &[u8]) -> String {
+    guard::hash::sm3_hex(bytes)
+}
+
 impl House {
     /// Brings a picture as evidence for a question, or as the scan of a paper.
     pub async fn use_file(&self, op: &Op, number: &str, of: &str) -> Result<UseApplication> {
@@ -67,7 +79,13 @@ impl House {
     }
 
     /// An order that signs the paper of a deed as its text stands now.
-    pub async fn use_signature(&self, op: &Op, number: &str, deed: UseDeed, way: SignWay) -> UseOrder {
+    pub async fn use_signature(
+        &self,
+        op: &Op,
+        number: &str,
+        deed: UseDeed,
+        way: SignWay,
+    ) -> UseOrder {
         let kind = match deed {
             UseDeed::SignUndertaking => PaperKind::Undertaking,
             _ => PaperKind::Agreement,

@@ -247,7 +247,11 @@ fn evidence(app: &App, a: &UseApplication) -> Result<()> {
                 format!("请上传证明材料：{}", question.zh),
                 format!("bring a file that proves the answer: {}", question.en),
             )
-            .field(&format!("file-{}", question.id), "需要证明材料", "evidence is needed"));
+            .field(
+                &format!("file-{}", question.id),
+                "需要证明材料",
+                "evidence is needed",
+            ));
         }
     }
     Ok(())

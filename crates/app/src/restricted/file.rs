@@ -21,14 +21,12 @@ pub async fn file(app: &App, op: &Op, new: UseNew) -> Result<UseApplication> {
     let (permit, party) = applicant(app, op).await?;
     let rules = &app.rules.restricted;
     credit::clean(app, op, &party.subject, "new").await?;
-    let purpose = plain("purpose", ("利用目的", "purpose"), &new.purpose, 5, rules.longest.purpose)?;
+    let purpose =
+        plain("purpose", ("利用目的", "purpose"), &new.purpose, 5, rules.longest.purpose)?;
     let scope = plain("scope", ("利用范围", "scope"), &new.scope, 5, rules.longest.scope)?;
     let method = rules.method(new.method.trim()).ok_or_else(|| {
-        Error::invalid("请选择开放方式", "choose an opening method").field(
-            "method",
-            "必选",
-            "required",
-        )
+        Error::invalid("请选择开放方式", "choose an opening method")
+            .field("method", "必选", "required")
     })?;
     let until = new.until.filter(|until| {
         *until > op.today() && *until <= op.today() + TimeDelta::days(rules.longest.term_days)
@@ -175,8 +173,16 @@ async fn calling(
         false => a.org == party.org,
     });
     let application = found.ok_or_else(|| {
-        Error::not_found("可用的应用", "application of yours", &id.chars().take(64).collect::<String>())
-            .field("application", "请先登记调用数据的应用", "register the application that will call first")
+        Error::not_found(
+            "可用的应用",
+            "application of yours",
+            &id.chars().take(64).collect::<String>(),
+        )
+        .field(
+            "application",
+            "请先登记调用数据的应用",
+            "register the application that will call first",
+        )
     })?;
     if application.active {
         return Ok(application);
@@ -206,7 +212,10 @@ async fn entries(app: &App, op: &Op, new: &UseNew) -> Result<(Vec<UseEntry>, Str
             return Err(Error::new(
                 Code::RuleBroken,
                 format!("《{}》无条件开放，无需申请，可直接下载或调用", entry.draft.title),
-                format!("`{}` is open to everybody: there is nothing to apply for", entry.draft.code),
+                format!(
+                    "`{}` is open to everybody: there is nothing to apply for",
+                    entry.draft.code
+                ),
             )
             .field("code", "请去掉该数据集", "leave it out"));
         }
@@ -270,7 +279,8 @@ async fn renewed(
     };
     let old = app.store.restricted_get(number).await?.filter(own);
     let old = old.ok_or_else(|| missing(number))?;
-    if old.application != application || !old.deeds(UseSide::Applicant, "").contains(&UseDeed::Renew)
+    if old.application != application
+        || !old.deeds(UseSide::Applicant, "").contains(&UseDeed::Renew)
     {
         return Err(Error::new(
             Code::WrongState,
@@ -316,7 +326,8 @@ pub async fn attach(
     let file = basket::receive(app, op, Some(&application.id), there, name, bytes).await?;
     let kept = async {
         let sealed = of.starts_with("seal:");
-        if sealed && !matches!(file.media.as_str(), "application/pdf" | "image/png" | "image/jpeg") {
+        if sealed && !matches!(file.media.as_str(), "application/pdf" | "image/png" | "image/jpeg")
+        {
             return Err(Error::invalid(
                 "签章扫描件应为 PDF、PNG 或 JPG",
                 "the scan of a sealed paper must be PDF, PNG or JPG",

@@ -18,9 +18,8 @@ pub async fn print(
     address: &str,
 ) -> Result<(String, Vec<u8>)> {
     let application = visible(app, op, id).await?;
-    let paper = application
-        .paper(kind)
-        .ok_or_else(|| Error::not_found("文书", "paper", kind.as_str()))?;
+    let paper =
+        application.paper(kind).ok_or_else(|| Error::not_found("文书", "paper", kind.as_str()))?;
     let sheet = sheet(&application, paper, address);
     let press = Arc::clone(&app.papers);
     let bytes = tokio::task::spawn_blocking(move || press.print(&sheet))
@@ -38,7 +37,10 @@ fn sheet(a: &UseApplication, paper: &UsePaper, address: &str) -> PaperSheet {
     let body = paper.text.splitn(3, '\n').nth(2).unwrap_or_default();
     let mut parts: Vec<PaperPart> = vec![PaperPart::Text(paper.title_en.clone())];
     parts.extend(
-        body.split("\n\n").map(str::trim).filter(|p| !p.is_empty()).map(|p| PaperPart::Text(p.to_owned())),
+        body.split("\n\n")
+            .map(str::trim)
+            .filter(|p| !p.is_empty())
+            .map(|p| PaperPart::Text(p.to_owned())),
     );
     parts.push(PaperPart::Heading { text: "签署 Signatures".to_owned(), new_page: false });
     for signer in PaperSigner::ALL {

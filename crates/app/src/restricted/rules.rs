@@ -94,8 +94,22 @@ pub struct Template {
 
 /// Variables that a template may name.
 const VARIABLES: &[&str] = &[
-    "number", "party", "party_id", "counterparty", "providers", "entries", "items", "purpose",
-    "scope", "method", "method_en", "calls", "until", "safeguards", "application", "version",
+    "number",
+    "party",
+    "party_id",
+    "counterparty",
+    "providers",
+    "entries",
+    "items",
+    "purpose",
+    "scope",
+    "method",
+    "method_en",
+    "calls",
+    "until",
+    "safeguards",
+    "application",
+    "version",
     "years",
 ];
 

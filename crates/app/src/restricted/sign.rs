@@ -22,7 +22,8 @@ pub(super) async fn signature(
     order: &UseOrder,
 ) -> Result<(model::restricted::PaperKind, UseSignature)> {
     let kind = paper_of(order.deed);
-    let paper = a.paper(kind).ok_or_else(|| Error::internal("an approved application without papers"))?;
+    let paper =
+        a.paper(kind).ok_or_else(|| Error::internal("an approved application without papers"))?;
     // Whoever signs has this very text before them.
     if !order.digest.trim().eq_ignore_ascii_case(&paper.sm3) {
         return Err(stale());
@@ -88,7 +89,10 @@ async fn by_key(
         // Told apart for the signer's sake: the right key under the wrong paper.
         let other = a.papers.iter().any(|p| p.kind != paper.kind && fits(p));
         let (zh, en) = match other {
-            true => ("签名属于另一份文书，请对本文书的摘要签名", "the signature is under the other paper: sign this one's digest"),
+            true => (
+                "签名属于另一份文书，请对本文书的摘要签名",
+                "the signature is under the other paper: sign this one's digest",
+            ),
             false => (
                 "签名与本文书不符：签名有误、所签的不是本文书现在的摘要，或不是登记的密钥所签",
                 "the signature does not fit this paper: it is malformed, over another digest, or not by the registered key",
@@ -115,11 +119,8 @@ fn by_seal(
     let of = format!("seal:{}", paper.kind);
     let mine = |f: &&model::restricted::UseFile| f.of == of && f.by == op.actor.id();
     let scan = a.files.iter().rev().find(mine).ok_or_else(|| {
-        Error::invalid("请先上传加盖印章的扫描件", "upload the scan of the sealed paper first").field(
-            "file",
-            "没有扫描件",
-            "there is no scan",
-        )
+        Error::invalid("请先上传加盖印章的扫描件", "upload the scan of the sealed paper first")
+            .field("file", "没有扫描件", "there is no scan")
     })?;
     let phrase = &app.rules.restricted.confirm;
     let said = order.confirm.trim();

@@ -73,12 +73,7 @@ pub(super) async fn grants(
 }
 
 /// Ends the grants at once: the next call finds none.
-pub(super) async fn end_grants(
-    app: &App,
-    op: &Op,
-    a: &UseApplication,
-    reason: &str,
-) -> Result<()> {
+pub(super) async fn end_grants(app: &App, op: &Op, a: &UseApplication, reason: &str) -> Result<()> {
     let (system, permit) = platform(app, op)?;
     for entry in &a.entries {
         let there = app.store.request_get(&entry.grant).await?;

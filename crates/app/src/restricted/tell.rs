@@ -42,13 +42,7 @@ pub(super) async fn applicant(app: &App, op: &Op, a: &UseApplication, kind: &'st
 }
 
 /// Tells the providers and the authority; never the applicant.
-pub(super) async fn desks(
-    app: &App,
-    op: &Op,
-    a: &UseApplication,
-    kind: &'static str,
-    words: &str,
-) {
+pub(super) async fn desks(app: &App, op: &Op, a: &UseApplication, kind: &'static str, words: &str) {
     let people = async {
         let mut people = Vec::new();
         for org in a.providers() {

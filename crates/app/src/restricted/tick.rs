@@ -36,7 +36,9 @@ pub async fn tick(app: &App, system: &Op) -> Result<u64> {
         match stand::grants(app, system, &permit, &a).await {
             Ok(made) => done += made,
             // One that cannot be granted now must not keep the others waiting.
-            Err(e) => tracing::warn!(error = e.operator_text(), number = a.number, "not granted yet"),
+            Err(e) => {
+                tracing::warn!(error = e.operator_text(), number = a.number, "not granted yet")
+            }
         }
     }
     for a in all(app, UseState::Stopped).await? {

@@ -372,11 +372,7 @@ pub(crate) mod tests {
     #[test]
     fn each_side_has_its_own_part_in_each_state() {
         let check = |state, side, expected: &str| {
-            assert_eq!(
-                words(&application(state, &["p"]), side, "p"),
-                expected,
-                "{state} {side}"
-            );
+            assert_eq!(words(&application(state, &["p"]), side, "p"), expected, "{state} {side}");
         };
         check(UseState::Draft, UseSide::Applicant, "attach submit withdraw");
         check(UseState::Draft, UseSide::Provider, "");

@@ -14,5 +14,6 @@ pub use self::application::{
 };
 pub use self::credit::{CreditNew, CreditRecord};
 pub use self::paper::{
-    PaperKind, PaperSigner, PaperStatement, SignWay, SigningAlgorithm, SigningKey, UsePaper, UseSignature,
+    PaperKind, PaperSigner, PaperStatement, SignWay, SigningAlgorithm, SigningKey, UsePaper,
+    UseSignature,
 };

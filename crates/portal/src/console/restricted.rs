@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use app::restricted;
 use axum::Router;
+use axum::extract::multipart::MultipartRejection;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::routing::{get, post};
 use minijinja::context;
@@ -60,9 +61,9 @@ async fn attach(
     State(door): State<Arc<Door>>,
     Path(number): Path<String>,
     visit: Visit,
-    mut multipart: Multipart,
+    multipart: Result<Multipart, MultipartRejection>,
 ) -> Answer {
-    take_in(&door, &visit, &number, true, &mut multipart).await
+    take_in(&door, &visit, &number, true, multipart).await
 }
 
 async fn credit(State(door): State<Arc<Door>>, visit: Visit) -> Answer {

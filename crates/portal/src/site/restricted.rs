@@ -6,6 +6,7 @@ use std::sync::Arc;
 use app::restricted::{self, UseOrder, UseSeen};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::multipart::MultipartRejection;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
@@ -88,7 +89,9 @@ async fn blank_form(door: &Door, visit: &Visit, new: &UseNew, wrong: Option<&Err
                 context! { item => value(i), ticked }
             })
             .collect();
-        datasets.push(context! { entry => value(&dataset.entry), items, free => dataset.entry.freely_open() });
+        datasets.push(
+            context! { entry => value(&dataset.entry), items, free => dataset.entry.freely_open() },
+        );
     }
     let applications = match restricted::may_file(app, op) {
         true => app::account::applications(app, op).await?,
@@ -319,11 +322,16 @@ pub(crate) async fn take_in(
     visit: &Visit,
     number: &str,
     desk: bool,
-    multipart: &mut Multipart,
+    multipart: std::result::Result<Multipart, MultipartRejection>,
 ) -> Answer {
+    // What is no multipart form has no token either.
+    let Ok(mut multipart) = multipart else {
+        visit.check_csrf(None)?;
+        return Err(Error::invalid("表单无法读取", "the form cannot be read").into());
+    };
     may_write(visit)?;
     let (app, op) = (&door.app, &visit.op);
-    let (_, kept) = form::upload(visit, multipart, |posted, name, bytes| async move {
+    let (_, kept) = form::upload(visit, &mut multipart, |posted, name, bytes| async move {
         restricted::attach(app, op, number, posted.get("of"), &name, bytes).await
     })
     .await?;
@@ -340,9 +348,9 @@ async fn attach(
     State(door): State<Arc<Door>>,
     Path(number): Path<String>,
     visit: Visit,
-    mut multipart: Multipart,
+    multipart: std::result::Result<Multipart, MultipartRejection>,
 ) -> Answer {
-    take_in(&door, &visit, &number, false, &mut multipart).await
+    take_in(&door, &visit, &number, false, multipart).await
 }
 
 /// A file of an application, streamed to its parties; browsers keep it and never run it.
@@ -351,8 +359,7 @@ async fn attachment(
     Path((number, file)): Path<(String, String)>,
     visit: Visit,
 ) -> Answer {
-    let (file, content) =
-        restricted::attachment(&door.app, &visit.op, &number, &file).await?;
+    let (file, content) = restricted::attachment(&door.app, &visit.op, &number, &file).await?;
     let mut response =
         (attachment_named(&file.name, "application/octet-stream"), Body::from_stream(content))
             .into_response();

@@ -131,7 +131,10 @@ async fn a_citizen_applies_for_restricted_open_data() {
     let mut citizen = Browser::of(&house, "citizen").await;
     assert!(citizen.get("/data/yanjiu").await.text().contains("/restricted/new?code=yanjiu"));
     let old = citizen.get("/apply/yanjiu").await;
-    assert_eq!((old.status, old.location.as_str()), (StatusCode::SEE_OTHER, "/restricted/new?code=yanjiu"));
+    assert_eq!(
+        (old.status, old.location.as_str()),
+        (StatusCode::SEE_OTHER, "/restricted/new?code=yanjiu")
+    );
     let form = citizen.get("/restricted/new?code=yanjiu").await.text();
     assert!(form.contains("/console/applications") && form.contains("id=\"use-form\""), "{form}");
     assert!(citizen.get("/me").await.text().contains("href=\"/console/applications\""));
@@ -142,7 +145,8 @@ async fn a_citizen_applies_for_restricted_open_data() {
     let form = citizen.get("/restricted/new?code=yanjiu").await;
     assert!(form.text().contains("论文"), "{}", form.text());
     // The old door says where the new one is.
-    let application = form.after("<select id=\"application\" name=\"application\" required><option value=\"");
+    let application =
+        form.after("<select id=\"application\" name=\"application\" required><option value=\"");
     let filled = [
         ("application", application.as_str()),
         ("items", "id"),

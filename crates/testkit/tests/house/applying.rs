@@ -128,8 +128,7 @@ async fn a_citizen(house: House) {
     assert!(e.en().contains("/restricted/new?code=yanjiu"), "it says where: {}", e.en());
     let caller = call(&house, &secret, "nonce-0000000001").await.unwrap();
     assert_eq!(columns(&house, &caller, "yanjiu").await.unwrap_err().code(), Code::NoGrant);
-    let agreed =
-        house.use_in_force(&citizen, testkit::use_of(id, "yanjiu", &["id", "name"])).await;
+    let agreed = house.use_in_force(&citizen, testkit::use_of(id, "yanjiu", &["id", "name"])).await;
     let request = sharing::get(app, &citizen, &agreed.entries[0].grant).await.unwrap();
     assert_eq!(request.state, RequestState::Approved);
     assert_eq!((request.way, request.org.as_str()), (RequestWay::Open, ""));

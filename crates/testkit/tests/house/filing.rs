@@ -10,7 +10,7 @@ use model::asset::Ledger;
 use model::basket::{AssetRef, Bundle, Form, Want};
 use model::code::OpenType;
 use model::flow::Phase;
-use model::request::{Period, RequestState};
+use model::request::Period;
 use model::{Code, Op};
 use testkit::{House, PASSWORD};
 
