@@ -9,7 +9,7 @@ use model::restricted::{
     UseAnswer, UseApplication, UseDeed, UseEntry, UseEvent, UseFile, UseNew, UseSide, UseState,
 };
 use model::voice::plain;
-use model::{Code, Error, Op, Result};
+use model::{Code, Error, Op, Result, region};
 use policy::{Action, Target};
 
 use super::act::enter;
@@ -194,7 +194,8 @@ async fn calling(
     ))
 }
 
-/// The data sets asked for, each with the items that may be asked for, and the region of the first.
+/// The data sets asked for, each with the items that may be asked for, and the smallest region that holds them all: whose authority
+/// reviews.
 async fn entries(app: &App, op: &Op, new: &UseNew) -> Result<(Vec<UseEntry>, String)> {
     let most = app.rules.restricted.longest.entries;
     if new.entries.is_empty() || new.entries.len() > most {
@@ -205,7 +206,7 @@ async fn entries(app: &App, op: &Op, new: &UseNew) -> Result<(Vec<UseEntry>, Str
         .field("code", "请填写数据集编码", "name data sets by their codes"));
     }
     let mut entries: Vec<UseEntry> = Vec::new();
-    let mut region = String::new();
+    let mut over = String::new();
     for (code, wanted) in &new.entries {
         let entry = opening::dataset(app, op, code.trim()).await?.entry;
         if entry.freely_open() {
@@ -245,9 +246,17 @@ async fn entries(app: &App, op: &Op, new: &UseNew) -> Result<(Vec<UseEntry>, Str
             .map(|i| (*i).to_owned())
             .collect();
         let org = app.store.org_get(&entry.draft.org).await?;
-        if region.is_empty() {
-            region.clone_from(&entry.draft.region);
-        }
+        over = match over.is_empty() {
+            true => entry.draft.region.clone(),
+            false => common(&over, &entry.draft.region).ok_or_else(|| {
+                Error::new(
+                    Code::RuleBroken,
+                    "所选数据集没有共同的主管部门，请分别申请",
+                    "no authority is over all of these data sets: apply for them one by one",
+                )
+                .field("code", "请分别申请", "apply one by one")
+            })?,
+        };
         entries.push(UseEntry {
             provider_name: org.map(|o| o.name_cn).unwrap_or_default(),
             provider: entry.draft.org,
@@ -258,7 +267,16 @@ async fn entries(app: &App, op: &Op, new: &UseNew) -> Result<(Vec<UseEntry>, Str
             grant: op.new_id(),
         });
     }
-    Ok((entries, region))
+    Ok((entries, over))
+}
+
+/// The smallest region that holds two.
+fn common(one: &str, other: &str) -> Option<String> {
+    let above = |of: &str| -> Vec<String> {
+        std::iter::successors(Some(of.to_owned()), |r| region::parent_of(r)).collect()
+    };
+    let others = above(other);
+    above(one).into_iter().find(|r| others.contains(r))
 }
 
 /// Id of the application that is renewed: the caller's own, in force or expired, of the same calling application.
@@ -387,4 +405,17 @@ pub(super) fn applies(app: &App, op: &Op, application: &UseApplication) -> bool 
         false => own(op).applicant_org.as_deref() == Some(application.org.as_str()),
     };
     same && app.may(op, Action::RestrictedApply, &Target::restricted(application, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::common;
+
+    #[test]
+    fn the_region_that_holds_both() {
+        assert_eq!(common("330106", "330110").as_deref(), Some("330100"));
+        assert_eq!(common("330106", "330100").as_deref(), Some("330100"));
+        assert_eq!(common("330100", "330000").as_deref(), Some("330000"));
+        assert_eq!(common("330000", "320000"), None);
+    }
 }
