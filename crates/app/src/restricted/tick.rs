@@ -37,7 +37,11 @@ pub async fn tick(app: &App, system: &Op) -> Result<u64> {
             Ok(made) => done += made,
             // One that cannot be granted now must not keep the others waiting.
             Err(e) => {
-                tracing::warn!(error = e.operator_text(), number = a.number, "not granted yet")
+                tracing::warn!(
+                    error = e.operator_text(),
+                    number = a.number.as_str(),
+                    "not granted yet"
+                )
             }
         }
     }

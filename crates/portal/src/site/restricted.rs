@@ -123,10 +123,11 @@ async fn blank_form(door: &Door, visit: &Visit, new: &UseNew, wrong: Option<&Err
 
 fn read(door: &Door, posted: &Posted) -> Result<UseNew> {
     let said = |name: &str| posted.get(name).to_owned();
-    let entries = posted
+    let entries: Vec<(String, Vec<String>)> = posted
         .all("code")
         .map(|code| {
-            let items = posted.all(&format!("items-{code}")).map(str::to_owned).collect();
+            let field = format!("items-{code}");
+            let items: Vec<String> = posted.all(&field).map(str::to_owned).collect();
             (code.to_owned(), items)
         })
         .collect();
@@ -222,7 +223,7 @@ pub(crate) async fn opened(
             done => visit.q("done"),
             error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
             fields => value(wrong.map(Error::fields).unwrap_or_default()),
-        },
+        }
     };
     door.page_with(visit, template, context, wrong).await
 }
@@ -238,7 +239,7 @@ fn shown(door: &Door, view: &UseSeen, desk: bool) -> Value {
             let question = rules.question(&answer.question)?;
             let choice = question.choice(&answer.choice)?;
             let files: Vec<_> = a.files.iter().filter(|f| f.of == question.id).collect();
-            Some(context! { question => value(question), choice => value(choice), text => answer.text, files => value(&files) })
+            Some(context! { question => value(question), choice => value(choice), text => answer.text.as_str(), files => value(&files) })
         })
         .collect();
     let seals: Vec<_> = a.files.iter().filter(|f| f.of.starts_with("seal:")).collect();
@@ -252,7 +253,7 @@ fn shown(door: &Door, view: &UseSeen, desk: bool) -> Value {
         let paper = a.paper(kind)?;
         let digest = view.key.as_ref().map(|k| paper.digest(k.algorithm).to_owned());
         Some(context! {
-            deed => deed.as_str(), kind => kind.as_str(), sm3 => paper.sm3, sha256 => paper.sha256, digest,
+            deed => deed.as_str(), kind => kind.as_str(), sm3 => paper.sm3.as_str(), sha256 => paper.sha256.as_str(), digest,
             algorithm => view.key.as_ref().map(|k| k.algorithm.as_str()),
             platform => deed == UseDeed::Countersign && view.key.is_none(),
         })
