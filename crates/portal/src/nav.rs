@@ -153,6 +153,12 @@ impl Door {
                     ),
                     ("/console/requests", "共享申请", "Share applications", true),
                     (
+                        "/restricted",
+                        "受限开放申请",
+                        "Restricted-open data",
+                        app::restricted::may_file(&self.app, op),
+                    ),
+                    (
                         "/console/restricted",
                         "受限开放",
                         "Restricted opening",
