@@ -85,14 +85,8 @@ fn plain(signature: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn sm2_in_both_forms() {
-        let pair = sm2::KeyPair::generate(sm2::DEFAULT_IDENTITY).unwrap();
-        let (algorithm, key) = read_key(&pair.public_hex().to_uppercase()).unwrap();
-        assert_eq!(algorithm, SigningAlgorithm::Sm2);
-        let signature = pair.sign(b"digest").unwrap();
-        assert!(verifies(algorithm, &key, b"digest", &signature));
-        assert!(!verifies(algorithm, &key, b"other", &signature));
+    /// The same signature as `SEQUENCE { r, s }`.
+    fn der_of(signature: &str) -> String {
         let integer = |digits: &str| {
             let bytes = hex::decode(digits).unwrap();
             let bytes = match bytes.iter().position(|b| *b != 0) {
@@ -103,7 +97,18 @@ mod tests {
             [vec![2, bytes.len() as u8], bytes].concat()
         };
         let body = [integer(&signature[..64]), integer(&signature[64..])].concat();
-        let der = hex::encode([vec![0x30, body.len() as u8], body].concat());
+        hex::encode([vec![0x30, body.len() as u8], body].concat())
+    }
+
+    #[test]
+    fn sm2_in_both_forms() {
+        let pair = sm2::KeyPair::generate(sm2::DEFAULT_IDENTITY).unwrap();
+        let (algorithm, key) = read_key(&pair.public_hex().to_uppercase()).unwrap();
+        assert_eq!(algorithm, SigningAlgorithm::Sm2);
+        let signature = pair.sign(b"digest").unwrap();
+        assert!(verifies(algorithm, &key, b"digest", &signature));
+        assert!(!verifies(algorithm, &key, b"other", &signature));
+        let der = der_of(&signature);
         assert!(verifies(algorithm, &key, b"digest", &der));
         for wrong in ["", "zz", "3000", &der[..20]] {
             assert!(!verifies(algorithm, &key, b"digest", wrong), "{wrong}");
@@ -130,6 +135,17 @@ mod tests {
         let zeros = format!("04{}", "0".repeat(128));
         for text in ["", "12", "xyz", &zeros, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END"] {
             assert!(read_key(text).is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+        #[test]
+        fn der_and_plain_are_the_same_signature(message in proptest::collection::vec(0_u8..=255, 0..64)) {
+            let pair = sm2::KeyPair::generate(sm2::DEFAULT_IDENTITY).unwrap();
+            let signature = pair.sign(&message).unwrap();
+            assert_eq!(plain(&der_of(&signature)).as_deref(), Some(signature.as_str()));
+            assert!(verifies(SigningAlgorithm::Sm2, &pair.public_hex(), &message, &der_of(&signature)));
         }
     }
 }

@@ -213,4 +213,12 @@ mod tests {
         let values = [("party", "{number}".to_owned()), ("number", "1".to_owned())];
         assert_eq!(fill("{party} {number} {x} {", &values), "{number} 1 {x} {");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_value_comes_out_as_it_went_in(value in "[^\\pC]{0,40}") {
+            let values = [("party", value.clone()), ("number", "1".to_owned())];
+            assert_eq!(fill("甲方：{party}（{number}）。", &values), format!("甲方：{value}（1）。"));
+        }
+    }
 }
