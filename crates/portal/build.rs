@@ -15,6 +15,8 @@ const FILES: &[(&str, &str)] = &[
     ("maplibre-gl-csp.js", "maplibre-gl/dist/maplibre-gl-csp.js"),
     ("maplibre-gl-csp-worker.js", "maplibre-gl/dist/maplibre-gl-csp-worker.js"),
     ("maplibre-gl.css", "maplibre-gl/dist/maplibre-gl.css"),
+    // Prints the papers of restricted opening; not used by pages.
+    ("noto-sans-sc.ttf", "@expo-google-fonts/noto-sans-sc/400Regular/NotoSansSC_400Regular.ttf"),
 ];
 
 fn main() -> io::Result<()> {

@@ -36,6 +36,7 @@ pub mod rail;
 mod rate;
 pub mod reconcile;
 pub mod report;
+pub mod restricted;
 pub mod rules;
 pub mod security;
 pub mod sharing;
@@ -50,7 +51,7 @@ use chrono::{DateTime, Utc};
 use model::calendar::Calendar;
 use model::{Actor, Op};
 use policy::Policy;
-use policy::port::{Clock, Intake, Lake, Search, Shelf, Transform, Upstream};
+use policy::port::{Clock, Intake, Lake, Paper, Search, Shelf, Transform, Upstream};
 use store::Store;
 
 // Doors import `app` and `model` only: what they need of `policy` to call a room comes with the room.
@@ -103,6 +104,8 @@ pub struct App {
     pub reconciles: reconcile::Memory,
     /// What looks at links that people wrote.
     pub voices: voice::Memory,
+    /// What prints papers.
+    pub papers: Arc<dyn Paper>,
 }
 
 /// Folders of this process.

@@ -53,6 +53,8 @@ pub struct Rules {
     pub voice: crate::voice::VoiceRules,
     /// Limits of sandboxes and their release desk; the shipped `rules/sandbox.toml` when the file says nothing of them.
     pub sandbox: crate::project::sandbox::SandboxRules,
+    /// Restricted opening; the shipped `rules/restricted.toml` when the file says nothing of it.
+    pub restricted: crate::restricted::RestrictedRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -85,6 +87,7 @@ struct Written {
     site: Option<crate::opening::SiteRules>,
     voice: Option<crate::voice::VoiceRules>,
     sandbox: Option<crate::project::sandbox::SandboxRules>,
+    restricted: Option<crate::restricted::RestrictedRules>,
 }
 
 /// Working days a reviewer has.
@@ -166,6 +169,11 @@ impl Rules {
             None => toml::from_str(include_str!("../rules/ledger.toml")).map_err(wrong)?,
         };
         ledger.check()?;
+        let restricted: crate::restricted::RestrictedRules = match written.restricted {
+            Some(own) => own,
+            None => toml::from_str(include_str!("../rules/restricted.toml")).map_err(wrong)?,
+        };
+        restricted.check()?;
         let basket = match written.basket {
             Some(own) => own,
             None => toml::from_str(include_str!("../rules/basket.toml")).map_err(wrong)?,
@@ -230,6 +238,7 @@ impl Rules {
             site: crate::opening::SiteRules::read(written.site)?,
             voice: crate::voice::rules(written.voice).map_err(wrong)?,
             sandbox: crate::project::sandbox::rules(written.sandbox).map_err(wrong)?,
+            restricted,
         })
     }
 }

@@ -31,6 +31,8 @@ pub enum StatementKind {
     Seal,
     /// What one turn of a delivery brought.
     Delivery,
+    /// A paper that was signed on behalf of an organisation without a key.
+    Paper,
 }
 
 impl StatementKind {
@@ -40,10 +42,13 @@ impl StatementKind {
             Self::Receipt => "qt-receipt",
             Self::Seal => "qt-seal",
             Self::Delivery => "qt-delivery",
+            Self::Paper => "qt-paper",
         }
     }
     fn parse(word: &str) -> Option<Self> {
-        [Self::Receipt, Self::Seal, Self::Delivery].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Receipt, Self::Seal, Self::Delivery, Self::Paper]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 

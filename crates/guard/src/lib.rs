@@ -10,6 +10,7 @@ pub mod chain;
 pub mod cipher;
 pub mod convention;
 pub mod disclosure;
+pub mod detached;
 pub mod envelope;
 pub mod evidence;
 pub mod hash;

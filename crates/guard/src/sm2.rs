@@ -78,6 +78,13 @@ impl KeyPair {
     }
 }
 
+/// Whether 130 hex digits are a point of the curve.
+#[must_use]
+pub fn readable(public_hex: &str) -> bool {
+    hex::decode(public_hex.trim())
+        .is_ok_and(|public| VerifyingKey::from_sec1_bytes(DEFAULT_IDENTITY, &public).is_ok())
+}
+
 /// Whether `signature` (r || s in hex) is the signer's over `message`. Unreadable input is simply not a signature.
 #[must_use]
 pub fn verify(public_hex: &str, identity: &str, message: &[u8], signature: &str) -> bool {

@@ -82,6 +82,7 @@ code_list! {
         Openness = "openness", "开放数据质量测量", "Measuring of open sets' rows";
         Reports = "reports", "报送任务的开启、催报与入湖", "Opening, reminding of and landing reports";
         Tickets = "tickets", "诉求催办与到期办结", "Reminding of tickets, closing those answered";
+        Restricted = "restricted", "受限开放的时限、到期与信用记录", "Time limits and ends of restricted opening, credit record";
         Links = "links", "应用成果链接检查", "Links of what was made of open data";
     }
 }

@@ -46,6 +46,7 @@ pub mod region;
 pub mod report;
 pub mod request;
 pub mod sandbox;
+pub mod restricted;
 pub mod schema;
 pub mod search;
 pub mod source;

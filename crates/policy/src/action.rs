@@ -176,6 +176,18 @@ actions! {
     ShowcaseReview = "showcase.review";
     /// Decide, on a seat of a provider or of the authority, what runs over whole data of a sandbox and what leaves it.
     SandboxReview = "sandbox.review";
+    /// Fill in, submit, sign and end an application for data that are open on conditions, of one's organisation or one's own.
+    RestrictedApply = "restricted.apply";
+    /// Read such an application with its papers.
+    RestrictedRead = "restricted.read";
+    /// Decide on it, counter-sign and record a breach as the providing organisation.
+    RestrictedReview = "restricted.review";
+    /// The same as the authority of the region.
+    RestrictedOversee = "restricted.oversee";
+    /// See the credit record of those who use data that are open on conditions.
+    CreditRead = "credit.read";
+    /// Enter into the credit record and repair it.
+    CreditKeep = "credit.keep";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -183,7 +195,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Sandbox`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Sandbox`, `Restricted`, `Credit`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -350,6 +362,23 @@ impl Target {
             id: id.to_owned(),
             org: some(provider),
             applicant_org: some(receiver),
+            ..Self::default()
+        }
+    }
+    /// An application for data that are open on conditions, as an organisation among its providers sees it (`provider`).
+    #[must_use]
+    pub fn restricted(
+        application: &model::restricted::UseApplication,
+        provider: Option<&str>,
+    ) -> Self {
+        Self {
+            kind: "Restricted",
+            id: application.number.clone(),
+            org: provider.and_then(some),
+            applicant_org: some(&application.org),
+            owner: some(&application.applicant),
+            region: some(&application.region),
+            state: Some(application.state.as_str().to_owned()),
             ..Self::default()
         }
     }

@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 23] = [
+const KINDS: [&str; 25] = [
     "Entry",
     "Request",
     "Approval",
@@ -39,6 +39,8 @@ const KINDS: [&str; 23] = [
     "Comment",
     "Showcase",
     "Sandbox",
+    "Restricted",
+    "Credit",
 ];
 
 /// What a rule says of itself in its annotations.

@@ -132,6 +132,17 @@ fn natural(action: Action) -> Target {
         },
         Action::ShowcaseReview => Target { owner: Some("someone".to_owned()), ..of("Showcase") },
         Action::SandboxReview => Target { owner: Some("someone".to_owned()), ..of("Sandbox") },
+        Action::RestrictedApply
+        | Action::RestrictedRead
+        | Action::RestrictedReview
+        | Action::RestrictedOversee => Target {
+            owner: Some("someone".to_owned()),
+            region: Some("330106".to_owned()),
+            ..of("Restricted")
+        },
+        Action::CreditRead | Action::CreditKeep => {
+            Target { region: Some("330106".to_owned()), ..of("Credit") }
+        }
         Action::HaltSet => of("Application"),
         Action::SecurityManage
         | Action::HaltRead
@@ -187,6 +198,11 @@ fn rows() -> Vec<Row> {
             Action::TicketRead | Action::TicketOversee => {
                 add("", "open", target);
                 add("written by oneself", "open", mine);
+                add("of another region", "open", elsewhere);
+            }
+            Action::RestrictedReview | Action::RestrictedOversee => {
+                add("", "open", target);
+                add("applied for by oneself", "open", mine);
                 add("of another region", "open", elsewhere);
             }
             Action::TicketHandle | Action::ShowcaseReview => {

@@ -9,6 +9,7 @@ mod feed;
 mod links;
 mod outlet;
 mod programs;
+mod paper;
 mod rail;
 mod reconcile;
 mod share;
@@ -42,6 +43,7 @@ pub use self::outlet::{
     Outlet, OutletAddress, OutletChange, OutletColumn, OutletLine, OutletRows, OutletSurvey,
 };
 pub use self::programs::{ProgramEnd, ProgramFault, ProgramLimits, ProgramSeen, Programs};
+pub use self::paper::{Paper, PaperPart, PaperSheet};
 pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
     RailSurvey, SlotState,

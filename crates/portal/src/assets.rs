@@ -29,6 +29,12 @@ pub(crate) fn has(name: &str) -> bool {
     vendor::FILES.iter().any(|(n, _)| *n == name)
 }
 
+/// The font by which papers are printed, when the npm parts were there at build time.
+#[must_use]
+pub fn paper_font() -> Option<&'static [u8]> {
+    vendor::FILES.iter().find(|(n, _)| *n == "noto-sans-sc.ttf").map(|(_, bytes)| *bytes)
+}
+
 /// Changes whenever an embedded file does, so that browsers may keep files for long.
 pub(crate) fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {

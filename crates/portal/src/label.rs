@@ -29,6 +29,9 @@ use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::sandbox::release::{Check as ReleaseCheck, ColumnPart, ReleaseState};
 use model::sandbox::{RunKind, RunState as SandboxRun, SandboxStage};
+use model::restricted::{
+    PaperKind, PaperSigner, SignWay, SigningAlgorithm, UseDeed, UseSide, UseState,
+};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
 use model::voice::showcase::{LinkState, ShowcaseKind, ShowcaseState};
@@ -150,6 +153,13 @@ code_kinds! {
     "showcase_kind" => ShowcaseKind,
     "showcase_state" => ShowcaseState,
     "link_state" => LinkState,
+    "use_state" => UseState,
+    "use_deed" => UseDeed,
+    "use_side" => UseSide,
+    "paper_kind" => PaperKind,
+    "paper_signer" => PaperSigner,
+    "sign_way" => SignWay,
+    "signing_algorithm" => SigningAlgorithm,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];

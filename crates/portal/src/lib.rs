@@ -21,6 +21,8 @@ mod site;
 mod view;
 mod visit;
 
+pub use assets::paper_font;
+
 use std::sync::Arc;
 
 use app::App;

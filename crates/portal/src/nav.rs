@@ -152,6 +152,18 @@ impl Door {
                         files || may(Action::FlowPublish, "Flow"),
                     ),
                     ("/console/requests", "共享申请", "Share applications", true),
+                    (
+                        "/restricted",
+                        "受限开放申请",
+                        "Restricted-open data",
+                        app::restricted::may_file(&self.app, op),
+                    ),
+                    (
+                        "/console/restricted",
+                        "受限开放",
+                        "Restricted opening",
+                        app::restricted::has_desk(&self.app, op),
+                    ),
                     ("/console/approvals", "审批", "Approvals", staff),
                     ("/console/interfaces", "接口", "Interfaces", true),
                     ("/console/flows", "审批流程", "Flows", staff),
@@ -184,6 +196,12 @@ impl Door {
                         "紧急停用",
                         "Emergency stops",
                         app::halt::may_read(&self.app, op),
+                    ),
+                    (
+                        "/console/credit",
+                        "信用记录",
+                        "Credit record",
+                        app::restricted::may_read_credit(&self.app, op),
                     ),
                     ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
                     (

@@ -29,6 +29,7 @@ mod projects;
 mod rails;
 mod reports;
 mod sandboxes;
+mod restricted;
 mod site;
 mod usage;
 mod voice;
@@ -529,6 +530,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| usage::of(other, full))
             .or_else(|| site::of(other, full))
             .or_else(|| voice::of(other, full))
+            .or_else(|| restricted::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod cluster;
+mod paper;
 mod reaching;
 mod sql;
 mod tls;
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 
 pub use self::advice::calendar_advice;
 pub use self::cluster::ClusterPart;
+pub use self::paper::PaperPart;
 use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
 pub use self::sql::SqlPart;
@@ -42,6 +44,7 @@ pub struct Config {
     pub cluster: ClusterPart,
     pub tls: TlsPart,
     pub tsa: TsaPart,
+    pub paper: PaperPart,
     pub operation: OperationPart,
     pub log: LogPart,
     pub rules: RulesPart,
@@ -174,6 +177,7 @@ impl Default for Config {
             cluster: ClusterPart::default(),
             tls: TlsPart::default(),
             tsa: TsaPart::default(),
+            paper: PaperPart::default(),
             operation: OperationPart::default(),
             log: LogPart::default(),
             rules: RulesPart::default(),
@@ -257,6 +261,7 @@ impl Config {
         config.cluster.relative_to(base);
         config.tls.relative_to(base);
         config.tsa.relative_to(base);
+        config.paper.relative_to(base);
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
         config.rules.limits_file = config.rules.limits_file.map(|p| base.join(p));

@@ -180,6 +180,7 @@ impl House {
             halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),
             voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
+            papers: Arc::new(config.paper.press()?),
         });
         Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })
     }

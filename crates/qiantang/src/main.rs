@@ -23,6 +23,7 @@ mod seed_delivery;
 mod seed_dispatch;
 mod seed_interface;
 mod seed_project;
+mod seed_restricted;
 mod seed_voice;
 mod serve;
 

@@ -284,6 +284,9 @@ async fn one_request(app: &Arc<App>, demo: &DemoRequest, apps: &[DemoApp]) -> Re
     let application = apps.iter().find(|a| a.handle == demo.new.application).ok_or_else(|| {
         Error::internal(format!("no demo application `{}`", demo.new.application))
     })?;
+    if app::sharing::way(&op) == model::request::RequestWay::Open {
+        return crate::seed_restricted::agreed(app, demo, &application.id).await;
+    }
     let filter = RequestFilter {
         application: Some(application.id.clone()),
         limit: 1000,

@@ -9,8 +9,15 @@ use sqlx::{Any, Transaction};
 use crate::Store;
 use crate::db::{fail, maybe, number, text};
 
-const WRITERS: &[Action] =
-    &[Action::BasketFile, Action::ApprovalFollow, Action::ReportFill, Action::SystemWork];
+const WRITERS: &[Action] = &[
+    Action::BasketFile,
+    Action::ApprovalFollow,
+    Action::ReportFill,
+    Action::RestrictedApply,
+    Action::RestrictedReview,
+    Action::RestrictedOversee,
+    Action::SystemWork,
+];
 
 impl Store {
     pub async fn attachment_insert(&self, permit: &Permit, file: &Attachment) -> Result<()> {

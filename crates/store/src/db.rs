@@ -148,6 +148,8 @@ impl Db {
         all.push(migration(37, "delivery", include_str!("../migrations/0037_delivery.sql")));
         all.push(migration(38, "voice", include_str!("../migrations/0038_voice.sql")));
         all.push(migration(39, "showcase", include_str!("../migrations/0039_showcase.sql")));
+        all.push(migration(40, "restricted", include_str!("../migrations/0040_restricted.sql")));
+        all.push(migration(41, "credit", include_str!("../migrations/0041_credit.sql")));
         all.push(migration(44, "sandbox", include_str!("../migrations/0044_sandbox.sql")));
         all.push(migration(45, "release", include_str!("../migrations/0045_release.sql")));
         // Migrations run by number: these add to tables of 20 to 23.

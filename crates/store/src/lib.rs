@@ -47,6 +47,7 @@ pub mod reconcile;
 pub mod report;
 pub mod request;
 pub mod sandbox;
+pub mod restricted;
 pub mod scan;
 pub mod schema;
 pub mod seal;

@@ -351,6 +351,7 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),
         voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
+        papers: Arc::new(paper::Press::new(None)),
     }
 }
 

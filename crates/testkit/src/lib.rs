@@ -22,6 +22,7 @@ mod kafka;
 mod mariadb;
 mod people;
 mod postgres;
+mod restricted;
 mod text;
 mod tsa;
 
@@ -35,5 +36,6 @@ pub use people::{
     STRANGER_ORG,
 };
 pub use postgres::Postgres;
+pub use restricted::{signer, sm3, use_of};
 pub use text::{grams, initials};
 pub use tsa::{Tsa, TsaMood, TsaSigner};

@@ -19,6 +19,7 @@ pub(crate) use after::deliver;
 pub use after::{Advice, Amend, advice, amend, dispute, feedback, withdraw};
 pub use file::{file_demand, file_objection, file_share};
 pub use files::{attach, attachment, detach, files};
+pub(crate) use files::{content, forget, receive};
 pub use hold::{add, list, may_file, remove};
 pub(crate) use look::whole;
 pub use look::{bundle, bundles, follows, part, part_of};

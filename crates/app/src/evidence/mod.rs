@@ -15,6 +15,7 @@ use guard::hash::sm3_hex;
 use model::audit::AuditFault;
 use model::delivery::DeliveryReceipt;
 use model::evidence::{Proof, Receipt, Seal, Sealed};
+use model::restricted::PaperStatement;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,11 @@ pub fn witness(app: &App, call: &SignedCall<'_>, answer: &[u8], told: Receipt) -
 /// The signed receipt of a turn of a delivery.
 pub(crate) fn attest(app: &App, receipt: &DeliveryReceipt) -> Result<String> {
     app.evidence.notary.sign(StatementKind::Delivery, &json(receipt)?)
+}
+
+/// The signed statement that a party has signed a paper through the platform.
+pub(crate) fn sign_paper(app: &App, paper: &PaperStatement) -> Result<String> {
+    app.evidence.notary.sign(StatementKind::Paper, &json(paper)?)
 }
 
 /// Seals what the chain grew by since the last seal; answers how many records. A stretch that is not whole is not sealed.
@@ -221,6 +227,7 @@ pub enum Statement {
     Receipt(Receipt),
     Seal(Seal),
     Delivery(Box<DeliveryReceipt>),
+    Paper(PaperStatement),
 }
 
 /// Checks a statement by public keys, without the platform.
@@ -234,6 +241,9 @@ pub fn read(text: &str, keys: &[PublicKey]) -> Result<Statement> {
         StatementKind::Seal => Statement::Seal(serde_json::from_str(&payload).map_err(malformed)?),
         StatementKind::Delivery => {
             Statement::Delivery(serde_json::from_str(&payload).map_err(malformed)?)
+        }
+        StatementKind::Paper => {
+            Statement::Paper(serde_json::from_str(&payload).map_err(malformed)?)
         }
     })
 }

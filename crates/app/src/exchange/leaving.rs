@@ -81,6 +81,7 @@ pub(super) async fn agreed(
         .await?
         .filter(|r| r.state == RequestState::Approved && r.entry == entry.id)
         .ok_or_else(refused)?;
+    crate::restricted::clean_use(app, &Op::system(app.now()), &request).await?;
     let application = app
         .store
         .application_get(&request.application)

@@ -79,7 +79,21 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prep
     let mut faults = check(op, &entry, &wanted, at_once);
     faults.extend(area_fault(&wanted, by_region));
     refuse_faults(faults)?;
+    if way == RequestWay::Open {
+        return Err(elsewhere(&entry));
+    }
     Ok(Prepared { entry, way, request: wanted, permit, at_once })
+}
+
+/// *one-way-in*: what is open on conditions is obtained by [`crate::restricted`] alone, with its review, papers and credit record.
+fn elsewhere(entry: &Entry) -> Error {
+    let code = &entry.draft.code;
+    Error::new(
+        Code::RuleBroken,
+        format!("《{}》受限开放，请在受限开放申请页面申请：/restricted/new?code={code}", entry.draft.title),
+        format!("`{code}` is open on conditions: apply on the page for that, /restricted/new?code={code}"),
+    )
+    .with_reasons(vec!["restricted.open".to_owned()])
 }
 
 /// Rows can be limited to an area only where an item says it; a limit that cannot be kept is refused.

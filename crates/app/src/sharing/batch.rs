@@ -34,6 +34,9 @@ pub(crate) async fn granted(app: &App, op: &Op, action: Action) -> Result<Vec<(G
     }
     let mut found = Vec::new();
     for request in newest.iter().filter(|r| r.by_sql) {
+        if crate::restricted::clean_use(app, op, request).await.is_err() {
+            continue;
+        }
         let Some(entry) = app.store.entry_get(&request.entry).await? else { continue };
         let row_cap = if action == Action::RowsSql { 0 } else { u64::MAX };
         let ask = GrantAsk { action, entry: &entry, via: Via::Request(request), row_cap };

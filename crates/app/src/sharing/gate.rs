@@ -356,6 +356,7 @@ pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Op
         app.store.entry_get(code).await?.filter(|e| e.draft.code == code).ok_or_else(missing)?;
     if let Actor::Application { id, .. } = &op.actor {
         if let Some(r) = app.store.request_newest(id, &entry.id, &[RequestState::Approved]).await? {
+            crate::restricted::clean_use(app, op, &r).await?;
             return Ok((entry, Some(r)));
         }
         if !entry.freely_open() {
@@ -500,6 +501,9 @@ pub async fn callable(app: &App, op: &Op) -> Result<Vec<Callable>> {
         loop {
             let page = app.store.request_list(&filter, &RequestScope::All).await?;
             for request in &page {
+                if crate::restricted::clean_use(app, op, request).await.is_err() {
+                    continue;
+                }
                 if let Some(entry) = app.store.entry_get(&request.entry).await? {
                     found.extend(ask(entry, Some(request)));
                 }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::get;
 use minijinja::{Value, context};
 use model::entry::Entry;
-use model::request::{Period, RequestNew};
+use model::request::{Period, RequestNew, RequestWay};
 use model::{Error, Kind, Result};
 
 use crate::console::{done, or_empty};
 use crate::form::Posted;
 use crate::view::value;
-use crate::visit::Visit;
+use crate::visit::{Visit, encode};
 use crate::{Answer, Door};
 
 pub(super) fn router() -> Router<Arc<Door>> {
@@ -33,6 +34,11 @@ async fn entry(door: &Door, visit: &Visit, code: &str) -> Result<Entry> {
 
 async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
     let entry = entry(&door, &visit, &code).await?;
+    // What is open on conditions has a flow of its own.
+    if app::sharing::way(&visit.op) == RequestWay::Open {
+        let place = format!("/restricted/new?code={}", encode(&entry.draft.code));
+        return Ok(Redirect::to(&place).into_response());
+    }
     form(&door, &visit, &entry, &Posted::default(), None).await
 }
 

@@ -41,6 +41,7 @@ mod report_forms;
 mod report_plans;
 mod reports;
 mod requests;
+mod restricted;
 mod runs;
 mod sandboxes;
 mod schema;
@@ -114,6 +115,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(users::router())
         .merge(orgs::router())
         .merge(audit::router())
+        .merge(restricted::router())
         .merge(tickets::router())
         .merge(voices::router())
         .route_layer(middleware::from_fn(visit::signed_in))

@@ -37,5 +37,19 @@ pub(super) const NOTICES: Words = &[
     ("comment.hidden", "您的评论已被隐藏", "Your comment was hidden"),
     ("showcase.filed", "应用成果待审核", "Something made of open data awaits review"),
     ("showcase.decided", "您的应用成果已审核", "What you handed in was decided on"),
+    (
+        "restricted.filed",
+        "受限开放申请待审核",
+        "An application for restricted-open data awaits you",
+    ),
+    (
+        "restricted.decided",
+        "受限开放申请已有结果",
+        "An application for restricted-open data was decided",
+    ),
+    ("restricted.sign", "受限开放文书待签署", "A paper of restricted opening is to be signed"),
+    ("restricted.ended", "受限开放利用已终止", "A use of restricted-open data has ended"),
+    ("restricted.due", "受限开放事项临近期限", "A time limit of restricted opening is near"),
+    ("credit.entered", "信用记录有变动", "The credit record has changed"),
     ("showcase.link", "您的应用成果链接已失效", "A link of what you handed in is dead"),
 ];

@@ -57,6 +57,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     let pages = context! { q => full.then_some("停"), total => 3, page => 1, pages => 2, previous => full.then_some("?page=1"), next => full.then_some("?page=2") };
     Some(match template {
         "site/dataset.html" => context! {
+            applies_inside => full,
             standing => standing(full), filled => full.then_some("91.7"), filter,
             files => list(context! { format => "csv", known => context! { bytes => 1024, sha256 => "0f" } }),
             by_item => list(context! { identifier => "id", percent => "100.0" }), licence => licence(),

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use minijinja::{Value, context};
 use model::Code;
+use model::account::Role;
 use model::query::RowPage;
 use model::search::SearchQuery;
 
@@ -57,6 +58,7 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         licence => value(&door.app.rules.site.licence),
         cite => cite(&door, &visit, &dataset, landed.last().map(|l| l.version)),
         order => visit.q("order"),
+        applies_inside => visit.op.actor.has(Role::Consumer),
         may_basket => app::basket::may_file(&door.app, &visit.op),
     };
     door.page(&visit, "site/dataset.html", context).await

@@ -16,6 +16,7 @@ mod metadata;
 mod openness;
 pub(crate) mod opinion;
 mod pages;
+pub(crate) mod restricted;
 mod services;
 mod showcase;
 mod still;
@@ -47,6 +48,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(changes::router())
         .merge(pages::router())
         .merge(interact::router())
+        .merge(restricted::router())
         .merge(opinion::router())
         .merge(showcase::router())
         .layer(CompressionLayer::new());

@@ -129,16 +129,24 @@ async fn a_citizen_applies_for_restricted_open_data() {
     }
     house.publish(draft).await;
     let mut citizen = Browser::of(&house, "citizen").await;
-    assert!(citizen.get("/data/yanjiu").await.text().contains("/apply/yanjiu"));
-    let form = citizen.get("/apply/yanjiu").await.text();
-    assert!(form.contains("id=\"no-application\"") && form.contains("签订开放利用协议"), "{form}");
+    assert!(citizen.get("/data/yanjiu").await.text().contains("/restricted/new?code=yanjiu"));
+    let old = citizen.get("/apply/yanjiu").await;
+    assert_eq!(
+        (old.status, old.location.as_str()),
+        (StatusCode::SEE_OTHER, "/restricted/new?code=yanjiu")
+    );
+    let form = citizen.get("/restricted/new?code=yanjiu").await.text();
+    assert!(form.contains("/console/applications") && form.contains("id=\"use-form\""), "{form}");
     assert!(citizen.get("/me").await.text().contains("href=\"/console/applications\""));
     let page = citizen.post("/console/applications", &[("name", "论文"), ("org", "x")]).await;
     assert!(page.status == StatusCode::OK && page.text().contains("id=\"secret\""));
     let list = citizen.get("/console/applications").await.text();
     assert!(list.contains("论文") && list.contains("更换密钥") && !list.contains("id=\"secret\""));
-    let form = citizen.get("/apply/yanjiu").await;
-    let application = form.after("<option value=\"");
+    let form = citizen.get("/restricted/new?code=yanjiu").await;
+    assert!(form.text().contains("论文"), "{}", form.text());
+    // The old door says where the new one is.
+    let application =
+        form.after("<select id=\"application\" name=\"application\" required><option value=\"");
     let filled = [
         ("application", application.as_str()),
         ("items", "id"),
@@ -149,19 +157,15 @@ async fn a_citizen_applies_for_restricted_open_data() {
         ("calls_per_day", "100"),
     ];
     let page = citizen.post("/apply/yanjiu", &filled).await;
-    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
-    let request = page.location.split('?').next().unwrap().to_owned();
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
+    assert!(page.text().contains("/restricted/new"), "{}", page.text());
+    let op = house.person("citizen").await;
+    let agreed = house.use_in_force(&op, testkit::use_of(&application, "yanjiu", &["id"])).await;
+    let request = format!("/console/requests/{}", agreed.entries[0].grant);
     let text = citizen.get(&request).await.text();
     assert!(text.contains("受限开放") && text.contains("个人"), "{text}");
     assert!(citizen.get("/me").await.text().contains(&request));
     assert!(citizen.get("/console/requests?view=mine").await.text().contains(&request));
-    for who in ["provider", "authority"] {
-        let mut reviewer = Browser::of(&house, who).await;
-        assert!(reviewer.get("/console").await.text().contains(&request), "{who}'s inbox");
-        let decide = [("do", "approve"), ("reason", "同意")];
-        let page = reviewer.post(&format!("{request}/decide"), &decide).await;
-        assert_eq!(page.status, StatusCode::SEE_OTHER, "{who}: {}", page.text());
-    }
     assert!(citizen.get(&request).await.text().contains("id=\"call\""));
     let mut enterprise = Browser::of(&house, "enterprise").await;
     assert_eq!(enterprise.get(&request).await.status, StatusCode::NOT_FOUND);

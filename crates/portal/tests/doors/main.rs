@@ -27,6 +27,7 @@ mod oversight;
 mod pipelines;
 mod rails;
 mod reports;
+mod restricted;
 mod routes;
 mod sandbox;
 mod services;

@@ -197,8 +197,8 @@ impl Check {
                 let token = self.stamp.as_deref().map(token).transpose()?;
                 (None, self.stamped(token.as_deref(), bare)?)
             }
-            // What a turn of a delivery brought stands by its signature alone.
-            Statement::Delivery(_) => {
+            // What a turn of a delivery brought, or a paper signed through the platform, stands by its signature alone.
+            Statement::Delivery(_) | Statement::Paper(_) => {
                 self.fits(
                     "--answer --call --proof --stamp --authorities",
                     [&self.answer, &self.call, &self.proof, &self.stamp, &self.authorities],

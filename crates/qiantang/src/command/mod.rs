@@ -18,6 +18,7 @@ mod pipeline;
 mod rail;
 mod reconcile;
 mod report;
+mod restricted;
 mod serve;
 mod sniff;
 mod source;
@@ -93,6 +94,8 @@ enum Command {
     Pipeline(pipeline::Args),
     /// Reporting tasks: list, workbook out and in. 信息报送。
     Report(report::Args),
+    /// Look at applications for restricted-open data and at the credit record. 受限开放。
+    Restricted(restricted::Args),
     /// Compare a rail's table with the lake, and heal what differs. 数据核对。
     Reconcile(reconcile::Args),
     /// Enter and list organisations. 机构。
@@ -247,6 +250,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Source(args) => source::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
         Command::Report(args) => report::run(args).await,
+        Command::Restricted(args) => restricted::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
@@ -318,6 +322,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Source(a) => a.json,
         Command::Pipeline(a) => a.json,
         Command::Report(a) => a.json,
+        Command::Restricted(a) => a.json,
         Command::Reconcile(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,

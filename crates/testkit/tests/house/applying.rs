@@ -123,18 +123,20 @@ async fn a_citizen(house: House) {
     let borrowed = sharing::apply(app, &neighbour, wanted(id, "yanjiu", &["name"])).await;
     assert_eq!(borrowed.unwrap_err().code(), Code::NotFound);
     let ask = wanted(id, "yanjiu", &["id", "name"]);
-    let request = sharing::apply(app, &citizen, ask).await.unwrap();
-    assert_eq!(request.state, RequestState::ProviderAuditing, "people decide");
+    let e = sharing::apply(app, &citizen, ask).await.unwrap_err();
+    assert_eq!((e.code(), e.reasons()), (Code::RuleBroken, &["restricted.open".to_owned()][..]));
+    assert!(e.en().contains("/restricted/new?code=yanjiu"), "it says where: {}", e.en());
+    let caller = call(&house, &secret, "nonce-0000000001").await.unwrap();
+    assert_eq!(columns(&house, &caller, "yanjiu").await.unwrap_err().code(), Code::NoGrant);
+    let agreed = house.use_in_force(&citizen, testkit::use_of(id, "yanjiu", &["id", "name"])).await;
+    let request = sharing::get(app, &citizen, &agreed.entries[0].grant).await.unwrap();
+    assert_eq!(request.state, RequestState::Approved);
     assert_eq!((request.way, request.org.as_str()), (RequestWay::Open, ""));
-    assert_eq!(sharing::inbox(app, &citizen).await.unwrap().mine.len(), 1);
     let all = RequestFilter::default();
     assert_eq!(sharing::list(app, &citizen, &all).await.unwrap().items.len(), 1);
     assert!(sharing::list(app, &neighbour, &all).await.unwrap().items.is_empty());
     let hidden = sharing::get(app, &neighbour, &request.id).await.unwrap_err();
     assert_eq!(hidden.code(), Code::NotFound);
-    let caller = call(&house, &secret, "nonce-0000000001").await.unwrap();
-    assert_eq!(columns(&house, &caller, "yanjiu").await.unwrap_err().code(), Code::NoGrant);
-    both_approve(&house, &request).await;
     assert_eq!(columns(&house, &caller, "yanjiu").await.unwrap(), ["id", "name"]);
 
     // Prohibited from opening later: what was agreed holds no longer.
@@ -177,9 +179,9 @@ async fn an_enterprise(house: House) {
     let hidden = sharing::apply(app, &enterprise, wanted(id, "renkou", &["xm"])).await;
     assert_eq!(hidden.unwrap_err().code(), Code::NotFound);
     let ask = wanted(id, "qiye", &["id", "name"]);
-    let request = sharing::apply(app, &enterprise, ask).await.unwrap();
-    assert_eq!(request.state, RequestState::ProviderAuditing);
-    both_approve(&house, &request).await;
+    let around = sharing::apply(app, &enterprise, ask).await.unwrap_err();
+    assert_eq!(around.reasons(), ["restricted.open"]);
+    house.use_in_force(&enterprise, testkit::use_of(id, "qiye", &["id", "name"])).await;
     let caller = call(&house, &secret, "nonce-0000000003").await.unwrap();
     assert_eq!(columns(&house, &caller, "qiye").await.unwrap(), ["id", "name"]);
     // A public body's application learns that `renkou` is there to be applied for; this one does not.

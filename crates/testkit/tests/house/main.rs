@@ -65,6 +65,7 @@ mod report;
 mod reporting;
 mod reportkill;
 mod reportsheet;
+mod restricted;
 mod returning;
 mod sandbox;
 mod schema;
