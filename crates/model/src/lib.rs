@@ -27,6 +27,7 @@ pub mod finding;
 pub mod flow;
 pub mod halt;
 pub mod ident;
+pub mod identity;
 pub mod interface;
 pub mod item;
 pub mod mask;

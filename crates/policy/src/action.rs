@@ -174,6 +174,10 @@ actions! {
     CommentModerate = "comment.moderate";
     /// Decide what of what was made of open data is shown.
     ShowcaseReview = "showcase.review";
+    /// Give an application the use of one's own data, see who used it, revoke it.
+    AuthorisationGive = "authorisation.give";
+    /// Confirm whose identifier an account has.
+    SubjectConfirm = "subject.confirm";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -181,7 +185,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Authorisation`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).

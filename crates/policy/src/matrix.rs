@@ -131,6 +131,8 @@ fn natural(action: Action) -> Target {
             ..of("Comment")
         },
         Action::ShowcaseReview => Target { owner: Some("someone".to_owned()), ..of("Showcase") },
+        Action::AuthorisationGive => Target { owner: Some("me".to_owned()), ..of("Authorisation") },
+        Action::SubjectConfirm => Target { owner: Some("someone".to_owned()), ..of("User") },
         Action::HaltSet => of("Application"),
         Action::SecurityManage
         | Action::HaltRead
@@ -187,6 +189,18 @@ fn rows() -> Vec<Row> {
                 add("", "open", target);
                 add("written by oneself", "open", mine);
                 add("of another region", "open", elsewhere);
+            }
+            Action::AuthorisationGive => {
+                add("", "open", target.clone());
+                add(
+                    "of another's data",
+                    "open",
+                    Target { owner: Some("someone".into()), ..target },
+                );
+            }
+            Action::SubjectConfirm => {
+                add("", "open", target);
+                add("of one's own account", "open", mine);
             }
             Action::TicketHandle | Action::ShowcaseReview => {
                 add("", "open", target);
