@@ -111,6 +111,7 @@ impl House {
         let exchange = config.exchange_folders();
         let outgoing = ingest::outgoing::Outgoing::new(config.outgoing()?);
         let stamping = config.stamping(&outgoing)?;
+        let services = config.identity_services()?;
         let policy = config.policy()?;
         let rules = config.rules()?;
         let calendar = config.calendar()?;
@@ -176,6 +177,10 @@ impl House {
             projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
             halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),
+            identity: app::identity::Memory::new(
+                Arc::new(ingest::IdentityServices::reaching(outgoing.clone())),
+                services,
+            ),
             voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
         });
         Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })

@@ -185,6 +185,36 @@ impl Store {
         .collect()
     }
 
+    /// Whether a subject has been asked by an application for an entry, and has not answered.
+    pub async fn authorisation_waits(
+        &self,
+        application: &str,
+        entry: &str,
+        subject: &str,
+    ) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT id FROM subject_authorisation WHERE application = $1 AND entry = $2 AND subject = $3 AND state = 'asked' LIMIT 1",
+        )
+        .bind(application)
+        .bind(entry)
+        .bind(subject)
+        .fetch_optional(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(row.is_some())
+    }
+
+    /// The organisation that has a credit code.
+    pub async fn org_of_uscc(&self, uscc: &str) -> Result<Option<String>> {
+        sqlx::query("SELECT id FROM org WHERE uscc = $1")
+            .bind(uscc)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| text(&row, "id"))
+            .transpose()
+    }
+
     /// Writes uses down before what they are of leaves. Counting, not a governed write: the gate has decided.
     pub async fn authorisation_used(&self, uses: &[(String, AuthorisationUse)]) -> Result<()> {
         let mut tx = self.db.begin().await?;

@@ -347,6 +347,10 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
         halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),
+        identity: app::identity::Memory::new(
+            Arc::new(ingest::IdentityServices::reaching(outgoing.clone())),
+            Vec::new(),
+        ),
         voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
     }
 }

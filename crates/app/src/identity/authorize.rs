@@ -131,7 +131,8 @@ impl Request<'_> {
     }
     /// What is wrong with the request itself.
     fn check(&self) -> std::result::Result<(), No> {
-        let twice = PARAMETERS.iter().any(|p| self.pairs.iter().filter(|(n, _)| n == p).count() > 1);
+        let twice =
+            PARAMETERS.iter().any(|p| self.pairs.iter().filter(|(n, _)| n == p).count() > 1);
         if twice {
             return Err(No("invalid_request", "a parameter stands there twice"));
         }
@@ -151,7 +152,8 @@ impl Request<'_> {
         if !self.scopes().contains(&"openid") {
             return Err(No("invalid_scope", "scope must hold openid"));
         }
-        if self.get("code_challenge_method") != "S256" || !challenge_ok(self.get("code_challenge")) {
+        if self.get("code_challenge_method") != "S256" || !challenge_ok(self.get("code_challenge"))
+        {
             return Err(No("invalid_request", "PKCE with code_challenge_method=S256 is required"));
         }
         if self.get("nonce").len() > LONGEST || self.get("state").len() > LONGEST {

@@ -40,9 +40,7 @@ pub async fn set_client(app: &App, op: &Op, id: &str, mut settings: ClientSettin
     let (application, permit) = account::managed(app, op, id).await?;
     let most = app.rules.identity.provider.redirects_most;
     settings.redirects.retain(|r| !r.trim().is_empty());
-    let wrong = |zh: String, en: String| {
-        Error::invalid(&*zh, &*en).field("redirects", &*zh, &*en)
-    };
+    let wrong = |zh: String, en: String| Error::invalid(&*zh, &*en).field("redirects", &*zh, &*en);
     if settings.redirects.len() > most {
         return Err(wrong(
             format!("回调地址最多 {most} 个"),
@@ -52,11 +50,17 @@ pub async fn set_client(app: &App, op: &Op, id: &str, mut settings: ClientSettin
     if let Some(bad) = settings.redirects.iter().find(|r| !redirect_ok(r)) {
         let bad: String = bad.chars().take(100).collect();
         return Err(wrong(
-            format!("回调地址 `{bad}` 不可用：应为 https 完整网址（本机调试可用 http://127.0.0.1），不含 # 和通配符"),
-            format!("`{bad}` cannot be a redirect address: a whole https address (http on this machine only), without # and wildcards"),
+            format!(
+                "回调地址 `{bad}` 不可用：应为 https 完整网址（本机调试可用 http://127.0.0.1），不含 # 和通配符"
+            ),
+            format!(
+                "`{bad}` cannot be a redirect address: a whole https address (http on this machine only), without # and wildcards"
+            ),
         ));
     }
-    app.store.identity_client_set(&permit, &application.id, &settings, &op.stamp(), op.actor.name()).await?;
+    app.store
+        .identity_client_set(&permit, &application.id, &settings, &op.stamp(), op.actor.name())
+        .await?;
     app.store.credentials_drop(&permit, &application.id).await?;
     app.shares.forget();
     app.accounts.forget();

@@ -19,9 +19,13 @@ use model::identity::OutsideService;
 use policy::port::OutsideIdentity;
 use serde::Deserialize;
 
-pub use self::authorize::{Asker, ConsentAsk, ConsentView, Step, authorize, consent, consents, goes_to, withdraw};
+pub use self::authorize::{
+    Asker, ConsentAsk, ConsentView, Step, authorize, consent, consents, goes_to, withdraw,
+};
 pub use self::client::{Presented, client_settings, set_client};
-pub use self::outside::{OutsideEnd, outside_back, outside_begin, outside_of, outside_unlink, services};
+pub use self::outside::{
+    OutsideEnd, outside_back, outside_begin, outside_of, outside_unlink, services,
+};
 pub use self::provider::{discovery, jwks};
 pub use self::token::{Tokens, introspect, revoke, token, userinfo};
 use crate::authorisation::AuthorisationRules;
@@ -34,7 +38,7 @@ pub struct Memory {
     signers: parking_lot::Mutex<HashMap<String, Arc<Signer>>>,
     /// One key is made at a time.
     making: tokio::sync::Mutex<()>,
-    services: Vec<OutsideService>,
+    services: parking_lot::RwLock<Vec<OutsideService>>,
     outside: Arc<dyn OutsideIdentity>,
 }
 
@@ -44,9 +48,14 @@ impl Memory {
         Self {
             signers: parking_lot::Mutex::default(),
             making: tokio::sync::Mutex::default(),
-            services,
+            services: parking_lot::RwLock::new(services),
             outside,
         }
+    }
+
+    /// Offers these outside services from now on, and no others.
+    pub fn offer(&self, services: Vec<OutsideService>) {
+        *self.services.write() = services;
     }
 }
 
@@ -92,11 +101,7 @@ pub(crate) fn rules(
 /// Why a client is refused: in the words of RFC 6749 §5.2 and RFC 6750 §3.1, or as everywhere.
 #[derive(Debug)]
 pub enum Refused {
-    Protocol {
-        word: &'static str,
-        zh: &'static str,
-        en: &'static str,
-    },
+    Protocol { word: &'static str, zh: &'static str, en: &'static str },
     House(Error),
 }
 

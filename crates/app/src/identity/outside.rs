@@ -35,12 +35,12 @@ pub enum OutsideEnd {
 
 /// Services that are offered.
 #[must_use]
-pub fn services(app: &App) -> &[OutsideService] {
-    &app.identity.services
+pub fn services(app: &App) -> Vec<OutsideService> {
+    app.identity.services.read().clone()
 }
 
-fn service<'a>(app: &'a App, name: &str) -> Result<&'a OutsideService> {
-    let found = app.identity.services.iter().find(|s| s.name == name);
+fn service(app: &App, name: &str) -> Result<OutsideService> {
+    let found = app.identity.services.read().iter().find(|s| s.name == name).cloned();
     found.ok_or_else(|| {
         Error::not_found("身份服务", "identity service", &name.chars().take(40).collect::<String>())
     })
@@ -58,7 +58,7 @@ pub async fn outside_begin(
     redirect: &str,
     next: &str,
 ) -> Result<(String, String)> {
-    let service = service(app, name)?;
+    let service = &service(app, name)?;
     let begun = app.identity.outside.begin(service, redirect).await?;
     let token = keys::token(32)?;
     let digest = hash::sha256_hex(token.as_bytes());
@@ -91,7 +91,7 @@ pub async fn outside_back(
     token: &str,
     told: &[(String, String)],
 ) -> Result<OutsideEnd> {
-    let service = service(app, name)?;
+    let service = &service(app, name)?;
     let get = |name: &str| told.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
     let lost = || {
         Error::new(

@@ -53,11 +53,7 @@ pub async fn token(
 ) -> Outcome<Tokens> {
     let twice = |name: &str| form.iter().filter(|(n, _)| n == name).count() > 1;
     if ["grant_type", "code", "refresh_token", "scope", "code_verifier"].into_iter().any(twice) {
-        return Err(Refused::of(
-            "invalid_request",
-            "参数重复",
-            "a parameter stands there twice",
-        ));
+        return Err(Refused::of("invalid_request", "参数重复", "a parameter stands there twice"));
     }
     match get(form, "grant_type") {
         "authorization_code" => exchange(app, op, issuer, presented, form).await,
@@ -77,12 +73,7 @@ pub async fn token(
 }
 
 /// A token of the application itself: the one of `/oauth2/token`.
-async fn credentials(
-    app: &App,
-    op: &Op,
-    presented: Presented<'_>,
-    scope: &str,
-) -> Outcome<Tokens> {
+async fn credentials(app: &App, op: &Op, presented: Presented<'_>, scope: &str) -> Outcome<Tokens> {
     let client = known(app, op, presented).await?;
     let Some(secret) = presented.secret else {
         return Err(Refused::of(
@@ -297,12 +288,7 @@ pub async fn userinfo(app: &App, op: &Op, token: &str) -> Outcome<Value> {
 }
 
 /// Takes a token of one's own away; one that is not there, or another's, is none of the client's (RFC 7009 §2.2).
-pub async fn revoke(
-    app: &App,
-    op: &Op,
-    presented: Presented<'_>,
-    token: &str,
-) -> Outcome<()> {
+pub async fn revoke(app: &App, op: &Op, presented: Presented<'_>, token: &str) -> Outcome<()> {
     let client = known(app, op, presented).await?;
     let digest = digest(token);
     if let Some(kept) = app.store.identity_token_get(&digest).await? {
