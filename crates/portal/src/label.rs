@@ -19,6 +19,7 @@ use model::exchange::{
 };
 use model::finding::Level;
 use model::halt::HaltKind;
+use model::identity::{AuthorisationState, ClientKind, SubjectKind};
 use model::interface::{BreakerState, How, InterfaceState, Kind as InterfaceKind, Match};
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
@@ -104,6 +105,9 @@ code_kinds! {
     "breaker_state" => BreakerState,
     "halt_kind" => HaltKind,
     "bounds_kind" => BoundsKind,
+    "client_kind" => ClientKind,
+    "subject_kind" => SubjectKind,
+    "authorisation_state" => AuthorisationState,
     "channel_kind" => ChannelKind,
     "channel_health" => Health,
     "rail_state" => RailState,

@@ -9,6 +9,7 @@ mod bounds;
 mod build;
 mod bundles;
 mod certificates;
+mod clients;
 mod channels;
 mod collect;
 mod control;
@@ -103,6 +104,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(applications::router())
         .merge(bounds::router())
         .merge(certificates::router())
+        .merge(clients::router())
         .merge(sql::router())
         .merge(delta::router())
         .merge(usage::router())

@@ -37,5 +37,8 @@ pub(super) const NOTICES: Words = &[
     ("comment.hidden", "您的评论已被隐藏", "Your comment was hidden"),
     ("showcase.filed", "应用成果待审核", "Something made of open data awaits review"),
     ("showcase.decided", "您的应用成果已审核", "What you handed in was decided on"),
+    ("authorisation.asked", "有应用请求使用您的数据", "An application asks to use your data"),
+    ("authorisation.given", "主体已同意授权", "A subject has authorised you"),
+    ("authorisation.ended", "主体拒绝或撤回了授权", "A subject has refused or revoked"),
     ("showcase.link", "您的应用成果链接已失效", "A link of what you handed in is dead"),
 ];

@@ -98,7 +98,7 @@ impl Config {
 
     /// Outside identity services with their secrets.
     pub fn identity_services(&self) -> Result<Vec<OutsideService>> {
-        let with_secret = |part: &OutsidePart| {
+        let with_secret = |part: &OutsidePart| -> Result<OutsideService> {
             let secret = match &part.client_secret_file {
                 Some(file) => read(file)?.trim().to_owned(),
                 None => String::new(),
