@@ -114,31 +114,23 @@ impl Asked {
 }
 
 /// Reads a posted form; key and secret by HTTP Basic (form-encoded first, RFC 6749 §2.3.1) or in the form, never both.
-fn asked(headers: &HeaderMap, body: &Bytes) -> Result<Asked, Response> {
-    let wrong = |en: &str| told(StatusCode::BAD_REQUEST, "invalid_request", "请求有误", en);
+fn asked(headers: &HeaderMap, body: &Bytes) -> Result<Asked, &'static str> {
+    const BROKEN: &str = "the Authorization header is broken";
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
-        return Err(wrong("the body is application/x-www-form-urlencoded"));
+        return Err("the body is application/x-www-form-urlencoded");
     }
-    let text = std::str::from_utf8(body).map_err(|_| wrong("the body is not UTF-8"))?;
-    let form = pairs(text);
+    let form = pairs(std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?);
     let field = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
     let basic = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let (id, secret) = match basic.and_then(|t| t.strip_prefix("Basic ")) {
         Some(encoded) => {
             if field("client_secret").is_some() {
-                return Err(wrong("the client shows its secret in one way, not two"));
+                return Err("the client shows its secret in one way, not two");
             }
-            let pair = app::account::basic(encoded).ok_or_else(|| wrong("a broken header"))?;
-            let (id, secret) = pair.split_once(':').ok_or_else(|| wrong("a broken header"))?;
-            let plain = |t: &str| {
-                let spaced = t.replace('+', " ");
-                percent_encoding::percent_decode_str(&spaced)
-                    .decode_utf8()
-                    .map(std::borrow::Cow::into_owned)
-                    .map_err(|_| wrong("a broken header"))
-            };
-            (plain(id)?, Some(plain(secret)?))
+            let pair = app::account::basic(encoded).ok_or(BROKEN)?;
+            let (id, secret) = pair.split_once(':').ok_or(BROKEN)?;
+            (plain(id).ok_or(BROKEN)?, Some(plain(secret).ok_or(BROKEN)?))
         }
         None => {
             let secret = field("client_secret").filter(|s| !s.is_empty());
@@ -146,6 +138,17 @@ fn asked(headers: &HeaderMap, body: &Bytes) -> Result<Asked, Response> {
         }
     };
     Ok(Asked { form, id, secret })
+}
+
+/// A form-encoded text.
+fn plain(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+fn unread(why: &str) -> Response {
+    told(StatusCode::BAD_REQUEST, "invalid_request", "请求有误", why)
 }
 
 async fn token(
@@ -156,7 +159,7 @@ async fn token(
 ) -> Response {
     let asked = match asked(&headers, &body) {
         Ok(asked) => asked,
-        Err(response) => return response,
+        Err(why) => return unread(why),
     };
     let (op, issuer) = (visit.public_op(), issuer(&door, &visit));
     match identity::token(&door.app, &op, &issuer, asked.presented(), &asked.form).await {
@@ -197,7 +200,7 @@ async fn revoke(
 ) -> Response {
     let asked = match asked(&headers, &body) {
         Ok(asked) => asked,
-        Err(response) => return response,
+        Err(why) => return unread(why),
     };
     let op = visit.public_op();
     match identity::revoke(&door.app, &op, asked.presented(), asked.get("token")).await {
@@ -214,7 +217,7 @@ async fn introspect(
 ) -> Response {
     let asked = match asked(&headers, &body) {
         Ok(asked) => asked,
-        Err(response) => return response,
+        Err(why) => return unread(why),
     };
     let (op, issuer) = (visit.public_op(), issuer(&door, &visit));
     let (presented, token) = (asked.presented(), asked.get("token"));

@@ -244,7 +244,7 @@ async fn a_code_is_one_clients_once_and_for_a_minute() {
         code = told(&browser.get(&again).await.location, "code");
     }
     wrong(&exchange(&house, stranger, &code, &[]).await, "another client");
-    let page = exchange(&house, (&key, "guess"), &code, &[]).await;
+    let page = exchange(&house, (key.as_str(), "guess"), &code, &[]).await;
     assert_eq!(page.status, StatusCode::UNAUTHORIZED);
     assert_eq!(json(&page)["error"], "invalid_client");
     let page = exchange(&house, who, &code, &[("client_secret", "")]).await;
