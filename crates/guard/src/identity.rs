@@ -153,7 +153,7 @@ mod tests {
     fn tokens_verify_by_the_set_and_by_nothing_else() {
         let (kid, pem) = generate().unwrap();
         let signer = Signer::from_pem(&kid, &pem).unwrap();
-        let now = Utc::now();
+        let now: DateTime<Utc> = "2026-03-02T01:00:00Z".parse().unwrap();
         let claims = IdClaims {
             issuer: "https://id.example.cn",
             subject: "s",
@@ -176,6 +176,7 @@ mod tests {
                 IssuerUrl::new(issuer.to_owned()).unwrap(),
                 set,
             )
+            .set_time_fn(move || now)
         };
         let nonce = Nonce::new("n".to_owned());
         let good = verifier("client", claims.issuer, set.clone());

@@ -49,7 +49,10 @@ async fn code(house: &House, name: &str, key: &str) -> String {
     let (op, session) = signed_in(house, name).await;
     let asker = Asker { session: Some(&session), issuer: ISSUER };
     let step = identity::consent(&house.app, &op, asker, &request(key), true).await.unwrap();
-    let Step::Back(address) = step else { panic!("{step:?}") };
+    let address = match step {
+        Step::Back(address) => address,
+        other => panic!("{other:?}"),
+    };
     let rest = address.split_once("code=").unwrap().1;
     rest.split('&').next().unwrap().to_owned()
 }
