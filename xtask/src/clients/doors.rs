@@ -12,7 +12,7 @@ const SUITE: &str = "@modelcontextprotocol/conformance@0.1.9";
 const SCENARIOS: [&str; 3] = ["server-initialize", "ping", "tools-list"];
 
 /// The client library of OpenID Connect.
-const OIDC: &str = "openid-client@6.8.1";
+const OIDC: &str = "openid-client@6.9.0";
 
 pub(super) fn run(demo: &Demo, scratch: &Path) -> Outcome {
     read(program("ogrinfo").arg("--version"))

@@ -281,8 +281,8 @@ pub async fn consent(
     }
     let account = &session.user.id;
     let had = app.store.identity_consent(account, &request.application.id).await?;
-    let mut scope = request.scopes();
     let before = had.map(|c| c.scope).unwrap_or_default();
+    let mut scope = request.scopes();
     scope.extend(before.split_whitespace());
     scope.sort_unstable();
     scope.dedup();
