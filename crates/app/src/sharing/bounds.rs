@@ -502,6 +502,7 @@ mod tests {
             entry: "e".into(),
             rules: vec![rule],
             subjects: vec![],
+            authorised: vec![],
         };
         let op = |request: &str| {
             Op::new(
