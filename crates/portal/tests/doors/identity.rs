@@ -40,8 +40,8 @@ fn query(key: &str, redirect: &str, other: &[(&str, &str)]) -> String {
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ];
-    for (name, value) in other {
-        all.retain(|(n, _)| n != name);
+    for &(name, value) in other {
+        all.retain(|(n, _)| *n != name);
         all.push((name, value));
     }
     all.retain(|(_, v)| !v.is_empty());
@@ -77,8 +77,8 @@ async fn exchange(house: &House, who: (&str, &str), code: &str, other: &[(&str, 
         ("client_id", who.0),
         ("client_secret", who.1),
     ];
-    for (name, value) in other {
-        form.retain(|(n, _)| n != name);
+    for &(name, value) in other {
+        form.retain(|(n, _)| *n != name);
         form.push((name, value));
     }
     Browser::new(house).post_raw("/oauth/token", &form).await
@@ -137,10 +137,8 @@ async fn a_client_signs_a_person_in() {
     let access = tokens["access_token"].as_str().unwrap().to_owned();
     assert_eq!(tokens["id_token"].as_str().unwrap().split('.').count(), 3);
     let said = json(&userinfo(&house, &access).await);
-    assert_eq!(
-        (&said["preferred_username"], &said["org_name"]),
-        (&"enterprise".into(), &"测试科技有限公司".into())
-    );
+    assert_eq!(said["preferred_username"], "enterprise");
+    assert_eq!(said["org_name"], "测试科技有限公司");
     let subject = said["sub"].as_str().unwrap();
     assert!(subject.len() >= 32 && subject != "enterprise");
     let active = json(&posted(&house, "/oauth/introspect", who, &[("token", &access)]).await);
