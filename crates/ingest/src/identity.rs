@@ -1,7 +1,6 @@
 //! Outside identity services: the relying party of OpenID Connect by the crate `openidconnect`. Every connection goes to the address that
 //! the operator's list was asked about ([`crate::outgoing`]); no redirect is followed, and an answer is cut at a mebibyte.
 
-use std::future::Future;
 use std::pin::Pin;
 
 use async_trait::async_trait;

@@ -21,8 +21,8 @@ use zeroize::Zeroizing;
 
 pub use self::advice::calendar_advice;
 pub use self::cluster::ClusterPart;
-use self::reaching::absolute;
 pub use self::identity::{IdentityPart, OutsidePart};
+use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
 pub use self::sql::SqlPart;
 pub use self::tls::TlsPart;

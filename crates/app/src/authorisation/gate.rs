@@ -58,6 +58,9 @@ pub(crate) async fn used(
     standing: &[Authorisation],
     items: &[&str],
 ) -> Result<()> {
+    if standing.is_empty() {
+        return Ok(());
+    }
     let uses: Vec<(String, AuthorisationUse)> = standing
         .iter()
         .map(|a| {

@@ -7,7 +7,7 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::port::OutsideBack;
 use serde::{Deserialize, Serialize};
 
-use crate::account::Session;
+use crate::account::{Session, attempt};
 use crate::{App, account, audit};
 
 /// What is kept of a sign-in under way.
@@ -59,6 +59,11 @@ pub async fn outside_begin(
     next: &str,
 ) -> Result<(String, String)> {
     let service = &service(app, name)?;
+    // Each beginning asks the service: so many of an address, given back when somebody is signed in.
+    match attempt::by_address(app, op) {
+        Ok(()) => {}
+        Err(attempt::Refusal::Told(error) | attempt::Refusal::Untold(error)) => return Err(error),
+    }
     let begun = app.identity.outside.begin(service, redirect).await?;
     let token = keys::token(32)?;
     let digest = hash::sha256_hex(token.as_bytes());
@@ -132,6 +137,7 @@ pub async fn outside_back(
         Ok(person) => person,
         Err(error) => return refuse(app, op, service, error).await,
     };
+    attempt::forgive_address(app, op);
     let known = app.store.outside_account(&service.name, &person.subject).await?;
     if !kept.account.is_empty() {
         // Only the person it was begun for, still signed in here.
