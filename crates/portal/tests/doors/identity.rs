@@ -392,3 +392,125 @@ async fn an_outside_identity_signs_in_and_is_tied() {
     assert_eq!(page.location, "/console");
     assert!(carol.get("/me").await.text().contains("consumer"));
 }
+
+const PERSON: &str = "11010519491231002X";
+
+/// An application that is granted persons, by share application.
+async fn granted(house: &House) -> (String, String) {
+    let (_, made) = house.application("贷款审批").await;
+    let entry = house.publish(testkit::person_draft("renkou")).await;
+    let wanted = model::request::RequestNew {
+        entry: "renkou".into(),
+        application: made.application.id.clone(),
+        items: ["sfzh", "xm"].map(str::to_owned).into(),
+        scene: "核验办事人身份".into(),
+        legal_basis: "部门职责".into(),
+        period: model::request::Period::Days { days: 300 },
+        calls_per_day: 10_000,
+        area_range: String::new(),
+        by_sql: false,
+    };
+    let consumer = house.person("consumer").await;
+    let request = app::sharing::apply(&house.app, &consumer, wanted).await.unwrap();
+    for who in ["provider", "authority"] {
+        let op = house.person(who).await;
+        app::sharing::review(&house.app, &op, &request.id, true, "").await.unwrap();
+    }
+    (made.application.id, entry.id)
+}
+
+#[tokio::test]
+async fn a_subject_is_asked_agrees_and_revokes_by_the_pages() {
+    let house = House::new().await;
+    let (application, entry) = granted(&house).await;
+    let mut provider = Browser::of(&house, "provider").await;
+    let bounds = format!("/console/bounds/entry/{entry}");
+    let page = provider.post(&bounds, &[("authorised", "xm")]).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "no look-up item");
+    let page = provider.post(&bounds, &[("authorised", "sfzh")]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    assert!(provider.get(&bounds).await.text().contains("<option value=\"sfzh\" selected>"));
+
+    let mut citizen = Browser::of(&house, "citizen").await;
+    assert!(citizen.get("/account/authorisations").await.text().contains("id=\"no-subject\""));
+    let account = house.person("citizen").await.actor.id().to_owned();
+    let confirm = format!("/console/users/{account}/identifier");
+    let form = [("kind", "person"), ("identifier", PERSON)];
+    assert_eq!(citizen.post(&confirm, &form).await.status, StatusCode::FORBIDDEN);
+    let mut admin = Browser::of(&house, "admin").await;
+    assert!(
+        admin.get(&format!("/console/users/{account}")).await.text().contains("id=\"identifier\"")
+    );
+    assert_eq!(admin.post(&confirm, &form).await.status, StatusCode::SEE_OTHER);
+    let own = citizen.get("/account/authorisations").await.text();
+    assert!(own.contains("110*************2X") && !own.contains(PERSON), "{own}");
+
+    let mut consumer = Browser::of(&house, "consumer").await;
+    let asking = format!("/console/applications/{application}/authorisations");
+    let ask = |identifier: &'static str, purpose: &'static str| {
+        [
+            ("kind", "person"),
+            ("identifier", identifier),
+            ("entry", "renkou"),
+            ("items", ""),
+            ("days", "30"),
+            ("purpose", purpose),
+        ]
+    };
+    let page = consumer.post(&asking, &ask("123", "办理住房贷款")).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    let page = consumer.post(&asking, &ask(PERSON, "办理住房贷款 <b>")).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    let page = consumer.get(&asking).await;
+    assert!(!page.text().contains(PERSON) && page.text().contains("待授权"), "{}", page.text());
+    let mut stranger = Browser::of(&house, "enterprise").await;
+    assert_eq!(stranger.get(&asking).await.status, StatusCode::NOT_FOUND);
+
+    let list = citizen.get("/account/authorisations").await;
+    let path =
+        format!("/account/authorisations/{}", list.after("<a href=\"/account/authorisations/"));
+    assert_eq!(stranger.get(&path).await.status, StatusCode::NOT_FOUND);
+    let page = citizen.get(&path).await.text();
+    assert!(page.contains("id=\"letter\"") && page.contains("id=\"answer\""), "{page}");
+    assert!(page.contains("办理住房贷款 &lt;b&gt;") && !page.contains("办理住房贷款 <b>"));
+    let answer = format!("{path}/answer");
+    assert_eq!(
+        citizen.post(&answer, &[("answer", "perhaps")]).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(stranger.post(&answer, &[("answer", "agree")]).await.status, StatusCode::NOT_FOUND);
+    let page = citizen.post(&answer, &[("answer", "agree")]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    assert!(citizen.get(&path).await.text().contains("id=\"revoke\""));
+    assert!(consumer.get("/console/notices").await.text().contains("主体已同意授权"));
+    let page = citizen.post(&format!("{path}/revoke"), &[]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    let page = citizen.get(&path).await.text();
+    assert!(page.contains("已撤回") && !page.contains("id=\"revoke\""), "{page}");
+    assert!(consumer.get(&asking).await.text().contains("已撤回"));
+}
+
+#[tokio::test]
+async fn redirect_addresses_are_registered_on_the_applications_page() {
+    let house = House::new().await;
+    let (_, made) = house.application("办事大厅").await;
+    let path = format!("/console/applications/{}/client", made.application.id);
+    let mut consumer = Browser::of(&house, "consumer").await;
+    let page = consumer.get(&path).await.text();
+    assert!(page.contains("http://site.test/.well-known/openid-configuration"), "{page}");
+    let bad = [("kind", "public"), ("redirects", "http://app.test/back")];
+    let page = consumer.post(&path, &bad).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(page.text().contains("<code>redirects</code>"), "{}", page.text());
+    let good =
+        [("kind", "public"), ("redirects", "https://app.test/back\r\nhttp://127.0.0.1:4000/cb")];
+    assert_eq!(consumer.post(&path, &good).await.status, StatusCode::SEE_OTHER);
+    let page = consumer.get(&path).await.text();
+    assert!(
+        page.contains("http://127.0.0.1:4000/cb") && page.contains("value=\"public\" selected"),
+        "{page}"
+    );
+    let mut stranger = Browser::of(&house, "enterprise").await;
+    assert_eq!(stranger.get(&path).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(stranger.post(&path, &good).await.status, StatusCode::NOT_FOUND);
+}
