@@ -21,7 +21,7 @@ Fails on a server error or on an answer that the description does not name. Then
 convention (standard Python, written from its description alone) fetches data, and psql, psycopg 3, SQLAlchemy, ADBC and the JDBC
 driver use the SQL door (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
 changes (`--delta`: this alone). Last, the doors for anybody (`--doors`: these alone): ckanapi, frictionless, mlcroissant, OWSLib, sickle
-and mcp (from PyPI), ogrinfo and ogr2ogr (Debian's gdal-bin), and the conformance suite of MCP (from npm).
+and mcp (from PyPI), ogrinfo and ogr2ogr (Debian's gdal-bin), the conformance suite of MCP and openid-client (from npm).
 
 Usage: cargo xtask clients [--seconds N | --sql | --delta | --doors]
 

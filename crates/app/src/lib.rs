@@ -7,6 +7,7 @@
 pub mod account;
 pub mod approval;
 pub mod audit;
+pub mod authorisation;
 pub mod basket;
 pub mod catalogue;
 pub mod channel;
@@ -19,6 +20,7 @@ pub mod evidence;
 pub mod exchange;
 pub(crate) mod follow;
 pub mod halt;
+pub mod identity;
 pub mod interface;
 pub(crate) mod lease;
 pub mod ledger;
@@ -102,6 +104,8 @@ pub struct App {
     pub halts: halt::Memory,
     /// Comparisons of this process.
     pub reconciles: reconcile::Memory,
+    /// The identity provider's keys, and outside identity services.
+    pub identity: identity::Memory,
     /// What looks at links that people wrote.
     pub voices: voice::Memory,
     /// What prints papers.

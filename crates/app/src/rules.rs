@@ -55,6 +55,8 @@ pub struct Rules {
     pub sandbox: crate::project::sandbox::SandboxRules,
     /// Restricted opening; the shipped `rules/restricted.toml` when the file says nothing of it.
     pub restricted: crate::restricted::RestrictedRules,
+    /// The identity and authorisation centre; the shipped `rules/identity.toml` when the file says nothing of it.
+    pub identity: crate::identity::IdentityRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -88,6 +90,7 @@ struct Written {
     voice: Option<crate::voice::VoiceRules>,
     sandbox: Option<crate::project::sandbox::SandboxRules>,
     restricted: Option<crate::restricted::RestrictedRules>,
+    identity: Option<crate::identity::IdentityRules>,
 }
 
 /// Working days a reviewer has.
@@ -239,6 +242,7 @@ impl Rules {
             voice: crate::voice::rules(written.voice).map_err(wrong)?,
             sandbox: crate::project::sandbox::rules(written.sandbox).map_err(wrong)?,
             restricted,
+            identity: crate::identity::rules(written.identity).map_err(wrong)?,
         })
     }
 }

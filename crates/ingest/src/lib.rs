@@ -25,6 +25,7 @@ mod footer;
 mod grid;
 mod hand;
 mod header;
+mod identity;
 mod json;
 mod json_fields;
 mod json_place;
@@ -52,6 +53,7 @@ mod upstream;
 use model::reading::{cell, moment, number, typing, why};
 
 pub use draft::draft;
+pub use identity::IdentityServices;
 pub use links::LinkLooker;
 pub use outlet::Outlets;
 pub use rail::Rails;

@@ -25,36 +25,32 @@ impl LinkLooker {
     pub fn reaching(outgoing: Outgoing) -> Self {
         Self { outgoing }
     }
+}
 
-    /// A client that connects to where an address was found to lead.
-    async fn client(&self, url: &Url) -> Result<Client> {
-        let Some(host) = url.host_str() else {
-            return Err(Error::new(
-                Code::SourceUnavailable,
-                "网址没有主机",
-                "an address without host",
-            ));
-        };
-        let port = url.port_or_known_default().unwrap_or(80);
-        let addresses = reach(&self.outgoing, host, port).await?;
-        let mut builder = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(PATIENCE)
-            .timeout(PATIENCE)
-            .resolve_to_addrs(host, &addresses);
-        if url.scheme() == "https" {
-            builder = builder.tls_backend_preconfigured(Wish::of("https://-/")?.config()?);
-        }
-        builder.build().map_err(|e| Error::internal("an HTTP client").caused_by(e))
+/// A client that connects to where an address was found to lead, and follows no redirect.
+pub(crate) async fn client_to(outgoing: &Outgoing, url: &Url) -> Result<Client> {
+    let Some(host) = url.host_str() else {
+        return Err(Error::new(Code::SourceUnavailable, "网址没有主机", "an address without host"));
+    };
+    let port = url.port_or_known_default().unwrap_or(80);
+    let addresses = reach(outgoing, host, port).await?;
+    let mut builder = Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(PATIENCE)
+        .timeout(PATIENCE)
+        .resolve_to_addrs(host, &addresses);
+    if url.scheme() == "https" {
+        builder = builder.tls_backend_preconfigured(Wish::of("https://-/")?.config()?);
     }
+    builder.build().map_err(|e| Error::internal("an HTTP client").caused_by(e))
 }
 
 #[async_trait]
 impl Links for LinkLooker {
     async fn answers(&self, url: &str) -> Result<bool> {
         let Ok(url) = Url::parse(url) else { return Ok(false) };
-        let client = match self.client(&url).await {
+        let client = match client_to(&self.outgoing, &url).await {
             Ok(client) => client,
             Err(e) if e.code() == Code::SourceUnavailable => return Ok(false),
             Err(e) => return Err(e),

@@ -34,6 +34,10 @@ pub struct Bounds {
     /// How often one application may ask for one citizen's or company's record a day. Not of an application as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<SubjectBound>,
+    /// The item that names the subject, without whose standing authorisation (主体授权) nothing of it is answered. Not of an
+    /// application as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorised: Option<String>,
     /// Every call says what it is for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub purpose: bool,

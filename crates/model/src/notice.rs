@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 34] = [
+pub const KINDS: [&str; 37] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -55,6 +55,9 @@ pub const KINDS: [&str; 34] = [
     "restricted.ended",
     "restricted.due",
     "credit.entered",
+    "authorisation.asked",
+    "authorisation.given",
+    "authorisation.ended",
 ];
 
 /// A notice as its reader sees it.

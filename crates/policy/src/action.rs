@@ -188,6 +188,10 @@ actions! {
     CreditRead = "credit.read";
     /// Enter into the credit record and repair it.
     CreditKeep = "credit.keep";
+    /// Give an application the use of one's own data, see who used it, revoke it.
+    AuthorisationGive = "authorisation.give";
+    /// Confirm whose identifier an account has.
+    SubjectConfirm = "subject.confirm";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -195,7 +199,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Sandbox`, `Restricted`, `Credit`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Sandbox`, `Restricted`, `Credit`, `Authorisation`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).

@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 25] = [
+const KINDS: [&str; 26] = [
     "Entry",
     "Request",
     "Approval",
@@ -41,6 +41,7 @@ const KINDS: [&str; 25] = [
     "Sandbox",
     "Restricted",
     "Credit",
+    "Authorisation",
 ];
 
 /// What a rule says of itself in its annotations.

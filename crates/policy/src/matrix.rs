@@ -143,6 +143,8 @@ fn natural(action: Action) -> Target {
         Action::CreditRead | Action::CreditKeep => {
             Target { region: Some("330106".to_owned()), ..of("Credit") }
         }
+        Action::AuthorisationGive => Target { owner: Some("me".to_owned()), ..of("Authorisation") },
+        Action::SubjectConfirm => Target { owner: Some("someone".to_owned()), ..of("User") },
         Action::HaltSet => of("Application"),
         Action::SecurityManage
         | Action::HaltRead
@@ -204,6 +206,18 @@ fn rows() -> Vec<Row> {
                 add("", "open", target);
                 add("applied for by oneself", "open", mine);
                 add("of another region", "open", elsewhere);
+            }
+            Action::AuthorisationGive => {
+                add("", "open", target.clone());
+                add(
+                    "of another's data",
+                    "open",
+                    Target { owner: Some("someone".into()), ..target },
+                );
+            }
+            Action::SubjectConfirm => {
+                add("", "open", target);
+                add("of one's own account", "open", mine);
             }
             Action::TicketHandle | Action::ShowcaseReview => {
                 add("", "open", target);

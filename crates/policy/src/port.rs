@@ -6,10 +6,11 @@
 mod bench;
 mod change;
 mod feed;
+mod identity;
 mod links;
 mod outlet;
-mod programs;
 mod paper;
+mod programs;
 mod rail;
 mod reconcile;
 mod share;
@@ -38,12 +39,13 @@ use model::{Op, Result};
 pub use self::bench::{SqlBench, SqlColumn, SqlSaved, SqlSeen, SqlSitting, SqlTerms};
 pub use self::change::{ChangeSpan, Changes, ChangesAhead, ROW_ID};
 pub use self::feed::{Feed, HttpFeed, KafkaFeed, Paging};
+pub use self::identity::{OutsideBack, OutsideBegin, OutsideIdentity, OutsidePerson};
 pub use self::links::Links;
 pub use self::outlet::{
     Outlet, OutletAddress, OutletChange, OutletColumn, OutletLine, OutletRows, OutletSurvey,
 };
-pub use self::programs::{ProgramEnd, ProgramFault, ProgramLimits, ProgramSeen, Programs};
 pub use self::paper::{Paper, PaperPart, PaperSheet};
+pub use self::programs::{ProgramEnd, ProgramFault, ProgramLimits, ProgramSeen, Programs};
 pub use self::rail::{
     Rail, RailAddress, RailBinding, RailLine, RailPace, RailPiece, RailRows, RailSeen, RailSlot,
     RailSurvey, SlotState,

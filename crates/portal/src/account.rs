@@ -30,7 +30,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
 }
 
 /// Where to go after signing in: a path of this site, nothing else.
-fn next_path(text: &str) -> Option<&str> {
+pub(crate) fn next_path(text: &str) -> Option<&str> {
     let own = text.starts_with('/')
         && !text.starts_with("//")
         && !text.contains(['\\', '\r', '\n'])
@@ -40,7 +40,26 @@ fn next_path(text: &str) -> Option<&str> {
 
 async fn login_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let next = visit.q("next").and_then(next_path);
-    door.page(&visit, "account/login.html", context! { next }).await
+    sign_in_page(&door, &visit, next, context! {}).await
+}
+
+/// The page with its form, and the outside services by which one may sign in.
+async fn sign_in_page(
+    door: &Door,
+    visit: &Visit,
+    next: Option<&str>,
+    own: minijinja::Value,
+) -> Answer {
+    let services: Vec<minijinja::Value> = app::identity::services(&door.app)
+        .iter()
+        .map(|s| context! { name => &s.name, title => visit.t(&s.zh, &s.en) })
+        .collect();
+    let context = context! { next, services, ..own };
+    let mut response = door.page(visit, "account/login.html", context).await?;
+    if let Some(goal) = crate::identity::goal(door, visit, next).await {
+        response.extensions_mut().insert(goal);
+    }
+    Ok(response)
 }
 
 async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
@@ -59,9 +78,9 @@ async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
             if matches!(error.kind(), Kind::Unauthenticated | Kind::Exhausted | Kind::Invalid) =>
         {
             let context = context! {
-                next, name, error => visit.t(error.zh(), error.en()), code => error.code().as_str(),
+                name, error => visit.t(error.zh(), error.en()), code => error.code().as_str(),
             };
-            let mut response = door.page(&visit, "account/login.html", context).await?;
+            let mut response = sign_in_page(&door, &visit, next, context).await?;
             *response.status_mut() = axum::http::StatusCode::from_u16(error.kind().status())
                 .unwrap_or(axum::http::StatusCode::UNAUTHORIZED);
             Ok(response)
@@ -70,7 +89,7 @@ async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
     }
 }
 
-fn with_cookie(mut response: Response, cookie: &str) -> Response {
+pub(crate) fn with_cookie(mut response: Response, cookie: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

@@ -19,6 +19,7 @@ use model::exchange::{
 };
 use model::finding::Level;
 use model::halt::HaltKind;
+use model::identity::{AuthorisationState, ClientKind, SubjectKind};
 use model::interface::{BreakerState, How, InterfaceState, Kind as InterfaceKind, Match};
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
@@ -27,11 +28,11 @@ use model::project::{ExportFormat, ProjectRole};
 use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
 use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
-use model::sandbox::release::{Check as ReleaseCheck, ColumnPart, ReleaseState};
-use model::sandbox::{RunKind, RunState as SandboxRun, SandboxStage};
 use model::restricted::{
     PaperKind, PaperSigner, SignWay, SigningAlgorithm, UseDeed, UseSide, UseState,
 };
+use model::sandbox::release::{Check as ReleaseCheck, ColumnPart, ReleaseState};
+use model::sandbox::{RunKind, RunState as SandboxRun, SandboxStage};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
 use model::voice::showcase::{LinkState, ShowcaseKind, ShowcaseState};
@@ -109,6 +110,9 @@ code_kinds! {
     "breaker_state" => BreakerState,
     "halt_kind" => HaltKind,
     "bounds_kind" => BoundsKind,
+    "client_kind" => ClientKind,
+    "subject_kind" => SubjectKind,
+    "authorisation_state" => AuthorisationState,
     "channel_kind" => ChannelKind,
     "channel_health" => Health,
     "rail_state" => RailState,

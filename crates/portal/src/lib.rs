@@ -10,6 +10,7 @@ mod console;
 mod export;
 mod fault;
 mod form;
+mod identity;
 mod label;
 mod look;
 mod names;
@@ -46,6 +47,8 @@ pub struct PortalConfig {
     pub sql_address: String,
     /// Address of this site as visitors see it; without it the `Host` header is taken.
     pub public_url: Option<String>,
+    /// Address by which clients know the identity provider; without it `public_url`, else the `Host` header is taken.
+    pub issuer: Option<String>,
     /// Mark cookies `Secure` (the site is reached by HTTPS only).
     pub secure_cookies: bool,
     /// Name shown in the header, Chinese and English.
@@ -59,6 +62,7 @@ impl Default for PortalConfig {
             gateway_url: String::new(),
             sql_address: String::new(),
             public_url: None,
+            issuer: None,
             secure_cookies: false,
             site_name_cn: "钱塘公共数据平台".into(),
             site_name_en: "Qiantang Public Data".into(),
@@ -89,6 +93,7 @@ pub fn router(app: Arc<App>, config: PortalConfig) -> Router {
     Router::new()
         .merge(site::router())
         .merge(account::router())
+        .merge(identity::router())
         .merge(console::router())
         .fallback(fault::nowhere)
         .method_not_allowed_fallback(fault::nowhere)

@@ -68,6 +68,7 @@ impl Door {
                 vec![
                     ("/console", "工作台", "Workbench", true),
                     ("/console/notices", "消息", "Notices", true),
+                    ("/account/authorisations", "我的授权", "My authorisations", !staff),
                     ("/console/search", "一站式搜索", "Search", staff),
                 ],
             ),

@@ -35,6 +35,18 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     font-src 'self'; connect-src 'self'; worker-src 'self' blob:; child-src 'self' blob:; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'none'";
 
+/// Marks a page whose form may lead to another site in the end: scheme, host and port of a registered client.
+#[derive(Clone, Debug)]
+pub(crate) struct FormGoal(pub(crate) String);
+
+impl FormGoal {
+    fn policy(&self) -> Option<HeaderValue> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b":/.-[]".contains(&b);
+        let text = POLICY.replace("form-action 'self'", &format!("form-action 'self' {}", self.0));
+        self.0.bytes().all(plain).then(|| HeaderValue::from_str(&text).ok())?
+    }
+}
+
 /// Language of the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lang {
@@ -344,6 +356,7 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
     if fresh.stale_session && !sets_session {
         cookies.push(expired(SESSION_COOKIE, secure));
     }
+    let goal = response.extensions().get::<FormGoal>().cloned();
     let headers = response.headers_mut();
     for cookie in cookies {
         if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
@@ -351,6 +364,9 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
         }
     }
     protect(headers);
+    if let Some(policy) = goal.and_then(|goal| goal.policy()) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     if let Ok(id) = HeaderValue::from_str(&visit.op.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod cluster;
+mod identity;
 mod paper;
 mod reaching;
 mod sql;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 pub use self::advice::calendar_advice;
 pub use self::cluster::ClusterPart;
+pub use self::identity::{IdentityPart, OutsidePart};
 pub use self::paper::PaperPart;
 use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
@@ -50,6 +52,7 @@ pub struct Config {
     pub rules: RulesPart,
     pub outgoing: OutgoingPart,
     pub exchange: ExchangePart,
+    pub identity: IdentityPart,
 }
 
 /// One part of the platform.
@@ -183,6 +186,7 @@ impl Default for Config {
             rules: RulesPart::default(),
             outgoing: OutgoingPart::default(),
             exchange: ExchangePart::default(),
+            identity: IdentityPart::default(),
         }
     }
 }
@@ -262,6 +266,7 @@ impl Config {
         config.tls.relative_to(base);
         config.tsa.relative_to(base);
         config.paper.relative_to(base);
+        config.identity.relative_to(base);
         config.data.key_file = config.data.key_file.map(|p| base.join(p));
         config.rules.policy_folder = config.rules.policy_folder.map(|p| base.join(p));
         config.rules.limits_file = config.rules.limits_file.map(|p| base.join(p));
@@ -348,6 +353,7 @@ impl Config {
         self.check_cluster()?;
         self.check_tls()?;
         self.check_tsa()?;
+        self.check_identity()?;
         self.outgoing()?;
         let kept = absolute(&self.data.folder);
         if let Some(folder) = self.exchange.folders.iter().find(|f| kept.starts_with(absolute(f))) {
@@ -431,6 +437,7 @@ impl Config {
         self.policy()?;
         self.rules()?;
         self.stamp_authorities()?;
+        self.identity_services()?;
         if let Some(text) = self.key_text()? {
             guard::keys::KeyRing::from_text(text.trim())?;
         }

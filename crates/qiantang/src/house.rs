@@ -111,6 +111,7 @@ impl House {
         let exchange = config.exchange_folders();
         let outgoing = ingest::outgoing::Outgoing::new(config.outgoing()?);
         let stamping = config.stamping(&outgoing)?;
+        let services = config.identity_services()?;
         let policy = config.policy()?;
         let rules = config.rules()?;
         let calendar = config.calendar()?;
@@ -179,6 +180,10 @@ impl House {
             ),
             halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),
+            identity: app::identity::Memory::new(
+                Arc::new(ingest::IdentityServices::reaching(outgoing.clone())),
+                services,
+            ),
             voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
             papers: Arc::new(config.paper.press()?),
         });

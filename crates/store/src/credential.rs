@@ -183,6 +183,8 @@ impl Store {
         for sql in [
             "DELETE FROM convention_secret WHERE application = $1",
             "DELETE FROM access_token WHERE application = $1",
+            "DELETE FROM identity_token WHERE application = $1",
+            "DELETE FROM identity_code WHERE application = $1",
         ] {
             sqlx::query(sql).bind(application).execute(&mut *tx).await.map_err(fail)?;
         }

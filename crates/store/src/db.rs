@@ -150,6 +150,12 @@ impl Db {
         all.push(migration(39, "showcase", include_str!("../migrations/0039_showcase.sql")));
         all.push(migration(40, "restricted", include_str!("../migrations/0040_restricted.sql")));
         all.push(migration(41, "credit", include_str!("../migrations/0041_credit.sql")));
+        all.push(migration(42, "identity", include_str!("../migrations/0042_identity.sql")));
+        all.push(migration(
+            43,
+            "authorisation",
+            include_str!("../migrations/0043_authorisation.sql"),
+        ));
         all.push(migration(44, "sandbox", include_str!("../migrations/0044_sandbox.sql")));
         all.push(migration(45, "release", include_str!("../migrations/0045_release.sql")));
         // Migrations run by number: these add to tables of 20 to 23.

@@ -350,6 +350,10 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         ),
         halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),
+        identity: app::identity::Memory::new(
+            Arc::new(ingest::IdentityServices::reaching(outgoing.clone())),
+            Vec::new(),
+        ),
         voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
         papers: Arc::new(paper::Press::new(None)),
     }

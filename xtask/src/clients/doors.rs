@@ -1,4 +1,4 @@
-//! Clients of the doors for anybody against a demo: those of CKAN first, then those of the other protocols.
+//! Clients of the doors for anybody against a demo: those of CKAN first, then those of the other protocols, and of the identity provider.
 
 use std::path::Path;
 
@@ -10,6 +10,9 @@ use crate::shell::{self, program, read};
 /// The suite of MCP that runs on Node.js 20, and what of it a server without fixtures can be asked.
 const SUITE: &str = "@modelcontextprotocol/conformance@0.1.9";
 const SCENARIOS: [&str; 3] = ["server-initialize", "ping", "tools-list"];
+
+/// The client library of OpenID Connect.
+const OIDC: &str = "openid-client@6.9.0";
 
 pub(super) fn run(demo: &Demo, scratch: &Path) -> Outcome {
     read(program("ogrinfo").arg("--version"))
@@ -34,6 +37,7 @@ pub(super) fn run(demo: &Demo, scratch: &Path) -> Outcome {
         shell::run(program(bin.join("python")).arg(&script).arg(&demo.ready))?;
     }
     let url = format!("{}/mcp", demo.gateway()?);
+    identity(demo, scratch)?;
     SCENARIOS.iter().try_for_each(|scenario| {
         shell::run(
             program("npx")
@@ -41,4 +45,20 @@ pub(super) fn run(demo: &Demo, scratch: &Path) -> Outcome {
                 .current_dir(scratch),
         )
     })
+}
+
+/// The identity provider, by the certified client library of Node.js.
+fn identity(demo: &Demo, scratch: &Path) -> Outcome {
+    let folder = scratch.join("oidc");
+    std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+    // A package file of its own, so that npm installs here and nowhere above.
+    for (name, text) in [
+        ("package.json", "{ \"private\": true, \"type\": \"module\" }\n"),
+        ("oidc.mjs", include_str!("oidc.mjs")),
+    ] {
+        std::fs::write(folder.join(name), text).map_err(|e| e.to_string())?;
+    }
+    let quiet = ["--no-audit", "--no-fund", "--no-progress"];
+    shell::run(program("npm").args(["install", OIDC]).args(quiet).current_dir(&folder))?;
+    shell::run(program("node").arg("oidc.mjs").arg(&demo.ready).current_dir(&folder))
 }

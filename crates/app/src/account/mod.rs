@@ -33,6 +33,8 @@ pub use manage::{
     account, accounts, change_user, create_user, reset_password, set_user_active, unlock, users,
 };
 pub use person::{change_password, person, session, sign_in, sign_out};
+pub(crate) use person::{citizen_of, vouched};
+pub(crate) use token::application_of;
 pub use token::{AccessToken, basic, token, token_call, token_revoke};
 
 /// Credential cache, seen nonces, attempts at passwords, and the price of a password hash.

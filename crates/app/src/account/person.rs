@@ -2,8 +2,9 @@
 
 use chrono::TimeDelta;
 use guard::{hash, keys};
-use model::account::User;
+use model::account::{Role, User};
 use model::{Actor, Code, Error, Op, Result, op};
+use policy::{Action, Target};
 use store::account::SessionRow;
 
 use super::Session;
@@ -58,6 +59,38 @@ async fn open(app: &App, op: &Op, user: User, must_change: bool) -> Result<Sessi
     audit::record(app, audit::event(&known, "account.login", &user.name)).await?;
     let expires_at = row.expires_at;
     Ok(Session { token, csrf: row.csrf, user, actor, expires_at, must_change })
+}
+
+/// Opens a session for somebody whom an outside identity service has vouched for.
+pub(crate) async fn vouched(app: &App, op: &Op, account: &str, service: &str) -> Result<Session> {
+    let found = app.store.user_get(account).await?.filter(|u| u.user.active);
+    let Some(known) = found else {
+        let object = format!("outside {service}");
+        return refuse(app, op, &object, Error::of(Code::WrongCredentials)).await;
+    };
+    open(app, op, known.user, known.one_time_until.is_some()).await
+}
+
+/// Opens a citizen's account for somebody whom an outside identity service has vouched for; nobody knows its password.
+pub(crate) async fn citizen_of(app: &App, op: &Op, display_name: &str) -> Result<User> {
+    let system = Op { actor: Actor::System, ..op.clone() };
+    let platform = Target::plain("System", "platform");
+    let permit = app.policy.permit(&system, Action::SystemWork, &platform)?;
+    let name = format!("u{}", keys::hex_token(8)?);
+    let shown: String = display_name.trim().chars().take(50).collect();
+    let user = User {
+        id: op.new_id(),
+        display_name: if shown.is_empty() { name.clone() } else { shown },
+        name,
+        org: None,
+        roles: vec![Role::Citizen],
+        active: true,
+        created_at: op.stamp(),
+    };
+    let phc = hashed(app, keys::token(32)?).await?;
+    app.store.user_insert(&permit, &user, &phc).await?;
+    audit::record(app, audit::event(&system, "user.create", &user.name)).await?;
+    Ok(user)
 }
 
 async fn refuse<T>(app: &App, op: &Op, name: &str, error: Error) -> Result<T> {

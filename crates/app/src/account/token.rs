@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use guard::{hash, keys, signature};
+use model::account::Application;
 use model::{Actor, Code, Error, Op, Result};
 use store::credential::TokenRow;
 
@@ -55,6 +56,21 @@ async fn client(app: &App, op: &Op, key: &str, secret: &str) -> Result<Actor> {
     let known =
         credential(app, key).await?.filter(|k| signature::equal(&k.secret, secret.as_bytes()));
     known.map(|k| k.actor.clone()).ok_or_else(|| Error::of(Code::SignatureMismatch))
+}
+
+/// The application that has an access key and is in use; with a secret only if it is the right one.
+pub(crate) async fn application_of(
+    app: &App,
+    op: &Op,
+    key: &str,
+    secret: Option<&str>,
+) -> Result<Option<(Application, Actor)>> {
+    app.shares.look(app, op).await?;
+    let known = credential(app, key).await?;
+    let right = |k: &Arc<super::Credential>| {
+        secret.is_none_or(|s| signature::equal(&k.secret, s.as_bytes()))
+    };
+    Ok(known.filter(right).map(|k| (k.application.clone(), k.actor.clone())))
 }
 
 /// Gives out a token for the whole scope asked for (codes parted by spaces; nothing is all that is granted).

@@ -101,7 +101,7 @@ pub(super) async fn forward(
         return Err(pass.refuse(app, op, e).await);
     }
     // A record is asked for whether it is fetched or was kept.
-    let counted = pass.ask(app, op, query.filter.as_ref()).await?;
+    let counted = pass.ask(app, op, &query).await?;
     let values: Vec<(String, String)> =
         asked.values.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
     let key = (described.cache_seconds > 0).then(|| {

@@ -160,7 +160,7 @@ pub(super) async fn batch(
         }),
         ..RowQuery::default()
     };
-    let counted = pass.ask(app, op, shown.filter.as_ref()).await?;
+    let counted = pass.ask(app, op, &shown).await?;
     let mut all = RowPage { columns: Vec::new(), rows: Vec::new(), total: None, next: None };
     let mut masked = Vec::new();
     for (n, key) in asked.keys.iter().enumerate() {

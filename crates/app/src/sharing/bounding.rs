@@ -126,6 +126,22 @@ fn check(app: &App, kind: BoundsKind, holder: &Holder, bounds: &Bounds) -> Resul
             format!("{most} windows at most"),
         ));
     }
+    if let Some(item) = &bounds.authorised {
+        if kind == BoundsKind::Application {
+            return Err(wrong(
+                "authorised",
+                "主体授权按资源或共享申请设定".into(),
+                "authorisation by subjects is set for a resource or a share application".into(),
+            ));
+        }
+        if !holder.items.iter().any(|(there, _)| there == item) {
+            return Err(wrong(
+                "authorised",
+                format!("`{item}` 不是该资源的主键或查询项"),
+                format!("`{item}` is no key or look-up item of the resource"),
+            ));
+        }
+    }
     let Some(subject) = &bounds.subject else { return Ok(()) };
     if kind == BoundsKind::Application {
         return Err(wrong(

@@ -23,6 +23,7 @@ use serde::Deserialize;
 use store::bounds::SubjectKey;
 
 use crate::App;
+use crate::authorisation::gate as authorisation;
 
 /// Limits and defaults (`rules/bounds.toml`).
 #[derive(Clone, Debug, Deserialize)]
@@ -61,6 +62,8 @@ pub(crate) struct Bound {
     entry: String,
     rules: Vec<Rule>,
     subjects: Vec<Subject>,
+    /// Items that name subjects without whose authorisation nothing leaves, with what sets it.
+    authorised: Vec<(BoundsKind, String)>,
 }
 
 struct Rule {
@@ -137,6 +140,7 @@ pub(crate) async fn of(
         entry: entry.id.clone(),
         rules: Vec::new(),
         subjects: Vec::new(),
+        authorised: Vec::new(),
     };
     for (kind, holder, default) in concerns.into_iter().filter(|(_, holder, _)| !holder.is_empty())
     {
@@ -177,6 +181,11 @@ impl Bound {
                 None => self.subjects.push(Subject { kind, bound: subject.clone(), number }),
             }
         }
+        if let Some(item) = &bounds.authorised
+            && !self.authorised.iter().any(|(_, there)| there == item)
+        {
+            self.authorised.push((kind, item.clone()));
+        }
         self.rules.push(Rule { kind, bounds: bounds.clone(), addresses, under });
         Ok(())
     }
@@ -189,7 +198,12 @@ impl Bound {
         if let Some(subject) = self.subjects.first()
             && !matches!(action, Action::RowsQuery | Action::RowsVerify)
         {
-            return Err(in_bulk(subject));
+            return Err(in_bulk(subject.kind));
+        }
+        if let Some((kind, _)) = self.authorised.first()
+            && !matches!(action, Action::RowsQuery | Action::RowsVerify)
+        {
+            return Err(in_bulk(*kind));
         }
         let mut held = Held::default();
         for rule in &self.rules {
@@ -214,8 +228,34 @@ impl Bound {
         Ok(held)
     }
 
-    /// Counts the subjects a question asks about; `None`: nobody counts them here.
+    /// Lets a question about subjects through: their authorisation stands where it is needed, and they are counted where a bound says
+    /// so (`None`: nobody counts them here). `items` are those the question tells something of.
     pub(crate) async fn ask(
+        &self,
+        app: &App,
+        op: &Op,
+        filter: Option<&Condition>,
+        items: &[&str],
+    ) -> Result<Option<Counted>> {
+        let mut standing = Vec::new();
+        for (kind, item) in &self.authorised {
+            let subjects =
+                filter.and_then(|f| named(f, item)).ok_or_else(|| unnamed(*kind, item))?;
+            let between = (self.application.as_str(), self.entry.as_str());
+            standing.extend(authorisation::standing(app, op, between, &subjects, items).await?);
+        }
+        let counted = self.count(app, op, filter).await?;
+        if let Err(e) = authorisation::used(app, op, &standing, items).await {
+            if let Some(counted) = &counted {
+                self.unask(app, counted).await;
+            }
+            return Err(e);
+        }
+        Ok(counted)
+    }
+
+    /// Counts the subjects a question asks about.
+    async fn count(
         &self,
         app: &App,
         op: &Op,
@@ -235,7 +275,8 @@ impl Bound {
         let key = app.keys.derive("subject of a call");
         for subject in &self.subjects {
             let item = &subject.bound.item;
-            let asked = filter.and_then(|f| named(f, item)).ok_or_else(|| unnamed(subject))?;
+            let asked =
+                filter.and_then(|f| named(f, item)).ok_or_else(|| unnamed(subject.kind, item))?;
             let mut marks: Vec<String> = Vec::with_capacity(asked.len());
             for value in asked {
                 let text = format!("{}\n{item}\n{}", self.entry, plain(value, subject.number));
@@ -354,26 +395,25 @@ fn asked_enough(subject: &Subject, op: &Op) -> Error {
     )
 }
 
-fn unnamed(subject: &Subject) -> Error {
-    let item = &subject.bound.item;
+fn unnamed(kind: BoundsKind, item: &str) -> Error {
     refusal(
-        subject.kind,
+        kind,
         Code::OutOfBounds,
         "subject-unnamed",
-        &format!("该资源按主体限次，查询须以等值条件给出 `{item}`，不能成批浏览"),
+        &format!("该资源按主体限次或须主体授权，查询须以等值条件给出 `{item}`，不能成批浏览"),
         &format!(
-            "the resource is limited by subject: name `{item}` by equality; it cannot be listed"
+            "the resource is limited by subject, or needs its authorisation: name `{item}` by equality; it cannot be listed"
         ),
     )
 }
 
-fn in_bulk(subject: &Subject) -> Error {
+fn in_bulk(kind: BoundsKind) -> Error {
     refusal(
-        subject.kind,
+        kind,
         Code::OutOfBounds,
         "subject-bulk",
-        "该资源按主体限次，不能以整份文件、变化或 SQL 取得",
-        "the resource is limited by subject: it is not given as a file, by changes or by SQL",
+        "该资源按主体限次或须主体授权，不能以整份文件、变化或 SQL 取得",
+        "the resource is limited by subject, or needs its authorisation: it is not given as a file, by changes or by SQL",
     )
 }
 
@@ -462,6 +502,7 @@ mod tests {
             entry: "e".into(),
             rules: vec![rule],
             subjects: vec![],
+            authorised: vec![],
         };
         let op = |request: &str| {
             Op::new(

@@ -128,7 +128,7 @@ impl Pass {
 
     /// Rows through the grant.
     pub(crate) async fn read(&self, app: &App, op: &Op, query: &RowQuery) -> Result<RowPage> {
-        let counted = self.ask(app, op, query.filter.as_ref()).await?;
+        let counted = self.ask(app, op, query).await?;
         let found = self.fetch(app, op, query).await;
         if let Err(e) = &found {
             self.unask(app, counted.as_ref(), e).await;
@@ -142,15 +142,26 @@ impl Pass {
         self.timed(app, op, read(app, &access.grant, &access.entry, access.served, query)).await
     }
 
-    /// Counts the subjects that are asked about, where a bound says so.
+    /// Counts the subjects that are asked about and asks for their authorisation, where a bound says so.
     pub(crate) async fn ask(
         &self,
         app: &App,
         op: &Op,
-        filter: Option<&Condition>,
+        query: &RowQuery,
     ) -> Result<Option<bounds::Counted>> {
         let Some(bound) = &self.access.bound else { return Ok(None) };
-        match bound.ask(app, op, filter).await {
+        // What is compared is told of, too.
+        let mut items: Vec<&str> = match query.select.is_empty() {
+            true => self.access.grant.columns().iter().map(|c| c.identifier.as_str()).collect(),
+            false => query.select.iter().map(|(column, _)| column.as_str()).collect(),
+        };
+        if let Some(filter) = &query.filter {
+            filter.columns(&mut items);
+        }
+        items.extend(query.order.iter().map(|o| o.column.as_str()));
+        items.sort_unstable();
+        items.dedup();
+        match bound.ask(app, op, query.filter.as_ref(), &items).await {
             Ok(counted) => Ok(counted),
             Err(e) => Err(self.refuse(app, op, e).await),
         }

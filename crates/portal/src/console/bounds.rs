@@ -62,6 +62,8 @@ async fn page(
             .unwrap_or_else(|| set.subject.as_ref().map(|s| s.item.clone()).unwrap_or_default()),
         subject_per_day => posted("subject_per_day")
             .unwrap_or_else(|| text(set.subject.as_ref().map(|s| s.per_day))),
+        authorised => posted("authorised")
+            .unwrap_or_else(|| set.authorised.clone().unwrap_or_default()),
         purpose => wrong.map_or(set.purpose, |(_, p)| p.ticked("purpose")),
     };
     let items: Vec<Value> =
@@ -138,6 +140,7 @@ fn read(posted: &Posted) -> Result<Bounds> {
         addresses: lines("addresses"),
         windows: windows.collect::<Result<_>>()?,
         subject,
+        authorised: Some(posted.get("authorised").to_owned()).filter(|item| !item.is_empty()),
         purpose: posted.ticked("purpose"),
     })
 }

@@ -10,6 +10,7 @@ mod build;
 mod bundles;
 mod certificates;
 mod channels;
+mod clients;
 mod collect;
 mod control;
 mod convention;
@@ -105,6 +106,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(applications::router())
         .merge(bounds::router())
         .merge(certificates::router())
+        .merge(clients::router())
         .merge(sql::router())
         .merge(delta::router())
         .merge(usage::router())

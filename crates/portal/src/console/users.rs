@@ -94,6 +94,10 @@ async fn one(
         account => value(&account), form, orgs => value(&door.names.get().orgs),
         own => account.user.id == visit.op.actor.id(),
         may_manage => door.app.may(&visit.op, Action::UserManage, &Target::plain("User", id)),
+        may_confirm => door.app.may(&visit.op, Action::SubjectConfirm, &Target {
+            owner: Some(account.user.id.clone()),
+            ..Target::plain("User", id)
+        }),
         given => given.map(|g| context! { password => &g.password, until => &g.until }),
         error => error.map(|(e, _)| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(error.map(|(e, _)| e.fields()).unwrap_or_default()),

@@ -51,5 +51,8 @@ pub(super) const NOTICES: Words = &[
     ("restricted.ended", "受限开放利用已终止", "A use of restricted-open data has ended"),
     ("restricted.due", "受限开放事项临近期限", "A time limit of restricted opening is near"),
     ("credit.entered", "信用记录有变动", "The credit record has changed"),
+    ("authorisation.asked", "有应用请求使用您的数据", "An application asks to use your data"),
+    ("authorisation.given", "主体已同意授权", "A subject has authorised you"),
+    ("authorisation.ended", "主体拒绝或撤回了授权", "A subject has refused or revoked"),
     ("showcase.link", "您的应用成果链接已失效", "A link of what you handed in is dead"),
 ];

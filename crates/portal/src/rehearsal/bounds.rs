@@ -19,7 +19,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             },
             form => context! {
                 concurrency => "8", addresses => "10.0.0.0/8", windows => "1-5 08:30-17:30", subject_item => "id",
-                subject_per_day => "5", purpose => full,
+                subject_per_day => "5", authorised => "id", purpose => full,
             },
             items => vec![context! { value => "id", name => "编号" }], here => "/console/bounds/entry/e1",
             halt => (!full).then_some(halt), halt_kind => "entry",
@@ -33,6 +33,59 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             application => context! { id => "a1", name => "便民 <b>", key => "k" }, gateway => "https://gate",
             certificates => if full { vec![context! { thumbprint => "9f86", name => "生产 <b>", added_at => AT, added_by => "li" }] } else { vec![] },
             name => (), certificate => (),
+        },
+        other => return identity(other, full),
+    })
+}
+
+/// Pages of the identity and authorisation centre.
+fn identity(template: &str, full: bool) -> Option<Value> {
+    let authorisation = |state: &str| {
+        context! {
+            id => "u1", state, application => "a1", application_name => "便民 <b>", org => if full { "o1" } else { "" },
+            entry_code => "parking", entry_title => "停车场 <b>", items => if full { vec!["id"] } else { vec![] },
+            purpose => "办理贷款 <b>", days => 30, letter => if full { "1" } else { "" }, asked_at => AT,
+            given_at => if full { AT } else { "" }, until => if full { AT } else { "" },
+            ended_at => if full { AT } else { "" },
+        }
+    };
+    let application = context! { id => "a1", name => "便民 <b>", key => "k" };
+    let list = if full { vec![authorisation("standing"), authorisation("asked")] } else { vec![] };
+    Some(match template {
+        "account/consent.html" => context! {
+            ask => context! {
+                application => "便民 <b>", description => if full { "说明 <b>" } else { "" }, org => if full { "o1" } else { "" },
+                scopes => vec!["openid", "profile", "org", "offline_access", "x"], goal => "https://app.test",
+            },
+            query => "client_id=k&state=<b>",
+        },
+        "account/outside.html" => context! { url => "https://id.test/authorize?a=<b>" },
+        "account/consents.html" => context! {
+            consents => if full { vec![context! {
+                application => "a1", name => "便民 <b>", org => "", scopes => vec!["openid"], at => AT }] } else { vec![] },
+            services => if full { vec![
+                context! { name => "sso", title => "统一认证 <b>", linked => AT },
+                context! { name => "two", title => "另一个", linked => () },
+            ] } else { vec![] },
+        },
+        "account/authorisations.html" => context! {
+            subject => full.then(|| context! { kind => "person", shown => "110****2X", confirmed_by => "u9" }),
+            authorisations => list, next => (), most => 365,
+            form => context! { application => "k", entry => "parking", items => "id", purpose => "<b>", days => "30" },
+        },
+        "account/authorisation.html" => context! {
+            v => context! {
+                authorisation => authorisation(if full { "standing" } else { "asked" }), holds => !full,
+                uses => if full { vec![context! { at => AT, items => "id,<b>", purpose => "", request_id => "r" }] } else { vec![] },
+            },
+            letter => "授权书 <b>",
+        },
+        "console/application_client.html" => context! {
+            application, may_manage => full, issuer => "https://id.test", kind => "public", redirects => "https://app.test/<b>",
+        },
+        "console/application_authorisations.html" => context! {
+            application, may_manage => full, authorisations => list, next => (), most => 365, base => "https://site.test",
+            form => context! { kind => "person", entry => "parking", items => "", purpose => "<b>", days => "30" },
         },
         _ => return None,
     })

@@ -42,16 +42,26 @@ impl Browser {
     pub(crate) fn new(house: &House) -> Self {
         let config =
             PortalConfig { gateway_url: "http://gate.test".into(), ..PortalConfig::default() };
+        Self::with(house, config)
+    }
+
+    /// A browser at a portal that is set up so.
+    pub(crate) fn with(house: &House, config: PortalConfig) -> Self {
         Self { router: portal::router(Arc::clone(&house.app), config), cookies: BTreeMap::new() }
+    }
+
+    /// Signs in by the form.
+    pub(crate) async fn sign_in(&mut self, name: &str) {
+        let token = self.get("/login").await.after("name=\"csrf\" value=\"");
+        let form = [("csrf", token.as_str()), ("name", name), ("password", PASSWORD)];
+        let page = self.post_raw("/login", &form).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{name} signs in: {}", page.text());
     }
 
     /// A browser of one of the people, signed in by the form.
     pub(crate) async fn of(house: &House, name: &str) -> Self {
         let mut browser = Self::new(house);
-        let token = browser.get("/login").await.after("name=\"csrf\" value=\"");
-        let form = [("csrf", token.as_str()), ("name", name), ("password", PASSWORD)];
-        let page = browser.post_raw("/login", &form).await;
-        assert_eq!(page.status, StatusCode::SEE_OTHER, "{name} signs in: {}", page.text());
+        browser.sign_in(name).await;
         browser
     }
 

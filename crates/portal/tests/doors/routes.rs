@@ -60,8 +60,17 @@ async fn nobody_reaches_the_console_only_by_signing_in() {
             "GET" => browser.get(&path).await,
             _ => browser.post_raw(&path, &[]).await,
         };
-        let inside = ["/console", "/me", "/apply", "/logout"].iter().any(|p| path.starts_with(p));
+        let inside = ["/console", "/me", "/apply", "/logout", "/account"]
+            .iter()
+            .any(|p| path.starts_with(p));
+        // Clients of the identity provider are told in JSON, and have no form token.
+        let client = ["token", "userinfo", "revoke", "introspect", "authorize"];
+        let client = client.iter().any(|p| path == format!("/oauth/{p}"));
         match (inside, method.as_str()) {
+            _ if client => {
+                let told = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED];
+                assert!(told.contains(&page.status), "{method} {path}: {}", page.status);
+            }
             (true, "GET") => {
                 assert_eq!(page.status, StatusCode::SEE_OTHER, "GET {path}");
                 assert!(page.location.starts_with("/login?next="), "GET {path}: {}", page.location);

@@ -177,6 +177,7 @@ pub fn portal_router(
             sql_address: sql_address.to_owned(),
             public_url: Some(url.to_owned()),
             secure_cookies: config.secure_cookies(),
+            issuer: (!config.identity.issuer.is_empty()).then(|| config.identity.issuer.clone()),
             ..portal::PortalConfig::default()
         },
     );

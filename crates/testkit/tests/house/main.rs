@@ -11,6 +11,7 @@
 
 mod accounts;
 mod applying;
+mod authorised;
 mod basket;
 mod bounding;
 mod catalogue;
@@ -29,6 +30,7 @@ mod exchange;
 mod exchangekill;
 mod filing;
 mod halting;
+mod identity;
 mod intake;
 mod interface;
 mod kafka;

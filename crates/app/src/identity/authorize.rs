@@ -1,0 +1,372 @@
+//! The browser's way (RFC 6749 §4.1, OpenID Connect Core 1.0 §3.1): a request is looked at, the person signs in and agrees, and the
+//! browser goes back with a code. Nothing is ever sent to an address that is not registered.
+
+use guard::identity::challenge_ok;
+use guard::{hash, keys};
+use model::account::Application;
+use model::identity::{Consent, origin_of};
+use model::{Error, Op, Result};
+use serde::Serialize;
+use store::identity::Given;
+
+use super::SCOPES;
+use crate::account::Session;
+use crate::{App, account, audit};
+
+/// Longest `state` and `nonce`.
+const LONGEST: usize = 1024;
+const PARAMETERS: [&str; 12] = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "prompt",
+    "max_age",
+    "code_challenge",
+    "code_challenge_method",
+    SINCE,
+];
+/// Ours: a session must not be older (seconds since 1970). It stands in the address to which sign-in leads back.
+const SINCE: &str = "qt_since";
+
+/// Whose browser asks, and by which address the provider is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    pub session: Option<&'a Session>,
+    pub issuer: &'a str,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Step {
+    /// Back to the client, by its registered address.
+    Back(String),
+    /// To the sign-in page, and from there to this path.
+    SignIn(String),
+    /// The person is asked.
+    Consent(Box<ConsentAsk>),
+}
+
+/// What a person is asked to agree to.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsentAsk {
+    pub application: String,
+    pub description: String,
+    /// Organisation of the application; empty: a citizen's own.
+    pub org: String,
+    pub scopes: Vec<String>,
+    /// Scheme, host and port the browser goes back to.
+    pub goal: String,
+}
+
+/// A consent as its giver sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsentView {
+    pub application: String,
+    pub name: String,
+    pub org: String,
+    pub scopes: Vec<String>,
+    pub at: String,
+}
+
+/// A request whose client and address are right.
+struct Request<'a> {
+    pairs: &'a [(String, String)],
+    application: Application,
+    redirect: String,
+}
+
+/// Why a client is told no: RFC 6749 §4.1.2.1 and OpenID Connect Core 1.0 §3.1.2.6.
+struct No(&'static str, &'static str);
+
+impl Request<'_> {
+    fn get(&self, name: &str) -> &str {
+        value(self.pairs, name)
+    }
+    fn scopes(&self) -> Vec<&str> {
+        // Words we do not know are left out (RFC 6749 §3.3).
+        let mut words: Vec<&str> =
+            self.get("scope").split_whitespace().filter(|w| SCOPES.contains(w)).collect();
+        words.sort_unstable();
+        words.dedup();
+        words
+    }
+    fn prompts(&self) -> Vec<&str> {
+        self.get("prompt").split_whitespace().collect()
+    }
+    /// The client's address with what it is told; state and issuer (RFC 9207) always are.
+    fn back(&self, issuer: &str, told: &[(&str, &str)]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(told);
+        if !self.get("state").is_empty() {
+            query.append_pair("state", self.get("state"));
+        }
+        query.append_pair("iss", issuer);
+        let joint = if self.redirect.contains('?') { '&' } else { '?' };
+        format!("{}{joint}{}", self.redirect, query.finish())
+    }
+    /// Where sign-in leads back to: this request, to be met by a session that is not older than now.
+    fn again(&self, op: &Op) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.pairs {
+            match name.as_str() {
+                SINCE => {}
+                "prompt" => {
+                    let rest: Vec<&str> =
+                        value.split_whitespace().filter(|w| *w != "login").collect();
+                    if !rest.is_empty() {
+                        query.append_pair(name, &rest.join(" "));
+                    }
+                }
+                _ => {
+                    query.append_pair(name, value);
+                }
+            }
+        }
+        query.append_pair(SINCE, &op.at.timestamp().to_string());
+        format!("/oauth/authorize?{}", query.finish())
+    }
+    /// What is wrong with the request itself.
+    fn check(&self) -> std::result::Result<(), No> {
+        let twice =
+            PARAMETERS.iter().any(|p| self.pairs.iter().filter(|(n, _)| n == p).count() > 1);
+        if twice {
+            return Err(No("invalid_request", "a parameter stands there twice"));
+        }
+        for (name, word) in
+            [("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")]
+        {
+            if !self.get(name).is_empty() {
+                return Err(No(word, "request objects are not offered"));
+            }
+        }
+        if self.get("response_type") != "code" {
+            return Err(No("unsupported_response_type", "only response_type=code is offered"));
+        }
+        if !matches!(self.get("response_mode"), "" | "query") {
+            return Err(No("invalid_request", "only response_mode=query is offered"));
+        }
+        if !self.scopes().contains(&"openid") {
+            return Err(No("invalid_scope", "scope must hold openid"));
+        }
+        if self.get("code_challenge_method") != "S256" || !challenge_ok(self.get("code_challenge"))
+        {
+            return Err(No("invalid_request", "PKCE with code_challenge_method=S256 is required"));
+        }
+        if self.get("nonce").len() > LONGEST || self.get("state").len() > LONGEST {
+            return Err(No("invalid_request", "state or nonce is too long"));
+        }
+        let prompts = self.prompts();
+        let known = |w: &&str| ["none", "login", "consent", "select_account"].contains(w);
+        if !prompts.iter().all(known) || (prompts.contains(&"none") && prompts.len() > 1) {
+            return Err(No("invalid_request", "prompt is none, login or consent"));
+        }
+        let age = self.get("max_age");
+        if !age.is_empty() && age.parse::<u32>().is_err() {
+            return Err(No("invalid_request", "max_age is a number of seconds"));
+        }
+        Ok(())
+    }
+}
+
+fn value<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
+    pairs.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+}
+
+/// Client and address of a request; whatever is wrong with these is told to the person, never sent anywhere.
+async fn request<'a>(app: &App, op: &Op, pairs: &'a [(String, String)]) -> Result<Request<'a>> {
+    let wrong = || {
+        Error::invalid(
+            "登录请求有误：应用不存在、已停用，或回调地址与登记的不完全一致。请联系该应用的管理者",
+            "this sign-in request is wrong: the application is unknown or stopped, or the address to go back to is not exactly one it registered. Tell whoever runs it",
+        )
+    };
+    let once = |name: &str| pairs.iter().filter(|(n, _)| n == name).count() == 1;
+    if !once("client_id") || !once("redirect_uri") {
+        return Err(wrong());
+    }
+    let redirect = value(pairs, "redirect_uri").to_owned();
+    let found = account::application_of(app, op, value(pairs, "client_id"), None).await?;
+    let (application, actor) = found.ok_or_else(wrong)?;
+    let settings = app.store.identity_client(&application.id).await?.ok_or_else(wrong)?;
+    if !settings.redirects.contains(&redirect) {
+        return Err(wrong());
+    }
+    crate::halt::admit(app, op, &actor).await?;
+    Ok(Request { pairs, application, redirect })
+}
+
+/// Scheme, host and port to which a request at this query leads in the end, if its client registered it: what a page's form may lead to.
+pub async fn goes_to(app: &App, op: &Op, pairs: &[(String, String)]) -> Option<String> {
+    let request = request(app, op, pairs).await.ok()?;
+    origin_of(&request.redirect)
+}
+
+/// Looks at a request and says what comes next.
+pub async fn authorize(
+    app: &App,
+    op: &Op,
+    asker: Asker<'_>,
+    pairs: &[(String, String)],
+) -> Result<Step> {
+    let request = request(app, op, pairs).await?;
+    let no = |No(word, why): No| {
+        Ok(Step::Back(request.back(asker.issuer, &[("error", word), ("error_description", why)])))
+    };
+    if let Err(wrong) = request.check() {
+        return no(wrong);
+    }
+    let silent = request.prompts().contains(&"none");
+    let signed = match asker.session {
+        Some(session) => began(app, session).await?.map(|began| (session, began)),
+        None => None,
+    };
+    let Some((session, began)) = signed.filter(|(_, began)| fresh(op, &request, *began)) else {
+        if silent {
+            return no(No("login_required", "the person has to sign in"));
+        }
+        return Ok(Step::SignIn(request.again(op)));
+    };
+    let scopes = request.scopes();
+    let given = app.store.identity_consent(&session.user.id, &request.application.id).await?;
+    let agreed = given.is_some_and(|c| {
+        let had: Vec<&str> = c.scope.split_whitespace().collect();
+        scopes.iter().all(|s| had.contains(s))
+    });
+    if !agreed || request.prompts().contains(&"consent") {
+        if silent {
+            return no(No("consent_required", "the person has to agree"));
+        }
+        return Ok(Step::Consent(Box::new(ConsentAsk {
+            application: request.application.name.clone(),
+            description: request.application.description.clone(),
+            org: request.application.org.clone(),
+            scopes: scopes.into_iter().map(str::to_owned).collect(),
+            goal: origin_of(&request.redirect).unwrap_or_default(),
+        })));
+    }
+    code(app, op, asker.issuer, &request, session, began).await.map(Step::Back)
+}
+
+/// What the person answered to the same request; answers where the browser goes.
+pub async fn consent(
+    app: &App,
+    op: &Op,
+    asker: Asker<'_>,
+    pairs: &[(String, String)],
+    agreed: bool,
+) -> Result<Step> {
+    let request = request(app, op, pairs).await?;
+    let no = |No(word, why): No| {
+        Ok(Step::Back(request.back(asker.issuer, &[("error", word), ("error_description", why)])))
+    };
+    if let Err(wrong) = request.check() {
+        return no(wrong);
+    }
+    let signed = match asker.session {
+        Some(session) => began(app, session).await?.map(|began| (session, began)),
+        None => None,
+    };
+    let Some((session, began)) = signed.filter(|(_, began)| fresh(op, &request, *began)) else {
+        return Ok(Step::SignIn(request.again(op)));
+    };
+    if !agreed {
+        let mut event = audit::event(op, "identity.consent", &request.application.id);
+        event.result = "denied".into();
+        audit::record(app, event).await?;
+        return no(No("access_denied", "the person did not agree"));
+    }
+    let account = &session.user.id;
+    let had = app.store.identity_consent(account, &request.application.id).await?;
+    let before = had.map(|c| c.scope).unwrap_or_default();
+    let mut scope = request.scopes();
+    scope.extend(before.split_whitespace());
+    scope.sort_unstable();
+    scope.dedup();
+    let consent = Consent {
+        application: request.application.id.clone(),
+        scope: scope.join(" "),
+        at: op.stamp(),
+    };
+    let mut event = audit::event(op, "identity.consent", &consent.application);
+    event.scope.clone_from(&consent.scope);
+    audit::record(app, event).await?;
+    app.store.identity_consent_put(account, &consent).await?;
+    code(app, op, asker.issuer, &request, session, began).await.map(Step::Back)
+}
+
+/// When a session began, seconds since 1970.
+async fn began(app: &App, session: &Session) -> Result<Option<i64>> {
+    let at = app.store.session_began(&hash::sha256_hex(session.token.as_bytes())).await?;
+    Ok(at.and_then(|at| at.parse::<chrono::DateTime<chrono::Utc>>().ok()).map(|t| t.timestamp()))
+}
+
+/// Whether a session that began then is new enough for the request.
+fn fresh(op: &Op, request: &Request<'_>, began: i64) -> bool {
+    if let Ok(since) = request.get(SINCE).parse::<i64>() {
+        // Whoever came back from signing in has done what `login` and `max_age` ask; a later visit starts anew.
+        let lately = op.at.timestamp().saturating_sub(since) <= 600;
+        return lately && began >= since;
+    }
+    let age = op.at.timestamp().saturating_sub(began);
+    let young = request.get("max_age").parse::<i64>().map_or(true, |most| age <= most);
+    young && !request.prompts().contains(&"login")
+}
+
+async fn code(
+    app: &App,
+    op: &Op,
+    issuer: &str,
+    request: &Request<'_>,
+    session: &Session,
+    began: i64,
+) -> Result<String> {
+    let code = keys::token(32)?;
+    let digest = hash::sha256_hex(code.as_bytes());
+    let given = Given {
+        application: request.application.id.clone(),
+        account: session.user.id.clone(),
+        scope: request.scopes().join(" "),
+        redirect: request.redirect.clone(),
+        challenge: request.get("code_challenge").to_owned(),
+        nonce: request.get("nonce").to_owned(),
+        auth_time: began,
+        family: digest.clone(),
+    };
+    let now = op.at.timestamp_millis();
+    let ends_at = now.saturating_add(app.rules.identity.provider.code_seconds.saturating_mul(1000));
+    // Kept for a day, so that a code used again is known as such.
+    let forget = now.saturating_sub(86_400_000);
+    let mut event = audit::event(op, "identity.code", &given.application);
+    event.scope.clone_from(&given.scope);
+    audit::record(app, event).await?;
+    app.store.identity_code_insert(&digest, &given, ends_at, forget).await?;
+    Ok(request.back(issuer, &[("code", &code)]))
+}
+
+/// One's own consents.
+pub async fn consents(app: &App, op: &Op) -> Result<Vec<ConsentView>> {
+    let mut views = Vec::new();
+    for consent in app.store.identity_consents(op.actor.id()).await? {
+        let Some(known) = app.store.application_get(&consent.application).await? else { continue };
+        views.push(ConsentView {
+            application: consent.application,
+            name: known.name,
+            org: known.org,
+            scopes: consent.scope.split_whitespace().map(str::to_owned).collect(),
+            at: consent.at,
+        });
+    }
+    Ok(views)
+}
+
+/// Withdraws one's consent; what was given out by it stops at once.
+pub async fn withdraw(app: &App, op: &Op, application: &str) -> Result<()> {
+    if !app.store.identity_consent_end(op.actor.id(), application).await? {
+        return Err(Error::not_found("授权登录", "consent", application));
+    }
+    audit::record(app, audit::event(op, "identity.withdraw", application)).await
+}

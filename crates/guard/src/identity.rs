@@ -1,0 +1,198 @@
+//! The signing key of the identity provider and what it signs: ID tokens of OpenID Connect Core 1.0 by RS256, the JWK set
+//! (RFC 7517), and challenges of PKCE (RFC 7636, S256 only). The formats are the crate `openidconnect`'s, RSA is RustCrypto's.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use model::{Error, Result};
+use openidconnect::core::{
+    CoreIdToken, CoreIdTokenClaims, CoreJsonWebKey, CoreJwsSigningAlgorithm,
+    CoreRsaPrivateSigningKey,
+};
+use openidconnect::{
+    AccessToken, Audience, EmptyAdditionalClaims, IssuerUrl, JsonWebKeyId, Nonce,
+    PrivateSigningKey as _, StandardClaims, SubjectIdentifier,
+};
+use rsa::pkcs1::EncodeRsaPrivateKey as _;
+use rsa::pkcs8::LineEnding;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::keys;
+
+/// Bits of a key; RS256 asks for 2048 at least (RFC 7518 §3.3).
+const BITS: usize = 2048;
+
+/// A new key: its id, and the private key as PKCS#1 PEM, to be kept sealed. Takes a second or so; call it off the runtime.
+pub fn generate() -> Result<(String, Zeroizing<String>)> {
+    let wrong = |e: String| Error::internal(format!("an RSA key could not be made: {e}"));
+    let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, BITS)
+        .map_err(|e| wrong(e.to_string()))?;
+    let pem = key.to_pkcs1_pem(LineEnding::LF).map_err(|e| wrong(e.to_string()))?;
+    Ok((keys::hex_token(8)?, pem))
+}
+
+/// What an ID token says (OpenID Connect Core 1.0 §2).
+#[derive(Clone, Copy, Debug)]
+pub struct IdClaims<'a> {
+    pub issuer: &'a str,
+    pub subject: &'a str,
+    /// The client's id.
+    pub audience: &'a str,
+    pub issued_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub auth_time: DateTime<Utc>,
+    /// As the client gave it; empty: none.
+    pub nonce: &'a str,
+    /// The access token given out with it, for `at_hash`.
+    pub access_token: &'a str,
+}
+
+/// A key that signs.
+pub struct Signer {
+    kid: String,
+    key: CoreRsaPrivateSigningKey,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+impl Signer {
+    /// Of what [`generate`] made.
+    pub fn from_pem(kid: &str, pem: &str) -> Result<Self> {
+        let key = CoreRsaPrivateSigningKey::from_pem(pem, Some(JsonWebKeyId::new(kid.to_owned())))
+            .map_err(|e| Error::internal(format!("the identity provider's key: {e}")))?;
+        Ok(Self { kid: kid.to_owned(), key })
+    }
+
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The public part as a JWK, for the set.
+    pub fn public(&self) -> Result<serde_json::Value> {
+        let key: CoreJsonWebKey = self.key.as_verification_key();
+        let mut key = serde_json::to_value(&key)
+            .map_err(|e| Error::internal("a JWK cannot be written").caused_by(e))?;
+        if let Some(fields) = key.as_object_mut() {
+            fields.insert("use".to_owned(), "sig".into());
+            fields.insert("alg".to_owned(), "RS256".into());
+        }
+        Ok(key)
+    }
+
+    /// A signed ID token.
+    pub fn id_token(&self, claims: &IdClaims<'_>) -> Result<String> {
+        let issuer = IssuerUrl::new(claims.issuer.to_owned())
+            .map_err(|e| Error::internal("the issuer is no address").caused_by(e))?;
+        let said = CoreIdTokenClaims::new(
+            issuer,
+            vec![Audience::new(claims.audience.to_owned())],
+            claims.expires_at,
+            claims.issued_at,
+            StandardClaims::new(SubjectIdentifier::new(claims.subject.to_owned())),
+            EmptyAdditionalClaims {},
+        )
+        .set_auth_time(Some(claims.auth_time))
+        .set_nonce((!claims.nonce.is_empty()).then(|| Nonce::new(claims.nonce.to_owned())));
+        let token = CoreIdToken::new(
+            said,
+            &self.key,
+            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            Some(&AccessToken::new(claims.access_token.to_owned())),
+            None,
+        )
+        .map_err(|e| Error::internal("an ID token could not be signed").caused_by(e))?;
+        Ok(token.to_string())
+    }
+}
+
+/// Whether a text has the form of a challenge by S256: 43 letters of base64url (RFC 7636 §4.2).
+#[must_use]
+pub fn challenge_ok(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(url_safe)
+}
+
+/// The challenge of a verifier; `None` when it is none (43 to 128 letters, RFC 7636 §4.1).
+#[must_use]
+pub fn challenge_of(verifier: &str) -> Option<String> {
+    let plain = |b: u8| url_safe(b) || b == b'.' || b == b'~';
+    ((43..=128).contains(&verifier.len()) && verifier.bytes().all(plain))
+        .then(|| URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())))
+}
+
+fn url_safe(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use openidconnect::core::{CoreIdTokenVerifier, CoreJsonWebKeySet};
+    use openidconnect::{ClientId, JsonWebKeySet};
+
+    use super::*;
+
+    /// The example of RFC 7636, appendix B.
+    #[test]
+    fn challenges_of_the_standard() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert_eq!(challenge_of(verifier).as_deref(), Some(challenge));
+        assert!(challenge_ok(challenge) && !challenge_ok(verifier.get(1..).unwrap()));
+        assert_eq!(challenge_of("short"), None);
+        assert_eq!(challenge_of(&"a b".repeat(20)), None);
+    }
+
+    #[test]
+    fn tokens_verify_by_the_set_and_by_nothing_else() {
+        let (kid, pem) = generate().unwrap();
+        let signer = Signer::from_pem(&kid, &pem).unwrap();
+        let now: DateTime<Utc> = "2026-03-02T01:00:00Z".parse().unwrap();
+        let claims = IdClaims {
+            issuer: "https://id.example.cn",
+            subject: "s",
+            audience: "client",
+            issued_at: now,
+            expires_at: now + chrono::TimeDelta::minutes(5),
+            auth_time: now,
+            nonce: "n",
+            access_token: "access",
+        };
+        let token = CoreIdToken::from_str(&signer.id_token(&claims).unwrap()).unwrap();
+        let public = signer.public().unwrap();
+        assert_eq!(public["kid"], kid.as_str());
+        assert!(public.get("d").is_none() && public.get("p").is_none(), "{public}");
+        let set: CoreJsonWebKeySet =
+            serde_json::from_value(serde_json::json!({ "keys": [public] })).unwrap();
+        let verifier = |client: &str, issuer: &str, set: CoreJsonWebKeySet| {
+            CoreIdTokenVerifier::new_public_client(
+                ClientId::new(client.to_owned()),
+                IssuerUrl::new(issuer.to_owned()).unwrap(),
+                set,
+            )
+            .set_time_fn(move || now)
+        };
+        let nonce = Nonce::new("n".to_owned());
+        let good = verifier("client", claims.issuer, set.clone());
+        let said = token.claims(&good, &nonce).unwrap();
+        assert!(said.access_token_hash().is_some() && said.auth_time().is_some());
+        assert!(token.claims(&good, &Nonce::new("other".to_owned())).is_err());
+        assert!(token.claims(&verifier("other", claims.issuer, set.clone()), &nonce).is_err());
+        let elsewhere = verifier("client", "https://other.example.cn", set);
+        assert!(token.claims(&elsewhere, &nonce).is_err());
+        let empty = verifier("client", claims.issuer, JsonWebKeySet::new(vec![]));
+        assert!(token.claims(&empty, &nonce).is_err());
+        // Without signature (alg none) it is no token of ours.
+        let text = token.to_string();
+        let body = text.split('.').nth(1).unwrap();
+        let unsigned = format!("{}.{body}.", URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#));
+        let refused = CoreIdToken::from_str(&unsigned).map(|t| t.claims(&good, &nonce).is_err());
+        assert!(refused.unwrap_or(true));
+    }
+}

@@ -1,0 +1,281 @@
+//! The identity provider's doors (OpenID Connect): what it says of itself, the browser's authorize and consent pages, and the client's
+//! token, userinfo, revocation and introspection endpoints, all under one address (the issuer).
+
+mod outside;
+mod own;
+
+use std::sync::Arc;
+
+use app::identity::{self, Asker, Presented, Refused, Step};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use minijinja::context;
+use model::{Error, Kind};
+use serde_json::{Value, json};
+
+pub(crate) use self::own::typed;
+use crate::form::Posted;
+use crate::view::value;
+use crate::visit::{FormGoal, Visit, encode, pairs};
+use crate::{Answer, Door};
+
+pub(crate) fn router() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/.well-known/openid-configuration", get(discovery))
+        .route("/oauth/jwks", get(jwks))
+        .route("/oauth/authorize", get(authorize))
+        .route("/oauth/consent", post(consent))
+        .route("/oauth/token", post(token))
+        .route("/oauth/userinfo", get(userinfo).post(userinfo))
+        .route("/oauth/revoke", post(revoke))
+        .route("/oauth/introspect", post(introspect))
+        .merge(outside::router())
+        .merge(own::router())
+}
+
+/// The address by which clients know the provider.
+pub(crate) fn issuer(door: &Door, visit: &Visit) -> String {
+    let own = door.config.issuer.as_deref().unwrap_or(&visit.base);
+    own.trim_end_matches('/').to_owned()
+}
+
+async fn discovery(State(door): State<Arc<Door>>, visit: Visit) -> Response {
+    Json(identity::discovery(&issuer(&door, &visit))).into_response()
+}
+
+async fn jwks(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    Ok(Json(identity::jwks(&door.app, &visit.op).await?).into_response())
+}
+
+async fn authorize(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let asked = visit.uri.query().unwrap_or_default().to_owned();
+    if visit.session.as_ref().is_some_and(|s| s.must_change) {
+        return Ok(Redirect::to("/me").into_response());
+    }
+    let issuer = issuer(&door, &visit);
+    let asker = Asker { session: visit.session.as_ref(), issuer: &issuer };
+    let step = identity::authorize(&door.app, &visit.op, asker, &pairs(&asked)).await?;
+    led(&door, &visit, step, &asked).await
+}
+
+async fn consent(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
+    if visit.session.as_ref().is_some_and(|s| s.must_change) {
+        return Ok(Redirect::to("/me").into_response());
+    }
+    let issuer = issuer(&door, &visit);
+    let asker = Asker { session: visit.session.as_ref(), issuer: &issuer };
+    let (asked, agreed) = (posted.raw("query"), posted.get("answer") == "agree");
+    let step = identity::consent(&door.app, &visit.op, asker, &pairs(asked), agreed).await?;
+    led(&door, &visit, step, asked).await
+}
+
+/// Leads the browser on.
+async fn led(door: &Door, visit: &Visit, step: Step, asked: &str) -> Answer {
+    match step {
+        Step::Back(address) => Ok(Redirect::to(&address).into_response()),
+        Step::SignIn(path) => {
+            Ok(Redirect::to(&format!("/login?next={}", encode(&path))).into_response())
+        }
+        Step::Consent(ask) => {
+            door.names.refresh(&door.app).await;
+            let context = context! { ask => value(&*ask), query => asked };
+            let mut page = door.page(visit, "account/consent.html", context).await?;
+            page.extensions_mut().insert(FormGoal(ask.goal));
+            Ok(page)
+        }
+    }
+}
+
+/// Where a form on the sign-in page may lead to in the end, when it leads on to a client: browsers hold redirects of a form against the
+/// page's policy.
+pub(crate) async fn goal(door: &Door, visit: &Visit, next: Option<&str>) -> Option<FormGoal> {
+    let query = next?.strip_prefix("/oauth/authorize?")?;
+    identity::goes_to(&door.app, &visit.op, &pairs(query)).await.map(FormGoal)
+}
+
+/// What a client posted, and what it shows of itself.
+struct Asked {
+    form: Vec<(String, String)>,
+    id: String,
+    secret: Option<String>,
+}
+
+impl Asked {
+    fn presented(&self) -> Presented<'_> {
+        Presented { id: &self.id, secret: self.secret.as_deref() }
+    }
+    fn get(&self, name: &str) -> &str {
+        self.form.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+    }
+}
+
+/// Reads a posted form; key and secret by HTTP Basic (form-encoded first, RFC 6749 §2.3.1) or in the form, never both.
+fn asked(headers: &HeaderMap, body: &Bytes) -> Result<Asked, &'static str> {
+    const BROKEN: &str = "the Authorization header is broken";
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+        return Err("the body is application/x-www-form-urlencoded");
+    }
+    let form = pairs(std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?);
+    let field = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+    let basic = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let (id, secret) = match basic.and_then(|t| t.strip_prefix("Basic ")) {
+        Some(encoded) => {
+            if field("client_secret").is_some() {
+                return Err("the client shows its secret in one way, not two");
+            }
+            let pair = app::account::basic(encoded).ok_or(BROKEN)?;
+            let (id, secret) = pair.split_once(':').ok_or(BROKEN)?;
+            (plain(id).ok_or(BROKEN)?, Some(plain(secret).ok_or(BROKEN)?))
+        }
+        None => {
+            let secret = field("client_secret").filter(|s| !s.is_empty());
+            (field("client_id").unwrap_or_default(), secret)
+        }
+    };
+    Ok(Asked { form, id, secret })
+}
+
+/// A form-encoded text.
+fn plain(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+fn unread(why: &str) -> Response {
+    told(StatusCode::BAD_REQUEST, "invalid_request", "请求有误", why)
+}
+
+async fn token(
+    State(door): State<Arc<Door>>,
+    visit: Visit,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let asked = match asked(&headers, &body) {
+        Ok(asked) => asked,
+        Err(why) => return unread(why),
+    };
+    let (op, issuer) = (visit.public_op(), issuer(&door, &visit));
+    match identity::token(&door.app, &op, &issuer, asked.presented(), &asked.form).await {
+        Ok(tokens) => {
+            let mut body = json!({
+                "access_token": tokens.access, "token_type": "Bearer", "expires_in": tokens.seconds,
+                "scope": tokens.scope,
+            });
+            for (name, token) in [("refresh_token", tokens.refresh), ("id_token", tokens.id)] {
+                if let (Some(token), Some(body)) = (token, body.as_object_mut()) {
+                    body.insert(name.to_owned(), token.into());
+                }
+            }
+            quiet(StatusCode::OK, body)
+        }
+        Err(refused) => refusal(&visit, refused),
+    }
+}
+
+async fn userinfo(State(door): State<Arc<Door>>, visit: Visit, headers: HeaderMap) -> Response {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let Some(token) = bearer.and_then(|t| t.strip_prefix("Bearer ")) else {
+        let mut response = StatusCode::UNAUTHORIZED.into_response();
+        challenge(&mut response, "Bearer realm=\"qiantang\"");
+        return response;
+    };
+    match identity::userinfo(&door.app, &visit.public_op(), token.trim()).await {
+        Ok(said) => quiet(StatusCode::OK, said),
+        Err(refused) => refusal(&visit, refused),
+    }
+}
+
+async fn revoke(
+    State(door): State<Arc<Door>>,
+    visit: Visit,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let asked = match asked(&headers, &body) {
+        Ok(asked) => asked,
+        Err(why) => return unread(why),
+    };
+    let op = visit.public_op();
+    match identity::revoke(&door.app, &op, asked.presented(), asked.get("token")).await {
+        Ok(()) => quiet(StatusCode::OK, json!({})),
+        Err(refused) => refusal(&visit, refused),
+    }
+}
+
+async fn introspect(
+    State(door): State<Arc<Door>>,
+    visit: Visit,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let asked = match asked(&headers, &body) {
+        Ok(asked) => asked,
+        Err(why) => return unread(why),
+    };
+    let (op, issuer) = (visit.public_op(), issuer(&door, &visit));
+    let (presented, token) = (asked.presented(), asked.get("token"));
+    match identity::introspect(&door.app, &op, &issuer, presented, token).await {
+        Ok(said) => quiet(StatusCode::OK, said),
+        Err(refused) => refusal(&visit, refused),
+    }
+}
+
+fn quiet(status: StatusCode, body: Value) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn challenge(response: &mut Response, how: &'static str) {
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(how));
+}
+
+fn told(status: StatusCode, word: &str, zh: &str, en: &str) -> Response {
+    quiet(status, json!({ "error": word, "error_description": en, "message_zh": zh }))
+}
+
+/// Refusals in the words of RFC 6749 §5.2 and RFC 6750 §3.1; what is not about the request by its own status.
+fn refusal(visit: &Visit, refused: Refused) -> Response {
+    match refused {
+        Refused::Protocol { word, zh, en } => {
+            let status = match word {
+                "invalid_client" | "invalid_token" => StatusCode::UNAUTHORIZED,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            let mut response = told(status, word, zh, en);
+            match word {
+                "invalid_client" => challenge(&mut response, "Basic realm=\"qiantang\""),
+                "invalid_token" => challenge(&mut response, "Bearer error=\"invalid_token\""),
+                _ => {}
+            }
+            response
+        }
+        Refused::House(error) => house(visit, &error),
+    }
+}
+
+fn house(visit: &Visit, error: &Error) -> Response {
+    let word = match error.kind() {
+        Kind::Exhausted | Kind::Unavailable => "temporarily_unavailable",
+        Kind::Internal => "server_error",
+        Kind::Denied => "access_denied",
+        _ => "invalid_request",
+    };
+    if matches!(error.kind(), Kind::Unavailable | Kind::Internal) {
+        tracing::error!(
+            request.id = visit.op.request_id,
+            error = error.operator_text(),
+            "an identity endpoint failed"
+        );
+    }
+    told(crate::fault::status(error), word, error.zh(), error.en())
+}

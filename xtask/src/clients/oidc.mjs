@@ -1,0 +1,165 @@
+// The client library openid-client (of panva, certified for OpenID Connect) against the identity provider of a demo: its whole flow, with
+// ID tokens verified by the JWK set, and what must be refused. Nothing of it is changed but the address.
+//
+//     node oidc.mjs READY.json
+import fs from "node:fs";
+import * as oidc from "openid-client";
+
+const house = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const portal = house.portal.replace(/\/$/, "");
+const app = house.apps[0];
+const BACK = "http://127.0.0.1:9/callback";
+
+function check(truth, what) {
+  if (!truth) throw new Error(`FAILED: ${what}`);
+  console.log("ok", what);
+}
+
+/** Refused by the protocol with this word (or one of these). */
+async function refused(work, word, what) {
+  try {
+    await work();
+  } catch (error) {
+    const told = error.error ?? error.cause?.error ?? error.cause?.parameters?.get?.("error") ?? error.code;
+    check([word].flat().includes(told), `${what}: ${told}`);
+    return;
+  }
+  throw new Error(`FAILED: ${what} went through`);
+}
+
+/** A browser without script: keeps cookies, follows nothing by itself. */
+class Browser {
+  cookies = new Map();
+  async send(url, options = {}) {
+    const cookie = [...this.cookies].map(([k, v]) => `${k}=${v}`).join("; ");
+    const answer = await fetch(url, { ...options, redirect: "manual", headers: { ...options.headers, cookie } });
+    for (const line of answer.headers.getSetCookie()) {
+      const [pair] = line.split(";");
+      const at = pair.indexOf("=");
+      if (/max-age=0/i.test(line)) this.cookies.delete(pair.slice(0, at));
+      else this.cookies.set(pair.slice(0, at), pair.slice(at + 1));
+    }
+    const location = answer.headers.get("location");
+    return { status: answer.status, location: location && new URL(location, url), text: await answer.text() };
+  }
+  post(url, fields) {
+    return this.send(url, { method: "POST", body: new URLSearchParams(fields) });
+  }
+  async signIn(user, password, next = "") {
+    const page = await this.send(`${portal}/login${next && `?next=${encodeURIComponent(next)}`}`);
+    return this.post(`${portal}/login`, { csrf: field(page.text, "csrf"), name: user, password, next });
+  }
+}
+
+/** The value of a hidden field. */
+function field(html, name) {
+  const value = html.match(new RegExp(`name="${name}" value="([^"]*)"`))?.[1] ?? "";
+  return value.replaceAll("&#x2f;", "/").replaceAll("&amp;", "&").replaceAll("&quot;", '"').replaceAll("&#x27;", "'");
+}
+
+const account = (role) => house.accounts.find((a) => a.role === role);
+
+// --- The application becomes a client.
+const keeper = new Browser();
+await keeper.signIn(account("consumer").user, account("consumer").password);
+const settings = `${portal}/console/applications/${app.id}/client`;
+const form = await keeper.send(settings);
+check(form.status === 200, "the application's page of sign-in");
+const set = await keeper.post(settings, { csrf: field(form.text, "csrf"), kind: "confidential", redirects: BACK });
+check(set.status === 303, "its redirect address is registered");
+
+// --- Discovery, and a person signs in through the form.
+const insecure = { execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks] };
+const config = await oidc.discovery(new URL(portal), app.key, app.secret, undefined, insecure);
+const server = config.serverMetadata();
+check(server.code_challenge_methods_supported.join() === "S256", `discovery of ${server.issuer}`);
+
+const citizen = account("citizen");
+const browser = new Browser();
+
+/** Asks for a code; the browser's way until it is sent back to the client. */
+async function authorize(parameters = {}) {
+  const verifier = oidc.randomPKCECodeVerifier();
+  const [state, nonce] = [oidc.randomState(), oidc.randomNonce()];
+  const url = oidc.buildAuthorizationUrl(config, {
+    redirect_uri: BACK,
+    scope: "openid profile org offline_access",
+    code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: "S256",
+    state,
+    nonce,
+    ...parameters,
+  });
+  let page = await browser.send(url);
+  for (let steps = 0; steps < 6; steps += 1) {
+    if (page.location?.href.startsWith(BACK)) return { back: page.location, verifier, state, nonce };
+    if (page.location?.pathname === "/login") {
+      page = await browser.signIn(citizen.user, citizen.password, page.location.searchParams.get("next"));
+    } else if (page.location) {
+      page = await browser.send(page.location);
+    } else if (page.text.includes('id="consent"')) {
+      const fields = { csrf: field(page.text, "csrf"), query: field(page.text, "query"), answer: "agree" };
+      page = await browser.post(`${portal}/oauth/consent`, fields);
+    } else {
+      throw new Error(`FAILED: ${page.status} ${page.text.slice(0, 400)}`);
+    }
+  }
+  throw new Error("FAILED: no way back to the client");
+}
+
+const exchange = ({ back, verifier, state, nonce }, more = {}) =>
+  oidc.authorizationCodeGrant(config, back, {
+    pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true, ...more,
+  });
+
+const first = await authorize();
+const tokens = await exchange(first);
+const claims = tokens.claims();
+check(claims.aud === app.key && claims.iss === server.issuer && claims.auth_time > 0, "authorization code with PKCE, ID token by RS256");
+const user = await oidc.fetchUserInfo(config, tokens.access_token, claims.sub);
+check(user.preferred_username === citizen.user && claims.sub !== citizen.user, `userinfo of ${user.name}`);
+const told = await oidc.tokenIntrospection(config, tokens.access_token);
+check(told.active && told.sub === claims.sub, "introspection");
+const fresh = await oidc.refreshTokenGrant(config, tokens.refresh_token);
+check(fresh.access_token !== tokens.access_token && fresh.claims().sub === claims.sub, "refresh, with a new ID token");
+check((await exchange(await authorize({ prompt: "login" }))).claims().auth_time >= claims.auth_time, "prompt=login");
+check((await exchange(await authorize({ max_age: "600" }), { maxAge: 600 })).claims().sub === claims.sub, "max_age");
+const silent = await authorize({ prompt: "none" });
+check((await exchange(silent)).access_token.length > 20, "prompt=none, agreed already");
+const own = await oidc.clientCredentialsGrant(config, {});
+check(own.access_token && !own.id_token, "client credentials");
+check((await oidc.tokenIntrospection(config, own.access_token)).active, "introspection of the application's own token");
+await oidc.tokenRevocation(config, own.access_token);
+check(!(await oidc.tokenIntrospection(config, own.access_token)).active, "revocation of the application's own token");
+await oidc.tokenRevocation(config, fresh.access_token);
+check(!(await oidc.tokenIntrospection(config, fresh.access_token)).active, "revocation");
+
+// --- What must be refused.
+await refused(() => oidc.fetchUserInfo(config, fresh.access_token, claims.sub), "OAUTH_WWW_AUTHENTICATE_CHALLENGE", "a revoked token");
+await refused(() => oidc.refreshTokenGrant(config, tokens.refresh_token), "invalid_grant", "a refresh token used twice");
+await refused(() => oidc.refreshTokenGrant(config, fresh.refresh_token), "invalid_grant", "the chain of a refresh token used twice");
+const replayed = await authorize();
+const good = await exchange(replayed);
+await refused(() => exchange(replayed), "invalid_grant", "a code used twice");
+check(!(await oidc.tokenIntrospection(config, good.access_token)).active, "a code used twice takes its tokens with it");
+const stolen = await authorize();
+await refused(() => exchange({ ...stolen, verifier: oidc.randomPKCECodeVerifier() }), "invalid_grant", "a code with another verifier");
+await refused(async () => exchange(await authorize({ code_challenge_method: "plain" })), "invalid_request", "a downgrade of PKCE");
+await refused(async () => exchange(await authorize({ response_type: "token" })), "unsupported_response_type", "the implicit flow");
+const mixed = await authorize();
+mixed.back.searchParams.set("iss", "https://other.example");
+await refused(() => exchange(mixed), "OAUTH_INVALID_RESPONSE", "an answer of another issuer");
+const elsewhere = await browser.send(
+  oidc.buildAuthorizationUrl(config, { redirect_uri: "http://127.0.0.1:9/other", scope: "openid", state: "s" }),
+);
+check(elsewhere.status === 400 && !elsewhere.location, "nobody is sent to an address that is not registered");
+const wrong = await oidc.discovery(new URL(portal), app.key, "wrong", undefined, insecure);
+await refused(() => oidc.clientCredentialsGrant(wrong, {}), ["invalid_client", "OAUTH_WWW_AUTHENTICATE_CHALLENGE"], "a wrong secret");
+
+// --- Consent is withdrawn: the next use fails.
+const last = await exchange(await authorize());
+const consents = await browser.send(`${portal}/account/consents`);
+const end = consents.text.match(/action="(\/account\/consents\/[^"]+\/end)"/)[1];
+await browser.post(`${portal}${end}`, { csrf: field(consents.text, "csrf") });
+await refused(() => oidc.fetchUserInfo(config, last.access_token, claims.sub), "OAUTH_WWW_AUTHENTICATE_CHALLENGE", "a token after its consent was withdrawn");
+console.log("openid-client is content");
