@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 25] = [
     "Entry",
     "Request",
     "Approval",
@@ -38,6 +38,9 @@ const KINDS: [&str; 22] = [
     "Ticket",
     "Comment",
     "Showcase",
+    "Plan",
+    "Contest",
+    "News",
 ];
 
 /// What a rule says of itself in its annotations.

@@ -148,6 +148,9 @@ impl Db {
         all.push(migration(37, "delivery", include_str!("../migrations/0037_delivery.sql")));
         all.push(migration(38, "voice", include_str!("../migrations/0038_voice.sql")));
         all.push(migration(39, "showcase", include_str!("../migrations/0039_showcase.sql")));
+        all.push(migration(48, "openplan", include_str!("../migrations/0048_openplan.sql")));
+        all.push(migration(49, "contest", include_str!("../migrations/0049_contest.sql")));
+        all.push(migration(50, "news", include_str!("../migrations/0050_news.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));
