@@ -51,6 +51,8 @@ pub struct Rules {
     pub site: crate::opening::SiteRules,
     /// Days and limits of tickets, comments and showcases; the shipped `rules/voice.toml` when the file says nothing of them.
     pub voice: crate::voice::VoiceRules,
+    /// The risk check before opening; the shipped `rules/opening.toml` when the file says nothing of it.
+    pub opening: crate::opening::OpeningRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -82,6 +84,7 @@ struct Written {
     project: Option<crate::project::ProjectRules>,
     site: Option<crate::opening::SiteRules>,
     voice: Option<crate::voice::VoiceRules>,
+    opening: Option<crate::opening::OpeningRules>,
 }
 
 /// Working days a reviewer has.
@@ -226,6 +229,7 @@ impl Rules {
             project: crate::project::rules(written.project).map_err(wrong)?,
             site: crate::opening::SiteRules::read(written.site)?,
             voice: crate::voice::rules(written.voice).map_err(wrong)?,
+            opening: crate::opening::OpeningRules::read(written.opening)?,
         })
     }
 }

@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 28] = [
+pub const KINDS: [&str; 35] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -49,6 +49,13 @@ pub const KINDS: [&str; 28] = [
     "showcase.filed",
     "showcase.decided",
     "showcase.link",
+    "plan.filed",
+    "plan.decided",
+    "opening.filed",
+    "opening.decided",
+    "opening.recheck",
+    "contest.judge",
+    "contest.result",
 ];
 
 /// A notice as its reader sees it.

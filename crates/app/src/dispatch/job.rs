@@ -243,6 +243,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
                 + crate::evidence::stamp(app, system).await?)
         }
         Job::Openness => crate::opening::measure(app, system).await,
+        Job::Opening => crate::opening::recheck(app, system).await,
         Job::Reports => crate::report::tick(app, system).await,
         Job::Tickets => crate::voice::tick(app, system).await,
         Job::Links => crate::voice::look_at_links(app, system).await,

@@ -37,5 +37,12 @@ pub(super) const NOTICES: Words = &[
     ("comment.hidden", "您的评论已被隐藏", "Your comment was hidden"),
     ("showcase.filed", "应用成果待审核", "Something made of open data awaits review"),
     ("showcase.decided", "您的应用成果已审核", "What you handed in was decided on"),
+    ("plan.filed", "开放计划待审核", "An opening plan awaits the authority"),
+    ("plan.decided", "开放计划已审核", "An opening plan was decided on"),
+    ("opening.filed", "开放风险评估待审核", "A risk check awaits the authority"),
+    ("opening.decided", "开放风险评估已审核", "A risk check was decided on"),
+    ("opening.recheck", "开放数据集应重新评估", "An open set is due to be checked again"),
+    ("contest.judge", "请您担任大赛评委", "You are a judge of a contest"),
+    ("contest.result", "大赛结果", "Result of a contest"),
     ("showcase.link", "您的应用成果链接已失效", "A link of what you handed in is dead"),
 ];
