@@ -272,7 +272,12 @@ impl Store {
 
     /// Takes a note away: the set is on the site again, or was not taken off.
     pub async fn withdrawal_remove(&self, permit: &Permit, entry: &str) -> Result<()> {
-        permit.require(&[Action::EntryReview, Action::EntrySubmit, Action::SystemWork])?;
+        permit.require(&[
+            Action::PlanKeep,
+            Action::EntryReview,
+            Action::EntrySubmit,
+            Action::SystemWork,
+        ])?;
         sqlx::query("DELETE FROM open_withdrawal WHERE entry = $1")
             .bind(entry)
             .execute(self.db.pool())

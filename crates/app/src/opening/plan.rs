@@ -149,12 +149,11 @@ pub async fn write_plan(
         let title = plain(&field("title"), ("名称", "title"), &line.title, 0, TITLE)?;
         let basis = plain(&field("basis"), ("依据", "basis"), &line.basis, 0, BASIS)?;
         let code = line.code.trim().to_owned();
-        let title = match (title.as_str(), code.as_str()) {
-            (_, "") => title,
-            (written, code) => {
-                let entry = own_entry(app, op, &plan.org, code, &field("code")).await?;
-                if written.is_empty() { entry.draft.title } else { title }
-            }
+        let title = if code.is_empty() {
+            title
+        } else {
+            let entry = own_entry(app, op, &plan.org, &code, &field("code")).await?;
+            if title.is_empty() { entry.draft.title } else { title }
         };
         let ground = line.ground.filter(|_| line.attribute == OpenType::None);
         tidied.push(PlanLine { code, title, basis, ground, ..line });
@@ -374,7 +373,7 @@ async fn seen(app: &App, op: &Op, mut plan: OpenPlan, inside: bool) -> Result<Pl
         plan.submitted_by.clear();
         plan.decided_by.clear();
         plan.reason.clear();
-        for line in plan.lines.iter_mut() {
+        for line in &mut plan.lines {
             if !open.contains(&line.code) {
                 line.code.clear();
             }

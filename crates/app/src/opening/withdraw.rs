@@ -53,7 +53,10 @@ pub async fn withdraw(
     };
     // The note is kept first: it is shown to nobody until the set has left the site.
     app.store.withdrawal_put(&permit, &of).await?;
-    catalogue::step(app, op, &of.entry, Move::TakeOffline, &note).await?;
+    if let Err(refusal) = catalogue::step(app, op, &of.entry, Move::TakeOffline, &note).await {
+        app.store.withdrawal_remove(&permit, &of.entry).await?;
+        return Err(refusal);
+    }
     audit::record(app, audit::event(op, "opening.withdraw", &of.code)).await?;
     Ok(of)
 }
@@ -66,7 +69,9 @@ pub(crate) async fn moved(app: &App, op: &Op, permit: &Permit, was: &Entry, entr
                 let of = Withdrawal { since: op.stamp(), ..of };
                 app.store.withdrawal_put(permit, &of).await?;
             }
-        } else if entry.online_state == OnlineState::Online && !was_online(was) {
+        } else if entry.online_state == OnlineState::DownReject
+            || (entry.online_state == OnlineState::Online && !was_online(was))
+        {
             app.store.withdrawal_remove(permit, &entry.id).await?;
         }
         Ok::<_, Error>(())
