@@ -50,6 +50,7 @@ pub use city::{CityFigures, cities, city};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
 pub use machines::{Head, Listing, callable, changed_at, columns, distinct, found, heads, listing};
 pub use measure::measure;
+pub(crate) use plan::prefix;
 pub use plan::{
     LineSeen, PlanDesk, PlanFigures, PlanSeen, begin_plan, decide_plan, desk, plan, plan_public,
     plan_years, plans, plans_desk, submit_plan, write_plan,
@@ -59,8 +60,8 @@ pub use risk::OpeningRules;
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use standing::{Standing, standing};
 pub use store::openness::Measured;
-pub(crate) use withdraw::moved;
 pub use versions::{Changed, Version, VersionDifference, differences, versions};
+pub(crate) use withdraw::moved;
 pub use withdraw::{withdraw, withdrawals, withdrawn};
 
 use crate::sharing::{fingerprint, read, release_event};

@@ -231,7 +231,9 @@ mod tests {
     #[test]
     fn identifiers_are_counted_and_never_told() {
         let mut hits = Hits::of("note");
-        for value in ["11010519491231002X", "请打13800138000", "4111 1111 1111 1111", "停车场", "42"] {
+        for value in
+            ["11010519491231002X", "请打13800138000", "4111 1111 1111 1111", "停车场", "42"]
+        {
             hits.look(value);
         }
         assert_eq!((hits.values, hits.persons, hits.cards, hits.found()), (5, 2, 1, 3));

@@ -138,7 +138,10 @@ impl Contest {
         }
         if self.items.is_empty()
             || self.items.len() > MOST_ITEMS
-            || self.items.iter().any(|i| i.weight == 0 || i.weight > 1000 || i.most == 0 || i.most > 1000)
+            || self
+                .items
+                .iter()
+                .any(|i| i.weight == 0 || i.weight > 1000 || i.most == 0 || i.most > 1000)
         {
             return wrong(
                 "items",

@@ -115,7 +115,8 @@ mod tests {
     fn only_lines_are_marked() {
         let text = "第一条\n## 目的\n- 甲\n-  乙\n\n**不是** <b>标记</b>\n- 丙";
         let p = |text: &str| Block::Paragraph { text: text.into() };
-        let list = |items: &[&str]| Block::List { items: items.iter().map(|i| (*i).into()).collect() };
+        let list =
+            |items: &[&str]| Block::List { items: items.iter().map(|i| (*i).into()).collect() };
         assert_eq!(
             blocks(text),
             [

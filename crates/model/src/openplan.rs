@@ -398,7 +398,8 @@ mod tests {
             "open_type": "unconditional", "items": [],
         }))
         .unwrap_or_else(|e| panic!("{e}"));
-        draft.items = vec![Item::new("x", "甲", DataType::Text), Item::new("y", "乙", DataType::Text)];
+        draft.items =
+            vec![Item::new("x", "甲", DataType::Text), Item::new("y", "乙", DataType::Text)];
         draft.items[1].open_type = OpenType::None;
         assert!(opens_more(None, &draft), "nothing was shown before");
         assert!(!opens_more(Some(&draft), &draft));

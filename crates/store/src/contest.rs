@@ -212,10 +212,7 @@ impl Store {
     pub async fn team_list(&self, contest: &str) -> Result<Vec<Team>> {
         let mut clause = Clause::default();
         clause.and_text("contest =", contest);
-        let sql = format!(
-            "SELECT body FROM contest_team{} ORDER BY id LIMIT {MOST}",
-            clause.sql()
-        );
+        let sql = format!("SELECT body FROM contest_team{} ORDER BY id LIMIT {MOST}", clause.sql());
         self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
     }
 
@@ -269,10 +266,7 @@ impl Store {
     pub async fn work_list(&self, contest: &str) -> Result<Vec<Work>> {
         let mut clause = Clause::default();
         clause.and_text("contest =", contest);
-        let sql = format!(
-            "SELECT body FROM contest_work{} ORDER BY id LIMIT {MOST}",
-            clause.sql()
-        );
+        let sql = format!("SELECT body FROM contest_work{} ORDER BY id LIMIT {MOST}", clause.sql());
         self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
     }
 
@@ -305,10 +299,8 @@ impl Store {
     pub async fn score_list(&self, contest: &str) -> Result<HashMap<String, Vec<Score>>> {
         let mut clause = Clause::default();
         clause.and_text("contest =", contest);
-        let sql = format!(
-            "SELECT work, body FROM contest_score{} ORDER BY work, judge",
-            clause.sql()
-        );
+        let sql =
+            format!("SELECT work, body FROM contest_score{} ORDER BY work, judge", clause.sql());
         let mut found: HashMap<String, Vec<Score>> = HashMap::new();
         for row in self.db.rows(sql, &clause).await? {
             found.entry(text(&row, "work")?).or_default().push(json(&row, "body")?);

@@ -131,10 +131,8 @@ async fn look(app: &App, grant: &Grant, draft: &EntryDraft, held: i64) -> Result
     let names: Vec<String> = grant.columns().iter().map(|c| c.identifier.clone()).collect();
     let released = draft.items.iter().filter(|i| grant.column(&i.identifier).is_some());
     let quasi: Vec<&Item> = rules.quasi(released);
-    let places: Vec<usize> = quasi
-        .iter()
-        .filter_map(|q| names.iter().position(|n| *n == q.identifier))
-        .collect();
+    let places: Vec<usize> =
+        quasi.iter().filter_map(|q| names.iter().position(|n| *n == q.identifier)).collect();
     let mut table = Table::new(quasi.iter().map(|q| q.identifier.clone()).collect());
     let mut hits: Vec<Hits> = names.iter().map(|n| Hits::of(n)).collect();
     let select = names.iter().map(|n| (n.clone(), None)).collect();

@@ -70,7 +70,7 @@ fn target(plan: &OpenPlan) -> Target {
 }
 
 /// The part of a region's code that it shares with those below.
-pub(super) fn prefix(region: &str) -> &str {
+pub(crate) fn prefix(region: &str) -> &str {
     let city = region.strip_suffix("00").unwrap_or(region);
     city.strip_suffix("00").unwrap_or(city)
 }
@@ -347,8 +347,7 @@ async fn seen(app: &App, op: &Op, mut plan: OpenPlan, inside: bool) -> Result<Pl
             && !is_open
             && super::withdraw::withdrawn(app, op, &line.code).await?.is_some();
         let check = checks.get(&line.code);
-        let facts =
-            LineFacts { open: is_open, withdrawn, assessment: check.map(|a| a.state) };
+        let facts = LineFacts { open: is_open, withdrawn, assessment: check.map(|a| a.state) };
         let state = line.state(facts);
         lines.push(LineSeen {
             late: line.late(state, today),
@@ -393,8 +392,7 @@ mod tests {
 
     #[test]
     fn a_region_holds_those_below() {
-        for (region, part) in
-            [("330000", "33"), ("330100", "3301"), ("330106", "330106"), ("", "")]
+        for (region, part) in [("330000", "33"), ("330100", "3301"), ("330106", "330106"), ("", "")]
         {
             assert_eq!(prefix(region), part);
         }

@@ -191,13 +191,7 @@ fn attribute(draft: &EntryDraft, item: &Item) -> OpenType {
     }
 }
 
-fn finding(
-    rule: &str,
-    item: &str,
-    weight: RiskWeight,
-    zh: String,
-    en: String,
-) -> RiskFinding {
+fn finding(rule: &str, item: &str, weight: RiskWeight, zh: String, en: String) -> RiskFinding {
     let (rule, item) = (rule.to_owned(), item.to_owned());
     RiskFinding { rule, item, weight, zh, en, reason: String::new() }
 }
@@ -257,12 +251,7 @@ fn of_hits(
     ));
 }
 
-fn of_classes(
-    rules: &OpeningRules,
-    draft: &EntryDraft,
-    seen: &Seen,
-    found: &mut Vec<RiskFinding>,
-) {
+fn of_classes(rules: &OpeningRules, draft: &EntryDraft, seen: &Seen, found: &mut Vec<RiskFinding>) {
     for (rule, classes) in [("combination", &seen.worst), ("k-anonymity", &seen.all)] {
         let Some(classes) = classes.as_ref().filter(|c| c.below > 0) else { continue };
         let much = classes.below_share() >= rules.share.below;
@@ -295,7 +284,9 @@ fn of_rows(rules: &OpeningRules, draft: &EntryDraft, seen: &Seen, found: &mut Ve
             "",
             rules.finding.part.of(draft.open_type),
             format!("数据量超过上限，只检查了前 {rows} 行（按主键顺序）"),
-            format!("there are more rows than a check reads: the first {rows} by key were looked at"),
+            format!(
+                "there are more rows than a check reads: the first {rows} by key were looked at"
+            ),
         ));
     }
 }
