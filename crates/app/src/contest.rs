@@ -23,7 +23,7 @@ use crate::{App, audit};
 pub use judge::{JudgedWork, score, works_to_judge};
 pub use look::{
     ContestSeen, MyTeam, RoundSeen, WorkSeen, contest, contest_of_showcase, contests,
-    contests_desk, contests_judged, may_keep, search,
+    contests_desk, contests_judged, judge_names, may_keep, search,
 };
 pub use setup::{ContestNew, advance, award, close_round, edit, end, publish, set_up, written};
 pub use team::{WorkNew, enter, form, join, leave, renew, to_showcase};

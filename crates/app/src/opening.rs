@@ -52,8 +52,8 @@ pub use machines::{Head, Listing, callable, changed_at, columns, distinct, found
 pub use measure::measure;
 pub(crate) use plan::prefix;
 pub use plan::{
-    LineSeen, PlanDesk, PlanFigures, PlanSeen, begin_plan, decide_plan, desk, plan, plan_public,
-    plan_years, plans, plans_desk, submit_plan, write_plan,
+    LineSeen, PlanDesk, PlanFigures, PlanSeen, begin_plan, decide_plan, desk, has_desk, plan,
+    plan_public, plan_years, plans, plans_desk, submit_plan, write_plan,
 };
 pub use recheck::{outdated, recheck, rechecks};
 pub use risk::OpeningRules;

@@ -221,3 +221,12 @@ pub async fn contest_of_showcase(
         Err(e) => Err(e),
     }
 }
+
+/// Names of the accounts of judges, as they are written when a contest is set up.
+pub async fn judge_names(app: &App, ids: &[String]) -> Result<Vec<String>> {
+    let mut names = Vec::with_capacity(ids.len());
+    for id in ids {
+        names.extend(app.store.user_get(id).await?.map(|u| u.user.name));
+    }
+    Ok(names)
+}

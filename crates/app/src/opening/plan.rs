@@ -94,6 +94,15 @@ pub async fn desk(app: &App, op: &Op) -> Result<PlanDesk> {
     })
 }
 
+/// Whether the caller has a desk for plans.
+#[must_use]
+pub fn has_desk(app: &App, op: &Op) -> bool {
+    let region = op.actor.region().unwrap_or_default();
+    let own = Target::plan("desk", op.actor.org().unwrap_or_default(), region, "");
+    app.may(op, Action::PlanKeep, &own)
+        || app.may(op, Action::PlanReview, &Target::plan("desk", "", region, ""))
+}
+
 /// Begins the plan of the caller's organisation for a year.
 pub async fn begin_plan(app: &App, op: &Op, year: i32) -> Result<OpenPlan> {
     let org = op.actor.org().unwrap_or_default().to_owned();

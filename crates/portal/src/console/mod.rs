@@ -11,6 +11,7 @@ mod bundles;
 mod certificates;
 mod channels;
 mod collect;
+mod contests;
 mod control;
 mod convention;
 mod deliveries;
@@ -32,6 +33,8 @@ mod orgs;
 mod outflows;
 mod oversight;
 mod pipelines;
+mod plans;
+mod policies;
 mod project_jobs;
 mod project_sql;
 mod projects;
@@ -114,6 +117,9 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(audit::router())
         .merge(tickets::router())
         .merge(voices::router())
+        .merge(plans::router())
+        .merge(contests::router())
+        .merge(policies::router())
         .route_layer(middleware::from_fn(visit::signed_in))
 }
 

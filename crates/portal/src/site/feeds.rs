@@ -40,6 +40,9 @@ async fn sitemap(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         "/maps",
         "/developer",
         "/index",
+        "/plans",
+        "/policies",
+        "/contests",
         "/about",
         "/help/api",
         "/help/errors",
@@ -96,6 +99,7 @@ pub(super) async fn atom(
     name: &str,
     path: &str,
 ) -> Answer {
+    let filters_region = filters.iter().find(|(n, _)| n == "region").map(|(_, v)| v.clone());
     let query =
         SearchQuery { filters, sort: "data_at".into(), limit: 50, ..SearchQuery::default() };
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
@@ -105,8 +109,10 @@ pub(super) async fn atom(
         if d.data_at.is_empty() { d.published_at.clone() } else { d.data_at.clone() }
     };
     let updated = docs.iter().map(at).max().filter(|t| !t.is_empty());
+    let region = filters_region.as_deref();
+    let withdrawn = app::opening::withdrawals(&door.app, &visit.op, region, 20).await?;
     let context = context! {
-        docs => value(&docs), site_name => name, path,
+        withdrawn => value(&withdrawn), docs => value(&docs), site_name => name, path,
         updated => updated.unwrap_or_else(|| visit.op.stamp()),
     };
     door.file(visit, "site/feed.atom", "application/atom+xml; charset=utf-8", context).await
