@@ -22,6 +22,7 @@ mod exchanges;
 mod ledger;
 mod ledgers;
 mod look;
+mod openings;
 mod outflows;
 mod oversight;
 mod pipelines;
