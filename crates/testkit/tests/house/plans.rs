@@ -5,7 +5,7 @@ use app::catalogue::{self, Move};
 use app::opening;
 use chrono::TimeDelta;
 use model::audit::AuditFilter;
-use model::code::{DataType, Grade, OpenType, SyncMode};
+use model::code::{DataType, OpenType, SyncMode};
 use model::entry::{Entry, EntryDraft};
 use model::item::Item;
 use model::openplan::{
@@ -140,6 +140,7 @@ async fn plan(house: House) {
     assert_eq!(seen.lines[0].line.code, "tongji");
     assert!(seen.plan.writer.is_empty() && seen.plan.submitted_by.is_empty());
     house.clock.forward(TimeDelta::days(150));
+    let nobody = house.nobody();
     let page = opening::plans(app, &nobody, Some(2026), None, None, 10).await.unwrap();
     assert_eq!((page.items.len(), page.items[0].figures.late), (1, 1), "promised for June");
     let page = opening::plans(app, &nobody, None, Some(STRANGER_ORG), None, 10).await.unwrap();
@@ -151,7 +152,8 @@ async fn plan(house: House) {
 async fn check(house: House) {
     let app = &house.app;
     house.publish(people("renyuan")).await;
-    let rows = "id,csrq,xb,bz\n1,1980-01-01,男,无\n2,1980-01-01,男,请打13800138000\n3,1990-05-05,女,无\n";
+    let rows =
+        "id,csrq,xb,bz\n1,1980-01-01,男,无\n2,1980-01-01,男,请打13800138000\n3,1990-05-05,女,无\n";
     house.collect("renyuan", "r.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
     let provider = house.person("provider").await;
     let of = opening::assess(app, &provider, "renyuan").await.unwrap();
@@ -163,7 +165,10 @@ async fn check(house: House) {
         assert!(rules.contains(&key.to_owned()), "{rules:?}");
     }
     let text = serde_json::to_string(&of).unwrap();
-    assert!(!text.contains("138001") && !text.contains("1980"), "no value is told: {text}");
+    assert!(
+        !text.contains("13800138000") && !text.contains("1980-01-01"),
+        "no value is told: {text}"
+    );
     let e = opening::submit_assessment(app, &provider, &of.id, &[]).await.unwrap_err();
     assert_eq!(e.code(), Code::RuleBroken);
     let records = audited(&house, "opening.assess").await;
@@ -227,26 +232,26 @@ async fn required(house: House) {
     approve(&late.id).await.unwrap();
 
     // Closing needs no check; opening again does, of the new declaration.
-    let edit = async |entry: &str, change: fn(&mut EntryDraft)| {
-        let now = catalogue::get(app, &provider, entry).await.unwrap();
-        let mut draft = now.draft.clone();
-        change(&mut draft);
-        catalogue::edit(app, &provider, &now.id, draft, now.version).await.unwrap();
-    };
-    edit(&late.id, |d| {
-        d.items[1].open_type = OpenType::None;
-        d.items[1].open_basis = "内部管理信息".into();
-    })
-    .await;
+    let now = catalogue::get(app, &provider, &late.id).await.unwrap();
+    let mut draft = now.draft.clone();
+    draft.items[1].open_type = OpenType::None;
+    draft.items[1].open_basis = "内部管理信息".into();
+    catalogue::edit(app, &provider, &now.id, draft.clone(), now.version).await.unwrap();
     approve(&late.id).await.unwrap();
-    edit(&late.id, |d| {
-        d.items[1].open_type = OpenType::Unconditional;
-        d.items[1].open_basis = String::new();
-        d.items[1].grade = Grade::L1;
-        d.items[1].definition = "名称".into();
-    })
-    .await;
-    // The declaration is again the one that was agreed to: the check still stands.
+    // Wider than what was agreed to: an item more.
+    let wider = model::item::Item::new("extra", "备注", DataType::Text);
+    let before = draft.clone();
+    draft.items.push(wider);
+    let now = catalogue::get(app, &provider, &late.id).await.unwrap();
+    catalogue::edit(app, &provider, &now.id, draft, now.version).await.unwrap();
+    assert_eq!(approve(&late.id).await.unwrap_err().code(), Code::RuleBroken);
+    catalogue::step(app, &provider, &late.id, Move::Withdraw, "").await.unwrap();
+    // The declaration that was agreed to comes back: the check still stands.
+    let mut draft = before;
+    draft.items[1].open_type = OpenType::Unconditional;
+    draft.items[1].open_basis = String::new();
+    let now = catalogue::get(app, &provider, &late.id).await.unwrap();
+    catalogue::edit(app, &provider, &now.id, draft, now.version).await.unwrap();
     approve(&late.id).await.unwrap();
 }
 
@@ -281,7 +286,10 @@ async fn withdrawal(house: House) {
     catalogue::step(app, &authority, &entry.id, Move::Reject, "仍在更新").await.unwrap();
     catalogue::step(app, &provider, &entry.id, Move::TakeOffline, "x").await.unwrap();
     catalogue::step(app, &authority, &entry.id, Move::Approve, "").await.unwrap();
-    assert!(opening::withdrawn(app, &nobody, "tongji").await.unwrap().is_none(), "no note, no page");
+    assert!(
+        opening::withdrawn(app, &nobody, "tongji").await.unwrap().is_none(),
+        "no note, no page"
+    );
 }
 
 /// What is due again is noted once, told once, and struck when it was checked anew.
