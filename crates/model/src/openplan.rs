@@ -397,7 +397,7 @@ mod tests {
             "kind": "table", "update_cycle": "daily", "sync_mode": "full", "share_type": "unconditional",
             "open_type": "unconditional", "items": [],
         }))
-        .unwrap_or_else(|e| panic!("{e}"));
+        .unwrap();
         draft.items =
             vec![Item::new("x", "甲", DataType::Text), Item::new("y", "乙", DataType::Text)];
         draft.items[1].open_type = OpenType::None;

@@ -143,29 +143,29 @@ impl OpeningRules {
         };
         let items: Vec<&Item> = items.collect();
         let person = |item: &Item| named(item, &self.quasi.person) || standard(item);
-        if !items.iter().any(|i| person(i)) {
+        if !items.iter().any(|i| person(*i)) {
             return Vec::new();
         }
-        let among = items.into_iter().filter(|i| person(i) || named(i, &self.quasi.place));
+        let among = items.into_iter().filter(|i| person(*i) || named(*i, &self.quasi.place));
         among.take(self.quasi.most).collect()
     }
 }
 
 /// What was seen of the rows.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    pub rows: u64,
+pub(super) struct Seen {
+    pub(super) rows: u64,
     /// All rows that there are were read.
-    pub whole: bool,
-    pub hits: Vec<Hits>,
+    pub(super) whole: bool,
+    pub(super) hits: Vec<Hits>,
     /// The worst combination, and all quasi-identifiers together.
-    pub worst: Option<Classes>,
-    pub all: Option<Classes>,
+    pub(super) worst: Option<Classes>,
+    pub(super) all: Option<Classes>,
 }
 
 /// What the rules say of a declaration and of what was seen of its rows. The heaviest first; no value of a row is told.
 #[must_use]
-pub fn findings(rules: &OpeningRules, draft: &EntryDraft, seen: &Seen) -> Vec<RiskFinding> {
+pub(super) fn findings(rules: &OpeningRules, draft: &EntryDraft, seen: &Seen) -> Vec<RiskFinding> {
     let mut found = Vec::new();
     for item in &draft.items {
         of_item(rules, draft, item, &mut found);

@@ -32,5 +32,9 @@ static LISTS: LazyLock<Vec<List>> = LazyLock::new(|| {
 
 /// The words of a list; none of one that is not here.
 pub(super) fn words(kind: &str) -> Words {
-    LISTS.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, words)| words.as_slice())
+    LISTS
+        .iter()
+        .find(|(name, _)| *name == kind)
+        .map(|(_, words)| words.as_slice())
+        .unwrap_or_default()
 }

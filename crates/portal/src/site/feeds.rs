@@ -99,7 +99,7 @@ pub(super) async fn atom(
     name: &str,
     path: &str,
 ) -> Answer {
-    let filters_region = filters.iter().find(|(n, _)| n == "region").map(|(_, v)| v.clone());
+    let region = filters.iter().find(|(n, _)| n == "region").map(|(_, v)| v.clone());
     let query =
         SearchQuery { filters, sort: "data_at".into(), limit: 50, ..SearchQuery::default() };
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
@@ -109,8 +109,7 @@ pub(super) async fn atom(
         if d.data_at.is_empty() { d.published_at.clone() } else { d.data_at.clone() }
     };
     let updated = docs.iter().map(at).max().filter(|t| !t.is_empty());
-    let region = filters_region.as_deref();
-    let withdrawn = app::opening::withdrawals(&door.app, &visit.op, region, 20).await?;
+    let withdrawn = app::opening::withdrawals(&door.app, &visit.op, region.as_deref(), 20).await?;
     let context = context! {
         withdrawn => value(&withdrawn), docs => value(&docs), site_name => name, path,
         updated => updated.unwrap_or_else(|| visit.op.stamp()),
