@@ -271,7 +271,7 @@ fn kind_of(new: &NewsNew) -> Result<NewsKind> {
 fn day_of(op: &Op, said: &str) -> Result<NaiveDate> {
     match said.trim() {
         "" => Ok(op.today()),
-        said => said.parse().map_err(|_| {
+        said => said.parse::<NaiveDate>().map_err(|_| {
             Error::invalid("日期应形如 2026-03-02", "a day is written like 2026-03-02").field(
                 "day",
                 "请修改日期",

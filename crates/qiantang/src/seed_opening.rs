@@ -56,7 +56,8 @@ async fn policies(app: &App) -> Result<()> {
 async fn plan(app: &App) -> Result<()> {
     let provider = op_of(app, "provider").await?;
     let year = provider.today().format("%Y").to_string();
-    let due = format!("{year}-12-31").parse().map_err(|_| Error::internal("a day of the demo"))?;
+    let due: chrono::NaiveDate =
+        format!("{year}-12-31").parse().map_err(|_| Error::internal("a day of the demo"))?;
     let line = |code: &str, title: &str, attribute, ground, basis: &str| PlanLine {
         code: code.into(),
         title: title.into(),
@@ -79,7 +80,7 @@ async fn plan(app: &App) -> Result<()> {
     lines.push(line("", "检验检测机构名录", OpenType::Unconditional, None, ""));
     let basis = "《浙江省公共数据条例》关于禁止开放的规定";
     lines.push(line("", "投诉举报人信息", OpenType::None, Some(Ground::Privacy), basis));
-    let year = year.parse().map_err(|_| Error::internal("a year of the demo"))?;
+    let year: i32 = year.parse().map_err(|_| Error::internal("a year of the demo"))?;
     let plan = opening::begin_plan(app, &provider, year).await?;
     opening::write_plan(app, &provider, &plan.id, lines, plan.edit).await?;
     opening::submit_plan(app, &provider, &plan.id).await?;

@@ -106,7 +106,7 @@ fn lines(posted: &Posted) -> Result<Vec<PlanLine>> {
         if code.is_empty() && title.is_empty() {
             continue;
         }
-        let due = said("due").parse().map_err(|_| {
+        let due = said("due").parse::<chrono::NaiveDate>().map_err(|_| {
             Error::invalid(
                 format!("第 {} 行的完成时间应形如 2026-06-30", n + 1),
                 format!("line {}: the day is written like 2026-06-30", n + 1),
