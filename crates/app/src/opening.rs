@@ -1,8 +1,10 @@
 //! Opening: what citizens and enterprises find, look at and download. Never shows what is not open.
 //!
 //! `chart` makes figures of rows, `versions` compares them, `standing` says how a set is kept and used, `city` tells the cities'
-//! shares, `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
+//! shares, `plan`, `assess`, `withdraw` and `recheck` are how things come to be open and cease to be (rules of the risk check in
+//! `risk`), `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
 
+mod assess;
 mod chart;
 mod city;
 mod index;
@@ -10,9 +12,14 @@ mod machines;
 mod measure;
 pub mod metadata;
 pub mod place;
+mod plan;
+mod recheck;
+mod risk;
 mod rules;
 mod standing;
+pub(crate) mod tell;
 mod versions;
+mod withdraw;
 mod wkt;
 
 use std::collections::HashMap;
@@ -34,6 +41,10 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant, GrantAsk, Via};
 use serde::Serialize;
 
+pub(crate) use assess::may_open;
+pub use assess::{
+    AssessmentSeen, assess, assessment_get, assessments, decide_assessment, submit_assessment,
+};
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
@@ -41,10 +52,19 @@ pub use machines::{
     Head, Listing, callable, changed_at, columns, distinct, found, heads, listing, organisations,
 };
 pub use measure::measure;
+pub(crate) use plan::prefix;
+pub use plan::{
+    LineSeen, PlanDesk, PlanFigures, PlanSeen, begin_plan, decide_plan, desk, has_desk, plan,
+    plan_public, plan_years, plans, plans_desk, submit_plan, write_plan,
+};
+pub use recheck::{outdated, recheck, rechecks};
+pub use risk::OpeningRules;
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use standing::{Standing, standing};
 pub use store::openness::Measured;
 pub use versions::{Changed, Version, VersionDifference, differences, versions};
+pub(crate) use withdraw::moved;
+pub use withdraw::{withdraw, withdrawals, withdrawn};
 
 use crate::sharing::{fingerprint, read, release_event};
 use crate::{App, Page, audit, halt};

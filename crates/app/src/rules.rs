@@ -57,6 +57,8 @@ pub struct Rules {
     pub restricted: crate::restricted::RestrictedRules,
     /// The identity and authorisation centre; the shipped `rules/identity.toml` when the file says nothing of it.
     pub identity: crate::identity::IdentityRules,
+    /// The risk check before opening; the shipped `rules/opening.toml` when the file says nothing of it.
+    pub opening: crate::opening::OpeningRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -91,6 +93,7 @@ struct Written {
     sandbox: Option<crate::project::sandbox::SandboxRules>,
     restricted: Option<crate::restricted::RestrictedRules>,
     identity: Option<crate::identity::IdentityRules>,
+    opening: Option<crate::opening::OpeningRules>,
 }
 
 /// Working days a reviewer has.
@@ -243,6 +246,7 @@ impl Rules {
             sandbox: crate::project::sandbox::rules(written.sandbox).map_err(wrong)?,
             restricted,
             identity: crate::identity::rules(written.identity).map_err(wrong)?,
+            opening: crate::opening::OpeningRules::read(written.opening)?,
         })
     }
 }

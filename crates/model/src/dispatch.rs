@@ -80,6 +80,7 @@ code_list! {
         Chain = "chain", "审计链核验", "Verification of the audit chain";
         Seals = "seals", "审计链签章", "Seals over the audit chain";
         Openness = "openness", "开放数据质量测量", "Measuring of open sets' rows";
+        Opening = "opening", "开放数据定期评估", "Checks of open sets that are due again";
         Reports = "reports", "报送任务的开启、催报与入湖", "Opening, reminding of and landing reports";
         Tickets = "tickets", "诉求催办与到期办结", "Reminding of tickets, closing those answered";
         Restricted = "restricted", "受限开放的时限、到期与信用记录", "Time limits and ends of restricted opening, credit record";

@@ -3,7 +3,7 @@
 //! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
 //! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is called (`interface`), what is agreed (`request`, `basket`, `flow`, `mask`)
 //! and what bounds or stops it (`bounds`, `halt`),
-//! what is dispatched (`dispatch`), what is told (`notice`) and heard (`voice`), what is kept (`audit`) and counted (`usage`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
+//! what is dispatched (`dispatch`), what is told (`notice`) and heard (`voice`, `news`, `contest`), how things come to be open (`openplan`), what is kept (`audit`) and counted (`usage`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
 //! This crate imports nothing of ours and knows no clock, file, socket, SQL or Arrow.
 
 pub mod account;
@@ -16,6 +16,7 @@ pub mod calendar;
 pub mod change;
 pub mod channel;
 pub mod code;
+pub mod contest;
 pub mod delivery;
 pub mod delta;
 pub mod dispatch;
@@ -31,8 +32,10 @@ pub mod identity;
 pub mod interface;
 pub mod item;
 pub mod mask;
+pub mod news;
 pub mod notice;
 pub mod op;
+pub mod openplan;
 pub mod org;
 pub mod outflow;
 pub mod oversight;

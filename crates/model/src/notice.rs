@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 37] = [
+pub const KINDS: [&str; 44] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -58,6 +58,13 @@ pub const KINDS: [&str; 37] = [
     "authorisation.asked",
     "authorisation.given",
     "authorisation.ended",
+    "plan.filed",
+    "plan.decided",
+    "opening.filed",
+    "opening.decided",
+    "opening.recheck",
+    "contest.judge",
+    "contest.result",
 ];
 
 /// A notice as its reader sees it.

@@ -192,6 +192,16 @@ actions! {
     AuthorisationGive = "authorisation.give";
     /// Confirm whose identifier an account has.
     SubjectConfirm = "subject.confirm";
+    /// Draw up and hand in opening plans, run risk checks, withdraw open sets of one's organisation.
+    PlanKeep = "plan.keep";
+    /// Agree to opening plans and risk checks, as the authority.
+    PlanReview = "plan.review";
+    /// Set up a contest, advance teams, give awards.
+    ContestKeep = "contest.keep";
+    /// Score works of a contest.
+    ContestJudge = "contest.judge";
+    /// Write and withdraw policies and notices of the site.
+    NewsKeep = "news.keep";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -199,7 +209,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Sandbox`, `Restricted`, `Credit`, `Authorisation`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Sandbox`, `Restricted`, `Credit`, `Authorisation`, `Plan`, `Contest`, `News`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -422,6 +432,26 @@ impl Target {
             state: Some(showcase.state.as_str().to_owned()),
             ..Self::default()
         }
+    }
+    /// An opening plan, a risk check or a withdrawal of an organisation; `owner`: who handed it in.
+    #[must_use]
+    pub fn plan(id: &str, org: &str, region: &str, owner: &str) -> Self {
+        Self { owner: some(owner), region: some(region), ..Self::of_org("Plan", id, org) }
+    }
+    /// A contest, with its judges and, for a work, the members of its team.
+    #[must_use]
+    pub fn contest(id: &str, region: &str, judges: &[String], team: &[String]) -> Self {
+        Self {
+            region: some(region),
+            owners: judges.to_vec(),
+            viewers: team.to_vec(),
+            ..Self::plain("Contest", id)
+        }
+    }
+    /// A notice of the site of a region.
+    #[must_use]
+    pub fn news(id: &str, region: &str) -> Self {
+        Self { region: some(region), ..Self::plain("News", id) }
     }
     /// An approval. `org` is the organisation that owns what is applied for.
     #[must_use]

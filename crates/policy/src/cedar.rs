@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 26] = [
+const KINDS: [&str; 29] = [
     "Entry",
     "Request",
     "Approval",
@@ -42,6 +42,9 @@ const KINDS: [&str; 26] = [
     "Restricted",
     "Credit",
     "Authorisation",
+    "Plan",
+    "Contest",
+    "News",
 ];
 
 /// What a rule says of itself in its annotations.

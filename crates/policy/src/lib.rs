@@ -5,9 +5,10 @@
 //! changes something asks for a `Permit`. Neither has a public constructor.
 //!
 //! Inside: `engine` decides, by `cedar` (our words as Cedar entities) and the files under `rules/` (read by `rules`);
-//! `release` makes grants, `halt` holds the emergency stops that keep it from making them; `matrix` prints the whole permission table for review.
+//! `release` makes grants, `assess` those of the check before opening, `halt` holds the emergency stops that keep it from making them; `matrix` prints the whole permission table for review.
 
 mod action;
+mod assess;
 mod cedar;
 mod engine;
 mod flow;

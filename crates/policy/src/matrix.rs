@@ -145,6 +145,14 @@ fn natural(action: Action) -> Target {
         }
         Action::AuthorisationGive => Target { owner: Some("me".to_owned()), ..of("Authorisation") },
         Action::SubjectConfirm => Target { owner: Some("someone".to_owned()), ..of("User") },
+        Action::PlanKeep | Action::PlanReview => Target {
+            owner: Some("someone".to_owned()),
+            region: Some("330106".to_owned()),
+            ..of("Plan")
+        },
+        Action::ContestKeep => Target { region: Some("330106".to_owned()), ..of("Contest") },
+        Action::ContestJudge => Target { owners: vec!["me".to_owned()], ..of("Contest") },
+        Action::NewsKeep => Target { region: Some("330106".to_owned()), ..of("News") },
         Action::HaltSet => of("Application"),
         Action::SecurityManage
         | Action::HaltRead
@@ -222,6 +230,21 @@ fn rows() -> Vec<Row> {
             Action::TicketHandle | Action::ShowcaseReview => {
                 add("", "open", target);
                 add("written by oneself", "open", mine);
+            }
+            Action::PlanReview => {
+                add("", "open", target);
+                add("handed in by oneself", "open", mine);
+                add("of another region", "open", elsewhere);
+            }
+            Action::ContestKeep | Action::NewsKeep => {
+                add("", "open", target);
+                add("of another region", "open", elsewhere);
+            }
+            Action::ContestJudge => {
+                add("as a judge", "open", target.clone());
+                let team = vec!["me".to_owned()];
+                add("of one's own team", "open", Target { viewers: team, ..target.clone() });
+                add("no judge", "open", Target { owners: Vec::new(), ..target });
             }
             Action::CommentModerate => {
                 add("", "open", target);

@@ -129,7 +129,7 @@ impl Policy {
 
     /// The item's own mask, else the default rule above L1; from L3 on never without one. The owner's staff see L1
     /// and L2 plain. What a job made holds masked values already.
-    fn mask(&self, item: &Item, via: Via<'_>, today: NaiveDate) -> Option<Mask> {
+    pub(crate) fn mask(&self, item: &Item, via: Via<'_>, today: NaiveDate) -> Option<Mask> {
         if matches!(via, Via::Made) {
             return None;
         }
@@ -271,7 +271,7 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
     }
 }
 
-fn grantee(actor: &Actor) -> String {
+pub(crate) fn grantee(actor: &Actor) -> String {
     match actor {
         Actor::Application { key, .. } => key.clone(),
         Actor::User { id, .. } => id.clone(),

@@ -41,6 +41,7 @@ use model::voice::ticket::{Deed, Side, TicketKind, TicketState};
 use crate::visit::Lang;
 
 mod notices;
+mod opening;
 
 use notices::NOTICES;
 
@@ -209,7 +210,7 @@ fn other(kind: &str) -> Words {
         "entry_field" => ENTRY_FIELDS,
         "figure" => FIGURES,
         "part" => PARTS,
-        _ => &[],
+        _ => opening::words(kind),
     }
 }
 

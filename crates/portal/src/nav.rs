@@ -13,7 +13,7 @@ use crate::visit::Visit;
 type Link = (&'static str, &'static str, &'static str, bool);
 
 /// Pages of the open site, in the order they are shown: address, Chinese and English name.
-const SITE: [(&str, &str, &str); 8] = [
+const SITE: [(&str, &str, &str); 10] = [
     ("/", "首页", "Home"),
     ("/data", "开放数据", "Open data"),
     ("/apis", "接口服务", "Interfaces"),
@@ -22,6 +22,8 @@ const SITE: [(&str, &str, &str); 8] = [
     ("/developer", "开发者中心", "Developers"),
     ("/index", "开放指数", "Open index"),
     ("/interact", "互动交流", "Have a say"),
+    ("/policies", "政策动态", "Policies"),
+    ("/contests", "开放大赛", "Contests"),
 ];
 
 /// Links of the site's main navigation; pages below one count as it.
@@ -95,6 +97,12 @@ impl Door {
                         "库表结构变动",
                         "Schema drift",
                         may(Action::EntryCompile, "Entry"),
+                    ),
+                    (
+                        "/console/plans",
+                        "开放计划",
+                        "Opening plans",
+                        app::opening::has_desk(&self.app, op),
                     ),
                     ("/console/import", "批量导入", "Import", may(Action::EntryImport, "Entry")),
                     (
@@ -203,6 +211,18 @@ impl Door {
                         "信用记录",
                         "Credit record",
                         app::restricted::may_read_credit(&self.app, op),
+                    ),
+                    (
+                        "/console/policies",
+                        "政策动态",
+                        "Policies and news",
+                        app::news::may_write(&self.app, op),
+                    ),
+                    (
+                        "/console/contests",
+                        "开放大赛",
+                        "Contests",
+                        app::contest::may_keep(&self.app, op),
                     ),
                     ("/console/audit", "审计", "Audit", may(Action::AuditRead, "Audit")),
                     (

@@ -22,6 +22,7 @@ mod exchanges;
 mod interfaces;
 mod ledgers;
 mod made;
+mod opening;
 mod outflows;
 mod oversight;
 mod pipelines;

@@ -22,6 +22,7 @@ mod seed_crowd;
 mod seed_delivery;
 mod seed_dispatch;
 mod seed_interface;
+mod seed_opening;
 mod seed_project;
 mod seed_restricted;
 mod seed_voice;

@@ -272,8 +272,13 @@ pub async fn step(app: &App, op: &Op, id: &str, step: Move, reason: &str) -> Res
         let working = held.pending.as_ref().unwrap_or(&held.entry.draft);
         standard::gate(&app.rules.packs, op.today(), in_force, working)?;
     }
+    if step == Move::Approve {
+        crate::opening::may_open(app, op, &held).await?;
+    }
+    let was = held.entry.clone();
     let mut change = change_step(app, op, held, step, reason).await?;
     apply(app, op, &permit, std::slice::from_mut(&mut change)).await?;
+    crate::opening::moved(app, op, &permit, &was, &change.held.entry).await;
     settled(app, op, &word, &change, reason.to_owned()).await
 }
 

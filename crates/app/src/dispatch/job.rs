@@ -248,6 +248,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
             crate::opening::index(app, system).await?;
             Ok(measured)
         }
+        Job::Opening => crate::opening::recheck(app, system).await,
         Job::Reports => crate::report::tick(app, system).await,
         Job::Tickets => crate::voice::tick(app, system).await,
         Job::Restricted => crate::restricted::tick(app, system).await,

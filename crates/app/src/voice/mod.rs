@@ -47,8 +47,8 @@ pub use self::desk::{DeskCount, DeskFilter, DeskTicket, contact, count, desk, ge
 pub use self::file::file;
 pub use self::links::look_at_links;
 pub use self::showcase::{
-    ShowcaseSeen, may_review, review, showcase, showcase_desk, showcases, showcases_of,
-    showcases_using, submit, take_down,
+    ShowcaseSeen, may_review, review, showcase, showcase_desk, showcases, showcases_like,
+    showcases_of, showcases_using, submit, take_down,
 };
 pub use self::site::{
     Opened, SiteFilter, StepSeen, TicketSeen, VoiceFigures, figures, list, mine, open, support,

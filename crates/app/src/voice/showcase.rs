@@ -137,6 +137,17 @@ pub async fn showcases_using(
     Ok(page(app, filter, limit).await?.items)
 }
 
+/// What is shown and holds a text in its title, description or author, newest first.
+pub async fn showcases_like(app: &App, _op: &Op, text: &str, limit: u32) -> Result<Vec<Showcase>> {
+    let state = Some(ShowcaseState::Public);
+    let filter = ShowcaseFilter { state, text: Some(text), ..ShowcaseFilter::default() };
+    let low = text.to_lowercase();
+    let holds = |s: &Showcase| {
+        [&s.title, &s.text, &s.author].iter().any(|t| t.to_lowercase().contains(&low))
+    };
+    Ok(page(app, filter, limit).await?.items.into_iter().filter(holds).collect())
+}
+
 /// What the caller has handed in, newest first.
 pub async fn showcases_of(app: &App, op: &Op, limit: u32) -> Result<Vec<Showcase>> {
     if !matches!(op.actor, Actor::User { .. }) {

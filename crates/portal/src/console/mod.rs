@@ -12,6 +12,7 @@ mod certificates;
 mod channels;
 mod clients;
 mod collect;
+mod contests;
 mod control;
 mod convention;
 mod deliveries;
@@ -33,6 +34,8 @@ mod orgs;
 mod outflows;
 mod oversight;
 mod pipelines;
+mod plans;
+mod policies;
 mod project_jobs;
 mod project_sql;
 mod projects;
@@ -120,6 +123,9 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(restricted::router())
         .merge(tickets::router())
         .merge(voices::router())
+        .merge(plans::router())
+        .merge(contests::router())
+        .merge(policies::router())
         .route_layer(middleware::from_fn(visit::signed_in))
 }
 

@@ -54,5 +54,12 @@ pub(super) const NOTICES: Words = &[
     ("authorisation.asked", "有应用请求使用您的数据", "An application asks to use your data"),
     ("authorisation.given", "主体已同意授权", "A subject has authorised you"),
     ("authorisation.ended", "主体拒绝或撤回了授权", "A subject has refused or revoked"),
+    ("plan.filed", "开放计划待审核", "An opening plan awaits the authority"),
+    ("plan.decided", "开放计划已审核", "An opening plan was decided on"),
+    ("opening.filed", "开放风险评估待审核", "A risk check awaits the authority"),
+    ("opening.decided", "开放风险评估已审核", "A risk check was decided on"),
+    ("opening.recheck", "开放数据集应重新评估", "An open set is due to be checked again"),
+    ("contest.judge", "请您担任大赛评委", "You are a judge of a contest"),
+    ("contest.result", "大赛结果", "Result of a contest"),
     ("showcase.link", "您的应用成果链接已失效", "A link of what you handed in is dead"),
 ];

@@ -125,6 +125,6 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             } }),
         },
         "site/feed.atom" => context! { path => "" },
-        _ => return None,
+        other => return super::opening::of(other, full),
     })
 }

@@ -12,7 +12,7 @@ use minijinja::{Value, context};
 use model::region::{self, RegionLevel};
 use model::search::SearchQuery;
 
-use crate::site::{facets, feeds};
+use crate::site::{facets, feeds, policies};
 use crate::view::value;
 use crate::visit::{Lang, Visit, encode};
 use crate::{Answer, Door};
@@ -80,6 +80,7 @@ async fn home(State(door): State<Arc<Door>>, Path(slug): Path<String>, visit: Vi
         site_name => name(site, visit.lang), brand_href => format!("/city/{}", site.slug),
         province => visit.t(&door.config.site_name_cn, &door.config.site_name_en),
         site => value(site), city_name => names.region(&site.region, visit.lang),
+        policies => value(policies::newest(&door, &visit, &site.region, 5).await),
         figures => value(&figures), latest => value(&found.hits), counties, notices,
         domains, orgs => orgs.into_iter().take(12).collect::<Vec<_>>(),
     };

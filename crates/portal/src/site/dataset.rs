@@ -14,7 +14,7 @@ use model::account::Role;
 use model::query::RowPage;
 use model::search::SearchQuery;
 
-use crate::site::{download, facets, metadata, opinion};
+use crate::site::{download, facets, metadata, opinion, plans};
 use crate::view::value;
 use crate::visit::{Lang, Visit, encode};
 use crate::{Answer, Door, rows};
@@ -28,7 +28,17 @@ pub(super) fn router() -> Router<Arc<Door>> {
 }
 
 async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
-    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    let dataset = match app::opening::dataset(&door.app, &visit.op, &code).await {
+        Ok(dataset) => dataset,
+        Err(error) if error.code() == Code::NotFound => {
+            // What was open and was withdrawn says so; everything else is not there.
+            return match plans::withdrawn(&door, &visit, &code).await {
+                Some(answer) => answer,
+                None => Err(error.into()),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    };
     let draft = &dataset.entry.draft;
     let (preview, trouble) = match preview(&door, &visit, &dataset).await {
         Ok(preview) => (preview, None),

@@ -40,6 +40,9 @@ async fn sitemap(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         "/maps",
         "/developer",
         "/index",
+        "/plans",
+        "/policies",
+        "/contests",
         "/about",
         "/help/api",
         "/help/errors",
@@ -96,6 +99,7 @@ pub(super) async fn atom(
     name: &str,
     path: &str,
 ) -> Answer {
+    let region = filters.iter().find(|(n, _)| n == "region").map(|(_, v)| v.clone());
     let query = SearchQuery {
         filters,
         // Nothing said would count every facet; none is shown here.
@@ -111,8 +115,9 @@ pub(super) async fn atom(
         if d.data_at.is_empty() { d.published_at.clone() } else { d.data_at.clone() }
     };
     let updated = docs.iter().map(at).max().filter(|t| !t.is_empty());
+    let withdrawn = app::opening::withdrawals(&door.app, &visit.op, region.as_deref(), 20).await?;
     let context = context! {
-        docs => value(&docs), site_name => name, path,
+        withdrawn => value(&withdrawn), docs => value(&docs), site_name => name, path,
         updated => updated.unwrap_or_else(|| visit.op.stamp()),
     };
     door.file(visit, "site/feed.atom", "application/atom+xml; charset=utf-8", context).await

@@ -5,6 +5,7 @@ mod catalogue;
 pub(crate) mod changes;
 mod chart;
 mod city;
+mod contests;
 mod dataset;
 mod download;
 mod facets;
@@ -16,7 +17,10 @@ mod metadata;
 mod openness;
 pub(crate) mod opinion;
 mod pages;
+mod plans;
+mod policies;
 pub(crate) mod restricted;
+mod search;
 mod services;
 mod showcase;
 mod still;
@@ -51,6 +55,10 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(restricted::router())
         .merge(opinion::router())
         .merge(showcase::router())
+        .merge(plans::router())
+        .merge(policies::router())
+        .merge(contests::router())
+        .merge(search::router())
         .layer(CompressionLayer::new());
     // Files are streamed as they are: packing them would cost more time than the wire saves.
     pages.merge(download::router()).merge(catalogue::router())

@@ -89,8 +89,9 @@ async fn submit(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> 
 
 async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
     let view = voice::showcase(&door.app, &visit.op, &id).await?;
+    let contest = app::contest::contest_of_showcase(&door.app, &visit.op, &id).await?;
     let context = context! {
-        view => value(&view), showcase => value(&view.showcase), done => visit.q("done"),
+        contest => value(contest), view => value(&view), showcase => value(&view.showcase), done => visit.q("done"),
     };
     door.page(&visit, "site/showcase_item.html", context).await
 }

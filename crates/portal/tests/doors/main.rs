@@ -23,6 +23,7 @@ mod identity;
 mod ledger;
 mod ledgers;
 mod look;
+mod openings;
 mod outflows;
 mod oversight;
 mod pipelines;

@@ -16,6 +16,8 @@ pub struct ShowcaseFilter<'a> {
     pub writer: Option<&'a str>,
     /// Those that use this data set (by id) and are shown.
     pub entry: Option<&'a str>,
+    /// Part of what was written.
+    pub text: Option<&'a str>,
     pub before: Option<&'a str>,
     pub limit: u32,
 }
@@ -110,6 +112,9 @@ impl Store {
             if let Some(value) = value {
                 clause.and_text(condition, value);
             }
+        }
+        if let Some(text) = filter.text {
+            clause.and_like(&["body"], text);
         }
         if let Some(entry) = filter.entry {
             clause.and_text(

@@ -1,0 +1,232 @@
+//! Contests as they are seen: by everybody, by those who take part, and by the authority.
+
+use model::contest::{Contest, ContestState, Place, RoundPhase, Score, Work, ranking, weighted};
+use model::{Actor, Op, Result};
+use policy::{Action, Target};
+use serde::Serialize;
+
+use super::{kept, open};
+use crate::{App, Page, opening};
+
+/// A work with its place, as far as it may be told.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkSeen {
+    pub work: Work,
+    /// Codes and titles of the sets it uses that are open now.
+    pub sets: Vec<(String, String, String)>,
+    pub place: Option<Place>,
+    /// Names of its awards, in both languages.
+    pub awards: Vec<(String, String)>,
+    /// Words of judges, for its team and the authority once the round is closed.
+    pub words: Vec<String>,
+}
+
+/// A round with its works, as far as they may be seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoundSeen {
+    pub number: usize,
+    pub phase: RoundPhase,
+    pub entered: usize,
+    pub works: Vec<WorkSeen>,
+}
+
+/// The caller's team.
+#[derive(Clone, Debug, Serialize)]
+pub struct MyTeam {
+    pub name: String,
+    pub leads: bool,
+    /// Names of its members.
+    pub members: Vec<String>,
+    /// Number of the last round it may enter.
+    pub round: usize,
+    /// What it entered, by round.
+    pub works: Vec<Work>,
+}
+
+/// A contest as its reader sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ContestSeen {
+    pub contest: Contest,
+    pub rounds: Vec<RoundSeen>,
+    pub teams: usize,
+    pub team: Option<MyTeam>,
+    /// Whether the caller judges it, and leads it.
+    pub judges: bool,
+    pub keeps: bool,
+    /// Number of the round that works can be entered in now.
+    pub entering: Option<usize>,
+    /// Whether teams can be formed now, or joined.
+    pub may_form: bool,
+    pub may_join: bool,
+}
+
+/// Whether the caller leads contests of the own region.
+#[must_use]
+pub fn may_keep(app: &App, op: &Op) -> bool {
+    let region = op.actor.region().unwrap_or_default();
+    app.may(op, Action::ContestKeep, &Target::contest("desk", region, &[], &[]))
+}
+
+/// Contests that everybody may see, newest first. *constant page*.
+pub async fn contests(
+    app: &App,
+    _op: &Op,
+    before: Option<&str>,
+    limit: u32,
+) -> Result<Page<Contest>> {
+    let limit = if limit == 0 { 20 } else { limit.min(100) };
+    let found = app.store.contest_list(true, None, None, before, limit + 1).await?;
+    Ok(Page::cut(found, limit, |c| c.id.clone()))
+}
+
+/// Public contests whose title or rules hold a text.
+pub async fn search(app: &App, _op: &Op, text: &str, limit: u32) -> Result<Vec<Contest>> {
+    let found = app.store.contest_list(true, None, Some(text), None, limit.min(100)).await?;
+    let low = text.to_lowercase();
+    let holds = |c: &Contest| {
+        [&c.title, &c.title_en, &c.text, &c.text_en].iter().any(|t| t.to_lowercase().contains(&low))
+    };
+    Ok(found.into_iter().filter(holds).collect())
+}
+
+/// Contests that the caller leads, newest first. *constant page*.
+pub async fn contests_desk(
+    app: &App,
+    op: &Op,
+    before: Option<&str>,
+    limit: u32,
+) -> Result<Page<Contest>> {
+    let region = op.actor.region().unwrap_or_default();
+    let target = Target::contest("desk", region, &[], &[]);
+    crate::audit::permit(app, op, Action::ContestKeep, &target).await?;
+    let limit = if limit == 0 { 50 } else { limit.min(100) };
+    let prefix = (!region.is_empty()).then(|| opening::prefix(region));
+    let found = app.store.contest_list(false, prefix, None, before, limit + 1).await?;
+    Ok(Page::cut(found, limit, |c| c.id.clone()))
+}
+
+/// Contests under way that the caller judges.
+pub async fn contests_judged(app: &App, op: &Op) -> Result<Vec<Contest>> {
+    if !matches!(op.actor, Actor::User { .. }) {
+        return Ok(Vec::new());
+    }
+    app.store.contests_judged(op.actor.id()).await
+}
+
+/// One: what is public, or what the caller leads (`desk`). Others are not found.
+pub async fn contest(app: &App, op: &Op, id: &str, desk: bool) -> Result<ContestSeen> {
+    let contest = if desk { kept(app, op, id).await?.0 } else { open(app, id).await? };
+    let me = op.actor.id();
+    let signed = matches!(op.actor, Actor::User { .. });
+    let judges = signed && contest.judges.iter().any(|(account, _)| account == me);
+    let target = Target::contest(&contest.id, &contest.region, &[], &[]);
+    let keeps = app.may(op, Action::ContestKeep, &target);
+    let team = if signed { app.store.team_of(id, me).await? } else { None };
+    let works = app.store.work_list(id).await?;
+    let scores = app.store.score_list(id).await?;
+    let today = op.today();
+    let mut rounds = Vec::with_capacity(contest.rounds.len());
+    for (number, round) in contest.rounds.iter().enumerate() {
+        let phase = round.phase(today);
+        let closed = phase == RoundPhase::Closed;
+        let entered: Vec<&Work> = works.iter().filter(|w| w.round == number).collect();
+        // The authority sees all; one that judges, too, sees no scores before the round is closed.
+        let inside = desk && keeps;
+        let shows_scores = closed || (inside && !judges);
+        let results: Vec<(String, Vec<u64>)> = entered
+            .iter()
+            .map(|w| {
+                let given = scores.get(&w.id).map(Vec::as_slice).unwrap_or_default();
+                (w.id.clone(), given.iter().map(|s| weighted(&contest.items, &s.points)).collect())
+            })
+            .collect();
+        let places = if shows_scores { ranking(&results) } else { Vec::new() };
+        let mut shown = Vec::new();
+        for work in &entered {
+            let own = team.as_ref().is_some_and(|t| t.id == work.team);
+            if !(inside || own || (closed && round.public)) {
+                continue;
+            }
+            let place = places.iter().find(|p| p.work == work.id).cloned();
+            let given = scores.get(&work.id).map(Vec::as_slice).unwrap_or_default();
+            let words = if closed && (own || inside) { said(given) } else { Vec::new() };
+            shown.push(work_seen(app, op, &contest, work, place, words).await?);
+        }
+        shown.sort_by_key(|w| w.place.as_ref().map_or(usize::MAX, |p| p.rank));
+        rounds.push(RoundSeen { number, phase, entered: entered.len(), works: shown });
+    }
+    let current = contest.current().filter(|_| contest.state == ContestState::Public);
+    let phase = current.and_then(|n| contest.rounds.get(n)).map(|r| r.phase(today));
+    let joinable = matches!(phase, Some(RoundPhase::Upcoming | RoundPhase::Entering));
+    let entering = current.filter(|_| phase == Some(RoundPhase::Entering));
+    let mine = team.map(|t| MyTeam {
+        leads: t.leader == me,
+        members: t.members.iter().map(|(_, name)| name.clone()).collect(),
+        round: t.round,
+        works: works.iter().filter(|w| w.team == t.id).cloned().collect(),
+        name: t.name,
+    });
+    Ok(ContestSeen {
+        teams: app.store.team_list(id).await?.len(),
+        may_form: joinable && current == Some(0) && mine.is_none(),
+        may_join: joinable && mine.is_none(),
+        entering: entering.filter(|n| mine.as_ref().is_some_and(|t| t.round >= *n)),
+        team: mine,
+        contest,
+        rounds,
+        judges,
+        keeps,
+    })
+}
+
+fn said(scores: &[Score]) -> Vec<String> {
+    scores.iter().map(|s| s.words.clone()).filter(|w| !w.is_empty()).collect()
+}
+
+async fn work_seen(
+    app: &App,
+    op: &Op,
+    contest: &Contest,
+    work: &Work,
+    place: Option<Place>,
+    words: Vec<String>,
+) -> Result<WorkSeen> {
+    let mut sets = Vec::new();
+    for (_, code) in &work.sets {
+        match opening::dataset(app, op, code).await {
+            Ok(d) => sets.push((code.clone(), d.entry.draft.title, d.entry.draft.title_en)),
+            Err(e) if e.code() == model::Code::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let awards = contest
+        .awards
+        .iter()
+        .filter(|a| a.work == work.id)
+        .map(|a| (a.name.clone(), a.name_en.clone()))
+        .collect();
+    Ok(WorkSeen { work: work.clone(), sets, place, awards, words })
+}
+
+/// The public contest that a showcase came of: id and titles.
+pub async fn contest_of_showcase(
+    app: &App,
+    _op: &Op,
+    showcase: &str,
+) -> Result<Option<(String, String, String)>> {
+    let Some(work) = app.store.work_of_showcase(showcase).await? else { return Ok(None) };
+    match open(app, &work.contest).await {
+        Ok(contest) => Ok(Some((contest.id, contest.title, contest.title_en))),
+        Err(e) if e.code() == model::Code::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Names of the accounts of judges, as they are written when a contest is set up.
+pub async fn judge_names(app: &App, ids: &[String]) -> Result<Vec<String>> {
+    let mut names = Vec::with_capacity(ids.len());
+    for id in ids {
+        names.extend(app.store.user_get(id).await?.map(|u| u.user.name));
+    }
+    Ok(names)
+}

@@ -1,0 +1,36 @@
+//! Who is told of what happens in opening. What happened is kept already: a notice that cannot be given does not undo it.
+
+use model::account::Role;
+use model::{Actor, Op, Result};
+use policy::{Action, Target};
+
+use crate::App;
+use crate::notice::{self, Told};
+
+/// People of one role who are told at most.
+const TOLD: u32 = 100;
+
+/// Tells people something, as the platform.
+pub(crate) async fn people(app: &App, op: &Op, people: Result<Vec<String>>, told: Told) {
+    let given = async {
+        let system = Op { actor: Actor::System, ..op.clone() };
+        let platform = Target::plain("System", "platform");
+        let permit = app.policy.permit(&system, Action::SystemWork, &platform)?;
+        notice::tell(app, &system, &permit, &people?, &told).await
+    };
+    if let Err(e) = given.await {
+        tracing::warn!(error = e.operator_text(), "a notice was not given");
+    }
+}
+
+/// Tells those who work for a department.
+pub(crate) async fn department(app: &App, op: &Op, org: &str, told: Told) {
+    let who = app.store.holders(org, Role::Provider, TOLD).await;
+    people(app, op, who, told).await;
+}
+
+/// Tells the authorities.
+pub(crate) async fn authorities(app: &App, op: &Op, told: Told) {
+    let who = app.store.holders_anywhere(Role::Authority, TOLD).await;
+    people(app, op, who, told).await;
+}
