@@ -83,6 +83,7 @@ code_list! {
         Reports = "reports", "报送任务的开启、催报与入湖", "Opening, reminding of and landing reports";
         Tickets = "tickets", "诉求催办与到期办结", "Reminding of tickets, closing those answered";
         Links = "links", "应用成果链接检查", "Links of what was made of open data";
+        Harvests = "harvests", "目录采集", "Harvest of other catalogues";
     }
 }
 

@@ -26,6 +26,7 @@ pub mod exchange;
 pub mod finding;
 pub mod flow;
 pub mod halt;
+pub mod harvest;
 pub mod ident;
 pub mod interface;
 pub mod item;

@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "Entry",
     "Request",
     "Approval",
@@ -38,6 +38,7 @@ const KINDS: [&str; 22] = [
     "Ticket",
     "Comment",
     "Showcase",
+    "Harvest",
 ];
 
 /// What a rule says of itself in its annotations.

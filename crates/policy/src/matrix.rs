@@ -131,6 +131,9 @@ fn natural(action: Action) -> Target {
             ..of("Comment")
         },
         Action::ShowcaseReview => Target { owner: Some("someone".to_owned()), ..of("Showcase") },
+        Action::HarvestRead | Action::HarvestKeep => {
+            Target { region: Some("330106".to_owned()), ..of("Harvest") }
+        }
         Action::HaltSet => of("Application"),
         Action::SecurityManage
         | Action::HaltRead

@@ -6,6 +6,7 @@
 mod bench;
 mod change;
 mod feed;
+mod harvest;
 mod links;
 mod outlet;
 mod rail;
@@ -36,6 +37,7 @@ use model::{Op, Result};
 pub use self::bench::{SqlBench, SqlColumn, SqlSaved, SqlSeen, SqlSitting, SqlTerms};
 pub use self::change::{ChangeSpan, Changes, ChangesAhead, ROW_ID};
 pub use self::feed::{Feed, HttpFeed, KafkaFeed, Paging};
+pub use self::harvest::{HarvestAsk, HarvestPage, Harvester};
 pub use self::links::Links;
 pub use self::outlet::{
     Outlet, OutletAddress, OutletChange, OutletColumn, OutletLine, OutletRows, OutletSurvey,

@@ -148,6 +148,7 @@ impl Db {
         all.push(migration(37, "delivery", include_str!("../migrations/0037_delivery.sql")));
         all.push(migration(38, "voice", include_str!("../migrations/0038_voice.sql")));
         all.push(migration(39, "showcase", include_str!("../migrations/0039_showcase.sql")));
+        all.push(migration(46, "harvest", include_str!("../migrations/0046_harvest.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

@@ -26,6 +26,7 @@ pub mod figures;
 pub mod fill;
 pub mod finding;
 pub mod halt;
+pub mod harvest;
 pub mod idle;
 pub mod interface;
 pub mod job;
