@@ -46,6 +46,8 @@ pub struct HarvestPage {
     pub next: Option<String>,
     /// The source says that nothing has changed since `mark`: the rest of the page is empty.
     pub untouched: bool,
+    /// Records may have moved between pages while they were read: what is not seen is not gone for that.
+    pub moved: bool,
     /// By what the state of this page is known again; empty where the source says nothing.
     pub mark: String,
 }
