@@ -19,6 +19,7 @@ pub mod evidence;
 pub mod exchange;
 pub(crate) mod follow;
 pub mod halt;
+pub mod harvest;
 pub mod interface;
 pub(crate) mod lease;
 pub mod ledger;
@@ -103,6 +104,8 @@ pub struct App {
     pub reconciles: reconcile::Memory,
     /// What looks at links that people wrote.
     pub voices: voice::Memory,
+    /// What reads other catalogues.
+    pub harvests: harvest::Memory,
 }
 
 /// Folders of this process.

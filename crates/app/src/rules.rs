@@ -51,6 +51,8 @@ pub struct Rules {
     pub site: crate::opening::SiteRules,
     /// Days and limits of tickets, comments and showcases; the shipped `rules/voice.toml` when the file says nothing of them.
     pub voice: crate::voice::VoiceRules,
+    /// Pace and limits of harvest; the shipped `rules/harvest.toml` when the file says nothing of it.
+    pub harvest: crate::harvest::HarvestRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -81,6 +83,7 @@ struct Written {
     sql: Option<crate::wire::SqlRules>,
     project: Option<crate::project::ProjectRules>,
     site: Option<crate::opening::SiteRules>,
+    harvest: Option<crate::harvest::HarvestRules>,
     voice: Option<crate::voice::VoiceRules>,
 }
 
@@ -226,6 +229,7 @@ impl Rules {
             project: crate::project::rules(written.project).map_err(wrong)?,
             site: crate::opening::SiteRules::read(written.site)?,
             voice: crate::voice::rules(written.voice).map_err(wrong)?,
+            harvest: crate::harvest::rules(written.harvest).map_err(wrong)?,
         })
     }
 }

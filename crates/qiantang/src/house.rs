@@ -176,6 +176,9 @@ impl House {
             projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
             halts: app::halt::Memory::default(),
             reconciles: app::reconcile::Memory::default(),
+            harvests: app::harvest::Memory::new(Arc::new(ingest::Catalogues::reaching(
+                outgoing.clone(),
+            ))),
             voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
         });
         Ok(Self { app, folder: Arc::new(folder), hold, lake: Some(lake) })

@@ -353,7 +353,7 @@ impl Store {
     pub async fn harvest_figures(&self, source: &str, turn: &str) -> Result<HarvestFigures> {
         let mut figures = HarvestFigures::default();
         let rows = sqlx::query(
-            "SELECT outcome, COUNT(*) AS n FROM harvest_origin WHERE source = $1 AND seen_turn = $2 GROUP BY outcome",
+            "SELECT CASE WHEN gone_at = '' THEN outcome ELSE 'gone' END AS what, COUNT(*) AS n FROM harvest_origin WHERE source = $1 AND seen_turn = $2 GROUP BY 1",
         )
         .bind(source)
         .bind(turn)
@@ -362,7 +362,12 @@ impl Store {
         .map_err(fail)?;
         for row in &rows {
             let n = u64::try_from(row.try_get::<i64, _>("n").map_err(fail)?).unwrap_or(0);
-            match HarvestOutcome::parse(&text(row, "outcome")?) {
+            let what = text(row, "what")?;
+            if what == "gone" {
+                figures.gone = n;
+                continue;
+            }
+            match HarvestOutcome::parse(&what) {
                 Some(HarvestOutcome::New) => figures.new = n,
                 Some(HarvestOutcome::Changed) => figures.changed = n,
                 Some(HarvestOutcome::Unchanged) => figures.unchanged = n,

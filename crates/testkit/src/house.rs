@@ -347,6 +347,9 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         projects: app::project::Memory::new(Arc::new(lake::Bench::new(Arc::clone(&lake)))),
         halts: app::halt::Memory::default(),
         reconciles: app::reconcile::Memory::default(),
+        harvests: app::harvest::Memory::new(Arc::new(ingest::Catalogues::reaching(
+            outgoing.clone(),
+        ))),
         voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
     }
 }

@@ -246,6 +246,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Reports => crate::report::tick(app, system).await,
         Job::Tickets => crate::voice::tick(app, system).await,
         Job::Links => crate::voice::look_at_links(app, system).await,
+        Job::Harvests => crate::harvest::tick(app).await,
     }
 }
 
