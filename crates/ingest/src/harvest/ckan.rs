@@ -154,7 +154,7 @@ fn page_of(url: &str, name: &str) -> String {
     if let Ok(mut parts) = at.path_segments_mut() {
         parts.pop_if_empty().push("dataset").push(name);
     }
-    at.to_string()
+    link(at.as_str()).unwrap_or_default()
 }
 
 #[cfg(test)]

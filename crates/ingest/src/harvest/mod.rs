@@ -105,9 +105,34 @@ fn list<'a>(object: &'a Json, name: &str) -> &'a [Json] {
     object.get(name).and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Only addresses of the web are links.
+/// Only addresses of the web are links; told as they may stand in RDF.
 fn link(url: &str) -> Option<String> {
-    let url = url.trim();
-    let web = reqwest::Url::parse(url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
-    web.map(|_| url.to_owned())
+    let web = reqwest::Url::parse(url.trim()).ok();
+    let web = web.filter(|u| matches!(u.scheme(), "http" | "https"))?;
+    let mut out = String::new();
+    for c in web.as_str().chars() {
+        match c {
+            '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`' | ' ' => {
+                out.push_str(&format!("%{:02X}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_of_the_web_and_may_stand_anywhere() {
+        assert_eq!(
+            link(" https://a.example/数据?q=a|b ").unwrap(),
+            "https://a.example/%E6%95%B0%E6%8D%AE?q=a%7Cb"
+        );
+        for bad in ["", "javascript:alert(1)", "data:,x", "file:///etc/passwd", "/data"] {
+            assert!(link(bad).is_none(), "{bad}");
+        }
+    }
 }

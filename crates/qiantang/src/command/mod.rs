@@ -9,6 +9,7 @@ mod demo;
 mod evidence;
 mod exchange;
 mod halt;
+mod harvest;
 mod ingest;
 mod ledger;
 mod matrix;
@@ -83,6 +84,8 @@ enum Command {
     Delivery(delivery::Args),
     /// Stop an application, a resource or an interface at once; lift stops. 紧急停用。
     Halt(halt::Args),
+    /// Take entries from the catalogues of other platforms. 目录采集。
+    Harvest(harvest::Args),
     /// Follow tables of a data source by its log. 数据高铁。
     Rail(rail::Args),
     /// Exchange files with departments, with receipts on both sides. 文件数据交换。
@@ -215,6 +218,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Outflow(args) if args.changes() => &args.place,
         Command::Delivery(args) if args.changes() => &args.place,
         Command::Halt(args) if args.changes() => &args.place,
+        Command::Harvest(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
         Command::Exchange(args) if args.changes() => &args.place,
         Command::Pipeline(args) if args.changes() => &args.place,
@@ -242,6 +246,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Outflow(args) => outflow::run(args).await,
         Command::Delivery(args) => delivery::run(args).await,
         Command::Halt(args) => halt::run(args).await,
+        Command::Harvest(args) => harvest::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Source(args) => source::run(args).await,
@@ -276,6 +281,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Outflow(args) => outflow::run(args).await,
         Command::Delivery(args) => delivery::run(args).await,
         Command::Halt(args) => halt::run(args).await,
+        Command::Harvest(args) => harvest::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
@@ -313,6 +319,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Outflow(a) => a.json,
         Command::Delivery(a) => a.json,
         Command::Halt(a) => a.json,
+        Command::Harvest(a) => a.json,
         Command::Rail(a) => a.json,
         Command::Exchange(a) => a.json,
         Command::Source(a) => a.json,
