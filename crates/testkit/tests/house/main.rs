@@ -29,6 +29,7 @@ mod exchange;
 mod exchangekill;
 mod filing;
 mod halting;
+mod harvest;
 mod intake;
 mod interface;
 mod kafka;
