@@ -15,13 +15,13 @@ use model::code::OnlineState;
 use model::entry::EntryFilter;
 use model::harvest::{HarvestAs, HarvestKind, HarvestNew, HarvestState, HarvestTurn};
 use parking_lot::Mutex;
-use serde_json::{Value as Json_, json};
-use testkit::{House, people};
+use serde_json::{Value as Package, json};
+use testkit::{AUTHORITY_ORG, House};
 
 /// A made-up CKAN.
 #[derive(Default)]
 struct Ckan {
-    packages: Mutex<Vec<Json_>>,
+    packages: Mutex<Vec<Package>>,
     /// `start` of the pages that were asked for.
     asked: Mutex<Vec<usize>>,
     redirects: Mutex<Option<&'static str>>,
@@ -43,19 +43,19 @@ async fn search(
         v.strip_prefix("metadata_modified:[")?.split(' ').next().map(str::to_owned)
     });
     let all = ckan.packages.lock();
-    let found: Vec<&Json_> = all
+    let found: Vec<&Package> = all
         .iter()
         .filter(|p| {
             let modified = p["metadata_modified"].as_str().unwrap_or_default();
             since.as_deref().is_none_or(|since| modified >= since)
         })
         .collect();
-    let page: Vec<&Json_> = found.iter().skip(start).take(rows).copied().collect();
+    let page: Vec<&Package> = found.iter().skip(start).take(rows).copied().collect();
     Json(json!({ "success": true, "result": { "count": found.len(), "results": page } }))
         .into_response()
 }
 
-fn package(n: u32, title: &str, modified: &str) -> Json_ {
+fn package(n: u32, title: &str, modified: &str) -> Package {
     json!({
         "id": format!("set-{n}"), "name": format!("name-{n}"), "title": title, "notes": "来源平台上的数据集说明",
         "metadata_modified": modified, "state": "active", "private": false, "tags": [{ "name": "采集" }],
@@ -84,7 +84,7 @@ fn new(name: &str, kind: HarvestKind, url: &str, becomes: HarvestAs) -> HarvestN
         name: name.into(),
         kind,
         url: url.into(),
-        org: people::AUTHORITY_ORG.into(),
+        org: AUTHORITY_ORG.into(),
         region: "330000".into(),
         cron: "30 2 * * *".into(),
         becomes,
@@ -365,7 +365,7 @@ async fn people_decide(house: House) {
     assert!(page.items.iter().all(|e| !e.live()), "drafts wait for people");
 }
 
-on_both!(
+crate::on_both!(
     another_house,
     a_source_that_shrinks,
     changes_only,
