@@ -160,7 +160,7 @@ pub(super) async fn item(door: &Door, op: &Op, id: &str, item: &str) -> Result<V
     Ok(found)
 }
 
-fn feature(table: &Table, page: &RowPage, row: &Row) -> Value {
+pub(super) fn feature(table: &Table, page: &RowPage, row: &Row) -> Value {
     let cell = |name: &str| {
         let at = page.columns.iter().position(|c| c == name)?;
         row.get(at)
@@ -200,7 +200,11 @@ fn feature(table: &Table, page: &RowPage, row: &Row) -> Value {
 }
 
 /// Two numbers within a box.
-fn inside(longitude: &str, latitude: &str, [west, south, east, north]: [f64; 4]) -> Condition {
+pub(super) fn inside(
+    longitude: &str,
+    latitude: &str,
+    [west, south, east, north]: [f64; 4],
+) -> Condition {
     let one =
         |column: &str, comparison| Condition::Column { column: column.to_owned(), comparison };
     let from = one(longitude, Comparison::Gte(west.to_string()));
