@@ -109,7 +109,7 @@ pub(super) async fn list(
         let base = &door.config.public_url;
         let here = format!("{base}/ogc/collections/{id}/tiles");
         let one = tile_set(base, &table.dataset.entry);
-        Ok(json!({
+        Ok::<Value, Error>(json!({
             "tilesets": [one],
             "links": [link(&here, "self", JSON, "瓦片集 / tile sets")],
         }))
@@ -131,7 +131,7 @@ pub(super) async fn set(
         params::none(&query)?;
         known(&set)?;
         let table = shown(&door, &op, &id).await?;
-        Ok(tile_set(&door.config.public_url, &table.dataset.entry))
+        Ok::<Value, Error>(tile_set(&door.config.public_url, &table.dataset.entry))
     };
     ended(&op, JSON, told.await)
 }
@@ -162,7 +162,7 @@ pub(super) async fn tile(
             Ok(drawn) => drawn?,
             Err(_) => return Err(crate::rows::too_slow(&door, &op, &id).await),
         };
-        Ok(match bytes {
+        Ok::<_, Error>(match bytes {
             Some(bytes) => (StatusCode::OK, mark, bytes, cut),
             None => (StatusCode::NO_CONTENT, mark, Vec::new(), cut),
         })
