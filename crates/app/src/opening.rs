@@ -1,11 +1,12 @@
 //! Opening: what citizens and enterprises find, look at and download. Never shows what is not open.
 //!
 //! `chart` makes figures of rows, `versions` compares them, `standing` says how a set is kept and used, `city` tells the cities'
-//! shares, `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
+//! shares, `inside` counts what lies in a box, `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
 
 mod chart;
 mod city;
 mod index;
+mod inside;
 mod machines;
 mod measure;
 pub mod metadata;
@@ -37,6 +38,7 @@ use serde::Serialize;
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
+pub use inside::{Inside, inside};
 pub use machines::{Head, Listing, callable, changed_at, columns, distinct, found, heads, listing};
 pub use measure::measure;
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};

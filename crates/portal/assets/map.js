@@ -53,6 +53,36 @@
     ];
   }
 
+  // A rectangle drawn with Shift goes into the four fields beside the map and is looked for; without a mouse they are filled in by hand.
+  function area(map) {
+    var form = document.getElementById("area-form");
+    if (!form) { return; }
+    map.boxZoom.disable();
+    var canvas = map.getCanvas(), from = null;
+    function place(event) {
+      var edge = canvas.getBoundingClientRect();
+      return map.unproject([event.clientX - edge.left, event.clientY - edge.top]);
+    }
+    function field(name, number) { form.elements[name].value = number.toFixed(5); }
+    canvas.addEventListener("mousedown", function (event) {
+      if (!event.shiftKey || event.button !== 0) { return; }
+      event.preventDefault();
+      from = place(event);
+      map.dragPan.disable();
+    }, true);
+    window.addEventListener("mouseup", function (event) {
+      if (!from) { return; }
+      var to = place(event), begun = from;
+      from = null;
+      map.dragPan.enable();
+      field("west", Math.max(-180, Math.min(begun.lng, to.lng)));
+      field("south", Math.max(-90, Math.min(begun.lat, to.lat)));
+      field("east", Math.min(180, Math.max(begun.lng, to.lng)));
+      field("north", Math.min(90, Math.max(begun.lat, to.lat)));
+      form.requestSubmit();
+    });
+  }
+
   function draw(all) {
     var bounds = extent(all.flatMap(function (data) { return data.features; }));
     if (!bounds) { box.hidden = true; return; }
@@ -73,6 +103,7 @@
     });
     map.addControl(new maplibregl.NavigationControl({ showCompass: false }));
     map.addControl(new maplibregl.ScaleControl());
+    area(map);
     drawn.map(function (layer) { return layer.id; }).forEach(function (layer) {
       map.on("click", layer, function (event) {
         var table = document.createElement("table");

@@ -246,7 +246,7 @@ async fn draw(
     let bounds = place.bounds();
     let (filter, by_shape) = match &table.dataset.geometry {
         Some(Geometry::Point { longitude, latitude }) => {
-            (Some(features::inside(longitude, latitude, bounds)), false)
+            (Some(place::within(longitude, latitude, bounds)), false)
         }
         _ => (None::<Condition>, true),
     };
@@ -267,7 +267,7 @@ async fn draw(
             let feature = features::feature(table, &page, row);
             if by_shape {
                 let own = feature.get("geometry").and_then(place::bounds);
-                if !own.is_some_and(|own| params::touches(bounds, own)) {
+                if !own.is_some_and(|own| place::touches(bounds, own)) {
                     continue;
                 }
             }

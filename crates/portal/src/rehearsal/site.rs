@@ -89,6 +89,8 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         }
         "site/maps.html" => context! {
             docs => list(value(hit().doc)), chosen => vec!["parking"], most => 4,
+            area => full.then(|| context! { west => 120.0, south => 30.0, east => 121.0, north => 31.0 }),
+            within => full.then(|| vec![context! { doc => value(hit().doc), inside => context! { features => 3, more => true } }]),
             sources => if full { "/data/parking/map.geojson" } else { "" },
             layers => if full { vec![
                 context! { entry => value(entry()), geometry => context! { item => "wz" } },

@@ -19,6 +19,8 @@ use crate::{Answer, Door};
 const PAGE: u32 = 30;
 const DEEPEST: u32 = 200;
 const LAYERS: usize = 4;
+/// Sets whose features in a box are counted for one page.
+const COUNTED: usize = 12;
 
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
@@ -71,6 +73,11 @@ async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 
 async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let (found, page, pages) = sets(&door, &visit, "GeoJSON").await?;
+    let area = area(&visit)?;
+    let within = match area {
+        Some(bbox) => Some(found_in(&door, &visit, &found, bbox).await?),
+        None => None,
+    };
     let asked: Vec<&str> = visit.qs("layer").take(LAYERS).collect();
     let first = || found.hits.first().map(|h| h.doc.code.clone());
     let chosen: Vec<String> = match asked.is_empty() {
@@ -92,12 +99,73 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         .collect();
     let context = context! {
         q => visit.q("q"), total => found.total, page, pages, layers, chosen, most => LAYERS,
+        area => area.map(|[west, south, east, north]| context! { west, south, east, north }), within,
         sources => sources.join(" "),
         docs => value(found.hits.iter().map(|h| &h.doc).collect::<Vec<_>>()),
         previous => (page > 1).then(|| at_page(&visit, page - 1)),
         next => (page < pages).then(|| at_page(&visit, page + 1)),
     };
     door.page(&visit, "site/maps.html", context).await
+}
+
+/// The box that is asked for: `bbox`, or four fields of the form; `None` where nothing is asked.
+fn area(visit: &Visit) -> Result<Option<[f64; 4]>> {
+    let fields = ["west", "south", "east", "north"].map(|f| visit.q(f).unwrap_or_default().trim());
+    let written = match visit.q("bbox").map(str::trim).filter(|b| !b.is_empty()) {
+        Some(bbox) => bbox.to_owned(),
+        None if fields.iter().all(|f| f.is_empty()) => return Ok(None),
+        None => fields.join(","),
+    };
+    let wrong = || {
+        Error::new(
+            Code::InvalidQuery,
+            "范围应为 西,南,东,北 四个数：经度 −180 至 180，纬度 −90 至 90，南不大于北，如 120,30,121,31",
+            "an area is four numbers, west,south,east,north: longitudes from -180 to 180, latitudes from -90 to 90, as 120,30,121,31",
+        )
+    };
+    let numbers: Vec<f64> =
+        written.split(',').map_while(|n| n.trim().parse().ok()).take(5).collect();
+    match numbers.as_slice() {
+        [west, south, east, north]
+            if written.split(',').count() == 4
+                && west.abs() <= 180.0
+                && east.abs() <= 180.0
+                && south.abs() <= 90.0
+                && north.abs() <= 90.0
+                && south <= north =>
+        {
+            Ok(Some([*west, *south, *east, *north]))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// Sets of the page that have features in the box, most first.
+async fn found_in(
+    door: &Door,
+    visit: &Visit,
+    found: &SearchPage,
+    bbox: [f64; 4],
+) -> Result<Vec<Value>> {
+    let nobody = visit.public_op();
+    let mut all = Vec::new();
+    let free = found.hits.iter().filter(|h| h.doc.open_type == "unconditional");
+    for hit in free.take(COUNTED) {
+        match app::opening::inside(&door.app, &nobody, &hit.doc.code, bbox).await {
+            Ok(Some(inside)) if inside.features > 0 => all.push((inside, &hit.doc)),
+            Ok(_) => {}
+            // It went while the page was made, or is stopped: the others are told all the same.
+            Err(e) if !e.kind().ours() => {
+                tracing::debug!(error = e.operator_text(), "features in a box were not counted");
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    all.sort_by_key(|(inside, _)| std::cmp::Reverse(inside.features));
+    Ok(all
+        .into_iter()
+        .map(|(inside, doc)| context! { inside => value(inside), doc => value(doc) })
+        .collect())
 }
 
 async fn developer(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
