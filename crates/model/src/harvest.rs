@@ -167,6 +167,9 @@ pub struct HarvestTurn {
     pub read: bool,
     /// The source said that nothing has changed.
     pub untouched: bool,
+    /// Records may have moved between pages while they were read: nothing is taken for gone.
+    #[serde(default)]
+    pub moved: bool,
     pub mark: String,
     pub since: String,
     pub failures: u32,

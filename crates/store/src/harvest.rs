@@ -289,25 +289,22 @@ impl Store {
 
     /// What was known before a turn, and how much of it the turn has seen again.
     pub async fn harvest_known(&self, source: &str, turn: &str) -> Result<HarvestKnown> {
-        let count = |sql: &'static str| async move {
-            let n: i64 = sqlx::query_scalar(sql)
-                .bind(source)
-                .bind(turn)
-                .fetch_one(self.db.pool())
-                .await
-                .map_err(fail)?;
-            Ok::<u64, Error>(u64::try_from(n).unwrap_or(0))
-        };
+        let before = "SELECT COUNT(*) FROM harvest_origin WHERE source = $1 AND gone_at = '' AND first_turn <> $2";
+        let again = "SELECT COUNT(*) FROM harvest_origin WHERE source = $1 AND gone_at = '' AND first_turn <> $2 AND seen_turn = $2";
         Ok(HarvestKnown {
-            before: count(
-                "SELECT COUNT(*) FROM harvest_origin WHERE source = $1 AND gone_at = '' AND first_turn <> $2",
-            )
-            .await?,
-            again: count(
-                "SELECT COUNT(*) FROM harvest_origin WHERE source = $1 AND gone_at = '' AND first_turn <> $2 AND seen_turn = $2",
-            )
-            .await?,
+            before: self.harvest_count(before, source, turn).await?,
+            again: self.harvest_count(again, source, turn).await?,
         })
+    }
+
+    async fn harvest_count(&self, sql: &'static str, source: &str, turn: &str) -> Result<u64> {
+        let n: i64 = sqlx::query_scalar(sql)
+            .bind(source)
+            .bind(turn)
+            .fetch_one(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(u64::try_from(n).unwrap_or(0))
     }
 
     /// Notes why a record was not taken; noted twice it counts once.

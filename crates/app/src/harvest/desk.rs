@@ -146,6 +146,10 @@ pub async fn edit(app: &App, op: &Op, id: &str, new: &HarvestNew) -> Result<Harv
         }
     }
     if source.url != new.url.trim() {
+        let newest = app.store.harvest_turns(id, None, 1).await?;
+        if newest.first().is_some_and(|t| t.finished_at.is_none()) {
+            return Err(busy());
+        }
         (source.since, source.mark) = (String::new(), String::new());
     }
     new.name.trim().clone_into(&mut source.name);
@@ -251,15 +255,19 @@ pub async fn run(
     let (source, permit) = held(app, op, id, Action::HarvestKeep).await?;
     let turn = new_turn(app, op, &source, whole, accepts_loss);
     if !app.store.harvest_turn_open(&permit, &turn, &op.stamp()).await? {
-        return Err(Error::new(
-            Code::WrongState,
-            "该采集源已有一次采集在等待或进行中，请等它结束",
-            "a turn of this source waits or runs already: wait for its end",
-        ));
+        return Err(busy());
     }
     let word = if accepts_loss { "harvest.run_accepting_loss" } else { "harvest.run" };
     told(app, op, word, &source).await?;
     Ok(turn)
+}
+
+fn busy() -> Error {
+    Error::new(
+        Code::WrongState,
+        "该采集源已有一次采集在等待或进行中，请等它结束",
+        "a turn of this source waits or runs already: wait for its end",
+    )
 }
 
 /// Turns of a source, newest first.

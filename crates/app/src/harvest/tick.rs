@@ -73,6 +73,7 @@ pub(super) fn new_turn(
         position: None,
         read: false,
         untouched: false,
+        moved: false,
         mark: String::new(),
         since: stamp(op.at - overlap),
         failures: 0,

@@ -89,10 +89,8 @@ impl Work<'_> {
         let page = self.app.harvests.port.page(&ask).await?;
         self.beat().await?;
         self.take_page(&page).await?;
-        if page.moved {
-            // What was not seen may have moved over the edge of a page.
-            self.turn.full = false;
-        }
+        // What was not seen may have moved over the edge of a page.
+        self.turn.moved |= page.moved;
         if self.turn.position.is_none() {
             self.turn.mark.clone_from(&page.mark);
             self.turn.untouched = page.untouched;
@@ -111,7 +109,7 @@ impl Work<'_> {
         self.keep(HarvestState::Running, &stamp(self.app.now())).await
     }
 
-    async fn take_page(&mut self, page: &HarvestPage) -> Result<()> {
+    async fn take_page(&self, page: &HarvestPage) -> Result<()> {
         for refusal in &page.refused {
             self.refuse(refusal).await?;
         }
@@ -179,12 +177,12 @@ impl Work<'_> {
         }
         let trouble = |error: Error| match error.kind().ours() || error.code() == Code::Stale {
             true => Trouble::Ours(error),
-            false => Trouble::Theirs(mapped::broken(record, &error)),
+            false => Trouble::Theirs(Box::new(mapped::broken(record, &error))),
         };
         let working: Option<EntryDraft> =
             held.as_ref().map(|h| h.pending.as_ref().unwrap_or(&h.entry.draft).clone());
-        let draft =
-            mapped::draft(app, &self.source, record, working.as_ref()).map_err(Trouble::Theirs)?;
+        let draft = mapped::draft(app, &self.source, record, working.as_ref())
+            .map_err(|r| Trouble::Theirs(Box::new(r)))?;
         let why = format!("采集自 {} / harvested", self.source.name);
         let made = held.is_none();
         match held {
@@ -250,10 +248,15 @@ impl Work<'_> {
         }
     }
 
+    /// Whether everything of the source was looked at, so that what was not seen is gone.
+    fn whole(&self) -> bool {
+        self.turn.full && !self.turn.untouched && !self.turn.moved
+    }
+
     /// All pages are read: what was not seen goes, unless that is suddenly most of it.
     async fn settle(&mut self) -> Result<()> {
         let (store, rules) = (&self.app.store, &self.app.rules.harvest);
-        if self.turn.full && !self.turn.untouched {
+        if self.whole() {
             let known = store.harvest_known(&self.source.id, &self.turn.id).await?;
             let few =
                 known.again.saturating_mul(100) < known.before.saturating_mul(rules.least_percent);
@@ -299,7 +302,7 @@ impl Work<'_> {
             source.since = if clean { self.turn.since.clone() } else { String::new() };
             source.mark = if clean { self.turn.mark.clone() } else { String::new() };
         }
-        if self.turn.full && !self.turn.untouched {
+        if self.whole() {
             source.full_at = self.turn.created_at.clone();
         }
         store.harvest_source_update(self.permit, &source).await
@@ -336,7 +339,7 @@ enum Trouble {
     /// The platform cannot now: the turn waits.
     Ours(Error),
     /// It cannot be taken as it is: the report says why.
-    Theirs(HarvestRefusal),
+    Theirs(Box<HarvestRefusal>),
 }
 
 impl From<Error> for Trouble {

@@ -40,6 +40,7 @@ fn turn(full: bool) -> HarvestTurn {
         position: None,
         read: full,
         untouched: false,
+        moved: false,
         mark: String::new(),
         since: AT.into(),
         failures: 0,
