@@ -102,6 +102,7 @@ pub async fn create(app: &App, op: &Op, new: &HarvestNew) -> Result<HarvestSourc
     let place = Target::harvest("new", &new.region);
     let permit = audit::permit(app, op, Action::HarvestKeep, &place).await?;
     let org = checked(app, new).await?;
+    answers(app, op, &org).await?;
     let source = HarvestSource {
         id: op.new_id(),
         name: new.name.trim().to_owned(),
@@ -131,6 +132,7 @@ pub async fn edit(app: &App, op: &Op, id: &str, new: &HarvestNew) -> Result<Harv
     let place = Target::harvest(id, &new.region);
     audit::permit(app, op, Action::HarvestKeep, &place).await?;
     let org = checked(app, new).await?;
+    answers(app, op, &org).await?;
     let lasting = [
         (source.kind != new.kind, "kind", "类型", "kind"),
         (source.org != org.id, "org", "责任单位", "organisation"),
@@ -161,6 +163,12 @@ pub async fn edit(app: &App, op: &Op, id: &str, new: &HarvestNew) -> Result<Harv
     app.store.harvest_source_update(&permit, &source).await?;
     told(app, op, "harvest.edit", &source).await?;
     Ok(source)
+}
+
+/// Entries come in the organisation's name: it must be one of the caller's own region or below.
+async fn answers(app: &App, op: &Op, org: &Org) -> Result<()> {
+    let place = Target::harvest("new", &org.region);
+    audit::permit(app, op, Action::HarvestKeep, &place).await.map(|_| ())
 }
 
 /// Everything that is wrong with a form at once; the organisation when nothing is.
