@@ -1,10 +1,11 @@
 //! Opening: what citizens and enterprises find, look at and download. Never shows what is not open.
 //!
 //! `chart` makes figures of rows, `versions` compares them, `standing` says how a set is kept and used, `city` tells the cities'
-//! shares, `inside` counts what lies in a box, `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
+//! shares, `inside` counts what lies in a box, `tiles` draws vector tiles (`tile` writes one, `clip` cuts at its edges), `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
 
 mod chart;
 mod city;
+mod clip;
 mod index;
 mod inside;
 mod machines;
@@ -13,6 +14,8 @@ pub mod metadata;
 pub mod place;
 mod rules;
 mod standing;
+mod tile;
+mod tiles;
 mod versions;
 mod wkt;
 
@@ -44,6 +47,8 @@ pub use measure::measure;
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use standing::{Standing, standing};
 pub use store::openness::Measured;
+pub use tile::{DEEPEST, TileAt};
+pub use tiles::{Drawn, tile, tile_mark};
 pub use versions::{Changed, Version, VersionDifference, differences, versions};
 
 use crate::sharing::{fingerprint, read, release_event};

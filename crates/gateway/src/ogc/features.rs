@@ -160,7 +160,7 @@ pub(super) async fn item(door: &Door, op: &Op, id: &str, item: &str) -> Result<V
     Ok(found)
 }
 
-pub(super) fn feature(table: &Table, page: &RowPage, row: &Row) -> Value {
+fn feature(table: &Table, page: &RowPage, row: &Row) -> Value {
     let cell = |name: &str| {
         let at = page.columns.iter().position(|c| c == name)?;
         row.get(at)

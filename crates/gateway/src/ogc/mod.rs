@@ -1,13 +1,10 @@
 //! OGC API: Features and Tiles of the data sets that can be drawn, Records of the open catalogue. `describe` tells what there is,
-//! `features` and `records` give the items, `tiles` the same features as vector tiles (`tile` writes one, `clip` cuts at its edges),
-//! `params` reads what is asked and refuses what nobody knows.
+//! `features` and `records` give the items, `tiles` the same features as vector tiles, `params` reads what is asked and refuses what nobody knows.
 
-mod clip;
 mod describe;
 mod features;
 mod params;
 mod records;
-mod tile;
 mod tiles;
 
 use axum::Router;

@@ -1,17 +1,15 @@
 //! OGC API Tiles (OGC 20-057): vector tiles of the data sets that can be drawn, in WebMercatorQuad (OGC 17-083r4, annex D), through the gate
 //! of `/api/v1` as features are. A tile is told apart by the version of its data; one with too much in it says so in a header.
 
-use app::opening::{Geometry, place};
+use app::opening::{self, DEEPEST, TileAt};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::entry::Entry;
-use model::query::{Condition, Count, RowQuery};
 use model::{Error, Op, Result};
 use serde_json::{Value, json};
 
-use super::features::{self, drawn};
-use super::tile::{DEEPEST, Place, Sheet};
+use super::features::drawn;
 use super::{CATALOGUE, JSON, begun, ended, link, params};
 use crate::Door;
 use crate::answer::{self, Refusal};
@@ -26,9 +24,6 @@ const MVT: &str = "application/vnd.mapbox-vector-tile";
 const HALF: f64 = 20_037_508.342_789_244;
 /// Size of a pixel by which scales are told, metres (OGC 17-083r4).
 const PIXEL: f64 = 0.000_28;
-/// Features of a tile, and pages of rows that are read for one.
-const MOST: usize = 5000;
-const ROUNDS: usize = 5;
 /// Says that a tile does not hold everything that lies there.
 const CUT: &str = "x-features-left-out";
 
@@ -151,20 +146,20 @@ pub(super) async fn tile(
         only_format(&query)?;
         known(&set)?;
         let table = shown(&door, &op, &id).await?;
-        let place = Place::read(&z, &y, &x).ok_or_else(|| nowhere(&z, &y, &x))?;
-        let mark = mark(&table, place)?;
+        let at = TileAt::read(&z, &y, &x).ok_or_else(|| nowhere(&z, &y, &x))?;
+        let mark = mark(&table, at)?;
         if seen.as_ref().is_some_and(|seen| matches(seen, &mark)) {
             return Ok((StatusCode::NOT_MODIFIED, mark, Vec::new(), false));
         }
-        let drawing = Box::pin(draw(&door, &op, &table, place));
+        let drawing = Box::pin(opening::tile(&door.app, &op, &table.dataset, at));
         let drawn = tokio::time::timeout(crate::rows::LONGEST, drawing).await;
-        let (bytes, cut) = match drawn {
+        let drawn = match drawn {
             Ok(drawn) => drawn?,
             Err(_) => return Err(crate::rows::too_slow(&door, &op, &id).await),
         };
-        Ok::<_, Error>(match bytes {
-            Some(bytes) => (StatusCode::OK, mark, bytes, cut),
-            None => (StatusCode::NO_CONTENT, mark, Vec::new(), cut),
+        Ok::<_, Error>(match drawn.bytes {
+            Some(bytes) => (StatusCode::OK, mark, bytes, drawn.cut),
+            None => (StatusCode::NO_CONTENT, mark, Vec::new(), drawn.cut),
         })
     };
     let response = match told.await {
@@ -221,68 +216,13 @@ fn only_format(query: &str) -> Result<()> {
     })
 }
 
-/// By what a tile is known again: version of the declaration, time of the data, and place.
-fn mark(table: &Table, place: Place) -> Result<HeaderValue> {
-    let entry = &table.dataset.entry;
-    let data = entry.data_at.as_deref().unwrap_or("-");
-    let Place { z, x, y } = place;
-    HeaderValue::from_str(&format!("W/\"{}.{data}.{z}.{y}.{x}\"", entry.version))
+/// By what a tile is known again.
+fn mark(table: &Table, at: TileAt) -> Result<HeaderValue> {
+    HeaderValue::from_str(&opening::tile_mark(&table.dataset, at))
         .map_err(|e| Error::internal("an entity tag").caused_by(e))
 }
 
 fn matches(seen: &HeaderValue, mark: &HeaderValue) -> bool {
     let (Ok(seen), Ok(mark)) = (seen.to_str(), mark.to_str()) else { return false };
     seen.split(',').any(|one| one.trim() == mark || one.trim() == "*")
-}
-
-/// The rows that lie in a tile, drawn; and whether some were left out.
-async fn draw(
-    door: &Door,
-    op: &Op,
-    table: &Table,
-    place: Place,
-) -> Result<(Option<Vec<u8>>, bool)> {
-    let code = table.dataset.entry.draft.code.as_str();
-    let bounds = place.bounds();
-    let (filter, by_shape) = match &table.dataset.geometry {
-        Some(Geometry::Point { longitude, latitude }) => {
-            (Some(place::within(longitude, latitude, bounds)), false)
-        }
-        _ => (None::<Condition>, true),
-    };
-    let mut sheet = Sheet::new(place, code);
-    let (mut after, mut cut) = (None, false);
-    for _ in 0..ROUNDS {
-        let left = MOST.saturating_sub(sheet.features());
-        let ask = RowQuery {
-            filter: filter.clone(),
-            limit: Some(door.app.rules.call.max_rows.min(MOST as u64)),
-            after: after.take(),
-            count: Count::None,
-            ..RowQuery::default()
-        };
-        let page = app::sharing::query(&door.app, op, code, &ask).await?.page;
-        let mut taken = 0;
-        for row in &page.rows {
-            let feature = features::feature(table, &page, row);
-            if by_shape {
-                let own = feature.get("geometry").and_then(place::bounds);
-                if !own.is_some_and(|own| place::touches(bounds, own)) {
-                    continue;
-                }
-            }
-            if taken == left {
-                cut = true;
-                break;
-            }
-            taken += 1;
-            sheet = sheet.add(&feature)?;
-        }
-        after = page.next;
-        if cut || after.is_none() {
-            break;
-        }
-    }
-    cut |= after.is_some();
-    Ok((sheet.finish()?, cut))
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use app::account::applications;
+use app::opening::{TileAt, tile_mark};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use minijinja::{Value, context};
 use model::search::{SearchPage, SearchQuery};
@@ -19,6 +22,8 @@ use crate::{Answer, Door};
 const PAGE: u32 = 30;
 const DEEPEST: u32 = 200;
 const LAYERS: usize = 4;
+/// A layer of so many rows is drawn whole, a larger one by tiles.
+const WHOLE: i64 = 5000;
 /// Sets whose features in a box are counted for one page.
 const COUNTED: usize = 12;
 
@@ -26,6 +31,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/apis", get(interfaces))
         .route("/maps", get(maps))
+        .route("/data/{code}/tiles/{z}/{y}/{x}", get(tile))
         .route("/developer", get(developer))
 }
 
@@ -85,18 +91,16 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         false => asked.iter().map(|code| (*code).to_owned()).collect(),
     };
     let mut layers: Vec<Value> = Vec::with_capacity(chosen.len());
+    let mut sources: Vec<String> = Vec::with_capacity(chosen.len());
     for code in &chosen {
         // A layer that is not there, or is not open, is not found: the page says so as it does for the set.
         let dataset = app::opening::dataset(&door.app, &visit.op, code).await?;
         if dataset.free && dataset.geometry.is_some() {
+            let form = if dataset.entry.rows > WHOLE { "tiles" } else { "map.geojson" };
+            sources.push(format!("/data/{}/{form}", encode(code)));
             layers.push(value(&dataset));
         }
     }
-    let sources: Vec<String> = layers
-        .iter()
-        .filter_map(|l| l.get_attr("entry").and_then(|e| e.get_attr("code")).ok())
-        .filter_map(|code| code.as_str().map(|c| format!("/data/{}/map.geojson", encode(c))))
-        .collect();
     let context = context! {
         q => visit.q("q"), total => found.total, page, pages, layers, chosen, most => LAYERS,
         area => area.map(|[west, south, east, north]| context! { west, south, east, north }), within,
@@ -106,6 +110,46 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         next => (page < pages).then(|| at_page(&visit, page + 1)),
     };
     door.page(&visit, "site/maps.html", context).await
+}
+
+/// A vector tile of a layer: the same as programs get by OGC API Tiles.
+async fn tile(
+    State(door): State<Arc<Door>>,
+    Path((code, z, y, x)): Path<(String, String, String, String)>,
+    visit: Visit,
+    headers: HeaderMap,
+) -> Answer {
+    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    let drawn = dataset.free && dataset.geometry.is_some();
+    let at = TileAt::read(&z, &y, &x).filter(|_| drawn).ok_or_else(|| {
+        let shown: String = format!("{z}/{y}/{x}").chars().take(60).collect();
+        Error::not_found("瓦片", "tile", &shown)
+    })?;
+    let mark = tile_mark(&dataset, at);
+    let seen = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    let again = seen == Some(mark.as_str());
+    let mut response = if again {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let nobody = visit.public_op();
+        let drawn = app::opening::tile(&door.app, &nobody, &dataset, at).await?;
+        let mut response = match drawn.bytes {
+            Some(bytes) => {
+                let kind = HeaderValue::from_static("application/vnd.mapbox-vector-tile");
+                ([(header::CONTENT_TYPE, kind)], bytes).into_response()
+            }
+            None => StatusCode::NO_CONTENT.into_response(),
+        };
+        if drawn.cut {
+            let name = HeaderName::from_static("x-truncated");
+            response.headers_mut().insert(name, HeaderValue::from_static("true"));
+        }
+        response
+    };
+    if let Ok(mark) = HeaderValue::from_str(&mark) {
+        response.headers_mut().insert(header::ETAG, mark);
+    }
+    Ok(response)
 }
 
 /// The box that is asked for: `bbox`, or four fields of the form; `None` where nothing is asked.

@@ -195,6 +195,16 @@ async fn sets_are_found_by_an_area() {
     let found = nobody.get("/maps?bbox=120,30,121,31").await.text();
     let list = found.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
     assert!(list.contains("/data/lakes") && list.contains("/data/shores"), "{list}");
+    // The tiles that large layers are drawn by.
+    let tile = nobody.get("/data/lakes/tiles/5/13/26").await;
+    assert_eq!(tile.status, StatusCode::OK);
+    let mark = tile.headers.get("etag").unwrap().to_str().unwrap().to_owned();
+    let again = nobody.get_with("/data/lakes/tiles/5/13/26", "if-none-match", &mark).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(nobody.get("/data/lakes/tiles/5/0/0").await.status, StatusCode::NO_CONTENT);
+    for path in ["/data/lakes/tiles/5/99/0", "/data/nothing/tiles/5/13/26"] {
+        assert_eq!(nobody.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
     let east = nobody.get("/maps?west=121&south=29&east=122&north=30").await.text();
     let list = east.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
     assert!(list.contains("/data/lakes") && !list.contains("/data/shores"), "{list}");

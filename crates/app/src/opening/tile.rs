@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::clip::{self, Point, Square};
 
 /// Units of a tile's side, and how far features reach over it so that no seam is seen.
-pub(super) const EXTENT: u32 = 4096;
+const EXTENT: u32 = 4096;
 const BUFFER: f64 = 64.0;
 /// Deepest matrix.
-pub(super) const DEEPEST: u32 = 22;
+pub const DEEPEST: u32 = 22;
 /// The projection ends there: the world is a square.
 const LATITUDE: f64 = 85.051_128_779_806_59;
 /// Collections in collections are cut at this depth.
@@ -21,15 +21,16 @@ const NESTED: u32 = 8;
 
 /// Which tile: matrix, column, row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) z: u32,
-    pub(super) x: u32,
-    pub(super) y: u32,
+pub struct TileAt {
+    pub z: u32,
+    pub x: u32,
+    pub y: u32,
 }
 
-impl Place {
+impl TileAt {
     /// Reads the three parts of an address; `None` where there is no such tile.
-    pub(super) fn read(z: &str, y: &str, x: &str) -> Option<Self> {
+    #[must_use]
+    pub fn read(z: &str, y: &str, x: &str) -> Option<Self> {
         let number = |text: &str| {
             let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             plain.then(|| text.parse::<u32>().ok()).flatten()
@@ -73,13 +74,13 @@ impl Place {
 
 /// A tile being written: one layer.
 pub(super) struct Sheet {
-    place: Place,
+    place: TileAt,
     tile: Tile,
     layer: Layer,
 }
 
 impl Sheet {
-    pub(super) fn new(place: Place, name: &str) -> Self {
+    pub(super) fn new(place: TileAt, name: &str) -> Self {
         let tile = Tile::new(EXTENT);
         let layer = tile.create_layer(name);
         Self { place, tile, layer }
@@ -180,7 +181,7 @@ fn point(value: &Value) -> Option<Point> {
 
 impl Shape {
     /// As it lies in a tile; `None` when none of it does.
-    fn drawn(&self, place: Place) -> Result<Option<GeomData>> {
+    fn drawn(&self, place: TileAt) -> Result<Option<GeomData>> {
         let square = Square { low: -BUFFER, high: f64::from(EXTENT) + BUFFER };
         let here =
             |line: &[Point]| -> Vec<Point> { line.iter().map(|p| place.project(*p)).collect() };
@@ -277,13 +278,13 @@ mod tests {
 
     #[test]
     fn tiles_are_where_they_are() {
-        let world = Place::read("0", "0", "0").unwrap();
+        let world = TileAt::read("0", "0", "0").unwrap();
         let [west, south, east, north] = world.bounds();
         assert_eq!((west, east), (-180.0, 180.0));
         assert!(south < -85.0 && north > 85.0);
         assert_eq!(world.project([0.0, 0.0]), [2048.0, 2048.0]);
         // Hangzhou at matrix 8: column 213, row 105.
-        let place = Place::read("8", "105", "213").unwrap();
+        let place = TileAt::read("8", "105", "213").unwrap();
         let [x, y] = place.project([120.155, 30.274]);
         assert!((0.0..4096.0).contains(&x) && (0.0..4096.0).contains(&y), "{x} {y}");
         for (z, y, x) in [
@@ -295,13 +296,13 @@ mod tests {
             ("+1", "0", "0"),
             ("40", "0", "0"),
         ] {
-            assert!(Place::read(z, y, x).is_none(), "{z}/{y}/{x}");
+            assert!(TileAt::read(z, y, x).is_none(), "{z}/{y}/{x}");
         }
     }
 
     #[test]
     fn every_kind_is_written_and_what_lies_elsewhere_is_not() {
-        let place = Place::read("0", "0", "0").unwrap();
+        let place = TileAt::read("0", "0", "0").unwrap();
         let feature = |geometry: Value| json!({ "id": "7", "geometry": geometry, "properties": { "a": "b", "n": 1, "f": 1.5, "t": true, "z": null } });
         let mut sheet = Sheet::new(place, "layer");
         for geometry in [
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(sheet.features(), 4);
         let bytes = sheet.finish().unwrap().unwrap();
         assert!(bytes.windows(5).any(|w| w == b"layer"));
-        let far = Place::read("8", "0", "0").unwrap();
+        let far = TileAt::read("8", "0", "0").unwrap();
         let none = Sheet::new(far, "layer");
         let none =
             none.add(&feature(json!({ "type": "Point", "coordinates": [120.0, 30.0] }))).unwrap();
@@ -329,10 +330,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_place_lies_within_its_tile(lon in -180.0..179.9_f64, lat in -85.0..85.0_f64, z in 0_u32..18) {
-            let world = Place { z, x: 0, y: 0 };
+            let world = TileAt { z, x: 0, y: 0 };
             let [x, y] = world.project([lon, lat]);
             let index = |n: f64| (n / f64::from(EXTENT)).floor() as u32;
-            let place = Place { z, x: index(x), y: index(y) };
+            let place = TileAt { z, x: index(x), y: index(y) };
             let [west, south, east, north] = place.bounds();
             prop_assert!(west <= lon && lon <= east && south <= lat && lat <= north);
         }
