@@ -89,14 +89,23 @@ pub(super) fn new_turn(
 
 /// Works at a turn if it is nobody else's; answers how many pages were read.
 async fn worked(app: &Arc<App>, permit: &Permit, record: HarvestTurnRecord) -> Result<u64> {
-    let HarvestTurnRecord { mut turn, lease: held, .. } = record;
+    let HarvestTurnRecord { turn: seen, lease: held, .. } = record;
     if !held.owner.is_empty() && held.until > 0 && !lease::over(app, &held) {
         return Ok(0);
     }
-    if !app.store.harvest_claim(permit, &turn.id, &held, &lease::taken(app)).await? {
+    if !app.store.harvest_claim(permit, &seen.id, &held, &lease::taken(app)).await? {
         return Ok(0);
     }
     let owner = app.collections.owner();
+    // Since it was looked at another process may have gone on with it.
+    let Some(HarvestTurnRecord { mut turn, .. }) = app.store.harvest_turn_get(&seen.id).await?
+    else {
+        return Ok(0);
+    };
+    if !matches!(turn.state, HarvestState::Waiting | HarvestState::Running) {
+        app.store.harvest_beat(permit, &turn.id, &Lease::ended(owner)).await?;
+        return Ok(0);
+    }
     let Some(source) = app.store.harvest_source_get(&turn.source).await? else {
         turn.state = HarvestState::Failed;
         let now = stamp(app.now());

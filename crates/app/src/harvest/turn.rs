@@ -105,6 +105,7 @@ impl Work<'_> {
         }
         self.turn.position = page.next;
         self.turn.failures = 0;
+        (self.turn.zh, self.turn.en) = (String::new(), String::new());
         self.turn.figures.pages += 1;
         self.keep(HarvestState::Running, &stamp(self.app.now())).await
     }
