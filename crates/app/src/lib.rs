@@ -21,6 +21,7 @@ pub mod evidence;
 pub mod exchange;
 pub(crate) mod follow;
 pub mod halt;
+pub mod harvest;
 pub mod identity;
 pub mod interface;
 pub(crate) mod lease;
@@ -112,6 +113,8 @@ pub struct App {
     pub voices: voice::Memory,
     /// What prints papers.
     pub papers: Arc<dyn Paper>,
+    /// What reads other catalogues.
+    pub harvests: harvest::Memory,
 }
 
 /// Folders of this process.

@@ -2,12 +2,15 @@
 //!
 //! `chart` makes figures of rows, `versions` compares them, `standing` says how a set is kept and used, `city` tells the cities'
 //! shares, `plan`, `assess`, `withdraw` and `recheck` are how things come to be open and cease to be (rules of the risk check in
-//! `risk`), `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
+//! `risk`), `inside` counts what lies in a box, `tiles` draws vector tiles (`tile` writes one, `clip` cuts at its edges), `measure` counts
+//! empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
 
 mod assess;
 mod chart;
 mod city;
+mod clip;
 mod index;
+mod inside;
 mod machines;
 mod measure;
 pub mod metadata;
@@ -18,6 +21,8 @@ mod risk;
 mod rules;
 mod standing;
 pub(crate) mod tell;
+mod tile;
+mod tiles;
 mod versions;
 mod withdraw;
 mod wkt;
@@ -48,6 +53,7 @@ pub use assess::{
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
+pub use inside::{Inside, inside};
 pub use machines::{
     Head, Listing, callable, changed_at, columns, distinct, found, heads, listing, organisations,
 };
@@ -62,6 +68,8 @@ pub use risk::OpeningRules;
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use standing::{Standing, standing};
 pub use store::openness::Measured;
+pub use tile::{DEEPEST, TileAt};
+pub use tiles::{Drawn, tile, tile_mark};
 pub use versions::{Changed, Version, VersionDifference, differences, versions};
 pub(crate) use withdraw::moved;
 pub use withdraw::{withdraw, withdrawals, withdrawn};

@@ -59,6 +59,8 @@ pub struct Rules {
     pub identity: crate::identity::IdentityRules,
     /// The risk check before opening; the shipped `rules/opening.toml` when the file says nothing of it.
     pub opening: crate::opening::OpeningRules,
+    /// Pace and limits of harvest; the shipped `rules/harvest.toml` when the file says nothing of it.
+    pub harvest: crate::harvest::HarvestRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -89,6 +91,7 @@ struct Written {
     sql: Option<crate::wire::SqlRules>,
     project: Option<crate::project::ProjectRules>,
     site: Option<crate::opening::SiteRules>,
+    harvest: Option<crate::harvest::HarvestRules>,
     voice: Option<crate::voice::VoiceRules>,
     sandbox: Option<crate::project::sandbox::SandboxRules>,
     restricted: Option<crate::restricted::RestrictedRules>,
@@ -247,6 +250,7 @@ impl Rules {
             restricted,
             identity: crate::identity::rules(written.identity).map_err(wrong)?,
             opening: crate::opening::OpeningRules::read(written.opening)?,
+            harvest: crate::harvest::rules(written.harvest).map_err(wrong)?,
         })
     }
 }

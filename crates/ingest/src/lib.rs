@@ -4,7 +4,7 @@
 //! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `model::reading` (cells to values),
 //! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`, `feed`. `schema` says what tables a database holds,
 //! `privilege` what an account may do there,
-//! `shelf` keeps files in folders and buckets, `upstream` asks services behind proxied interfaces, `stamper` a time-stamp authority, `links` looks whether what people linked to is there. Whatever connects anywhere goes through `outgoing`.
+//! `shelf` keeps files in folders and buckets, `upstream` asks services behind proxied interfaces, `stamper` a time-stamp authority, `links` looks whether what people linked to is there, `harvest` reads other catalogues. Whatever connects anywhere goes through `outgoing`.
 //!
 //! Promise kept here: accepted + rejected = read. A record that does not fit is never dropped and never bent to fit; it
 //! becomes a reject with its line, column, value, reason and all its cells in the order of the items, so that it can be
@@ -24,6 +24,7 @@ mod feed;
 mod footer;
 mod grid;
 mod hand;
+mod harvest;
 mod header;
 mod identity;
 mod json;
@@ -53,6 +54,7 @@ mod upstream;
 use model::reading::{cell, moment, number, typing, why};
 
 pub use draft::draft;
+pub use harvest::Catalogues;
 pub use identity::IdentityServices;
 pub use links::LinkLooker;
 pub use outlet::Outlets;

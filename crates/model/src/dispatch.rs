@@ -85,6 +85,7 @@ code_list! {
         Tickets = "tickets", "诉求催办与到期办结", "Reminding of tickets, closing those answered";
         Restricted = "restricted", "受限开放的时限、到期与信用记录", "Time limits and ends of restricted opening, credit record";
         Links = "links", "应用成果链接检查", "Links of what was made of open data";
+        Harvests = "harvests", "目录采集", "Harvest of other catalogues";
     }
 }
 

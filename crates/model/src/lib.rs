@@ -27,6 +27,7 @@ pub mod exchange;
 pub mod finding;
 pub mod flow;
 pub mod halt;
+pub mod harvest;
 pub mod ident;
 pub mod identity;
 pub mod interface;

@@ -202,6 +202,10 @@ actions! {
     ContestJudge = "contest.judge";
     /// Write and withdraw policies and notices of the site.
     NewsKeep = "news.keep";
+    /// See sources of harvest, their turns and reports.
+    HarvestRead = "harvest.read";
+    /// Keep sources of harvest, run and pause them.
+    HarvestKeep = "harvest.keep";
     /// Work of the platform itself: recovery, expiry, refresh of the serving copy.
     SystemWork = "system.work";
 }
@@ -209,7 +213,7 @@ actions! {
 /// What an action is done to, with the attributes policies may ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Sandbox`, `Restricted`, `Credit`, `Authorisation`, `Plan`, `Contest`, `News`, `System`
+    /// `Entry`, `Request`, `Approval`, `Flow`, `Application`, `User`, `Org`, `Audit`, `Asset`, `Proposal`, `Quota`, `Reclaim`, `Notice`, `Outflow`, `Delivery`, `Report`, `Interface`, `Project`, `Ticket`, `Comment`, `Showcase`, `Sandbox`, `Restricted`, `Credit`, `Authorisation`, `Plan`, `Contest`, `News`, `Harvest`, `System`
     pub kind: &'static str,
     pub id: String,
     /// Owning organisation (provider of an entry, organisation of an application or user).
@@ -264,6 +268,16 @@ impl Target {
             live: entry.live(),
             ..Self::default()
         }
+    }
+    /// An entry as harvest works at it: made, changed and led on by the platform itself.
+    #[must_use]
+    pub fn harvested(entry: &Entry) -> Self {
+        Self { way: Some("harvest".to_owned()), ..Self::entry(entry) }
+    }
+    /// A source of harvest in a region.
+    #[must_use]
+    pub fn harvest(id: &str, region: &str) -> Self {
+        Self { kind: "Harvest", id: id.to_owned(), region: some(region), ..Self::default() }
     }
     /// An asset of the ledgers.
     #[must_use]

@@ -15,7 +15,7 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
-const KINDS: [&str; 29] = [
+const KINDS: [&str; 30] = [
     "Entry",
     "Request",
     "Approval",
@@ -45,6 +45,7 @@ const KINDS: [&str; 29] = [
     "Plan",
     "Contest",
     "News",
+    "Harvest",
 ];
 
 /// What a rule says of itself in its annotations.

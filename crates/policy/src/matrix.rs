@@ -153,6 +153,9 @@ fn natural(action: Action) -> Target {
         Action::ContestKeep => Target { region: Some("330106".to_owned()), ..of("Contest") },
         Action::ContestJudge => Target { owners: vec!["me".to_owned()], ..of("Contest") },
         Action::NewsKeep => Target { region: Some("330106".to_owned()), ..of("News") },
+        Action::HarvestRead | Action::HarvestKeep => {
+            Target { region: Some("330106".to_owned()), ..of("Harvest") }
+        }
         Action::HaltSet => of("Application"),
         Action::SecurityManage
         | Action::HaltRead

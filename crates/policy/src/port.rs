@@ -6,6 +6,7 @@
 mod bench;
 mod change;
 mod feed;
+mod harvest;
 mod identity;
 mod links;
 mod outlet;
@@ -39,6 +40,7 @@ use model::{Op, Result};
 pub use self::bench::{SqlBench, SqlColumn, SqlSaved, SqlSeen, SqlSitting, SqlTerms};
 pub use self::change::{ChangeSpan, Changes, ChangesAhead, ROW_ID};
 pub use self::feed::{Feed, HttpFeed, KafkaFeed, Paging};
+pub use self::harvest::{HarvestAsk, HarvestPage, Harvester};
 pub use self::identity::{OutsideBack, OutsideBegin, OutsideIdentity, OutsidePerson};
 pub use self::links::Links;
 pub use self::outlet::{

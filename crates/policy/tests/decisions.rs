@@ -452,6 +452,8 @@ fn the_platform_itself_does_its_work_and_nothing_else() {
         Action::DeliveryRead,
         Action::HaltSet,
         Action::HaltRead,
+        Action::HarvestRead,
+        Action::HarvestKeep,
     ];
     for action in Action::ALL {
         for e in [&entry(people_items()), &open] {
@@ -559,4 +561,35 @@ fn a_seat_is_answered_by_its_role_at_its_organisation_or_by_its_person() {
     // A seat of nobody is answered by nobody.
     let empty = seat(None, None, None, "applicant");
     decide(&person("u", "provider-org", &Role::ALL), &empty, false, "default-deny");
+}
+
+#[test]
+fn the_platform_compiles_and_publishes_what_it_harvested_and_nothing_else() {
+    let system = op(Actor::System);
+    let (own, other) = (entry(people_items()), entry(people_items()));
+    for action in [Action::EntryCompile, Action::EntrySubmit, Action::EntryReview] {
+        check(&system, action, &Target::harvested(&own), true, "harvest.entries");
+        check(&system, action, &Target::entry(&other), false, "default-deny");
+        // The mark of a harvested entry opens nothing for people.
+        let stranger = person("u", "other-org", &[Role::Provider]);
+        assert!(!policy().decide(&stranger, action, &Target::harvested(&own)).allowed);
+        assert!(!policy().decide(&op(Actor::Nobody), action, &Target::harvested(&own)).allowed);
+    }
+    let rows = Action::RowsDownload;
+    assert!(!policy().decide(&system, rows, &Target::harvested(&own)).allowed);
+}
+
+#[test]
+fn sources_of_harvest_are_the_authoritys_of_their_region() {
+    let source = Target::harvest("s", "330106");
+    let city = person_in("u", "bureau", "330100", &[Role::Authority]);
+    let elsewhere = person_in("u", "bureau", "330200", &[Role::Authority]);
+    for action in [Action::HarvestRead, Action::HarvestKeep] {
+        check(&person("u", "x", &[Role::Authority]), action, &source, true, "harvest.bureau");
+        check(&city, action, &source, true, "harvest.bureau");
+        check(&elsewhere, action, &source, false, "default-deny");
+        check(&person("u", "x", &[Role::Provider]), action, &source, false, "default-deny");
+        check(&op(Actor::System), action, &source, true, "harvest.operator");
+        check(&op(Actor::Nobody), action, &source, false, "default-deny");
+    }
 }

@@ -1,12 +1,15 @@
-// Draws places on a plain ground: no tiles, nothing from outside. `data-source` names one or more feature collections, each drawn in
-// a colour of its own. The table beside it says the same.
+// Draws places on a plain ground: nothing from outside. `data-source` names one or more feature collections, or the tiles of a layer
+// that is too large for one, each drawn in a colour of its own. The table beside it says the same.
 (function () {
   "use strict";
   var box = document.getElementById("map-canvas");
   if (!box || !window.maplibregl) { return; }
   maplibregl.setWorkerUrl(box.getAttribute("data-worker"));
   var COLOURS = ["#0f766e", "#b45309", "#2f5fa8", "#86479c"];
+  // Where nothing tells the extent: Zhejiang.
+  var AROUND = [118, 27, 123, 31.3];
   Promise.all(box.getAttribute("data-source").split(" ").filter(Boolean).map(function (address) {
+    if (/\/tiles$/.test(address)) { return { tiles: address, name: decodeURIComponent(address.split("/")[2]), features: [] }; }
     return fetch(address).then(function (answer) {
       if (!answer.ok) { throw new Error(String(answer.status)); }
       return answer.json();
@@ -41,9 +44,9 @@
   }
 
   // Areas, lines and points of one collection.
-  function layers(n) {
+  function layers(data, n) {
     var colour = COLOURS[n % COLOURS.length], source = "data" + n;
-    return [
+    var all = [
       { id: "area" + n, type: "fill", source: source, filter: ["==", ["geometry-type"], "Polygon"],
         paint: { "fill-color": colour, "fill-opacity": 0.28 } },
       { id: "line" + n, type: "line", source: source, filter: ["!=", ["geometry-type"], "Point"],
@@ -51,15 +54,52 @@
       { id: "point" + n, type: "circle", source: source, filter: ["==", ["geometry-type"], "Point"],
         paint: { "circle-color": colour, "circle-radius": 5, "circle-stroke-color": "#fff", "circle-stroke-width": 1.2, "circle-opacity": 0.85 } }
     ];
+    if (data.tiles) { all.forEach(function (layer) { layer["source-layer"] = data.name; }); }
+    return all;
+  }
+
+  // A rectangle drawn with Shift goes into the four fields beside the map and is looked for; without a mouse they are filled in by hand.
+  function area(map) {
+    var form = document.getElementById("area-form");
+    if (!form) { return; }
+    map.boxZoom.disable();
+    var canvas = map.getCanvas(), from = null;
+    function place(event) {
+      var edge = canvas.getBoundingClientRect();
+      return map.unproject([event.clientX - edge.left, event.clientY - edge.top]);
+    }
+    function field(name, number) { form.elements[name].value = number.toFixed(5); }
+    canvas.addEventListener("mousedown", function (event) {
+      if (!event.shiftKey || event.button !== 0) { return; }
+      event.preventDefault();
+      from = place(event);
+      map.dragPan.disable();
+    }, true);
+    window.addEventListener("mouseup", function (event) {
+      if (!from) { return; }
+      var to = place(event), begun = from;
+      from = null;
+      map.dragPan.enable();
+      field("west", Math.max(-180, Math.min(begun.lng, to.lng)));
+      field("south", Math.max(-90, Math.min(begun.lat, to.lat)));
+      field("east", Math.min(180, Math.max(begun.lng, to.lng)));
+      field("north", Math.min(90, Math.max(begun.lat, to.lat)));
+      form.requestSubmit();
+    });
   }
 
   function draw(all) {
     var bounds = extent(all.flatMap(function (data) { return data.features; }));
+    if (!bounds && all.some(function (data) { return data.tiles; })) { bounds = AROUND; }
     if (!bounds) { box.hidden = true; return; }
     box.hidden = false;
     var sources = { grid: { type: "geojson", data: grid(bounds) } };
-    all.forEach(function (data, n) { sources["data" + n] = { type: "geojson", data: data }; });
-    var drawn = all.flatMap(function (data, n) { return layers(n); });
+    all.forEach(function (data, n) {
+      sources["data" + n] = data.tiles
+        ? { type: "vector", tiles: [location.origin + data.tiles + "/{z}/{y}/{x}"], maxzoom: 16 }
+        : { type: "geojson", data: data };
+    });
+    var drawn = all.flatMap(layers);
     var map = new maplibregl.Map({
       container: box, attributionControl: false, maxZoom: 17,
       bounds: [[bounds[0], bounds[1]], [bounds[2], bounds[3]]], fitBoundsOptions: { padding: 40, maxZoom: 13 },
@@ -73,6 +113,7 @@
     });
     map.addControl(new maplibregl.NavigationControl({ showCompass: false }));
     map.addControl(new maplibregl.ScaleControl());
+    area(map);
     drawn.map(function (layer) { return layer.id; }).forEach(function (layer) {
       map.on("click", layer, function (event) {
         var table = document.createElement("table");

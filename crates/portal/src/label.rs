@@ -19,6 +19,7 @@ use model::exchange::{
 };
 use model::finding::Level;
 use model::halt::HaltKind;
+use model::harvest::{HarvestAs, HarvestKind, HarvestState, HarvestWish};
 use model::identity::{AuthorisationState, ClientKind, SubjectKind};
 use model::interface::{BreakerState, How, InterfaceState, Kind as InterfaceKind, Match};
 use model::outflow::OutflowState;
@@ -105,6 +106,10 @@ code_kinds! {
     "delivery_turn" => DeliveryTurnState,
     "delivery_cause" => DeliveryCause,
     "interface_kind" => InterfaceKind,
+    "harvest_kind" => HarvestKind,
+    "harvest_as" => HarvestAs,
+    "harvest_wish" => HarvestWish,
+    "harvest_state" => HarvestState,
     "interface_state" => InterfaceState,
     "interface_match" => Match,
     "chart_how" => How,

@@ -135,6 +135,12 @@ impl Door {
                         may(Action::OutflowRead, "Outflow"),
                     ),
                     (
+                        "/console/harvests",
+                        "目录采集",
+                        "Harvest",
+                        app::harvest::may_keep(&self.app, op),
+                    ),
+                    (
                         "/console/sources",
                         "数据源",
                         "Data sources",

@@ -19,6 +19,7 @@ mod channels;
 mod deliveries;
 mod dispatch;
 mod exchanges;
+mod harvests;
 mod interfaces;
 mod ledgers;
 mod made;
@@ -524,6 +525,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| outflows::of(other, full))
             .or_else(|| deliveries::of(other, full))
             .or_else(|| interfaces::of(other, full))
+            .or_else(|| harvests::of(other, full))
             .or_else(|| projects::of(other, full))
             .or_else(|| sandboxes::of(other, full))
             .or_else(|| bounds::of(other, full))

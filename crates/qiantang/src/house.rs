@@ -184,6 +184,9 @@ impl House {
                 Arc::new(ingest::IdentityServices::reaching(outgoing.clone())),
                 services,
             ),
+            harvests: app::harvest::Memory::new(Arc::new(ingest::Catalogues::reaching(
+                outgoing.clone(),
+            ))),
             voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
             papers: Arc::new(config.paper.press()?),
         });

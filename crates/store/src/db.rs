@@ -158,6 +158,7 @@ impl Db {
         ));
         all.push(migration(44, "sandbox", include_str!("../migrations/0044_sandbox.sql")));
         all.push(migration(45, "release", include_str!("../migrations/0045_release.sql")));
+        all.push(migration(46, "harvest", include_str!("../migrations/0046_harvest.sql")));
         all.push(migration(48, "openplan", include_str!("../migrations/0048_openplan.sql")));
         all.push(migration(49, "contest", include_str!("../migrations/0049_contest.sql")));
         all.push(migration(50, "news", include_str!("../migrations/0050_news.sql")));

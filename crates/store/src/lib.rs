@@ -28,6 +28,7 @@ pub mod figures;
 pub mod fill;
 pub mod finding;
 pub mod halt;
+pub mod harvest;
 pub mod identity;
 pub mod idle;
 pub mod interface;

@@ -354,6 +354,9 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
             Arc::new(ingest::IdentityServices::reaching(outgoing.clone())),
             Vec::new(),
         ),
+        harvests: app::harvest::Memory::new(Arc::new(ingest::Catalogues::reaching(
+            outgoing.clone(),
+        ))),
         voices: app::voice::Memory::new(Arc::new(ingest::LinkLooker::reaching(outgoing))),
         papers: Arc::new(paper::Press::new(None)),
     }

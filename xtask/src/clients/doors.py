@@ -98,6 +98,24 @@ def counted(file):
 
 check(counted("some.gpkg") == counted("cut.gpkg"), f"a box asked of the door is the box cut out of the whole: {counted('some.gpkg')}")
 
+# --- Vector tiles by GDAL: the tile of the whole world holds what can be drawn, up to its limit.
+for name in drawn:
+    answer = requests.get(f"{gateway}/ogc/collections/{name}/tiles/WebMercatorQuad/0/0/0")
+    check(answer.status_code in (200, 204), f"the tile of {name}: {answer.status_code}")
+    if answer.status_code == 204:
+        continue
+    check(answer.headers["content-type"] == "application/vnd.mapbox-vector-tile", f"{name} is a vector tile")
+    place = folder / f"{name}.mvt"
+    place.write_bytes(answer.content)
+    read = tool("ogrinfo", "-ro", "-so", "-oo", "X=0", "-oo", "Y=0", "-oo", "Z=0", f"MVT:{place}", name)
+    inside = int(next(line for line in read.splitlines() if line.startswith("Feature Count")).split(":")[1])
+    there = features.collection_items(name, limit=1)
+    check(0 < inside <= there.get("numberMatched", inside), f"GDAL reads {inside} features of the tile of {name}")
+    again = requests.get(answer.url, headers={"If-None-Match": answer.headers["etag"]})
+    check(again.status_code == 304, f"the tile of {name} is known again")
+matrices = requests.get(f"{gateway}/ogc/tileMatrixSets/WebMercatorQuad").json()["tileMatrices"]
+check(len(matrices) == 23 and matrices[0]["matrixWidth"] == 1, "the tile matrix set is told")
+
 # --- OAI-PMH by sickle.
 sickle = Sickle(f"{gateway}/oai")
 identity = sickle.Identify()

@@ -7,6 +7,7 @@ mod change;
 mod check;
 mod compare;
 mod flow;
+pub(crate) mod harvested;
 mod history;
 pub(crate) mod index;
 mod look;
@@ -152,10 +153,14 @@ pub async fn draft_items(
 
 /// Compiles a new entry (state unpublished, notline, version 1).
 pub async fn create(app: &App, op: &Op, draft: EntryDraft) -> Result<Entry> {
+    created(app, op, draft, Target::entry).await
+}
+
+/// The same for whoever acts on the entry as `of` says.
+async fn created(app: &App, op: &Op, draft: EntryDraft, of: fn(&Entry) -> Target) -> Result<Entry> {
     let draft = tidy(draft);
-    let permit =
-        audit::permit(app, op, Action::EntryCompile, &Target::entry(&new_entry(op, draft.clone())))
-            .await?;
+    let target = of(&new_entry(op, draft.clone()));
+    let permit = audit::permit(app, op, Action::EntryCompile, &target).await?;
     refuse_faults(check(app, &draft))?;
     known(app, &draft).await?;
     let mut change = change_new(op, draft, "create");
@@ -247,7 +252,18 @@ fn standing(app: &App, op: &Op, entry: &Entry, change: &EntryChange) -> Result<(
 /// Makes one move of the state machine, with its reason. Who handed something in may not review it (four eyes).
 pub async fn step(app: &App, op: &Op, id: &str, step: Move, reason: &str) -> Result<Entry> {
     let held = visible(app, op, id).await?;
-    let permit = audit::permit(app, op, step.action(), &Target::entry(&held.entry)).await?;
+    stepped(app, op, held, (step, reason), Target::entry).await
+}
+
+/// The same for whoever acts on the entry as `of` says.
+async fn stepped(
+    app: &App,
+    op: &Op,
+    held: Held,
+    (step, reason): (Move, &str),
+    of: fn(&Entry) -> Target,
+) -> Result<Entry> {
+    let permit = audit::permit(app, op, step.action(), &of(&held.entry)).await?;
     let reason = reason.trim();
     if step.needs_reason() && reason.is_empty() {
         return Err(Error::invalid(

@@ -253,6 +253,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Tickets => crate::voice::tick(app, system).await,
         Job::Restricted => crate::restricted::tick(app, system).await,
         Job::Links => crate::voice::look_at_links(app, system).await,
+        Job::Harvests => crate::harvest::tick(app).await,
     }
 }
 

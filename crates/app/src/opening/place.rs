@@ -1,5 +1,6 @@
 //! Where a row lies: GeoJSON out of a geometry item (GeoJSON or well-known text) or of two numbers, and the box around it.
 
+use model::query::{Comparison, Condition};
 use model::value::Value;
 use serde_json::json;
 
@@ -36,6 +37,30 @@ pub fn bounds(geometry: &serde_json::Value) -> Option<[f64; 4]> {
     let mut all = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
     widen(geometry.get("coordinates").or_else(|| geometry.get("geometries"))?, &mut all, 0);
     all.iter().all(|n| n.is_finite()).then_some(all)
+}
+
+/// Whether two boxes touch; one whose west lies east of its east goes over the date line.
+#[must_use]
+pub fn touches(asked: [f64; 4], own: [f64; 4]) -> bool {
+    let ([west, south, east, north], [w, s, e, n]) = (asked, own);
+    let across = if west <= east { w <= east && e >= west } else { e >= west || w <= east };
+    across && s <= north && n >= south
+}
+
+/// Rows whose two numbers lie within a box.
+#[must_use]
+pub fn within(longitude: &str, latitude: &str, [west, south, east, north]: [f64; 4]) -> Condition {
+    let one =
+        |column: &str, comparison| Condition::Column { column: column.to_owned(), comparison };
+    let from = one(longitude, Comparison::Gte(west.to_string()));
+    let to = one(longitude, Comparison::Lte(east.to_string()));
+    let across =
+        if west <= east { Condition::And(vec![from, to]) } else { Condition::Or(vec![from, to]) };
+    Condition::And(vec![
+        across,
+        one(latitude, Comparison::Gte(south.to_string())),
+        one(latitude, Comparison::Lte(north.to_string())),
+    ])
 }
 
 /// Deepest nesting of coordinates that is looked into.

@@ -7,6 +7,7 @@ use app::opening::{self, Dataset};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use model::harvest::HarvestOrigin;
 use model::{Code, Error, Op, Result};
 
 use crate::Door;
@@ -85,7 +86,8 @@ async fn written(door: &Door, op: &Op, query: &str, format: RdfFormat) -> Result
         per_page: PAGE as u64,
     })?;
     for set in &sets.items {
-        dcat.thing(&thing(set, &places, base))?;
+        let origin = app::harvest::origin(&door.app, &set.entry.draft.code).await?;
+        dcat.thing(&thing(set, &places, base, origin.as_ref()))?;
     }
     dcat.finish()
 }
@@ -110,7 +112,7 @@ pub(super) async fn one(
         else {
             return Err(Error::of(Code::UnsupportedFormat));
         };
-        alone(&dataset, &door.config.public_url, format).map(|bytes| file(format, bytes))
+        alone(&door, &dataset, format).await.map(|bytes| file(format, bytes))
     };
     let answered = match described.await {
         Ok(response) => response,
@@ -120,10 +122,12 @@ pub(super) async fn one(
 }
 
 /// A data set by itself.
-pub(crate) fn alone(dataset: &Dataset, base: &str, format: RdfFormat) -> Result<Vec<u8>> {
+pub(crate) async fn alone(door: &Door, dataset: &Dataset, format: RdfFormat) -> Result<Vec<u8>> {
+    let base = &door.config.public_url;
     let places = places(base);
+    let origin = app::harvest::origin(&door.app, &dataset.entry.draft.code).await?;
     let mut dcat = Dcat::alone(format, places.whole.clone())?;
-    dcat.thing(&thing(dataset, &places, base))?;
+    dcat.thing(&thing(dataset, &places, base, origin.as_ref()))?;
     dcat.finish()
 }
 
@@ -141,8 +145,22 @@ fn places(base: &str) -> Places {
     }
 }
 
-fn thing(dataset: &Dataset, places: &Places, base: &str) -> Thing {
+/// What another catalogue brought has its rows there, by the ways that catalogue tells.
+fn thing(dataset: &Dataset, places: &Places, base: &str, origin: Option<&HarvestOrigin>) -> Thing {
     let mut thing = of_dataset(dataset, places);
+    if let Some(origin) = origin {
+        thing.source.clone_from(&origin.record.address);
+        let ways = origin.record.distributions.iter().enumerate();
+        thing.distributions = ways
+            .map(|(n, d)| Distribution {
+                word: format!("origin-{}", n + 1),
+                url: d.url.clone(),
+                media_type: if d.format.contains('/') { d.format.clone() } else { String::new() },
+                download: true,
+            })
+            .collect();
+        return thing;
+    }
     if dataset.free {
         let dump = format!("{base}/datastore/dump/{}-csv", dataset.entry.id);
         for (word, media) in [("csv", "text/csv"), ("json", "application/json")] {

@@ -34,7 +34,7 @@ pub(super) async fn answer(door: &Door, op: &Op, asked: &Asked) -> Result<Body, 
         Asked::Get { identifier, prefix } => {
             let dataset = found(door, op, identifier).await?;
             let at = opening::changed_at(&door.app, &dataset).await?;
-            record(door, &dataset, &at, *prefix).map(|r| Body::Record(Box::new(r)))
+            record(door, &dataset, &at, *prefix).await.map(|r| Body::Record(Box::new(r)))
         }
         Asked::List(lot) => list(door, op, lot).await,
     }
@@ -95,13 +95,13 @@ fn header(door: &Door, id: &str, at: &str, org: &str, gone: bool) -> Header {
     }
 }
 
-fn record(door: &Door, dataset: &Dataset, at: &str, prefix: Prefix) -> Result<Record, Fault> {
+async fn record(door: &Door, dataset: &Dataset, at: &str, prefix: Prefix) -> Result<Record, Fault> {
     let entry = &dataset.entry;
     let base = &door.config.public_url;
     let dcat = match prefix {
         Prefix::Dc => None,
         Prefix::Dcat => {
-            let bytes = alone(dataset, base, app::ledger::dump::RdfFormat::RdfXml)?;
+            let bytes = alone(door, dataset, app::ledger::dump::RdfFormat::RdfXml).await?;
             Some(String::from_utf8_lossy(&bytes).into_owned())
         }
     };
@@ -164,7 +164,7 @@ async fn list(door: &Door, op: &Op, lot: &Lot) -> Result<Body, Fault> {
             },
         };
         records.push(match dataset {
-            Some(dataset) => Ok(Box::new(record(door, &dataset, &change.at, lot.prefix)?)),
+            Some(dataset) => Ok(Box::new(record(door, &dataset, &change.at, lot.prefix).await?)),
             None => Err(head),
         });
     }

@@ -26,6 +26,7 @@ pub(super) fn landing(base: &str) -> Value {
             link(&format!("{here}/api"), "service-desc", OPEN_API, "接口描述 / description of the API"),
             link(&format!("{here}/conformance"), "conformance", JSON, "符合的规范 / what it conforms to"),
             link(&format!("{here}/collections"), "data", JSON, "要素集 / collections"),
+            link(&format!("{here}/tileMatrixSets"), "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes", JSON, "瓦片矩阵集 / tile matrix sets"),
         ],
     })
 }
@@ -44,7 +45,11 @@ pub(super) fn conformance() -> Value {
         "sorting",
     ];
     let catalogue = catalogue.map(|c| format!("{records}/{c}"));
-    let all: Vec<String> = std::iter::once(common.to_owned()).chain(own).chain(catalogue).collect();
+    let tiles = "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf";
+    let tiles = ["core", "tileset", "tilesets-list", "geodata-tilesets", "mvt"]
+        .map(|c| format!("{tiles}/{c}"));
+    let all: Vec<String> =
+        std::iter::once(common.to_owned()).chain(own).chain(catalogue).chain(tiles).collect();
     json!({ "conformsTo": all })
 }
 
@@ -100,6 +105,7 @@ pub(super) fn of_features(base: &str, entry: &Entry) -> Value {
         "links": [
             link(&here, "self", JSON, "要素集 / the collection"),
             link(&format!("{here}/items"), "items", GEO_JSON, "要素 / features"),
+            link(&format!("{here}/tiles"), "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector", JSON, "矢量瓦片 / vector tiles"),
             link(&format!("{base}/dataset/{}/schema.json", d.code), "describedby", JSON, "数据项 / columns"),
             link(&format!("{base}/ogc/collections/{CATALOGUE}/items/{}", d.code), "related", GEO_JSON, "目录记录 / record"),
         ],
@@ -137,11 +143,32 @@ pub(super) fn api(base: &str, most: u64) -> Value {
                 &["collectionId", "limit", "bbox", "datetime", "q", "type", "ids", "sortby"]),
             "/collections/{collectionId}/items/{featureId}": get("item", "一个要素或记录 / a feature or record", GEO_JSON, "Feature",
                 &["collectionId", "featureId"]),
+            "/collections/{collectionId}/tiles": get("tilesets", "瓦片集 / tile sets", JSON, "Any", &["collectionId"]),
+            "/collections/{collectionId}/tiles/{tileMatrixSetId}": get("tileset", "一个瓦片集 / a tile set", JSON, "Any", &["collectionId", "tileMatrixSetId"]),
+            "/collections/{collectionId}/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}": {
+                "get": { "operationId": "tile", "summary": "矢量瓦片 / a vector tile",
+                    "parameters": ["collectionId", "tileMatrixSetId", "tileMatrix", "tileRow", "tileCol"]
+                        .map(|p| json!({ "$ref": format!("#/components/parameters/{p}") })),
+                    "responses": {
+                        "200": { "description": "矢量瓦片 / the tile", "content": { "application/vnd.mapbox-vector-tile": { "schema": { "type": "string", "format": "binary" } } } },
+                        "204": { "description": "没有要素 / nothing lies there" },
+                        "304": { "description": "未变化 / not changed" },
+                        "404": { "$ref": "#/components/responses/Wrong" },
+                        "429": { "$ref": "#/components/responses/Wrong" },
+                        "503": { "$ref": "#/components/responses/Wrong" },
+                    } },
+            },
+            "/tileMatrixSets": get("tileMatrixSets", "瓦片矩阵集 / tile matrix sets", JSON, "Any", &[]),
+            "/tileMatrixSets/{tileMatrixSetId}": get("tileMatrixSet", "一个瓦片矩阵集 / a tile matrix set", JSON, "Any", &["tileMatrixSetId"]),
         },
         "components": {
             "parameters": {
                 "f": { "name": "f", "in": "query", "schema": { "type": "string", "enum": ["json"] } },
                 "collectionId": { "name": "collectionId", "in": "path", "required": true, "schema": { "type": "string" } },
+                "tileMatrixSetId": { "name": "tileMatrixSetId", "in": "path", "required": true, "schema": { "type": "string", "enum": ["WebMercatorQuad"] } },
+                "tileMatrix": { "name": "tileMatrix", "in": "path", "required": true, "schema": { "type": "integer", "minimum": 0, "maximum": 22 } },
+                "tileRow": { "name": "tileRow", "in": "path", "required": true, "schema": { "type": "integer", "minimum": 0 } },
+                "tileCol": { "name": "tileCol", "in": "path", "required": true, "schema": { "type": "integer", "minimum": 0 } },
                 "featureId": { "name": "featureId", "in": "path", "required": true, "schema": { "type": "string" } },
                 "limit": { "name": "limit", "in": "query", "style": "form", "explode": false,
                     "schema": { "type": "integer", "minimum": 1, "maximum": most, "default": 10 } },

@@ -62,7 +62,7 @@ pub(super) async fn items(door: &Door, op: &Op, id: &str, query: &str) -> Result
     }
     let by_shape = match (&table.dataset.geometry, window.bbox) {
         (Some(Geometry::Point { longitude, latitude }), Some(bbox)) => {
-            all.push(inside(longitude, latitude, bbox));
+            all.push(place::within(longitude, latitude, bbox));
             None
         }
         (_, bbox) => bbox,
@@ -84,7 +84,7 @@ pub(super) async fn items(door: &Door, op: &Op, id: &str, query: &str) -> Result
             let feature = feature(&table, &page, row);
             let Some(bbox) = by_shape else { return Some(feature) };
             let own = feature.get("geometry").and_then(place::bounds)?;
-            params::touches(bbox, own).then_some(feature)
+            place::touches(bbox, own).then_some(feature)
         }));
         left = window.limit.saturating_sub(found.len() as u64);
         after = page.next;
@@ -197,21 +197,6 @@ fn feature(table: &Table, page: &RowPage, row: &Row) -> Value {
     );
     told.insert("properties".into(), Value::Object(properties));
     Value::Object(told)
-}
-
-/// Two numbers within a box.
-fn inside(longitude: &str, latitude: &str, [west, south, east, north]: [f64; 4]) -> Condition {
-    let one =
-        |column: &str, comparison| Condition::Column { column: column.to_owned(), comparison };
-    let from = one(longitude, Comparison::Gte(west.to_string()));
-    let to = one(longitude, Comparison::Lte(east.to_string()));
-    let across =
-        if west <= east { Condition::And(vec![from, to]) } else { Condition::Or(vec![from, to]) };
-    Condition::And(vec![
-        across,
-        one(latitude, Comparison::Gte(south.to_string())),
-        one(latitude, Comparison::Lte(north.to_string())),
-    ])
 }
 
 /// The column that tells the time of a row: the one that is declared to, else the first of a day or a moment.

@@ -1,10 +1,11 @@
-//! OGC API: Features of the data sets that can be drawn, Records of the open catalogue. `describe` tells what there is, `features`
-//! and `records` give the items, `params` reads what is asked and refuses what nobody knows.
+//! OGC API: Features and Tiles of the data sets that can be drawn, Records of the open catalogue. `describe` tells what there is,
+//! `features` and `records` give the items, `tiles` the same features as vector tiles, `params` reads what is asked and refuses what nobody knows.
 
 mod describe;
 mod features;
 mod params;
 mod records;
+mod tiles;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -29,6 +30,11 @@ pub(crate) fn router() -> Router<Door> {
         .route("/ogc/collections/{collection}", get(collection))
         .route("/ogc/collections/{collection}/items", get(items))
         .route("/ogc/collections/{collection}/items/{item}", get(item))
+        .route("/ogc/collections/{collection}/tiles", get(tiles::list))
+        .route("/ogc/collections/{collection}/tiles/{set}", get(tiles::set))
+        .route("/ogc/collections/{collection}/tiles/{set}/{z}/{y}/{x}", get(tiles::tile))
+        .route("/ogc/tileMatrixSets", get(matrix_sets))
+        .route("/ogc/tileMatrixSets/{set}", get(matrix_set))
 }
 
 /// The collection that holds the catalogue itself. No data set has this code: codes of the ledger have no `-`.
@@ -97,6 +103,25 @@ async fn api(State(door): State<Door>, request: Request) -> Response {
     let most = door.app.rules.call.max_rows;
     let kind = "application/vnd.oai.openapi+json;version=3.0";
     fixed(&door, request, kind, |base| describe::api(base, most)).await
+}
+
+async fn matrix_sets(State(door): State<Door>, request: Request) -> Response {
+    fixed(&door, request, JSON, tiles::matrix_sets).await
+}
+
+async fn matrix_set(
+    State(door): State<Door>,
+    Path(set): Path<String>,
+    request: Request,
+) -> Response {
+    let (op, query) = match begun(&door, request).await {
+        Ok(begun) => begun,
+        Err(refused) => return *refused,
+    };
+    let told = params::none(&query)
+        .and_then(|()| tiles::known(&set))
+        .map(|()| tiles::matrix_set(&door.config.public_url));
+    ended(&op, JSON, told)
 }
 
 async fn collections(State(door): State<Door>, request: Request) -> Response {

@@ -102,13 +102,6 @@ fn bbox(value: &str) -> Result<[f64; 4]> {
     if numbers.iter().all(|n| n.is_finite()) && south <= north { Ok(box_of) } else { Err(bad()) }
 }
 
-/// Whether two boxes touch; one whose west lies east of its east goes over the date line.
-pub(super) fn touches(asked: [f64; 4], own: [f64; 4]) -> bool {
-    let ([west, south, east, north], [w, s, e, n]) = (asked, own);
-    let across = if west <= east { w <= east && e >= west } else { e >= west || w <= east };
-    across && s <= north && n >= south
-}
-
 /// A moment, or two with `/` between them; `..` is open.
 fn interval(value: &str) -> Result<(String, String)> {
     let bad = || {
@@ -165,6 +158,8 @@ pub(super) fn with(pairs: &[(String, String)], set: &[(&str, String)]) -> String
 
 #[cfg(test)]
 mod tests {
+    use app::opening::place;
+
     use super::*;
 
     #[test]
@@ -175,9 +170,9 @@ mod tests {
             assert!(bbox(bad).is_err(), "{bad}");
         }
         let point = [120.5, 30.5, 120.5, 30.5];
-        assert!(touches([120.0, 30.0, 121.0, 31.0], point));
-        assert!(!touches([121.0, 30.0, 122.0, 31.0], point));
-        assert!(touches([170.0, -10.0, -170.0, 10.0], [175.0, 0.0, 175.0, 0.0]));
+        assert!(place::touches([120.0, 30.0, 121.0, 31.0], point));
+        assert!(!place::touches([121.0, 30.0, 122.0, 31.0], point));
+        assert!(place::touches([170.0, -10.0, -170.0, 10.0], [175.0, 0.0, 175.0, 0.0]));
     }
 
     #[test]

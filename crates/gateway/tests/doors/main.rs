@@ -23,4 +23,5 @@ mod ledgers;
 mod mcp;
 mod routes;
 mod standards;
+mod tiles;
 mod token;

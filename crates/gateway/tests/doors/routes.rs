@@ -83,6 +83,7 @@ async fn nobody_and_a_stranger_get_only_what_is_open_to_all() {
                 // Data sets and collections that are none.
                 (described, _) if described.starts_with("/dataset/") => 404,
                 (drawn, _) if drawn.starts_with("/ogc/collections/") => 404,
+                ("/ogc/tileMatrixSets/{set}", _) => 404,
                 // The older convention is off here: as if it were not there.
                 (older, _) if older.starts_with("/gateway/") => 404,
                 // No interface has such a code.

@@ -18,7 +18,7 @@ const SHAPES: &[u8] = "id,name,amount,day,geom\n1,西湖,1.5,2026-01-01,\"POLYGO
                        2,东钱湖,2.25,2026-01-02,POINT(121.66 29.76)\n3,无,1,2026-01-03,\n"
     .as_bytes();
 
-async fn furnished() -> House {
+pub(crate) async fn furnished() -> House {
     let house = House::new().await;
     let mut places = testkit::draft("lakes");
     places.title = "湖泊".into();

@@ -53,11 +53,28 @@ fn cell(row: &Json, place: &str) -> Result<Option<String>> {
 
 /// An element with what is in it. Names are without their prefix.
 #[derive(Default)]
-struct Element {
-    name: String,
-    text: String,
+pub(crate) struct Element {
+    pub(crate) name: String,
+    pub(crate) text: String,
     attributes: Vec<(String, String)>,
-    within: Vec<Element>,
+    pub(crate) within: Vec<Element>,
+}
+
+impl Element {
+    /// The elements in it of this name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
+        self.within.iter().filter(move |e| e.name == name)
+    }
+    pub(crate) fn first<'a>(&'a self, name: &'a str) -> Option<&'a Element> {
+        self.all(name).next()
+    }
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+    /// The text in it, without white space around.
+    pub(crate) fn words(&self) -> &str {
+        self.text.trim()
+    }
 }
 
 /// Rows of an answer in XML: the elements at a place.
@@ -107,7 +124,7 @@ fn bad() -> model::Error {
 }
 
 /// The whole answer. Definitions of a document type (and with them entities of its own) are refused.
-fn tree(text: &str) -> Result<Element> {
+pub(crate) fn tree(text: &str) -> Result<Element> {
     let mut reader = Reader::from_str(text);
     let mut open: Vec<Element> = vec![Element::default()];
     loop {

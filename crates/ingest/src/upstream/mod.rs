@@ -9,7 +9,7 @@
 //! Addresses go through [`crate::outgoing`], are resolved once, and the connection goes to what was looked at. No redirect is
 //! followed and no proxy of the environment used. Nothing of headers, parameters or answers stands in a message.
 
-mod field;
+pub(crate) mod field;
 mod grant;
 
 use std::collections::HashMap;

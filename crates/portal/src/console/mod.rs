@@ -26,6 +26,7 @@ mod entry_form;
 mod exchanges;
 mod findings;
 mod flows;
+mod harvests;
 mod interfaces;
 mod ledger;
 mod ledger_sheet;
@@ -87,6 +88,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(channels::router())
         .merge(outflows::router())
         .merge(deliveries::router())
+        .merge(harvests::router())
         .merge(interfaces::router())
         .merge(convention::router())
         .merge(rails::router())

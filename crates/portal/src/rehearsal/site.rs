@@ -59,6 +59,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "site/dataset.html" => context! {
             applies_inside => full,
             standing => standing(full), filled => full.then_some("91.7"), filter,
+            origin => full.then(|| value(super::harvests::origin())),
             files => list(context! { format => "csv", known => context! { bytes => 1024, sha256 => "0f" } }),
             by_item => list(context! { identifier => "id", percent => "100.0" }), licence => licence(),
             cite => context! { text => "某局. 停车场 <b>[DS/OL].", bibtex => "@misc{x}" },
@@ -89,6 +90,8 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         }
         "site/maps.html" => context! {
             docs => list(value(hit().doc)), chosen => vec!["parking"], most => 4,
+            area => full.then(|| context! { west => 120.0, south => 30.0, east => 121.0, north => 31.0 }),
+            within => full.then(|| vec![context! { doc => value(hit().doc), inside => context! { features => 3, more => true } }]),
             sources => if full { "/data/parking/map.geojson" } else { "" },
             layers => if full { vec![
                 context! { entry => value(entry()), geometry => context! { item => "wz" } },

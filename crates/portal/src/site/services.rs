@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use app::account::applications;
+use app::opening::{TileAt, tile_mark};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use minijinja::{Value, context};
 use model::search::{SearchPage, SearchQuery};
@@ -19,11 +22,16 @@ use crate::{Answer, Door};
 const PAGE: u32 = 30;
 const DEEPEST: u32 = 200;
 const LAYERS: usize = 4;
+/// A layer of so many rows is drawn whole, a larger one by tiles.
+const WHOLE: i64 = 5000;
+/// Sets whose features in a box are counted for one page.
+const COUNTED: usize = 12;
 
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/apis", get(interfaces))
         .route("/maps", get(maps))
+        .route("/data/{code}/tiles/{z}/{y}/{x}", get(tile))
         .route("/developer", get(developer))
 }
 
@@ -71,6 +79,11 @@ async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 
 async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let (found, page, pages) = sets(&door, &visit, "GeoJSON").await?;
+    let area = area(&visit)?;
+    let within = match area {
+        Some(bbox) => Some(found_in(&door, &visit, &found, bbox).await?),
+        None => None,
+    };
     let asked: Vec<&str> = visit.qs("layer").take(LAYERS).collect();
     let first = || found.hits.first().map(|h| h.doc.code.clone());
     let chosen: Vec<String> = match asked.is_empty() {
@@ -78,26 +91,125 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         false => asked.iter().map(|code| (*code).to_owned()).collect(),
     };
     let mut layers: Vec<Value> = Vec::with_capacity(chosen.len());
+    let mut sources: Vec<String> = Vec::with_capacity(chosen.len());
     for code in &chosen {
         // A layer that is not there, or is not open, is not found: the page says so as it does for the set.
         let dataset = app::opening::dataset(&door.app, &visit.op, code).await?;
         if dataset.free && dataset.geometry.is_some() {
+            let form = if dataset.entry.rows > WHOLE { "tiles" } else { "map.geojson" };
+            sources.push(format!("/data/{}/{form}", encode(code)));
             layers.push(value(&dataset));
         }
     }
-    let sources: Vec<String> = layers
-        .iter()
-        .filter_map(|l| l.get_attr("entry").and_then(|e| e.get_attr("code")).ok())
-        .filter_map(|code| code.as_str().map(|c| format!("/data/{}/map.geojson", encode(c))))
-        .collect();
     let context = context! {
         q => visit.q("q"), total => found.total, page, pages, layers, chosen, most => LAYERS,
+        area => area.map(|[west, south, east, north]| context! { west, south, east, north }), within,
         sources => sources.join(" "),
         docs => value(found.hits.iter().map(|h| &h.doc).collect::<Vec<_>>()),
         previous => (page > 1).then(|| at_page(&visit, page - 1)),
         next => (page < pages).then(|| at_page(&visit, page + 1)),
     };
     door.page(&visit, "site/maps.html", context).await
+}
+
+/// A vector tile of a layer: the same as programs get by OGC API Tiles.
+async fn tile(
+    State(door): State<Arc<Door>>,
+    Path((code, z, y, x)): Path<(String, String, String, String)>,
+    visit: Visit,
+    headers: HeaderMap,
+) -> Answer {
+    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    let drawn = dataset.free && dataset.geometry.is_some();
+    let at = TileAt::read(&z, &y, &x).filter(|_| drawn).ok_or_else(|| {
+        let shown: String = format!("{z}/{y}/{x}").chars().take(60).collect();
+        Error::not_found("瓦片", "tile", &shown)
+    })?;
+    let mark = tile_mark(&dataset, at);
+    let seen = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    let again = seen == Some(mark.as_str());
+    let mut response = if again {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let nobody = visit.public_op();
+        let drawn = app::opening::tile(&door.app, &nobody, &dataset, at).await?;
+        let mut response = match drawn.bytes {
+            Some(bytes) => {
+                let kind = HeaderValue::from_static("application/vnd.mapbox-vector-tile");
+                ([(header::CONTENT_TYPE, kind)], bytes).into_response()
+            }
+            None => StatusCode::NO_CONTENT.into_response(),
+        };
+        if drawn.cut {
+            let name = HeaderName::from_static("x-truncated");
+            response.headers_mut().insert(name, HeaderValue::from_static("true"));
+        }
+        response
+    };
+    if let Ok(mark) = HeaderValue::from_str(&mark) {
+        response.headers_mut().insert(header::ETAG, mark);
+    }
+    Ok(response)
+}
+
+/// The box that is asked for: `bbox`, or four fields of the form; `None` where nothing is asked.
+fn area(visit: &Visit) -> Result<Option<[f64; 4]>> {
+    let fields = ["west", "south", "east", "north"].map(|f| visit.q(f).unwrap_or_default().trim());
+    let written = match visit.q("bbox").map(str::trim).filter(|b| !b.is_empty()) {
+        Some(bbox) => bbox.to_owned(),
+        None if fields.iter().all(|f| f.is_empty()) => return Ok(None),
+        None => fields.join(","),
+    };
+    let wrong = || {
+        Error::new(
+            Code::InvalidQuery,
+            "范围应为 西,南,东,北 四个数：经度 −180 至 180，纬度 −90 至 90，南不大于北，如 120,30,121,31",
+            "an area is four numbers, west,south,east,north: longitudes from -180 to 180, latitudes from -90 to 90, as 120,30,121,31",
+        )
+    };
+    let numbers: Vec<f64> =
+        written.split(',').map_while(|n| n.trim().parse().ok()).take(5).collect();
+    match numbers.as_slice() {
+        [west, south, east, north]
+            if written.split(',').count() == 4
+                && west.abs() <= 180.0
+                && east.abs() <= 180.0
+                && south.abs() <= 90.0
+                && north.abs() <= 90.0
+                && south <= north =>
+        {
+            Ok(Some([*west, *south, *east, *north]))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// Sets of the page that have features in the box, most first.
+async fn found_in(
+    door: &Door,
+    visit: &Visit,
+    found: &SearchPage,
+    bbox: [f64; 4],
+) -> Result<Vec<Value>> {
+    let nobody = visit.public_op();
+    let mut all = Vec::new();
+    let free = found.hits.iter().filter(|h| h.doc.open_type == "unconditional");
+    for hit in free.take(COUNTED) {
+        match app::opening::inside(&door.app, &nobody, &hit.doc.code, bbox).await {
+            Ok(Some(inside)) if inside.features > 0 => all.push((inside, &hit.doc)),
+            Ok(_) => {}
+            // It went while the page was made, or is stopped: the others are told all the same.
+            Err(e) if !e.kind().ours() => {
+                tracing::debug!(error = e.operator_text(), "features in a box were not counted");
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    all.sort_by_key(|(inside, _)| std::cmp::Reverse(inside.features));
+    Ok(all
+        .into_iter()
+        .map(|(inside, doc)| context! { inside => value(inside), doc => value(doc) })
+        .collect())
 }
 
 async fn developer(State(door): State<Arc<Door>>, visit: Visit) -> Answer {

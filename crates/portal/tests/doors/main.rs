@@ -19,6 +19,7 @@ mod controls;
 mod deliveries;
 mod dispatch;
 mod exchanges;
+mod harvests;
 mod identity;
 mod ledger;
 mod ledgers;

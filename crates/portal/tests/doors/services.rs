@@ -175,6 +175,53 @@ async fn interfaces_maps_and_the_developers_page_name_what_is_open() {
 }
 
 #[tokio::test]
+async fn sets_are_found_by_an_area() {
+    let house = House::new().await;
+    let mut places = testkit::draft("lakes");
+    for (name, zh) in [("lng", "经度"), ("lat", "纬度")] {
+        places.items.push(Item::new(name, zh, DataType::Float));
+    }
+    house.publish(places).await;
+    let rows = "id,name,amount,day,lng,lat\n1,a,1.50,2026-01-01,120.14,30.24\n2,b,2.25,2026-01-02,121.66,29.76\n";
+    house.collect("lakes", "p.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
+    let mut shapes = testkit::draft("shores");
+    shapes.items.push(Item::new("geom", "范围", DataType::Geometry));
+    house.publish(shapes).await;
+    let rows = "id,name,amount,day,geom\n1,a,1.5,2026-01-01,\"POLYGON((120.1 30.2,120.2 30.2,120.2 30.3,120.1 30.2))\"\n";
+    house.collect("shores", "s.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
+    let mut nobody = Browser::new(&house);
+    let plain = nobody.get("/maps").await.text();
+    assert!(plain.contains("id=\"area-form\"") && !plain.contains("id=\"within\""), "{plain}");
+    let found = nobody.get("/maps?bbox=120,30,121,31").await.text();
+    let list = found.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(list.contains("/data/lakes") && list.contains("/data/shores"), "{list}");
+    // The tiles that large layers are drawn by.
+    let tile = nobody.get("/data/lakes/tiles/5/13/26").await;
+    assert_eq!(tile.status, StatusCode::OK);
+    let mark = tile.headers.get("etag").unwrap().to_str().unwrap().to_owned();
+    let again = nobody.get_with("/data/lakes/tiles/5/13/26", "if-none-match", &mark).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(nobody.get("/data/lakes/tiles/5/0/0").await.status, StatusCode::NO_CONTENT);
+    for path in ["/data/lakes/tiles/5/99/0", "/data/nothing/tiles/5/13/26"] {
+        assert_eq!(nobody.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let east = nobody.get("/maps?west=121&south=29&east=122&north=30").await.text();
+    let list = east.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(list.contains("/data/lakes") && !list.contains("/data/shores"), "{list}");
+    assert!(east.contains("value=\"121"), "what was asked stays in the form");
+    assert!(nobody.get("/maps?bbox=0,0,1,1").await.text().contains("id=\"nothing-within\""));
+    for wrong in
+        ["bbox=1,2,3", "bbox=a,b,c,d", "bbox=0,5,1,4", "bbox=0,0,200,1", "west=1", "bbox=NaN,0,1,1"]
+    {
+        assert_eq!(
+            nobody.get(&format!("/maps?{wrong}")).await.status,
+            StatusCode::BAD_REQUEST,
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn city_sites_differ_and_agree_with_the_province() {
     let house = House::new().await;
     for (code, region) in

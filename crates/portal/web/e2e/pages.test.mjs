@@ -81,6 +81,8 @@ const PAGES = [
   ["deliveries", "consumer", "/console/deliveries"],
   ["delivery", "consumer", `/console/deliveries/${house.deliveries[0].id}`],
   ["delivery-form", "consumer", `/console/deliveries/new?request=${house.deliveries[0].request}`],
+  ["harvests", "authority", "/console/harvests"],
+  ["harvest-form", "authority", "/console/harvests/new"],
   ["interfaces", "consumer", "/console/interfaces"],
   ["interface-form", "authority", "/console/interfaces/new?entry=fr_jbxx&kind=query"],
   ["interface-kept", "authority", `/console/interfaces/${house.interfaces[0].id}`],

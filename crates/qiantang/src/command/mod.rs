@@ -9,6 +9,7 @@ mod demo;
 mod evidence;
 mod exchange;
 mod halt;
+mod harvest;
 mod ingest;
 mod ledger;
 mod matrix;
@@ -84,6 +85,8 @@ enum Command {
     Delivery(delivery::Args),
     /// Stop an application, a resource or an interface at once; lift stops. 紧急停用。
     Halt(halt::Args),
+    /// Take entries from the catalogues of other platforms. 目录采集。
+    Harvest(harvest::Args),
     /// Follow tables of a data source by its log. 数据高铁。
     Rail(rail::Args),
     /// Exchange files with departments, with receipts on both sides. 文件数据交换。
@@ -218,6 +221,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Outflow(args) if args.changes() => &args.place,
         Command::Delivery(args) if args.changes() => &args.place,
         Command::Halt(args) if args.changes() => &args.place,
+        Command::Harvest(args) if args.changes() => &args.place,
         Command::Rail(args) if args.changes() => &args.place,
         Command::Exchange(args) if args.changes() => &args.place,
         Command::Pipeline(args) if args.changes() => &args.place,
@@ -245,6 +249,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Outflow(args) => outflow::run(args).await,
         Command::Delivery(args) => delivery::run(args).await,
         Command::Halt(args) => halt::run(args).await,
+        Command::Harvest(args) => harvest::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Source(args) => source::run(args).await,
@@ -280,6 +285,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Outflow(args) => outflow::run(args).await,
         Command::Delivery(args) => delivery::run(args).await,
         Command::Halt(args) => halt::run(args).await,
+        Command::Harvest(args) => harvest::run(args).await,
         Command::Rail(args) => rail::run(args).await,
         Command::Exchange(args) => exchange::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
@@ -317,6 +323,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Outflow(a) => a.json,
         Command::Delivery(a) => a.json,
         Command::Halt(a) => a.json,
+        Command::Harvest(a) => a.json,
         Command::Rail(a) => a.json,
         Command::Exchange(a) => a.json,
         Command::Source(a) => a.json,

@@ -31,6 +31,7 @@ mod exchange;
 mod exchangekill;
 mod filing;
 mod halting;
+mod harvest;
 mod identity;
 mod intake;
 mod interface;

@@ -106,6 +106,8 @@ pub struct Thing {
     pub publisher: (String, String, String),
     /// Page for people.
     pub page: String,
+    /// Address of what it was taken from, in another catalogue.
+    pub source: String,
     pub version: String,
     pub distributions: Vec<Distribution>,
     pub columns: Vec<Column>,
@@ -333,6 +335,9 @@ impl Dcat {
         }
         if !thing.page.is_empty() {
             self.link(&iri, DCAT, "landingPage", &node(&thing.page)?)?;
+        }
+        if !thing.source.is_empty() {
+            self.link(&iri, DCT, "source", &node(&thing.source)?)?;
         }
         for distribution in distributions {
             self.link(&iri, DCAT, "distribution", &distribution)?;

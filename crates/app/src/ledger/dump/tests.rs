@@ -11,6 +11,7 @@ use super::*;
 
 fn thing(text: &str) -> Thing {
     Thing {
+        source: String::new(),
         class: Class::Dataset,
         iri: "https://site.test/data/parking".into(),
         identifier: "parking".into(),

@@ -95,6 +95,7 @@ pub(super) fn of_entry(entry: &Entry, org: Option<&Org>, region: &str, places: &
         fields: Vec::new(),
         iri,
         page,
+        source: String::new(),
         distributions,
     }
 }

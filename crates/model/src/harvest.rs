@@ -1,0 +1,221 @@
+//! Harvest (采集目录): entries of other catalogues, known here by where they come from. Only what is said of data is taken, never rows.
+//!
+//! A source is kept by people ([`HarvestSource`]); a turn ([`HarvestTurn`]) goes through it page by page and leaves for each of its
+//! records where it went ([`HarvestOrigin`]) or why it could not be taken ([`HarvestRefusal`]).
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::code_list;
+
+code_list! {
+    /// What a source speaks.
+    HarvestKind {
+        Ckan = "ckan", "CKAN 操作接口", "CKAN Action API";
+        Dcat = "dcat", "DCAT 目录", "DCAT catalogue";
+        DataJson = "data_json", "data.json", "data.json";
+        OaiPmh = "oai_pmh", "OAI-PMH", "OAI-PMH";
+        Qiantang = "qiantang", "另一个钱塘平台", "Another Qiantang";
+    }
+}
+code_list! {
+    /// What becomes of what comes.
+    HarvestAs {
+        Draft = "draft", "草稿待审核", "Drafts for review";
+        Published = "published", "直接发布", "Published at once";
+    }
+}
+code_list! {
+    /// What a person wants of a source.
+    HarvestWish {
+        Run = "run", "按计划采集", "By schedule";
+        Pause = "pause", "已暂停", "Paused";
+    }
+}
+code_list! {
+    /// How a turn stands.
+    HarvestState {
+        Waiting = "waiting", "等待", "Waiting";
+        Running = "running", "采集中", "Running";
+        Done = "done", "已完成", "Done";
+        Stopped = "stopped", "已停下，须人工确认", "Stopped for a person";
+        Failed = "failed", "失败", "Failed";
+    }
+}
+code_list! {
+    /// What a turn made of a record.
+    HarvestOutcome {
+        New = "new", "新增", "New";
+        Changed = "changed", "变更", "Changed";
+        Unchanged = "unchanged", "未变", "Unchanged";
+        Refused = "refused", "未采纳", "Refused";
+    }
+}
+
+/// One record of another catalogue, in words of this one. What a source does not say is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// How the source knows it: stays the same when everything else changes.
+    pub foreign_id: String,
+    /// Page of it there.
+    pub address: String,
+    pub title: String,
+    pub title_en: String,
+    pub description: String,
+    pub keywords: Vec<String>,
+    pub theme: String,
+    pub publisher: String,
+    pub licence: String,
+    /// As the source writes it.
+    pub modified: String,
+    pub frequency: String,
+    pub spatial: String,
+    pub distributions: Vec<Distribution>,
+}
+
+/// A way to its data there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Distribution {
+    pub title: String,
+    pub url: String,
+    /// `CSV`, or a media type.
+    pub format: String,
+}
+
+/// Why a record was not taken: which field, and what to mend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HarvestRefusal {
+    pub foreign_id: String,
+    pub title: String,
+    pub field: String,
+    pub zh: String,
+    pub en: String,
+}
+
+/// A source as decided by people, and what the last complete turn left for the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HarvestSource {
+    pub id: String,
+    pub name: String,
+    pub kind: HarvestKind,
+    /// Address of the catalogue: `https://…`.
+    pub url: String,
+    /// Organisation that answers for what comes, and its name.
+    pub org: String,
+    pub org_name: String,
+    /// GB/T 2260.
+    pub region: String,
+    /// Five fields, in the civil time of China.
+    pub cron: String,
+    pub becomes: HarvestAs,
+    pub wish: HarvestWish,
+    pub created_at: String,
+    pub created_by: String,
+    /// When the next turn is due; empty when there is none.
+    #[serde(default)]
+    pub due: String,
+    /// From when on changes are asked for (RFC 3339); empty: the next turn looks at everything.
+    #[serde(default)]
+    pub since: String,
+    /// When everything was last looked at.
+    #[serde(default)]
+    pub full_at: String,
+    /// What the source said of the state it answered with (ETag or Last-Modified).
+    #[serde(default)]
+    pub mark: String,
+}
+
+/// What is needed to keep a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HarvestNew {
+    pub name: String,
+    pub kind: HarvestKind,
+    pub url: String,
+    pub org: String,
+    pub region: String,
+    pub cron: String,
+    pub becomes: HarvestAs,
+}
+
+/// What a turn made of the records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HarvestFigures {
+    pub pages: u64,
+    pub seen: u64,
+    pub new: u64,
+    pub changed: u64,
+    pub unchanged: u64,
+    pub refused: u64,
+    pub gone: u64,
+}
+
+/// One turn of a source. Its position is kept after each page, so that whoever takes it up goes on there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HarvestTurn {
+    pub id: String,
+    pub source: String,
+    pub state: HarvestState,
+    /// All of the source is looked at, so that what is not seen is gone.
+    pub full: bool,
+    /// A person said that what is gone may be more than half.
+    pub accepts_loss: bool,
+    /// Where the next page is, in the reader's words; `None`: at the beginning.
+    pub position: Option<String>,
+    /// All pages were read; what is gone is being settled.
+    pub read: bool,
+    /// The source said that nothing has changed.
+    pub untouched: bool,
+    /// Records may have moved between pages while they were read: nothing is taken for gone.
+    #[serde(default)]
+    pub moved: bool,
+    pub mark: String,
+    pub since: String,
+    pub failures: u32,
+    pub figures: HarvestFigures,
+    pub zh: String,
+    pub en: String,
+    pub created_at: String,
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    pub by: String,
+}
+
+/// Where an entry comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HarvestOrigin {
+    pub source: String,
+    pub source_name: String,
+    pub foreign_id: String,
+    /// Code of the entry here.
+    pub entry: String,
+    /// Of the record as last taken.
+    pub digest: String,
+    pub outcome: HarvestOutcome,
+    pub first_turn: String,
+    pub seen_turn: String,
+    pub last_seen: String,
+    /// When it was found to be gone; empty while it is there.
+    pub gone_at: String,
+    pub record: Record,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_an_older_version_is_read() {
+        let record: Record = serde_json::from_str(r#"{"foreign_id":"a"}"#).unwrap();
+        assert_eq!(record.foreign_id, "a");
+        assert!(record.distributions.is_empty() && record.title.is_empty());
+    }
+
+    #[test]
+    fn every_kind_is_read_back() {
+        for kind in HarvestKind::ALL {
+            assert_eq!(HarvestKind::parse(kind.as_str()), Some(*kind));
+        }
+    }
+}
