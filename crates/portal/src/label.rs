@@ -41,9 +41,11 @@ use model::voice::ticket::{Deed, Side, TicketKind, TicketState};
 
 use crate::visit::Lang;
 
+mod entry;
 mod notices;
 mod opening;
 
+use entry::ENTRY_FIELDS;
 use notices::NOTICES;
 
 macro_rules! code_kinds {
@@ -467,80 +469,6 @@ const APPROVAL_EVENTS: Words = &[
 ];
 
 /// Fields of a declaration, for the differences of two versions.
-const ENTRY_FIELDS: Words = &[
-    ("code", "目录编码", "Code"),
-    ("title", "名称", "Title"),
-    ("title_en", "英文名称", "English title"),
-    ("description", "摘要", "Description"),
-    ("org", "数源单位", "Department"),
-    ("region", "行政区划", "Region"),
-    ("domain", "数据领域", "Domain"),
-    ("tags", "标签", "Tags"),
-    ("kind", "资源形态", "Form"),
-    ("update_cycle", "更新周期", "Update cycle"),
-    ("sync_mode", "归集方式", "Collection"),
-    ("share_type", "共享属性", "Share attribute"),
-    ("share_condition", "共享条件", "Share condition"),
-    ("share_basis", "共享依据", "Share basis"),
-    ("open_type", "开放属性", "Open attribute"),
-    ("open_condition", "开放条件", "Open condition"),
-    ("open_basis", "开放依据", "Open basis"),
-    ("raised_grade", "提高安全级别", "Raised grade"),
-    ("time_range", "时间范围", "Time range"),
-    ("source_system", "来源系统", "Source system"),
-    ("licence", "许可", "Licence"),
-    ("attribution", "来源说明", "Attribution"),
-    ("items", "数据项顺序", "Order of the items"),
-    ("theme", "主题", "Theme"),
-    ("group", "分组", "Group"),
-    ("source_department", "来源处室", "Office within the department"),
-    ("central_department", "中央业务指导部门", "Central guiding ministry"),
-    ("data_level", "数据层级", "Level of the data"),
-    ("data_range", "数据范围", "Range of the data"),
-    ("data_kinds", "数据对象", "About"),
-    ("processing_level", "加工程度", "Processing"),
-    ("provider_channel", "提供渠道", "Channel"),
-    ("shared_mode", "共享方式", "Way of sharing"),
-    ("open_level", "开放方式", "Way of opening"),
-    ("update_cycle_other", "其他更新周期", "Other update cycle"),
-    ("sync_frequency", "同步频率", "Frequency of collection"),
-    ("table_type", "库表类型", "Kind of table"),
-    ("physical_deletion", "物理删除", "Rows are deleted at the source"),
-    ("electronic_proof", "电子证照", "Electronic certificate"),
-    ("operation_authorized", "可授权运营", "May be authorised for operation"),
-    ("app_scene", "应用场景", "Scene of use"),
-    ("business_matters", "业务事项", "Business matters"),
-    ("related_matters", "数据关联事项", "Related matters"),
-    ("name_cn", "中文名称", "Chinese name"),
-    ("name_en", "英文名称", "English name"),
-    ("definition", "定义", "Definition"),
-    ("data_type", "数据类型", "Data type"),
-    ("format", "数据格式", "Format"),
-    ("value_domain", "值域", "Values"),
-    ("object_class", "对象类词", "Object class"),
-    ("representation", "表示词", "Representation"),
-    ("grade", "安全级别", "Grade"),
-    ("unit", "计量单位", "Unit"),
-    ("relation", "关系", "Relation"),
-    ("source_org", "来源机构", "Source organisation"),
-    ("app", "所属应用", "Application"),
-    ("remark", "备注", "Remark"),
-    ("version", "版本", "Version"),
-    ("publish_date", "发布日期", "Publication date"),
-    ("length", "长度", "Length"),
-    ("precision", "总位数", "Digits in all"),
-    ("scale", "小数位数", "Digits after the point"),
-    ("primary", "主键", "Key"),
-    ("lookup", "查询键", "Look-up key"),
-    ("nullable", "可空", "May be empty"),
-    ("mask", "脱敏规则", "Mask"),
-    ("standard_code", "标准数据元", "Standard data element"),
-    ("code_table", "引用代码表", "Code table"),
-    ("source_system_level", "来源系统类别", "Kind of source system"),
-    ("timestamp", "时间戳", "Time stamp"),
-    ("classified", "涉密", "Classified"),
-    ("sensitive", "敏感个人信息", "Sensitive personal information"),
-];
 const FIGURES: Words = &[
     ("entries", "目录", "Entries"),
     ("items", "数据项", "Data items"),

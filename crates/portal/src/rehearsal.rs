@@ -5,11 +5,11 @@ use std::sync::Arc;
 use app::catalogue::Move;
 use minijinja::{UndefinedBehavior, Value, context};
 use model::audit::{AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditVerdict};
-use model::code::{DataType, OnlineState, OpenType, PublishState, SyncMode};
+use model::code::{DataType, OnlineState, OpenType, PublishState};
 use model::entry::{Difference, Entry, EntryStep};
 use model::item::Item;
 use model::mask::Mask;
-use model::parcel::{Quarantined, Reject, Run, RunState, Sniffed};
+use model::parcel::{Quarantined, Reject, RunState, Sniffed};
 use model::request::{Period, Request, RequestState, RequestStep, RequestWay};
 use model::search::{SearchDoc, SearchHit};
 use model::source::{DataSource, SourceKind, SourceTls};
@@ -36,7 +36,7 @@ mod site;
 mod usage;
 mod voice;
 
-use made::{approval, approval_row, basket, bundle, flow_page};
+use made::{approval, approval_row, basket, bundle, flow_page, run};
 
 use crate::names::Names;
 use crate::view::{Pages, names_of_templates, value};
@@ -96,31 +96,6 @@ fn request() -> Request {
         applicant: "u2".into(),
         created_at: AT.into(),
         updated_at: AT.into(),
-    }
-}
-
-fn run(state: RunState) -> Run {
-    Run {
-        id: "n1".into(),
-        entry: "e1".into(),
-        entry_title: "停车场".into(),
-        state,
-        mode: SyncMode::Full,
-        channel: "file".into(),
-        source: "a.csv".into(),
-        parcel: Some("p".into()),
-        checksum: "c".into(),
-        read: 10,
-        accepted: 9,
-        quarantined: 1,
-        bytes_done: 5,
-        bytes_total: 10,
-        version: None,
-        message_zh: "说明".into(),
-        message_en: "note".into(),
-        started_at: AT.into(),
-        finished_at: None,
-        actor: "u1".into(),
     }
 }
 

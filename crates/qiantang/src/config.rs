@@ -3,6 +3,7 @@
 mod advice;
 mod cluster;
 mod identity;
+mod log;
 mod paper;
 mod reaching;
 mod sql;
@@ -22,7 +23,8 @@ use zeroize::Zeroizing;
 
 pub use self::advice::calendar_advice;
 pub use self::cluster::ClusterPart;
-pub use self::identity::{IdentityPart, OutsidePart};
+pub use self::identity::IdentityPart;
+pub use self::log::{LogFormat, LogPart};
 pub use self::paper::PaperPart;
 use self::reaching::absolute;
 pub use self::reaching::{ExchangePart, OutgoingPart};
@@ -133,24 +135,6 @@ pub struct OperationPart {
     pub listen: SocketAddr,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogPart {
-    /// `text` or `json`.
-    pub format: LogFormat,
-    /// `error warn info debug`, or a filter such as `info,lake=debug`.
-    pub level: String,
-    /// One line per call: door, route, method, state, time. No addresses, names, queries or values.
-    pub access: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RulesPart {
@@ -229,15 +213,6 @@ impl Default for GatewayPart {
 impl Default for OperationPart {
     fn default() -> Self {
         Self { listen: ([127, 0, 0, 1], 8602).into() }
-    }
-}
-impl Default for LogPart {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            level: "info,tantivy=warn,deltalake_core=warn".into(),
-            access: true,
-        }
     }
 }
 
@@ -340,7 +315,7 @@ impl Config {
                 );
             }
         }
-        if let Some(part) = self.log.level.split(',').find(|part| !directive(part)) {
+        if let Some(part) = self.log.level.split(',').find(|part| !log::directive(part)) {
             return bad(
                 "log.level",
                 &format!("`{part}` 应为 error、warn、info、debug、trace、off 之一，或 模块=级别"),
@@ -477,23 +452,6 @@ impl Config {
         } else {
             self.lake.root.clone()
         }
-    }
-}
-
-/// Whether a part of `log.level` is a level or `module=level`.
-fn directive(part: &str) -> bool {
-    let level = |word: &str| {
-        ["error", "warn", "info", "debug", "trace", "off"]
-            .contains(&word.trim().to_ascii_lowercase().as_str())
-    };
-    match part.split_once('=') {
-        Some((module, word)) => {
-            !module.trim().is_empty()
-                && !module.contains(char::is_whitespace)
-                && level(word)
-                && tracing_subscriber::EnvFilter::try_new(part).is_ok()
-        }
-        None => level(part),
     }
 }
 

@@ -130,6 +130,8 @@ pub(super) fn api(base: &str, most: u64) -> Value {
             refs.chain(std::iter::once(json!({ "$ref": "#/components/parameters/f" }))).collect();
         json!({ "get": { "operationId": id, "summary": about, "parameters": refs, "responses": told(about, kind, schema) } })
     };
+    let tile = ["collectionId", "tileMatrixSetId", "tileMatrix", "tileRow", "tileCol"]
+        .map(|p| json!({ "$ref": format!("#/components/parameters/{p}") }));
     json!({
         "openapi": "3.0.3",
         "info": { "title": TITLE, "description": ABOUT, "version": env!("CARGO_PKG_VERSION") },
@@ -147,8 +149,7 @@ pub(super) fn api(base: &str, most: u64) -> Value {
             "/collections/{collectionId}/tiles/{tileMatrixSetId}": get("tileset", "一个瓦片集 / a tile set", JSON, "Any", &["collectionId", "tileMatrixSetId"]),
             "/collections/{collectionId}/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}": {
                 "get": { "operationId": "tile", "summary": "矢量瓦片 / a vector tile",
-                    "parameters": ["collectionId", "tileMatrixSetId", "tileMatrix", "tileRow", "tileCol"]
-                        .map(|p| json!({ "$ref": format!("#/components/parameters/{p}") })),
+                    "parameters": tile,
                     "responses": {
                         "200": { "description": "矢量瓦片 / the tile", "content": { "application/vnd.mapbox-vector-tile": { "schema": { "type": "string", "format": "binary" } } } },
                         "204": { "description": "没有要素 / nothing lies there" },

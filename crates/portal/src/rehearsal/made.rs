@@ -3,7 +3,9 @@
 use minijinja::{Value, context};
 use model::asset::Ledger;
 use model::basket::{AssetRef, Bundle, BundleKind, Feedback, Form, Part, Push, Want};
+use model::code::SyncMode;
 use model::flow::Phase;
+use model::parcel::{Run, RunState};
 use model::request::Period;
 
 use super::{AT, entry};
@@ -172,4 +174,29 @@ pub(super) fn flow_page(full: bool) -> Value {
     };
     context! { flow => if full { flow } else { Value::from(()) }, text => "id = \"<b>\"", may_publish => full,
     kept => if full { context! { in_force => true } } else { Value::from(()) } }
+}
+
+pub(super) fn run(state: RunState) -> Run {
+    Run {
+        id: "n1".into(),
+        entry: "e1".into(),
+        entry_title: "停车场".into(),
+        state,
+        mode: SyncMode::Full,
+        channel: "file".into(),
+        source: "a.csv".into(),
+        parcel: Some("p".into()),
+        checksum: "c".into(),
+        read: 10,
+        accepted: 9,
+        quarantined: 1,
+        bytes_done: 5,
+        bytes_total: 10,
+        version: None,
+        message_zh: "说明".into(),
+        message_en: "note".into(),
+        started_at: AT.into(),
+        finished_at: None,
+        actor: "u1".into(),
+    }
 }

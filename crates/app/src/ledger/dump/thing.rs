@@ -148,6 +148,7 @@ pub(super) fn of_asset(
         distributions: Vec::new(),
         columns: Vec::new(),
         fields,
+        source: String::new(),
     }
 }
 

@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn no_sign_of_a_subject_stands_in_another_text() {
-        let mut other: String = CITIES.concat() + &FORMS.concat();
+        let mut other: String = CITIES.concat() + FORMS.concat().as_str();
         other.push_str("编号数值日期开放测局，用于测量。合成卡口所在时段均速备注流向");
         for subject in SUBJECTS {
             assert!(!subject.chars().any(|c| other.contains(c)), "{subject}");
