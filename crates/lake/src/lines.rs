@@ -101,7 +101,8 @@ fn value(out: &mut Vec<u8>, cells: &Cells<'_>, row: usize, between: u8) {
             digits(out, n.unsigned_abs());
         }
         Cells::Decimal(a, scale) if a.is_valid(row) => {
-            if !decimal(out, a.value(row), *scale) {
+            let told = decimal(out, a.value(row), *scale);
+            if !told {
                 plainly(out, cells, row, between);
             }
         }

@@ -252,7 +252,7 @@ pub fn weighted(items: &[ScoreItem], points: &[u32]) -> u64 {
             u64::from(item.weight) * points * 10_000 / u64::from(item.most.max(1))
         })
         .sum();
-    if weights == 0 { 0 } else { (parts + weights / 2) / weights }
+    (parts + weights / 2).checked_div(weights).unwrap_or(0)
 }
 
 /// The mean of judges' results, in hundredths; `None` without any.

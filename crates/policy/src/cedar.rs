@@ -15,6 +15,10 @@ use crate::{Action, Target};
 /// Reason given when no rule permits.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
 
+/// Bytes of stack under which more is lent, and how many.
+const STACK_LEAST: usize = 512 * 1024;
+const STACK_LENT: usize = 2 * 1024 * 1024;
+
 const KINDS: [&str; 30] = [
     "Entry",
     "Request",
@@ -167,7 +171,10 @@ impl Book {
             Request::new(principal.uid(), section.uid.clone(), resource.uid(), context, None)
                 .ok()?;
         let entities = Entities::from_entities([principal, resource], None).ok()?;
-        let response = self.authorizer.is_authorized(&request, &section.set, &entities);
+        // Cedar refuses where it has little stack left, and that would read as a decision: deep callers lend it more.
+        let response = stacker::maybe_grow(STACK_LEAST, STACK_LENT, || {
+            self.authorizer.is_authorized(&request, &section.set, &entities)
+        });
         // A rule that fails to evaluate must not be skipped silently: a `forbid` might be lost.
         if response.diagnostics().errors().next().is_some() {
             return None;
@@ -262,7 +269,7 @@ impl Types {
             let role = RestrictedExpression::new_entity_uid(uid(&self.role, role.as_str()));
             attributes.push(("seat_role", role));
         }
-        if target.kind == "Project" {
+        if matches!(target.kind, "Project" | "Contest") {
             for (name, people) in [
                 ("owners", &target.owners),
                 ("developers", &target.developers),

@@ -100,14 +100,14 @@ impl House {
     /// Closes the stores and opens the same folder again, as after a restart.
     pub async fn reopen(mut self) -> Self {
         self.app.store.close().await;
-        let (path, clock) = (self.folder.clone(), Arc::clone(&self.clock));
+        let (path, url, clock) = (self.folder.clone(), self.url.clone(), Arc::clone(&self.clock));
         // The old app (and its index lock) must be gone before the new one opens.
         self.app = {
             let empty = tempfile::tempdir().unwrap();
             let stand_in =
                 Arc::new(open(empty.path(), "sqlite:", Arc::clone(&clock), quick()).await);
             drop(std::mem::replace(&mut self.app, stand_in));
-            Arc::new(open(&path, "sqlite:", clock, quick()).await)
+            Arc::new(open(&path, &url, clock, quick()).await)
         };
         self
     }

@@ -143,10 +143,10 @@ impl OpeningRules {
         };
         let items: Vec<&Item> = items.collect();
         let person = |item: &Item| named(item, &self.quasi.person) || standard(item);
-        if !items.iter().any(|i| person(*i)) {
+        if !items.iter().any(|i| person(i)) {
             return Vec::new();
         }
-        let among = items.into_iter().filter(|i| person(*i) || named(*i, &self.quasi.place));
+        let among = items.into_iter().filter(|i| person(i) || named(i, &self.quasi.place));
         among.take(self.quasi.most).collect()
     }
 }

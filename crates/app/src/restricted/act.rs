@@ -248,7 +248,7 @@ fn evidence(app: &App, a: &UseApplication) -> Result<()> {
                 format!("bring a file that proves the answer: {}", question.en),
             )
             .field(
-                &format!("file-{}", question.id),
+                format!("file-{}", question.id),
                 "需要证明材料",
                 "evidence is needed",
             ));
