@@ -70,7 +70,7 @@ const PLACES: &[(&str, &[&str], &str)] = &[
     ("hyper", &["gateway", "portal", "qiantang", "testkit"], "HTTP types never enter `app`"),
     (
         "tokio",
-        &["store", "lake", "ingest", "app", "gateway", "portal", "qiantang", "testkit"],
+        &["store", "lake", "ingest", "sandbox", "app", "gateway", "portal", "qiantang", "testkit"],
         "the ground floor does no IO",
     ),
 ];

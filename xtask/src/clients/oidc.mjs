@@ -115,7 +115,7 @@ const exchange = ({ back, verifier, state, nonce }, more = {}) =>
 const first = await authorize();
 const tokens = await exchange(first);
 const claims = tokens.claims();
-check(claims.aud === app.key && claims.iss === server.issuer && claims.auth_time > 0, "authorization code with PKCE, ID token by RS256");
+check([claims.aud].flat().join() === app.key && claims.iss === server.issuer && claims.auth_time > 0, "authorization code with PKCE, ID token by RS256");
 const user = await oidc.fetchUserInfo(config, tokens.access_token, claims.sub);
 check(user.preferred_username === citizen.user && claims.sub !== citizen.user, `userinfo of ${user.name}`);
 const told = await oidc.tokenIntrospection(config, tokens.access_token);
