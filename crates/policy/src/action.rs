@@ -237,7 +237,7 @@ pub struct Target {
     pub seat_user: Option<String>,
     /// By which way data are asked for: `share` or `open`.
     pub way: Option<String>,
-    /// Members of a project, by what they may do in it.
+    /// Members of a project, by what they may do in it; of a contest, its judges (`owners`) and a team (`viewers`).
     pub owners: Vec<String>,
     pub developers: Vec<String>,
     pub viewers: Vec<String>,

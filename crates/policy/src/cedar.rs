@@ -269,12 +269,12 @@ impl Types {
             let role = RestrictedExpression::new_entity_uid(uid(&self.role, role.as_str()));
             attributes.push(("seat_role", role));
         }
-        if matches!(target.kind, "Project" | "Contest") {
-            for (name, people) in [
-                ("owners", &target.owners),
-                ("developers", &target.developers),
-                ("viewers", &target.viewers),
-            ] {
+        for (name, people) in [
+            ("owners", &target.owners),
+            ("developers", &target.developers),
+            ("viewers", &target.viewers),
+        ] {
+            if !people.is_empty() {
                 let people = people.iter().map(|p| text(p));
                 attributes.push((name, RestrictedExpression::new_set(people)));
             }
