@@ -9,7 +9,7 @@ mod rail;
 
 use crate::Outcome;
 use crate::setup::{self, Purpose};
-use crate::shell::{self, cargo};
+use crate::shell::{self, Background, cargo};
 
 pub(crate) const HELP: &str = "\
 Measures a promise against its rival in the same run. Builds in release mode, in a target directory that outlives the
@@ -158,6 +158,26 @@ fn tell(told: &mut serde_json::Value, name: &str, value: serde_json::Value) {
     if let Some(told) = told.as_object_mut() {
         told.insert(name.into(), value);
     }
+}
+
+/// Starts a server and waits until it tells its addresses (`--json`), among them one of this name.
+fn serve(
+    command: &mut std::process::Command,
+    log: &std::path::Path,
+    name: &str,
+    patience: std::time::Duration,
+) -> Outcome<(Background, serde_json::Value)> {
+    let mut server = Background::start(command, log)?;
+    let mut addresses = None;
+    server.wait_until(patience, || {
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        let mut told =
+            said.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
+        addresses =
+            told.find(|t| t.get(name).and_then(|at| at.as_str()).is_some_and(|at| !at.is_empty()));
+        addresses.is_some()
+    })?;
+    Ok((server, addresses.ok_or("the server tells no addresses")?))
 }
 
 fn last_json(text: &str) -> Outcome<serde_json::Value> {

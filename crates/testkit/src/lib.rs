@@ -20,6 +20,7 @@ mod house;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod mariadb;
+mod measure;
 mod people;
 mod postgres;
 mod restricted;
@@ -31,6 +32,7 @@ pub use house::{House, SetClock};
 #[cfg(feature = "kafka")]
 pub use kafka::Kafka;
 pub use mariadb::MariaDb;
+pub use measure::{MemoryWatch, chance, megabytes, percentile};
 pub use people::{
     AUTHORITY_ORG, CITY_ORG, CONSUMER_ORG, COUNTY_ORG, ENTERPRISE_ORG, PASSWORD, PROVIDER_ORG,
     STRANGER_ORG,

@@ -316,22 +316,10 @@ fn part(bench: &Bench, trust: &Path, role: &str, scheduler: &str) -> Outcome<(Ba
     std::fs::write(&file, config).map_err(|e| format!("{}: {e}", file.display()))?;
     let log = bench.dir.join(format!("part-{number}.log"));
     let key = read(&mut bench.ours(&["key"]))?.trim().to_owned();
-    let mut process = Background::start(
-        program(bench.bin.join("qiantang"))
-            .args(["serve", "--json", "--config"])
-            .arg(&file)
-            .env("QIANTANG_MASTER_KEY", key),
-        &log,
-    )?;
-    let mut at = String::new();
-    process.wait_until(Duration::from_secs(30), || {
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
-        let told: Option<Value> =
-            said.lines().find(|l| l.starts_with('{')).and_then(|l| serde_json::from_str(l).ok());
-        at = told.as_ref().map(|t| text(t, role).to_owned()).unwrap_or_default();
-        !at.is_empty()
-    })?;
-    Ok((process, at))
+    let mut command = program(bench.bin.join("qiantang"));
+    command.args(["serve", "--json", "--config"]).arg(&file).env("QIANTANG_MASTER_KEY", key);
+    let (process, told) = super::serve(&mut command, &log, role, Duration::from_secs(30))?;
+    Ok((process, text(&told, role).to_owned()))
 }
 
 /// An authority for this run and a certificate of it.

@@ -85,13 +85,8 @@ fn serve(qiantang: &Path, place: &Path, data: &Path) -> Outcome<(Background, Val
     std::fs::write(&config, text).map_err(|e| format!("{}: {e}", config.display()))?;
     let mut command = program(qiantang);
     command.args(["serve", "--json", "--config"]).arg(&config).current_dir(place);
-    let mut server = Background::start(&mut command, &log)?;
-    let told = || {
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        last_json(&text).ok().filter(|told| told.get("portal").is_some())
-    };
-    server.wait_until(Duration::from_secs(600), || told().is_some())?;
-    let addresses = told().ok_or("the server tells no addresses")?;
+    let patience = Duration::from_secs(600);
+    let (mut server, addresses) = super::serve(&mut command, &log, "portal", patience)?;
     let operation = addresses.get("operation").and_then(Value::as_str).unwrap_or_default();
     let operation = operation.trim_start_matches("http://").to_owned();
     server

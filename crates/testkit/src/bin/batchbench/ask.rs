@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use testkit::House;
+use testkit::{House, megabytes};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use crate::data::APPLICATION;
@@ -81,7 +81,8 @@ pub(crate) async fn run(
     let figures = lake.cluster_figures().map(|f| {
         json!({ "answered": f.answered, "taken_back": f.taken_back, "asked_again": f.asked_again })
     });
-    println!("{}", json!({ "peak_mb": peak(), "cluster": figures }));
+    let peak = megabytes(std::process::id(), "VmHWM:");
+    println!("{}", json!({ "peak_mb": peak, "cluster": figures }));
     house.app.store.close().await;
 }
 
@@ -92,11 +93,4 @@ fn processor() -> f64 {
     let ticks: u64 = [11, 12].iter().map(|at| rest[*at].parse::<u64>().unwrap()).sum();
     // USER_HZ is 100 on every Linux.
     ticks as f64 / 100.0
-}
-
-/// Most memory of this process so far, MB.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }

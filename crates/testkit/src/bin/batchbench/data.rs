@@ -14,7 +14,7 @@ use model::request::{Period, RequestNew};
 use policy::port::LandTarget;
 use policy::{Action, Target};
 use serde_json::json;
-use testkit::House;
+use testkit::{House, chance};
 
 pub(crate) const APPLICATION: &str = "批量测量";
 /// Rows of one batch.
@@ -40,16 +40,6 @@ const KINDS: [&str; 12] = [
     "中医",
     "疫苗",
 ];
-
-/// Numbers that look like chance: a mix of the row's number and a salt (splitmix64).
-fn chance(row: u64, salt: u64) -> u64 {
-    let mut x = row
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .wrapping_add(salt.wrapping_mul(0xD1B5_4A32_D192_ED03));
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
-}
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap()

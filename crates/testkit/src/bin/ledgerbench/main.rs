@@ -21,7 +21,7 @@ use model::asset::{AssetFilter, Ledger};
 use model::search::SearchQuery;
 use questions::Question;
 use serde_json::{Value, json};
-use testkit::House;
+use testkit::{House, megabytes, percentile};
 
 /// As in the server.
 #[global_allocator]
@@ -42,20 +42,6 @@ fn main() {
             std::process::exit(2);
         }
     }
-}
-
-/// Percentile of durations, in milliseconds.
-fn percentile(times: &[Duration], p: f64) -> f64 {
-    let mut sorted: Vec<f64> = times.iter().map(|t| t.as_secs_f64() * 1000.0).collect();
-    sorted.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "an index"
-    )]
-    let at = ((sorted.len() as f64 * p).ceil() as usize).clamp(1, sorted.len()) - 1;
-    sorted[at]
 }
 
 fn figures(name: &str, times: &[Duration]) -> Value {
@@ -102,7 +88,7 @@ fn search(folder: &Path) {
     }
     out["write"] = write(&runtime, &house);
     out["pages"] = pages(&runtime, &house);
-    out["peak_mb"] = json!(peak_mb());
+    out["peak_mb"] = json!(megabytes(std::process::id(), "VmHWM:"));
 
     let lite = peers::Lite::build(&control, folder);
     for (name, label, facets) in
@@ -142,8 +128,7 @@ fn ask(house: &House, q: &Question, facets: bool) -> model::Result<Duration> {
         ..SearchQuery::default()
     };
     if !facets {
-        // None of the facets has this name.
-        query.facets = vec!["none".into()];
+        query.facets = Some(Vec::new());
     }
     if q.depth == 0 {
         let start = Instant::now();
@@ -227,15 +212,4 @@ fn pages(runtime: &tokio::runtime::Runtime, house: &House) -> Value {
         ));
         json!({ "page": page, "first_ms": medians[0], "deep_ms": medians[1], "ratio": ratio })
     })
-}
-
-/// Most memory this process has held, in megabytes (as the system counts it; 0 where it does not tell).
-fn peak_mb() -> u64 {
-    std::fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|s| {
-            let line = s.lines().find(|l| l.starts_with("VmHWM:"))?;
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        })
-        .map_or(0, |kb| kb / 1024)
 }

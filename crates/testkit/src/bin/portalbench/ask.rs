@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use testkit::chance;
 
-use crate::made::{self, DISTRICTS, FLOW, GATES, OTHERS, SUBJECTS, Set, chance};
+use crate::made::{self, DISTRICTS, FLOW, GATES, OTHERS, SUBJECTS, Set};
 use crate::tally::{Most, Tally};
 use crate::{pages, pour};
 
@@ -34,7 +35,7 @@ pub(crate) struct Bench {
     pub(crate) portal: String,
     pub(crate) gateway: String,
     /// The server's process.
-    pub(crate) pid: u64,
+    pub(crate) pid: u32,
     pub(crate) qiantang: PathBuf,
     pub(crate) client: reqwest::Client,
 }
@@ -63,6 +64,17 @@ impl Bench {
         let mut told: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(told["success"], true, "{name} {query:?}: {text}");
         (took, told["result"].take())
+    }
+
+    /// Downloads a file to its last byte, looking at each piece; how many bytes it has.
+    pub(crate) async fn download(&self, url: &str, mut look: impl FnMut(&[u8])) -> u64 {
+        let mut bytes = 0;
+        let mut answer = self.client.get(url).send().await.unwrap().error_for_status().unwrap();
+        while let Some(piece) = answer.chunk().await.unwrap() {
+            bytes += piece.len() as u64;
+            look(&piece);
+        }
+        bytes
     }
 
     /// A page of a table, its rows compared with those that were filled in.

@@ -6,6 +6,7 @@ use model::code::{DataType, Domain, UpdateCycle};
 use model::entry::EntryDraft;
 use model::item::Item;
 use model::org::{Org, OrgKind};
+use testkit::chance;
 
 /// The large table, one that a sheet can hold, and one that is changed while the server runs.
 pub(crate) const FLOW: &str = "bench_flow";
@@ -20,16 +21,6 @@ pub(crate) const DISTRICTS: u64 = 90;
 /// Entries besides the sets.
 pub(crate) const OTHERS: u64 = 3;
 pub(crate) const HEADER: &str = "id,gate,district,hour,volume,speed,day,note\r\n";
-
-/// Numbers that look like chance: a mix of the row's number and a salt (splitmix64).
-pub(crate) fn chance(row: u64, salt: u64) -> u64 {
-    let mut x = row
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .wrapping_add(salt.wrapping_mul(0xD1B5_4A32_D192_ED03));
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
-}
 
 pub(crate) fn gate(row: u64) -> u64 {
     chance(row, 1) % GATES

@@ -48,7 +48,7 @@ fn main() {
                 sets: number(sets),
                 portal: (*portal).to_owned(),
                 gateway: (*gateway).to_owned(),
-                pid: number(pid),
+                pid: pid.parse().unwrap(),
                 qiantang: Path::new(qiantang).to_owned(),
                 client: reqwest::Client::new(),
             };

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use testkit::chance;
 
 use crate::ask::{self, Bench};
-use crate::made::{self, FLOW, HEADER, SMALL, SMALL_ROWS, SUBJECTS, Set, chance};
+use crate::made::{self, FLOW, HEADER, SMALL, SMALL_ROWS, SUBJECTS, Set};
 use crate::tally::{Most, Tally};
 
 /// Pages of data sets that are drawn; of ten one is that of the large table.

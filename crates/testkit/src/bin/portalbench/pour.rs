@@ -1,11 +1,9 @@
 //! Whole downloads: CSV of the large table against the same bytes from a bare server in the same run, and a workbook of a million
 //! rows with an eye on the server's memory.
 
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -13,6 +11,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use testkit::{MemoryWatch, chance, megabytes};
 use tokio::io::AsyncReadExt as _;
 
 use crate::ask::Bench;
@@ -64,12 +63,9 @@ pub(crate) async fn csv(bench: &Bench, tally: &mut Tally) {
     // The same by CKAN's door: each line begins with its number.
     let dump = format!("{}/datastore/dump/{FLOW}", bench.gateway);
     let begun = Instant::now();
-    let (mut bytes, mut lines) = (0_u64, 0_u64);
-    let mut answer = bench.client.get(&dump).send().await.unwrap().error_for_status().unwrap();
-    while let Some(piece) = answer.chunk().await.unwrap() {
-        bytes += piece.len() as u64;
-        lines += piece.iter().filter(|b| **b == b'\n').count() as u64;
-    }
+    let mut lines = 0_u64;
+    let ends = |piece: &[u8]| piece.iter().filter(|b| **b == b'\n').count() as u64;
+    let bytes = bench.download(&dump, |piece| lines += ends(piece)).await;
     assert_eq!(lines, bench.rows + 1, "a line for each row and the header");
     let dumped = bytes as f64 / 1e6 / begun.elapsed().as_secs_f64();
     println!("datastore/dump, {:.0} MB: {dumped:.0} MB/s (told only)", bytes as f64 / 1e6);
@@ -96,7 +92,7 @@ impl Lines {
         let hash = line.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        self.sum = self.sum.wrapping_add(made::chance(hash, 61));
+        self.sum = self.sum.wrapping_add(chance(hash, 61));
     }
 }
 
@@ -135,13 +131,11 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
 /// Downloads into a file, looking at every line.
 async fn look(bench: &Bench, url: &str, file: &Path) -> Sums {
     let mut to = std::fs::File::create(file).unwrap();
-    let (mut sums, mut hash, mut bytes) = (Lines::default(), Sha256::new(), 0);
+    let (mut sums, mut hash) = (Lines::default(), Sha256::new());
     let mut rest: Vec<u8> = Vec::new();
-    let mut answer = bench.client.get(url).send().await.unwrap().error_for_status().unwrap();
-    while let Some(piece) = answer.chunk().await.unwrap() {
-        hash.update(&piece);
-        bytes += piece.len() as u64;
-        to.write_all(&piece).unwrap();
+    let each = |piece: &[u8]| {
+        hash.update(piece);
+        to.write_all(piece).unwrap();
         for part in piece.split_inclusive(|b| *b == b'\n') {
             rest.extend_from_slice(part);
             if part.ends_with(b"\n") {
@@ -149,7 +143,8 @@ async fn look(bench: &Bench, url: &str, file: &Path) -> Sums {
                 rest.clear();
             }
         }
-    }
+    };
+    let bytes = bench.download(url, each).await;
     assert!(rest.is_empty(), "the last line ends");
     Sums { sums, bytes, sha256: hex(hash.finalize()) }
 }
@@ -157,11 +152,7 @@ async fn look(bench: &Bench, url: &str, file: &Path) -> Sums {
 /// Seconds until the last byte.
 async fn seconds(bench: &Bench, url: &str, wanted: u64) -> f64 {
     let begun = Instant::now();
-    let mut bytes = 0;
-    let mut answer = bench.client.get(url).send().await.unwrap().error_for_status().unwrap();
-    while let Some(piece) = answer.chunk().await.unwrap() {
-        bytes += piece.len() as u64;
-    }
+    let bytes = bench.download(url, |_| ()).await;
     assert_eq!(bytes, wanted, "{url}");
     begun.elapsed().as_secs_f64()
 }
@@ -193,18 +184,15 @@ pub(crate) async fn xlsx(bench: &Bench, tally: &mut Tally) {
     let url = format!("{}/data/{SHEET}/download.xlsx", bench.portal);
     // The most memory is counted from here on, where the system lets us say so.
     let _ = std::fs::write(format!("/proc/{}/clear_refs", bench.pid), "5");
-    let before = kilobytes(bench.pid, "RssAnon:") / 1024;
-    let watch = Watch::begin(bench.pid);
+    let before = megabytes(bench.pid, "RssAnon:");
+    let watch = MemoryWatch::begin(bench.pid);
     let begun = Instant::now();
     let mut file = tempfile::tempfile().unwrap();
-    let mut answer = bench.client.get(&url).send().await.unwrap().error_for_status().unwrap();
-    while let Some(piece) = answer.chunk().await.unwrap() {
-        file.write_all(&piece).unwrap();
-    }
+    let bytes = bench.download(&url, |piece| file.write_all(piece).unwrap()).await;
     let seconds = begun.elapsed().as_secs_f64();
-    let own = watch.end();
-    let peak = kilobytes(bench.pid, "VmHWM:") / 1024;
-    let bytes = file.stream_position().unwrap();
+    let own = watch.most();
+    drop(watch);
+    let peak = megabytes(bench.pid, "VmHWM:");
     assert_eq!(rows_of(file), rows + 1, "a row of the sheet for each row and the header");
     let missed = own > SHEET_MB;
     println!(
@@ -238,36 +226,4 @@ fn rows_of(file: std::fs::File) -> u64 {
         let keep = held.len().saturating_sub(MARK.len() - 1);
         held.drain(..keep);
     }
-}
-
-/// Looks at the server's own memory (`RssAnon` of `proc(5)`) every few milliseconds.
-struct Watch {
-    most: Arc<AtomicU64>,
-    over: Arc<AtomicBool>,
-}
-
-impl Watch {
-    fn begin(pid: u64) -> Self {
-        let watch = Self { most: Arc::default(), over: Arc::default() };
-        let (most, over) = (Arc::clone(&watch.most), Arc::clone(&watch.over));
-        std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                most.fetch_max(kilobytes(pid, "RssAnon:"), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        watch
-    }
-
-    /// Megabytes at most.
-    fn end(self) -> u64 {
-        self.over.store(true, Ordering::Relaxed);
-        self.most.load(Ordering::Relaxed) / 1024
-    }
-}
-
-fn kilobytes(pid: u64, name: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(name));
-    line.and_then(|l| l.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
 }

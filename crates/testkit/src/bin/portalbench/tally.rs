@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use testkit::percentile;
 
 /// What was measured so far.
 #[derive(Default)]
@@ -66,13 +67,6 @@ impl Tally {
             "verified": true, "pass": pass,
         })
     }
-}
-
-fn percentile(times: &[Duration], p: f64) -> f64 {
-    let mut sorted: Vec<f64> = times.iter().map(|t| t.as_secs_f64() * 1000.0).collect();
-    sorted.sort_by(f64::total_cmp);
-    let at = ((sorted.len() as f64 * p).ceil() as usize).clamp(1, sorted.len()) - 1;
-    sorted[at]
 }
 
 pub(crate) fn round(x: f64) -> f64 {

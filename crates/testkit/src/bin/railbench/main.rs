@@ -18,12 +18,11 @@ mod latency;
 mod rail;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rail::Bench;
 use serde_json::json;
+use testkit::{MemoryWatch, megabytes};
 
 /// As in the server.
 #[global_allocator]
@@ -48,7 +47,7 @@ fn main() {
 }
 
 async fn measure(folder: &Path, rows: u64, changes: u64, seconds: u64) {
-    let memory = Memory::watch();
+    let memory = MemoryWatch::begin(std::process::id());
     let bench = Bench::open(folder).await;
     bench.fill(rows).await;
 
@@ -97,7 +96,7 @@ async fn measure(folder: &Path, rows: u64, changes: u64, seconds: u64) {
             "recvlogical_seconds": bare, "stream_seconds": ours, "stream_ratio": stream,
             "rows_per_second": lag.rate, "p50_ms": lag.p50_ms, "p99_ms": lag.p99_ms,
             "peak_mb": peak, "snapshot_mb": in_snapshot, "stream_mb": in_stream, "check_mb": in_check,
-            "mapped_mb": kilobytes("RssFile:") / 1024, "pass": pass,
+            "mapped_mb": megabytes(std::process::id(), "RssFile:"), "pass": pass,
         })
     );
 }
@@ -106,35 +105,4 @@ fn timed(work: impl FnOnce()) -> f64 {
     let begun = Instant::now();
     work();
     begun.elapsed().as_secs_f64()
-}
-
-/// Most memory of this process's own so far (`RssAnon` of `proc(5)`, looked at every few milliseconds). What it maps of the
-/// serving file is the system's, which takes it back when it needs it: it is told apart.
-struct Memory {
-    most_kb: Arc<AtomicU64>,
-}
-
-impl Memory {
-    fn watch() -> Self {
-        let most_kb = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&most_kb);
-        std::thread::spawn(move || {
-            loop {
-                told.fetch_max(kilobytes("RssAnon:"), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        Self { most_kb }
-    }
-
-    /// Megabytes since the last time this was asked.
-    fn most(&self) -> u64 {
-        self.most_kb.swap(0, Ordering::Relaxed) / 1024
-    }
-}
-
-fn kilobytes(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(name));
-    line.and_then(|l| l.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
 }
