@@ -54,9 +54,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use model::calendar::Calendar;
-use model::{Actor, Op};
-use policy::Policy;
+use model::{Actor, Op, Result};
 use policy::port::{Clock, Intake, Lake, Paper, Search, Shelf, Transform, Upstream};
+use policy::{Permit, Policy};
 use store::Store;
 
 // Doors import `app` and `model` only: what they need of `policy` to call a room comes with the room.
@@ -135,6 +135,13 @@ impl App {
     #[must_use]
     pub fn may(&self, op: &Op, action: Action, target: &Target) -> bool {
         self.policy.decide(op, action, target).allowed
+    }
+    /// The platform in the caller's stead, with its permit, for what follows from a step.
+    pub(crate) fn platform(&self, op: &Op) -> Result<(Op, Permit)> {
+        let system = Op { actor: Actor::System, ..op.clone() };
+        let platform = Target::plain("System", "platform");
+        let permit = self.policy.permit(&system, Action::SystemWork, &platform)?;
+        Ok((system, permit))
     }
     /// An operation of `actor` at the present time.
     #[must_use]

@@ -141,8 +141,8 @@ pub async fn search(app: &App, op: &Op, mut query: SearchQuery) -> Result<Search
     crate::catalogue::follow(app).await?;
     query.filters.retain(|(facet, _)| facet != "ledger");
     query.filters.push(("ledger".into(), Ledger::Data.as_str().into()));
-    if query.facets.is_empty() {
-        query.facets = FACETS.map(str::to_owned).to_vec();
+    if query.facets.is_none() {
+        query.facets = Some(FACETS.map(str::to_owned).to_vec());
     }
     let index = Arc::clone(&app.search);
     tokio::task::spawn_blocking(move || index.search(&query)).await.map_err(broken)?

@@ -17,7 +17,7 @@ use openidconnect::{
 use policy::port::{OutsideBack, OutsideBegin, OutsideIdentity, OutsidePerson};
 use reqwest::Url;
 
-use crate::links::client_to;
+use crate::links::{PATIENCE, client_to};
 use crate::outgoing::Outgoing;
 
 /// Longest answer in bytes.
@@ -47,7 +47,7 @@ impl IdentityServices {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::of(Code::SourceUnavailable).detail("not an address of the web"));
         }
-        let client = client_to(&self.outgoing, &url).await?;
+        let client = client_to(&self.outgoing, &url, PATIENCE).await?;
         let sent = client.request(parts.method, url).headers(parts.headers).body(body);
         let mut answer = sent.send().await.map_err(late)?;
         let (status, headers) = (answer.status(), answer.headers().clone());

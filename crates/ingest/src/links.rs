@@ -12,7 +12,7 @@ use crate::outgoing::{Outgoing, reach};
 use crate::tls::Wish;
 
 /// Longest wait for a connection, and for the head of an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// [`Links`] over HTTP.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ impl LinkLooker {
     }
 }
 
-/// A client that connects to where an address was found to lead, and follows no redirect.
-pub(crate) async fn client_to(outgoing: &Outgoing, url: &Url) -> Result<Client> {
+/// A client that connects to where an address was found to lead, and follows no redirect. `whole`: longest wait for an answer.
+pub(crate) async fn client_to(outgoing: &Outgoing, url: &Url, whole: Duration) -> Result<Client> {
     let Some(host) = url.host_str() else {
         return Err(Error::new(Code::SourceUnavailable, "网址没有主机", "an address without host"));
     };
@@ -38,7 +38,7 @@ pub(crate) async fn client_to(outgoing: &Outgoing, url: &Url) -> Result<Client> 
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(PATIENCE)
-        .timeout(PATIENCE)
+        .timeout(whole)
         .resolve_to_addrs(host, &addresses);
     if url.scheme() == "https" {
         builder = builder.tls_backend_preconfigured(Wish::of("https://-/")?.config()?);
@@ -50,7 +50,7 @@ pub(crate) async fn client_to(outgoing: &Outgoing, url: &Url) -> Result<Client> 
 impl Links for LinkLooker {
     async fn answers(&self, url: &str) -> Result<bool> {
         let Ok(url) = Url::parse(url) else { return Ok(false) };
-        let client = match client_to(&self.outgoing, &url).await {
+        let client = match client_to(&self.outgoing, &url, PATIENCE).await {
             Ok(client) => client,
             Err(e) if e.code() == Code::SourceUnavailable => return Ok(false),
             Err(e) => return Err(e),

@@ -122,6 +122,13 @@ impl Contest {
         self.rounds.iter().position(|r| r.closed_at.is_empty())
     }
 
+    /// The present round of a contest under way, and where it stands.
+    #[must_use]
+    pub fn present(&self, today: NaiveDate) -> Option<(usize, RoundPhase)> {
+        let number = self.current().filter(|_| self.state == ContestState::Public)?;
+        Some((number, self.rounds.get(number)?.phase(today)))
+    }
+
     /// Accounts of its judges.
     #[must_use]
     pub fn judge_ids(&self) -> Vec<String> {

@@ -140,6 +140,13 @@ pub fn luhn(text: &str) -> bool {
     })
 }
 
+/// Number of a bank card: 16 to 19 digits that begin as those of UnionPay and the card networks do (ISO/IEC 7812: 3 to 6), with
+/// their check digit.
+#[must_use]
+pub fn bank_card(text: &str) -> bool {
+    (16..=19).contains(&text.len()) && text.starts_with(['3', '4', '5', '6']) && luhn(text)
+}
+
 /// Validates a Legal Entity Identifier (ISO 17442, ISO 7064 MOD 97-10).
 #[must_use]
 pub fn lei(text: &str) -> bool {
@@ -195,6 +202,8 @@ mod tests {
         assert_eq!(org_code_check("79965505"), Some('8'));
         assert_eq!(org_code_check("71526726"), Some('X'));
         assert!(luhn("4111111111111111") && !luhn("4111111111111112"));
+        assert!(bank_card("4111111111111111") && !bank_card("4111111111111112"));
+        assert!(!bank_card("1234567812345670") && !bank_card("411111111111111") && !bank_card(""));
         assert!(lei("5493001KJTIIGC8Y1R12") && !lei("5493001KJTIIGC8Y1R13"));
         assert!(mobile("13800138000") && !mobile("12800138000"));
     }

@@ -146,6 +146,13 @@ pub fn china() -> FixedOffset {
     FixedOffset::east_opt(8 * 3600).unwrap_or_else(|| chrono::Offset::fix(&Utc))
 }
 
+/// The civil date in China of a kept time; `None` when it is none.
+#[must_use]
+pub fn day_of(stamp: &str) -> Option<NaiveDate> {
+    let at = DateTime::parse_from_rfc3339(stamp).ok()?;
+    Some(at.with_timezone(&china()).date_naive())
+}
+
 /// RFC 3339 UTC with milliseconds, sortable as text.
 #[must_use]
 pub fn stamp(at: DateTime<Utc>) -> String {

@@ -281,8 +281,7 @@ pub fn openness(draft: &EntryDraft) -> String {
 }
 
 /// How open an attribute is: 0 not, 1 on conditions, 2 to everybody.
-#[must_use]
-pub fn width(open: OpenType) -> u8 {
+fn width(open: OpenType) -> u8 {
     match open {
         OpenType::None => 0,
         OpenType::Restricted => 1,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::value::Value;
+
 /// Comparison of one column. Values are text as written by the caller; the engine reads them by the item's type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,6 +94,14 @@ pub struct RowPage {
     pub total: Option<u64>,
     /// Token of the next page; `None` on the last.
     pub next: Option<String>,
+}
+
+impl RowPage {
+    /// The cell of a row in a column, where the page has one of that name.
+    #[must_use]
+    pub fn cell<'a>(&self, row: &'a [Value], column: &str) -> Option<&'a Value> {
+        row.get(self.columns.iter().position(|c| c == column)?)
+    }
 }
 
 /// Figures wanted of one resource's rows, by group.

@@ -86,8 +86,8 @@ pub struct SearchQuery {
     pub within: Option<Within>,
     /// Labels the caller holds; a document is seen when it has at least one of them.
     pub audience: Vec<String>,
-    /// Facets to count; empty counts all.
-    pub facets: Vec<String>,
+    /// Facets to count, each costing a pass over what is found; `None`: all there are.
+    pub facets: Option<Vec<String>>,
     /// `relevance`, `published_at`, `data_at`, `changed_at` (the later of the two), `rows`, `id`: the greatest first, or with
     /// ` asc` behind it (all but `relevance`) the least.
     pub sort: String,

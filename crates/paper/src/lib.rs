@@ -6,6 +6,7 @@
 mod page;
 mod width;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use krilla::Document;
@@ -21,13 +22,13 @@ use self::width::Widths;
 
 /// Prints papers with one font.
 pub struct Press {
-    font: Option<Arc<Vec<u8>>>,
+    font: Option<Arc<Cow<'static, [u8]>>>,
 }
 
 impl Press {
     /// `font`: bytes of a TrueType or OpenType font with Chinese letters; without one nothing can be printed.
     #[must_use]
-    pub fn new(font: Option<Vec<u8>>) -> Self {
+    pub fn new(font: Option<Cow<'static, [u8]>>) -> Self {
         Self { font: font.map(Arc::new) }
     }
 
@@ -40,7 +41,8 @@ impl Press {
             )
         };
         let bytes = self.font.as_ref().ok_or_else(missing)?;
-        let font = Font::new(Arc::clone(bytes).into(), 0);
+        let data: Arc<dyn AsRef<[u8]> + Send + Sync> = bytes.clone();
+        let font = Font::new(data.into(), 0);
         let widths = Widths::of(Arc::clone(bytes));
         font.zip(widths).ok_or_else(|| missing().detail("the font file cannot be read".to_owned()))
     }
@@ -117,7 +119,7 @@ mod tests {
             env!("CARGO_MANIFEST_DIR"),
             "/../portal/web/node_modules/@expo-google-fonts/noto-sans-sc/400Regular/NotoSansSC_400Regular.ttf"
         );
-        std::fs::read(place).ok().map(|font| Press::new(Some(font)))
+        std::fs::read(place).ok().map(|font| Press::new(Some(Cow::Owned(font))))
     }
 
     fn sheet(paragraphs: usize) -> PaperSheet {
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn without_a_font_it_says_what_to_do() {
-        for font in [None, Some(vec![1, 2, 3])] {
+        for font in [None, Some(Cow::<[u8]>::Owned(vec![1, 2, 3]))] {
             let e = Press::new(font).print(&sheet(1)).unwrap_err();
             assert!(e.en().contains("[paper] font"), "{}", e.en());
         }

@@ -1,19 +1,20 @@
 //! How wide letters are, which of them the font has, and where a line may be broken.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ttf_parser::Face;
 
 /// Widths of a font's letters.
 pub(crate) struct Widths {
-    bytes: Arc<Vec<u8>>,
+    bytes: Arc<Cow<'static, [u8]>>,
     unit: f32,
     box_letter: char,
 }
 
 impl Widths {
     /// `None`: it is no font, or has no letter to stand for those it does not have.
-    pub(crate) fn of(bytes: Arc<Vec<u8>>) -> Option<Self> {
+    pub(crate) fn of(bytes: Arc<Cow<'static, [u8]>>) -> Option<Self> {
         let face = Face::parse(&bytes, 0).ok()?;
         let unit = f32::from(face.units_per_em());
         let box_letter = ['□', '?'].into_iter().find(|c| face.glyph_index(*c).is_some())?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::account::Session;
 use axum::extract::State;
 use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -38,6 +39,13 @@ pub(crate) fn next_path(text: &str) -> Option<&str> {
     own.then_some(text)
 }
 
+/// Where somebody who has just signed in goes.
+pub(crate) fn goal<'a>(session: &Session, next: Option<&'a str>) -> &'a str {
+    let outside = session.user.roles.iter().all(|r| matches!(r, Role::Enterprise | Role::Citizen));
+    let home = if outside { "/me" } else { "/console" };
+    if session.must_change { "/me" } else { next.unwrap_or(home) }
+}
+
 async fn login_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let next = visit.q("next").and_then(next_path);
     sign_in_page(&door, &visit, next, context! {}).await
@@ -67,10 +75,7 @@ async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
     let next = next_path(posted.get("next"));
     match app::account::sign_in(&door.app, &visit.op, name, posted.raw("password")).await {
         Ok(session) => {
-            let outside =
-                session.user.roles.iter().all(|r| matches!(r, Role::Enterprise | Role::Citizen));
-            let home = if outside { "/me" } else { "/console" };
-            let goal = if session.must_change { "/me" } else { next.unwrap_or(home) };
+            let goal = goal(&session, next);
             let kept = visit::cookie(SESSION_COOKIE, session.token, door.config.secure_cookies);
             Ok(with_cookie(Redirect::to(goal).into_response(), &kept.to_string()))
         }

@@ -10,6 +10,7 @@ use model::code::{
     OpenType, ProcessingLevel, ProviderChannel, PublishState, ResourceKind, ShareType, SharedMode,
     SyncMode, SystemLevel, TableType, UpdateCycle,
 };
+use model::contest::{ContestState, RoundPhase};
 use model::delivery::{
     DeliveryCause, DeliveryKind, DeliveryPace, DeliveryState, DeliveryTurnState,
 };
@@ -22,6 +23,8 @@ use model::halt::HaltKind;
 use model::harvest::{HarvestAs, HarvestKind, HarvestState, HarvestWish};
 use model::identity::{AuthorisationState, ClientKind, SubjectKind};
 use model::interface::{BreakerState, How, InterfaceState, Kind as InterfaceKind, Match};
+use model::news::{NewsKind, NewsState};
+use model::openplan::{AssessmentState, Ground, OpenPlanState, PlanLineState, RiskWeight};
 use model::outflow::OutflowState;
 use model::pipeline::{TurnKind, TurnState};
 use model::project::job::{RunCause, RunStage, RunState};
@@ -43,7 +46,6 @@ use crate::visit::Lang;
 
 mod entry;
 mod notices;
-mod opening;
 
 use entry::ENTRY_FIELDS;
 use notices::NOTICES;
@@ -172,6 +174,15 @@ code_kinds! {
     "paper_signer" => PaperSigner,
     "sign_way" => SignWay,
     "signing_algorithm" => SigningAlgorithm,
+    "open_plan" => OpenPlanState,
+    "plan_line" => PlanLineState,
+    "ground" => Ground,
+    "assessment" => AssessmentState,
+    "risk" => RiskWeight,
+    "contest" => ContestState,
+    "round" => RoundPhase,
+    "news_kind" => NewsKind,
+    "news_state" => NewsState,
 }
 
 type Words = &'static [(&'static str, &'static str, &'static str)];
@@ -217,7 +228,7 @@ fn other(kind: &str) -> Words {
         "entry_field" => ENTRY_FIELDS,
         "figure" => FIGURES,
         "part" => PARTS,
-        _ => opening::words(kind),
+        _ => &[],
     }
 }
 
@@ -468,7 +479,6 @@ const APPROVAL_EVENTS: Words = &[
     ("end", "办结", "Ended"),
 ];
 
-/// Fields of a declaration, for the differences of two versions.
 const FIGURES: Words = &[
     ("entries", "目录", "Entries"),
     ("items", "数据项", "Data items"),

@@ -89,13 +89,13 @@ async fn attach(app: &App, op: &Op, number: &str, of: &str) -> Result<()> {
 
 async fn sign(app: &App, op: &Op, number: &str, deed: UseDeed, way: SignWay) -> Result<()> {
     let seen = restricted::open(app, op, number).await?;
-    let kind = match deed {
-        UseDeed::SignUndertaking => model::restricted::PaperKind::Undertaking,
-        _ => model::restricted::PaperKind::Agreement,
-    };
     let order = UseOrder {
         way: Some(way),
-        digest: seen.application.paper(kind).map(|p| p.sm3.clone()).unwrap_or_default(),
+        digest: deed
+            .signs()
+            .and_then(|kind| seen.application.paper(kind))
+            .map(|p| p.sm3.clone())
+            .unwrap_or_default(),
         confirm: app.rules.restricted.confirm.zh.clone(),
         ..UseOrder::new(deed, "")
     };

@@ -202,7 +202,7 @@ impl Index {
         if let Some(kept) = kept.as_ref().filter(|_| keep == 0) {
             return Ok((Arc::clone(kept), Vec::new()));
         }
-        let wanted = |f: &str| q.facets.is_empty() || q.facets.iter().any(|w| w == f);
+        let wanted = |f: &str| q.facets.as_ref().is_none_or(|all| all.iter().any(|w| w == f));
         let facets: Vec<usize> = (0..FACETS.len())
             .filter(|i| kept.is_none() && FACETS.get(*i).is_some_and(|f| wanted(f)))
             .collect();

@@ -158,7 +158,7 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// What stands between an application, an entry and a subject at a moment (RFC 3339); the first fifty.
@@ -237,13 +237,9 @@ impl Store {
 
     /// Uses of an authorisation, newest first (the first `limit`).
     pub async fn authorisation_uses(&self, id: &str, limit: u32) -> Result<Vec<AuthorisationUse>> {
-        sqlx::query("SELECT * FROM subject_use WHERE authorisation = $1 ORDER BY id DESC LIMIT $2")
-            .bind(id)
-            .bind(page(limit))
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
+        let select = "SELECT * FROM subject_use";
+        let rows = self.db.newest(select, ("authorisation", id), None, limit).await?;
+        rows.iter()
             .map(|row| {
                 Ok(AuthorisationUse {
                     authorisation: text(row, "authorisation")?,

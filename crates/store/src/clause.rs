@@ -32,6 +32,19 @@ impl Clause {
         self.values.push(value.to_owned());
         self.sql.push_str(&format!("{condition} ${}", self.values.len()));
     }
+    /// The column holds one of the values.
+    pub(crate) fn and_in<S: AsRef<str>>(&mut self, column: &str, values: &[S]) {
+        let Some((first, rest)) = values.split_first() else { return self.and("1 = 0") };
+        self.and_text(&format!("{column} IN ("), first.as_ref());
+        for value in rest {
+            self.more(",", value.as_ref());
+        }
+        self.close();
+    }
+    /// Of a region and those below it: `prefix` of their codes.
+    pub(crate) fn and_below(&mut self, prefix: &str) {
+        self.and_text("region LIKE", &format!("{prefix}%"));
+    }
     /// Any of the columns holds `part`, upper or lower case.
     pub(crate) fn and_like(&mut self, columns: &[&str], part: &str) {
         let escaped =

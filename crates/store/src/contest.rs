@@ -2,24 +2,17 @@
 
 use std::collections::HashMap;
 
+use model::Result;
 use model::contest::{Contest, Score, Team, Work};
-use model::{Code, Error, Result};
 use policy::{Action, Permit};
+use sqlx::{Any, Transaction};
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, on_duplicate, page, text, to_json};
+use crate::db::{changed, fail, json, number, on_duplicate, page, signed, text, to_json};
 
 /// Teams, works and scores of one contest at most: contests are of people.
 const MOST: i64 = 5_000;
-
-fn edit(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-fn changed(rows: u64) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(Error::of(Code::Stale)) }
-}
 
 /// Who writes teams and works.
 const PEOPLE: &[Action] = &[Action::VoiceWrite, Action::ContestKeep];
@@ -33,7 +26,7 @@ impl Store {
         .bind(contest.id.as_str())
         .bind(contest.state.as_str())
         .bind(contest.region.as_str())
-        .bind(edit(contest.edit))
+        .bind(signed(contest.edit))
         .bind(to_json(contest)?)
         .execute(self.db.pool())
         .await
@@ -54,10 +47,10 @@ impl Store {
         )
         .bind(contest.state.as_str())
         .bind(contest.region.as_str())
-        .bind(edit(contest.edit))
+        .bind(signed(contest.edit))
         .bind(to_json(contest)?)
         .bind(contest.id.as_str())
-        .bind(edit(seen))
+        .bind(signed(seen))
         .execute(self.db.pool())
         .await
         .map_err(fail)?;
@@ -82,7 +75,7 @@ impl Store {
             clause.and("state <> 'draft'");
         }
         if let Some(prefix) = region {
-            clause.and_text("region LIKE", &format!("{prefix}%"));
+            clause.and_below(prefix);
         }
         if let Some(title) = title {
             clause.and_like(&["body"], title);
@@ -95,7 +88,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Contests that an account judges, newest first.
@@ -105,13 +98,7 @@ impl Store {
         // Judges are kept as pairs in the JSON; the account's id stands between quotes.
         clause.and_like(&["body"], &format!("\"{account}\""));
         let sql = format!("SELECT body FROM contest{} ORDER BY id DESC LIMIT 100", clause.sql());
-        let found: Vec<Contest> = self
-            .db
-            .rows(sql, &clause)
-            .await?
-            .iter()
-            .map(|row| json(row, "body"))
-            .collect::<Result<_>>()?;
+        let found: Vec<Contest> = self.db.bodies(sql, &clause).await?;
         Ok(found.into_iter().filter(|c| c.judges.iter().any(|(id, _)| id == account)).collect())
     }
 
@@ -125,18 +112,12 @@ impl Store {
         .bind(team.id.as_str())
         .bind(team.contest.as_str())
         .bind(team.invitation.as_str())
-        .bind(edit(team.edit))
+        .bind(signed(team.edit))
         .bind(to_json(team)?)
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
-        sqlx::query("INSERT INTO contest_member (contest, account, team) VALUES ($1, $2, $3)")
-            .bind(team.contest.as_str())
-            .bind(team.leader.as_str())
-            .bind(team.id.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(|e| on_duplicate(e, IN_A_TEAM.0, IN_A_TEAM.1))?;
+        joins_team(&mut tx, team, &team.leader).await?;
         tx.commit().await.map_err(fail)
     }
 
@@ -155,10 +136,10 @@ impl Store {
             "UPDATE contest_team SET invitation = $1, edit = $2, body = $3 WHERE id = $4 AND edit = $5",
         )
         .bind(team.invitation.as_str())
-        .bind(edit(team.edit))
+        .bind(signed(team.edit))
         .bind(to_json(team)?)
         .bind(team.id.as_str())
-        .bind(edit(seen))
+        .bind(signed(seen))
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
@@ -172,13 +153,7 @@ impl Store {
                 .map_err(fail)?;
         }
         if let Some(account) = joins {
-            sqlx::query("INSERT INTO contest_member (contest, account, team) VALUES ($1, $2, $3)")
-                .bind(team.contest.as_str())
-                .bind(account)
-                .bind(team.id.as_str())
-                .execute(&mut *tx)
-                .await
-                .map_err(|e| on_duplicate(e, IN_A_TEAM.0, IN_A_TEAM.1))?;
+            joins_team(&mut tx, team, account).await?;
         }
         tx.commit().await.map_err(fail)
     }
@@ -196,7 +171,7 @@ impl Store {
             "SELECT t.body AS body FROM contest_member m JOIN contest_team t ON t.id = m.team{}",
             clause.sql()
         );
-        self.db.rows(sql, &clause).await?.first().map(|row| json(row, "body")).transpose()
+        self.db.first(sql, &clause).await
     }
 
     /// The team whose invitation has this fingerprint.
@@ -205,15 +180,17 @@ impl Store {
         clause.and_text("contest =", contest);
         clause.and_text("invitation =", invitation);
         let sql = format!("SELECT body FROM contest_team{}", clause.sql());
-        self.db.rows(sql, &clause).await?.first().map(|row| json(row, "body")).transpose()
+        self.db.first(sql, &clause).await
     }
 
-    /// Teams of a contest, in the order they were formed.
-    pub async fn team_list(&self, contest: &str) -> Result<Vec<Team>> {
+    /// How many teams a contest has.
+    pub async fn team_count(&self, contest: &str) -> Result<usize> {
         let mut clause = Clause::default();
         clause.and_text("contest =", contest);
-        let sql = format!("SELECT body FROM contest_team{} ORDER BY id LIMIT {MOST}", clause.sql());
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        let sql = format!("SELECT COUNT(*) AS n FROM contest_team{}", clause.sql());
+        let rows = self.db.rows(sql, &clause).await?;
+        let n = rows.first().map(|row| number(row, "n")).transpose()?;
+        Ok(usize::try_from(n.unwrap_or(0)).unwrap_or(0))
     }
 
     /// Keeps a work; a team enters one a round.
@@ -225,9 +202,9 @@ impl Store {
         .bind(work.id.as_str())
         .bind(work.contest.as_str())
         .bind(work.team.as_str())
-        .bind(i64::try_from(work.round).unwrap_or(i64::MAX))
+        .bind(signed(work.round as u64))
         .bind(work.showcase.as_str())
-        .bind(edit(work.edit))
+        .bind(signed(work.edit))
         .bind(to_json(work)?)
         .execute(self.db.pool())
         .await
@@ -248,10 +225,10 @@ impl Store {
             "UPDATE contest_work SET showcase = $1, edit = $2, body = $3 WHERE id = $4 AND edit = $5",
         )
         .bind(work.showcase.as_str())
-        .bind(edit(work.edit))
+        .bind(signed(work.edit))
         .bind(to_json(work)?)
         .bind(work.id.as_str())
-        .bind(edit(seen))
+        .bind(signed(seen))
         .execute(self.db.pool())
         .await
         .map_err(fail)?;
@@ -267,7 +244,7 @@ impl Store {
         let mut clause = Clause::default();
         clause.and_text("contest =", contest);
         let sql = format!("SELECT body FROM contest_work{} ORDER BY id LIMIT {MOST}", clause.sql());
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// The work that a showcase was made of.
@@ -275,7 +252,7 @@ impl Store {
         let mut clause = Clause::default();
         clause.and_text("showcase =", showcase);
         let sql = format!("SELECT body FROM contest_work{} LIMIT 1", clause.sql());
-        self.db.rows(sql, &clause).await?.first().map(|row| json(row, "body")).transpose()
+        self.db.first(sql, &clause).await
     }
 
     /// Keeps what a judge gave a work; a second time takes the place of the first.
@@ -309,6 +286,20 @@ impl Store {
     }
 }
 
-/// An account is in one team of a contest.
-const IN_A_TEAM: (&str, &str) =
-    ("您已在本次大赛的一个团队中", "you are in a team of this contest already");
+/// Enters a member: an account is in one team of a contest.
+async fn joins_team(tx: &mut Transaction<'static, Any>, team: &Team, account: &str) -> Result<()> {
+    sqlx::query("INSERT INTO contest_member (contest, account, team) VALUES ($1, $2, $3)")
+        .bind(team.contest.as_str())
+        .bind(account)
+        .bind(team.id.as_str())
+        .execute(&mut **tx)
+        .await
+        .map_err(|e| {
+            on_duplicate(
+                e,
+                "您已在本次大赛的一个团队中",
+                "you are in a team of this contest already",
+            )
+        })?;
+    Ok(())
+}

@@ -202,6 +202,41 @@ impl Db {
         query.fetch_all(&self.pool).await.map_err(fail)
     }
 
+    /// What the rows of such a query keep as JSON in `body`.
+    pub(crate) async fn bodies<T: DeserializeOwned>(
+        &self,
+        sql: String,
+        clause: &Clause,
+    ) -> Result<Vec<T>> {
+        self.rows(sql, clause).await?.iter().map(|row| json(row, "body")).collect()
+    }
+
+    /// The same of the first row, if there is one.
+    pub(crate) async fn first<T: DeserializeOwned>(
+        &self,
+        sql: String,
+        clause: &Clause,
+    ) -> Result<Option<T>> {
+        self.rows(sql, clause).await?.first().map(|row| json(row, "body")).transpose()
+    }
+
+    /// A page of the rows of one parent, newest first, those before an id: ids are in the order of time.
+    pub(crate) async fn newest(
+        &self,
+        select: &'static str,
+        (column, parent): (&'static str, &str),
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<AnyRow>> {
+        let mut clause = Clause::default();
+        clause.and_text(&format!("{column} ="), parent);
+        if let Some(before) = before.filter(|id| !id.is_empty()) {
+            clause.and_text("id <", before);
+        }
+        let sql = format!("{select}{} ORDER BY id DESC LIMIT {}", clause.sql(), page(limit));
+        self.rows(sql, &clause).await
+    }
+
     /// What is kept as JSON under an id.
     pub(crate) async fn body<T: DeserializeOwned>(
         &self,
@@ -280,6 +315,14 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -
 /// A value as JSON text for a column.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::internal("cannot write JSON").caused_by(e))
+}
+/// A count as a column holds it.
+pub(crate) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+/// Refused as stale when a write over what was read found nothing to write over: somebody changed it meanwhile.
+pub(crate) fn changed(rows: u64) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Error::of(Code::Stale)) }
 }
 /// Page size within bounds.
 pub(crate) fn page(limit: u32) -> i64 {

@@ -281,7 +281,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Writes how a turn stands, with its signed receipt once there is one, what was found of the delivery, and what became of

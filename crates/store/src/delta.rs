@@ -6,7 +6,7 @@ use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 
 use crate::Store;
-use crate::db::{fail, number, text};
+use crate::db::{fail, number, signed, text};
 
 impl Store {
     /// Keeps the digest of a new token, unless the application holds as many that still work; answers whether it did.
@@ -229,8 +229,4 @@ fn read_token(row: &AnyRow) -> Result<DeltaToken> {
         ends_at: text(row, "ends_at")?,
         used_at: text(row, "used_at")?,
     })
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

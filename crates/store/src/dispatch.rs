@@ -14,7 +14,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use crate::Store;
 use crate::approval::append;
 use crate::clause::Clause;
-use crate::db::{fail, maybe, number, page, text};
+use crate::db::{fail, maybe, number, page, signed, text};
 use crate::entry::touch;
 use crate::meter::{Pool, open_pool};
 
@@ -572,10 +572,6 @@ pub(crate) fn holder(row: &AnyRow, kind: &str, id: &str) -> Result<Holder> {
 /// A whole number that may be null.
 pub(crate) fn row_number(row: &AnyRow, column: &str) -> Result<Option<i64>> {
     sqlx::Row::try_get(row, column).map_err(fail)
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn unsigned(n: i64) -> u64 {

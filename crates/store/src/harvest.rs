@@ -6,12 +6,11 @@ use model::harvest::{
 };
 use model::{Error, Result};
 use policy::{Action, Permit};
-use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, on_duplicate, page, text, to_json};
+use crate::db::{fail, json, number, on_duplicate, page, text, to_json};
 use crate::lease::{Lease, Leased};
 
 /// Turns are one process's at a time.
@@ -104,7 +103,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Sources that go by schedule and whose time has come.
@@ -117,7 +116,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Opens a turn; `false` when one of the source is open already.
@@ -172,17 +171,9 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<HarvestTurn>> {
-        let mut clause = Clause::default();
-        clause.and_text("source =", source);
-        if let Some(before) = before {
-            clause.and_text("id <", before);
-        }
-        let sql = format!(
-            "SELECT body FROM harvest_turn{} ORDER BY id DESC LIMIT {}",
-            clause.sql(),
-            page(limit)
-        );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        let select = "SELECT body FROM harvest_turn";
+        let rows = self.db.newest(select, ("source", source), before, limit).await?;
+        rows.iter().map(|row| json(row, "body")).collect()
     }
 
     /// Takes a turn for `lease`, if its lease is still the one seen: of several processes one succeeds.
@@ -231,8 +222,7 @@ impl Store {
         clause.and_text("source =", source);
         clause.and_text("foreign_id =", foreign_id);
         let sql = format!("SELECT body FROM harvest_origin{}", clause.sql());
-        let rows = self.db.rows(sql, &clause).await?;
-        rows.first().map(|row| json(row, "body")).transpose()
+        self.db.first(sql, &clause).await
     }
 
     /// Where an entry (by code) comes from.
@@ -240,8 +230,7 @@ impl Store {
         let mut clause = Clause::default();
         clause.and_text("entry =", entry);
         let sql = format!("SELECT body FROM harvest_origin{}", clause.sql());
-        let rows = self.db.rows(sql, &clause).await?;
-        rows.first().map(|row| json(row, "body")).transpose()
+        self.db.first(sql, &clause).await
     }
 
     /// Keeps where a record went; what was kept of it before is written over.
@@ -284,27 +273,22 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// What was known before a turn, and how much of it the turn has seen again.
     pub async fn harvest_known(&self, source: &str, turn: &str) -> Result<HarvestKnown> {
-        let before = "SELECT COUNT(*) FROM harvest_origin WHERE source = $1 AND gone_at = '' AND first_turn <> $2";
-        let again = "SELECT COUNT(*) FROM harvest_origin WHERE source = $1 AND gone_at = '' AND first_turn <> $2 AND seen_turn = $2";
-        Ok(HarvestKnown {
-            before: self.harvest_count(before, source, turn).await?,
-            again: self.harvest_count(again, source, turn).await?,
-        })
-    }
-
-    async fn harvest_count(&self, sql: &'static str, source: &str, turn: &str) -> Result<u64> {
-        let n: i64 = sqlx::query_scalar(sql)
-            .bind(source)
-            .bind(turn)
-            .fetch_one(self.db.pool())
-            .await
-            .map_err(fail)?;
-        Ok(u64::try_from(n).unwrap_or(0))
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS n, CAST(COALESCE(SUM(CASE WHEN seen_turn = $2 THEN 1 ELSE 0 END), 0) AS BIGINT) AS again
+             FROM harvest_origin WHERE source = $1 AND gone_at = '' AND first_turn <> $2",
+        )
+        .bind(source)
+        .bind(turn)
+        .fetch_one(self.db.pool())
+        .await
+        .map_err(fail)?;
+        let count = |name| Ok::<_, Error>(u64::try_from(number(&row, name)?).unwrap_or(0));
+        Ok(HarvestKnown { before: count("n")?, again: count("again")? })
     }
 
     /// Notes why a record was not taken; noted twice it counts once.
@@ -343,7 +327,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// What a turn has made of the records so far, counted from where they went: a page that was read twice counts once.
@@ -358,7 +342,7 @@ impl Store {
         .await
         .map_err(fail)?;
         for row in &rows {
-            let n = u64::try_from(row.try_get::<i64, _>("n").map_err(fail)?).unwrap_or(0);
+            let n = u64::try_from(number(row, "n")?).unwrap_or(0);
             let what = text(row, "what")?;
             if what == "gone" {
                 figures.gone = n;

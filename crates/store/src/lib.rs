@@ -61,6 +61,7 @@ pub mod seat;
 pub mod serving;
 pub mod source;
 pub mod sql;
+mod timeline;
 pub mod voice;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use model::dispatch::{Holder, HolderKind};
 use sqlx::{Any, Transaction};
 
 use crate::Store;
-use crate::db::{fail, number};
+use crate::db::{fail, number, signed};
 
 impl Store {
     /// Takes up to `want` calls of a day's quota out of the store, so that the gate may give them out of memory.
@@ -221,10 +221,6 @@ async fn add(tx: &mut Transaction<'static, Any>, key: &QuotaKey, calls: i64) -> 
     .await
     .map_err(fail)?;
     Ok(())
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn unsigned(n: i64) -> u64 {

@@ -1,12 +1,12 @@
 //! Policies and notices of the site in the control store.
 
+use model::Result;
 use model::news::{News, NewsKind, NewsState};
-use model::{Code, Error, Result};
 use policy::{Action, Permit};
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, page, to_json};
+use crate::db::{changed, fail, page, signed, to_json};
 
 /// Which ones a list wants, the newest day first. Empty fields do not filter.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,10 +32,6 @@ fn words(news: &News) -> String {
         .join("\n")
 }
 
-fn edit(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
 impl Store {
     pub async fn news_insert(&self, permit: &Permit, news: &News) -> Result<()> {
         permit.require(&[Action::NewsKeep])?;
@@ -48,7 +44,7 @@ impl Store {
         .bind(news.region.as_str())
         .bind(news.org.as_str())
         .bind(news.day.to_string())
-        .bind(edit(news.edit))
+        .bind(signed(news.edit))
         .bind(words(news))
         .bind(to_json(news)?)
         .execute(self.db.pool())
@@ -67,15 +63,15 @@ impl Store {
         .bind(news.state.as_str())
         .bind(news.region.as_str())
         .bind(news.day.to_string())
-        .bind(edit(news.edit))
+        .bind(signed(news.edit))
         .bind(words(news))
         .bind(to_json(news)?)
         .bind(news.id.as_str())
-        .bind(edit(seen))
+        .bind(signed(seen))
         .execute(self.db.pool())
         .await
         .map_err(fail)?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::of(Code::Stale)) }
+        changed(done.rows_affected())
     }
 
     pub async fn news_get(&self, id: &str) -> Result<Option<News>> {
@@ -95,23 +91,17 @@ impl Store {
             }
         }
         if let Some(prefix) = filter.below {
-            clause.and_text("region LIKE", &format!("{prefix}%"));
+            clause.and_below(prefix);
         }
-        if let Some((first, rest)) = filter.regions.split_first() {
-            clause.and_text("region IN (", first);
-            for region in rest {
-                clause.more(",", region);
-            }
-            clause.close();
+        if !filter.regions.is_empty() {
+            clause.and_in("region", filter.regions);
         }
         if let Some(text) = filter.text {
             clause.and_like(&["words"], text);
         }
         if let Some((day, id)) = filter.before.and_then(|b| b.split_once('.')) {
-            clause.and_text("(day <", day);
-            clause.more(" OR (day =", day);
-            clause.more(" AND id <", id);
-            clause.close();
+            clause.and_text("(day, id) < (", day);
+            clause.more(",", id);
             clause.close();
         }
         let sql = format!(
@@ -119,6 +109,6 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 }

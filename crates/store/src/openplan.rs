@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use model::Result;
 use model::openplan::{Assessment, OpenPlan, OpenPlanState, Recheck, Withdrawal};
-use model::{Code, Error, Result};
 use policy::{Action, Permit};
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, on_duplicate, page, text, to_json};
+use crate::db::{changed, fail, json, number, on_duplicate, page, signed, text, to_json};
 use crate::entry::LIVE;
 
 /// Who writes plans, checks and withdrawals.
@@ -40,14 +40,10 @@ impl OpenPlanFilter<'_> {
             }
         }
         if let Some(prefix) = self.region {
-            clause.and_text("region LIKE", &format!("{prefix}%"));
+            clause.and_below(prefix);
         }
         clause
     }
-}
-
-fn edit(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 impl Store {
@@ -62,7 +58,7 @@ impl Store {
         .bind(plan.org.as_str())
         .bind(plan.region.as_str())
         .bind(plan.state.as_str())
-        .bind(edit(plan.edit))
+        .bind(signed(plan.edit))
         .bind(to_json(plan)?)
         .execute(self.db.pool())
         .await
@@ -88,14 +84,14 @@ impl Store {
             "UPDATE open_plan SET state = $1, edit = $2, body = $3 WHERE id = $4 AND edit = $5",
         )
         .bind(plan.state.as_str())
-        .bind(edit(plan.edit))
+        .bind(signed(plan.edit))
         .bind(to_json(plan)?)
         .bind(plan.id.as_str())
-        .bind(edit(seen))
+        .bind(signed(seen))
         .execute(self.db.pool())
         .await
         .map_err(fail)?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::of(Code::Stale)) }
+        changed(done.rows_affected())
     }
 
     pub async fn open_plan_get(&self, id: &str) -> Result<Option<OpenPlan>> {
@@ -110,7 +106,7 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Years for which there are published plans, newest first.
@@ -122,17 +118,18 @@ impl Store {
         .fetch_all(self.db.pool())
         .await
         .map_err(fail)?;
-        rows.iter().map(|row| crate::db::number(row, "plan_year")).collect()
+        rows.iter().map(|row| number(row, "plan_year")).collect()
     }
 
     /// Which of these codes are open now.
     pub async fn entry_open_among(&self, codes: &[String]) -> Result<HashSet<String>> {
+        if codes.is_empty() {
+            return Ok(HashSet::new());
+        }
         let mut clause = Clause::default();
         clause.and(LIVE);
         clause.and("open_type <> 'none'");
-        if !within(&mut clause, "code", codes) {
-            return Ok(HashSet::new());
-        }
+        clause.and_in("code", codes);
         let sql = format!("SELECT code FROM entry{}", clause.sql());
         self.db.rows(sql, &clause).await?.iter().map(|row| text(row, "code")).collect()
     }
@@ -148,7 +145,7 @@ impl Store {
         .bind(of.org.as_str())
         .bind(of.region.as_str())
         .bind(of.state.as_str())
-        .bind(edit(of.edit))
+        .bind(signed(of.edit))
         .bind(to_json(of)?)
         .execute(self.db.pool())
         .await
@@ -168,14 +165,14 @@ impl Store {
             "UPDATE open_assessment SET state = $1, edit = $2, body = $3 WHERE id = $4 AND edit = $5",
         )
         .bind(of.state.as_str())
-        .bind(edit(of.edit))
+        .bind(signed(of.edit))
         .bind(to_json(of)?)
         .bind(of.id.as_str())
-        .bind(edit(seen))
+        .bind(signed(seen))
         .execute(self.db.pool())
         .await
         .map_err(fail)?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::of(Code::Stale)) }
+        changed(done.rows_affected())
     }
 
     pub async fn assessment_get(&self, id: &str) -> Result<Option<Assessment>> {
@@ -190,7 +187,7 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// The newest risk check of an entry, of any state or of one.
@@ -206,15 +203,16 @@ impl Store {
         }
         let sql =
             format!("SELECT body FROM open_assessment{} ORDER BY id DESC LIMIT 1", clause.sql());
-        self.db.rows(sql, &clause).await?.first().map(|row| json(row, "body")).transpose()
+        self.db.first(sql, &clause).await
     }
 
     /// The newest risk check of each of these entries (by code in the check).
     pub async fn assessments_among(&self, codes: &[String]) -> Result<HashMap<String, Assessment>> {
-        let mut clause = Clause::default();
-        if !within(&mut clause, "e.code", codes) {
+        if codes.is_empty() {
             return Ok(HashMap::new());
         }
+        let mut clause = Clause::default();
+        clause.and_in("e.code", codes);
         let sql = format!(
             "SELECT a.body AS body FROM open_assessment a JOIN entry e ON e.id = a.entry{} ORDER BY a.id",
             clause.sql()
@@ -230,19 +228,16 @@ impl Store {
 
     /// When each entry's newest agreed check was made, by entry.
     pub async fn assessments_agreed(&self) -> Result<HashMap<String, String>> {
-        let rows = sqlx::query(
-            "SELECT entry, MAX(id) AS newest FROM open_assessment WHERE state = 'agreed' GROUP BY entry",
+        sqlx::query(
+            "SELECT entry, body FROM open_assessment
+             WHERE id IN (SELECT MAX(id) FROM open_assessment WHERE state = 'agreed' GROUP BY entry)",
         )
         .fetch_all(self.db.pool())
         .await
-        .map_err(fail)?;
-        let mut found = HashMap::new();
-        for row in &rows {
-            if let Some(of) = self.assessment_get(&text(row, "newest")?).await? {
-                found.insert(text(row, "entry")?, of.at);
-            }
-        }
-        Ok(found)
+        .map_err(fail)?
+        .iter()
+        .map(|row| Ok((text(row, "entry")?, json::<Assessment>(row, "body")?.at)))
+        .collect()
     }
 
     /// Keeps the note of a withdrawal; a newer one takes the place of an older.
@@ -298,7 +293,22 @@ impl Store {
         let mut clause = Clause::default();
         clause.and_text(condition, value);
         let sql = format!("SELECT body FROM open_withdrawal{}", clause.sql());
-        self.db.rows(sql, &clause).await?.first().map(|row| json(row, "body")).transpose()
+        self.db.first(sql, &clause).await
+    }
+
+    /// Which of these codes are of sets that were withdrawn and are not open.
+    pub async fn withdrawn_among(&self, codes: &[String]) -> Result<HashSet<String>> {
+        if codes.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut clause = Clause::default();
+        clause.and("since <> ''");
+        clause.and(&format!(
+            "NOT EXISTS (SELECT 1 FROM entry e WHERE e.id = open_withdrawal.entry AND {LIVE} AND e.open_type <> 'none')"
+        ));
+        clause.and_in("code", codes);
+        let sql = format!("SELECT code FROM open_withdrawal{}", clause.sql());
+        self.db.rows(sql, &clause).await?.iter().map(|row| text(row, "code")).collect()
     }
 
     /// What was withdrawn, newest first, of a region and those below (prefix of its code) or of all.
@@ -306,14 +316,14 @@ impl Store {
         let mut clause = Clause::default();
         clause.and("since <> ''");
         if let Some(prefix) = region {
-            clause.and_text("region LIKE", &format!("{prefix}%"));
+            clause.and_below(prefix);
         }
         let sql = format!(
             "SELECT body FROM open_withdrawal{} ORDER BY since DESC LIMIT {}",
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Notes that a check is due again; `false` when that was noted already.
@@ -332,6 +342,15 @@ impl Store {
         .await
         .map_err(fail)?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Entries whose check was noted to be due.
+    pub async fn rechecks_noted(&self) -> Result<HashSet<String>> {
+        let rows = sqlx::query("SELECT entry FROM open_recheck")
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?;
+        rows.iter().map(|row| text(row, "entry")).collect()
     }
 
     /// Strikes what is not due any more; answers whether it was there.
@@ -357,24 +376,13 @@ impl Store {
             clause.and_text("org =", org);
         }
         if let Some(prefix) = region {
-            clause.and_text("region LIKE", &format!("{prefix}%"));
+            clause.and_below(prefix);
         }
         let sql = format!(
             "SELECT body FROM open_recheck{} ORDER BY opened_at, entry LIMIT {}",
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
-}
-
-/// `column IN (…)`; `false` without values.
-fn within(clause: &mut Clause, column: &str, values: &[String]) -> bool {
-    let Some((first, rest)) = values.split_first() else { return false };
-    clause.and_text(&format!("{column} IN ("), first);
-    for value in rest {
-        clause.more(",", value);
-    }
-    clause.close();
-    true
 }

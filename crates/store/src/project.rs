@@ -11,7 +11,7 @@ use sqlx::any::AnyRow;
 
 pub use self::job::RunRecord;
 use crate::Store;
-use crate::db::{fail, json, number, on_duplicate, page, text, to_json};
+use crate::db::{fail, json, number, on_duplicate, page, signed, text, to_json};
 
 const KEEPERS: &[Action] = &[Action::ProjectKeep, Action::ApplicationManage];
 const WORKERS: &[Action] = &[Action::ProjectWork, Action::SystemWork];
@@ -300,8 +300,4 @@ fn statement(row: &AnyRow) -> Result<ProjectStatement> {
         outcome: text(row, "outcome")?,
         state: text(row, "state")?,
     })
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -1,14 +1,15 @@
 //! The data sandbox in the control store: programs, runs, releases, and the seats that wait for a decision.
 
+use model::Result;
 use model::sandbox::release::{ReleaseState, SandboxRelease};
 use model::sandbox::{Review, SandboxProgram, SandboxRun};
-use model::{Error, Result};
 use policy::{Action, Permit};
-use sqlx::any::AnyRow;
+use serde::de::DeserializeOwned;
 use sqlx::{Any, Transaction};
 
 use crate::Store;
-use crate::db::{fail, json, number, page, text, to_json};
+use crate::clause::Clause;
+use crate::db::{changed, fail, json, number, page, text, to_json};
 
 const WRITERS: &[Action] = &[Action::ProjectWork, Action::SandboxReview, Action::SystemWork];
 
@@ -62,15 +63,7 @@ impl Store {
 
     /// Programs of a project, newest first.
     pub async fn sandbox_programs(&self, project: &str, limit: u32) -> Result<Vec<SandboxProgram>> {
-        sqlx::query("SELECT body FROM sandbox_program WHERE project = $1 ORDER BY id DESC LIMIT $2")
-            .bind(project)
-            .bind(page(limit))
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| json(row, "body"))
-            .collect()
+        self.sandbox_page("SELECT body FROM sandbox_program", project, None, limit).await
     }
 
     /// Enters a run, with the seats that it waits for.
@@ -89,13 +82,7 @@ impl Store {
     }
 
     pub async fn sandbox_run_get(&self, id: &str) -> Result<Option<Kept<SandboxRun>>> {
-        sqlx::query("SELECT edit, body FROM sandbox_run WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| kept(&row))
-            .transpose()
+        self.sandbox_kept("SELECT edit, body FROM sandbox_run", id).await
     }
 
     /// Runs of a project, newest first.
@@ -105,18 +92,7 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<SandboxRun>> {
-        sqlx::query(
-            "SELECT body FROM sandbox_run WHERE project = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3",
-        )
-        .bind(project)
-        .bind(before.unwrap_or_default())
-        .bind(page(limit))
-        .fetch_all(self.db.pool())
-        .await
-        .map_err(fail)?
-        .iter()
-        .map(|row| json(row, "body"))
-        .collect()
+        self.sandbox_page("SELECT body FROM sandbox_run", project, before, limit).await
     }
 
     /// Writes a run over the state that was read; fails with `stale` when somebody was quicker.
@@ -137,9 +113,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
-        if done.rows_affected() != 1 {
-            return Err(Error::of(model::Code::Stale));
-        }
+        changed(done.rows_affected())?;
         seats(&mut tx, &run.id, "run", &run.reviews).await?;
         tx.commit().await.map_err(fail)
     }
@@ -170,13 +144,7 @@ impl Store {
     }
 
     pub async fn sandbox_release_get(&self, id: &str) -> Result<Option<Kept<SandboxRelease>>> {
-        sqlx::query("SELECT edit, body FROM sandbox_release WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| kept(&row))
-            .transpose()
+        self.sandbox_kept("SELECT edit, body FROM sandbox_release", id).await
     }
 
     /// The release whose file bears a mark.
@@ -207,18 +175,7 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<SandboxRelease>> {
-        sqlx::query(
-            "SELECT body FROM sandbox_release WHERE project = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3",
-        )
-        .bind(project)
-        .bind(before.unwrap_or_default())
-        .bind(page(limit))
-        .fetch_all(self.db.pool())
-        .await
-        .map_err(fail)?
-        .iter()
-        .map(|row| json(row, "body"))
-        .collect()
+        self.sandbox_page("SELECT body FROM sandbox_release", project, before, limit).await
     }
 
     /// Releases of a project that have left or may: ids, oldest first. Differencing looks at all of them.
@@ -258,9 +215,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
-        if done.rows_affected() != 1 {
-            return Err(Error::of(model::Code::Stale));
-        }
+        changed(done.rows_affected())?;
         seats(&mut tx, &release.id, "release", &release.reviews).await?;
         tx.commit().await.map_err(fail)
     }
@@ -301,10 +256,30 @@ impl Store {
         }
         Ok(false)
     }
-}
 
-fn kept<T: serde::de::DeserializeOwned>(row: &AnyRow) -> Result<Kept<T>> {
-    Ok(Kept { body: json(row, "body")?, edit: number(row, "edit")? })
+    async fn sandbox_kept<T: DeserializeOwned>(
+        &self,
+        select: &'static str,
+        id: &str,
+    ) -> Result<Option<Kept<T>>> {
+        let mut clause = Clause::default();
+        clause.and_text("id =", id);
+        let rows = self.db.rows(format!("{select}{}", clause.sql()), &clause).await?;
+        rows.first()
+            .map(|row| Ok(Kept { body: json(row, "body")?, edit: number(row, "edit")? }))
+            .transpose()
+    }
+
+    async fn sandbox_page<T: DeserializeOwned>(
+        &self,
+        select: &'static str,
+        project: &str,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<T>> {
+        let rows = self.db.newest(select, ("project", project), before, limit).await?;
+        rows.iter().map(|row| json(row, "body")).collect()
+    }
 }
 
 /// Seats as the reviews say: one that has decided waits no more, and none does once somebody has refused.

@@ -6,7 +6,7 @@ use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 
 use crate::Store;
-use crate::db::{fail, number, page, text};
+use crate::db::{fail, number, signed, text};
 
 impl Store {
     /// Keeps the verifier of a new password; the old one ends.
@@ -125,19 +125,9 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<SqlStatement>> {
-        // Ids are in the order of time.
-        sqlx::query(
-            "SELECT * FROM sql_statement WHERE application = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3",
-        )
-        .bind(application)
-        .bind(before.unwrap_or_default())
-        .bind(page(limit))
-        .fetch_all(self.db.pool())
-        .await
-        .map_err(fail)?
-        .iter()
-        .map(read)
-        .collect()
+        let select = "SELECT * FROM sql_statement";
+        let rows = self.db.newest(select, ("application", application), before, limit).await?;
+        rows.iter().map(read).collect()
     }
 
     /// Forgets statements begun before a time; answers how many. Their audit records stay.
@@ -164,8 +154,4 @@ fn read(row: &AnyRow) -> Result<SqlStatement> {
         outcome: text(row, "outcome")?,
         state: text(row, "state")?,
     })
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,6 @@ use chrono::TimeDelta;
 use guard::{hash, keys};
 use model::account::{Role, User};
 use model::{Actor, Code, Error, Op, Result, op};
-use policy::{Action, Target};
 use store::account::SessionRow;
 
 use super::Session;
@@ -73,9 +72,7 @@ pub(crate) async fn vouched(app: &App, op: &Op, account: &str, service: &str) ->
 
 /// Opens a citizen's account for somebody whom an outside identity service has vouched for; nobody knows its password.
 pub(crate) async fn citizen_of(app: &App, op: &Op, display_name: &str) -> Result<User> {
-    let system = Op { actor: Actor::System, ..op.clone() };
-    let platform = Target::plain("System", "platform");
-    let permit = app.policy.permit(&system, Action::SystemWork, &platform)?;
+    let (system, permit) = app.platform(op)?;
     let name = format!("u{}", keys::hex_token(8)?);
     let shown: String = display_name.trim().chars().take(50).collect();
     let user = User {

@@ -52,10 +52,8 @@ pub fn basic(encoded: &str) -> Option<String> {
 
 /// Who has this key and secret. An unknown key and a wrong secret read the same.
 async fn client(app: &App, op: &Op, key: &str, secret: &str) -> Result<Actor> {
-    app.shares.look(app, op).await?;
-    let known =
-        credential(app, key).await?.filter(|k| signature::equal(&k.secret, secret.as_bytes()));
-    known.map(|k| k.actor.clone()).ok_or_else(|| Error::of(Code::SignatureMismatch))
+    let known = application_of(app, op, key, Some(secret)).await?;
+    known.map(|(_, actor)| actor).ok_or_else(|| Error::of(Code::SignatureMismatch))
 }
 
 /// The application that has an access key and is in use; with a secret only if it is the right one.

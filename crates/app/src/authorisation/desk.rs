@@ -14,6 +14,7 @@ use store::authorisation::AuthorisationFilter;
 
 use super::{Subject, checked, mark, subject_of};
 use crate::notice::{self, Told};
+use crate::restricted::fill;
 use crate::{App, Page, account, audit};
 
 /// Uses shown on one page.
@@ -275,11 +276,14 @@ pub async fn one(app: &App, op: &Op, id: &str) -> Result<AuthorisationView> {
             true => all.to_owned(),
             false => authorisation.items.join(", "),
         };
-        text.replace("{application}", &authorisation.application_name)
-            .replace("{entry}", &authorisation.entry_title)
-            .replace("{days}", &authorisation.days.to_string())
-            .replace("{items}", &items)
-            .replace("{purpose}", &authorisation.purpose)
+        let values = [
+            ("application", authorisation.application_name.clone()),
+            ("entry", authorisation.entry_title.clone()),
+            ("days", authorisation.days.to_string()),
+            ("items", items),
+            ("purpose", authorisation.purpose.clone()),
+        ];
+        fill(text, &values)
     };
     Ok(AuthorisationView {
         letter_zh: filled(&letter.zh, "该应用获准使用的全部数据项"),
@@ -327,17 +331,15 @@ async fn tell_asker(app: &App, op: &Op, kind: &'static str, authorisation: &Auth
     tell(app, op, vec![authorisation.asked_by.clone()], kind, authorisation, href).await;
 }
 
-/// Tells people, as the platform; a notice that cannot be given does not undo what happened.
+/// Tells people of an authorisation.
 async fn tell(
     app: &App,
     op: &Op,
-    mut people: Vec<String>,
+    people: Vec<String>,
     kind: &'static str,
     authorisation: &Authorisation,
     href: String,
 ) {
-    people.sort_unstable();
-    people.dedup();
     let told = Told {
         mark: format!("{kind}:{}:{}", authorisation.id, authorisation.state),
         kind,
@@ -345,13 +347,5 @@ async fn tell(
         words: authorisation.purpose.clone(),
         href,
     };
-    let given = async {
-        let system = Op { actor: Actor::System, ..op.clone() };
-        let platform = Target::plain("System", "platform");
-        let permit = app.policy.permit(&system, Action::SystemWork, &platform)?;
-        notice::tell(app, &system, &permit, &people, &told).await
-    };
-    if let Err(e) = given.await {
-        tracing::warn!(error = e.operator_text(), "a notice was not given");
-    }
+    notice::give(app, op, Ok(people), &told).await;
 }

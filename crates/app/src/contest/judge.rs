@@ -1,6 +1,6 @@
 //! The judges' part: works of the round that is being judged, each with the judge's own score and nobody else's.
 
-use model::contest::{Contest, ContestState, RoundPhase, Score, Work};
+use model::contest::{Contest, RoundPhase, Score, Work};
 use model::voice::plain;
 use model::{Error, Op, Result};
 use policy::{Action, Target};
@@ -20,9 +20,8 @@ pub struct JudgedWork {
 }
 
 /// Number of the round that is being judged.
-fn judging(contest: &Contest, op: &Op) -> Option<usize> {
-    let number = contest.current().filter(|_| contest.state == ContestState::Public)?;
-    let phase = contest.rounds.get(number)?.phase(op.today());
+pub(super) fn judging(contest: &Contest, op: &Op) -> Option<usize> {
+    let (number, phase) = contest.present(op.today())?;
     (phase == RoundPhase::Judging).then_some(number)
 }
 

@@ -1,6 +1,9 @@
 //! Contests as they are seen: by everybody, by those who take part, and by the authority.
 
-use model::contest::{Contest, ContestState, Place, RoundPhase, Score, Work, ranking, weighted};
+use std::collections::{BTreeSet, HashMap};
+
+use model::contest::{Contest, Place, RoundPhase, Score, Work, ranking, weighted};
+use model::entry::Entry;
 use model::{Actor, Op, Result};
 use policy::{Action, Target};
 use serde::Serialize;
@@ -150,13 +153,13 @@ pub async fn contest(app: &App, op: &Op, id: &str, desk: bool) -> Result<Contest
             let place = places.iter().find(|p| p.work == work.id).cloned();
             let given = scores.get(&work.id).map(Vec::as_slice).unwrap_or_default();
             let words = if closed && (own || inside) { said(given) } else { Vec::new() };
-            shown.push(work_seen(app, op, &contest, work, place, words).await?);
+            shown.push(work_seen(&contest, work, place, words));
         }
         shown.sort_by_key(|w| w.place.as_ref().map_or(usize::MAX, |p| p.rank));
         rounds.push(RoundSeen { number, phase, entered: entered.len(), works: shown });
     }
-    let current = contest.current().filter(|_| contest.state == ContestState::Public);
-    let phase = current.and_then(|n| contest.rounds.get(n)).map(|r| r.phase(today));
+    name_sets(app, &mut rounds).await?;
+    let (current, phase) = contest.present(today).unzip();
     let joinable = matches!(phase, Some(RoundPhase::Upcoming | RoundPhase::Entering));
     let entering = current.filter(|_| phase == Some(RoundPhase::Entering));
     let mine = team.map(|t| MyTeam {
@@ -167,7 +170,7 @@ pub async fn contest(app: &App, op: &Op, id: &str, desk: bool) -> Result<Contest
         name: t.name,
     });
     Ok(ContestSeen {
-        teams: app.store.team_list(id).await?.len(),
+        teams: app.store.team_count(id).await?,
         may_form: joinable && current == Some(0) && mine.is_none(),
         may_join: joinable && mine.is_none(),
         entering: entering.filter(|n| mine.as_ref().is_some_and(|t| t.round >= *n)),
@@ -183,29 +186,32 @@ fn said(scores: &[Score]) -> Vec<String> {
     scores.iter().map(|s| s.words.clone()).filter(|w| !w.is_empty()).collect()
 }
 
-async fn work_seen(
-    app: &App,
-    op: &Op,
-    contest: &Contest,
-    work: &Work,
-    place: Option<Place>,
-    words: Vec<String>,
-) -> Result<WorkSeen> {
-    let mut sets = Vec::new();
-    for (_, code) in &work.sets {
-        match opening::dataset(app, op, code).await {
-            Ok(d) => sets.push((code.clone(), d.entry.draft.title, d.entry.draft.title_en)),
-            Err(e) if e.code() == model::Code::NotFound => {}
-            Err(e) => return Err(e),
-        }
-    }
+fn work_seen(contest: &Contest, work: &Work, place: Option<Place>, words: Vec<String>) -> WorkSeen {
     let awards = contest
         .awards
         .iter()
         .filter(|a| a.work == work.id)
         .map(|a| (a.name.clone(), a.name_en.clone()))
         .collect();
-    Ok(WorkSeen { work: work.clone(), sets, place, awards, words })
+    WorkSeen { work: work.clone(), sets: Vec::new(), place, awards, words }
+}
+
+/// Names the sets of the works that are shown, as far as they are open now: looked up together.
+async fn name_sets(app: &App, rounds: &mut [RoundSeen]) -> Result<()> {
+    let shown: Vec<&mut WorkSeen> = rounds.iter_mut().flat_map(|r| &mut r.works).collect();
+    let used: BTreeSet<&String> =
+        shown.iter().flat_map(|w| &w.work.sets).map(|(id, _)| id).collect();
+    let used: Vec<String> = used.into_iter().cloned().collect();
+    let found = app.store.entry_heads(&used).await?.into_iter().filter(Entry::open);
+    let open: HashMap<String, Entry> = found.map(|e| (e.id.clone(), e)).collect();
+    for seen in shown {
+        let sets = seen.work.sets.iter().filter_map(|(id, code)| {
+            let draft = &open.get(id).filter(|e| e.draft.code == *code)?.draft;
+            Some((code.clone(), draft.title.clone(), draft.title_en.clone()))
+        });
+        seen.sets = sets.collect();
+    }
+    Ok(())
 }
 
 /// The public contest that a showcase came of: id and titles.

@@ -1,17 +1,19 @@
 //! The authority's part: preparing a contest, publishing it, closing rounds, letting teams advance, giving awards.
 
-use model::contest::{Award, Contest, ContestState, Round, RoundPhase, ScoreItem, Track};
+use model::contest::{Award, Contest, ContestState, Round, ScoreItem, Track};
 use model::voice::plain;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
+use serde::Serialize;
 
+use super::judge::judging;
 use super::{NAME, TEXT, TITLE, kept, work_missing, wrong_state};
 use crate::notice::Told;
 use crate::opening::tell;
 use crate::{App, audit};
 
 /// What the authority writes. Lists are texts, a line each, parts apart by `|`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ContestNew {
     pub title: String,
     pub title_en: String,
@@ -149,10 +151,7 @@ pub async fn publish(app: &App, op: &Op, id: &str) -> Result<Contest> {
 /// Closes the scores of the round that is being judged; from then on they are seen.
 pub async fn close_round(app: &App, op: &Op, id: &str) -> Result<Contest> {
     let (mut contest, permit) = kept(app, op, id).await?;
-    let today = op.today();
-    let current = contest.current().filter(|_| contest.state == ContestState::Public);
-    let phase = current.and_then(|n| contest.rounds.get(n)).map(|r| r.phase(today));
-    let (Some(number), Some(RoundPhase::Judging)) = (current, phase) else {
+    let Some(number) = judging(&contest, op) else {
         return Err(wrong_state("当前没有正在评审的轮次", "no round is being judged at present"));
     };
     let scores = app.store.score_list(id).await?;

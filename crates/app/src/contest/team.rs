@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use guard::hash::sha256_hex;
 use guard::keys;
-use model::contest::{Contest, ContestState, MOST_MEMBERS, MOST_SETS, RoundPhase, Team, Work};
+use model::contest::{Contest, MOST_MEMBERS, MOST_SETS, RoundPhase, Team, Work};
 use model::voice::showcase::{Showcase, ShowcaseKind, ShowcaseNew, link};
 use model::voice::{impersonal, plain};
 use model::{Code, Error, Op, Result};
@@ -32,12 +32,10 @@ fn fingerprint(code: &str) -> String {
     sha256_hex(code.trim().as_bytes())
 }
 
-/// Number of the round that works can be entered in, or that is still to come.
-fn joinable(contest: &Contest, op: &Op) -> Result<usize> {
-    let current = contest.current().filter(|_| contest.state == ContestState::Public);
-    let phase = current.and_then(|n| contest.rounds.get(n)).map(|r| r.phase(op.today()));
-    match (current, phase) {
-        (Some(n), Some(RoundPhase::Upcoming | RoundPhase::Entering)) => Ok(n),
+/// The round that works can be entered in, or that is still to come.
+fn joinable(contest: &Contest, op: &Op) -> Result<(usize, RoundPhase)> {
+    match contest.present(op.today()) {
+        Some(round @ (_, RoundPhase::Upcoming | RoundPhase::Entering)) => Ok(round),
         _ => Err(wrong_state("目前不在报名期", "teams cannot be formed or changed at present")),
     }
 }
@@ -46,7 +44,7 @@ fn joinable(contest: &Contest, op: &Op) -> Result<usize> {
 pub async fn form(app: &App, op: &Op, id: &str, name: &str) -> Result<(Team, String)> {
     let contest = open(app, id).await?;
     let permit = own(app, op, id).await?;
-    if joinable(&contest, op)? > 0 {
+    if joinable(&contest, op)?.0 > 0 {
         return Err(wrong_state(
             "首轮报名已结束，不能再组建新团队",
             "the first round is over: no new team can be formed",
@@ -155,10 +153,8 @@ async fn led(app: &App, op: &Op, id: &str) -> Result<Team> {
 pub async fn enter(app: &App, op: &Op, id: &str, new: WorkNew) -> Result<Work> {
     let contest = open(app, id).await?;
     let permit = own(app, op, id).await?;
-    let number = joinable(&contest, op)?;
-    let entering =
-        contest.rounds.get(number).is_some_and(|r| r.phase(op.today()) == RoundPhase::Entering);
-    if !entering {
+    let (number, phase) = joinable(&contest, op)?;
+    if phase != RoundPhase::Entering {
         return Err(wrong_state("本轮尚未开始提交作品", "works cannot be entered yet"));
     }
     let team = mine(app, op, id).await?;

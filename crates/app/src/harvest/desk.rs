@@ -12,7 +12,8 @@ use model::{Code, Error, FieldError, Op, Result};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 
-use super::tick::{due_after, new_turn};
+use super::mapped::CODE;
+use super::tick::{counted, due_after, new_turn};
 use crate::{App, Page, audit};
 
 /// Longest name and address of a source, in characters.
@@ -300,8 +301,7 @@ pub async fn report(app: &App, op: &Op, id: &str, turn: &str) -> Result<HarvestT
     let mut turn =
         record.map(|r| r.turn).ok_or_else(|| Error::not_found("采集报告", "turn", &shown))?;
     if matches!(turn.state, HarvestState::Waiting | HarvestState::Running) {
-        let counted = app.store.harvest_figures(id, &turn.id).await?;
-        turn.figures = model::harvest::HarvestFigures { pages: turn.figures.pages, ..counted };
+        turn.figures = counted(app, &turn).await?;
     }
     Ok(turn)
 }
@@ -323,6 +323,9 @@ pub async fn refusals(
 
 /// Where an entry comes from, if another catalogue brought it. The caller has seen the entry, which is what is open about it.
 pub async fn origin(app: &App, code: &str) -> Result<Option<HarvestOrigin>> {
+    if !code.starts_with(CODE) {
+        return Ok(None);
+    }
     app.store.harvest_origin_of(code).await
 }
 

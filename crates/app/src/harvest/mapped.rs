@@ -15,11 +15,14 @@ use crate::catalogue::blank;
 /// Longest id of another catalogue.
 const ID: usize = 500;
 
+/// What the codes of harvested entries begin with.
+pub(super) const CODE: &str = "hv_";
+
 /// The code of the entry that a record becomes: of source and foreign id alone.
 pub(super) fn code(source: &str, foreign_id: &str) -> String {
     let hash = sha256_hex(format!("{source}\n{foreign_id}").as_bytes());
     let short: String = hash.chars().take(24).collect();
-    format!("hv_{short}")
+    format!("{CODE}{short}")
 }
 
 /// By what a record is known to have changed. Keywords and ways to the data count in any order.

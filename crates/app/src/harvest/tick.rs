@@ -148,10 +148,15 @@ async fn failed(app: &App, permit: &Permit, turn: &mut HarvestTurn, error: &Erro
         let seconds = follow::pause(first, longest, false)(turn.failures);
         ready += TimeDelta::seconds(i64::try_from(seconds).unwrap_or(3600));
     }
-    let counted = app.store.harvest_figures(&turn.source, &turn.id).await?;
-    turn.figures = HarvestFigures { pages: turn.figures.pages, ..counted };
+    turn.figures = counted(app, turn).await?;
     let owner = app.collections.owner();
     app.store.harvest_turn_write(permit, owner, turn, &stamp(ready)).await
+}
+
+/// What a turn brought so far, counted from where its records went.
+pub(super) async fn counted(app: &App, turn: &HarvestTurn) -> Result<HarvestFigures> {
+    let figures = app.store.harvest_figures(&turn.source, &turn.id).await?;
+    Ok(HarvestFigures { pages: turn.figures.pages, ..figures })
 }
 
 /// The end of a turn stands in the audit.

@@ -13,6 +13,7 @@ use policy::Permit;
 use policy::port::{HarvestAsk, HarvestPage};
 
 use super::mapped;
+use super::tick::counted;
 use crate::catalogue::harvested;
 use crate::{App, lease};
 
@@ -310,9 +311,7 @@ impl Work<'_> {
     }
 
     async fn end(&mut self, state: HarvestState) -> Result<()> {
-        let pages = self.turn.figures.pages;
-        let counted = self.app.store.harvest_figures(&self.source.id, &self.turn.id).await?;
-        self.turn.figures = model::harvest::HarvestFigures { pages, ..counted };
+        self.turn.figures = counted(self.app, &self.turn).await?;
         let now = stamp(self.app.now());
         self.turn.finished_at = Some(now.clone());
         self.keep(state, &now).await

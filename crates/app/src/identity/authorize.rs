@@ -9,7 +9,7 @@ use model::{Error, Op, Result};
 use serde::Serialize;
 use store::identity::Given;
 
-use super::SCOPES;
+use super::{SCOPES, first};
 use crate::account::Session;
 use crate::{App, account, audit};
 
@@ -84,7 +84,7 @@ struct No(&'static str, &'static str);
 
 impl Request<'_> {
     fn get(&self, name: &str) -> &str {
-        value(self.pairs, name)
+        first(self.pairs, name)
     }
     fn scopes(&self) -> Vec<&str> {
         // Words we do not know are left out (RFC 6749 §3.3).
@@ -107,6 +107,10 @@ impl Request<'_> {
         query.append_pair("iss", issuer);
         let joint = if self.redirect.contains('?') { '&' } else { '?' };
         format!("{}{joint}{}", self.redirect, query.finish())
+    }
+    /// Back to the client with a no.
+    fn refused(&self, issuer: &str, No(word, why): No) -> Step {
+        Step::Back(self.back(issuer, &[("error", word), ("error_description", why)]))
     }
     /// Where sign-in leads back to: this request, to be met by a session that is not older than now.
     fn again(&self, op: &Op) -> String {
@@ -172,10 +176,6 @@ impl Request<'_> {
     }
 }
 
-fn value<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
-    pairs.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
-}
-
 /// Client and address of a request; whatever is wrong with these is told to the person, never sent anywhere.
 async fn request<'a>(app: &App, op: &Op, pairs: &'a [(String, String)]) -> Result<Request<'a>> {
     let wrong = || {
@@ -188,8 +188,8 @@ async fn request<'a>(app: &App, op: &Op, pairs: &'a [(String, String)]) -> Resul
     if !once("client_id") || !once("redirect_uri") {
         return Err(wrong());
     }
-    let redirect = value(pairs, "redirect_uri").to_owned();
-    let found = account::application_of(app, op, value(pairs, "client_id"), None).await?;
+    let redirect = first(pairs, "redirect_uri").to_owned();
+    let found = account::application_of(app, op, first(pairs, "client_id"), None).await?;
     let (application, actor) = found.ok_or_else(wrong)?;
     let settings = app.store.identity_client(&application.id).await?.ok_or_else(wrong)?;
     if !settings.redirects.contains(&redirect) {
@@ -213,20 +213,14 @@ pub async fn authorize(
     pairs: &[(String, String)],
 ) -> Result<Step> {
     let request = request(app, op, pairs).await?;
-    let no = |No(word, why): No| {
-        Ok(Step::Back(request.back(asker.issuer, &[("error", word), ("error_description", why)])))
-    };
     if let Err(wrong) = request.check() {
-        return no(wrong);
+        return Ok(request.refused(asker.issuer, wrong));
     }
     let silent = request.prompts().contains(&"none");
-    let signed = match asker.session {
-        Some(session) => began(app, session).await?.map(|began| (session, began)),
-        None => None,
-    };
-    let Some((session, began)) = signed.filter(|(_, began)| fresh(op, &request, *began)) else {
+    let Some((session, began)) = signed(app, op, asker, &request).await? else {
         if silent {
-            return no(No("login_required", "the person has to sign in"));
+            let no = No("login_required", "the person has to sign in");
+            return Ok(request.refused(asker.issuer, no));
         }
         return Ok(Step::SignIn(request.again(op)));
     };
@@ -238,7 +232,8 @@ pub async fn authorize(
     });
     if !agreed || request.prompts().contains(&"consent") {
         if silent {
-            return no(No("consent_required", "the person has to agree"));
+            let no = No("consent_required", "the person has to agree");
+            return Ok(request.refused(asker.issuer, no));
         }
         return Ok(Step::Consent(Box::new(ConsentAsk {
             application: request.application.name.clone(),
@@ -260,24 +255,18 @@ pub async fn consent(
     agreed: bool,
 ) -> Result<Step> {
     let request = request(app, op, pairs).await?;
-    let no = |No(word, why): No| {
-        Ok(Step::Back(request.back(asker.issuer, &[("error", word), ("error_description", why)])))
-    };
     if let Err(wrong) = request.check() {
-        return no(wrong);
+        return Ok(request.refused(asker.issuer, wrong));
     }
-    let signed = match asker.session {
-        Some(session) => began(app, session).await?.map(|began| (session, began)),
-        None => None,
-    };
-    let Some((session, began)) = signed.filter(|(_, began)| fresh(op, &request, *began)) else {
+    let Some((session, began)) = signed(app, op, asker, &request).await? else {
         return Ok(Step::SignIn(request.again(op)));
     };
     if !agreed {
         let mut event = audit::event(op, "identity.consent", &request.application.id);
         event.result = "denied".into();
         audit::record(app, event).await?;
-        return no(No("access_denied", "the person did not agree"));
+        let no = No("access_denied", "the person did not agree");
+        return Ok(request.refused(asker.issuer, no));
     }
     let account = &session.user.id;
     let had = app.store.identity_consent(account, &request.application.id).await?;
@@ -296,6 +285,18 @@ pub async fn consent(
     audit::record(app, event).await?;
     app.store.identity_consent_put(account, &consent).await?;
     code(app, op, asker.issuer, &request, session, began).await.map(Step::Back)
+}
+
+/// The session that asks and when it began, if it is new enough for the request.
+async fn signed<'a>(
+    app: &App,
+    op: &Op,
+    asker: Asker<'a>,
+    request: &Request<'_>,
+) -> Result<Option<(&'a Session, i64)>> {
+    let Some(session) = asker.session else { return Ok(None) };
+    let began = began(app, session).await?.filter(|began| fresh(op, request, *began));
+    Ok(began.map(|began| (session, began)))
 }
 
 /// When a session began, seconds since 1970.

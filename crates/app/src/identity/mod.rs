@@ -98,6 +98,11 @@ pub(crate) fn rules(
     own.map_or_else(|| toml::from_str(include_str!("../../rules/identity.toml")), Ok)
 }
 
+/// The first value of a parameter; empty when it is not there.
+fn first<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
+    pairs.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+}
+
 /// Why a client is refused: in the words of RFC 6749 §5.2 and RFC 6750 §3.1, or as everywhere.
 #[derive(Debug)]
 pub enum Refused {

@@ -7,6 +7,7 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::port::OutsideBack;
 use serde::{Deserialize, Serialize};
 
+use super::first;
 use crate::account::{Session, attempt};
 use crate::{App, account, audit};
 
@@ -97,7 +98,7 @@ pub async fn outside_back(
     told: &[(String, String)],
 ) -> Result<OutsideEnd> {
     let service = &service(app, name)?;
-    let get = |name: &str| told.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
+    let get = |name: &str| first(told, name);
     let lost = || {
         Error::new(
             Code::WrongCredentials,

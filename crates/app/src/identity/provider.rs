@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guard::identity::{self as made, Signer};
-use model::{Actor, Error, Op, Result};
-use policy::{Action, Target};
+use model::{Error, Op, Result};
 use serde_json::{Value, json};
 use store::identity::KeyRow;
 
@@ -54,9 +53,7 @@ async fn keys(app: &App, op: &Op) -> Result<Vec<KeyRow>> {
         kid,
         made_at: op.stamp(),
     };
-    let system = Op { actor: Actor::System, ..op.clone() };
-    let platform = Target::plain("System", "platform");
-    let permit = app.policy.permit(&system, Action::SystemWork, &platform)?;
+    let (system, permit) = app.platform(op)?;
     app.store.identity_key_insert(&permit, &row).await?;
     audit::record(app, audit::event(&system, "identity.key", &row.kid)).await?;
     app.store.identity_keys().await

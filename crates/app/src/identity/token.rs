@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use store::identity::Given;
 
 use super::client::{Client, known};
-use super::{Presented, Refused, provider};
+use super::{Presented, Refused, first, provider};
 use crate::{App, account, audit};
 
 /// What a client gets; told once.
@@ -34,10 +34,6 @@ fn digest(token: &str) -> String {
     hash::sha256_hex(token.as_bytes())
 }
 
-fn get<'a>(form: &'a [(String, String)], name: &str) -> &'a str {
-    form.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
-}
-
 /// The id of a person for one client: steady, another for every client, and not the login name (OpenID Connect Core 1.0 §8.1).
 fn subject(app: &App, application: &str, account: &str) -> String {
     app.keys.derive("identity subject").mark(format!("{application}\n{account}").as_bytes())
@@ -55,10 +51,10 @@ pub async fn token(
     if ["grant_type", "code", "refresh_token", "scope", "code_verifier"].into_iter().any(twice) {
         return Err(Refused::of("invalid_request", "参数重复", "a parameter stands there twice"));
     }
-    match get(form, "grant_type") {
+    match first(form, "grant_type") {
         "authorization_code" => exchange(app, op, issuer, presented, form).await,
         "refresh_token" => refresh(app, op, issuer, presented, form).await,
-        "client_credentials" => credentials(app, op, presented, get(form, "scope")).await,
+        "client_credentials" => credentials(app, op, presented, first(form, "scope")).await,
         "" => Err(Refused::of(
             "invalid_request",
             "缺少 grant_type",
@@ -107,7 +103,7 @@ async fn exchange(
     form: &[(String, String)],
 ) -> Outcome<Tokens> {
     let client = known(app, op, presented).await?;
-    let code = digest(get(form, "code"));
+    let code = digest(first(form, "code"));
     let Some((given, ends_at, times)) = app.store.identity_code_take(&code).await? else {
         return refuse(app, op, &client, "unknown code").await;
     };
@@ -118,10 +114,10 @@ async fn exchange(
     if given.application != client.application.id {
         return refuse(app, op, &client, "a code of another client").await;
     }
-    let proven = challenge_of(get(form, "code_verifier"))
+    let proven = challenge_of(first(form, "code_verifier"))
         .is_some_and(|c| signature::equal(c.as_bytes(), given.challenge.as_bytes()));
     if op.at.timestamp_millis() >= ends_at
-        || given.redirect != get(form, "redirect_uri")
+        || given.redirect != first(form, "redirect_uri")
         || !proven
         || !active(app, &given.account).await?
     {
@@ -146,7 +142,7 @@ async fn refresh(
     form: &[(String, String)],
 ) -> Outcome<Tokens> {
     let client = known(app, op, presented).await?;
-    let old = digest(get(form, "refresh_token"));
+    let old = digest(first(form, "refresh_token"));
     let kept = app.store.identity_token_get(&old).await?;
     let Some(kept) = kept.filter(|k| k.kind == "refresh") else {
         return refuse(app, op, &client, "unknown refresh token").await;
@@ -159,7 +155,7 @@ async fn refresh(
         return refuse(app, op, &client, "a refresh token that is over").await;
     }
     let had: Vec<&str> = given.scope.split_whitespace().collect();
-    let scope = match get(form, "scope") {
+    let scope = match first(form, "scope") {
         "" => given.scope.clone(),
         asked if asked.split_whitespace().all(|w| had.contains(&w)) => asked.to_owned(),
         _ => {

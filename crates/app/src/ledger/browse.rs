@@ -38,7 +38,7 @@ pub fn question(query: &str) -> SearchQuery {
     SearchQuery {
         text: first("q").unwrap_or_default(),
         filters: pairs.iter().filter(|(k, _)| FACETS.contains(&k.as_str())).cloned().collect(),
-        facets: FACETS.map(str::to_owned).to_vec(),
+        facets: Some(FACETS.map(str::to_owned).to_vec()),
         sort: first("sort")
             .filter(|s| s == "published_at")
             .unwrap_or_else(|| "relevance".to_owned()),

@@ -51,6 +51,17 @@ pub(crate) async fn tell(
     app.store.notices_put(permit, system, &notices).await.map(|_| ())
 }
 
+/// Tells people something, as the platform. What happened is kept already: a notice that cannot be given does not undo it.
+pub(crate) async fn give(app: &App, op: &Op, people: Result<Vec<String>>, told: &Told) {
+    let given = async {
+        let (system, permit) = app.platform(op)?;
+        tell(app, &system, &permit, &people?, told).await
+    };
+    if let Err(e) = given.await {
+        tracing::warn!(error = e.operator_text(), "a notice was not given");
+    }
+}
+
 fn own(op: &Op) -> Target {
     Target { owner: Some(op.actor.id().to_owned()), ..Target::plain("Notice", "own") }
 }

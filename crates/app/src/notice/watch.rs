@@ -162,7 +162,7 @@ async fn searches(app: &App, system: &Op, permit: &Permit, changes: &[Change]) -
             let Some(op) = reader(app, system, &of.owner).await? else { continue };
             let mut asked = ledger::question(query);
             asked.ids = moved.iter().map(|c| c.node.id.clone()).collect();
-            asked.facets = vec!["ledger".into()];
+            asked.facets = Some(Vec::new());
             (asked.after, asked.limit) = (None, LOT);
             let found = match ledger::search(app, &op, asked).await {
                 Ok(found) => found,

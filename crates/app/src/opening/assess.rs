@@ -5,7 +5,7 @@ use chrono::{DateTime, Months, NaiveDate, TimeDelta};
 use futures::StreamExt;
 use guard::anonymity::{Hits, Table};
 use model::audit::AuditEvent;
-use model::code::{OnlineState, OpenType, PublishState};
+use model::code::{Grade, OnlineState, OpenType, PublishState};
 use model::entry::{Entry, EntryDraft};
 use model::item::Item;
 use model::op::china;
@@ -348,8 +348,18 @@ fn falls(
 
 /// Whether a check is older than the rules allow for its grade.
 pub(super) fn expired(rules: &OpeningRules, of: &Assessment, today: NaiveDate) -> bool {
-    let months = Months::new(rules.again.of(of.grade));
-    day(&of.at).and_then(|d| d.checked_add_months(months)).is_none_or(|end| today > end)
+    day(&of.at).is_none_or(|made| too_old(rules, made, of.grade, today))
+}
+
+/// The same of the day on which it was made and a grade.
+pub(super) fn too_old(
+    rules: &OpeningRules,
+    made: NaiveDate,
+    grade: Grade,
+    today: NaiveDate,
+) -> bool {
+    let months = Months::new(rules.again.of(grade));
+    made.checked_add_months(months).is_none_or(|end| today > end)
 }
 
 /// The civil day of an instant.
@@ -393,7 +403,7 @@ mod tests {
         assert!(on("2028-03-02", &draft, None) && !on("2028-03-03", &draft, None), "24 months");
         assert!(on("2026-12-01", &draft, Some("2026-08-29T01:00:00Z")));
         assert!(!on("2026-12-01", &draft, Some("2026-08-30T01:00:00Z")), "180 days");
-        draft.items[0].grade = model::code::Grade::L2;
+        draft.items[0].grade = Grade::L2;
         assert!(!on("2026-03-02", &draft, None));
     }
 }

@@ -45,11 +45,8 @@ pub async fn inside(app: &App, op: &Op, code: &str, bbox: [f64; 4]) -> Result<Op
         };
         let page = crate::sharing::query(app, op, code, &ask).await?.page;
         for row in &page.rows {
-            let cell = |name: &str| {
-                let at = page.columns.iter().position(|c| c == name)?;
-                row.get(at)
-            };
-            let own = place::of(geometry, cell).as_ref().and_then(place::bounds);
+            let own =
+                place::of(geometry, |name| page.cell(row, name)).as_ref().and_then(place::bounds);
             features += u64::from(own.is_some_and(|own| place::touches(bbox, own)));
         }
         after = page.next;

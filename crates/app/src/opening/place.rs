@@ -1,7 +1,7 @@
 //! Where a row lies: GeoJSON out of a geometry item (GeoJSON or well-known text) or of two numbers, and the box around it.
 
-use model::query::{Comparison, Condition};
-use model::value::Value;
+use model::query::{Comparison, Condition, RowPage};
+use model::value::{Row, Value};
 use serde_json::json;
 
 use super::{Geometry, wkt};
@@ -20,6 +20,25 @@ pub fn of<'a>(
             inside.then(|| json!({ "type": "Point", "coordinates": [x, y] }))
         }
     }
+}
+
+/// What a row says besides where it lies: its columns without the one that holds the geometry.
+#[must_use]
+pub fn properties(
+    geometry: Option<&Geometry>,
+    page: &RowPage,
+    row: &Row,
+) -> serde_json::Map<String, serde_json::Value> {
+    let shape = match geometry {
+        Some(Geometry::Item(item)) => item.as_str(),
+        _ => "",
+    };
+    page.columns
+        .iter()
+        .zip(row)
+        .filter(|(name, _)| *name != shape)
+        .map(|(name, cell)| (name.clone(), serde_json::to_value(cell).unwrap_or_default()))
+        .collect()
 }
 
 fn text(text: &str) -> Option<serde_json::Value> {

@@ -279,7 +279,8 @@ async fn held(app: &App, op: &Op, id: &str) -> Result<OpenPlan> {
 /// A plan at the caller's desk, with what may be done to it.
 pub async fn plan(app: &App, op: &Op, id: &str) -> Result<PlanSeen> {
     let plan = held(app, op, id).await?;
-    seen(app, op, plan, true).await
+    let known = Known::of(app, std::slice::from_ref(&plan)).await?;
+    Ok(known.seen(app, op, plan, true))
 }
 
 /// Plans at the caller's desk, newest first. *constant page*.
@@ -322,10 +323,8 @@ pub async fn plans(
         ..OpenPlanFilter::default()
     };
     let page = Page::cut(app.store.open_plan_list(&filter).await?, limit, |p| p.id.clone());
-    let mut items = Vec::with_capacity(page.items.len());
-    for plan in page.items {
-        items.push(seen(app, op, plan, false).await?);
-    }
+    let known = Known::of(app, &page.items).await?;
+    let items = page.items.into_iter().map(|plan| known.seen(app, op, plan, false)).collect();
     Ok(Page { items, next: page.next })
 }
 
@@ -340,59 +339,78 @@ pub async fn plan_public(app: &App, op: &Op, id: &str) -> Result<PlanSeen> {
     if plan.state != OpenPlanState::Agreed {
         return Err(missing(id));
     }
-    seen(app, op, plan, false).await
+    let known = Known::of(app, std::slice::from_ref(&plan)).await?;
+    Ok(known.seen(app, op, plan, false))
 }
 
-async fn seen(app: &App, op: &Op, mut plan: OpenPlan, inside: bool) -> Result<PlanSeen> {
-    let codes: Vec<String> =
-        plan.lines.iter().map(|l| l.code.clone()).filter(|c| !c.is_empty()).collect();
-    let open: HashSet<String> = app.store.entry_open_among(&codes).await?;
-    let checks: HashMap<String, Assessment> = app.store.assessments_among(&codes).await?;
-    let today = op.today();
-    let mut lines = Vec::with_capacity(plan.lines.len());
-    for line in &plan.lines {
-        let is_open = !line.code.is_empty() && open.contains(&line.code);
-        let withdrawn = !line.code.is_empty()
-            && !is_open
-            && super::withdraw::withdrawn(app, op, &line.code).await?.is_some();
-        let check = checks.get(&line.code);
-        let facts = LineFacts { open: is_open, withdrawn, assessment: check.map(|a| a.state) };
-        let state = line.state(facts);
-        lines.push(LineSeen {
-            late: line.late(state, today),
-            state,
-            assessment: check.filter(|_| inside).map(|a| a.id.clone()),
-            line: line.clone(),
-        });
+/// What is known of the data sets of plans, by code; looked up for all of them together.
+struct Known {
+    open: HashSet<String>,
+    /// Was open and is not, with a note.
+    withdrawn: HashSet<String>,
+    checks: HashMap<String, Assessment>,
+}
+
+impl Known {
+    async fn of(app: &App, plans: &[OpenPlan]) -> Result<Self> {
+        let lines = plans.iter().flat_map(|p| &p.lines);
+        let mut codes: Vec<String> =
+            lines.map(|l| l.code.clone()).filter(|c| !c.is_empty()).collect();
+        codes.sort();
+        codes.dedup();
+        Ok(Self {
+            open: app.store.entry_open_among(&codes).await?,
+            withdrawn: app.store.withdrawn_among(&codes).await?,
+            checks: app.store.assessments_among(&codes).await?,
+        })
     }
-    let figures = PlanFigures {
-        lines: lines.len(),
-        open: lines.iter().filter(|l| l.state == PlanLineState::Open).count(),
-        late: lines.iter().filter(|l| l.late).count(),
-    };
-    let drawn = matches!(plan.state, OpenPlanState::Draft | OpenPlanState::Returned);
-    let may_edit = inside && drawn && app.may(op, Action::PlanKeep, &target(&plan));
-    let may_decide = inside
-        && plan.state == OpenPlanState::Submitted
-        && app.may(op, Action::PlanReview, &target(&plan));
-    if !inside {
-        // Who drew it up is not the public's business; nor is the code of what is not open.
-        plan.writer.clear();
-        plan.submitted_by.clear();
-        plan.decided_by.clear();
-        plan.reason.clear();
-        for line in &mut plan.lines {
-            if !open.contains(&line.code) {
-                line.code.clear();
+
+    fn seen(&self, app: &App, op: &Op, mut plan: OpenPlan, inside: bool) -> PlanSeen {
+        let today = op.today();
+        let mut lines = Vec::with_capacity(plan.lines.len());
+        for line in &plan.lines {
+            let check = self.checks.get(&line.code);
+            let state = line.state(LineFacts {
+                open: self.open.contains(&line.code),
+                withdrawn: self.withdrawn.contains(&line.code),
+                assessment: check.map(|a| a.state),
+            });
+            lines.push(LineSeen {
+                late: line.late(state, today),
+                state,
+                assessment: check.filter(|_| inside).map(|a| a.id.clone()),
+                line: line.clone(),
+            });
+        }
+        let figures = PlanFigures {
+            lines: lines.len(),
+            open: lines.iter().filter(|l| l.state == PlanLineState::Open).count(),
+            late: lines.iter().filter(|l| l.late).count(),
+        };
+        let drawn = matches!(plan.state, OpenPlanState::Draft | OpenPlanState::Returned);
+        let may_edit = inside && drawn && app.may(op, Action::PlanKeep, &target(&plan));
+        let may_decide = inside
+            && plan.state == OpenPlanState::Submitted
+            && app.may(op, Action::PlanReview, &target(&plan));
+        if !inside {
+            // Who drew it up is not the public's business; nor is the code of what is not open.
+            plan.writer.clear();
+            plan.submitted_by.clear();
+            plan.decided_by.clear();
+            plan.reason.clear();
+            for line in &mut plan.lines {
+                if !self.open.contains(&line.code) {
+                    line.code.clear();
+                }
+            }
+            for seen in &mut lines {
+                if !matches!(seen.state, PlanLineState::Open | PlanLineState::Withdrawn) {
+                    seen.line.code.clear();
+                }
             }
         }
-        for seen in &mut lines {
-            if !matches!(seen.state, PlanLineState::Open | PlanLineState::Withdrawn) {
-                seen.line.code.clear();
-            }
-        }
+        PlanSeen { plan, lines, figures, may_edit, may_decide }
     }
-    Ok(PlanSeen { plan, lines, figures, may_edit, may_decide })
 }
 
 #[cfg(test)]

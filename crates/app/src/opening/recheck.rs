@@ -5,7 +5,7 @@ use model::openplan::Recheck;
 use model::{Op, Result};
 use policy::{Action, Target};
 
-use super::assess::{day, expired};
+use super::assess::{day, expired, too_old};
 use super::plan::desk;
 use super::tell;
 use crate::App;
@@ -18,6 +18,7 @@ const PAGE: u32 = 500;
 pub async fn recheck(app: &App, op: &Op) -> Result<u64> {
     let permit = app.policy.permit(op, Action::SystemWork, &Target::plain("System", "opening"))?;
     let agreed = app.store.assessments_agreed().await?;
+    let noted = app.store.rechecks_noted().await?;
     let (mut after, mut done) = (None::<String>, 0);
     loop {
         let page = app.store.entry_list_open(after.as_deref(), PAGE).await?;
@@ -25,7 +26,11 @@ pub async fn recheck(app: &App, op: &Op) -> Result<u64> {
         after = Some(last.draft.code.clone());
         for entry in &page {
             let assessed = agreed.get(&entry.id).map(String::as_str);
-            if !due(app, op, entry, assessed) {
+            let due = due(app, op, entry, assessed);
+            if due == noted.contains(&entry.id) {
+                continue;
+            }
+            if !due {
                 done += u64::from(app.store.recheck_remove(&permit, &entry.id).await?);
                 continue;
             }
@@ -52,10 +57,7 @@ fn due(app: &App, op: &Op, entry: &Entry, assessed: Option<&str>) -> bool {
     let rules = &app.rules.opening;
     match assessed.and_then(day) {
         None => op.today() >= rules.required_from,
-        Some(made) => {
-            let months = chrono::Months::new(rules.again.of(entry.grade));
-            made.checked_add_months(months).is_none_or(|end| op.today() > end)
-        }
+        Some(made) => too_old(rules, made, entry.grade, op.today()),
     }
 }
 

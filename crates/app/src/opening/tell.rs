@@ -1,8 +1,7 @@
 //! Who is told of what happens in opening. What happened is kept already: a notice that cannot be given does not undo it.
 
 use model::account::Role;
-use model::{Actor, Op, Result};
-use policy::{Action, Target};
+use model::{Op, Result};
 
 use crate::App;
 use crate::notice::{self, Told};
@@ -12,15 +11,7 @@ const TOLD: u32 = 100;
 
 /// Tells people something, as the platform.
 pub(crate) async fn people(app: &App, op: &Op, people: Result<Vec<String>>, told: Told) {
-    let given = async {
-        let system = Op { actor: Actor::System, ..op.clone() };
-        let platform = Target::plain("System", "platform");
-        let permit = app.policy.permit(&system, Action::SystemWork, &platform)?;
-        notice::tell(app, &system, &permit, &people?, &told).await
-    };
-    if let Err(e) = given.await {
-        tracing::warn!(error = e.operator_text(), "a notice was not given");
-    }
+    notice::give(app, op, people, &told).await;
 }
 
 /// Tells those who work for a department.

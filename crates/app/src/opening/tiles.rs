@@ -4,7 +4,7 @@
 use model::query::{RowPage, RowQuery};
 use model::value::{Row, Value as Cell};
 use model::{Op, Result};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::tile::{Sheet, TileAt};
 use super::{Dataset, Geometry, place};
@@ -77,21 +77,8 @@ pub async fn tile(app: &App, op: &Op, set: &Dataset, at: TileAt) -> Result<Drawn
 
 /// A row as a GeoJSON feature: the geometry itself is no property.
 fn feature(set: &Dataset, geometry: &Geometry, page: &RowPage, row: &Row) -> Value {
-    let cell = |name: &str| {
-        let at = page.columns.iter().position(|c| c == name)?;
-        row.get(at)
-    };
-    let shape = match geometry {
-        Geometry::Item(item) => item.as_str(),
-        Geometry::Point { .. } => "",
-    };
-    let properties: Map<String, Value> = page
-        .columns
-        .iter()
-        .zip(row)
-        .filter(|(name, _)| *name != shape)
-        .map(|(name, cell)| (name.clone(), serde_json::to_value(cell).unwrap_or(Value::Null)))
-        .collect();
+    let cell = |name: &str| page.cell(row, name);
+    let properties = place::properties(Some(geometry), page, row);
     let id = match set.entry.draft.key().as_slice() {
         [only] => cell(only).and_then(Cell::to_text),
         _ => None,

@@ -101,7 +101,7 @@ pub async fn get(app: &App, op: &Op, id: &str) -> Result<ProjectView> {
     view(app, op, held).await
 }
 
-async fn view(app: &App, op: &Op, held: Held) -> Result<ProjectView> {
+pub(super) async fn view(app: &App, op: &Op, held: Held) -> Result<ProjectView> {
     let me = op.actor.id();
     Ok(ProjectView {
         used: used(app, op, &held.project.id).await?,

@@ -42,16 +42,21 @@ pub(super) async fn of(app: &Arc<App>, op: &Op, held: &Held) -> Result<Vec<Resul
         Ok(own) => granted(&Desk::new(Arc::clone(app)), held, &own).await?,
         Err(_) => Vec::new(),
     };
-    Ok(found
+    Ok(views(found, &now))
+}
+
+/// Results, each with whether it may be read by what is granted now.
+pub(super) fn views(found: Vec<ProjectResult>, now: &[SqlTable]) -> Vec<ResultView> {
+    found
         .into_iter()
         .map(|result| {
-            let (zh, en) = match stands(&result.made, &now) {
+            let (zh, en) = match stands(&result.made, now) {
                 Ok(()) => Default::default(),
                 Err(e) => (e.zh().to_owned(), e.en().to_owned()),
             };
             ResultView { readable: en.is_empty(), zh, en, result }
         })
-        .collect())
+        .collect()
 }
 
 /// Fails, naming what has changed, unless everything a result was made from is granted now as it was then.

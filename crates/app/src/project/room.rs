@@ -142,10 +142,9 @@ impl Room {
     }
 
     /// What the member may read now.
-    async fn now(&self) -> Result<Vec<SqlTable>> {
-        let held = self.held().await?;
-        let own = application(&self.app, &held, &self.source).await?;
-        let granted = granted(&self.desk, &held, &own).await?;
+    async fn now(&self, held: &Held) -> Result<Vec<SqlTable>> {
+        let own = application(&self.app, held, &self.source).await?;
+        let granted = granted(&self.desk, held, &own).await?;
         let works = held.may(&self.app, &self.op(), Action::ProjectWork);
         let mut tables: Vec<SqlTable> = Vec::new();
         for result in self.app.store.project_results(&self.project).await? {
@@ -175,8 +174,8 @@ impl Room {
     }
 
     /// Tables of a statement, all of which must be there now.
-    async fn all(&self, codes: &[&str]) -> Result<Vec<SqlTable>> {
-        let tables = self.now().await?;
+    async fn all(&self, held: &Held, codes: &[&str]) -> Result<Vec<SqlTable>> {
+        let tables = self.now(held).await?;
         let at = self.app.now();
         codes
             .iter()
@@ -191,13 +190,16 @@ impl Room {
 
     /// Fails when an answer may not be shown any more.
     pub(super) async fn shown(&self, turn: &SqlTurn) -> Result<()> {
+        self.stands(&self.held().await?, turn).await
+    }
+
+    async fn stands(&self, held: &Held, turn: &SqlTurn) -> Result<()> {
         let codes: Vec<&str> = turn.codes.iter().map(String::as_str).collect();
-        self.all(&codes).await.map(|_| ())
+        self.all(held, &codes).await.map(|_| ())
     }
 
     /// Fails when the project has used its compute up.
-    async fn compute_left(&self) -> Result<()> {
-        let held = self.held().await?;
+    async fn compute_left(&self, held: &Held) -> Result<()> {
         let (app, op) = (&self.app, self.op());
         let used = used_millis(app, &op, &self.project).await?;
         let unit = dispatch::unit(app, &op, Resource::Compute)?;
@@ -319,14 +321,15 @@ impl SqlRoom for Room {
     }
 
     async fn tables(&self, _: &SqlCaller) -> Result<Arc<SqlTables>> {
-        Ok(Arc::new(SqlTables { tables: self.now().await? }))
+        Ok(Arc::new(SqlTables { tables: self.now(&self.held().await?).await? }))
     }
 
     async fn begin(&self, caller: &SqlCaller, ask: &SqlAsk) -> Result<SqlTurn> {
         let (app, op) = (&self.app, self.op());
-        self.compute_left().await?;
+        let project = self.held().await?;
+        self.compute_left(&project).await?;
         let codes: Vec<&str> = ask.tables.iter().map(|(code, _)| code.as_str()).collect();
-        let tables = self.all(&codes).await?;
+        let tables = self.all(&project, &codes).await?;
         let own = app.op(caller.actor.clone(), &self.source);
         let held = self.desk.admit(&own, &codes).await?;
         desk::count(app, &own, &tables).await?;
@@ -368,12 +371,13 @@ impl SqlRoom for Room {
     }
 
     async fn standing(&self, _: &SqlCaller, turn: &SqlTurn) -> Result<()> {
-        self.shown(turn).await?;
+        let project = self.held().await?;
+        self.stands(&project, turn).await?;
         let done = self.elapsed();
         let since = done.saturating_sub(self.charged());
         if Duration::from_millis(since) >= CHARGED_EVERY {
             self.charge(done).await?;
-            self.compute_left().await?;
+            self.compute_left(&project).await?;
         }
         Ok(())
     }

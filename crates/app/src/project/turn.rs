@@ -284,12 +284,7 @@ impl Job<'_> {
         let rows = rows.map(move |batch| {
             let batch = batch?;
             counting.rows.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
-            let before = counting.bytes.fetch_add(size(&batch), Ordering::Relaxed);
-            if before.saturating_add(size(&batch)) > left {
-                Err(too_large(left))
-            } else {
-                Ok(batch)
-            }
+            fitting(batch, &counting.bytes, left)
         });
         app.lake.land(self.permit, &op, &head, &target, rows.boxed()).await
     }
@@ -385,18 +380,24 @@ pub(super) fn storage_left(held: &Held, name: &str, results: &[ProjectResult]) -
     }
 }
 
-pub(super) fn too_large(left: u64) -> Error {
-    Error::new(
+/// A batch, counted among the bytes that were written; fails when they are more than may be.
+pub(super) fn fitting(batch: Batch, written: &AtomicU64, left: u64) -> Result<Batch> {
+    let size = size(&batch);
+    let before = written.fetch_add(size, Ordering::Relaxed);
+    if before.saturating_add(size) <= left {
+        return Ok(batch);
+    }
+    Err(Error::new(
         Code::QuotaUsedUp,
         format!("结果超过项目剩余的存储配额（{left} 字节），未写入；请缩小结果或调整配额"),
         format!(
             "the result is larger than the {left} bytes of storage that are left: nothing was written; make it smaller or have the quota changed"
         ),
-    )
+    ))
 }
 
 /// Bytes of a batch as it lies in memory: what the storage quota is held against while a result is written.
-pub(super) fn size(batch: &Batch) -> u64 {
+fn size(batch: &Batch) -> u64 {
     let of = |column: &Column| match column {
         Column::Text(text) => text.bytes.len() + 4 * text.len(),
         Column::Decimal { values, .. } => 16 * values.len(),

@@ -1,10 +1,8 @@
 //! What applicant, providers and authority do to an application: one step of its life, with its event, its record, its notices and what
 //! follows from it.
 
-use model::op::china;
-use model::restricted::{
-    PaperKind, SignWay, UseApplication, UseDeed, UseReview, UseSide, UseState,
-};
+use model::op::day_of;
+use model::restricted::{SignWay, UseApplication, UseDeed, UseReview, UseSide, UseState};
 use model::voice::plain;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
@@ -275,11 +273,8 @@ async fn other_eyes(app: &App, op: &Op, a: &UseApplication) -> Result<()> {
 /// The decision is made: how many working days it took.
 fn decided(app: &App, op: &Op, a: &mut UseApplication) {
     a.decided_at = op.stamp();
-    let submitted = chrono::DateTime::parse_from_rfc3339(&a.submitted_at);
-    a.days = submitted.map_or(0, |at| {
-        let from = at.with_timezone(&china()).date_naive();
-        i64::from(app.calendar.working_days_between(from, op.today()))
-    });
+    let days = |from| app.calendar.working_days_between(from, op.today());
+    a.days = i64::from(day_of(&a.submitted_at).map_or(0, days));
 }
 
 /// What a step brings about outside the application: grants are made or ended, the credit record is written.
@@ -308,13 +303,5 @@ async fn follows(
             stand::end_grants(app, op, a, "利用方终止").await
         }
         _ => Ok(()),
-    }
-}
-
-/// The paper that a deed signs.
-pub(super) fn paper_of(deed: UseDeed) -> PaperKind {
-    match deed {
-        UseDeed::SignUndertaking => PaperKind::Undertaking,
-        _ => PaperKind::Agreement,
     }
 }

@@ -34,7 +34,7 @@ pub fn may_keep_credit(app: &App, op: &Op) -> bool {
 }
 
 /// Records that stand against a subject today.
-async fn standing(app: &App, op: &Op, subject: &str) -> Result<Vec<CreditRecord>> {
+pub(super) async fn standing(app: &App, op: &Op, subject: &str) -> Result<Vec<CreditRecord>> {
     let today = op.today().to_string();
     let filter = CreditFilter {
         subject: Some(subject),
@@ -142,7 +142,10 @@ pub async fn credit_enter(app: &App, op: &Op, new: CreditNew) -> Result<CreditRe
     let rule = plain("rule", ("违反的规定", "rule broken"), &new.rule, 2, 200)?;
     let facts = plain("facts", ("事实", "facts"), &new.facts, 2, longest)?;
     let whom = new.whom.trim();
-    let org = app.store.orgs_list().await?.into_iter().find(|o| o.uscc == whom);
+    let org = match app.store.org_of_uscc(whom).await? {
+        Some(id) => app.store.org_get(&id).await?,
+        None => None,
+    };
     let (subject, name) = match org {
         Some(org) => (subject_of_org(&org.uscc), org.name_cn),
         None => {

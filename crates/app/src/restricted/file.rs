@@ -168,10 +168,7 @@ async fn calling(
     party: &Party,
     id: &str,
 ) -> Result<model::account::Application> {
-    let found = app.store.application_get(id).await?.filter(|a| match party.org.is_empty() {
-        true => a.personal() && a.owner == op.actor.id(),
-        false => a.org == party.org,
-    });
+    let found = app.store.application_get(id).await?.filter(|a| party.owns(op, &a.org, &a.owner));
     let application = found.ok_or_else(|| {
         Error::not_found(
             "可用的应用",
@@ -291,12 +288,9 @@ async fn renewed(
     if number.is_empty() {
         return Ok(String::new());
     }
-    let own = |a: &UseApplication| match party.org.is_empty() {
-        true => a.org.is_empty() && a.applicant == op.actor.id(),
-        false => a.org == party.org,
-    };
-    let old = app.store.restricted_get(number).await?.filter(own);
-    let old = old.ok_or_else(|| missing(number))?;
+    let old = app.store.restricted_get(number).await?;
+    let old =
+        old.filter(|a| party.owns(op, &a.org, &a.applicant)).ok_or_else(|| missing(number))?;
     if old.application != application
         || !old.deeds(UseSide::Applicant, "").contains(&UseDeed::Renew)
     {

@@ -8,10 +8,10 @@ use model::restricted::{
 use model::{Actor, Error, Op, Result};
 use policy::{Action, Target};
 use serde::Serialize;
-use store::restricted::{CreditFilter, UseFilter};
+use store::restricted::UseFilter;
 
 use super::file::applies;
-use super::{may_file, missing, own, provider_of, sign};
+use super::{credit, may_file, missing, own, provider_of, sign};
 use crate::{App, Page, audit};
 
 /// An application as one of its parties sees it.
@@ -103,18 +103,9 @@ fn deeds(app: &App, op: &Op, a: &UseApplication) -> Vec<UseDeed> {
 pub async fn open(app: &App, op: &Op, id: &str) -> Result<UseSeen> {
     let application = visible(app, op, id).await?;
     let own = applies(app, op, &application);
-    let today = op.today().to_string();
     let credit = match own {
         true => Vec::new(),
-        false => {
-            let filter = CreditFilter {
-                subject: Some(&application.subject),
-                standing_on: Some(&today),
-                limit: 20,
-                ..CreditFilter::default()
-            };
-            app.store.credit_list(&filter).await?
-        }
+        false => credit::standing(app, op, &application.subject).await?,
     };
     Ok(UseSeen {
         events: app.store.restricted_events(&application.id).await?,
@@ -153,10 +144,7 @@ pub async fn mine(
 #[must_use]
 pub fn has_desk(app: &App, op: &Op) -> bool {
     let Some(org) = op.actor.org() else { return false };
-    let region = match &op.actor {
-        Actor::User { region, .. } => region.clone(),
-        _ => None,
-    };
+    let region = op.actor.region().map(str::to_owned);
     let target = Target { region, ..Target::of_org("Restricted", "desk", org) };
     app.may(op, Action::RestrictedRead, &target)
         && (app.may(op, Action::RestrictedReview, &target)

@@ -43,6 +43,7 @@ pub use self::look::{
     DeskUse, UseSeen, Verified, VerifiedSignature, desk, has_desk, mine, open, verify,
 };
 pub use self::print::print;
+pub(crate) use self::rules::fill;
 pub use self::rules::{
     Choice, CreditRules, Method, Phrase, Question, RestrictedDays, RestrictedLongest,
     RestrictedRules, Template,
@@ -57,6 +58,13 @@ struct Party {
     org: String,
     name: String,
     subject: String,
+}
+
+impl Party {
+    /// Whether what is an organisation's, or without one an account's, is the party's.
+    fn owns(&self, op: &Op, org: &str, account: &str) -> bool {
+        self.org == org && (!org.is_empty() || account == op.actor.id())
+    }
 }
 
 /// Whether the caller may apply at all.
@@ -112,14 +120,6 @@ fn missing(id: &str) -> Error {
 
 fn stale() -> Error {
     Error::of(Code::Stale)
-}
-
-/// The permit of the platform for what follows from a step.
-fn platform(app: &App, op: &Op) -> Result<(Op, Permit)> {
-    let system = Op { actor: Actor::System, ..op.clone() };
-    let permit =
-        app.policy.permit(&system, Action::SystemWork, &Target::plain("System", "platform"))?;
-    Ok((system, permit))
 }
 
 /// The caller's organisation, where it is among the providers.

@@ -169,7 +169,7 @@ fn names(text: &str) -> Vec<&str> {
 }
 
 /// The template's text with its variables replaced in one pass: what a value holds is never read as a variable.
-pub(super) fn fill(text: &str, values: &[(&str, String)]) -> String {
+pub(crate) fn fill(text: &str, values: &[(&str, String)]) -> String {
     let mut parts = text.split('{');
     let mut filled = parts.next().unwrap_or_default().to_owned();
     for part in parts {

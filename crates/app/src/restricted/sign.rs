@@ -3,13 +3,13 @@
 
 use guard::detached;
 use model::restricted::{
-    PaperSigner, PaperStatement, SignWay, SigningAlgorithm, SigningKey, UseApplication, UseDeed,
-    UsePaper, UseSide, UseSignature,
+    PaperKind, PaperSigner, PaperStatement, SignWay, SigningAlgorithm, SigningKey, UseApplication,
+    UseDeed, UsePaper, UseSide, UseSignature,
 };
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 
-use super::act::{Acting, UseOrder, paper_of};
+use super::act::{Acting, UseOrder};
 use super::{applicant, may_file, stale};
 use crate::{App, audit, evidence};
 
@@ -20,8 +20,9 @@ pub(super) async fn signature(
     a: &UseApplication,
     acting: &Acting,
     order: &UseOrder,
-) -> Result<(model::restricted::PaperKind, UseSignature)> {
-    let kind = paper_of(order.deed);
+) -> Result<(PaperKind, UseSignature)> {
+    let unsigned = || Error::internal("a deed that signs nothing");
+    let kind = order.deed.signs().ok_or_else(unsigned)?;
     let paper =
         a.paper(kind).ok_or_else(|| Error::internal("an approved application without papers"))?;
     // Whoever signs has this very text before them.
@@ -174,10 +175,7 @@ async fn signing(app: &App, op: &Op) -> Result<(Permit, String)> {
         return Ok((permit, holder(org, "")));
     }
     // An authority signs for its own organisation, whatever the region of the data.
-    let region = match &op.actor {
-        model::Actor::User { region, .. } => region.clone(),
-        _ => None,
-    };
+    let region = op.actor.region().map(str::to_owned);
     let own = Target { region, ..own };
     let permit = audit::permit(app, op, Action::RestrictedOversee, &own).await?;
     Ok((permit, holder(org, op.actor.id())))

@@ -6,7 +6,7 @@ use model::{Op, Result};
 use policy::Permit;
 
 use super::file::event;
-use super::{platform, tell};
+use super::tell;
 use crate::sharing::{self, Agreed};
 use crate::{App, audit};
 
@@ -14,7 +14,7 @@ use crate::{App, audit};
 /// is recorded and tried again by the job: until then nothing is given.
 pub(super) async fn begin(app: &App, op: &Op, a: &UseApplication) {
     let done = async {
-        let (system, permit) = platform(app, op)?;
+        let (system, permit) = app.platform(op)?;
         if !a.renews.is_empty()
             && let Some(old) = app.store.restricted_get(&a.renews).await?
         {
@@ -74,7 +74,7 @@ pub(super) async fn grants(
 
 /// Ends the grants at once: the next call finds none.
 pub(super) async fn end_grants(app: &App, op: &Op, a: &UseApplication, reason: &str) -> Result<()> {
-    let (system, permit) = platform(app, op)?;
+    let (system, permit) = app.platform(op)?;
     for entry in &a.entries {
         let there = app.store.request_get(&entry.grant).await?;
         if there.is_some_and(|r| r.state == RequestState::Approved) {

@@ -4,7 +4,6 @@ use model::account::Role;
 use model::restricted::{CreditRecord, UseApplication, UseDeed, UseSide, UseState};
 use model::{Op, Result, region};
 
-use super::platform;
 use crate::App;
 use crate::notice::{self, Told};
 
@@ -38,7 +37,7 @@ pub(super) async fn step(app: &App, op: &Op, a: &UseApplication, deed: UseDeed) 
 pub(super) async fn applicant(app: &App, op: &Op, a: &UseApplication, kind: &'static str) {
     let href = format!("/restricted/{}", a.number);
     let told = told(a, kind, a.state.zh(), href);
-    give(app, op, Ok(vec![a.applicant.clone()]), told).await;
+    notice::give(app, op, Ok(vec![a.applicant.clone()]), &told).await;
 }
 
 /// Tells the providers and the authority; never the applicant.
@@ -52,12 +51,10 @@ pub(super) async fn desks(app: &App, op: &Op, a: &UseApplication, kind: &'static
         }
         people.extend(authority(app, &a.region).await?);
         people.retain(|p| *p != a.applicant);
-        people.sort_unstable();
-        people.dedup();
         Ok(people)
     };
     let href = format!("/console/restricted/{}", a.number);
-    give(app, op, people.await, told(a, kind, words, href)).await;
+    notice::give(app, op, people.await, &told(a, kind, words, href)).await;
 }
 
 /// People of the authority of a region, or of the nearest above it that has any.
@@ -79,13 +76,10 @@ pub(super) async fn subject(app: &App, op: &Op, record: &CreditRecord) {
     let people = async {
         match record.subject.split_once(':') {
             Some(("account", id)) => Ok(vec![id.to_owned()]),
-            Some(("uscc", code)) => {
-                let orgs = app.store.orgs_list().await?;
-                match orgs.iter().find(|o| o.uscc == code) {
-                    Some(org) => app.store.holders(&org.id, Role::Enterprise, TOLD).await,
-                    None => Ok(Vec::new()),
-                }
-            }
+            Some(("uscc", code)) => match app.store.org_of_uscc(code).await? {
+                Some(org) => app.store.holders(&org, Role::Enterprise, TOLD).await,
+                None => Ok(Vec::new()),
+            },
             _ => Ok(Vec::new()),
         }
     };
@@ -96,7 +90,7 @@ pub(super) async fn subject(app: &App, op: &Op, record: &CreditRecord) {
         words: record.repair_reason.clone(),
         href: "/restricted".to_owned(),
     };
-    give(app, op, people.await, told).await;
+    notice::give(app, op, people.await, &told).await;
 }
 
 /// A due day is near: whoever has to act is told once a day.
@@ -107,11 +101,11 @@ pub(super) async fn due(app: &App, op: &Op, a: &UseApplication, today: &str) {
     let mut told = told(a, kind, &words, format!("/restricted/{}", a.number));
     told.mark = format!("{kind}:{}:{today}", a.id);
     if applicant_acts {
-        return give(app, op, Ok(vec![a.applicant.clone()]), told).await;
+        return notice::give(app, op, Ok(vec![a.applicant.clone()]), &told).await;
     }
     if a.state == UseState::Countersigning && a.counterparty() == UseSide::Authority {
         told.href = format!("/console/restricted/{}", a.number);
-        return give(app, op, authority(app, &a.region).await, told).await;
+        return notice::give(app, op, authority(app, &a.region).await, &told).await;
     }
     desks(app, op, a, kind, &words).await;
 }
@@ -124,15 +118,5 @@ fn told(a: &UseApplication, kind: &'static str, words: &str, href: String) -> To
         title: format!("{} {title}", a.number),
         words: words.to_owned(),
         href,
-    }
-}
-
-async fn give(app: &App, op: &Op, people: Result<Vec<String>>, told: Told) {
-    let given = async {
-        let (system, permit) = platform(app, op)?;
-        notice::tell(app, &system, &permit, &people?, &told).await
-    };
-    if let Err(e) = given.await {
-        tracing::warn!(error = e.operator_text(), "a notice was not given");
     }
 }

@@ -195,15 +195,15 @@ impl Bound {
         for rule in &self.rules {
             rule.admit(op)?;
         }
-        if let Some(subject) = self.subjects.first()
-            && !matches!(action, Action::RowsQuery | Action::RowsVerify)
+        let mut one_by_one = self
+            .subjects
+            .iter()
+            .map(|s| s.kind)
+            .chain(self.authorised.iter().map(|(kind, _)| *kind));
+        if !matches!(action, Action::RowsQuery | Action::RowsVerify)
+            && let Some(kind) = one_by_one.next()
         {
-            return Err(in_bulk(subject.kind));
-        }
-        if let Some((kind, _)) = self.authorised.first()
-            && !matches!(action, Action::RowsQuery | Action::RowsVerify)
-        {
-            return Err(in_bulk(*kind));
+            return Err(in_bulk(kind));
         }
         let mut held = Held::default();
         for rule in &self.rules {
@@ -228,8 +228,13 @@ impl Bound {
         Ok(held)
     }
 
+    /// Whether subjects must have authorised what is asked about them.
+    pub(crate) fn needs_authorisation(&self) -> bool {
+        !self.authorised.is_empty()
+    }
+
     /// Lets a question about subjects through: their authorisation stands where it is needed, and they are counted where a bound says
-    /// so (`None`: nobody counts them here). `items` are those the question tells something of.
+    /// so (`None`: nobody counts them here). `items` are those the question tells something of, looked at where authorisation is needed.
     pub(crate) async fn ask(
         &self,
         app: &App,

@@ -142,15 +142,8 @@ impl Pass {
         self.timed(app, op, read(app, &access.grant, &access.entry, access.served, query)).await
     }
 
-    /// Counts the subjects that are asked about and asks for their authorisation, where a bound says so.
-    pub(crate) async fn ask(
-        &self,
-        app: &App,
-        op: &Op,
-        query: &RowQuery,
-    ) -> Result<Option<bounds::Counted>> {
-        let Some(bound) = &self.access.bound else { return Ok(None) };
-        // What is compared is told of, too.
+    /// Items of which an answer tells something: what is compared is told of, too.
+    fn told_of<'a>(&'a self, query: &'a RowQuery) -> Vec<&'a str> {
         let mut items: Vec<&str> = match query.select.is_empty() {
             true => self.access.grant.columns().iter().map(|c| c.identifier.as_str()).collect(),
             false => query.select.iter().map(|(column, _)| column.as_str()).collect(),
@@ -161,6 +154,21 @@ impl Pass {
         items.extend(query.order.iter().map(|o| o.column.as_str()));
         items.sort_unstable();
         items.dedup();
+        items
+    }
+
+    /// Counts the subjects that are asked about and asks for their authorisation, where a bound says so.
+    pub(crate) async fn ask(
+        &self,
+        app: &App,
+        op: &Op,
+        query: &RowQuery,
+    ) -> Result<Option<bounds::Counted>> {
+        let Some(bound) = &self.access.bound else { return Ok(None) };
+        let items = match bound.needs_authorisation() {
+            true => self.told_of(query),
+            false => Vec::new(),
+        };
         match bound.ask(app, op, query.filter.as_ref(), &items).await {
             Ok(counted) => Ok(counted),
             Err(e) => Err(self.refuse(app, op, e).await),

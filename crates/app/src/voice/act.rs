@@ -1,6 +1,6 @@
 //! What writer, desk and authority do to a ticket: one step of its life, with its event, its record and its notices.
 
-use model::op::china;
+use model::op::day_of;
 use model::voice::ticket::{Deed, Side, Ticket, TicketEvent, TicketState};
 use model::voice::{impersonal, plain};
 use model::{Code, Error, Op, Result};
@@ -234,11 +234,8 @@ fn public_reply(ticket: &mut Ticket, text: &str, longest: usize) -> Result<()> {
 
 /// Working days since it was filed.
 fn working_days(app: &App, op: &Op, ticket: &Ticket) -> u32 {
-    let filed = chrono::DateTime::parse_from_rfc3339(&ticket.created_at);
-    filed.map_or(0, |at| {
-        let from = at.with_timezone(&china()).date_naive();
-        app.calendar.working_days_between(from, op.today())
-    })
+    let days = |from| app.calendar.working_days_between(from, op.today());
+    day_of(&ticket.created_at).map_or(0, days)
 }
 
 /// Tells whom it concerns.

@@ -1,8 +1,7 @@
 //! Who is told of what happens: the desk, the writer. What happened is kept already: a notice that cannot be given does not undo it.
 
 use model::voice::ticket::Ticket;
-use model::{Actor, Op, Result};
-use policy::{Action, Target};
+use model::{Op, Result};
 
 use super::people_of;
 use crate::App;
@@ -44,13 +43,5 @@ pub(super) fn title(ticket: &Ticket) -> String {
 
 /// Tells people something, as the platform.
 pub(super) async fn give(app: &App, op: &Op, people: Result<Vec<String>>, told: Told) {
-    let given = async {
-        let system = Op { actor: Actor::System, ..op.clone() };
-        let platform = Target::plain("System", "platform");
-        let permit = app.policy.permit(&system, Action::SystemWork, &platform)?;
-        notice::tell(app, &system, &permit, &people?, &told).await
-    };
-    if let Err(e) = given.await {
-        tracing::warn!(error = e.operator_text(), "a notice was not given");
-    }
+    notice::give(app, op, people, &told).await;
 }

@@ -61,16 +61,9 @@ pub(crate) async fn search(door: &Door, op: &Op, params: &Params) -> Result<Valu
     let mut ask = SearchQuery {
         text: asked.text,
         within: asked.within,
-        // None to be counted is not all to be counted: the cheapest is asked then.
-        facets: match facets.is_empty() {
-            true => vec!["ledger".into()],
-            false => facets.iter().filter_map(|(_, own)| own.map(str::to_owned)).collect(),
-        },
+        facets: Some(facets.iter().filter_map(|(_, own)| own.map(str::to_owned)).collect()),
         ..SearchQuery::default()
     };
-    if ask.facets.is_empty() {
-        ask.facets.push("ledger".into());
-    }
     // Words rank; without any the newest change comes first.
     let page = match sort {
         Sort::Port(word) => {
@@ -285,7 +278,7 @@ pub(super) async fn resources(door: &Door, op: &Op, params: &Params) -> Result<V
     let (offset, limit) = (params.number("offset", 0)?, params.number("limit", 100)?.min(MOST));
     let ask = SearchQuery {
         within: Some(Within::And(within)),
-        facets: vec!["ledger".into()],
+        facets: Some(Vec::new()),
         sort: "id asc".into(),
         offset: small(offset.min(DEEPEST)),
         limit: small(limit),
@@ -321,7 +314,7 @@ pub(super) async fn listed(
 ) -> Result<Vec<Value>, Fault> {
     let ask = SearchQuery {
         within: Some(within),
-        facets: vec!["ledger".into()],
+        facets: Some(Vec::new()),
         sort: "changed_at".into(),
         limit: small(limit),
         ..SearchQuery::default()

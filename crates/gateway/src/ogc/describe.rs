@@ -60,7 +60,7 @@ pub(super) async fn collections(door: &Door, op: &Op) -> Result<Value> {
             Within::Facet { name: "format".into(), value: "GeoJSON".into() },
             Within::Facet { name: "open_type".into(), value: "unconditional".into() },
         ])),
-        facets: vec!["ledger".into()],
+        facets: Some(Vec::new()),
         sort: "id asc".into(),
         limit: MOST,
         ..SearchQuery::default()

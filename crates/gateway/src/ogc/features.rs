@@ -161,22 +161,9 @@ pub(super) async fn item(door: &Door, op: &Op, id: &str, item: &str) -> Result<V
 }
 
 fn feature(table: &Table, page: &RowPage, row: &Row) -> Value {
-    let cell = |name: &str| {
-        let at = page.columns.iter().position(|c| c == name)?;
-        row.get(at)
-    };
+    let cell = |name: &str| page.cell(row, name);
     let geometry = table.dataset.geometry.as_ref();
-    let shape = match geometry {
-        Some(Geometry::Item(item)) => item.as_str(),
-        _ => "",
-    };
-    let properties: Map<String, Value> = page
-        .columns
-        .iter()
-        .zip(row)
-        .filter(|(name, _)| *name != shape)
-        .map(|(name, cell)| (name.clone(), serde_json::to_value(cell).unwrap_or(Value::Null)))
-        .collect();
+    let properties = place::properties(geometry, page, row);
     let mut told = Map::new();
     told.insert("type".into(), "Feature".into());
     let key = table.key();

@@ -73,7 +73,7 @@ pub(super) async fn items(door: &Door, op: &Op, query: &str) -> Result<Value> {
         sort: if text.trim().is_empty() { sort } else { "relevance" }.to_owned(),
         text,
         within: (!all.is_empty()).then_some(Within::And(all)),
-        facets: vec!["ledger".into()],
+        facets: Some(Vec::new()),
         offset: small(offset),
         limit: small(window.limit),
         ..SearchQuery::default()

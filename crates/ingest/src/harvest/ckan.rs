@@ -10,7 +10,7 @@ use reqwest::Url;
 use serde_json::Value as Json;
 
 use super::fetch::{Fetcher, address};
-use super::{link, list, malformed, nameless, text};
+use super::{any, json, link, list, malformed, nameless, text};
 
 /// The address of an action, of a site's address or of its API's.
 fn action(url: &str, name: &str) -> Result<Url> {
@@ -53,8 +53,7 @@ fn place(position: Option<&str>) -> Result<(u64, Option<u64>)> {
 }
 
 fn read(body: &str, url: &str, start: u64, counted: Option<u64>) -> Result<HarvestPage> {
-    let whole: Json = serde_json::from_str(body)
-        .map_err(|e| malformed("不是合法的 JSON", "it is not JSON").caused_by(e))?;
+    let whole = json(body)?;
     if whole.get("success").and_then(Json::as_bool) != Some(true) {
         return Err(malformed("CKAN 报告失败", "CKAN says that it failed"));
     }
@@ -67,10 +66,7 @@ fn read(body: &str, url: &str, start: u64, counted: Option<u64>) -> Result<Harve
     };
     let mut page = HarvestPage::default();
     for (n, package) in found.iter().enumerate() {
-        let id = match text(package, "id") {
-            id if id.is_empty() => text(package, "name"),
-            id => id,
-        };
+        let id = any(package, &["id", "name"]);
         if id.is_empty() {
             let at = format!("#{}", start.saturating_add(n as u64).saturating_add(1));
             page.refused.push(nameless(&at, &text(package, "title"), "id"));
@@ -96,18 +92,10 @@ fn record(package: &Json, foreign_id: String, url: &str) -> Record {
         found.unwrap_or_default()
     };
     let within = |object: &str, names: &[&str]| {
-        let object = package.get(object).unwrap_or(&Json::Null);
-        names.iter().map(|n| text(object, n)).find(|t| !t.is_empty()).unwrap_or_default()
+        package.get(object).map(|o| any(o, names)).unwrap_or_default()
     };
-    let first = |name: &str, words: &[&str]| {
-        let one = list(package, name).first();
-        let found = one.and_then(|o| words.iter().map(|w| text(o, w)).find(|t| !t.is_empty()));
-        found.unwrap_or_default()
-    };
-    let tags = list(package, "tags").iter().map(|t| match text(t, "display_name") {
-        name if name.is_empty() => text(t, "name"),
-        name => name,
-    });
+    let group = list(package, "groups").first();
+    let tags = list(package, "tags").iter().map(|t| any(t, &["display_name", "name"]));
     let distributions = list(package, "resources").iter().filter_map(|r| {
         Some(Distribution {
             title: text(r, "name"),
@@ -115,29 +103,18 @@ fn record(package: &Json, foreign_id: String, url: &str) -> Record {
             format: text(r, "format"),
         })
     });
-    let name = match text(package, "name") {
-        name if name.is_empty() => foreign_id.clone(),
-        name => name,
-    };
-    let licence = match text(package, "license_title") {
-        title if title.is_empty() => text(package, "license_id"),
-        title => title,
-    };
     Record {
-        address: page_of(url, &name),
-        title: match text(package, "title") {
-            title if title.is_empty() => name,
-            title => title,
-        },
+        address: page_of(url, &any(package, &["name", "id"])),
+        title: any(package, &["title", "name", "id"]),
         title_en: match extra(&["title_en"]) {
             title if title.is_empty() => within("title_translated", &["en"]),
             title => title,
         },
         description: text(package, "notes"),
         keywords: tags.filter(|t| !t.is_empty()).collect(),
-        theme: first("groups", &["title", "display_name", "name"]),
+        theme: group.map(|g| any(g, &["title", "display_name", "name"])).unwrap_or_default(),
         publisher: within("organization", &["title", "name"]),
-        licence,
+        licence: any(package, &["license_title", "license_id"]),
         modified: text(package, "metadata_modified"),
         frequency: extra(&["update_cycle", "frequency", "accrual_periodicity", "update_frequency"]),
         spatial: extra(&["region", "spatial", "spatial_text"]),

@@ -6,7 +6,7 @@ use policy::port::{HarvestAsk, HarvestPage};
 use serde_json::Value as Json;
 
 use super::fetch::{Fetcher, address};
-use super::{link, list, malformed, nameless, refusal, text};
+use super::{any, json, link, list, malformed, nameless, refusal, text};
 
 pub(super) async fn page(fetcher: &Fetcher, ask: &HarvestAsk<'_>) -> Result<HarvestPage> {
     let url = address(ask.url)?;
@@ -19,8 +19,7 @@ pub(super) async fn page(fetcher: &Fetcher, ask: &HarvestAsk<'_>) -> Result<Harv
 }
 
 fn read(body: &str) -> Result<HarvestPage> {
-    let whole: Json = serde_json::from_str(body)
-        .map_err(|e| malformed("不是合法的 JSON", "it is not JSON").caused_by(e))?;
+    let whole = json(body)?;
     let Some(found) = whole.get("dataset").and_then(Json::as_array) else {
         return Err(malformed("没有 dataset 列表", "there is no list `dataset`"));
     };
@@ -50,11 +49,11 @@ fn record(dataset: &Json, foreign_id: String, title: String) -> Record {
     let landing = link(&text(dataset, "landingPage"));
     let distributions = list(dataset, "distribution").iter().filter_map(|d| {
         let url = link(&text(d, "downloadURL")).or_else(|| link(&text(d, "accessURL")))?;
-        let format = match text(d, "format") {
-            format if format.is_empty() => text(d, "mediaType"),
-            format => format,
-        };
-        Some(Distribution { title: text(d, "title"), url, format })
+        Some(Distribution {
+            title: text(d, "title"),
+            url,
+            format: any(d, &["format", "mediaType"]),
+        })
     });
     Record {
         address: landing.or_else(|| link(&foreign_id)).unwrap_or_default(),

@@ -10,13 +10,12 @@ use reqwest::header::{
     ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
 };
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 
-use crate::outgoing::{Outgoing, reach};
-use crate::tls::Wish;
+use crate::links::client_to;
+use crate::outgoing::Outgoing;
 
-/// Longest wait for a connection, and for a whole answer.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Longest wait for a whole answer.
 const WHOLE: Duration = Duration::from_secs(50);
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
@@ -91,7 +90,11 @@ impl Fetcher {
     }
 
     async fn once(&self, url: &Url, accept: &'static str, mark: &str) -> Result<Response> {
-        let client = self.client(url).await?;
+        let web = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !web || !url.username().is_empty() || url.password().is_some() {
+            return Err(bad_address());
+        }
+        let client = client_to(&self.outgoing, url, WHOLE).await?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if let Some((name, value)) = condition(mark) {
@@ -101,27 +104,6 @@ impl Fetcher {
             unavailable("无法连接，或应答中断", "cannot be reached, or its answer broke off")
                 .caused_by(e.without_url())
         })
-    }
-
-    /// A client that connects to where the address was found to lead.
-    async fn client(&self, url: &Url) -> Result<Client> {
-        let web = matches!(url.scheme(), "http" | "https");
-        let bare = url.username().is_empty() && url.password().is_none();
-        let Some(host) = url.host_str().filter(|_| web && bare) else {
-            return Err(bad_address());
-        };
-        let port = url.port_or_known_default().unwrap_or(80);
-        let addresses = reach(&self.outgoing, host, port).await?;
-        let mut builder = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .timeout(WHOLE)
-            .resolve_to_addrs(host, &addresses);
-        if url.scheme() == "https" {
-            builder = builder.tls_backend_preconfigured(Wish::of("https://-/")?.config()?);
-        }
-        builder.build().map_err(|e| Error::internal("an HTTP client").caused_by(e))
     }
 }
 

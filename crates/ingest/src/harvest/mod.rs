@@ -85,6 +85,17 @@ fn nameless(place: &str, title: &str, field: &str) -> HarvestRefusal {
     )
 }
 
+/// A document of JSON.
+fn json(body: &str) -> Result<Json> {
+    serde_json::from_str(body)
+        .map_err(|e| malformed("不是合法的 JSON", "it is not JSON").caused_by(e))
+}
+
+/// The text of the first of these members of an object that has one.
+fn any(object: &Json, names: &[&str]) -> String {
+    names.iter().map(|n| text(object, n)).find(|t| !t.is_empty()).unwrap_or_default()
+}
+
 /// The text of a member of an object; a number is a text, too.
 fn text(object: &Json, name: &str) -> String {
     plain(object.get(name).unwrap_or(&Json::Null))

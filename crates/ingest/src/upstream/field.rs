@@ -55,7 +55,7 @@ fn cell(row: &Json, place: &str) -> Result<Option<String>> {
 #[derive(Default)]
 pub(crate) struct Element {
     pub(crate) name: String,
-    pub(crate) text: String,
+    text: String,
     attributes: Vec<(String, String)>,
     pub(crate) within: Vec<Element>,
 }
@@ -89,7 +89,7 @@ pub(super) fn of_xml(text: &str, described: &Described) -> Result<Vec<Fields>> {
         }
     };
     for name in names {
-        found = found.iter().flat_map(|e| e.within.iter().filter(|w| w.name == name)).collect();
+        found = found.iter().flat_map(|e| e.all(name)).collect();
     }
     found
         .into_iter()
@@ -101,10 +101,9 @@ fn inside(row: &Element, place: &str) -> Result<Option<String>> {
     let mut at = row;
     for name in place.split('.') {
         if let Some(name) = name.strip_prefix('@') {
-            let found = at.attributes.iter().find(|(n, _)| n == name);
-            return Ok(found.map(|(_, v)| v.clone()));
+            return Ok(at.attribute(name).map(str::to_owned));
         }
-        match at.within.iter().find(|e| e.name == name) {
+        match at.first(name) {
             Some(next) => at = next,
             None => return Ok(None),
         }
@@ -115,7 +114,7 @@ fn inside(row: &Element, place: &str) -> Result<Option<String>> {
             &format!("the field `{place}` is no single value"),
         ));
     }
-    let text = at.text.trim();
+    let text = at.words();
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 

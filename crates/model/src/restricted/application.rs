@@ -198,6 +198,18 @@ pub struct UseEvent {
     pub text: String,
 }
 
+impl UseDeed {
+    /// The paper that it signs.
+    #[must_use]
+    pub fn signs(self) -> Option<PaperKind> {
+        match self {
+            UseDeed::SignUndertaking => Some(PaperKind::Undertaking),
+            UseDeed::SignAgreement | UseDeed::Countersign => Some(PaperKind::Agreement),
+            _ => None,
+        }
+    }
+}
+
 impl UseApplication {
     /// `KF-20261126-000012`
     #[must_use]

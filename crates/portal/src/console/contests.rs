@@ -65,11 +65,7 @@ async fn form(
     wrong: Option<&Error>,
 ) -> Answer {
     let context = context! {
-        action, seen => (),
-        form => context! {
-            title => &new.title, title_en => &new.title_en, text => &new.text, text_en => &new.text_en,
-            tracks => &new.tracks, items => &new.items, rounds => &new.rounds, judges => &new.judges,
-        },
+        action, seen => (), form => value(new),
         error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(Error::fields).unwrap_or_default()),
     };
@@ -107,25 +103,16 @@ async fn page(
     wrong: Option<&Error>,
 ) -> Answer {
     let seen = contest::contest(&door.app, &visit.op, id, true).await?;
-    let names = judges(door, &seen.contest.judge_ids()).await?;
+    let names = contest::judge_names(&door.app, &seen.contest.judge_ids()).await?;
     let kept = contest::written(&seen.contest, &names);
-    let new = typed.unwrap_or(&kept);
     let context = context! {
         view => value(&seen), contest => value(&seen.contest),
-        form => context! {
-            title => &new.title, title_en => &new.title_en, text => &new.text, text_en => &new.text_en,
-            tracks => &new.tracks, items => &new.items, rounds => &new.rounds, judges => &new.judges,
-        },
+        form => value(typed.unwrap_or(&kept)),
         action => format!("/console/contests/{id}"), seen => seen.contest.edit, done => visit.q("done"),
         error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(Error::fields).unwrap_or_default()),
     };
     door.page_with(visit, "console/contest.html", context, wrong).await
-}
-
-/// Names of judges' accounts, as the form has them.
-async fn judges(door: &Door, ids: &[String]) -> model::Result<Vec<String>> {
-    contest::judge_names(&door.app, ids).await
 }
 
 async fn edit(

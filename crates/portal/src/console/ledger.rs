@@ -74,7 +74,7 @@ async fn overview(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let org = visit.q("org").map(str::to_owned);
     let quality = ledger::quality(app, op, org.as_deref()).await?;
     let mut query = SearchQuery {
-        facets: ["ledger", "region", "org"].map(str::to_owned).to_vec(),
+        facets: Some(["ledger", "region", "org"].map(str::to_owned).to_vec()),
         ..SearchQuery::default()
     };
     query.filters.extend(org.iter().map(|o| ("org".to_owned(), o.clone())));

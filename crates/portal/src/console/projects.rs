@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::project::{ExportFormat, ProjectChange, ProjectNew, ProjectQuota, ProjectRole};
-use model::{Error, Kind};
+use model::{Error, Kind, Result};
 use tokio_util::io::ReaderStream;
 
 use crate::console::{PAGE, done, next_link};
@@ -52,45 +52,51 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 }
 
 async fn new_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    form(&door, &visit, None, None).await
+    let context = new_form(&door, &visit, None, None).await?;
+    door.page(&visit, "console/project_new.html", context).await
 }
 
-/// The form of a new project, with what is wrong with it.
-async fn form(
+/// What the form of a new project, or of a new sandbox, shows: applications, the one chosen, what was written and is wrong with it.
+pub(super) async fn new_form(
     door: &Door,
     visit: &Visit,
     posted: Option<&ProjectNew>,
     error: Option<&Error>,
-) -> Answer {
+) -> Result<Value> {
     let offers = project::offers(&door.app, &visit.op).await?;
     let chosen = posted.map(|p| p.application.as_str()).or_else(|| visit.q("application"));
     let chosen = offers
         .iter()
         .find(|o| Some(o.application.id.as_str()) == chosen)
         .or_else(|| offers.iter().max_by_key(|o| o.tables.len()));
-    let context = context! {
+    Ok(context! {
         offers => value(&offers), offer => value(chosen),
         form => posted.map(|p| context! {
             code => &p.code, name => &p.name, purpose => &p.purpose, entries => &p.entries,
         }),
         error => error.map(|e| visit.t(e.zh(), e.en())),
         fields => value(error.map(Error::fields).unwrap_or_default()),
-    };
-    door.page_with(visit, "console/project_new.html", context, error).await
+    })
 }
 
-async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
-    let new = ProjectNew {
+/// What was written into the form of a new project.
+pub(super) fn new_of(posted: &Posted) -> ProjectNew {
+    ProjectNew {
         application: posted.get("application").to_owned(),
         code: posted.get("code").to_owned(),
         name: posted.get("name").to_owned(),
         purpose: posted.get("purpose").to_owned(),
         entries: posted.all("entry").map(str::to_owned).collect(),
-    };
+    }
+}
+
+async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
+    let new = new_of(&posted);
     match project::create(&door.app, &visit.op, new.clone()).await {
         Ok(made) => done(&path(&made.id, ""), "created"),
         Err(e) if matches!(e.kind(), Kind::Invalid | Kind::Conflict) => {
-            form(&door, &visit, Some(&new), Some(&e)).await
+            let context = new_form(&door, &visit, Some(&new), Some(&e)).await?;
+            door.page_with(&visit, "console/project_new.html", context, Some(&e)).await
         }
         Err(e) => Err(e.into()),
     }

@@ -19,6 +19,7 @@ use model::sandbox::{RunKind, SandboxStage};
 use model::{Code, Error, Kind, Result};
 
 use crate::console::done;
+use crate::console::projects::{new_form, new_of};
 use crate::form::{self, Posted};
 use crate::site::attachment;
 use crate::view::value;
@@ -67,31 +68,13 @@ async fn form_page(
     posted: Option<&ProjectNew>,
     error: Option<&Error>,
 ) -> Answer {
-    let offers = project::offers(&door.app, &visit.op).await?;
-    let chosen = posted.map(|p| p.application.as_str()).or_else(|| visit.q("application"));
-    let chosen = offers
-        .iter()
-        .find(|o| Some(o.application.id.as_str()) == chosen)
-        .or_else(|| offers.iter().max_by_key(|o| o.tables.len()));
-    let context = context! {
-        offers => value(&offers), offer => value(chosen), days_most => door.app.rules.sandbox.term_days,
-        form => posted.map(|p| context! {
-            code => &p.code, name => &p.name, purpose => &p.purpose, entries => &p.entries,
-        }),
-        error => error.map(|e| visit.t(e.zh(), e.en())),
-        fields => value(error.map(Error::fields).unwrap_or_default()),
-    };
+    let form = new_form(door, visit, posted, error).await?;
+    let context = context! { days_most => door.app.rules.sandbox.term_days, ..form };
     door.page_with(visit, "console/sandbox_new.html", context, error).await
 }
 
 async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
-    let new = ProjectNew {
-        application: posted.get("application").to_owned(),
-        code: posted.get("code").to_owned(),
-        name: posted.get("name").to_owned(),
-        purpose: posted.get("purpose").to_owned(),
-        entries: posted.all("entry").map(str::to_owned).collect(),
-    };
+    let new = new_of(&posted);
     let days: u64 = posted.number("days")?;
     match sandbox::create(&door.app, &visit.op, new.clone(), days).await {
         Ok(made) => done(&path(&made.id), "created"),

@@ -10,9 +10,8 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use axum_extra::extract::cookie::CookieJar;
 use minijinja::context;
-use model::account::Role;
 
-use crate::account::{next_path, with_cookie};
+use crate::account::{goal, next_path, with_cookie};
 use crate::console::done;
 use crate::form::Posted;
 use crate::visit::{self, SESSION_COOKIE, Visit, pairs};
@@ -87,13 +86,7 @@ async fn back(
             if let Some(before) = &visit.session {
                 app::account::sign_out(&door.app, &visit.op, &before.token).await?;
             }
-            let outside =
-                session.user.roles.iter().all(|r| matches!(r, Role::Enterprise | Role::Citizen));
-            let home = if outside { "/me" } else { "/console" };
-            let goal = match session.must_change {
-                true => "/me",
-                false => next_path(&next).unwrap_or(home),
-            };
+            let goal = goal(&session, next_path(&next));
             let kept = visit::cookie(SESSION_COOKIE, session.token, secure);
             let response = with_cookie(Redirect::to(goal).into_response(), &kept.to_string());
             Ok(with_cookie(response, &used))

@@ -2,6 +2,7 @@
 
 use super::Words;
 
+/// Fields of a declaration, for the differences of two versions.
 pub(super) const ENTRY_FIELDS: Words = &[
     ("code", "目录编码", "Code"),
     ("title", "名称", "Title"),

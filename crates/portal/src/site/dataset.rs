@@ -234,8 +234,7 @@ async fn related(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Value> {
     filters.push(("domain".into(), dataset.entry.draft.domain.as_str().into()));
     let query = SearchQuery {
         filters,
-        // Nothing said would count every facet; none is shown here.
-        facets: vec!["ledger".into()],
+        facets: Some(Vec::new()),
         sort: "data_at".into(),
         limit: 6,
         ..SearchQuery::default()

@@ -102,8 +102,7 @@ pub(super) async fn atom(
     let region = filters.iter().find(|(n, _)| n == "region").map(|(_, v)| v.clone());
     let query = SearchQuery {
         filters,
-        // Nothing said would count every facet; none is shown here.
-        facets: vec!["ledger".into()],
+        facets: Some(Vec::new()),
         sort: "data_at".into(),
         limit: 50,
         ..SearchQuery::default()

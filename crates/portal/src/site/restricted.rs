@@ -228,10 +228,15 @@ pub(crate) async fn opened(
     door.page_with(visit, template, context, wrong).await
 }
 
+/// Where the pages of one application are.
+fn at(desk: bool, number: &str) -> String {
+    let base = if desk { "/console/restricted" } else { "/restricted" };
+    format!("{base}/{number}")
+}
+
 fn shown(door: &Door, view: &UseSeen, desk: bool) -> Value {
     let rules = &door.app.rules.restricted;
     let a = &view.application;
-    let base = if desk { "/console/restricted" } else { "/restricted" };
     let answers: Vec<Value> = a
         .answers
         .iter()
@@ -244,11 +249,7 @@ fn shown(door: &Door, view: &UseSeen, desk: bool) -> Value {
         .collect();
     let seals: Vec<_> = a.files.iter().filter(|f| f.of.starts_with("seal:")).collect();
     // The paper that is to be signed now, and by which deed.
-    let signs = view.deeds.iter().copied().find_map(|deed| match deed {
-        UseDeed::SignUndertaking => Some((deed, PaperKind::Undertaking)),
-        UseDeed::SignAgreement | UseDeed::Countersign => Some((deed, PaperKind::Agreement)),
-        _ => None,
-    });
+    let signs = view.deeds.iter().find_map(|deed| deed.signs().map(|kind| (*deed, kind)));
     let sign = signs.and_then(|(deed, kind)| {
         let paper = a.paper(kind)?;
         let digest = view.key.as_ref().map(|k| paper.digest(k.algorithm).to_owned());
@@ -259,7 +260,7 @@ fn shown(door: &Door, view: &UseSeen, desk: bool) -> Value {
         })
     });
     context! {
-        view => value(view), ask => value(a), base => format!("{base}/{}", a.number), desk, answers, seals => value(&seals),
+        view => value(view), ask => value(a), base => at(desk, &a.number), desk, answers, seals => value(&seals),
         deeds => view.deeds.iter().map(|d| d.as_str()).collect::<Vec<_>>(), sign,
         method => value(rules.method(&a.method)), confirm => value(&rules.confirm),
         papers => value(&a.papers), longest => rules.longest.text,
@@ -298,9 +299,8 @@ pub(crate) async fn ordered(
     may_write(visit)?;
     let order = order(posted)?;
     let word = order.deed.as_str();
-    let base = if desk { "/console/restricted" } else { "/restricted" };
     match restricted::act(&door.app, &visit.op, number, order).await {
-        Ok(a) => done(&format!("{base}/{}", a.number), word),
+        Ok(a) => done(&at(desk, &a.number), word),
         Err(error) if error.kind() == Kind::Invalid => {
             opened(door, visit, number, desk, Some(&error)).await
         }
@@ -341,8 +341,7 @@ pub(crate) async fn take_in(
             .field("file", "请选择文件", "choose a file")
             .into());
     }
-    let base = if desk { "/console/restricted" } else { "/restricted" };
-    done(&format!("{base}/{}", encode(number)), "attached")
+    done(&at(desk, &encode(number)), "attached")
 }
 
 async fn attach(

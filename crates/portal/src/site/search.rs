@@ -43,6 +43,7 @@ async fn search(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         SearchQuery {
             text: text.clone(),
             filters,
+            facets: Some(Vec::new()),
             sort: "relevance".into(),
             limit: EACH,
             ..SearchQuery::default()

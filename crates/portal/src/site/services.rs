@@ -56,6 +56,7 @@ async fn sets(door: &Door, visit: &Visit, format: &str) -> Result<(SearchPage, u
         sort: if text.is_empty() { "data_at".into() } else { "relevance".into() },
         text,
         filters,
+        facets: Some(Vec::new()),
         offset: (page - 1) * PAGE,
         limit: PAGE,
         ..SearchQuery::default()

@@ -1,5 +1,6 @@
 //! The font by which papers of restricted opening are printed as PDF/A.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use model::{Error, Result};
@@ -22,7 +23,7 @@ impl PaperPart {
     /// What prints papers.
     pub fn press(&self) -> Result<paper::Press> {
         let Some(file) = &self.font else {
-            return Ok(paper::Press::new(portal::paper_font().map(<[u8]>::to_vec)));
+            return Ok(paper::Press::new(portal::paper_font().map(Cow::Borrowed)));
         };
         let bytes = std::fs::read(file).map_err(|e| {
             let shown = file.display();
@@ -32,6 +33,6 @@ impl PaperPart {
             )
             .caused_by(e)
         })?;
-        Ok(paper::Press::new(Some(bytes)))
+        Ok(paper::Press::new(Some(Cow::Owned(bytes))))
     }
 }

@@ -6,10 +6,9 @@ use model::{Code, Error, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 
-use super::signed;
 use crate::Store;
 use crate::approval::append;
-use crate::db::{fail, json, number, page, text, to_json};
+use crate::db::{fail, json, number, signed, text, to_json};
 
 impl Store {
     /// Keeps an export with the first events of its approval. `export.sql` is sealed.
@@ -57,18 +56,9 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ProjectExport>> {
-        sqlx::query(
-            "SELECT * FROM project_export WHERE project = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3",
-        )
-        .bind(project)
-        .bind(before.unwrap_or_default())
-        .bind(page(limit))
-        .fetch_all(self.db.pool())
-        .await
-        .map_err(fail)?
-        .iter()
-        .map(export_of)
-        .collect()
+        let select = "SELECT * FROM project_export";
+        let rows = self.db.newest(select, ("project", project), before, limit).await?;
+        rows.iter().map(export_of).collect()
     }
 
     /// Allows an export until a time; a second time changes nothing.

@@ -8,9 +8,9 @@ use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::{WORKERS, signed};
+use super::WORKERS;
 use crate::Store;
-use crate::db::{fail, json, number, on_duplicate, page, text, to_json};
+use crate::db::{fail, json, number, on_duplicate, page, signed, text, to_json};
 use crate::lease::{Lease, Leased};
 
 const LEASED: Leased = ("project_run", " AND state = 'running'");

@@ -253,6 +253,6 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 }

@@ -3,12 +3,14 @@
 use model::restricted::{SigningKey, UseApplication, UseEvent, UseState};
 use model::{Error, Result};
 use policy::Permit;
-use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::USES;
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, number, page, text, to_json};
+use crate::db::{fail, number, page, signed, text, to_json};
+use crate::timeline::{TimeLine, happened, next_of_day};
+
+const EVENTS: TimeLine = ("restricted_event", "application");
 
 /// Which applications a list wants, newest first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,10 +40,6 @@ pub struct UseCount {
     pub count: u64,
 }
 
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
 fn due(application: &UseApplication) -> String {
     application.due.map(|d| d.to_string()).unwrap_or_default()
 }
@@ -57,22 +55,6 @@ fn decided(application: &UseApplication) -> &'static str {
     }
 }
 
-/// Adds to the time line.
-async fn happened(
-    tx: &mut Transaction<'static, Any>,
-    application: &str,
-    event: &UseEvent,
-) -> Result<()> {
-    sqlx::query("INSERT INTO restricted_event (application, seq, body) VALUES ($1, $2, $3)")
-        .bind(application)
-        .bind(signed(event.seq))
-        .bind(to_json(event)?)
-        .execute(&mut **tx)
-        .await
-        .map_err(fail)?;
-    Ok(())
-}
-
 impl Store {
     /// Keeps a new application with its first event, and gives it the next number of its day.
     pub async fn restricted_insert(
@@ -84,15 +66,8 @@ impl Store {
     ) -> Result<UseApplication> {
         permit.require(USES)?;
         let mut tx = self.db.begin().await?;
-        let next = sqlx::query(
-            "INSERT INTO restricted_day (day, latest) VALUES ($1, 1)
-             ON CONFLICT (day) DO UPDATE SET latest = restricted_day.latest + 1 RETURNING latest",
-        )
-        .bind(day.to_string())
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(fail)?;
-        application.number = UseApplication::number_of(day, number(&next, "latest")?);
+        let next = next_of_day(&mut tx, "restricted_day", day).await?;
+        application.number = UseApplication::number_of(day, next);
         sqlx::query(
             "INSERT INTO restricted_use (id, number, state, org, applicant, subject, region, due, decided, days, edit, body)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -120,7 +95,7 @@ impl Store {
                 .await
                 .map_err(fail)?;
         }
-        happened(&mut tx, &application.id, event).await?;
+        happened(&mut tx, EVENTS, &application.id, event.seq, event).await?;
         tx.commit().await.map_err(fail)?;
         Ok(application)
     }
@@ -154,36 +129,22 @@ impl Store {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        happened(&mut tx, &application.id, event).await?;
+        happened(&mut tx, EVENTS, &application.id, event.seq, event).await?;
         tx.commit().await.map_err(fail)?;
         Ok(true)
     }
 
     /// An application by its id or its number.
     pub async fn restricted_get(&self, name: &str) -> Result<Option<UseApplication>> {
-        let column = if name.contains('-') { "number" } else { "id" };
-        sqlx::query(AssertSqlSafe(format!("SELECT body FROM restricted_use WHERE {column} = $1")))
-            .bind(name)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .as_ref()
-            .map(|row| json(row, "body"))
-            .transpose()
+        let mut clause = Clause::default();
+        clause.and_text(if name.contains('-') { "number =" } else { "id =" }, name);
+        let sql = format!("SELECT body FROM restricted_use{}", clause.sql());
+        self.db.first(sql, &clause).await
     }
 
     /// What happened to an application, in order.
     pub async fn restricted_events(&self, id: &str) -> Result<Vec<UseEvent>> {
-        sqlx::query(
-            "SELECT body FROM restricted_event WHERE application = $1 ORDER BY seq LIMIT 500",
-        )
-        .bind(id)
-        .fetch_all(self.db.pool())
-        .await
-        .map_err(fail)?
-        .iter()
-        .map(|row| json(row, "body"))
-        .collect()
+        self.timeline(EVENTS, id).await
     }
 
     /// A page of applications, newest first.
@@ -214,7 +175,7 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Applications in a state whose due day has come by a day; by id.
@@ -225,20 +186,17 @@ impl Store {
         after: &str,
         limit: u32,
     ) -> Result<Vec<UseApplication>> {
+        let mut clause = Clause::default();
+        clause.and_text("state =", state.as_str());
+        clause.and("due <> ''");
+        clause.and_text("due <=", by);
+        clause.and_text("id >", after);
         let sql = format!(
-            "SELECT body FROM restricted_use WHERE state = $1 AND due <> '' AND due <= $2 AND id > $3 ORDER BY id LIMIT {}",
+            "SELECT body FROM restricted_use{} ORDER BY id LIMIT {}",
+            clause.sql(),
             page(limit)
         );
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(state.as_str())
-            .bind(by)
-            .bind(after)
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| json(row, "body"))
-            .collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Applications that were submitted, by state, decision and working days: of all together, and by provider.
@@ -285,13 +243,8 @@ impl Store {
 
     /// The public key that a holder signs by.
     pub async fn signing_key(&self, holder: &str) -> Result<Option<SigningKey>> {
-        sqlx::query("SELECT body FROM signing_key WHERE holder = $1")
-            .bind(holder)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .as_ref()
-            .map(|row| json(row, "body"))
-            .transpose()
+        let mut clause = Clause::default();
+        clause.and_text("holder =", holder);
+        self.db.first(format!("SELECT body FROM signing_key{}", clause.sql()), &clause).await
     }
 }

@@ -6,7 +6,7 @@ use policy::{Action, Permit};
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, page, to_json};
+use crate::db::{fail, page, signed, to_json};
 use crate::entry::touch;
 
 /// Who writes the credit record: who keeps it, who records a breach, and whom it is about (to object).
@@ -39,7 +39,7 @@ impl Store {
         .bind(record.subject.as_str())
         .bind(i64::from(record.repaired_at.is_empty()))
         .bind(record.until.to_string())
-        .bind(i64::try_from(record.edit).unwrap_or(i64::MAX))
+        .bind(signed(record.edit))
         .bind(to_json(record)?)
         .execute(&mut *tx)
         .await
@@ -61,10 +61,10 @@ impl Store {
             "UPDATE credit_record SET standing = $1, edit = $2, body = $3 WHERE id = $4 AND edit = $5",
         )
         .bind(i64::from(record.repaired_at.is_empty()))
-        .bind(i64::try_from(record.edit).unwrap_or(i64::MAX))
+        .bind(signed(record.edit))
         .bind(to_json(record)?)
         .bind(record.id.as_str())
-        .bind(i64::try_from(seen).unwrap_or(i64::MAX))
+        .bind(signed(seen))
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
@@ -77,14 +77,7 @@ impl Store {
     }
 
     pub async fn credit_get(&self, id: &str) -> Result<Option<CreditRecord>> {
-        sqlx::query("SELECT body FROM credit_record WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .as_ref()
-            .map(|row| json(row, "body"))
-            .transpose()
+        self.db.body("credit_record", id).await
     }
 
     /// A page of records, newest first.
@@ -107,7 +100,7 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 
     /// Takes away records whose time is over on a day; answers how many.

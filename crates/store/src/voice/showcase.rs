@@ -7,7 +7,7 @@ use policy::Permit;
 use super::{Most, VOICES};
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, page, to_json};
+use crate::db::{fail, page, signed, to_json};
 
 /// Which showcases a list wants, newest first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +46,7 @@ impl Store {
         .bind(showcase.state.as_str())
         .bind(showcase.writer.as_str())
         .bind(showcase.created_at.as_str())
-        .bind(i64::try_from(showcase.edit).unwrap_or(i64::MAX))
+        .bind(signed(showcase.edit))
         .bind(to_json(showcase)?)
         .execute(&mut *tx)
         .await
@@ -77,10 +77,10 @@ impl Store {
             "UPDATE showcase SET state = $1, edit = $2, body = $3 WHERE id = $4 AND edit = $5",
         )
         .bind(showcase.state.as_str())
-        .bind(i64::try_from(showcase.edit).unwrap_or(i64::MAX))
+        .bind(signed(showcase.edit))
         .bind(to_json(showcase)?)
         .bind(showcase.id.as_str())
-        .bind(i64::try_from(seen).unwrap_or(i64::MAX))
+        .bind(signed(seen))
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
@@ -128,6 +128,6 @@ impl Store {
             clause.sql(),
             page(filter.limit)
         );
-        self.db.rows(sql, &clause).await?.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, &clause).await
     }
 }

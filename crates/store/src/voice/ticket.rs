@@ -3,13 +3,16 @@
 use model::voice::ticket::{Ticket, TicketEvent, TicketKind, TicketState};
 use model::{Error, Result};
 use policy::Permit;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::{Most, VOICES};
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, maybe, number, page, text, to_json};
+use crate::db::{fail, json, maybe, number, page, signed, text, to_json};
+use crate::timeline::{TimeLine, happened, next_of_day};
+
+const EVENTS: TimeLine = ("ticket_event", "ticket");
 
 /// Which tickets a list wants, newest first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,26 +56,6 @@ fn read(row: &AnyRow) -> Result<Ticket> {
     Ok(Ticket { supports: u64::try_from(number(row, "supports")?).unwrap_or(0), ..ticket })
 }
 
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Adds to a ticket's time line.
-async fn happened(
-    tx: &mut Transaction<'static, Any>,
-    ticket: &str,
-    event: &TicketEvent,
-) -> Result<()> {
-    sqlx::query("INSERT INTO ticket_event (ticket, seq, body) VALUES ($1, $2, $3)")
-        .bind(ticket)
-        .bind(signed(event.seq))
-        .bind(to_json(event)?)
-        .execute(&mut **tx)
-        .await
-        .map_err(fail)?;
-    Ok(())
-}
-
 impl Store {
     /// Keeps a new ticket with its first event, and gives it the next number of its day. `None` when its writer has written as
     /// many as are allowed.
@@ -90,15 +73,7 @@ impl Store {
         if most.reached(&mut tx, ("ticket", "created_at"), &ticket.writer).await? {
             return Ok(None);
         }
-        let next = sqlx::query(
-            "INSERT INTO ticket_day (day, latest) VALUES ($1, 1)
-             ON CONFLICT (day) DO UPDATE SET latest = ticket_day.latest + 1 RETURNING latest",
-        )
-        .bind(day.to_string())
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(fail)?;
-        ticket.number = ticket.kind.number(day, number(&next, "latest")?);
+        ticket.number = ticket.kind.number(day, next_of_day(&mut tx, "ticket_day", day).await?);
         sqlx::query(
             "INSERT INTO ticket (id, number, kind, state, entry, org, writer, created_at, title, shown, waits, due, days, supports, contact, edit, body)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15, $16)",
@@ -122,7 +97,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
-        happened(&mut tx, &ticket.id, event).await?;
+        happened(&mut tx, EVENTS, &ticket.id, event.seq, event).await?;
         tx.commit().await.map_err(fail)?;
         Ok(Some(ticket))
     }
@@ -157,7 +132,7 @@ impl Store {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        happened(&mut tx, &ticket.id, event).await?;
+        happened(&mut tx, EVENTS, &ticket.id, event.seq, event).await?;
         tx.commit().await.map_err(fail)?;
         Ok(true)
     }
@@ -187,14 +162,7 @@ impl Store {
 
     /// What happened to a ticket, in order.
     pub async fn ticket_events(&self, id: &str) -> Result<Vec<TicketEvent>> {
-        sqlx::query("SELECT body FROM ticket_event WHERE ticket = $1 ORDER BY seq LIMIT 500")
-            .bind(id)
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| json(row, "body"))
-            .collect()
+        self.timeline(EVENTS, id).await
     }
 
     /// A page of tickets, newest first.

@@ -519,7 +519,7 @@ async fn the_org_tree(house: House) {
         let query = SearchQuery {
             text: "树下主机".into(),
             filters: vec![("org".into(), org.into())],
-            facets: vec!["org".into()],
+            facets: Some(vec!["org".into()]),
             limit: 10,
             ..SearchQuery::default()
         };

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use model::audit::AuditEvent;
+use model::project::Project;
 use model::sandbox::release::{ReleaseState, SandboxRelease};
 use model::sandbox::{Review, RunState, SandboxRun, outcome};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
 use serde::Serialize;
+use store::sandbox::Kept;
 
 use super::release;
 use crate::{App, audit};
@@ -66,41 +68,67 @@ pub async fn desk(app: &App, op: &Op) -> Result<Vec<DeskItem>> {
     let mut items = Vec::new();
     for seat in seats {
         for waiting in app.store.sandbox_desk(&seat, None, PAGE).await? {
-            let Some(item) = item(app, &waiting.subject, &seat).await? else { continue };
-            let applicant = item.applicant();
-            let target = target(&item.subject, &seat, applicant, &item.org);
+            let Some((matter, project)) = matter(app, &waiting.subject).await? else { continue };
+            let target = target(&waiting.subject, &seat, matter.applicant(), &project.org);
             if app.may(op, Action::SandboxReview, &target) {
-                items.push(item);
+                items.push(item(app, waiting.subject, &seat, matter, project).await?);
             }
         }
     }
     Ok(items)
 }
 
-impl DeskItem {
+/// What seats decide on, as it is kept.
+enum Matter {
+    Run(Kept<SandboxRun>),
+    Release(Kept<SandboxRelease>),
+}
+
+impl Matter {
+    fn project(&self) -> &str {
+        match self {
+            Matter::Run(run) => &run.body.project,
+            Matter::Release(release) => &release.body.project,
+        }
+    }
+
     fn applicant(&self) -> &str {
-        match (&self.run, &self.release) {
-            (Some(run), _) => &run.created_by,
-            (None, Some(release)) => &release.applicant,
-            (None, None) => "",
+        match self {
+            Matter::Run(run) => &run.body.created_by,
+            Matter::Release(release) => &release.body.applicant,
         }
     }
 
     fn reviews(&self) -> &[Review] {
-        match (&self.run, &self.release) {
-            (Some(run), _) => &run.reviews,
-            (None, Some(release)) => &release.reviews,
-            (None, None) => &[],
+        match self {
+            Matter::Run(run) => &run.body.reviews,
+            Matter::Release(release) => &release.body.reviews,
         }
     }
 }
 
-async fn item(app: &App, subject: &str, seat: &str) -> Result<Option<DeskItem>> {
-    let run = app.store.sandbox_run_get(subject).await?.map(|k| k.body);
-    let release = app.store.sandbox_release_get(subject).await?.map(|k| k.body);
-    let project = run.as_ref().map(|r| &r.project).or(release.as_ref().map(|r| &r.project));
-    let Some(project) = project else { return Ok(None) };
-    let Some(project) = app.store.project_get(project).await? else { return Ok(None) };
+/// A run or a release, with its project.
+async fn matter(app: &App, subject: &str) -> Result<Option<(Matter, Project)>> {
+    let matter = match app.store.sandbox_run_get(subject).await? {
+        Some(run) => Some(Matter::Run(run)),
+        None => app.store.sandbox_release_get(subject).await?.map(Matter::Release),
+    };
+    let Some(matter) = matter else { return Ok(None) };
+    let project = app.store.project_get(matter.project()).await?;
+    Ok(project.map(|project| (matter, project)))
+}
+
+async fn item(
+    app: &App,
+    subject: String,
+    seat: &str,
+    matter: Matter,
+    project: Project,
+) -> Result<DeskItem> {
+    let (run, release) = match matter {
+        Matter::Run(run) => (Some(run.body), None),
+        Matter::Release(release) => (None, Some(release.body)),
+    };
     let rows = match &release {
         Some(release) if release.state == ReleaseState::Asked => {
             let (table, _) = release::table_of(app, &release.id).await?;
@@ -108,15 +136,15 @@ async fn item(app: &App, subject: &str, seat: &str) -> Result<Option<DeskItem>> 
         }
         _ => Vec::new(),
     };
-    Ok(Some(DeskItem {
-        subject: subject.to_owned(),
+    Ok(DeskItem {
+        subject,
         seat: seat.to_owned(),
         project_name: project.name,
         org: project.org,
         run,
         release,
         rows,
-    }))
+    })
 }
 
 /// Whose copy a text is: the release whose watermark it bears, if it bears one that is known. For the authority.
@@ -148,9 +176,8 @@ pub async fn decide(
         )
         .field("note", "请修改", "change it"));
     }
-    let found = item(app, subject, "").await?.ok_or_else(missing)?;
-    let (applicant, org) = (found.applicant().to_owned(), found.org.clone());
-    let of = |seat: &str| target(subject, seat, &applicant, &org);
+    let (found, project) = matter(app, subject).await?.ok_or_else(missing)?;
+    let of = |seat: &str| target(subject, seat, found.applicant(), &project.org);
     let open = |r: &&Review| r.agreed.is_none();
     let mine = |r: &&Review| app.may(op, Action::SandboxReview, &of(&r.org));
     let seat = match found.reviews().iter().filter(open).find(mine) {
@@ -185,34 +212,34 @@ pub async fn decide(
         outcome(reviews)
     };
     let over = || Error::new(Code::WrongState, "该事项已办结", "it has been decided already");
-    if let Some(kept) = app.store.sandbox_run_get(subject).await? {
-        let mut run = kept.body;
-        if run.state != RunState::Asked {
-            return Err(over());
-        }
-        match decided(&mut run.reviews) {
-            Some(true) => run.state = RunState::Ready,
-            Some(false) => run.state = RunState::Refused,
-            None => {}
-        }
-        app.store.sandbox_run_update(&permit, &run, kept.edit).await?;
-    } else if let Some(kept) = app.store.sandbox_release_get(subject).await? {
-        let mut release = kept.body;
-        if release.state != ReleaseState::Asked {
-            return Err(over());
-        }
-        match decided(&mut release.reviews) {
-            Some(true) => {
-                let days = app.rules.sandbox.release.fetch_days;
-                release.until = Some(app.calendar.add_working_days(op.today(), days).to_string());
-                release.state = ReleaseState::Allowed;
+    match found {
+        Matter::Run(Kept { body: mut run, edit }) => {
+            if run.state != RunState::Asked {
+                return Err(over());
             }
-            Some(false) => release.state = ReleaseState::Refused,
-            None => {}
+            match decided(&mut run.reviews) {
+                Some(true) => run.state = RunState::Ready,
+                Some(false) => run.state = RunState::Refused,
+                None => {}
+            }
+            app.store.sandbox_run_update(&permit, &run, edit).await?;
         }
-        app.store.sandbox_release_update(&permit, &release, kept.edit).await?;
-    } else {
-        return Err(missing());
+        Matter::Release(Kept { body: mut release, edit }) => {
+            if release.state != ReleaseState::Asked {
+                return Err(over());
+            }
+            match decided(&mut release.reviews) {
+                Some(true) => {
+                    let days = app.rules.sandbox.release.fetch_days;
+                    let last = app.calendar.add_working_days(op.today(), days);
+                    release.until = Some(last.to_string());
+                    release.state = ReleaseState::Allowed;
+                }
+                Some(false) => release.state = ReleaseState::Refused,
+                None => {}
+            }
+            app.store.sandbox_release_update(&permit, &release, edit).await?;
+        }
     }
     let event = AuditEvent {
         result: if agreed { "ok".into() } else { "denied".into() },

@@ -1,7 +1,7 @@
 //! Reading a statement's rows with what they are made from, and making a table of the project of rows.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -102,16 +102,8 @@ pub(super) async fn land(
         goes_on: false,
     };
     let target = LandTarget { entry: table.clone(), org_name: org.name_cn, org_uscc: org.uscc };
-    let written = Arc::new(AtomicU64::new(0));
-    let rows = rows.map(move |batch| {
-        let batch = batch?;
-        let before = written.fetch_add(turn::size(&batch), Ordering::Relaxed);
-        if before.saturating_add(turn::size(&batch)) > left {
-            Err(turn::too_large(left))
-        } else {
-            Ok(batch)
-        }
-    });
+    let written = AtomicU64::new(0);
+    let rows = rows.map(move |batch| turn::fitting(batch?, &written, left));
     let landed = app.lake.land(&permit, &op, &head, &target, rows.boxed()).await?;
     let result = ProjectResult {
         project: held.project.id.clone(),

@@ -42,9 +42,9 @@ pub use self::run::{RunAsk, ask as ask_run, begin};
 use super::keep::ProjectView;
 use super::made::ResultView;
 use super::room::{application, granted};
-use super::{Held, held, keep, made};
-use crate::App;
+use super::{Held, keep, made};
 use crate::wire::desk::Desk;
+use crate::{App, audit};
 
 /// Prefix of the names of what whole data were made into; their rows are hidden.
 const WHOLE: &str = "p_";
@@ -160,8 +160,7 @@ pub async fn list(app: &App, op: &Op) -> Result<Vec<ProjectView>> {
 /// A sandbox with what is in it; to whoever is no member it does not exist.
 pub async fn get(app: &Arc<App>, op: &Op, id: &str) -> Result<SandboxView> {
     let held = seen(app, op, id).await?;
-    let table = |t: policy::port::SqlTable| (t.grant.code().to_owned(), t.title);
-    let tables = match application(app, &held, &op.source).await {
+    let now = match application(app, &held, &op.source).await {
         Ok(own) => granted(&Desk::new(Arc::clone(app)), &held, &own).await?,
         Err(e) if e.code() == Code::WrongState => Vec::new(),
         Err(e) => return Err(e),
@@ -171,12 +170,11 @@ pub async fn get(app: &Arc<App>, op: &Op, id: &str) -> Result<SandboxView> {
     Ok(SandboxView {
         live: in_term(&held, op).is_ok() && held.project.closed_at.is_none(),
         until,
-        granted: tables.into_iter().map(table).collect(),
-        results: made::of(app, op, &held).await?,
+        granted: now.iter().map(|t| (t.grant.code().to_owned(), t.title.clone())).collect(),
+        results: made::views(app.store.project_results(id).await?, &now),
         programs: app.store.sandbox_programs(id, kept).await?,
         runs: app.store.sandbox_runs(id, None, 50).await?,
         releases: app.store.sandbox_releases(id, None, 50).await?,
-        view: keep::get(app, op, id).await?,
         limits: LimitsView {
             preview_rows: rules.preview_rows,
             sample_percent: rules.sample.percent,
@@ -189,6 +187,7 @@ pub async fn get(app: &Arc<App>, op: &Op, id: &str) -> Result<SandboxView> {
             rows: rules.release.rows,
         },
         program_sample: app.projects.programs.sample(),
+        view: keep::view(app, op, held).await?,
     })
 }
 
@@ -206,8 +205,8 @@ async fn seen(app: &App, op: &Op, id: &str) -> Result<Held> {
 
 /// A sandbox within its term, with the permit to work in it.
 async fn working(app: &App, op: &Op, id: &str) -> Result<(Held, Permit)> {
-    seen(app, op, id).await?;
-    let (held, permit) = held(app, op, id, Action::ProjectWork).await?;
+    let held = seen(app, op, id).await?;
+    let permit = audit::permit(app, op, Action::ProjectWork, &held.target()).await?;
     in_term(&held, op)?;
     Ok((held, permit))
 }

@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use guard::hash::sm3_hex;
 use model::audit::AuditEvent;
+use model::batch::Batch;
+use model::item::Item;
 use model::op::stamp;
 use model::project::result::{Made, MadeColumn, ProjectResult};
 use model::sandbox::{RunFigures, RunKind, RunState, SandboxRun, SandboxStage, outcome, seats};
@@ -102,11 +105,11 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: RunAsk) -> Result<Sandb
         log: String::new(),
         error: None,
     };
+    let results = app.store.project_results(id).await?;
     let asked = match ask.kind {
         RunKind::Sql => statement(app, op, &held, &mut run, &ask.sql).await?,
-        RunKind::Program => inputs(app, op, &held, &mut run, &ask).await?,
+        RunKind::Program => inputs(app, op, &held, &mut run, &ask, &results).await?,
     };
-    let results = app.store.project_results(id).await?;
     run.versions = versions(&run.inputs, &results);
     run.digest = digest(&run);
     if production {
@@ -167,6 +170,7 @@ async fn inputs(
     held: &Held,
     run: &mut SandboxRun,
     ask: &RunAsk,
+    results: &[ProjectResult],
 ) -> Result<Vec<(String, Vec<String>)>> {
     let (kept, _) = program::content(app, &held.project.id, &ask.program).await?;
     run.program.clone_from(&kept.id);
@@ -181,7 +185,6 @@ async fn inputs(
         .field("inputs", "请修改", "change it"));
     }
     let mut asked = Vec::new();
-    let results = app.store.project_results(&held.project.id).await?;
     for code in &run.inputs {
         let known = results.iter().any(|r| r.code() == code)
             || held.project.entries.iter().any(|e| e == code);
@@ -318,17 +321,30 @@ fn told(run: &SandboxRun, error: &Error) -> (String, String) {
 
 async fn sql(app: &Arc<App>, op: &Op, held: &Held, run: &mut SandboxRun) -> Result<()> {
     let reading = land::read(app, op, held, &run.sql, of(run.stage)).await?;
+    let kept = keep(app, held, run, reading.items, reading.made, reading.rows).await;
+    drop(reading.sitting);
+    kept
+}
+
+/// Lands the rows of a run as the result that it makes.
+async fn keep(
+    app: &Arc<App>,
+    held: &Held,
+    run: &mut SandboxRun,
+    items: Vec<Item>,
+    made: Made,
+    rows: BoxStream<'static, Result<Batch>>,
+) -> Result<()> {
     let new = NewTable {
         name: &run.into,
         title: &run.into,
-        items: reading.items,
-        made: reading.made,
+        items,
+        made,
         hidden: run.stage == SandboxStage::Production,
     };
-    let made = land::land(app, held, new, reading.rows).await?;
-    drop(reading.sitting);
-    run.figures.rows = made.rows;
-    run.figures.bytes = made.bytes;
+    let landed = land::land(app, held, new, rows).await?;
+    run.figures.rows = landed.rows;
+    run.figures.bytes = landed.bytes;
     Ok(())
 }
 
@@ -403,15 +419,5 @@ async fn wasm(app: &Arc<App>, op: &Op, held: &Held, run: &mut SandboxRun) -> Res
             masked: false,
         })
         .collect();
-    let new = NewTable {
-        name: &run.into,
-        title: &run.into,
-        items,
-        made,
-        hidden: run.stage == SandboxStage::Production,
-    };
-    let landed = land::land(app, held, new, land::once(batch)).await?;
-    run.figures.rows = landed.rows;
-    run.figures.bytes = landed.bytes;
-    Ok(())
+    keep(app, held, run, items, made, land::once(batch)).await
 }
