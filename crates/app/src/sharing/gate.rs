@@ -28,7 +28,7 @@ pub(crate) struct Access {
     policy: u64,
     day: NaiveDate,
     grant: Grant,
-    entry: Entry,
+    entry: Arc<Entry>,
     /// Whether the serving copy holds the rows.
     served: bool,
     /// Of a known caller; the public is metered by address.
@@ -44,8 +44,7 @@ pub(crate) struct Access {
 impl Access {
     /// About how much it takes, in columns.
     pub(super) fn weight(&self) -> u32 {
-        let columns = self.entry.draft.items.len() + self.grant.columns().len();
-        u32::try_from(columns).unwrap_or(u32::MAX).max(1)
+        u32::try_from(self.grant.columns().len()).unwrap_or(u32::MAX).max(1)
     }
 
     fn meter(&self, app: &App, op: &Op) -> Arc<Meter> {
@@ -319,20 +318,21 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
     {
         return Ok(kept);
     }
-    let (entry, request) = resolve(app, op, code).await?;
+    let known = known(app, op, code).await?;
+    let entry = Arc::clone(&known.entry);
+    let request = behind(app, op, &entry).await?;
     let via = request.as_ref().map_or(Via::Open, Via::Request);
     let row_cap = match action {
         Action::RowsDownload => u64::MAX,
         _ => app.rules.call.max_rows,
     };
     let grant = app.policy.grant(op, &GrantAsk { action, entry: &entry, via, row_cap })?;
-    let served = app.store.serving().position(&entry.id).await?.is_some();
     let meter = match &op.actor {
         Actor::Nobody => None,
         Actor::Application { id, .. } => {
             Some(meter(app, id, &entry.id, Some((id.clone(), entry.id.clone()))))
         }
-        known => Some(meter(app, known.id(), &entry.id, None)),
+        other => Some(meter(app, other.id(), &entry.id, None)),
     };
     let pools: Pools = match &op.actor {
         Actor::Application { id, org, .. } => dispatch::pools(app, id, org).await?.into(),
@@ -352,7 +352,7 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
         masked: masked(&grant),
         grant,
         entry,
-        served,
+        served: known.served,
         meter,
         pools,
     });
@@ -365,18 +365,55 @@ fn masked(grant: &Grant) -> Vec<String> {
     columns.map(|c| c.identifier.clone()).collect()
 }
 
-/// The resource and the approved share application behind the call (none: as open data). What the caller may not
-/// know of is not found; a 403 never leaks what a 404 hides.
+/// A resource as it stands in one epoch, read once for all its callers.
+pub(super) struct Known {
+    epoch: u64,
+    entry: Arc<Entry>,
+    /// Whether the serving copy holds its rows.
+    served: bool,
+}
+
+impl Known {
+    /// About how much it takes, in columns.
+    pub(super) fn weight(&self) -> u32 {
+        u32::try_from(self.entry.draft.items.len()).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+/// The resource and the approved share application behind the call (none: as open data).
 pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
+    let known = known(app, op, code).await?;
+    let request = behind(app, op, &known.entry).await?;
+    Ok((Entry::clone(&known.entry), request))
+}
+
+fn missing(code: &str) -> Error {
+    Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>())
+}
+
+/// The resource of a code the caller's token reaches.
+async fn known(app: &App, op: &Op, code: &str) -> Result<Arc<Known>> {
     in_scope(op, code)?;
-    let missing =
-        || Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>());
-    let entry =
-        app.store.entry_get(code).await?.filter(|e| e.draft.code == code).ok_or_else(missing)?;
+    let epoch = app.shares.epoch();
+    if let Some(known) = app.shares.resources.get(code).filter(|k| k.epoch == epoch) {
+        return Ok(known);
+    }
+    let found = app.store.entry_get(code).await?.filter(|e| e.draft.code == code);
+    let entry = found.map(Arc::new).ok_or_else(|| missing(code))?;
+    let served = app.store.serving().position(&entry.id).await?.is_some();
+    let known = Arc::new(Known { epoch, entry, served });
+    app.shares.resources.insert(code.to_owned(), Arc::clone(&known));
+    Ok(known)
+}
+
+/// The approved share application behind a call; none: as open data. What the caller may not know of is not found; a 403
+/// never leaks what a 404 hides.
+async fn behind(app: &App, op: &Op, entry: &Entry) -> Result<Option<Request>> {
+    let code = &entry.draft.code;
     if let Actor::Application { id, .. } = &op.actor {
         if let Some(r) = app.store.request_newest(id, &entry.id, &[RequestState::Approved]).await? {
             crate::restricted::clean_use(app, op, &r).await?;
-            return Ok((entry, Some(r)));
+            return Ok(Some(r));
         }
         if !entry.freely_open() {
             // One that has ended says so.
@@ -387,10 +424,10 @@ pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Op
         }
     }
     if entry.freely_open() {
-        return Ok((entry, None));
+        return Ok(None);
     }
-    if !app.policy.decide(op, Action::EntryRead, &Target::entry(&entry)).allowed {
-        return Err(missing());
+    if !app.policy.decide(op, Action::EntryRead, &Target::entry(entry)).allowed {
+        return Err(missing(code));
     }
     Err(Error::new(
         Code::NoGrant,

@@ -49,6 +49,8 @@ pub struct Memory {
     /// When it was last looked at, milliseconds.
     looked: AtomicI64,
     access: moka::sync::Cache<String, Arc<gate::Access>>,
+    /// Resources as they stand, by code.
+    resources: moka::sync::Cache<String, Arc<gate::Known>>,
     meters: moka::sync::Cache<String, Arc<quota::Meter>>,
     /// Second in which lots out of a used-up pool were last put back.
     gathered: AtomicI64,
@@ -83,6 +85,11 @@ impl Default for Memory {
                 // Weighed by columns: about half a kilobyte each.
                 .weigher(|_, access: &Arc<gate::Access>| access.weight())
                 .max_capacity(400_000)
+                .time_to_idle(Duration::from_secs(3600))
+                .build(),
+            resources: moka::sync::Cache::builder()
+                .weigher(|_, known: &Arc<gate::Known>| known.weight())
+                .max_capacity(100_000)
                 .time_to_idle(Duration::from_secs(3600))
                 .build(),
             meters: moka::sync::Cache::builder()
