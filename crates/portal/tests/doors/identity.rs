@@ -22,8 +22,7 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 async fn client(house: &House, name: &str, redirect: &str) -> (String, String) {
     let (_, made) = house.application(name).await;
     let consumer = house.person("consumer").await;
-    let settings =
-        ClientSettings { kind: ClientKind::Confidential, redirects: vec![redirect.into()] };
+    let settings = ClientSettings::new(ClientKind::Confidential, vec![redirect.into()]);
     identity::set_client(&house.app, &consumer, &made.application.id, settings).await.unwrap();
     (made.application.key, made.secret)
 }
