@@ -67,7 +67,12 @@ pub(crate) fn json(page: &Page) -> Value {
     serde_json::from_slice(&page.bytes).unwrap_or_else(|e| panic!("{e}: {}", page.text()))
 }
 
-pub(crate) async fn exchange(house: &House, who: (&str, &str), code: &str, other: &[(&str, &str)]) -> Page {
+pub(crate) async fn exchange(
+    house: &House,
+    who: (&str, &str),
+    code: &str,
+    other: &[(&str, &str)],
+) -> Page {
     let mut form = vec![
         ("grant_type", "authorization_code"),
         ("code", code),

@@ -48,8 +48,10 @@ async fn a_client_signs_a_person_out() {
     let hint = hint(&house, &mut browser, (key.as_str(), secret.as_str())).await;
 
     // An address that is not registered: told on a page, nothing ends.
-    let bad =
-        leave(&[("id_token_hint", hint.as_str()), ("post_logout_redirect_uri", "https://evil.test/")]);
+    let bad = leave(&[
+        ("id_token_hint", hint.as_str()),
+        ("post_logout_redirect_uri", "https://evil.test/"),
+    ]);
     let page = browser.get(&bad).await;
     assert_eq!((page.status, page.location.as_str()), (StatusCode::BAD_REQUEST, ""));
     assert_eq!(browser.get("/me").await.status, StatusCode::OK);
@@ -77,7 +79,8 @@ async fn without_a_hint_the_person_is_asked() {
     let house = House::new().await;
     let (key, _) = client(&house, ClientKind::Confidential).await;
     let mut browser = Browser::of(&house, "citizen").await;
-    let path = leave(&[("client_id", key.as_str()), ("post_logout_redirect_uri", OUT), ("state", "s-1")]);
+    let path =
+        leave(&[("client_id", key.as_str()), ("post_logout_redirect_uri", OUT), ("state", "s-1")]);
     let page = browser.get(&path).await;
     assert_eq!(page.status, StatusCode::OK);
     let text = page.text();
