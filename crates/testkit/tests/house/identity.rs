@@ -50,7 +50,7 @@ fn asking(key: &str, other: &[(&str, &str)]) -> Vec<(String, String)> {
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ]);
-    for (name, value) in other {
+    for &(name, value) in other {
         all.retain(|(n, _)| n != name);
         all.extend(pairs(&[(name, value)]));
     }
