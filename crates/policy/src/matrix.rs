@@ -181,7 +181,8 @@ fn rows() -> Vec<Row> {
                 way: target.way.as_deref().map(|w| if w == "open" { "open" } else { "share" }),
                 expired: false,
                 // What is open on conditions is agreed for SQL for use in a sandbox only.
-                sql: target.way.as_deref() != Some("open") || circumstance.ends_with("in a sandbox"),
+                sql: target.way.as_deref() != Some("open")
+                    || circumstance.ends_with("in a sandbox"),
             };
             let personal = circumstance.ends_with("of one's own");
             rows.push(Row { action, circumstance, release, target, personal });

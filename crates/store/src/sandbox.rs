@@ -264,7 +264,10 @@ impl Store {
     }
 
     /// Releases of a project that are served as interfaces.
-    pub async fn sandbox_releases_served(&self, project: &str) -> Result<Vec<Kept<SandboxRelease>>> {
+    pub async fn sandbox_releases_served(
+        &self,
+        project: &str,
+    ) -> Result<Vec<Kept<SandboxRelease>>> {
         sqlx::query("SELECT edit, body FROM sandbox_release WHERE project = $1 AND state = $2")
             .bind(project)
             .bind(ReleaseState::Served.as_str())
@@ -343,13 +346,15 @@ impl Store {
     ) -> Result<()> {
         permit.require(&[Action::ProjectKeep])?;
         let mut tx = self.db.begin().await?;
-        sqlx::query("INSERT INTO sandbox_extension (id, project, edit, body) VALUES ($1, $2, 1, $3)")
-            .bind(extension.id.as_str())
-            .bind(extension.project.as_str())
-            .bind(to_json(extension)?)
-            .execute(&mut *tx)
-            .await
-            .map_err(fail)?;
+        sqlx::query(
+            "INSERT INTO sandbox_extension (id, project, edit, body) VALUES ($1, $2, 1, $3)",
+        )
+        .bind(extension.id.as_str())
+        .bind(extension.project.as_str())
+        .bind(to_json(extension)?)
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
         seats(&mut tx, &extension.id, "extension", &extension.reviews).await?;
         tx.commit().await.map_err(fail)
     }

@@ -117,7 +117,7 @@ async fn as_an_interface(house: House) {
     let strange = caller(&b.house, &other).await;
     let strange = sharing::query(app, &strange, &table, &RowQuery::default()).await;
     assert_eq!(code(strange.map(|_| ())), Code::NotFound);
-    let shown = &app.store.interface_versions(&outlet.interface).await.unwrap()[0];
+    let shown = app.store.interface_versions(&outlet.interface).await.unwrap().remove(0);
     for (who, sees) in [("consumer", true), ("county", false), ("citizen", false)] {
         let op = b.house.person(who).await;
         let seen = interface::documented(app, &op, &shown.id).await;
@@ -165,7 +165,10 @@ async fn ends_with_the_sandbox(house: House) {
     let colleague = house.person("colleague").await;
     let lines = sandbox::list(app, &colleague, None, 0).await.unwrap().items;
     let line = lines.first().unwrap();
-    assert_eq!((line.role, line.until.as_str(), line.closed), (ProjectRole::Developer, "2026-03-22", false));
+    assert_eq!(
+        (line.role, line.until.as_str(), line.closed),
+        (ProjectRole::Developer, "2026-03-22", false)
+    );
 
     let release = served(&b).await;
     let interface = release.outlet.unwrap().interface;
@@ -246,7 +249,8 @@ async fn a_longer_term(house: House) {
     assert_eq!(code(b.decide("authority", &asked.id, true).await), Code::NotFound, "decided");
     assert_eq!(told(house, "consumer", "sandbox.extension").await, 2);
     let auditor = house.person("auditor").await;
-    let filter = AuditFilter { object: Some(asked.id.clone()), limit: 10, ..AuditFilter::default() };
+    let filter =
+        AuditFilter { object: Some(asked.id.clone()), limit: 10, ..AuditFilter::default() };
     let actions: Vec<String> = app::audit::list(app, &auditor, &filter)
         .await
         .unwrap()
@@ -291,7 +295,8 @@ async fn restricted_to_a_sandbox(house: House) {
     };
     let made = account::register_application(&house.app, &owner, new).await.unwrap();
     let application = made.application.id;
-    let wanted = UseNew { method: "sandbox".into(), ..use_of(&application, "qiye", &["id", "name"]) };
+    let wanted =
+        UseNew { method: "sandbox".into(), ..use_of(&application, "qiye", &["id", "name"]) };
     let number = house.use_submitted(&owner, wanted).await.unwrap().number;
     house.use_approved(&number, &["provider", "authority"]).await;
     house.use_sealed(&owner, &number).await;
@@ -302,7 +307,10 @@ async fn restricted_to_a_sandbox(house: House) {
     // Not by the interface, not by the SQL door, not by another kind of project.
     let op = caller(&house, &application).await;
     let direct = sharing::query(app, &op, "qiye", &RowQuery::default()).await.unwrap_err();
-    assert_eq!((direct.code(), direct.reasons().join(",")), (Code::NoGrant, "request.sandbox-only".into()));
+    assert_eq!(
+        (direct.code(), direct.reasons().join(",")),
+        (Code::NoGrant, "request.sandbox-only".into())
+    );
     assert!(app.store.sandbox_bound(&application).await.unwrap());
     let project = |code: &str| ProjectNew {
         application: application.clone(),
@@ -332,7 +340,10 @@ async fn restricted_to_a_sandbox(house: House) {
     assert_eq!(rows, [["乙区", "5"], ["甲区", "7"]]);
 
     let provider = b.house.person("provider").await;
-    let breach = UseOrder { rule: "超范围使用".into(), ..UseOrder::new(UseDeed::Breach, "转给了他人") };
+    let breach = UseOrder {
+        rule: "超范围使用".into(),
+        ..UseOrder::new(UseDeed::Breach, "转给了他人")
+    };
     restricted::act(app, &provider, &number, breach).await.unwrap();
     assert_eq!(code(called(&b, &b.application, &interface, &[]).await), Code::GrantExpired);
     let again = sandbox::sample(app, &b.owner, &b.id, "qiye").await;

@@ -111,7 +111,9 @@ pub(super) async fn within(app: &App, op: &Op, held: &Held, until: NaiveDate) ->
         let code = missing.map(String::as_str).unwrap_or("-");
         return refuse(
             format!("沙箱所含资源 `{code}` 已没有有效授权，不能延期；请先续期协议或移出该资源"),
-            format!("`{code}`, which the sandbox includes, is not granted any more: renew the agreement or take it out first"),
+            format!(
+                "`{code}`, which the sandbox includes, is not granted any more: renew the agreement or take it out first"
+            ),
         );
     }
     let Some(last) = agreed_until(&now) else { return Ok(()) };

@@ -354,7 +354,8 @@ mod tests {
         assert_eq!(name("p_by_age", Production).as_deref(), Some("p_by_age"));
         // A member's result of samples never bears the name of one that is hidden.
         assert_eq!(name("p_by_age", Development).as_deref(), Some("by_age"));
-        for wrong in ["", "s_x", "u_x", "p_p_x", "p_s_x", "r_x", "甲", "A", "_x", "a b", "a\"; --"] {
+        for wrong in ["", "s_x", "u_x", "p_p_x", "p_s_x", "r_x", "甲", "A", "_x", "a b", "a\"; --"]
+        {
             assert_eq!(name(wrong, Development), None, "{wrong}");
         }
     }

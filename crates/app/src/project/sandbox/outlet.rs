@@ -96,8 +96,8 @@ pub(crate) async fn released(app: &App, op: &Op, code: &str) -> Result<Option<(E
 pub(crate) async fn described(app: &App, op: &Op, code: &str) -> Result<Option<Entry>> {
     let found = known(app, code).await?.filter(|(r, ..)| r.state == ReleaseState::Served);
     let Some((_, outlet, held)) = found else { return Ok(None) };
-    let own = matches!(op.actor, Actor::Application { .. })
-        && op.actor.id() == held.project.application;
+    let own =
+        matches!(op.actor, Actor::Application { .. }) && op.actor.id() == held.project.application;
     match own || held.may(app, op, Action::ProjectRead) {
         true => table(app, &outlet, &held).await,
         false => Ok(None),
@@ -236,8 +236,11 @@ fn typed(table: &OutTable) -> (Vec<Item>, Batch) {
     let mut items = Vec::with_capacity(table.columns.len());
     let mut columns = Vec::with_capacity(table.columns.len());
     for (at, column) in table.columns.iter().enumerate() {
-        let cells: Vec<&str> =
-            table.rows.iter().map(|row| row.get(at).map(String::as_str).unwrap_or_default()).collect();
+        let cells: Vec<&str> = table
+            .rows
+            .iter()
+            .map(|row| row.get(at).map(String::as_str).unwrap_or_default())
+            .collect();
         let numbers = (column.part != ColumnPart::Group).then(|| whole(&cells)).flatten();
         let (data_type, values) = match numbers {
             Some(numbers) => (DataType::Integer, Column::Integer(numbers)),
