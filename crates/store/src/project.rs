@@ -62,11 +62,17 @@ impl Store {
         tx.commit().await.map_err(fail)
     }
 
-    /// Writes what its owner decided.
+    /// Writes what its owner decided. The term of a sandbox is not the owner's: it stays as it is kept.
     pub async fn project_update(&self, permit: &Permit, project: &Project) -> Result<()> {
         permit.require(KEEPERS)?;
         let mut tx = self.db.begin().await?;
-        write(&mut tx, project).await?;
+        let row = sqlx::query("SELECT body FROM project WHERE id = $1")
+            .bind(project.id.as_str())
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(fail)?;
+        let kept: Project = json(&row, "body")?;
+        write(&mut tx, &Project { sandbox: kept.sandbox, ..project.clone() }).await?;
         tx.commit().await.map_err(fail)
     }
 
