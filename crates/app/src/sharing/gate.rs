@@ -318,10 +318,28 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
     {
         return Ok(kept);
     }
-    let known = known(app, op, code).await?;
+    // What left a sandbox as an interface is in no catalogue.
+    let released = match action {
+        Action::RowsQuery if code.starts_with('_') => {
+            Box::pin(crate::project::sandbox::released(app, op, code)).await?
+        }
+        _ => None,
+    };
+    let from_sandbox = released.is_some();
+    let (known, request) = match released {
+        Some((entry, request)) => (Arc::new(Known::of(app, epoch, entry).await?), Some(request)),
+        None => {
+            let known = known(app, op, code).await?;
+            let request = behind(app, op, &known.entry).await?;
+            (known, request)
+        }
+    };
     let entry = Arc::clone(&known.entry);
-    let request = behind(app, op, &entry).await?;
-    let via = request.as_ref().map_or(Via::Open, Via::Request);
+    let via = match &request {
+        Some(request) if from_sandbox => Via::Released(request),
+        Some(request) => Via::Request(request),
+        None => Via::Open,
+    };
     let row_cap = match action {
         Action::RowsDownload => u64::MAX,
         _ => app.rules.call.max_rows,
@@ -374,6 +392,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    async fn of(app: &App, epoch: u64, entry: Entry) -> Result<Self> {
+        let served = app.store.serving().position(&entry.id).await?.is_some();
+        Ok(Self { epoch, entry: Arc::new(entry), served })
+    }
+
     /// About how much it takes, in columns.
     pub(super) fn weight(&self) -> u32 {
         u32::try_from(self.entry.draft.items.len()).unwrap_or(u32::MAX).max(1)
@@ -399,9 +422,8 @@ async fn known(app: &App, op: &Op, code: &str) -> Result<Arc<Known>> {
         return Ok(known);
     }
     let found = app.store.entry_get(code).await?.filter(|e| e.draft.code == code);
-    let entry = found.map(Arc::new).ok_or_else(|| missing(code))?;
-    let served = app.store.serving().position(&entry.id).await?.is_some();
-    let known = Arc::new(Known { epoch, entry, served });
+    let entry = found.ok_or_else(|| missing(code))?;
+    let known = Arc::new(Known::of(app, epoch, entry).await?);
     app.shares.resources.insert(code.to_owned(), Arc::clone(&known));
     Ok(known)
 }
