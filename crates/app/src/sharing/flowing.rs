@@ -124,9 +124,8 @@ impl Standing {
 
 /// Whether a grant releases all that another does, masked alike, of the same rows.
 fn covers(now: &Grant, then: &Grant) -> bool {
-    let held = |c: &policy::GrantColumn| {
-        now.column(&c.identifier).is_some_and(|kept| kept.mask == c.mask)
-    };
+    let held =
+        |c: &policy::GrantColumn| now.column(&c.identifier).is_some_and(|kept| kept.mask == c.mask);
     now.row_filter() == then.row_filter() && then.columns().iter().all(held)
 }
 
