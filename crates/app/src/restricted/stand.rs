@@ -43,9 +43,11 @@ pub(super) async fn settle(
     permit: &Permit,
     a: &UseApplication,
 ) -> Result<u64> {
-    let made = match a.state.agreed() {
-        true => grants(app, system, permit, a).await?,
-        false => {
+    let made = match a.state {
+        UseState::InForce | UseState::Suspended => grants(app, system, permit, a).await?,
+        // They end by themselves with the same day.
+        UseState::Expired => 0,
+        _ => {
             end_grants(app, system, a, &a.reason).await?;
             0
         }
