@@ -189,7 +189,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Grants of an application were made or ended as its state says, if it has not changed since.
+    /// Grants of an application were made or ended as its state says, if it has not changed since; those of one that is over are held
+    /// back no more.
     pub async fn restricted_settled(&self, permit: &Permit, id: &str, seen: u64) -> Result<()> {
         permit.require(&[Action::SystemWork])?;
         sqlx::query("UPDATE restricted_use SET pending = 0 WHERE id = $1 AND edit = $2")
@@ -198,6 +199,14 @@ impl Store {
             .execute(self.db.pool())
             .await
             .map_err(fail)?;
+        sqlx::query(
+            "DELETE FROM restricted_hold WHERE application = $1 AND NOT EXISTS (
+                 SELECT 1 FROM restricted_use u WHERE u.id = $1 AND (u.state = 'suspended' OR u.pending = 1))",
+        )
+        .bind(id)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
         Ok(())
     }
 
@@ -389,7 +398,8 @@ async fn hold(
 ) -> Result<()> {
     let (now, before) =
         (application.state == UseState::Suspended, was == UseState::Suspended.as_str());
-    if now == before {
+    // What is over is held until its grants have ended (`restricted_settled`).
+    if now == before || (before && application.state != UseState::InForce) {
         return Ok(());
     }
     sqlx::query("DELETE FROM restricted_hold WHERE application = $1")
