@@ -20,6 +20,8 @@ use crate::{App, audit};
 
 /// Applications looked at together.
 const TOGETHER: u32 = 200;
+/// Calls or rows of a period at most.
+const MOST: u64 = 1_000_000_000_000_000;
 
 /// Opens the next period of an agreement in force, where it ends within the term.
 pub(super) fn open_next(app: &App, op: &Op, a: &mut UseApplication) {
@@ -122,8 +124,17 @@ pub(super) async fn filed(
     Ok(text)
 }
 
-/// The texts of a report, none of them left out.
+/// The texts of a report, none of them left out, and figures that can be.
 fn checked(app: &App, new: &UseReportNew) -> Result<UseReportNew> {
+    for (field, figure) in [("calls", new.calls), ("rows", new.rows)] {
+        if figure > MOST {
+            return Err(Error::invalid(
+                "调用次数或数据行数过大，请核对",
+                "so many calls or rows cannot be: look at the figures again",
+            )
+            .field(field, "请修改", "change it"));
+        }
+    }
     let most = app.rules.restricted.longest.text;
     let text = |field, name, text: &str, least| plain(field, name, text, least, most);
     Ok(UseReportNew {
