@@ -30,9 +30,13 @@ pub(crate) fn restricted_open(code: &str) -> EntryDraft {
 }
 
 /// A live set of the provider with rows, and an application of the enterprise.
-async fn prepared(house: &House, code: &str) -> ApplicationSecret {
+pub(crate) async fn prepared(house: &House, code: &str) -> ApplicationSecret {
+    prepared_with(house, code, ROWS).await
+}
+
+pub(crate) async fn prepared_with(house: &House, code: &str, rows: &[u8]) -> ApplicationSecret {
     house.publish(restricted_open(code)).await;
-    house.collect(code, "y.csv", ROWS, SyncMode::Full).await.unwrap();
+    house.collect(code, "y.csv", rows, SyncMode::Full).await.unwrap();
     let op = house.person("enterprise").await;
     let new = ApplicationNew {
         name: "研究".into(),
@@ -42,7 +46,8 @@ async fn prepared(house: &House, code: &str) -> ApplicationSecret {
     account::register_application(&house.app, &op, new).await.unwrap()
 }
 
-async fn columns(house: &House, of: &ApplicationSecret, code: &str) -> model::Result<Vec<String>> {
+/// The calling application now.
+pub(crate) fn caller(house: &House, of: &ApplicationSecret) -> Op {
     let a = &of.application;
     let actor = Actor::Application {
         id: a.id.clone(),
@@ -51,11 +56,19 @@ async fn columns(house: &House, of: &ApplicationSecret, code: &str) -> model::Re
         org: a.org.clone(),
         public_body: false,
     };
-    let op = house.app.op(actor, "192.0.2.1");
+    house.app.op(actor, "192.0.2.1")
+}
+
+pub(crate) async fn columns(
+    house: &House,
+    of: &ApplicationSecret,
+    code: &str,
+) -> model::Result<Vec<String>> {
+    let op = caller(house, of);
     Ok(sharing::query(&house.app, &op, code, &RowQuery::default()).await?.page.columns)
 }
 
-async fn did(
+pub(crate) async fn did(
     house: &House,
     who: &str,
     number: &str,
@@ -65,21 +78,21 @@ async fn did(
     restricted::act(&house.app, &op, number, order).await
 }
 
-async fn told(house: &House, who: &str, kind: &str) -> usize {
+pub(crate) async fn told(house: &House, who: &str, kind: &str) -> usize {
     let op = house.person(who).await;
     let page = app::notice::list(&house.app, &op, false, None, 200).await.unwrap();
     page.items.iter().filter(|n| n.kind == kind).count()
 }
 
-async fn tick(house: &House) -> u64 {
+pub(crate) async fn tick(house: &House) -> u64 {
     restricted::tick(&house.app, &Op::system(house.app.now())).await.unwrap()
 }
 
-async fn uscc(house: &House) -> String {
+pub(crate) async fn uscc(house: &House) -> String {
     house.app.store.org_get(ENTERPRISE_ORG).await.unwrap().unwrap().uscc
 }
 
-fn breach() -> UseOrder {
+pub(crate) fn breach() -> UseOrder {
     UseOrder {
         rule: "超范围使用".into(), ..UseOrder::new(UseDeed::Breach, "把数据转给了第三方")
     }
