@@ -20,10 +20,10 @@ use testkit::{AUTHORITY_ORG, House};
 
 /// A made-up CKAN.
 #[derive(Default)]
-struct Ckan {
-    packages: Mutex<Vec<Package>>,
+pub(crate) struct Ckan {
+    pub(crate) packages: Mutex<Vec<Package>>,
     /// `start` of the pages that were asked for.
-    asked: Mutex<Vec<usize>>,
+    pub(crate) asked: Mutex<Vec<usize>>,
     redirects: Mutex<Option<&'static str>>,
 }
 
@@ -55,7 +55,7 @@ async fn search(
         .into_response()
 }
 
-fn package(n: u32, title: &str, modified: &str) -> Package {
+pub(crate) fn package(n: u32, title: &str, modified: &str) -> Package {
     json!({
         "id": format!("set-{n}"), "name": format!("name-{n}"), "title": title, "notes": "来源平台上的数据集说明",
         "metadata_modified": modified, "state": "active", "private": false, "tags": [{ "name": "采集" }],
@@ -64,9 +64,9 @@ fn package(n: u32, title: &str, modified: &str) -> Package {
 }
 
 const EARLY: &str = "2026-01-01T00:00:00";
-const LATE: &str = "2026-03-02T02:00:00";
+pub(crate) const LATE: &str = "2026-03-02T02:00:00";
 
-async fn ckan(sets: u32) -> (Arc<Ckan>, String) {
+pub(crate) async fn ckan(sets: u32) -> (Arc<Ckan>, String) {
     let ckan = Arc::new(Ckan::default());
     *ckan.packages.lock() =
         (1..=sets).map(|n| package(n, &format!("来源数据集 {n}"), EARLY)).collect();
@@ -79,7 +79,7 @@ async fn ckan(sets: u32) -> (Arc<Ckan>, String) {
     (ckan, url)
 }
 
-fn new(name: &str, kind: HarvestKind, url: &str, becomes: HarvestAs) -> HarvestNew {
+pub(crate) fn new(name: &str, kind: HarvestKind, url: &str, becomes: HarvestAs) -> HarvestNew {
     HarvestNew {
         name: name.into(),
         kind,
@@ -118,7 +118,7 @@ async fn open_titles(house: &House) -> Vec<String> {
     titles
 }
 
-async fn entries(house: &House) -> usize {
+pub(crate) async fn entries(house: &House) -> usize {
     let authority = house.person("authority").await;
     let filter = EntryFilter { limit: 500, ..EntryFilter::default() };
     app::catalogue::list(&house.app, &authority, &filter).await.unwrap().items.len()
