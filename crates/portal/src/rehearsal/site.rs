@@ -59,7 +59,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "site/dataset.html" => context! {
             applies_inside => full,
             standing => standing(full), filled => full.then_some("91.7"), filter,
-            origin => full.then(|| value(super::harvests::origin())),
+            origin => full.then(|| crate::site::dataset::told(&super::harvests::origin())),
             files => list(context! { format => "csv", known => context! { bytes => 1024, sha256 => "0f" } }),
             by_item => list(context! { identifier => "id", percent => "100.0" }), licence => licence(),
             cite => context! { text => "某局. 停车场 <b>[DS/OL].", bibtex => "@misc{x}" },
