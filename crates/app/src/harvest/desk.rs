@@ -332,11 +332,8 @@ pub async fn origin(app: &App, code: &str) -> Result<Option<HarvestOrigin>> {
 }
 
 /// The same of many entries, by code; those that no other catalogue brought are not in it.
-pub async fn origins(
-    app: &App,
-    codes: impl Iterator<Item = &str>,
-) -> Result<HashMap<String, HarvestOrigin>> {
-    let codes: Vec<&str> = codes.filter(|c| brought(c)).collect();
+pub async fn origins(app: &App, codes: &[&str]) -> Result<HashMap<String, HarvestOrigin>> {
+    let codes: Vec<&str> = codes.iter().copied().filter(|c| brought(c)).collect();
     if codes.is_empty() {
         return Ok(HashMap::new());
     }

@@ -336,8 +336,8 @@ async fn brought(
     ids: &[String],
 ) -> Result<(Vec<Head>, HashMap<String, HarvestOrigin>), Fault> {
     let heads = opening::heads(&door.app, op, ids).await?;
-    let codes = heads.iter().map(|h| h.entry.draft.code.as_str());
-    let origins = app::harvest::origins(&door.app, codes).await?;
+    let codes: Vec<&str> = heads.iter().map(|h| h.entry.draft.code.as_str()).collect();
+    let origins = app::harvest::origins(&door.app, &codes).await?;
     Ok((heads, origins))
 }
 

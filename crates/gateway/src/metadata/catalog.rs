@@ -85,8 +85,8 @@ async fn written(door: &Door, op: &Op, query: &str, format: RdfFormat) -> Result
         total: listing.sets.len() as u64,
         per_page: PAGE as u64,
     })?;
-    let codes = sets.items.iter().map(|s| s.entry.draft.code.as_str());
-    let origins = app::harvest::origins(&door.app, codes).await?;
+    let codes: Vec<&str> = sets.items.iter().map(|s| s.entry.draft.code.as_str()).collect();
+    let origins = app::harvest::origins(&door.app, &codes).await?;
     for set in &sets.items {
         let origin = origins.get(&set.entry.draft.code);
         dcat.thing(&thing(set, &places, base, origin))?;

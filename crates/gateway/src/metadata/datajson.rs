@@ -74,8 +74,8 @@ async fn piece(
     base: &str,
 ) -> Result<Vec<u8>> {
     let heads = opening::heads(&door.app, op, ids).await?;
-    let codes = heads.iter().map(|h| h.entry.draft.code.as_str());
-    let origins = app::harvest::origins(&door.app, codes).await?;
+    let codes: Vec<&str> = heads.iter().map(|h| h.entry.draft.code.as_str()).collect();
+    let origins = app::harvest::origins(&door.app, &codes).await?;
     let mut text = String::new();
     for head in &heads {
         text.push_str(if text.is_empty() && begins { "\n" } else { ",\n" });

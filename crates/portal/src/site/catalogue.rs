@@ -208,8 +208,9 @@ fn as_rdf(door: &Arc<Door>, visit: &Visit, format: RdfFormat) -> Answer {
                 None => return Some((dcat.finish(), None)),
                 Some(Err(e)) => Err(e),
                 Some(Ok(page)) => {
-                    let codes = page.iter().map(|dataset| dataset.entry.draft.code.as_str());
-                    let origins = app::harvest::origins(&door.app, codes).await;
+                    let codes: Vec<&str> =
+                        page.iter().map(|dataset| dataset.entry.draft.code.as_str()).collect();
+                    let origins = app::harvest::origins(&door.app, &codes).await;
                     origins.and_then(|origins| {
                         let told = page.iter().try_for_each(|dataset| {
                             let origin = origins.get(&dataset.entry.draft.code);

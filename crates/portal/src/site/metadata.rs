@@ -284,7 +284,7 @@ pub(super) fn json_ld(
         .collect();
     let mut keywords = d.tags.clone();
     keywords.push(label::label("domain", d.domain.as_str(), Lang::Zh));
-    let whole = json!({
+    let mut whole = json!({
         "@context": "https://schema.org/", "@type": "Dataset", "name": d.title,
         "alternateName": d.title_en, "description": d.description, "url": page,
         "identifier": d.code, "keywords": keywords, "isAccessibleForFree": dataset.free,
@@ -292,11 +292,16 @@ pub(super) fn json_ld(
         "datePublished": dataset.entry.published_at,
         "dateModified": dataset.entry.data_at, "inLanguage": "zh-CN",
         "spatialCoverage": dataset.region_name, "temporalCoverage": d.time_range,
-        "creator": creator, "isBasedOn": origin.and_then(HarvestOrigin::page).map(|(url, _)| url),
+        "creator": creator,
         "includedInDataCatalog": {
             "@type": "DataCatalog", "name": door.config.site_name_cn, "url": visit.base,
         },
         "distribution": downloads, "variableMeasured": items,
     });
+    if let (Some(told), Some((url, _))) =
+        (whole.as_object_mut(), origin.and_then(HarvestOrigin::page))
+    {
+        told.insert("isBasedOn".into(), url.into());
+    }
     whole.to_string().replace('<', "\\u003c")
 }
