@@ -377,6 +377,12 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
     response
 }
 
+/// Whether the visitor's browser has already what it asks for, by its tag.
+pub(crate) fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter();
+    model::tag::held(lines.filter_map(|v| v.to_str().ok()), tag)
+}
+
 /// Security headers of every answer.
 pub(crate) fn protect(headers: &mut HeaderMap) {
     for (name, value) in [

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use calamine::{Data, Reader as _};
+use model::spreadsheet::{harmless, meant};
 use model::{Code, Error, Result};
 
 use super::super::SheetFormat;
@@ -193,7 +194,7 @@ fn csv(bytes: &[u8], name: &str, most: &Most) -> Result<Table> {
             .caused_by(e)
         })?;
         let line = record.position().map_or(0, csv::Position::line);
-        growing.row(line, record.iter().map(even).collect())?;
+        growing.row(line, record.iter().map(|cell| even(meant(cell))).collect())?;
     }
     Ok(growing.table)
 }
@@ -235,7 +236,8 @@ fn write_csv(rows: &[Vec<String>]) -> Result<Vec<u8>> {
     let mut writer =
         csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut out);
     for row in rows {
-        writer.write_record(row).map_err(|e| failed(e.to_string()))?;
+        let cells = row.iter().map(|cell| harmless(cell).into_owned());
+        writer.write_record(cells).map_err(|e| failed(e.to_string()))?;
     }
     writer.flush().map_err(|e| failed(e.to_string()))?;
     drop(writer);
