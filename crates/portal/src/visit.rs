@@ -95,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) base: String,
     /// Whether htmx asks for a fragment.
     pub(crate) fragment: bool,
+    /// Bytes of the body as the request tells them, before any is read.
+    pub(crate) length: Option<u64>,
 }
 
 impl Deref for Visit {
@@ -220,6 +222,7 @@ struct Arrival {
     base: String,
     uri: Uri,
     fragment: bool,
+    length: Option<u64>,
 }
 
 fn arrive(door: &Door, request: &Request) -> Arrival {
@@ -242,6 +245,10 @@ fn arrive(door: &Door, request: &Request) -> Arrival {
         base: base(door, request),
         uri: request.uri().clone(),
         fragment: request.headers().contains_key("hx-request"),
+        length: request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok()?.parse().ok()),
         query,
     }
 }
@@ -282,6 +289,7 @@ async fn enter(door: &Door, arrival: Arrival) -> (Visit, Fresh) {
         query: arrival.query,
         base: arrival.base,
         fragment: arrival.fragment,
+        length: arrival.length,
     }));
     (visit, fresh)
 }

@@ -76,15 +76,8 @@ pub(crate) async fn receive(
     let kind = rules.kind_of(&name).ok_or_else(|| wrong_kind(rules.words()))?;
     let id = op.new_id();
     let folder = folder(app);
-    let part = folder.join(format!("{id}.part"));
-    let written = write(&folder, &part, kind, rules.bytes, bytes).await;
-    let (size, checksum) = match written {
-        Ok(written) => written,
-        Err(e) => {
-            discard(&part).await;
-            return Err(e);
-        }
-    };
+    let mut part = Part(Some(folder.join(format!("{id}.part"))));
+    let (size, checksum) = write(&folder, part.path(), kind, rules.bytes, bytes).await?;
     let file = Attachment {
         id: id.clone(),
         bundle: bundle.map(str::to_owned),
@@ -97,8 +90,29 @@ pub(crate) async fn receive(
         at: op.stamp(),
     };
     let place = folder.join(&id);
-    tokio::fs::rename(&part, &place).await.map_err(unwritable)?;
+    tokio::fs::rename(part.path(), &place).await.map_err(unwritable)?;
+    part.0 = None;
     Ok(file)
+}
+
+/// A file on its way in: it goes away with its writer, whether that failed or its caller hung up.
+struct Part(Option<PathBuf>);
+
+impl Part {
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(""))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take()
+            && let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(error = %error, "a part of a file could not be taken away");
+        }
+    }
 }
 
 /// Takes the content of a file away.
