@@ -2,7 +2,9 @@
 //!
 //! One middleware opens the visit, lets the handler work, turns a failure into a page, and closes with cookies and
 //! security headers. Cookies: `qt_session` (HttpOnly, SameSite=Lax), `qt_csrf` (double-submit token of visitors
-//! without a session), `qt_lang`, `qt_look` and `qt_theme` (see [`Look`]).
+//! without a session), `qt_lang`, `qt_look` and `qt_theme` (see [`Look`]). Where the site is reached by HTTPS only, the first two
+//! are `__Host-qt_session` and `__Host-qt_csrf`: browsers take such cookies from this very host alone, so that no neighbour under
+//! the same domain, and nobody on an unencrypted line, can plant one.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -24,8 +26,15 @@ use crate::Door;
 use crate::fault::{self, Failure, Fault};
 use crate::look::{Look, THEME_COOKIE, Theme, VIEW_COOKIE, View};
 
-pub(crate) const SESSION_COOKIE: &str = "qt_session";
-const CSRF_COOKIE: &str = "qt_csrf";
+/// Name of the session's cookie.
+pub(crate) fn session_cookie(secure: bool) -> &'static str {
+    if secure { "__Host-qt_session" } else { "qt_session" }
+}
+
+fn csrf_cookie(secure: bool) -> &'static str {
+    if secure { "__Host-qt_csrf" } else { "qt_csrf" }
+}
+
 const LANG_COOKIE: &str = "qt_lang";
 /// Query parameters that say how pages look: kept in cookies, no part of what a page is asked.
 const LOOKS: [&str; 2] = ["look", "theme"];
@@ -226,7 +235,7 @@ struct Arrival {
 }
 
 fn arrive(door: &Door, request: &Request) -> Arrival {
-    let jar = CookieJar::from_headers(request.headers());
+    let (jar, secure) = (CookieJar::from_headers(request.headers()), door.config.secure_cookies);
     let value = |name: &str| jar.get(name).map(|c| c.value().to_owned());
     let mut query = pairs(request.uri().query().unwrap_or_default());
     let asked = |name: &str| query.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
@@ -239,8 +248,8 @@ fn arrive(door: &Door, request: &Request) -> Arrival {
         kept: value(LANG_COOKIE).and_then(|v| Lang::parse(&v)),
         view: (view, value(VIEW_COOKIE).and_then(|v| View::parse(&v))),
         theme: (theme, value(THEME_COOKIE).and_then(|v| Theme::parse(&v))),
-        token: value(SESSION_COOKIE).filter(|v| !v.is_empty()),
-        anonymous: value(CSRF_COOKIE).filter(|v| v.len() == 32),
+        token: value(session_cookie(secure)).filter(|v| !v.is_empty()),
+        anonymous: value(csrf_cookie(secure)).filter(|v| v.len() == 32),
         source: source(request),
         base: base(door, request),
         uri: request.uri().clone(),
@@ -343,7 +352,7 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
     let secure = door.config.secure_cookies;
     let mut cookies = Vec::new();
     if fresh.csrf {
-        cookies.push(cookie(CSRF_COOKIE, visit.csrf.clone(), secure));
+        cookies.push(cookie(csrf_cookie(secure), visit.csrf.clone(), secure));
     }
     for (asked, name, word) in [
         (fresh.lang, LANG_COOKIE, visit.lang.as_str()),
@@ -360,9 +369,9 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
         .headers()
         .get_all(header::SET_COOKIE)
         .iter()
-        .any(|v| v.as_bytes().starts_with(SESSION_COOKIE.as_bytes()));
+        .any(|v| v.as_bytes().starts_with(session_cookie(secure).as_bytes()));
     if fresh.stale_session && !sets_session {
-        cookies.push(expired(SESSION_COOKIE, secure));
+        cookies.push(expired(session_cookie(secure), secure));
     }
     let goal = response.extensions().get::<FormGoal>().cloned();
     let headers = response.headers_mut();
