@@ -37,14 +37,14 @@ fn people() -> String {
 const BY_AREA: &str = "select case region_code when '330106' then '西湖区' when '330102' then '上城区' else '宁波市' end as area, count(*) as n from renkou group by 1";
 
 /// A sandbox over `renkou`, led by `consumer`.
-struct Team {
-    house: House,
-    id: String,
+pub(crate) struct Team {
+    pub(crate) house: House,
+    pub(crate) id: String,
     owner: Op,
     application: String,
 }
 
-async fn sandboxed(house: House) -> Team {
+pub(crate) async fn sandboxed(house: House) -> Team {
     let (_, secret) = house.application("沙箱应用").await;
     let mut draft = testkit::person_draft("renkou");
     let region = draft.items.iter_mut().find(|i| i.identifier == "region_code").unwrap();
