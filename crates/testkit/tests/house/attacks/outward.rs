@@ -96,8 +96,10 @@ async fn nowhere(doors: &Doors, addresses: &[String]) {
             }
         };
         let turn = turn(doors, &mut authority, &id).await;
-        assert_eq!(turn.state, HarvestState::Failed, "{url}: {}", turn.en);
-        assert!(!turn.zh.is_empty() && !turn.en.is_empty(), "{url}");
+        // A name that is not found is looked for again later; everything else has failed for good, and says why.
+        assert_ne!(turn.state, HarvestState::Done, "{url}");
+        let said = !turn.zh.is_empty() && !turn.en.is_empty();
+        assert!(turn.state != HarvestState::Failed || said, "{url}: {turn:?}");
         for told in [&turn.zh, &turn.en] {
             assert!(!told.contains("机密") && !told.contains("root:"), "{url}: {told}");
         }
