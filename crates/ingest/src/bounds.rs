@@ -99,10 +99,10 @@ pub(crate) fn workbook(file: File, kind: Kind) -> Result<()> {
     for n in 0..archive.len() {
         // What cannot be unpacked here cannot be unpacked by a parser.
         let Ok(part) = archive.by_index(n) else { continue };
-        let (name, told) = (part.name().to_owned(), part.size());
+        let (name, told) = (named(part.name_raw()), part.size());
         let mut part = part.take(told.saturating_add(1));
         let read = match (kind, sheet(&name, kind)) {
-            (Kind::Ods, _) if name.eq_ignore_ascii_case("content.xml") => {
+            (Kind::Ods, _) if name == "content.xml" => {
                 spread::check(BufReader::new(&mut part))?;
                 told.saturating_add(1) - part.limit()
             }
@@ -134,7 +134,7 @@ fn by_directory(archive: &mut ZipArchive<BufReader<File>>, kind: Kind) -> Result
     for n in 0..archive.len() {
         let part = archive.by_index_raw(n).map_err(|e| broken(&e))?;
         all = all.saturating_add(part.size());
-        if !sheet(part.name(), kind) {
+        if !sheet(&named(part.name_raw()), kind) {
             kept = kept.saturating_add(part.size());
         }
     }
@@ -153,9 +153,13 @@ fn by_directory(archive: &mut ZipArchive<BufReader<File>>, kind: Kind) -> Result
     Ok(())
 }
 
+/// The name of a part as a parser looks for it.
+fn named(raw: &[u8]) -> String {
+    String::from_utf8_lossy(raw).replace('\\', "/").to_ascii_lowercase()
+}
+
 /// Parts that a parser reads cell by cell, or not at all.
 fn sheet(name: &str, kind: Kind) -> bool {
-    let name = name.replace('\\', "/").to_ascii_lowercase();
     match kind {
         Kind::Ods => name.starts_with("pictures/"),
         _ => name.contains("worksheets/") || name.contains("media/"),

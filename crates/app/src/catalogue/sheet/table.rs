@@ -152,7 +152,8 @@ pub(crate) fn unpacks_within(bytes: &[u8], name: &str, most: &Most) -> Result<()
         if part.size() > left {
             return Err(too_large(name, most.unpacked, "字节（解压后）", "bytes unpacked"));
         }
-        let mut promise = holds_texts(part.name()).then(Promise::default);
+        let texts = holds_texts(&String::from_utf8_lossy(part.name_raw()));
+        let mut promise = texts.then(Promise::default);
         let (mut part, mut read) = (part.take(left.saturating_add(1)), 0_u64);
         let mut piece = vec![0; 1 << 16];
         loop {

@@ -41,23 +41,29 @@ fn with_part(book: &[u8], name: &str, text: &str) -> Vec<u8> {
     let mut out = ZipWriter::new(Cursor::new(Vec::new()));
     for n in 0..archive.len() {
         let mut part = archive.by_index(n).unwrap();
+        let own = String::from_utf8_lossy(part.name_raw()).into_owned();
         let mut bytes = Vec::new();
         part.read_to_end(&mut bytes).unwrap();
-        out.start_file(part.name(), SimpleFileOptions::default()).unwrap();
-        out.write_all(if part.name() == name { text.as_bytes() } else { &bytes }).unwrap();
+        out.start_file(own.as_str(), SimpleFileOptions::default()).unwrap();
+        out.write_all(if own == name { text.as_bytes() } else { &bytes }).unwrap();
     }
     out.finish().unwrap().into_inner()
 }
 
-/// The same with another unpacked size of a part in its directory.
+/// The same with another unpacked size of a part, in the directory and before the part where it is told there.
 fn telling(book: &[u8], name: &str, size: u32) -> Vec<u8> {
     let mut out = book.to_vec();
-    let at = (0..out.len() - 46)
-        .find(|at| {
-            out[*at..].starts_with(b"PK\x01\x02") && out[at + 46..].starts_with(name.as_bytes())
-        })
-        .unwrap();
-    out[at + 24..at + 28].copy_from_slice(&size.to_le_bytes());
+    for (mark, told, named) in [(b"PK\x01\x02", 24, 46), (b"PK\x03\x04", 22, 30)] {
+        let at = (0..out.len() - named)
+            .find(|at| {
+                out[*at..].starts_with(mark) && out[at + named..].starts_with(name.as_bytes())
+            })
+            .unwrap();
+        let place = at + told..at + told + 4;
+        if out[place.clone()] != [0; 4] {
+            out[place].copy_from_slice(&size.to_le_bytes());
+        }
+    }
     out
 }
 
