@@ -115,7 +115,17 @@ async fn what_is_closed(house: House) {
     assert_eq!(opening::figures(app, &nobody).await.unwrap().datasets, 1);
 }
 
-crate::on_both!(an_open_set, an_unkeyed_set, what_is_closed);
+/// An organisation that was just entered is among those that programs are told, though nothing else has changed.
+async fn a_new_organisation(house: House) {
+    let (app, nobody) = (&house.app, house.nobody());
+    let before = opening::organisations(app, &nobody).await.unwrap().len();
+    crate::outway::settle(&house).await;
+    let after = opening::organisations(app, &nobody).await.unwrap();
+    assert_eq!(after.len(), before + 1);
+    assert!(after.iter().any(|o| o.name_cn == "宁波市数据局"));
+}
+
+crate::on_both!(an_open_set, an_unkeyed_set, what_is_closed, a_new_organisation);
 
 /// B6: two processes on one store; each has an index of its own, and it follows what the other does.
 #[tokio::test]
