@@ -18,6 +18,7 @@ Checks the house rules of the files in the repository (tracked or about to be):
   - no absolute path of a machine, no registry host, no conflict marker
   - the npm lock file names no registry host; decisions are one short page
   - pages have no inline script, no event attribute, nothing from another host
+  - every attack of docs/attacks.md names tests that exist, and every test of that walk is named there
 
 Usage: cargo xtask tidy
 
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     }
     let metadata = read(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
     forgotten(&root, &files, &metadata, &mut complaints)?;
+    attacks(&files, |file| std::fs::read_to_string(root.join(file)).ok(), &mut complaints);
     if complaints.is_empty() {
         println!("tidy: {} files are in order", files.len());
         return Ok(());
@@ -200,6 +202,67 @@ fn forgotten(root: &Path, files: &[String], metadata: &str, out: &mut Vec<String
     Ok(())
 }
 
+/// The list of attacks, and the folder of the tests that walk it.
+const ATTACKS: &str = "docs/attacks.md";
+const WALK: &str = "crates/testkit/tests/house/attacks/";
+
+/// Rows of the list of attacks end with tests: `file.rs::name` of the walk, or with a whole path of another file.
+fn attacks(files: &[String], text: impl Fn(&str) -> Option<String>, out: &mut Vec<String>) {
+    let list = text(ATTACKS).unwrap_or_default();
+    let lines: Vec<&str> = list.lines().collect();
+    let mut named: BTreeSet<(String, String)> = BTreeSet::new();
+    for (n, row) in lines.iter().enumerate().filter(|(_, line)| line.starts_with('|')) {
+        let ruled = |line: Option<&&str>| line.is_some_and(|line| line.starts_with("|-"));
+        if ruled(Some(row)) || ruled(lines.get(n + 1)) {
+            continue;
+        }
+        let last = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap_or("");
+        let tests: Vec<(String, String)> = last.split('`').filter_map(tried).collect();
+        if tests.is_empty() {
+            out.push(format!("{ATTACKS}:{}: an attack that no test tries", n + 1));
+        }
+        for (file, name) in tests {
+            if !text(&file).is_some_and(|source| tests_of(&source).contains(&name)) {
+                out.push(format!("{ATTACKS}:{}: `{file}` has no test `{name}`", n + 1));
+            }
+            named.insert((file, name));
+        }
+    }
+    for file in files.iter().filter(|f| f.starts_with(WALK) && f.ends_with(".rs")) {
+        for name in tests_of(&text(file).unwrap_or_default()) {
+            if !named.contains(&(file.clone(), name.clone())) {
+                out.push(format!("{file}: the test `{name}` is not in {ATTACKS}"));
+            }
+        }
+    }
+}
+
+/// File and name of a test as the list writes them.
+fn tried(word: &str) -> Option<(String, String)> {
+    let (file, name) = word.split_once(".rs::")?;
+    let folder = if file.contains('/') { "" } else { WALK };
+    Some((format!("{folder}{file}.rs"), name.to_owned()))
+}
+
+/// Names of the tests of a file: functions marked as such, and scenarios that run on both stores.
+fn tests_of(source: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut marked = false;
+    for line in source.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            marked = marked || line.ends_with("test]");
+        } else if let Some((_, rest)) = line.split_once("fn ").filter(|_| marked) {
+            found.extend(rest.split('(').next().map(str::to_owned));
+            marked = false;
+        }
+    }
+    if let Some((_, rest)) = source.split_once("on_both!(") {
+        let names = rest.split(')').next().unwrap_or("");
+        found.extend(names.split(',').map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +297,30 @@ mod tests {
         assert_eq!(complaints("a.md", &format!("see {}x", concat!("/ro", "ot/"))).len(), 1);
         assert_eq!(complaints("web/package-lock.json", "\"resolved\": \"x\"").len(), 1);
         assert_eq!(complaints("docs/decisions/1.md", &"\n".repeat(100)).len(), 1);
+    }
+
+    #[test]
+    fn attacks_and_their_tests_agree() {
+        let walk = format!("{WALK}a.rs");
+        let list = "| Attack | Answer | Tests |\n|---|---|---|\n\
+            | one | 404 | `a.rs::is_tried` |\n\
+            | two | 404 | `x/y.rs::both`, `a.rs::gone` |\n\
+            | three | 404 | by hand |\n";
+        let text = |file: &str| {
+            match file {
+            ATTACKS => Some(list.to_owned()),
+            "x/y.rs" => Some("crate::on_both!(one, both);".to_owned()),
+            file if file == walk => Some(
+                "#[tokio::test]\nasync fn is_tried() {}\nfn helper() {}\n#[test]\n#[ignore]\nfn unnamed() {}\n".to_owned(),
+            ),
+            _ => None,
+        }
+        };
+        let mut out = Vec::new();
+        attacks(std::slice::from_ref(&walk), text, &mut out);
+        assert_eq!(out.len(), 3, "{out:?}");
+        assert!(out[0].contains("`gone`") && out[1].contains(":5: an attack that no test tries"));
+        assert!(out[2].contains("`unnamed` is not in"));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub async fn create(app: &App, op: &Op, org: Org) -> Result<Org> {
     let permit = audit::permit(app, op, Action::OrgManage, &target).await?;
     check(app, &org).await?;
     app.store.org_insert(&permit, &org).await?;
+    // What lists organisations keeps them: the new one is there when the call returns.
+    app.shares.forget();
     audit::record(app, audit::event(op, "org.create", &org.id)).await?;
     Ok(org)
 }

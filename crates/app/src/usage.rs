@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{Days, NaiveDate};
 use futures::stream::{self, BoxStream, StreamExt};
+use model::spreadsheet::harmless;
 use model::usage::{UsageBy, UsageFilter, UsageRow, UsageVerdict};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
@@ -224,8 +225,8 @@ fn csv(rows: &[UsageRow], head: bool) -> Result<Bytes> {
     for row in rows {
         let u = &row.usage;
         let cells = [
-            audit::harmless(&row.word),
-            audit::harmless(&row.name),
+            harmless(&row.word).into_owned(),
+            harmless(&row.name).into_owned(),
             u.calls.to_string(),
             row.answered.to_string(),
             u.calls.saturating_sub(row.answered).to_string(),

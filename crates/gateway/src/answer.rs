@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Timelike, Utc};
 use model::query::RowPage;
@@ -51,6 +51,12 @@ struct ErrorBody<'a> {
     /// Rules that decided (*answer with reasons*).
     reasons: &'a [String],
     request_id: &'a str,
+}
+
+/// Whether the caller has already what it asks for, by its tag.
+pub(crate) fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter();
+    model::tag::held(lines.filter_map(|v| v.to_str().ok()), tag)
 }
 
 /// The answer with the id by which its record in the audit chain is found.

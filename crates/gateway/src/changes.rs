@@ -4,7 +4,7 @@
 use app::ledger::{self, FeedDoor, FeedPlace};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use model::asset::Ledger;
@@ -12,7 +12,7 @@ use model::change::{ChangeFilter, Position};
 use model::{Actor, Code, Error, Op, Result};
 
 use crate::Door;
-use crate::answer::Refusal;
+use crate::answer::{self, Refusal};
 use crate::caller::Caller;
 
 pub(crate) fn router() -> Router<Door> {
@@ -22,15 +22,8 @@ pub(crate) fn router() -> Router<Door> {
 async fn changes(State(door): State<Door>, request: Request) -> Result<Response, Refusal> {
     let (parts, _) = request.into_parts();
     let Caller(op) = Caller::with_body(&parts, &door, b"").await?;
-    let tags: Vec<String> = parts
-        .headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(',').map(|t| t.trim().trim_start_matches("W/").to_owned()))
-        .collect();
     let query = parts.uri.query().unwrap_or_default();
-    match answer(&door, &op, query, &tags).await {
+    match answer(&door, &op, query, &parts.headers).await {
         Ok(response) => Ok(response),
         Err(e) => Err(Refusal::new(e, &op)),
     }
@@ -66,7 +59,7 @@ async fn filter(door: &Door, op: &Op, pairs: &[(String, String)]) -> Result<Chan
     Ok(filter)
 }
 
-async fn answer(door: &Door, op: &Op, query: &str, tags: &[String]) -> Result<Response> {
+async fn answer(door: &Door, op: &Op, query: &str, headers: &HeaderMap) -> Result<Response> {
     let pairs = pairs(query);
     let filter = filter(door, op, &pairs).await?;
     let page = ledger::changes(&door.app, op, &filter).await?;
@@ -93,7 +86,7 @@ async fn answer(door: &Door, op: &Op, query: &str, tags: &[String]) -> Result<Re
         now: "1970-01-01T00:00:00Z".into(),
     };
     let (body, tag) = ledger::atom(&page, &place)?;
-    let had = tags.iter().any(|t| *t == tag || t == "*");
+    let had = answer::has(headers, &tag);
     let tag =
         HeaderValue::from_str(&tag).map_err(|e| Error::internal("an entity tag").caused_by(e))?;
     if had {

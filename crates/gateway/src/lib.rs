@@ -33,7 +33,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use app::App;
 use axum::Router;
+use axum::http::{HeaderValue, header};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 /// A certificate that a caller showed and the listener verified: its SHA-256, lower hex (RFC 8705). The listener puts it into the
 /// request's extensions.
@@ -170,5 +172,10 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(token::router())
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::no_such_method)
+        // What a set holds is no page, whatever a browser makes of it.
+        .layer(SetResponseHeaderLayer::overriding(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
         .with_state(door)
 }

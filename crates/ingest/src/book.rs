@@ -15,6 +15,7 @@ use model::parcel::Sniffed;
 use model::{Error, Result};
 use policy::port::ReadOptions;
 
+use crate::bounds;
 use crate::cell::Mark;
 use crate::content::{Content, Kind, bad_file, password};
 use crate::grid::{Grid, GridCell, GridRow, Rows};
@@ -82,6 +83,7 @@ impl Book {
         items: Option<&[Item]>,
     ) -> Result<Self> {
         let kind = content.kind;
+        bounds::workbook(content.seekable()?, kind)?;
         let file = BufReader::new(content.seekable()?);
         let format = match kind {
             Kind::Xlsb => Format::Xlsb(Box::new(Xlsb::new(file).map_err(xlsb_error)?)),
@@ -292,10 +294,15 @@ fn whole_range(
     Ok(())
 }
 
+/// Bytes of the texts of a row.
+const ROW_LIMIT: usize = 48 << 20;
+
 /// A row being built from cells in the order of the sheet.
 #[derive(Default)]
 struct Building {
     row: GridRow,
+    /// Bytes of its texts: many cells may cite one long text.
+    bytes: usize,
 }
 
 impl Building {
@@ -313,9 +320,18 @@ impl Building {
             }
             let fresh = GridRow { line, cells: Vec::new(), gap: false };
             let full = std::mem::replace(&mut self.row, fresh);
+            self.bytes = 0;
             out = (full.line > 0).then_some(full);
         }
-        if cell.is_some() {
+        if let Some(text) = cell.as_ref().map(|cell| &cell.text) {
+            self.bytes = self.bytes.saturating_add(text.len());
+            if self.bytes > ROW_LIMIT {
+                return Err(Error::new(
+                    model::Code::TooLarge,
+                    format!("第 {line} 行超过 48 MiB"),
+                    format!("row {line} is larger than 48 MiB"),
+                ));
+            }
             let at = usize::try_from(column).unwrap_or(usize::MAX);
             if at >= 16_384 {
                 return Err(corrupt(&"column out of range"));

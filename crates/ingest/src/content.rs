@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::{Code, Error, Result};
 
+use crate::bounds::{self, Watched};
+
 /// What kind of content was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -58,6 +60,9 @@ fn unsupported(zh: impl Into<String>, en: impl Into<String>) -> Error {
 
 /// An input error in words for the user; `UnexpectedEof` inside a wrapper means a cut-off file.
 pub(crate) fn io_error(error: io::Error) -> Error {
+    if let Some(swelling) = bounds::swelling(&error) {
+        return swelling;
+    }
     let cut_off = matches!(error.kind(), io::ErrorKind::UnexpectedEof);
     let wrong = matches!(
         error.kind(),
@@ -324,7 +329,10 @@ impl Content {
         if let Some(Layer::ZipMember { start, .. }) = self.layers.first() {
             file.seek(SeekFrom::Start(*start)).map_err(io_error)?;
         }
-        let mut reader: Box<dyn Read + Send> = Box::new(Counting { inner: file, done });
+        let packed = Arc::default();
+        let file = Counting { inner: file, done };
+        let mut reader: Box<dyn Read + Send> =
+            Box::new(Counting { inner: file, done: Arc::clone(&packed) });
         for (depth, layer) in self.layers.iter().enumerate() {
             reader = match layer {
                 Layer::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(
@@ -348,6 +356,9 @@ impl Content {
                     Box::new(Checked { inner: flate2::CrcReader::new(plain), want: *crc })
                 }
             };
+        }
+        if !self.layers.is_empty() {
+            reader = Box::new(Watched::new(reader, packed));
         }
         Ok(reader)
     }

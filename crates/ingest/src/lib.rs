@@ -1,6 +1,6 @@
 //! Channels: files and queries of departments into typed batches, with every record accounted for.
 //!
-//! Read in this order: `content` (wrappers and kinds), `letters` (encodings), `token` and `dialect` (delimited text),
+//! Read in this order: `content` (wrappers and kinds), `bounds` with `spread` and `biff` (what a packed file may grow to), `letters` (encodings), `token` and `dialect` (delimited text),
 //! `layout` with `header` and `footer` (titles, headers, notes), `shape` (types found), `matching` (columns to items), `model::reading` (cells to values),
 //! `sink` (batches and rejects), then one module per kind of source: `delimited`, `json`, `book`, `columnar`, `query`, `feed`. `schema` says what tables a database holds,
 //! `privilege` what an account may do there,
@@ -14,7 +14,9 @@
 //! Known limits: fractions of a second beyond the microsecond are cut; a cell of white space only is null; tabs at the
 //! end of a text and the wrapping of `="007"`, with which exports protect codes from Excel, are taken off.
 
+mod biff;
 mod book;
+mod bounds;
 mod columnar;
 mod content;
 mod delimited;
@@ -45,6 +47,7 @@ mod schema;
 mod shape;
 mod shelf;
 mod sink;
+mod spread;
 mod stamper;
 mod statement;
 mod tls;

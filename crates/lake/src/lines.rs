@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use model::batch::date_of_days;
 use model::query::RowQuery;
+use model::spreadsheet;
 use model::value::{LineForm, Lines};
 use model::{Error, Result};
 use policy::Grant;
@@ -34,7 +35,6 @@ impl DeltaLake {
         let (_, rows) = self.granted_rows(grant, query, version).await?;
         let Some(rows) = rows else { return Ok(stream::empty().boxed()) };
         let batches = rows.execute_stream().await.map_err(|e| fault::plan("starting a scan", e))?;
-        let between = form.between;
         let mut passed = form.passed;
         let pieces = batches
             .map_err(|e| fault::plan("reading rows", e))
@@ -46,7 +46,7 @@ impl DeltaLake {
                 }
                 async move {
                     let batch = batch?;
-                    tokio::task::spawn_blocking(move || written(&batch, between, before))
+                    tokio::task::spawn_blocking(move || written(&batch, form, before))
                         .await
                         .map_err(|e| Error::internal("lake: writing lines ended").caused_by(e))?
                 }
@@ -57,7 +57,7 @@ impl DeltaLake {
 }
 
 /// The rows of a batch as lines; with the rows before it known, each begins with its number.
-fn written(batch: &RecordBatch, between: u8, before: Option<u64>) -> Result<Lines> {
+fn written(batch: &RecordBatch, form: LineForm, before: Option<u64>) -> Result<Lines> {
     let columns =
         batch.columns().iter().map(|c| Cells::of(c.as_ref())).collect::<Result<Vec<_>>>()?;
     let rows = batch.num_rows();
@@ -71,10 +71,10 @@ fn written(batch: &RecordBatch, between: u8, before: Option<u64>) -> Result<Line
         }
         for cells in &columns {
             if !first {
-                out.push(between);
+                out.push(form.between);
             }
             first = false;
-            value(&mut out, cells, row, between);
+            value(&mut out, cells, row, form);
         }
         // A line of nothing would be none.
         if out.len() == start {
@@ -86,13 +86,16 @@ fn written(batch: &RecordBatch, between: u8, before: Option<u64>) -> Result<Line
 }
 
 /// The value at `row`, which lies inside the columns; nothing for null.
-fn value(out: &mut Vec<u8>, cells: &Cells<'_>, row: usize, between: u8) {
+fn value(out: &mut Vec<u8>, cells: &Cells<'_>, row: usize, form: LineForm) {
+    let between = form.between;
     match cells {
-        Cells::Text(_) | Cells::TextView(_) | Cells::LargeText(_) => {
-            if let Some(text) = cells.text(row) {
-                quoted(out, text.as_bytes(), between);
+        Cells::Text(_) | Cells::TextView(_) | Cells::LargeText(_) => match cells.text(row) {
+            Some(text) if form.harmless => {
+                quoted(out, spreadsheet::harmless(text).as_bytes(), between);
             }
-        }
+            Some(text) => quoted(out, text.as_bytes(), between),
+            None => {}
+        },
         Cells::Integer(a) if a.is_valid(row) => {
             let n = a.value(row);
             if n < 0 {
@@ -231,19 +234,24 @@ mod tests {
         StringArray, TimestampMicrosecondArray,
     };
 
+    use model::value::Value;
+
     use super::*;
 
     /// What the present writer makes of the values one by one.
-    fn by_value(batch: &RecordBatch, between: u8, before: Option<u64>) -> Vec<u8> {
+    fn by_value(batch: &RecordBatch, form: LineForm, before: Option<u64>) -> Vec<u8> {
         let columns: Vec<Cells<'_>> =
             batch.columns().iter().map(|c| Cells::of(c.as_ref()).unwrap()).collect();
         let mut writer = csv::WriterBuilder::new()
-            .delimiter(between)
+            .delimiter(form.between)
             .terminator(csv::Terminator::CRLF)
             .from_writer(Vec::new());
         for row in 0..batch.num_rows() {
             let number = before.map(|n| (n + row as u64 + 1).to_string());
-            let own = columns.iter().map(|c| c.value(row).to_text().unwrap_or_default());
+            let own = columns.iter().map(|c| match c.value(row) {
+                Value::Text(text) if form.harmless => spreadsheet::harmless(&text).into_owned(),
+                value => value.to_text().unwrap_or_default(),
+            });
             writer.write_record(number.into_iter().chain(own)).unwrap();
         }
         writer.into_inner().unwrap()
@@ -259,14 +267,17 @@ mod tests {
     fn same(batch: &RecordBatch) {
         for between in [b',', b'\t'] {
             for before in [None, Some(0), Some(998)] {
-                let ours = written(batch, between, before).unwrap();
-                assert_eq!(ours.rows, batch.num_rows());
-                let theirs = by_value(batch, between, before);
-                assert_eq!(
-                    String::from_utf8_lossy(&ours.bytes),
-                    String::from_utf8_lossy(&theirs),
-                    "between {between}, before {before:?}"
-                );
+                for harmless in [false, true] {
+                    let form = LineForm { between, passed: before, harmless };
+                    let ours = written(batch, form, before).unwrap();
+                    assert_eq!(ours.rows, batch.num_rows());
+                    let theirs = by_value(batch, form, before);
+                    assert_eq!(
+                        String::from_utf8_lossy(&ours.bytes),
+                        String::from_utf8_lossy(&theirs),
+                        "{form:?}"
+                    );
+                }
             }
         }
     }
@@ -290,6 +301,9 @@ mod tests {
             Some("二\n行\r"),
             Some("制\t表"),
             Some("=1+1"),
+            Some("-"),
+            Some("-5,\"a\""),
+            Some("'=1"),
             Some("\""),
             Some(" 空 格 "),
         ];

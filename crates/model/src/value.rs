@@ -85,6 +85,8 @@ pub struct LineForm {
     pub between: u8,
     /// Each line begins with its row's number, this many having passed before; `None`: no numbers.
     pub passed: Option<u64>,
+    /// Texts that a spreadsheet would take for formulas have an apostrophe before them ([`crate::spreadsheet`]).
+    pub harmless: bool,
 }
 
 /// Rows that are lines of text already, each ended by CR LF.

@@ -15,7 +15,7 @@ use model::{Code, Error, FieldError, Kind};
 
 use crate::form::Posted;
 use crate::view::value;
-use crate::visit::{self, SESSION_COOKIE, Visit};
+use crate::visit::{self, Visit, session_cookie};
 use crate::{Answer, Door};
 
 /// Tickets and showcases of one page.
@@ -76,12 +76,12 @@ async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
     let next = next_path(posted.get("next"));
     match app::account::sign_in(&door.app, &visit.op, name, posted.raw("password")).await {
         Ok(session) => {
-            // The session that was there ends, whoever planted or opened it; the new one has another id.
+            // The session that was there ends, whoever brought it; the new one has another id.
             if let Some(before) = &visit.session {
                 app::account::sign_out(&door.app, &visit.op, &before.token).await?;
             }
-            let goal = goal(&session, next);
-            let kept = visit::cookie(SESSION_COOKIE, session.token, door.config.secure_cookies);
+            let (goal, secure) = (goal(&session, next), door.config.secure_cookies);
+            let kept = visit::cookie(session_cookie(secure), session.token, secure);
             Ok(with_cookie(Redirect::to(goal).into_response(), &kept.to_string()))
         }
         Err(error)
@@ -109,7 +109,8 @@ pub(crate) fn with_cookie(mut response: Response, cookie: &str) -> Response {
 async fn logout(State(door): State<Arc<Door>>, visit: Visit, _posted: Posted) -> Answer {
     let session = visit.session()?;
     app::account::sign_out(&door.app, &visit.op, &session.token).await?;
-    let ended = visit::expired(SESSION_COOKIE, door.config.secure_cookies);
+    let secure = door.config.secure_cookies;
+    let ended = visit::expired(session_cookie(secure), secure);
     Ok(with_cookie(Redirect::to("/").into_response(), &ended.to_string()))
 }
 

@@ -88,11 +88,16 @@ const LONGEST_FIELD: usize = 8 * 1024 * 1024;
 /// The bytes of an uploaded file.
 pub(crate) type Bytes = BoxStream<'static, Result<bytes::Bytes>>;
 
+/// Bytes of all small fields of a multipart form together, and of what stands between them.
+const LARGEST_FIELDS: usize = 2 * LONGEST_FIELD;
+
 /// Reads a multipart form: small fields first (the token before all others), then the file named `file`, which is
-/// streamed into `work` together with its name. The token is checked before anything is kept.
+/// streamed into `work` together with its name. The token is checked before anything is kept. A request that says itself that it is
+/// larger than a file of `most` bytes with its fields is refused before any of it is read; one that does not say is cut off by `work`.
 /// Answers the fields and what `work` answered, if a file was chosen.
 pub(crate) async fn upload<T, F, Fut>(
     visit: &Visit,
+    most: u64,
     multipart: &mut Multipart,
     work: F,
 ) -> Result<(Posted, Option<T>)>
@@ -100,7 +105,10 @@ where
     F: FnOnce(Posted, String, Bytes) -> Fut,
     Fut: Future<Output = Result<T>>,
 {
-    let mut posted = Posted::default();
+    if visit.length.is_some_and(|told| told > most.saturating_add(LARGEST_FIELDS as u64)) {
+        return Err(too_large(most));
+    }
+    let (mut posted, mut taken) = (Posted::default(), 0_usize);
     while let Some(mut field) = multipart.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         if name != "csrf" {
@@ -116,15 +124,34 @@ where
         }
         let mut text = Vec::new();
         while let Some(piece) = field.chunk().await.map_err(broken)? {
-            if text.len() + piece.len() > LONGEST_FIELD {
+            taken = taken.saturating_add(piece.len());
+            if text.len() + piece.len() > LONGEST_FIELD || taken > LARGEST_FIELDS {
                 return Err(Error::of(Code::TooLarge));
             }
             text.extend_from_slice(&piece);
         }
+        // A field without a byte costs its name and its place.
+        taken = taken.saturating_add(name.len() + 64);
         posted.0.push((name, String::from_utf8_lossy(&text).into_owned()));
     }
     visit.check_csrf(Some(posted.raw("csrf")))?;
     Ok((posted, None))
+}
+
+/// An upload larger than a file of `most` bytes.
+fn too_large(most: u64) -> Error {
+    let size = match (most >> 30, most >> 20) {
+        (0, 0) => format!("{most} B"),
+        (0, mega) => format!("{mega} MB"),
+        (giga, _) => format!("{giga} GB"),
+    };
+    Error::new(
+        Code::TooLarge,
+        format!("上传的文件超过上限 {size}，未读取；请拆分后分批上传"),
+        format!(
+            "the file is larger than the limit of {size} and was not read: split it and upload the parts"
+        ),
+    )
 }
 
 fn broken(error: MultipartError) -> Error {

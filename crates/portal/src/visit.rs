@@ -2,7 +2,9 @@
 //!
 //! One middleware opens the visit, lets the handler work, turns a failure into a page, and closes with cookies and
 //! security headers. Cookies: `qt_session` (HttpOnly, SameSite=Lax), `qt_csrf` (double-submit token of visitors
-//! without a session), `qt_lang`, `qt_look` and `qt_theme` (see [`Look`]).
+//! without a session), `qt_lang`, `qt_look` and `qt_theme` (see [`Look`]). Where the site is reached by HTTPS only, the first two
+//! are `__Host-qt_session` and `__Host-qt_csrf`: browsers take such cookies from this very host alone, so that no neighbour under
+//! the same domain, and nobody on an unencrypted line, can plant one.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -24,8 +26,15 @@ use crate::Door;
 use crate::fault::{self, Failure, Fault};
 use crate::look::{Look, THEME_COOKIE, Theme, VIEW_COOKIE, View};
 
-pub(crate) const SESSION_COOKIE: &str = "qt_session";
-const CSRF_COOKIE: &str = "qt_csrf";
+/// Name of the session's cookie.
+pub(crate) fn session_cookie(secure: bool) -> &'static str {
+    if secure { "__Host-qt_session" } else { "qt_session" }
+}
+
+fn csrf_cookie(secure: bool) -> &'static str {
+    if secure { "__Host-qt_csrf" } else { "qt_csrf" }
+}
+
 const LANG_COOKIE: &str = "qt_lang";
 /// Query parameters that say how pages look: kept in cookies, no part of what a page is asked.
 const LOOKS: [&str; 2] = ["look", "theme"];
@@ -95,6 +104,8 @@ pub(crate) struct Inner {
     pub(crate) base: String,
     /// Whether htmx asks for a fragment.
     pub(crate) fragment: bool,
+    /// Bytes of the body as the request tells them, before any is read.
+    pub(crate) length: Option<u64>,
 }
 
 impl Deref for Visit {
@@ -242,10 +253,11 @@ struct Arrival {
     base: String,
     uri: Uri,
     fragment: bool,
+    length: Option<u64>,
 }
 
 fn arrive(door: &Door, request: &Request) -> Arrival {
-    let jar = CookieJar::from_headers(request.headers());
+    let (jar, secure) = (CookieJar::from_headers(request.headers()), door.config.secure_cookies);
     let value = |name: &str| jar.get(name).map(|c| c.value().to_owned());
     let mut query = pairs(request.uri().query().unwrap_or_default());
     let asked = |name: &str| query.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
@@ -258,12 +270,16 @@ fn arrive(door: &Door, request: &Request) -> Arrival {
         kept: value(LANG_COOKIE).and_then(|v| Lang::parse(&v)),
         view: (view, value(VIEW_COOKIE).and_then(|v| View::parse(&v))),
         theme: (theme, value(THEME_COOKIE).and_then(|v| Theme::parse(&v))),
-        token: value(SESSION_COOKIE).filter(|v| !v.is_empty()),
-        anonymous: value(CSRF_COOKIE).filter(|v| v.len() == 32),
+        token: value(session_cookie(secure)).filter(|v| !v.is_empty()),
+        anonymous: value(csrf_cookie(secure)).filter(|v| v.len() == 32),
         source: source(request),
         base: base(door, request),
         uri: request.uri().clone(),
         fragment: request.headers().contains_key("hx-request"),
+        length: request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok()?.parse().ok()),
         query,
     }
 }
@@ -304,6 +320,7 @@ async fn enter(door: &Door, arrival: Arrival) -> (Visit, Fresh) {
         query: arrival.query,
         base: arrival.base,
         fragment: arrival.fragment,
+        length: arrival.length,
     }));
     (visit, fresh)
 }
@@ -357,7 +374,7 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
     let secure = door.config.secure_cookies;
     let mut cookies = Vec::new();
     if fresh.csrf {
-        cookies.push(cookie(CSRF_COOKIE, visit.csrf.clone(), secure));
+        cookies.push(cookie(csrf_cookie(secure), visit.csrf.clone(), secure));
     }
     for (asked, name, word) in [
         (fresh.lang, LANG_COOKIE, visit.lang.as_str()),
@@ -374,9 +391,9 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
         .headers()
         .get_all(header::SET_COOKIE)
         .iter()
-        .any(|v| v.as_bytes().starts_with(SESSION_COOKIE.as_bytes()));
+        .any(|v| v.as_bytes().starts_with(session_cookie(secure).as_bytes()));
     if fresh.stale_session && !sets_session {
-        cookies.push(expired(SESSION_COOKIE, secure));
+        cookies.push(expired(session_cookie(secure), secure));
     }
     let goal = response.extensions().get::<FormGoal>().cloned();
     let headers = response.headers_mut();
@@ -401,6 +418,12 @@ fn tell(headers: &mut HeaderMap, visit: &Visit) {
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
+}
+
+/// Whether the visitor's browser has already what it asks for, by its tag.
+pub(crate) fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter();
+    model::tag::held(lines.filter_map(|v| v.to_str().ok()), tag)
 }
 
 /// Security headers of every answer.

@@ -89,8 +89,8 @@ pub async fn set_user_active(app: &App, op: &Op, id: &str, active: bool) -> Resu
     Ok(User { active, ..user })
 }
 
-/// Changes name shown, organisation and roles. Sessions go on, with the new roles from the next page on. Nobody changes
-/// their own roles: another administrator must.
+/// Changes name shown, organisation and roles. Other roles or another organisation end the person's sessions: what a session may
+/// do never grows while its id stays. Nobody changes their own roles: another administrator must.
 pub async fn change_user(app: &App, op: &Op, id: &str, change: UserChange) -> Result<User> {
     let (user, permit) = managed(app, op, id).await?;
     let mut roles = change.roles;
@@ -98,7 +98,8 @@ pub async fn change_user(app: &App, op: &Op, id: &str, change: UserChange) -> Re
     roles.dedup();
     let mut had = user.roles.clone();
     had.sort_unstable();
-    if roles != had || change.org != user.org {
+    let other = roles != had || change.org != user.org;
+    if other {
         not_oneself(
             op,
             id,
@@ -118,6 +119,9 @@ pub async fn change_user(app: &App, op: &Op, id: &str, change: UserChange) -> Re
     let now =
         User { display_name: display_name.to_owned(), org: change.org, roles, ..user.clone() };
     app.store.user_change(&permit, &now, &op.stamp()).await?;
+    if other {
+        app.store.sessions_end(&now.id, None).await?;
+    }
     let words = |u: &User| {
         let roles: Vec<&str> = u.roles.iter().map(|r| r.as_str()).collect();
         format!("{} {}", roles.join(","), u.org.as_deref().unwrap_or("-"))

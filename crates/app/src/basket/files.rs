@@ -75,7 +75,6 @@ pub(crate) async fn receive(
     let kind = rules.kind_of(&name).ok_or_else(|| wrong_kind(rules.words()))?;
     let part = spool(app, op, rules.bytes, bytes).await?;
     if !kind.begins(&part.head) {
-        part.discard().await;
         return Err(Error::invalid(
             format!("文件内容不是 {} 格式", kind.ext),
             format!("the content is not that of a {} file", kind.ext),
@@ -97,7 +96,8 @@ pub(crate) async fn receive(
     Ok(file)
 }
 
-/// A content that was written into the inbox and is not yet kept.
+/// A content that was written into the inbox and is not yet kept. It goes away with its holder, whether that failed or its caller
+/// hung up.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) id: String,
@@ -106,21 +106,42 @@ pub(crate) struct Part {
     pub(crate) checksum: String,
     /// Its first bytes.
     head: Vec<u8>,
-    written: PathBuf,
+    written: Written,
     place: PathBuf,
 }
 
 impl Part {
     /// Where it can be read meanwhile.
     pub(crate) fn path(&self) -> &Path {
-        &self.written
+        self.written.path()
     }
+
     /// Keeps it under its id, for [`content`] and [`forget`].
-    pub(crate) async fn keep(self) -> Result<()> {
-        tokio::fs::rename(&self.written, &self.place).await.map_err(unwritable)
+    pub(crate) async fn keep(mut self) -> Result<()> {
+        tokio::fs::rename(self.written.path(), &self.place).await.map_err(unwritable)?;
+        self.written.0 = None;
+        Ok(())
     }
-    pub(crate) async fn discard(self) {
-        discard(&self.written).await;
+}
+
+/// A file that is taken away with its holder.
+#[derive(Debug)]
+struct Written(Option<PathBuf>);
+
+impl Written {
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(""))
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take()
+            && let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(error = %error, "a part of a file could not be taken away");
+        }
     }
 }
 
@@ -132,16 +153,9 @@ pub(crate) async fn spool(
     bytes: BoxStream<'static, Result<Bytes>>,
 ) -> Result<Part> {
     let (id, folder) = (op.new_id(), folder(app));
-    let written = folder.join(format!("{id}.part"));
-    match write(&folder, &written, most, bytes).await {
-        Ok((size, checksum, head)) => {
-            Ok(Part { place: folder.join(&id), id, size, checksum, head, written })
-        }
-        Err(e) => {
-            discard(&written).await;
-            Err(e)
-        }
-    }
+    let written = Written(Some(folder.join(format!("{id}.part"))));
+    let (size, checksum, head) = write(&folder, written.path(), most, bytes).await?;
+    Ok(Part { place: folder.join(&id), id, size, checksum, head, written })
 }
 
 /// Takes the content of a file away.

@@ -99,18 +99,8 @@ pub async fn attach(
     }
     let name = basket::plain_name(name)?;
     let part = basket::spool(app, op, rules.bytes, bytes).await?;
-    let looked = told(part.path()).await;
-    let sort = match looked {
-        Ok(Some(sort)) if rules.kinds.contains(&sort) => sort,
-        Ok(_) => {
-            part.discard().await;
-            return Err(basket::wrong_kind(rules.words()));
-        }
-        Err(e) => {
-            part.discard().await;
-            return Err(e);
-        }
-    };
+    let sort = told(part.path()).await?.filter(|sort| rules.kinds.contains(sort));
+    let sort = sort.ok_or_else(|| basket::wrong_kind(rules.words()))?;
     let file = WorkFile {
         id: part.id.clone(),
         name: sort.named(&name),

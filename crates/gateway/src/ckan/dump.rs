@@ -84,7 +84,8 @@ async fn answer(
     let place = places.then_some(offset);
     let rows = match format {
         Format::Lines(between) => {
-            let form = LineForm { between, passed: place };
+            // For programs: exact, with and without a mark.
+            let form = LineForm { between, passed: place, harmless: false };
             let download = opening::dump_lines(&door.app, op, &code, &query, form).await?;
             download.rows.map(|chunk| chunk.map(Piece::Lines)).boxed()
         }

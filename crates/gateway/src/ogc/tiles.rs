@@ -137,7 +137,7 @@ pub(super) async fn tile(
     Path((id, set, z, y, x)): Path<(String, String, String, String, String)>,
     request: Request,
 ) -> Response {
-    let seen = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let seen = request.headers().clone();
     let (op, query) = match begun(&door, request).await {
         Ok(begun) => begun,
         Err(refused) => return *refused,
@@ -148,7 +148,7 @@ pub(super) async fn tile(
         let table = shown(&door, &op, &id).await?;
         let at = TileAt::read(&z, &y, &x).ok_or_else(|| nowhere(&z, &y, &x))?;
         let mark = mark(&table, at)?;
-        if seen.as_ref().is_some_and(|seen| matches(seen, &mark)) {
+        if mark.to_str().is_ok_and(|mark| answer::has(&seen, mark)) {
             return Ok((StatusCode::NOT_MODIFIED, mark, Vec::new(), false));
         }
         let drawing = Box::pin(opening::tile(&door.app, &op, &table.dataset, at));
@@ -220,9 +220,4 @@ fn only_format(query: &str) -> Result<()> {
 fn mark(table: &Table, at: TileAt) -> Result<HeaderValue> {
     HeaderValue::from_str(&opening::tile_mark(&table.dataset, at))
         .map_err(|e| Error::internal("an entity tag").caused_by(e))
-}
-
-fn matches(seen: &HeaderValue, mark: &HeaderValue) -> bool {
-    let (Ok(seen), Ok(mark)) = (seen.to_str(), mark.to_str()) else { return false };
-    seen.split(',').any(|one| one.trim() == mark || one.trim() == "*")
 }

@@ -161,7 +161,7 @@ async fn lines_are_the_rows_of_a_scan() {
     let rows = scan(&house, &grant, &query).await.unwrap();
     assert_eq!(rows.rows.len(), 4);
     for passed in [None, Some(7)] {
-        let form = LineForm { between: b',', passed };
+        let form = LineForm { between: b',', passed, harmless: false };
         let stream = house.lake.lines_granted(&grant, &query, None, form).await.unwrap();
         let pieces: Vec<Lines> = stream.try_collect().await.unwrap();
         assert_eq!(pieces.iter().map(|p| p.rows).sum::<usize>(), 4);

@@ -6,5 +6,6 @@
 pub mod cell;
 pub mod moment;
 pub mod number;
+pub mod promise;
 pub mod typing;
 pub mod why;

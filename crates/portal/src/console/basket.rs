@@ -77,7 +77,8 @@ pub(super) async fn take_in(
     multipart: &mut Multipart,
     bundle: Option<&str>,
 ) -> Result<()> {
-    let (_, kept) = form::upload(visit, multipart, |_, name, bytes| async move {
+    let most = door.app.rules.basket.attachment.bytes;
+    let (_, kept) = form::upload(visit, most, multipart, |_, name, bytes| async move {
         app::basket::attach(&door.app, &visit.op, bundle, &name, bytes).await
     })
     .await?;

@@ -29,7 +29,8 @@ async fn collect(
     mut multipart: Multipart,
 ) -> Answer {
     let entry = app::catalogue::get(&door.app, &visit.op, &id).await?;
-    let (posted, spooled) = form::upload(&visit, &mut multipart, |_, name, bytes| {
+    let most = door.app.rules.upload.max_bytes;
+    let (posted, spooled) = form::upload(&visit, most, &mut multipart, |_, name, bytes| {
         let (app, op, id) = (&door.app, &visit.op, &entry.id);
         async move { app::collection::spool(app, op, id, base_name(&name), bytes).await }
     })

@@ -247,7 +247,7 @@ async fn draft_post(
     may_compile(&door, &visit)?;
     // A sample is enough to draft from; rows are collected elsewhere.
     let most = door.app.rules.catalogue.size.import_bytes;
-    let (posted, file) = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
+    let (posted, file) = form::upload(&visit, most, &mut multipart, |_, name, bytes| async move {
         Ok((temporary::keep(bytes, most).await?, name))
     })
     .await?;

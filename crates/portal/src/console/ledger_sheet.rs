@@ -85,7 +85,7 @@ async fn import(
     if !may_compile(&door, &visit) {
         return Err(Error::of(model::Code::Denied).into());
     }
-    let (_, file) = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
+    let (_, file) = form::upload(&visit, LARGEST, &mut multipart, |_, name, bytes| async move {
         Ok((temporary::keep(bytes, LARGEST).await?, name))
     })
     .await?;

@@ -157,7 +157,8 @@ async fn attach(
 ) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let to = id.as_str();
-    let (_, kept) = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
+    let most = app.rules.basket.attachment.bytes;
+    let (_, kept) = form::upload(&visit, most, &mut multipart, |_, name, bytes| async move {
         news::attach(app, op, to, &name, bytes).await
     })
     .await?;

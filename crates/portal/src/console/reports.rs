@@ -345,7 +345,7 @@ async fn import(
 ) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let most = app.rules.report.sheet_bytes;
-    let (_, import) = form::upload(&visit, &mut multipart, |posted, _, bytes| {
+    let (_, import) = form::upload(&visit, most, &mut multipart, |posted, _, bytes| {
         let id = id.as_str();
         async move {
             let seen = posted.number("version")?;
@@ -389,7 +389,8 @@ async fn attach(
     mut multipart: Multipart,
 ) -> Answer {
     let (app, op) = (&door.app, &visit.op);
-    let (_, kept) = form::upload(&visit, &mut multipart, |_, name, bytes| {
+    let most = app.rules.basket.attachment.bytes;
+    let (_, kept) = form::upload(&visit, most, &mut multipart, |_, name, bytes| {
         let id = id.as_str();
         async move { report::attach(app, op, id, &name, bytes).await }
     })

@@ -161,8 +161,10 @@ async fn upload(
 ) -> Answer {
     let most = door.app.rules.sandbox.upload_bytes;
     let (posted, bytes) =
-        form::upload(&visit, &mut multipart, |_, _, bytes| async move { whole(bytes, most).await })
-            .await?;
+        form::upload(&visit, most as u64, &mut multipart, |_, _, bytes| async move {
+            whole(bytes, most).await
+        })
+        .await?;
     let made = match bytes {
         Some(bytes) => {
             sandbox::upload(&door.app, &visit.op, &id, posted.get("name"), &bytes).await.map(|_| ())
@@ -181,10 +183,11 @@ async fn program(
     visit: Visit,
     mut multipart: Multipart,
 ) -> Answer {
-    let (posted, bytes) = form::upload(&visit, &mut multipart, |_, _, bytes| async move {
-        whole(bytes, MODULE_MOST).await
-    })
-    .await?;
+    let (posted, bytes) =
+        form::upload(&visit, MODULE_MOST as u64, &mut multipart, |_, _, bytes| async move {
+            whole(bytes, MODULE_MOST).await
+        })
+        .await?;
     // A module is a file, or a text that was written on the page.
     let module = match bytes {
         Some(bytes) => bytes,

@@ -35,7 +35,7 @@ async fn import(State(door): State<Arc<Door>>, visit: Visit, mut multipart: Mult
     // Who may not import sends nothing: not a byte of the file is taken in.
     app::catalogue::may_import(&door.app, &visit.op).await?;
     let most = door.app.rules.catalogue.size.import_bytes;
-    let (posted, file) = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
+    let (posted, file) = form::upload(&visit, most, &mut multipart, |_, name, bytes| async move {
         Ok((temporary::keep(bytes, most).await?, name))
     })
     .await?;

@@ -1,6 +1,7 @@
 //! CSV (RFC 4180): identifiers as header, CRLF, UTF-8.
 
-use model::value::Rows;
+use model::spreadsheet::harmless;
+use model::value::{Rows, Value};
 use model::{Error, Result};
 
 use crate::export::{Encoder, Heading};
@@ -33,7 +34,10 @@ impl Encoder for Csv {
     fn rows(&mut self, rows: &Rows) -> Result<Vec<u8>> {
         let mut writer = writer();
         for row in &rows.rows {
-            let cells = row.iter().map(|v| v.to_text().unwrap_or_default());
+            let cells = row.iter().map(|v| match v {
+                Value::Text(text) if self.bom => harmless(text).into_owned(),
+                value => value.to_text().unwrap_or_default(),
+            });
             writer.write_record(cells).map_err(told)?;
         }
         finish(writer)

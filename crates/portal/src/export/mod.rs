@@ -52,7 +52,8 @@ impl Heading {
 /// Formats that are streamed; workbooks go by a file (see [`xlsx`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// With a byte-order mark so that spreadsheet programs read Chinese right, or without.
+    /// For spreadsheet programs: with a byte-order mark, so that they read Chinese right, and no text that they take for a
+    /// formula. Or for programs: without, and exact.
     Csv {
         bom: bool,
     },
@@ -102,8 +103,10 @@ pub(crate) fn lines(
     poured(encoder, lines.map(|chunk| chunk.map(Piece::Lines)).boxed(), tally)
 }
 
-/// How lines of CSV are written here.
-pub(crate) const LINES: LineForm = LineForm { between: b',', passed: None };
+/// How lines of CSV are written here: with the mark of spreadsheets no text is a formula to them, without it every text is exact.
+pub(crate) fn line_form(bom: bool) -> LineForm {
+    LineForm { between: b',', passed: None, harmless: bom }
+}
 
 /// Rows on their way out.
 enum Piece {

@@ -14,7 +14,7 @@ use minijinja::context;
 use crate::account::{goal, next_path, with_cookie};
 use crate::console::done;
 use crate::form::Posted;
-use crate::visit::{self, SESSION_COOKIE, Visit, pairs};
+use crate::visit::{self, Visit, pairs, session_cookie};
 use crate::{Answer, Door};
 
 /// What ties a sign-in under way to this browser.
@@ -87,7 +87,7 @@ async fn back(
                 app::account::sign_out(&door.app, &visit.op, &before.token).await?;
             }
             let goal = goal(&session, next_path(&next));
-            let kept = visit::cookie(SESSION_COOKIE, session.token, secure);
+            let kept = visit::cookie(session_cookie(secure), session.token, secure);
             let response = with_cookie(Redirect::to(goal).into_response(), &kept.to_string());
             Ok(with_cookie(response, &used))
         }

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use futures::stream::{self, BoxStream, StreamExt};
+use model::spreadsheet::harmless;
 use model::value::{Rows, Value};
 use model::{Error, Result};
 
@@ -127,14 +128,19 @@ async fn as_csv(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         writer.write_record(cells).map_err(told)?;
         writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))
     };
-    let mut head =
-        if visit.q("bom") == Some("0") { Vec::new() } else { "\u{feff}".as_bytes().to_vec() };
+    // With the mark of spreadsheets no text is a formula to them.
+    let bom = visit.q("bom") != Some("0");
+    let cell = move |value: &Value| match value {
+        Value::Text(text) if bom => harmless(text).into_owned(),
+        value => value.to_text().unwrap_or_default(),
+    };
+    let mut head = if bom { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
     head.extend(record(COLUMNS.iter().map(|(_, name)| (*name).to_owned()).collect())?);
     let body = stream::iter([Ok(head)]).chain(pages(&door, &visit).map(move |page| {
         let mut out = Vec::new();
         for dataset in page? {
             let cells = row(&dataset, &base);
-            out.extend(record(cells.iter().map(|v| v.to_text().unwrap_or_default()).collect())?);
+            out.extend(record(cells.iter().map(cell).collect())?);
         }
         Ok::<_, Error>(out)
     }));

@@ -13,7 +13,7 @@ use model::asset::Ledger;
 use model::change::{ChangeFilter, Position};
 use model::{Code, Error, Op, Result};
 
-use crate::visit::{Visit, encode};
+use crate::visit::{self, Visit, encode};
 use crate::{Answer, Door};
 
 pub(crate) const TYPE: HeaderValue =
@@ -86,14 +86,9 @@ pub(crate) async fn feed(
         now: "1970-01-01T00:00:00Z".into(),
     };
     let (body, tag) = ledger::atom(&page, &place)?;
+    let had = visit::has(headers, &tag);
     let tag =
         HeaderValue::from_str(&tag).map_err(|e| Error::internal("an entity tag").caused_by(e))?;
-    let had =
-        headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).any(|v| {
-            v.split(',')
-                .map(str::trim)
-                .any(|one| one == "*" || one.trim_start_matches("W/").as_bytes() == tag.as_bytes())
-        });
     let cache = HeaderValue::from_static("private, no-cache");
     let told = [(header::ETAG, tag), (header::CACHE_CONTROL, cache)];
     if had {

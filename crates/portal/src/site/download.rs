@@ -85,9 +85,9 @@ async fn download(
     let tally = || Tally::new(&door.app, &visit.op, Action::RowsDownload.as_str(), &code);
     let (dataset, format, body) = match format {
         // Written where the rows are read: the most asked for, of the largest sets.
-        Some(format @ Format::Csv { .. }) => {
-            let lines = app::opening::download_lines;
-            let download = lines(&door.app, &visit.op, &code, version, export::LINES).await?;
+        Some(format @ Format::Csv { bom }) => {
+            let (lines, form) = (app::opening::download_lines, export::line_form(bom));
+            let download = lines(&door.app, &visit.op, &code, version, form).await?;
             let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
             let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
             (download.dataset, format, body)
@@ -162,7 +162,10 @@ async fn map(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vis
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     if rows > MAP_FEATURES as u64 {
-        headers.insert(HeaderName::from_static("x-truncated"), HeaderValue::from_static("true"));
+        headers.insert(
+            HeaderName::from_static("x-features-left-out"),
+            HeaderValue::from_static("true"),
+        );
     }
     Ok(response)
 }

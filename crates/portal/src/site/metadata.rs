@@ -11,6 +11,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use model::harvest::HarvestOrigin;
+use model::spreadsheet::harmless;
 use model::{Error, Result};
 use serde_json::json;
 
@@ -131,37 +132,37 @@ fn items_csv(dataset: &Dataset) -> Result<Vec<u8>> {
         .map_err(told)?;
     for i in &dataset.entry.draft.items {
         let yes = |b: bool| if b { "是" } else { "否" };
-        writer
-            .write_record([
-                i.identifier.as_str(),
-                &i.name_cn,
-                &i.name_en,
-                &i.definition,
-                i.data_type.zh(),
-                &i.format,
-                &i.value_domain,
-                &i.unit,
-                i.grade.as_str(),
-                i.open_type.zh(),
-                yes(i.primary),
-                yes(i.nullable),
-                &i.object_class,
-                &i.representation,
-                &i.relation,
-                &i.source_org,
-                &i.app,
-                &i.remark,
-                &i.version,
-                &i.publish_date,
-                &i.length.to_string(),
-                &i.standard_code,
-                &i.code_table,
-                &i.source_system,
-                i.source_system_level.map_or("", |w| w.zh()),
-                yes(i.timestamp),
-                yes(i.sensitive),
-            ])
-            .map_err(told)?;
+        let length = i.length.to_string();
+        let cells = [
+            i.identifier.as_str(),
+            &i.name_cn,
+            &i.name_en,
+            &i.definition,
+            i.data_type.zh(),
+            &i.format,
+            &i.value_domain,
+            &i.unit,
+            i.grade.as_str(),
+            i.open_type.zh(),
+            yes(i.primary),
+            yes(i.nullable),
+            &i.object_class,
+            &i.representation,
+            &i.relation,
+            &i.source_org,
+            &i.app,
+            &i.remark,
+            &i.version,
+            &i.publish_date,
+            &length,
+            &i.standard_code,
+            &i.code_table,
+            &i.source_system,
+            i.source_system_level.map_or("", |w| w.zh()),
+            yes(i.timestamp),
+            yes(i.sensitive),
+        ];
+        writer.write_record(cells.map(|c| harmless(c).into_owned())).map_err(told)?;
     }
     writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))
 }

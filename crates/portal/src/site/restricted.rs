@@ -415,7 +415,8 @@ pub(crate) async fn take_in(
     };
     may_write(visit)?;
     let (app, op) = (&door.app, &visit.op);
-    let (_, kept) = form::upload(visit, &mut multipart, |posted, name, bytes| async move {
+    let most = app.rules.basket.attachment.bytes;
+    let (_, kept) = form::upload(visit, most, &mut multipart, |posted, name, bytes| async move {
         restricted::attach(app, op, number, posted.get("of"), &name, bytes).await
     })
     .await?;

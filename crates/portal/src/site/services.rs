@@ -15,7 +15,7 @@ use model::{Code, Error, Result};
 
 use crate::site::{at_page, facets};
 use crate::view::value;
-use crate::visit::{Visit, encode};
+use crate::visit::{self, Visit, encode};
 use crate::{Answer, Door};
 
 /// Sets of one page, the deepest page, and layers drawn at once.
@@ -226,9 +226,7 @@ async fn tile(
         Error::not_found("瓦片", "tile", &shown)
     })?;
     let mark = tile_mark(&dataset, at);
-    let seen = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    let again = seen == Some(mark.as_str());
-    let mut response = if again {
+    let mut response = if visit::has(&headers, &mark) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let nobody = visit.public_op();
@@ -241,7 +239,7 @@ async fn tile(
             None => StatusCode::NO_CONTENT.into_response(),
         };
         if drawn.cut {
-            let name = HeaderName::from_static("x-truncated");
+            let name = HeaderName::from_static("x-features-left-out");
             response.headers_mut().insert(name, HeaderValue::from_static("true"));
         }
         response

@@ -189,7 +189,11 @@ async fn roles_and_unlocking(house: House) {
     assert_eq!(by_other.unwrap_err().code(), Code::Denied);
     let user = account::change_user(app, &admin, &id, both).await.unwrap();
     assert_eq!(user.roles, [Role::Reviewer, Role::Consumer]);
-    let session = account::session(app, &session.token).await.unwrap().unwrap();
+    assert!(
+        account::session(app, &session.token).await.unwrap().is_none(),
+        "it ends with its roles"
+    );
+    let session = account::sign_in(app, &house.nobody(), "county", PASSWORD).await.unwrap();
     assert!(session.actor.has(Role::Reviewer) && session.user.display_name == "余杭小李");
     for (bad, org) in [(vec![], Some(COUNTY_ORG)), (vec![Role::Provider], None)] {
         let e = account::change_user(app, &admin, &id, change(&bad, org)).await.unwrap_err();

@@ -11,6 +11,7 @@
 
 mod accounts;
 mod applying;
+mod attacks;
 mod authorised;
 mod basket;
 mod bounding;

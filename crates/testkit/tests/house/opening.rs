@@ -182,7 +182,23 @@ async fn places_of_open_data(house: House) {
     assert!(found.is_empty(), "{found:?}");
 }
 
-crate::on_both!(an_open_set, an_unkeyed_set, what_is_closed, places_of_open_data);
+/// An organisation that was just entered is among those that programs are told, though nothing else has changed.
+async fn a_new_organisation(house: House) {
+    let (app, nobody) = (&house.app, house.nobody());
+    let before = opening::organisations(app, &nobody).await.unwrap().len();
+    crate::outway::settle(&house).await;
+    let after = opening::organisations(app, &nobody).await.unwrap();
+    assert_eq!(after.len(), before + 1);
+    assert!(after.iter().any(|o| o.name_cn == "宁波市数据局"));
+}
+
+crate::on_both!(
+    an_open_set,
+    an_unkeyed_set,
+    what_is_closed,
+    places_of_open_data,
+    a_new_organisation
+);
 
 /// B6: two processes on one store; each has an index of its own, and it follows what the other does.
 #[tokio::test]

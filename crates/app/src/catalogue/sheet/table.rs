@@ -4,6 +4,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use calamine::{Data, Reader as _};
+use model::reading::promise::{Promise, holds_texts};
+use model::spreadsheet::{harmless, meant};
 use model::{Code, Error, Result};
 
 use super::super::SheetFormat;
@@ -146,8 +148,27 @@ pub(crate) fn unpacks_within(bytes: &[u8], name: &str, most: &Most) -> Result<()
     let mut left = most.unpacked;
     for n in 0..archive.len() {
         let part = archive.by_index(n).map_err(|e| corrupt(e.to_string()))?;
-        let read = std::io::copy(&mut part.take(left.saturating_add(1)), &mut std::io::sink())
-            .map_err(|e| corrupt(e.to_string()))?;
+        // What is told is believed where it is already too much: nothing is unpacked then.
+        if part.size() > left {
+            return Err(too_large(name, most.unpacked, "字节（解压后）", "bytes unpacked"));
+        }
+        let texts = holds_texts(&String::from_utf8_lossy(part.name_raw()));
+        let mut promise = texts.then(Promise::default);
+        let (mut part, mut read) = (part.take(left.saturating_add(1)), 0_u64);
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            let got = part.read(&mut piece).map_err(|e| corrupt(e.to_string()))?;
+            if got == 0 {
+                break;
+            }
+            read += got as u64;
+            if let Some(promise) = &mut promise {
+                promise.feed(piece.get(..got).unwrap_or_default());
+            }
+        }
+        if promise.is_some_and(|promise| !promise.sound()) {
+            return Err(corrupt("more texts are promised than it can hold".to_owned()));
+        }
         left = left
             .checked_sub(read)
             .ok_or_else(|| too_large(name, most.unpacked, "字节（解压后）", "bytes unpacked"))?;
@@ -193,7 +214,7 @@ fn csv(bytes: &[u8], name: &str, most: &Most) -> Result<Table> {
             .caused_by(e)
         })?;
         let line = record.position().map_or(0, csv::Position::line);
-        growing.row(line, record.iter().map(even).collect())?;
+        growing.row(line, record.iter().map(|cell| even(meant(cell))).collect())?;
     }
     Ok(growing.table)
 }
@@ -235,7 +256,8 @@ fn write_csv(rows: &[Vec<String>]) -> Result<Vec<u8>> {
     let mut writer =
         csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut out);
     for row in rows {
-        writer.write_record(row).map_err(|e| failed(e.to_string()))?;
+        let cells = row.iter().map(|cell| harmless(cell).into_owned());
+        writer.write_record(cells).map_err(|e| failed(e.to_string()))?;
     }
     writer.flush().map_err(|e| failed(e.to_string()))?;
     drop(writer);
