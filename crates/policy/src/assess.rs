@@ -55,6 +55,7 @@ impl Policy {
             quota: None,
             purpose: "open-check".to_owned(),
             request: None,
+            sandbox: false,
             grantee: grantee(&op.actor),
             grade,
             expires_at: None,

@@ -28,6 +28,14 @@ pub async fn file(app: &App, op: &Op, new: UseNew) -> Result<UseApplication> {
         Error::invalid("请选择开放方式", "choose an opening method")
             .field("method", "必选", "required")
     })?;
+    if method.sandbox && party.org.is_empty() {
+        return Err(Error::new(
+            Code::RuleBroken,
+            "数据沙箱为单位设立，个人请选择其他开放方式",
+            "a sandbox is an organisation's: choose another opening method",
+        )
+        .field("method", "请改选", "choose another"));
+    }
     let until = new.until.filter(|until| {
         *until > op.today() && *until <= op.today() + TimeDelta::days(rules.longest.term_days)
     });
