@@ -68,7 +68,8 @@ test("the interface is found in the list and tried on its page", async ({ page }
   const form = page.locator("#try");
   await form.locator("[name=limit]").fill("3");
   await form.locator("[type=submit]").click();
-  await expect(page.locator("#answer")).toContainText("200");
+  await expect(page.locator("#answer-call")).toContainText(`/api/v1/${open.code}`);
+  expect(JSON.parse(await page.locator("#answer-body").innerText())).toHaveLength(3);
   await fit(page, "developer-4-tried");
 });
 
@@ -79,7 +80,7 @@ test("the developer sees what the application called", async ({ browser }) => {
   const href = await page.locator("#applications a", { hasText: "用量" }).first().getAttribute("href");
   await expect(async () => {
     await page.goto(portal + href);
-    await expect(page.locator("#total")).toContainText(/[1-9]/, { timeout: 1000 });
+    await expect(page.locator("#total dd").first()).toHaveText(/^[1-9]/, { timeout: 1000 });
   }).toPass({ timeout: 60_000 });
   await fit(page, "developer-5-usage");
 });
