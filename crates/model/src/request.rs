@@ -166,7 +166,7 @@ pub struct Request {
     pub period: Period,
     pub calls_per_day: u64,
     pub area_range: String,
-    /// Agreed for SQL, too (批量共享), not for the interface alone. Of what is open on conditions: for the data sandbox alone.
+    /// Agreed for SQL, too (批量共享), not for the interface alone.
     #[serde(default)]
     pub by_sql: bool,
     pub state: RequestState,
@@ -177,14 +177,6 @@ pub struct Request {
     pub applicant: String,
     pub created_at: String,
     pub updated_at: String,
-}
-
-impl Request {
-    /// Agreed for the data sandbox alone: what is open on conditions leaves whole by no door; by SQL it is used in a sandbox.
-    #[must_use]
-    pub fn sandbox_only(&self) -> bool {
-        self.by_sql && self.way == RequestWay::Open
-    }
 }
 
 /// One step of a share application.

@@ -55,7 +55,6 @@ impl Policy {
             quota: None,
             purpose: "open-check".to_owned(),
             request: None,
-            sandbox: false,
             grantee: grantee(&op.actor),
             grade,
             expires_at: None,

@@ -68,7 +68,6 @@ pub struct Grant {
     pub(crate) quota: Option<Quota>,
     pub(crate) purpose: String,
     pub(crate) request: Option<String>,
-    pub(crate) sandbox: bool,
     pub(crate) grantee: String,
     pub(crate) grade: Grade,
     pub(crate) expires_at: Option<DateTime<Utc>>,
@@ -121,11 +120,6 @@ impl Grant {
     #[must_use]
     pub fn request(&self) -> Option<&str> {
         self.request.as_deref()
-    }
-    /// To be used in a data sandbox alone.
-    #[must_use]
-    pub fn sandbox_only(&self) -> bool {
-        self.sandbox
     }
     /// Who receives: application key, user id, or `public`.
     #[must_use]

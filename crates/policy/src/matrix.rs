@@ -180,8 +180,7 @@ fn rows() -> Vec<Row> {
                 state: Some("approved"),
                 way: target.way.as_deref().map(|w| if w == "open" { "open" } else { "share" }),
                 expired: false,
-                // What is open on conditions is asked by SQL where the sandbox was agreed only.
-                sql: target.way.as_deref() != Some("open") || circumstance.ends_with(", sandbox"),
+                sql: true,
             };
             let personal = circumstance.ends_with("of one's own");
             rows.push(Row { action, circumstance, release, target, personal });
@@ -339,7 +338,6 @@ fn rows() -> Vec<Row> {
                 let unshared = Target { share_type: none(), ..restricted };
                 add("by approved request, not shared", "request", by("share", &unshared));
                 add("by approved open request", "request", by("open", &unshared));
-                add("by approved open request, sandbox", "request", by("open", &unshared));
                 add("by approved open request, not open", "request", by("open", &live));
                 add("as owner", "owner", target.clone());
                 if action == Action::RowsSql {

@@ -83,7 +83,6 @@ impl Policy {
                 Via::Request(request) => Some(request.id.clone()),
                 Via::Open | Via::Owner | Via::Made => None,
             },
-            sandbox: matches!(ask.via, Via::Request(request) if request.sandbox_only()),
             grantee: grantee(&op.actor),
             grade,
             expires_at,

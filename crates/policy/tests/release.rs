@@ -231,28 +231,6 @@ fn an_open_request_follows_the_open_attribute_at_every_call() {
 }
 
 #[test]
-fn what_was_agreed_for_the_sandbox_is_given_there_alone() {
-    let r = Request { way: RequestWay::Open, by_sql: true, ..request() };
-    let mut e = entry(people_items());
-    e.draft.open_type = OpenType::Restricted;
-    for item in &mut e.draft.items {
-        item.open_type = OpenType::Restricted;
-    }
-    let app = application("app-1");
-    for action in [Action::RowsQuery, Action::RowsVerify, Action::RowsDownload, Action::RowsBatch] {
-        refused(by(&app, action, &e, Via::Request(&r)), Code::NoGrant, "sandbox.only");
-    }
-    let grant = by(&app, Action::RowsSql, &e, Via::Request(&r)).unwrap();
-    assert!(grant.sandbox_only() && grant.column("gz").is_none(), "L4 is never opened");
-    // By the interface alone nothing is asked by SQL; between public bodies SQL is for no sandbox.
-    let plain = Request { by_sql: false, ..r };
-    assert!(by(&app, Action::RowsSql, &e, Via::Request(&plain)).is_err());
-    let shared = Request { by_sql: true, ..request() };
-    let e = entry(people_items());
-    assert!(!by(&app, Action::RowsSql, &e, Via::Request(&shared)).unwrap().sandbox_only());
-}
-
-#[test]
 fn open_data_is_for_anyone_and_only_its_open_items() {
     let mut items = people_items();
     items[3].open_type = OpenType::Restricted;

@@ -122,11 +122,6 @@ async fn used(app: &App, op: &Op, project: &str) -> Result<Used> {
 
 /// Applications of the caller's that a project can be opened for.
 pub async fn offers(app: &App, op: &Op) -> Result<Vec<Offer>> {
-    offered(app, op, false).await
-}
-
-/// The same for a project, or for a sandbox.
-pub(super) async fn offered(app: &App, op: &Op, sandbox: bool) -> Result<Vec<Offer>> {
     let mut offers = Vec::new();
     for application in account::applications(app, op).await? {
         let manages =
@@ -134,7 +129,7 @@ pub(super) async fn offered(app: &App, op: &Op, sandbox: bool) -> Result<Vec<Off
         if !manages.allowed || application.personal() || !application.active {
             continue;
         }
-        let tables = included(app, op, &application, sandbox).await?;
+        let tables = included(app, op, &application).await?;
         let tables =
             tables.into_iter().map(|t| (t.grant.code().to_owned(), t.title.clone())).collect();
         offers.push(Offer { application, tables });
@@ -142,19 +137,12 @@ pub(super) async fn offered(app: &App, op: &Op, sandbox: bool) -> Result<Vec<Off
     Ok(offers)
 }
 
-/// What an application is granted by SQL now; with what is for a sandbox alone, or without.
-async fn included(
-    app: &App,
-    op: &Op,
-    application: &Application,
-    sandbox: bool,
-) -> Result<Vec<SqlTable>> {
-    let mut tables = match account::actor_of(app, &application.key).await? {
-        Some(actor) => desk::granted(app, &app.op(actor, &op.source)).await?,
-        None => Vec::new(),
-    };
-    tables.retain(|t| sandbox || desk::at_the_door(t));
-    Ok(tables)
+/// What an application is granted by SQL now.
+async fn included(app: &App, op: &Op, application: &Application) -> Result<Vec<SqlTable>> {
+    match account::actor_of(app, &application.key).await? {
+        Some(actor) => desk::granted(app, &app.op(actor, &op.source)).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Opens a project; who opens it is its first owner.
@@ -182,7 +170,7 @@ pub(super) async fn open(
     check_code(new.code.trim())?;
     sandbox::alone(app, terms.is_some(), &application.id).await?;
     let (name, purpose) = words(&new.name, &new.purpose)?;
-    let granted = included(app, op, &application, terms.is_some()).await?;
+    let granted = included(app, op, &application).await?;
     let quota = &app.rules.project.quota;
     let project = Project {
         id: op.new_id(),
@@ -217,9 +205,7 @@ pub async fn change(app: &App, op: &Op, id: &str, change: ProjectChange) -> Resu
     let (name, purpose) = words(&change.name, &change.purpose)?;
     let application = app.store.application_get(&held.project.application).await?;
     let granted = match application {
-        Some(application) => {
-            included(app, op, &application, held.project.sandbox.is_some()).await?
-        }
+        Some(application) => included(app, op, &application).await?,
         None => Vec::new(),
     };
     bounds(app, op, &change.quota)?;

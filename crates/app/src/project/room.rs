@@ -289,14 +289,10 @@ pub(super) async fn application(app: &App, held: &Held, source: &str) -> Result<
     Ok(app.op(actor, source))
 }
 
-/// The application's grants that a project includes; what is for a sandbox alone is in a sandbox only.
+/// The application's grants that a project includes.
 pub(super) async fn granted(desk: &Desk, held: &Held, own: &Op) -> Result<Vec<SqlTable>> {
     let all = desk.tables_now(own).await?;
-    let sandbox = held.project.sandbox.is_some();
-    let included = |t: &&SqlTable| {
-        (sandbox || desk::at_the_door(t))
-            && held.project.entries.iter().any(|e| e == t.grant.code())
-    };
+    let included = |t: &&SqlTable| held.project.entries.iter().any(|e| e == t.grant.code());
     Ok(all.tables.iter().filter(included).cloned().collect())
 }
 

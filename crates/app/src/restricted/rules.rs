@@ -58,9 +58,6 @@ pub struct Method {
     pub word: String,
     pub zh: String,
     pub en: String,
-    /// The data are used in a data sandbox alone: no interface gives them.
-    #[serde(default)]
-    pub sandbox: bool,
 }
 
 /// A question about ability.

@@ -44,7 +44,6 @@ pub(super) async fn grants(
     a: &UseApplication,
 ) -> Result<u64> {
     let mut made = 0;
-    let sandbox = app.rules.restricted.method(&a.method).is_some_and(|m| m.sandbox);
     for entry in &a.entries {
         if app.store.request_get(&entry.grant).await?.is_some() {
             continue;
@@ -60,7 +59,7 @@ pub(super) async fn grants(
                 period: Period::Until { date: a.until.to_string() },
                 calls_per_day: a.calls_per_day,
                 area_range: String::new(),
-                by_sql: sandbox,
+                by_sql: false,
             },
             applicant: a.applicant.clone(),
             applicant_org: a.org.clone(),

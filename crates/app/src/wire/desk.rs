@@ -106,19 +106,8 @@ impl Desk {
         Ok(kept)
     }
 
-    /// All that was granted by SQL, also what is used in a sandbox alone: whoever shows tables keeps these apart.
     pub(crate) async fn tables_now(&self, op: &Op) -> Result<Arc<SqlTables>> {
         self.kept_now(op).await.map(|kept| kept.tables)
-    }
-
-    /// What the door itself gives.
-    async fn door_tables(&self, op: &Op) -> Result<Arc<SqlTables>> {
-        let all = self.tables_now(op).await?;
-        if all.tables.iter().all(at_the_door) {
-            return Ok(all);
-        }
-        let tables = all.tables.iter().filter(|t| at_the_door(t)).cloned().collect();
-        Ok(Arc::new(SqlTables { tables }))
     }
 
     /// Why a table that was there is not: a stop says so, everything else is an agreement that has ended.
@@ -148,7 +137,7 @@ impl Desk {
 
     /// The grants of a statement, all of which must hold now.
     async fn grants(&self, op: &Op, codes: &[&str]) -> Result<Vec<SqlTable>> {
-        let tables = self.door_tables(op).await?;
+        let tables = self.tables_now(op).await?;
         let mut granted = Vec::with_capacity(codes.len());
         for code in codes {
             let Some(table) = tables.tables.iter().find(|t| t.grant.code() == *code) else {
@@ -184,12 +173,7 @@ pub(crate) async fn count(app: &App, op: &Op, tables: &[SqlTable]) -> Result<()>
     Ok(())
 }
 
-/// Whether the SQL door gives a table: what was agreed for the sandbox alone is not there.
-pub(crate) fn at_the_door(table: &SqlTable) -> bool {
-    !table.grant.sandbox_only()
-}
-
-/// What was granted to an application for SQL, by code; also for the sandbox alone.
+/// What was granted to an application for SQL, by code.
 pub(crate) async fn granted(app: &App, op: &Op) -> Result<Vec<SqlTable>> {
     let found = sharing::granted(app, op, Action::RowsSql).await?;
     let table = |(grant, entry): (policy::Grant, model::entry::Entry)| SqlTable {
@@ -292,7 +276,7 @@ impl SqlRoom for Desk {
 
     async fn tables(&self, caller: &SqlCaller) -> Result<Arc<SqlTables>> {
         self.stands(caller).await?;
-        self.door_tables(&self.op(caller)).await
+        self.tables_now(&self.op(caller)).await
     }
 
     async fn begin(&self, caller: &SqlCaller, ask: &SqlAsk) -> Result<SqlTurn> {

@@ -95,7 +95,7 @@ pub async fn view(app: &App, op: &Op, id: &str) -> Result<SqlView> {
         }
         None => Vec::new(),
     };
-    let tables = tables.into_iter().filter(desk::at_the_door).map(|table| SqlTableView {
+    let tables = tables.into_iter().map(|table| SqlTableView {
         code: table.grant.code().to_owned(),
         title: table.title,
         columns: table.grant.columns().len(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use app::project::{self, Offer};
+use app::project;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::project::{ExportFormat, ProjectChange, ProjectNew, ProjectQuota, ProjectRole};
-use model::{Error, Kind};
+use model::{Error, Kind, Result};
 use tokio_util::io::ReaderStream;
 
 use crate::console::{PAGE, done, next_link};
@@ -52,31 +52,31 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 }
 
 async fn new_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    let offers = project::offers(&door.app, &visit.op).await?;
-    let context = new_form(&visit, &offers, None, None);
+    let context = new_form(&door, &visit, None, None).await?;
     door.page(&visit, "console/project_new.html", context).await
 }
 
 /// What the form of a new project, or of a new sandbox, shows: applications, the one chosen, what was written and is wrong with it.
-pub(super) fn new_form(
+pub(super) async fn new_form(
+    door: &Door,
     visit: &Visit,
-    offers: &[Offer],
     posted: Option<&ProjectNew>,
     error: Option<&Error>,
-) -> Value {
+) -> Result<Value> {
+    let offers = project::offers(&door.app, &visit.op).await?;
     let chosen = posted.map(|p| p.application.as_str()).or_else(|| visit.q("application"));
     let chosen = offers
         .iter()
         .find(|o| Some(o.application.id.as_str()) == chosen)
         .or_else(|| offers.iter().max_by_key(|o| o.tables.len()));
-    context! {
-        offers => value(offers), offer => value(chosen),
+    Ok(context! {
+        offers => value(&offers), offer => value(chosen),
         form => posted.map(|p| context! {
             code => &p.code, name => &p.name, purpose => &p.purpose, entries => &p.entries,
         }),
         error => error.map(|e| visit.t(e.zh(), e.en())),
         fields => value(error.map(Error::fields).unwrap_or_default()),
-    }
+    })
 }
 
 /// What was written into the form of a new project.
@@ -95,8 +95,7 @@ async fn create(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> 
     match project::create(&door.app, &visit.op, new.clone()).await {
         Ok(made) => done(&path(&made.id, ""), "created"),
         Err(e) if matches!(e.kind(), Kind::Invalid | Kind::Conflict) => {
-            let offers = project::offers(&door.app, &visit.op).await?;
-            let context = new_form(&visit, &offers, Some(&new), Some(&e));
+            let context = new_form(&door, &visit, Some(&new), Some(&e)).await?;
             door.page_with(&visit, "console/project_new.html", context, Some(&e)).await
         }
         Err(e) => Err(e.into()),
@@ -109,10 +108,9 @@ async fn one(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit
     let tables = project::tables(app, op, &id).await?;
     let results = project::results(app, op, &id).await?;
     let jobs = project::jobs(app, op, &id).await?;
-    let offers = match (view.may_keep, view.project.sandbox.is_some()) {
-        (true, true) => project::sandbox::offers(app, op).await?,
-        (true, false) => project::offers(app, op).await?,
-        (false, _) => Vec::new(),
+    let offers = match view.may_keep {
+        true => project::offers(app, op).await?,
+        false => Vec::new(),
     };
     let granted = offers.into_iter().find(|o| o.application.id == view.project.application);
     let quota = view.project.quota;

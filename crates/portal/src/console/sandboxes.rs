@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use app::project;
 use app::project::sandbox::{self, ReleaseAsk, RunAsk};
 use axum::Router;
 use axum::body::Body;
@@ -50,7 +51,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let sandboxes = sandbox::list(&door.app, &visit.op).await?;
     let context = context! {
         sandboxes => value(&sandboxes), done => visit.q("done"),
-        may_open => !sandbox::offers(&door.app, &visit.op).await?.is_empty(),
+        may_open => !project::offers(&door.app, &visit.op).await?.is_empty(),
         has_desk => sandbox::has_desk(&door.app, &visit.op),
     };
     door.page(&visit, "console/sandboxes.html", context).await
@@ -67,8 +68,7 @@ async fn form_page(
     posted: Option<&ProjectNew>,
     error: Option<&Error>,
 ) -> Answer {
-    let offers = sandbox::offers(&door.app, &visit.op).await?;
-    let form = new_form(visit, &offers, posted, error);
+    let form = new_form(door, visit, posted, error).await?;
     let context = context! { days_most => door.app.rules.sandbox.term_days, ..form };
     door.page_with(visit, "console/sandbox_new.html", context, error).await
 }

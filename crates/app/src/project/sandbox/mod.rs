@@ -39,7 +39,7 @@ pub use self::desk::{DeskItem, decide, desk, has_desk, trace};
 pub use self::program::add as add_program;
 pub use self::release::{ReleaseAsk, Released, ask as ask_release, fetch};
 pub use self::run::{RunAsk, ask as ask_run, begin};
-use super::keep::{Offer, ProjectView};
+use super::keep::ProjectView;
 use super::made::ResultView;
 use super::room::{application, granted};
 use super::{Held, keep, made};
@@ -134,11 +134,6 @@ pub struct LimitsView {
     pub seconds: u64,
     pub k: u64,
     pub rows: usize,
-}
-
-/// Applications of the caller's that a sandbox can be opened for, with what they are granted by SQL, also for the sandbox alone.
-pub async fn offers(app: &App, op: &Op) -> Result<Vec<Offer>> {
-    keep::offered(app, op, true).await
 }
 
 /// Opens a sandbox for an application, with a term of so many days from today.
