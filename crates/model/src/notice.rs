@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 44] = [
+pub const KINDS: [&str; 51] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -65,6 +65,13 @@ pub const KINDS: [&str; 44] = [
     "opening.recheck",
     "contest.judge",
     "contest.result",
+    "sandbox.invited",
+    "sandbox.asked",
+    "sandbox.run",
+    "sandbox.release",
+    "sandbox.extension",
+    "sandbox.due",
+    "sandbox.stopped",
 ];
 
 /// A notice as its reader sees it.

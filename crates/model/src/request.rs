@@ -179,6 +179,14 @@ pub struct Request {
     pub updated_at: String,
 }
 
+impl Request {
+    /// Whether it is agreed for use in a data sandbox only: what is open on conditions is agreed for SQL for nothing else.
+    #[must_use]
+    pub fn sandboxed(&self) -> bool {
+        self.way == RequestWay::Open && self.by_sql
+    }
+}
+
 /// One step of a share application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestStep {

@@ -19,6 +19,8 @@ pub enum Via<'a> {
     Open,
     /// By the owner's own staff.
     Owner,
+    /// As a result that left a sandbox of the application as an interface: checked and reviewed as it is, so that nothing of it is masked.
+    Released(&'a Request),
     /// As what a job of the application's own project made; it was masked when it was read.
     Made,
 }

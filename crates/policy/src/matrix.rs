@@ -180,7 +180,9 @@ fn rows() -> Vec<Row> {
                 state: Some("approved"),
                 way: target.way.as_deref().map(|w| if w == "open" { "open" } else { "share" }),
                 expired: false,
-                sql: true,
+                // What is open on conditions is agreed for SQL for use in a sandbox only.
+                sql: target.way.as_deref() != Some("open")
+                    || circumstance.ends_with("in a sandbox"),
             };
             let personal = circumstance.ends_with("of one's own");
             rows.push(Row { action, circumstance, release, target, personal });
@@ -339,6 +341,8 @@ fn rows() -> Vec<Row> {
                 add("by approved request, not shared", "request", by("share", &unshared));
                 add("by approved open request", "request", by("open", &unshared));
                 add("by approved open request, not open", "request", by("open", &live));
+                let unshared = by("open", &unshared);
+                add("by approved open request, in a sandbox", "request", unshared);
                 add("as owner", "owner", target.clone());
                 if action == Action::RowsSql {
                     let mine =

@@ -28,14 +28,14 @@ impl Policy {
 
     pub(crate) fn grant_by(&self, op: &Op, ask: &GrantAsk<'_>) -> Result<Grant> {
         let expires_at = match ask.via {
-            Via::Request(request) => end_of(request)?,
+            Via::Request(request) | Via::Released(request) => end_of(request)?,
             Via::Open | Via::Owner | Via::Made => None,
         };
         let release = match ask.via {
             Via::Open => Release { via: "open", ..Release::default() },
             Via::Owner => Release { via: "owner", ..Release::default() },
             Via::Made => Release { via: "made", ..Release::default() },
-            Via::Request(request) => Release {
+            Via::Request(request) | Via::Released(request) => Release {
                 via: "request",
                 application: Some(&request.application),
                 entry: Some(&request.entry),
@@ -49,7 +49,7 @@ impl Policy {
         if !outcome.allowed {
             let default = match ask.via {
                 Via::Owner => Code::Denied,
-                Via::Open | Via::Request(_) | Via::Made => Code::NoGrant,
+                Via::Open | Via::Request(_) | Via::Released(_) | Via::Made => Code::NoGrant,
             };
             return Err(self.refusal(ask.action, outcome, default));
         }
@@ -74,13 +74,13 @@ impl Policy {
             },
             quota: quota(self.limits(), ask),
             purpose: match ask.via {
-                Via::Request(request) => request.scene.clone(),
+                Via::Request(request) | Via::Released(request) => request.scene.clone(),
                 Via::Open => "open".to_owned(),
                 Via::Owner => "owner".to_owned(),
                 Via::Made => "project".to_owned(),
             },
             request: match ask.via {
-                Via::Request(request) => Some(request.id.clone()),
+                Via::Request(request) | Via::Released(request) => Some(request.id.clone()),
                 Via::Open | Via::Owner | Via::Made => None,
             },
             grantee: grantee(&op.actor),
@@ -93,7 +93,7 @@ impl Policy {
     fn columns(&self, ask: &GrantAsk<'_>, today: NaiveDate) -> Vec<GrantColumn> {
         let released = |item: &&Item| match ask.via {
             // What was agreed and is not offered any more by the way it was asked for (not shared, not opened) stays in.
-            Via::Request(request) => {
+            Via::Request(request) | Via::Released(request) => {
                 request.way.offers(item) && request.items.contains(&item.identifier)
             }
             // L4 is never open (DB33/T 2351-2021), whatever was declared.
@@ -128,9 +128,9 @@ impl Policy {
     }
 
     /// The item's own mask, else the default rule above L1; from L3 on never without one. The owner's staff see L1
-    /// and L2 plain. What a job made holds masked values already.
+    /// and L2 plain. What a job made holds masked values already, and what was released was looked at as it is.
     pub(crate) fn mask(&self, item: &Item, via: Via<'_>, today: NaiveDate) -> Option<Mask> {
-        if matches!(via, Via::Made) {
+        if matches!(via, Via::Made | Via::Released(_)) {
             return None;
         }
         if matches!(via, Via::Owner) && item.grade < Grade::L3 {
@@ -253,7 +253,7 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
             calls_per_day: limits.quota_open.calls_per_day,
             calls_per_second: limits.quota_open.calls_per_second,
         }),
-        Via::Request(request) => {
+        Via::Request(request) | Via::Released(request) => {
             let rule = limits.quota_request;
             let calls_per_day = match request.calls_per_day {
                 0 => rule.calls_per_day,
@@ -282,7 +282,7 @@ pub(crate) fn grantee(actor: &Actor) -> String {
 
 fn nothing_left(via: Via<'_>) -> Error {
     let (zh, en) = match via {
-        Via::Request(_) => (
+        Via::Request(_) | Via::Released(_) => (
             "申请的数据项都不在可共享范围内，请重新申请",
             "none of the items applied for is shared any more; apply again",
         ),

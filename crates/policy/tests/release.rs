@@ -337,3 +337,40 @@ fn row_caps_and_quotas_follow_the_limits() {
     assert_eq!(open_quota, Some(Quota { calls_per_day: 100_000, calls_per_second: 50 }));
     assert_eq!(by(&app, Action::RowsDownload, &open(e), Via::Open).unwrap().quota(), None);
 }
+
+#[test]
+fn what_was_agreed_for_a_sandbox_is_read_by_sql_alone() {
+    let r = Request { way: RequestWay::Open, org: String::new(), by_sql: true, ..request() };
+    assert!(r.sandboxed() && !Request { by_sql: false, ..r.clone() }.sandboxed());
+    let app = application("app-1");
+    let mut e = entry(people_items());
+    e.draft.open_type = OpenType::Restricted;
+    for item in &mut e.draft.items {
+        item.open_type = OpenType::Restricted;
+    }
+    by(&app, Action::RowsSql, &e, Via::Request(&r)).unwrap();
+    for action in [Action::RowsQuery, Action::RowsVerify, Action::RowsDownload, Action::RowsBatch] {
+        refused(by(&app, action, &e, Via::Request(&r)), Code::NoGrant, "request.sandbox-only");
+    }
+}
+
+#[test]
+fn what_was_released_is_told_as_it_was_looked_at_within_its_agreement() {
+    let (r, app, e) = (request(), application("app-1"), entry(people_items()));
+    let grant = by(&app, Action::RowsQuery, &e, Via::Released(&r)).unwrap();
+    assert!(grant.columns().iter().all(|c| c.mask.is_none() && c.filterable));
+    assert_eq!((grant.request(), grant.purpose()), (Some(r.id.as_str()), r.scene.as_str()));
+    assert!(grant.quota().is_some() && grant.expires_at().is_some());
+    let other = application("app-2");
+    refused(
+        by(&other, Action::RowsQuery, &e, Via::Released(&r)),
+        Code::NoGrant,
+        "request.of-another",
+    );
+    let over = Request { state: RequestState::Revoked, ..r };
+    refused(
+        by(&app, Action::RowsQuery, &e, Via::Released(&over)),
+        Code::GrantExpired,
+        "request.ended",
+    );
+}

@@ -35,8 +35,8 @@ use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, T
 use model::restricted::{
     PaperKind, PaperSigner, SignWay, SigningAlgorithm, UseDeed, UseSide, UseState,
 };
-use model::sandbox::release::{Check as ReleaseCheck, ColumnPart, ReleaseState};
-use model::sandbox::{RunKind, RunState as SandboxRun, SandboxStage};
+use model::sandbox::release::{Check as ReleaseCheck, ColumnPart, ReleaseState, ReleaseWay};
+use model::sandbox::{ExtensionState, RunKind, RunState as SandboxRun, SandboxStage};
 use model::schema::{ChangeKind, DriftState, RelationKind};
 use model::source::{CheckLevel, SourceKind, SourceTls};
 use model::voice::showcase::{LinkState, ShowcaseKind, ShowcaseState};
@@ -147,6 +147,8 @@ code_kinds! {
     "column_part" => ColumnPart,
     "release_check" => ReleaseCheck,
     "release_state" => ReleaseState,
+    "release_way" => ReleaseWay,
+    "sandbox_extension" => ExtensionState,
     "run_kind" => RunKind,
     "sandbox_run" => SandboxRun,
     "sandbox_stage" => SandboxStage,

@@ -25,6 +25,7 @@ mod seed_interface;
 mod seed_opening;
 mod seed_project;
 mod seed_restricted;
+mod seed_sandbox;
 mod seed_voice;
 mod serve;
 

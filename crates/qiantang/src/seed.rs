@@ -91,6 +91,13 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
         crate::seed_project::project(app, &team.id).await.map_err(|e| named(e, "project"))?;
         crate::seed_delivery::delivery(app).await.map_err(|e| named(e, "delivery"))?;
     }
+    if let Some(analyst) = apps.iter().find(|a| a.handle == "analyst") {
+        crate::seed_sandbox::sandbox(app, &analyst.id).await.map_err(|e| named(e, "sandbox"))?;
+    }
+    if let Some(client) = apps.iter().find(|a| a.handle == "enterprise") {
+        crate::seed_sandbox::identity(app, &client.id).await.map_err(|e| named(e, "identity"))?;
+    }
+    crate::seed_sandbox::credit(app).await.map_err(|e| named(e, "credit"))?;
     crate::seed_interface::interfaces(app).await.map_err(|e| named(e, "interfaces"))?;
     crate::seed_voice::voice(app).await.map_err(|e| named(e, "voice"))?;
     crate::seed_opening::openings(app).await.map_err(|e| named(e, "opening"))?;

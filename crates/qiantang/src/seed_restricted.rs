@@ -30,15 +30,6 @@ pub(crate) async fn agreed(app: &App, demo: &DemoRequest, application: &str) -> 
         Period::Days { days } => i64::from(days),
         _ => 90,
     };
-    let answer = |question: &str, choice: &str| UseAnswer {
-        question: question.into(),
-        choice: choice.into(),
-        text: String::new(),
-    };
-    let answers =
-        app.rules.restricted.questions.iter().filter_map(|q| {
-            q.choices.iter().find(|c| !c.disqualifies).map(|c| answer(&q.id, &c.word))
-        });
     let new = UseNew {
         entries: vec![(demo.new.entry.clone(), demo.new.items.clone())],
         application: application.to_owned(),
@@ -47,10 +38,34 @@ pub(crate) async fn agreed(app: &App, demo: &DemoRequest, application: &str) -> 
         method: "interface".into(),
         until: Some(op.today() + TimeDelta::days(days)),
         calls_per_day: demo.new.calls_per_day,
-        answers: answers.collect(),
+        answers: answers(app),
         renews: String::new(),
     };
-    let a = submitted(app, &op, new.clone()).await?;
+    let number = in_force(app, demo.by, new.clone()).await?;
+    // Its renewal waits for the reviewers.
+    let op = op_of(app, demo.by).await?;
+    let renewal =
+        UseNew { until: Some(op.today() + TimeDelta::days(days * 2)), renews: number, ..new };
+    submitted(app, &op, renewal).await.map(|_| ())
+}
+
+/// Answers that let an applicant in.
+pub(crate) fn answers(app: &App) -> Vec<UseAnswer> {
+    let answer = |question: &str, choice: &str| UseAnswer {
+        question: question.into(),
+        choice: choice.into(),
+        text: String::new(),
+    };
+    let questions = app.rules.restricted.questions.iter();
+    questions
+        .filter_map(|q| q.choices.iter().find(|c| !c.disqualifies).map(|c| answer(&q.id, &c.word)))
+        .collect()
+}
+
+/// Applied for, reviewed together, signed by both sides; answers its number.
+pub(crate) async fn in_force(app: &App, by: &str, new: UseNew) -> Result<String> {
+    let op = op_of(app, by).await?;
+    let a = submitted(app, &op, new).await?;
     let provider = a.entries.first().map(|e| e.provider.clone()).unwrap_or_default();
     let reviewer = reviewer_of(&provider).to_owned();
     for who in [reviewer.as_str(), "authority"] {
@@ -65,11 +80,7 @@ pub(crate) async fn agreed(app: &App, demo: &DemoRequest, application: &str) -> 
     }
     let reviewer = op_of(app, &reviewer).await?;
     sign(app, &reviewer, &a.number, UseDeed::Countersign, SignWay::Platform).await?;
-    // Its renewal waits for the reviewers.
-    let op = op_of(app, demo.by).await?;
-    let renewal =
-        UseNew { until: Some(op.today() + TimeDelta::days(days * 2)), renews: a.number, ..new };
-    submitted(app, &op, renewal).await.map(|_| ())
+    Ok(a.number)
 }
 
 /// Filled in, proved and submitted.

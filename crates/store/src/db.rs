@@ -162,6 +162,8 @@ impl Db {
         all.push(migration(48, "openplan", include_str!("../migrations/0048_openplan.sql")));
         all.push(migration(49, "contest", include_str!("../migrations/0049_contest.sql")));
         all.push(migration(50, "news", include_str!("../migrations/0050_news.sql")));
+        let term = include_str!("../migrations/0051_sandbox_term.sql");
+        all.push(migration(51, "sandbox_term", term));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

@@ -8,10 +8,12 @@ use model::Result;
 use model::project::{Project, ProjectMember, ProjectRole, ProjectStatement};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
 
 pub use self::job::RunRecord;
 use crate::Store;
 use crate::db::{fail, json, number, on_duplicate, page, signed, text, to_json};
+use crate::entry::touch;
 
 const KEEPERS: &[Action] = &[Action::ProjectKeep, Action::ApplicationManage];
 const WORKERS: &[Action] = &[Action::ProjectWork, Action::SystemWork];
@@ -28,13 +30,15 @@ impl Store {
         permit.require(KEEPERS)?;
         let mut tx = self.db.begin().await?;
         sqlx::query(
-            "INSERT INTO project (id, code, org, application, body) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO project (id, code, org, application, body, sandbox, sandbox_until) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(project.id.as_str())
         .bind(project.code.as_str())
         .bind(project.org.as_str())
         .bind(project.application.as_str())
         .bind(to_json(project)?)
+        .bind(state_of(project))
+        .bind(until_of(project))
         .execute(&mut *tx)
         .await
         .map_err(|e| {
@@ -58,16 +62,18 @@ impl Store {
         tx.commit().await.map_err(fail)
     }
 
-    /// Writes what its owner decided.
+    /// Writes what its owner decided. The term of a sandbox is not the owner's: it stays as it is kept.
     pub async fn project_update(&self, permit: &Permit, project: &Project) -> Result<()> {
         permit.require(KEEPERS)?;
-        sqlx::query("UPDATE project SET body = $1 WHERE id = $2")
-            .bind(to_json(project)?)
+        let mut tx = self.db.begin().await?;
+        let row = sqlx::query("SELECT body FROM project WHERE id = $1")
             .bind(project.id.as_str())
-            .execute(self.db.pool())
+            .fetch_one(&mut *tx)
             .await
             .map_err(fail)?;
-        Ok(())
+        let kept: Project = json(&row, "body")?;
+        write(&mut tx, &Project { sandbox: kept.sandbox, ..project.clone() }).await?;
+        tx.commit().await.map_err(fail)
     }
 
     pub async fn project_get(&self, id: &str) -> Result<Option<Project>> {
@@ -270,6 +276,32 @@ impl Store {
         .map(|row| Ok((text(row, "application")?, text(row, "org")?, number(row, "millis")?)))
         .collect()
     }
+}
+
+/// Writes a project. What it serves is decided anew: it may have been closed, or include less.
+pub(crate) async fn write(tx: &mut Transaction<'static, Any>, project: &Project) -> Result<()> {
+    sqlx::query("UPDATE project SET body = $1, sandbox = $2, sandbox_until = $3 WHERE id = $4")
+        .bind(to_json(project)?)
+        .bind(state_of(project))
+        .bind(until_of(project))
+        .bind(project.id.as_str())
+        .execute(&mut **tx)
+        .await
+        .map_err(fail)?;
+    touch(tx).await
+}
+
+/// 0 no sandbox, 1 open, 2 closed.
+fn state_of(project: &Project) -> i64 {
+    match (&project.sandbox, &project.closed_at) {
+        (None, _) => 0,
+        (Some(_), None) => 1,
+        (Some(_), Some(_)) => 2,
+    }
+}
+
+fn until_of(project: &Project) -> &str {
+    project.sandbox.as_ref().map(|terms| terms.until.as_str()).unwrap_or_default()
 }
 
 fn member(row: &AnyRow) -> Result<ProjectMember> {

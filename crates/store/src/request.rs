@@ -68,8 +68,8 @@ impl Store {
         let mut tx = self.db.begin().await?;
         sqlx::query(
             "INSERT INTO request (id, entry, provider, application, org, state, due, expires_at, applicant, created_at,
-                 updated_at, body)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                 updated_at, body, sandboxed)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(request.id.as_str())
         .bind(request.entry.as_str())
@@ -83,6 +83,7 @@ impl Store {
         .bind(request.created_at.as_str())
         .bind(request.updated_at.as_str())
         .bind(body(request)?)
+        .bind(i64::from(request.sandboxed()))
         .execute(&mut *tx)
         .await
         .map_err(|e| {

@@ -64,7 +64,7 @@ pub fn may_keep(app: &App, op: &Op) -> bool {
 /// agreed (to show or hide links).
 #[must_use]
 pub fn of_request(app: &App, op: &Op, request: &Request) -> Option<&'static str> {
-    if !request.by_sql {
+    if !request.by_sql || request.sandboxed() {
         return None;
     }
     let target = Target::delivery("deliveries", &request.provider, &request.org);

@@ -210,7 +210,8 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
     match job {
         Job::Expiry => Ok(crate::sharing::expire(app, system).await?
             + crate::wire::forget(app, system).await?
-            + crate::sharing::bounds::forget(app, system).await?),
+            + crate::sharing::bounds::forget(app, system).await?
+            + crate::project::sandbox::tick(app, system).await?),
         Job::Approvals => {
             let done = crate::approval::tick(app, system).await?;
             Ok(done.timers + done.acted + done.covered)

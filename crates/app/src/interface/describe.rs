@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::{find, missing};
 use super::desk::visible;
+use super::released::named;
 use crate::App;
 
 /// An interface with what its items are called.
@@ -82,7 +83,7 @@ pub async fn documented(app: &App, op: &Op, id: &str) -> Result<Documented> {
     let mut entries = Vec::new();
     let draft = &interface.draft;
     for code in std::iter::once(&draft.entry).chain(draft.part.iter().map(|p| &p.entry)) {
-        entries.push(app.store.entry_get(code).await?);
+        entries.push(named(app, op, code).await?);
     }
     let item = |part: &str, name: &str| {
         let n = match part {

@@ -15,8 +15,9 @@ use store::request::RequestScope;
 
 use super::call::{self, Answer, missing};
 use super::check::check;
+use super::released::resource;
 use crate::notice::{self, Told};
-use crate::{App, Page, account, audit, catalogue};
+use crate::{App, Page, account, audit};
 
 /// An interface as somebody sees it.
 #[derive(Clone, Debug, Serialize)]
@@ -336,9 +337,8 @@ pub async fn trial(
 }
 
 async fn view(app: &App, op: &Op, interface: Interface) -> Result<InterfaceView> {
-    let entry = app.store.entry_get(&interface.entry).await?;
-    let entry =
-        entry.and_then(|e| catalogue::seen(app, op, e)).ok_or_else(|| missing(&interface.code))?;
+    let entry = resource(app, op, &interface).await?;
+    let entry = entry.ok_or_else(|| missing(&interface.code))?;
     let keeps =
         app.policy.decide(op, Action::InterfaceKeep, &Target::interface(&interface)).allowed;
     Ok(InterfaceView { interface, entry_title: entry.draft.title, keeps })
@@ -352,8 +352,7 @@ fn shown(app: &App, op: &Op, interface: &Interface) -> bool {
 pub(super) async fn visible(app: &App, op: &Op, id: &str) -> Result<Interface> {
     let found = app.store.interface_get(id).await?.filter(|i| shown(app, op, i));
     let interface = found.ok_or_else(|| missing(id))?;
-    let entry = app.store.entry_get(&interface.entry).await?;
-    match entry.and_then(|e| catalogue::seen(app, op, e)) {
+    match resource(app, op, &interface).await? {
         Some(_) => Ok(interface),
         None => Err(missing(id)),
     }

@@ -7,6 +7,7 @@
 //! known     the interfaces in memory, by code; follows the store's clock
 //! call      one call: which version, then by kind: `rows`, `compose`, `outward`, `proxied`
 //! describe  OpenAPI and samples of one interface
+//! released  those over results that left a data sandbox
 //! ```
 //!
 //! An interface allows nothing. Every resource a call reads is entered through the gate (`sharing`), by the caller's own share
@@ -20,6 +21,7 @@ mod desk;
 mod known;
 mod outward;
 mod proxied;
+mod released;
 mod rows;
 mod sketch;
 
@@ -35,6 +37,7 @@ pub use self::desk::{
 pub use self::known::Memory;
 pub use self::outward::{FileForm, FileRows};
 pub use self::proxied::{UpstreamStanding, standing};
+pub(crate) use self::released::publish;
 pub use self::sketch::sketch;
 
 /// Limits (`rules/interface.toml`).

@@ -212,6 +212,7 @@ pub async fn change(app: &App, op: &Op, id: &str, change: ProjectChange) -> Resu
     let entries = chosen(change.entries, &granted, &held.project.entries)?;
     let project = Project { name, purpose, entries, quota: change.quota, ..held.project };
     app.store.project_update(&permit, &project).await?;
+    app.shares.forget();
     let q = &project.quota;
     let scope = format!(
         "units {}/{} bytes {} tables {}",
@@ -307,7 +308,11 @@ pub async fn member_set(app: &App, op: &Op, id: &str, name: &str, role: ProjectR
         added_by: op.actor.name().to_owned(),
     };
     app.store.project_member_set(&permit, id, &member).await?;
-    recorded(app, op, "project.member", id, &format!("{} {role}", member.name)).await
+    recorded(app, op, "project.member", id, &format!("{} {role}", member.name)).await?;
+    if known.is_none() && held.project.sandbox.is_some() {
+        sandbox::invited(app, op, &held.project, person.id()).await;
+    }
+    Ok(())
 }
 
 /// Takes a member out; the last owner stays.
@@ -341,7 +346,12 @@ pub async fn close(app: &App, op: &Op, id: &str) -> Result<()> {
     let (held, permit) = held(app, op, id, Action::ProjectKeep).await?;
     let project = Project { closed_at: Some(op.stamp()), ..held.project };
     app.store.project_update(&permit, &project).await?;
-    recorded(app, op, "project.close", id, &project.code).await
+    app.shares.forget();
+    recorded(app, op, "project.close", id, &project.code).await?;
+    match project.sandbox {
+        Some(_) => sandbox::closed(app, op, &project).await,
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn recorded(

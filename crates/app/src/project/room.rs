@@ -296,6 +296,13 @@ pub(super) async fn granted(desk: &Desk, held: &Held, own: &Op) -> Result<Vec<Sq
     Ok(all.tables.iter().filter(included).cloned().collect())
 }
 
+/// The same, read anew.
+pub(super) async fn granted_anew(app: &App, held: &Held, own: &Op) -> Result<Vec<SqlTable>> {
+    let mut all = desk::granted(app, own).await?;
+    all.retain(|t| held.project.entries.iter().any(|e| e == t.grant.code()));
+    Ok(all)
+}
+
 /// Milliseconds of work today and this month.
 pub(super) async fn used_millis(app: &App, op: &Op, project: &str) -> Result<(u64, u64)> {
     let today = op.today();

@@ -49,6 +49,7 @@ pub use self::rules::{
     RestrictedRules, Template,
 };
 pub use self::sign::{register_key, signing_key};
+pub(crate) use self::tell::authority as authority_people;
 pub use self::tick::tick;
 use crate::{App, audit};
 

@@ -58,6 +58,9 @@ pub struct Method {
     pub word: String,
     pub zh: String,
     pub en: String,
+    /// The data are used in a data sandbox of the application, and in no other way.
+    #[serde(default)]
+    pub sandbox: bool,
 }
 
 /// A question about ability.

@@ -44,6 +44,7 @@ pub(super) async fn grants(
     a: &UseApplication,
 ) -> Result<u64> {
     let mut made = 0;
+    let method = app.rules.restricted.method(&a.method);
     for entry in &a.entries {
         if app.store.request_get(&entry.grant).await?.is_some() {
             continue;
@@ -59,7 +60,7 @@ pub(super) async fn grants(
                 period: Period::Until { date: a.until.to_string() },
                 calls_per_day: a.calls_per_day,
                 area_range: String::new(),
-                by_sql: false,
+                by_sql: method.is_some_and(|m| m.sandbox),
             },
             applicant: a.applicant.clone(),
             applicant_org: a.org.clone(),

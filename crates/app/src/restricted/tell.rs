@@ -58,7 +58,7 @@ pub(super) async fn desks(app: &App, op: &Op, a: &UseApplication, kind: &'static
 }
 
 /// People of the authority of a region, or of the nearest above it that has any.
-async fn authority(app: &App, of: &str) -> Result<Vec<String>> {
+pub(crate) async fn authority(app: &App, of: &str) -> Result<Vec<String>> {
     let orgs = app.store.orgs_list().await?;
     for region in std::iter::successors(Some(of.to_owned()), |r| region::parent_of(r)) {
         for org in orgs.iter().filter(|o| o.authority && o.region == region) {

@@ -183,7 +183,7 @@ pub(super) fn refuse_faults(faults: Vec<FieldError>) -> Result<()> {
 }
 
 /// First instant at which a grant approved now no longer holds; `None` = long term.
-pub(super) fn end_of(op: &Op, period: &Period) -> Result<Option<String>> {
+pub(crate) fn end_of(op: &Op, period: &Period) -> Result<Option<String>> {
     let end: DateTime<Utc> = match period {
         Period::Long => return Ok(None),
         Period::Days { days } => op.at + TimeDelta::days(i64::from(*days)),

@@ -319,8 +319,23 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
     {
         return Ok(kept);
     }
-    let (entry, request) = resolve(app, op, code).await?;
-    let via = request.as_ref().map_or(Via::Open, Via::Request);
+    // What left a sandbox as an interface is in no catalogue.
+    let released = match action {
+        Action::RowsQuery if code.starts_with('_') => {
+            Box::pin(crate::project::sandbox::released(app, op, code)).await?
+        }
+        _ => None,
+    };
+    let from_sandbox = released.is_some();
+    let (entry, request) = match released {
+        Some((entry, request)) => (entry, Some(request)),
+        None => resolve(app, op, code).await?,
+    };
+    let via = match &request {
+        Some(request) if from_sandbox => Via::Released(request),
+        Some(request) => Via::Request(request),
+        None => Via::Open,
+    };
     let row_cap = match action {
         Action::RowsDownload => u64::MAX,
         _ => app.rules.call.max_rows,

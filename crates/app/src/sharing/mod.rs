@@ -27,8 +27,8 @@ use policy::{Action, Grant, Target};
 use crate::App;
 
 pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
-pub(crate) use ask::give_up;
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
+pub(crate) use ask::{end_of, give_up};
 pub(crate) use batch::granted;
 pub use bounding::{BoundsView, bounds, set_bounds};
 pub use bounds::BoundsRules;

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! project with a term ── samples of granted tables, uploads ── development: SQL and programs over samples
-//!                     └─ reviewed runs over the whole ─ results ─ release desk ─ checks, reviews ─ one download
+//!                     └─ reviewed runs over the whole ─ results ─ release desk ─ checks, reviews ─┬─ one download
+//!                                                                                                └─ an interface of its application
 //! ```
 //!
-//! `release` is what the release desk looks at.
+//! `release` is what the release desk looks at. A term may be extended by the authority ([`SandboxExtension`]).
 
 pub mod release;
 
 use serde::{Deserialize, Serialize};
 
 use crate::code::code_list;
+use crate::project::ProjectRole;
 
 /// What makes a project a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +106,50 @@ pub struct RunFigures {
     pub read_rows: u64,
     pub rows: u64,
     pub bytes: u64,
+}
+
+code_list! {
+    /// How far an extension is.
+    ExtensionState {
+        Asked = "asked", "待审核", "Under review";
+        Refused = "refused", "已驳回", "Refused";
+        Agreed = "agreed", "已同意", "Agreed";
+    }
+}
+
+/// A longer term that is asked for before the present one is over, and decided by the authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxExtension {
+    pub id: String,
+    pub project: String,
+    /// The last day when it was asked for (`2026-12-31`).
+    pub from: String,
+    /// The last day that is asked for.
+    pub until: String,
+    pub reason: String,
+    pub state: ExtensionState,
+    pub reviews: Vec<Review>,
+    pub applicant: String,
+    pub applicant_name: String,
+    pub created_at: String,
+}
+
+/// A sandbox as a list shows it to a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxLine {
+    pub id: String,
+    pub code: String,
+    pub name: String,
+    pub purpose: String,
+    pub org: String,
+    pub application_name: String,
+    pub role: ProjectRole,
+    /// The last day of its term.
+    pub until: String,
+    pub closed: bool,
+    /// Bytes of its tables, and how many it may have.
+    pub bytes: u64,
+    pub storage_bytes: u64,
 }
 
 /// One seat of a review: a provider of the data (its organisation), or the authority (no organisation).

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Review;
 use crate::code::{Grade, code_list};
+use crate::project::result::Made;
 
 code_list! {
     /// What a column of a result is.
@@ -35,7 +36,35 @@ code_list! {
         Refused = "refused", "已驳回", "Refused";
         Allowed = "allowed", "可下载一次", "May be fetched once";
         Taken = "taken", "已下载", "Fetched";
+        Served = "served", "以接口提供", "Served as an interface";
+        Ended = "ended", "接口已终止", "Its interface has ended";
     }
+}
+
+code_list! {
+    /// By which way a release leaves.
+    ReleaseWay {
+        Download = "download", "一次性下载", "One download";
+        Interface = "interface", "接口", "Interface";
+    }
+}
+
+fn download() -> ReleaseWay {
+    ReleaseWay::Download
+}
+
+/// What a release that leaves as an interface becomes: a table of the project, called by the project's application alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlet {
+    /// Name of the project's table that holds the frozen rows.
+    pub name: String,
+    /// What the gate knows that table by.
+    pub table: String,
+    /// What callers name the interface by; empty: not published yet.
+    pub interface: String,
+    pub calls_per_day: u64,
+    /// From what the rows were made when the release was asked for: they are served as long as all of it is granted as it was.
+    pub made: Made,
 }
 
 /// A column of a table that is to leave.
@@ -91,5 +120,11 @@ pub struct SandboxRelease {
     pub created_at: String,
     /// The last day on which it may be fetched, once allowed.
     pub until: Option<String>,
+    /// When it was fetched, or published as an interface.
     pub taken_at: Option<String>,
+    #[serde(default = "download")]
+    pub way: ReleaseWay,
+    /// Of one that leaves as an interface.
+    #[serde(default)]
+    pub outlet: Option<Outlet>,
 }

@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use futures::StreamExt;
 use minijinja::context;
 use model::project::ProjectNew;
-use model::sandbox::release::ColumnPart;
+use model::sandbox::release::{ColumnPart, ReleaseWay};
 use model::sandbox::{RunKind, SandboxStage};
 use model::{Code, Error, Kind, Result};
 
@@ -37,20 +37,24 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/sandboxes/{id}/programs", post(program).layer(unlimited()))
         .route("/console/sandboxes/{id}/runs", post(run))
         .route("/console/sandboxes/{id}/runs/{run}", post(begin))
+        .route("/console/sandboxes/{id}/extensions", post(extension))
         .route("/console/sandboxes/{id}/releases", post(release))
         .route("/console/sandboxes/{id}/releases/{release}", post(fetch))
         .route("/console/releases", get(desk).post(trace))
         .route("/console/releases/{subject}", post(decide))
 }
 
+/// Sandboxes of a page.
+const PAGE: u32 = 50;
+
 fn path(id: &str) -> String {
     format!("/console/sandboxes/{}", encode(id))
 }
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
-    let sandboxes = sandbox::list(&door.app, &visit.op).await?;
+    let page = sandbox::list(&door.app, &visit.op, visit.q("before"), PAGE).await?;
     let context = context! {
-        sandboxes => value(&sandboxes), done => visit.q("done"),
+        sandboxes => value(&page.items), next => page.next, done => visit.q("done"),
         may_open => !project::offers(&door.app, &visit.op).await?.is_empty(),
         has_desk => sandbox::has_desk(&door.app, &visit.op),
     };
@@ -242,6 +246,11 @@ async fn release(
         result: posted.get("result").to_owned(),
         parts,
         hide: posted.ticked("hide"),
+        way: match posted.get("way") {
+            "" => ReleaseWay::Download,
+            word => ReleaseWay::parse(word)
+                .ok_or_else(|| Error::invalid("没有这个选项", "there is no such choice"))?,
+        },
         reason: posted.get("reason").to_owned(),
     };
     let made = sandbox::ask_release(&door.app, &visit.op, &id, ask).await;
@@ -252,11 +261,27 @@ async fn fetch(
     State(door): State<Arc<Door>>,
     Path((id, release)): Path<(String, String)>,
     visit: Visit,
-    _posted: Posted,
+    posted: Posted,
 ) -> Answer {
+    if posted.get("do") == "publish" {
+        let published = sandbox::publish(&door.app, &visit.op, &id, &release).await;
+        return answered(&door, &visit, &id, published, "saved").await;
+    }
     let fetched = sandbox::fetch(&door.app, &visit.op, &id, &release).await?;
     let headers = attachment(&fetched.name, "text/csv; charset=utf-8");
     Ok((headers, Body::from(fetched.bytes)).into_response())
+}
+
+/// A longer term is asked for.
+async fn extension(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    let (until, reason) = (posted.get("until"), posted.get("reason"));
+    let asked = sandbox::ask_extension(&door.app, &visit.op, &id, until, reason).await;
+    answered(&door, &visit, &id, asked, "saved").await
 }
 
 async fn desk(State(door): State<Arc<Door>>, visit: Visit) -> Answer {

@@ -61,5 +61,12 @@ pub(super) const NOTICES: Words = &[
     ("opening.recheck", "开放数据集应重新评估", "An open set is due to be checked again"),
     ("contest.judge", "请您担任大赛评委", "You are a judge of a contest"),
     ("contest.result", "大赛结果", "Result of a contest"),
+    ("sandbox.invited", "您已加入数据沙箱", "You are a member of a data sandbox"),
+    ("sandbox.asked", "数据沙箱事项待审核", "Something of a data sandbox awaits you"),
+    ("sandbox.run", "沙箱生产运行已审核", "A run over whole data was decided on"),
+    ("sandbox.release", "沙箱结果发布已审核", "A release of a sandbox was decided on"),
+    ("sandbox.extension", "沙箱延期申请已审核", "A longer term of a sandbox was decided on"),
+    ("sandbox.due", "数据沙箱期限将满", "The term of a data sandbox ends soon"),
+    ("sandbox.stopped", "数据沙箱已停止", "A data sandbox has stopped"),
     ("showcase.link", "您的应用成果链接已失效", "A link of what you handed in is dead"),
 ];

@@ -2,11 +2,14 @@
 
 use minijinja::{Value, context};
 use model::code::Grade;
+use model::project::ProjectRole;
+use model::project::result::Made;
 use model::sandbox::release::{
-    Check, ColumnPart, OutColumn, OutFinding, ReleaseState, SandboxRelease,
+    Check, ColumnPart, OutColumn, OutFinding, Outlet, ReleaseState, ReleaseWay, SandboxRelease,
 };
 use model::sandbox::{
-    Review, RunFigures, RunKind, RunState, SandboxProgram, SandboxRun, SandboxStage,
+    ExtensionState, Review, RunFigures, RunKind, RunState, SandboxExtension, SandboxLine,
+    SandboxProgram, SandboxRun, SandboxStage,
 };
 
 use super::{AT, projects};
@@ -79,6 +82,59 @@ fn release(full: bool) -> SandboxRelease {
         created_at: AT.into(),
         until: full.then(|| "2026-12-31".into()),
         taken_at: (!full).then(|| AT.into()),
+        way: if full { ReleaseWay::Interface } else { ReleaseWay::Download },
+        outlet: full.then(outlet),
+    }
+}
+
+fn outlet() -> Outlet {
+    Outlet {
+        name: "r_010203040506".into(),
+        table: "_box_r_010203040506".into(),
+        interface: "0123456789abcdef".into(),
+        calls_per_day: 1000,
+        made: Made::default(),
+    }
+}
+
+/// A release that is served.
+fn served() -> SandboxRelease {
+    SandboxRelease {
+        id: "x2".into(),
+        state: ReleaseState::Served,
+        taken_at: Some(AT.into()),
+        ..release(true)
+    }
+}
+
+fn extension(full: bool) -> SandboxExtension {
+    SandboxExtension {
+        id: "e1".into(),
+        project: "p1".into(),
+        from: "2026-06-30".into(),
+        until: "2026-12-31".into(),
+        reason: "停车场 <b>".into(),
+        state: if full { ExtensionState::Asked } else { ExtensionState::Refused },
+        reviews: reviews(full),
+        applicant: "u1".into(),
+        applicant_name: "li".into(),
+        created_at: AT.into(),
+    }
+}
+
+fn line(full: bool) -> SandboxLine {
+    SandboxLine {
+        id: "p1".into(),
+        code: "parking".into(),
+        name: "停车场 <b>".into(),
+        purpose: "停车场 <b>".into(),
+        org: "o1".into(),
+        application_name: "停车场 <b>".into(),
+        role: if full { ProjectRole::Owner } else { ProjectRole::Viewer },
+        until: "2026-12-31".into(),
+        closed: !full,
+        bytes: 12,
+        storage_bytes: 1024,
     }
 }
 
@@ -98,7 +154,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     };
     Some(match template {
         "console/sandboxes.html" => {
-            context! { sandboxes => vec![view], may_open => full, has_desk => full }
+            context! { sandboxes => vec![value(line(full))], next => full.then_some("p1"), may_open => full, has_desk => full }
         }
         "console/sandbox_new.html" => context! {
             offers => if full { vec![context! { application => context! { id => "a1", name => "停车场 <b>" }, tables => vec![("parking", "停车场 <b>")] }] } else { vec![] },
@@ -109,7 +165,8 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             view, me => "u1", seen => context! {
                 until => "2026-12-31", live => full, granted => vec![("parking", "停车场 <b>")],
                 results => vec![projects::result(full)], programs => vec![value(program)],
-                runs => vec![value(run(full))], releases => vec![value(release(full))], program_sample => "(module)",
+                runs => vec![value(run(full))], releases => if full { vec![value(release(true)), value(served())] } else { vec![value(release(false))] },
+                extensions => vec![value(extension(full))], agreed_until => if full { "2026-12-31" } else { "" }, program_sample => "(module)",
                 limits => context! {
                     preview_rows => 10, sample_percent => 1, sample_most => 1000, upload_bytes => 1000, fuel => 1000,
                     memory_mib => 1, seconds => 1, k => 4, rows => 10,
@@ -119,6 +176,9 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "console/releases.html" => context! {
             traced => true, release => full.then(|| value(release(true))),
             items => vec![context! {
+                subject => "s2", seat => "", project_name => "停车场 <b>", org => "o1", rows => Vec::<Vec<String>>::new(),
+                extension => value(extension(full)),
+            }, context! {
                 subject => "s1", seat => "o1", project_name => "停车场 <b>", org => "o1", rows => vec![vec!["<b>"]],
                 run => full.then(|| value(run(full))), release => (!full).then(|| value(release(true))),
             }],

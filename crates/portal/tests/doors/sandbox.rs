@@ -52,7 +52,7 @@ async fn a_sandbox_is_worked_in_by_its_members_and_watched_at_the_desk() {
         ("code", "box"),
         ("name", "研究 <b>"),
         ("purpose", "按区统计"),
-        ("days", "30"),
+        ("days", "20"),
         ("entry", "renkou"),
     ];
     let made = consumer.post("/console/sandboxes", &form).await;
@@ -98,6 +98,28 @@ async fn a_sandbox_is_worked_in_by_its_members_and_watched_at_the_desk() {
         assert_eq!(agreed.status, StatusCode::SEE_OTHER, "{}", agreed.text());
         assert!(!seat.get("/console/releases").await.text().contains(sql));
     }
+
+    // A longer term is asked for on its page, and waits at the authority's desk alone.
+    let longer = format!("{path}/extensions");
+    let beyond = [("until", "2026-12-31"), ("reason", "补充 <u>")];
+    let refused = consumer.post(&longer, &beyond).await;
+    assert!(refused.status.is_client_error() && refused.text().contains("2026-04-01"));
+    let within = [("until", "2026-03-31"), ("reason", "补充 <u>")];
+    assert_eq!(consumer.post(&longer, &within).await.status, StatusCode::SEE_OTHER);
+    assert!(consumer.get(&path).await.text().contains("补充 &lt;u&gt;"));
+    let mut reviewer = Browser::of(&house, "reviewer").await;
+    assert!(!reviewer.get("/console/releases").await.text().contains("补充"));
+    let mut authority = Browser::of(&house, "authority").await;
+    let desk = authority.get("/console/releases").await;
+    assert!(desk.text().contains("补充 &lt;u&gt;") && desk.text().contains("2026-03-31"));
+    let subject = desk.after("action=\"/console/releases/");
+    let decide = format!("/console/releases/{subject}");
+    assert_eq!(authority.post(&decide, &[("do", "agree")]).await.status, StatusCode::SEE_OTHER);
+    let page = consumer.get(&path).await.text();
+    assert!(page.contains("2026-03-31") && page.contains("id=\"extension-form\""), "{page}");
+    // There is nothing to publish.
+    let nothing = consumer.post(&format!("{path}/releases/none"), &[("do", "publish")]).await;
+    assert_eq!(nothing.status, StatusCode::NOT_FOUND);
 
     // Who is no member finds nothing.
     for who in ["provider", "authority", "enterprise", "citizen"] {

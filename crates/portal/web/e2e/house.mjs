@@ -13,9 +13,9 @@ export const house = JSON.parse(fs.readFileSync(process.env.QT_READY, "utf8"));
 export const portal = house.portal.replace(/\/$/, "");
 export const gateway = house.gateway.replace(/\/$/, "");
 
-/** An account of the role; several roles may have several people, the first is taken. */
+/** An account of the role (several roles may have several people, the first is taken), or of that user name. */
 export function person(role) {
-  const found = house.accounts.find((a) => a.role === role);
+  const found = house.accounts.find((a) => a.role === role) ?? house.accounts.find((a) => a.user === role);
   if (!found) throw new Error(`the demo has no account of role ${role}: ${house.accounts.map((a) => a.role)}`);
   return found;
 }

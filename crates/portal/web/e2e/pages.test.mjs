@@ -90,6 +90,8 @@ const PAGES = [
   ["projects", "consumer", "/console/projects"],
   ["sandboxes", "consumer", "/console/sandboxes"],
   ["sandbox-form", "consumer", "/console/sandboxes/new"],
+  ["sandbox", "analyst", `/console/sandboxes/${house.sandboxes[0].id}`],
+  ["restricted-refused", "debtor", "/restricted"],
   ["releases", "authority", "/console/releases"],
   ["project-form", "consumer", "/console/projects/new"],
   ["project", "consumer", `/console/projects/${house.projects[0].id}`],

@@ -12,7 +12,7 @@ use crate::house::House;
 use crate::seed;
 use crate::seed_crowd;
 use crate::serve::Doors;
-use crate::{seed_delivery, seed_interface, seed_project};
+use crate::{seed_delivery, seed_interface, seed_project, seed_sandbox};
 
 /// Start everything with a synthetic province. 启动演示省份。
 #[derive(Debug, clap::Args)]
@@ -68,6 +68,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let interfaces = seed_interface::listed(&house.app, &doors.gateway_url).await?;
     let projects = seed_project::listed(&house.app).await?;
     let deliveries = seed_delivery::listed(&house.app).await?;
+    let sandboxes = seed_sandbox::listed(&house.app).await?;
     let (portal, gateway) = (doors.portal_url.clone(), doors.gateway_url.clone());
     let value = serde_json::json!({
         "portal": portal,
@@ -85,6 +86,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         "crowd": args.crowd.then_some(&crowd),
         "projects": projects,
         "deliveries": deliveries,
+        "sandboxes": sandboxes,
     });
     if args.json {
         out_json(&value)?;

@@ -25,6 +25,10 @@ pub(crate) const TEAM: &str = "bmyy";
 pub(crate) const ENTERPRISE: &str = "cskj";
 pub(crate) const OPERATOR: &str = "sqyy";
 pub(crate) const WATERWORKS: &str = "hzsw";
+/// Works in a data sandbox.
+pub(crate) const ANALYST: &str = "szfx";
+/// Has broken the rules of use.
+pub(crate) const DEBTOR: &str = "xxfw";
 
 /// id, Chinese name, English name, kind, head of the credit code, region, parent, authority, serial number.
 type Line = (
@@ -39,7 +43,7 @@ type Line = (
     u64,
 );
 
-const ORGS: [Line; 20] = {
+const ORGS: [Line; 22] = {
     use OrgKind::{AuthorisedOrg, Enterprise, NationalStationed, StateOrgan, UtilityOperator};
     [
         (
@@ -262,6 +266,28 @@ const ORGS: [Line; 20] = {
             false,
             900_020,
         ),
+        (
+            ANALYST,
+            "杭州数智分析有限公司（演示）",
+            "Hangzhou Data Analysis Ltd (demo)",
+            Enterprise,
+            "91",
+            "330108",
+            "",
+            false,
+            900_021,
+        ),
+        (
+            DEBTOR,
+            "宁波信息服务有限公司（演示）",
+            "Ningbo Information Services Ltd (demo)",
+            Enterprise,
+            "91",
+            "330203",
+            "",
+            false,
+            900_022,
+        ),
     ]
 };
 
@@ -337,6 +363,8 @@ pub(crate) fn users() -> Vec<DemoUser> {
         person("city", "杭州市数据局 蒋杭", CITY, &[Authority, Provider, Reviewer]),
         person("county", "余杭区数据局 沈余", COUNTY, &[Consumer]),
         person("operator", "数据运营 韩营", OPERATOR, &[Enterprise]),
+        person("analyst", "数智分析 金算", ANALYST, &[Enterprise]),
+        person("debtor", "信息服务 魏约", DEBTOR, &[Enterprise]),
     ];
     for (org, who) in [
         (AUTHORITY, "省大数据局 柳数"),
@@ -405,5 +433,6 @@ pub(crate) fn applications() -> Vec<DemoApplication> {
             "企业开发的出行服务，只用开放数据（演示）",
             ENTERPRISE,
         ),
+        app("analyst", "analyst", "商圈选址分析", "在数据沙箱内分析企业分布（演示）", ANALYST),
     ]
 }

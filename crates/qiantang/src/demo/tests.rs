@@ -287,7 +287,8 @@ fn organisations_and_people_fit_together() {
         let compiles =
             province.users.iter().any(|u| u.name == compiler && u.roles.contains(&Role::Provider));
         assert!(
-            compiles || matches!(org.id.as_str(), "yhsj" | "bmyy" | "cskj" | "sqyy"),
+            compiles
+                || matches!(org.id.as_str(), "yhsj" | "bmyy" | "cskj" | "sqyy" | "szfx" | "xxfw"),
             "{}",
             org.id
         );
@@ -305,6 +306,8 @@ fn organisations_and_people_fit_together() {
         "city",
         "county",
         "operator",
+        "analyst",
+        "debtor",
     ] {
         assert!(province.users.iter().any(|u| u.name == name), "{name}");
     }

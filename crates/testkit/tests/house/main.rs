@@ -74,6 +74,7 @@ mod reportsheet;
 mod restricted;
 mod returning;
 mod sandbox;
+mod sandboxout;
 mod schema;
 mod sharing;
 mod sqlcatalogue;

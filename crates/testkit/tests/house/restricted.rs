@@ -16,7 +16,7 @@ use testkit::{ENTERPRISE_ORG, House, STRANGER_ORG, use_of};
 
 const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n";
 
-fn restricted_open(code: &str) -> EntryDraft {
+pub(crate) fn restricted_open(code: &str) -> EntryDraft {
     let mut draft = testkit::draft(code);
     draft.share_type = ShareType::None;
     draft.share_basis = "有关规定".into();

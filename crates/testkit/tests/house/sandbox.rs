@@ -8,7 +8,7 @@ use app::project::{self, Answered};
 use model::account::{Role, UserNew};
 use model::code::SyncMode;
 use model::project::{ExportFormat, ProjectNew};
-use model::sandbox::release::{Check, ColumnPart, ReleaseState, SandboxRelease};
+use model::sandbox::release::{Check, ColumnPart, ReleaseState, ReleaseWay, SandboxRelease};
 use model::sandbox::{RunKind, RunState, SandboxRun, SandboxStage};
 use model::{Code, Op};
 use policy::{Action, Target};
@@ -34,17 +34,19 @@ fn people() -> String {
     text
 }
 
-const BY_AREA: &str = "select case region_code when '330106' then '西湖区' when '330102' then '上城区' else '宁波市' end as area, count(*) as n from renkou group by 1";
+pub(crate) const BY_AREA: &str = "select case region_code when '330106' then '西湖区' when '330102' then '上城区' else '宁波市' end as area, count(*) as n from renkou group by 1";
 
 /// A sandbox over `renkou`, led by `consumer`.
-struct Team {
-    house: House,
-    id: String,
-    owner: Op,
-    application: String,
+pub(crate) struct Team {
+    pub(crate) house: House,
+    pub(crate) id: String,
+    pub(crate) owner: Op,
+    pub(crate) application: String,
+    /// The share application that it works by.
+    pub(crate) request: String,
 }
 
-async fn sandboxed(house: House) -> Team {
+pub(crate) async fn sandboxed(house: House) -> Team {
     let (_, secret) = house.application("沙箱应用").await;
     let mut draft = testkit::person_draft("renkou");
     let region = draft.items.iter_mut().find(|i| i.identifier == "region_code").unwrap();
@@ -53,7 +55,7 @@ async fn sandboxed(house: House) -> Team {
     house.publish(draft).await;
     house.collect("renkou", "people.csv", people().as_bytes(), SyncMode::Full).await.unwrap();
     let application = secret.application.id;
-    agree(&house, &application, "renkou", true).await;
+    let request = agree(&house, &application, "renkou", true).await;
     let owner = house.person("consumer").await;
     let new = ProjectNew {
         application: application.clone(),
@@ -63,11 +65,11 @@ async fn sandboxed(house: House) -> Team {
         entries: vec!["renkou".into()],
     };
     let made = sandbox::create(&house.app, &owner, new, 20).await.unwrap();
-    Team { id: made.id, owner, application, house }
+    Team { id: made.id, owner, application, request, house }
 }
 
 impl Team {
-    async fn asked(&self, sql: &str) -> Answered {
+    pub(crate) async fn asked(&self, sql: &str) -> Answered {
         let app = &self.house.app;
         let run = project::run(app, &self.owner, &self.id, sql).await.unwrap();
         until("an answer", async || {
@@ -77,7 +79,7 @@ impl Team {
         .await
     }
 
-    fn sql(stage: SandboxStage, into: &str, sql: &str) -> RunAsk {
+    pub(crate) fn sql(stage: SandboxStage, into: &str, sql: &str) -> RunAsk {
         RunAsk {
             kind: RunKind::Sql,
             stage,
@@ -89,11 +91,11 @@ impl Team {
         }
     }
 
-    async fn ask(&self, ask: RunAsk) -> SandboxRun {
+    pub(crate) async fn ask(&self, ask: RunAsk) -> SandboxRun {
         sandbox::ask_run(&self.house.app, &self.owner, &self.id, ask).await.unwrap()
     }
 
-    async fn ended(&self, run: &str) -> SandboxRun {
+    pub(crate) async fn ended(&self, run: &str) -> SandboxRun {
         until("the end of a run", async || {
             let found = self.house.app.store.sandbox_run_get(run).await.unwrap().unwrap().body;
             let over = matches!(found.state, RunState::Done | RunState::Failed);
@@ -102,13 +104,13 @@ impl Team {
         .await
     }
 
-    async fn decide(&self, who: &str, subject: &str, agreed: bool) -> model::Result<()> {
+    pub(crate) async fn decide(&self, who: &str, subject: &str, agreed: bool) -> model::Result<()> {
         let op = self.house.person(who).await;
         sandbox::decide(&self.house.app, &op, subject, agreed, "已阅").await
     }
 
     /// A reviewed run over whole data, to its end.
-    async fn reviewed(&self, ask: RunAsk) -> SandboxRun {
+    pub(crate) async fn reviewed(&self, ask: RunAsk) -> SandboxRun {
         let run = self.ask(ask).await;
         for who in ["reviewer", "authority"] {
             self.decide(who, &run.id, true).await.unwrap();
@@ -119,27 +121,38 @@ impl Team {
         ended
     }
 
-    async fn release(&self, result: &str, count: &str, hide: bool) -> SandboxRelease {
+    pub(crate) async fn release(&self, result: &str, count: &str, hide: bool) -> SandboxRelease {
+        self.release_as(ReleaseWay::Download, result, count, hide).await
+    }
+
+    pub(crate) async fn release_as(
+        &self,
+        way: ReleaseWay,
+        result: &str,
+        count: &str,
+        hide: bool,
+    ) -> SandboxRelease {
         let ask = ReleaseAsk {
             result: result.into(),
             parts: BTreeMap::from([(count.to_owned(), ColumnPart::Count)]),
             hide,
+            way,
             reason: "用于研究报告".into(),
         };
         sandbox::ask_release(&self.house.app, &self.owner, &self.id, ask).await.unwrap()
     }
 
-    async fn fetch(&self, release: &str) -> model::Result<String> {
+    pub(crate) async fn fetch(&self, release: &str) -> model::Result<String> {
         let fetched = sandbox::fetch(&self.house.app, &self.owner, &self.id, release).await?;
         Ok(String::from_utf8(fetched.bytes).unwrap())
     }
 }
 
-fn code<T: std::fmt::Debug>(outcome: model::Result<T>) -> Code {
+pub(crate) fn code<T: std::fmt::Debug>(outcome: model::Result<T>) -> Code {
     outcome.unwrap_err().code()
 }
 
-fn checks(release: &SandboxRelease) -> Vec<Check> {
+pub(crate) fn checks(release: &SandboxRelease) -> Vec<Check> {
     let mut checks: Vec<Check> = release.findings.iter().map(|f| f.check).collect();
     checks.dedup();
     checks
@@ -348,7 +361,7 @@ async fn who_and_until_when(house: House) {
         assert_eq!(code(sandbox::get(app, &op, &b.id).await), Code::NotFound, "{who}");
         assert_eq!(code(sandbox::fetch(app, &op, &b.id, &asked.id).await), Code::NotFound, "{who}");
         assert_eq!(code(sandbox::sample(app, &op, &b.id, "renkou").await), Code::NotFound, "{who}");
-        assert!(sandbox::list(app, &op).await.unwrap().is_empty(), "{who}");
+        assert!(sandbox::list(app, &op, None, 0).await.unwrap().items.is_empty(), "{who}");
     }
     let too_long = ProjectNew {
         application: b.application.clone(),

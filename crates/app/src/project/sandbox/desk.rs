@@ -1,17 +1,20 @@
-//! Seats: who decides which run over whole data and which release. Each provider whose data are behind it, and the authority.
+//! Seats: who decides which run over whole data and which release: each provider whose data are behind it, and the authority; of a longer
+//! term the authority alone.
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use model::audit::AuditEvent;
 use model::project::Project;
-use model::sandbox::release::{ReleaseState, SandboxRelease};
-use model::sandbox::{Review, RunState, SandboxRun, outcome};
+use model::sandbox::release::{ReleaseState, ReleaseWay, SandboxRelease};
+use model::sandbox::{ExtensionState, Review, RunState, SandboxExtension, SandboxRun, outcome};
 use model::{Code, Error, Op, Result};
-use policy::{Action, Target};
+use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::sandbox::Kept;
 
-use super::release;
+use super::{extend, in_term, outlet, release, tell};
+use crate::project::Held;
 use crate::{App, audit};
 
 /// Longest note, characters.
@@ -30,6 +33,7 @@ pub struct DeskItem {
     pub org: String,
     pub run: Option<SandboxRun>,
     pub release: Option<SandboxRelease>,
+    pub extension: Option<SandboxExtension>,
     /// The first frozen rows of a release; it has passed the checks.
     pub rows: Vec<Vec<String>>,
 }
@@ -82,6 +86,7 @@ pub async fn desk(app: &App, op: &Op) -> Result<Vec<DeskItem>> {
 enum Matter {
     Run(Kept<SandboxRun>),
     Release(Kept<SandboxRelease>),
+    Extension(Kept<SandboxExtension>),
 }
 
 impl Matter {
@@ -89,6 +94,7 @@ impl Matter {
         match self {
             Matter::Run(run) => &run.body.project,
             Matter::Release(release) => &release.body.project,
+            Matter::Extension(extension) => &extension.body.project,
         }
     }
 
@@ -96,6 +102,7 @@ impl Matter {
         match self {
             Matter::Run(run) => &run.body.created_by,
             Matter::Release(release) => &release.body.applicant,
+            Matter::Extension(extension) => &extension.body.applicant,
         }
     }
 
@@ -103,18 +110,24 @@ impl Matter {
         match self {
             Matter::Run(run) => &run.body.reviews,
             Matter::Release(release) => &release.body.reviews,
+            Matter::Extension(extension) => &extension.body.reviews,
         }
     }
 }
 
-/// A run or a release, with its project.
+/// A run, a release or an extension, with its project.
 async fn matter(app: &App, subject: &str) -> Result<Option<(Matter, Project)>> {
-    let matter = match app.store.sandbox_run_get(subject).await? {
-        Some(run) => Some(Matter::Run(run)),
-        None => app.store.sandbox_release_get(subject).await?.map(Matter::Release),
+    let store = &app.store;
+    let matter = if let Some(run) = store.sandbox_run_get(subject).await? {
+        Matter::Run(run)
+    } else if let Some(release) = store.sandbox_release_get(subject).await? {
+        Matter::Release(release)
+    } else if let Some(extension) = store.sandbox_extension_get(subject).await? {
+        Matter::Extension(extension)
+    } else {
+        return Ok(None);
     };
-    let Some(matter) = matter else { return Ok(None) };
-    let project = app.store.project_get(matter.project()).await?;
+    let project = store.project_get(matter.project()).await?;
     Ok(project.map(|project| (matter, project)))
 }
 
@@ -125,9 +138,10 @@ async fn item(
     matter: Matter,
     project: Project,
 ) -> Result<DeskItem> {
-    let (run, release) = match matter {
-        Matter::Run(run) => (Some(run.body), None),
-        Matter::Release(release) => (None, Some(release.body)),
+    let (run, release, extension) = match matter {
+        Matter::Run(run) => (Some(run.body), None, None),
+        Matter::Release(release) => (None, Some(release.body), None),
+        Matter::Extension(extension) => (None, None, Some(extension.body)),
     };
     let rows = match &release {
         Some(release) if release.state == ReleaseState::Asked => {
@@ -143,6 +157,7 @@ async fn item(
         org: project.org,
         run,
         release,
+        extension,
         rows,
     })
 }
@@ -198,54 +213,147 @@ pub async fn decide(
         ));
     }
     let permit = audit::permit(app, op, Action::SandboxReview, &of(&seat)).await?;
-    let decided = |reviews: &mut Vec<Review>| {
-        for review in reviews.iter_mut().filter(|r| r.org == seat && r.agreed.is_none()) {
-            *review = Review {
-                org: seat.clone(),
-                by: op.actor.id().to_owned(),
-                by_name: op.actor.name().to_owned(),
-                at: op.stamp(),
-                agreed: Some(agreed),
-                note: note.to_owned(),
-            };
-        }
-        outcome(reviews)
+    let word = Word { op, seat: &seat, agreed, note };
+    let settled = match found {
+        Matter::Run(kept) => settle_run(app, &permit, kept, &word).await?,
+        Matter::Release(kept) => settle_release(app, &permit, kept, &word).await?,
+        Matter::Extension(kept) => settle_extension(app, &permit, kept, &word, &project).await?,
     };
-    let over = || Error::new(Code::WrongState, "该事项已办结", "it has been decided already");
-    match found {
-        Matter::Run(Kept { body: mut run, edit }) => {
-            if run.state != RunState::Asked {
-                return Err(over());
-            }
-            match decided(&mut run.reviews) {
-                Some(true) => run.state = RunState::Ready,
-                Some(false) => run.state = RunState::Refused,
-                None => {}
-            }
-            app.store.sandbox_run_update(&permit, &run, edit).await?;
-        }
-        Matter::Release(Kept { body: mut release, edit }) => {
-            if release.state != ReleaseState::Asked {
-                return Err(over());
-            }
-            match decided(&mut release.reviews) {
-                Some(true) => {
-                    let days = app.rules.sandbox.release.fetch_days;
-                    let last = app.calendar.add_working_days(op.today(), days);
-                    release.until = Some(last.to_string());
-                    release.state = ReleaseState::Allowed;
-                }
-                Some(false) => release.state = ReleaseState::Refused,
-                None => {}
-            }
-            app.store.sandbox_release_update(&permit, &release, edit).await?;
-        }
-    }
     let event = AuditEvent {
         result: if agreed { "ok".into() } else { "denied".into() },
         reason: note.to_owned(),
         scope: format!("seat {}", if seat.is_empty() { "authority" } else { &seat }),
         ..audit::event(op, "sandbox.decide", subject)
     };
-    audit::record(app, event).await
+    audit::record(app, event).await?;
+    if let Some(settled) = settled {
+        let mark = format!("{subject}:{agreed}");
+        tell::members(app, op, &project, (settled.kind, &mark), &settled.words).await;
+        if settled.publish
+            && let Err(e) = outlet::open(app, op, subject).await
+        {
+            // It was decided: who asked for it may have it published when what hinders it is gone.
+            tracing::warn!(error = e.operator_text(), "a release could not be published yet");
+        }
+    }
+    Ok(())
+}
+
+/// What one seat says.
+struct Word<'a> {
+    op: &'a Op,
+    seat: &'a str,
+    agreed: bool,
+    note: &'a str,
+}
+
+impl Word<'_> {
+    /// Writes it down; answers what the seats say together.
+    fn said(&self, reviews: &mut [Review]) -> Option<bool> {
+        for review in reviews.iter_mut().filter(|r| r.org == self.seat && r.agreed.is_none()) {
+            *review = Review {
+                org: self.seat.to_owned(),
+                by: self.op.actor.id().to_owned(),
+                by_name: self.op.actor.name().to_owned(),
+                at: self.op.stamp(),
+                agreed: Some(self.agreed),
+                note: self.note.to_owned(),
+            };
+        }
+        outcome(reviews)
+    }
+}
+
+/// Something that no seat has to decide on any more.
+struct Settled {
+    /// Kind of the notice that members get.
+    kind: &'static str,
+    words: String,
+    /// It is to be published now.
+    publish: bool,
+}
+
+fn over() -> Error {
+    Error::new(Code::WrongState, "该事项已办结", "it has been decided already")
+}
+
+async fn settle_run(
+    app: &App,
+    permit: &Permit,
+    Kept { body: mut run, edit }: Kept<SandboxRun>,
+    word: &Word<'_>,
+) -> Result<Option<Settled>> {
+    if run.state != RunState::Asked {
+        return Err(over());
+    }
+    let together = word.said(&mut run.reviews);
+    match together {
+        Some(true) => run.state = RunState::Ready,
+        Some(false) => run.state = RunState::Refused,
+        None => {}
+    }
+    app.store.sandbox_run_update(permit, &run, edit).await?;
+    let words = format!("{} {}", run.into, run.state.zh());
+    Ok(together.map(|_| Settled { kind: "sandbox.run", words, publish: false }))
+}
+
+async fn settle_release(
+    app: &App,
+    permit: &Permit,
+    Kept { body: mut release, edit }: Kept<SandboxRelease>,
+    word: &Word<'_>,
+) -> Result<Option<Settled>> {
+    if release.state != ReleaseState::Asked {
+        return Err(over());
+    }
+    let together = word.said(&mut release.reviews);
+    match together {
+        Some(true) => {
+            let days = app.rules.sandbox.release.fetch_days;
+            let last = app.calendar.add_working_days(word.op.today(), days);
+            release.until = Some(last.to_string());
+            release.state = ReleaseState::Allowed;
+        }
+        Some(false) => release.state = ReleaseState::Refused,
+        None => {}
+    }
+    app.store.sandbox_release_update(permit, &release, edit).await?;
+    let said = if together == Some(true) { "同意 agreed" } else { "驳回 refused" };
+    let words = format!("{} {} {said}", release.result, release.way.zh());
+    let publish = release.way == ReleaseWay::Interface && together == Some(true);
+    Ok(together.map(|_| Settled { kind: "sandbox.release", words, publish }))
+}
+
+/// A longer term is agreed to within the same limits as it was asked for in, as they are now.
+async fn settle_extension(
+    app: &App,
+    permit: &Permit,
+    Kept { body: mut extension, edit }: Kept<SandboxExtension>,
+    word: &Word<'_>,
+    project: &Project,
+) -> Result<Option<Settled>> {
+    if extension.state != ExtensionState::Asked {
+        return Err(over());
+    }
+    let together = word.said(&mut extension.reviews);
+    match together {
+        Some(true) => {
+            let held = Held { project: project.clone(), members: Vec::new() };
+            if project.closed_at.is_some() {
+                return Err(Error::new(Code::WrongState, "沙箱已关闭", "the sandbox is closed"));
+            }
+            in_term(&held, word.op)?;
+            let until = extension.until.parse::<NaiveDate>();
+            let until =
+                until.map_err(|e| Error::internal("the day of an extension").caused_by(e))?;
+            extend::within(app, word.op, &held, until).await?;
+            extension.state = ExtensionState::Agreed;
+        }
+        Some(false) => extension.state = ExtensionState::Refused,
+        None => {}
+    }
+    app.store.sandbox_extension_update(permit, &extension, edit).await?;
+    app.shares.forget();
+    let words = format!("{} → {} {}", extension.from, extension.until, extension.state.zh());
+    Ok(together.map(|_| Settled { kind: "sandbox.extension", words, publish: false }))
 }

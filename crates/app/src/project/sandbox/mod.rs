@@ -7,6 +7,9 @@
 //! run      statements and programs: over samples at once, over whole data when what runs was reviewed   (…, p_…)
 //! desk     seats of providers and of the authority: which run, which result
 //! release  a result asks to leave: checks, seats, a watermarked file, fetched once
+//! outlet   the other way to leave: an interface of the sandbox's application, through the gate
+//! extend   a longer term, decided by the authority
+//! tell     notices of members and seats; tick: what time brings
 //! land     rows become a table of the project
 //! ```
 //!
@@ -18,33 +21,44 @@
 
 mod bring;
 mod desk;
+mod extend;
 mod land;
+mod outlet;
 mod program;
 mod release;
 mod run;
+mod tell;
+mod tick;
 
 use std::sync::Arc;
 
 use chrono::Days;
 use model::code::Grade;
-use model::project::{Project, ProjectNew};
+use model::project::{Project, ProjectNew, ProjectRole};
 use model::sandbox::release::SandboxRelease;
-use model::sandbox::{SandboxProgram, SandboxRun, SandboxStage, SandboxTerms};
+use model::sandbox::{
+    SandboxExtension, SandboxLine, SandboxProgram, SandboxRun, SandboxStage, SandboxTerms,
+};
 use model::{Code, Error, Op, Result};
-use policy::{Action, Permit};
+use policy::{Action, Permit, Target};
 use serde::{Deserialize, Serialize};
 
 pub use self::bring::{sample, upload};
 pub use self::desk::{DeskItem, decide, desk, has_desk, trace};
+pub use self::extend::ask as ask_extension;
+pub use self::outlet::publish;
+pub(crate) use self::outlet::{described, released};
 pub use self::program::add as add_program;
 pub use self::release::{ReleaseAsk, Released, ask as ask_release, fetch};
 pub use self::run::{RunAsk, ask as ask_run, begin};
+pub(super) use self::tell::invited;
+pub use self::tick::tick;
 use super::keep::ProjectView;
 use super::made::ResultView;
 use super::room::{application, granted};
 use super::{Held, keep, made};
 use crate::wire::desk::Desk;
-use crate::{App, audit};
+use crate::{App, Page, audit};
 
 /// Prefix of the names of what whole data were made into; their rows are hidden.
 const WHOLE: &str = "p_";
@@ -59,6 +73,8 @@ pub struct SandboxRules {
     pub effective: String,
     pub term_days: u64,
     pub storage_mib: u64,
+    #[serde(default = "remind_days")]
+    pub remind_days: u32,
     pub preview_rows: usize,
     pub upload_bytes: usize,
     pub upload_columns: usize,
@@ -95,6 +111,16 @@ pub struct ReleaseRules {
     pub grade: Grade,
     pub earlier: u32,
     pub fetch_days: u32,
+    #[serde(default = "calls")]
+    pub calls: u64,
+}
+
+fn remind_days() -> u32 {
+    5
+}
+
+fn calls() -> u64 {
+    10_000
 }
 
 /// Reads the rules; the shipped ones when the file says nothing.
@@ -117,6 +143,10 @@ pub struct SandboxView {
     pub programs: Vec<SandboxProgram>,
     pub runs: Vec<SandboxRun>,
     pub releases: Vec<SandboxRelease>,
+    /// Longer terms that were asked for, newest first.
+    pub extensions: Vec<SandboxExtension>,
+    /// The last day on which everything that it includes is granted; empty: for long.
+    pub agreed_until: String,
     pub limits: LimitsView,
     /// The text of a program to begin with.
     pub program_sample: &'static str,
@@ -151,10 +181,43 @@ pub async fn create(app: &App, op: &Op, new: ProjectNew, days: u64) -> Result<Pr
 }
 
 /// Sandboxes that the caller is a member of, newest first.
-pub async fn list(app: &App, op: &Op) -> Result<Vec<ProjectView>> {
-    let mut items = keep::list(app, op, None, 200).await?.items;
-    items.retain(|view| view.project.sandbox.is_some());
-    Ok(items)
+pub async fn list(
+    app: &App,
+    op: &Op,
+    before: Option<&str>,
+    limit: u32,
+) -> Result<Page<SandboxLine>> {
+    let limit = if limit == 0 { 50 } else { limit.min(200) };
+    let found = app.store.sandboxes_of(op.actor.id(), before, limit + 1).await?;
+    let mut page = Page::cut(found, limit, |line| line.id.clone());
+    // A member sees it while they are of its organisation.
+    page.items.retain(|line| app.may(op, Action::ProjectRead, &target(op, line)));
+    Ok(page)
+}
+
+/// A sandbox of a list as policy asks about it: with the reader as the member that they are.
+fn target(op: &Op, line: &SandboxLine) -> Target {
+    let me = || vec![op.actor.id().to_owned()];
+    let mut target = Target {
+        org: Some(line.org.clone()),
+        live: !line.closed,
+        ..Target::plain("Project", &line.id)
+    };
+    match line.role {
+        ProjectRole::Owner => target.owners = me(),
+        ProjectRole::Developer => target.developers = me(),
+        ProjectRole::Viewer => target.viewers = me(),
+    }
+    target
+}
+
+/// A sandbox was closed: what it serves ends, and its members are told.
+pub(super) async fn closed(app: &App, op: &Op, project: &Project) -> Result<()> {
+    outlet::end(app, op, &project.id).await?;
+    let mark = format!("{}:closed", project.id);
+    let words = "沙箱已关闭 / the sandbox is closed";
+    tell::members(app, op, project, ("sandbox.stopped", &mark), words).await;
+    Ok(())
 }
 
 /// A sandbox with what is in it; to whoever is no member it does not exist.
@@ -175,6 +238,8 @@ pub async fn get(app: &Arc<App>, op: &Op, id: &str) -> Result<SandboxView> {
         programs: app.store.sandbox_programs(id, kept).await?,
         runs: app.store.sandbox_runs(id, None, 50).await?,
         releases: app.store.sandbox_releases(id, None, 50).await?,
+        extensions: app.store.sandbox_extensions(id, 20).await?,
+        agreed_until: extend::agreed_until(&now).map(|d| d.to_string()).unwrap_or_default(),
         limits: LimitsView {
             preview_rows: rules.preview_rows,
             sample_percent: rules.sample.percent,
@@ -254,12 +319,12 @@ pub(super) fn none(held: &Held) -> Result<()> {
 fn name_of(into: &str, stage: SandboxStage) -> Result<String> {
     let into = into.trim();
     let bare = into.strip_prefix(WHOLE).unwrap_or(into);
-    let taken = [SAMPLE, UPLOAD, WHOLE].iter().any(|p| bare.starts_with(p));
+    let taken = [SAMPLE, UPLOAD, WHOLE, outlet::RELEASED].iter().any(|p| bare.starts_with(p));
     if !model::item::Item::identifier_ok(bare) || bare.starts_with('_') || bare.len() > 40 || taken
     {
         return Err(Error::invalid(
-            "结果名称以小写字母开头，只含小写字母、数字和下划线，至多 40 位，不以 s_、u_、p_ 开头",
-            "the name of a result begins with a-z, holds a-z, 0-9 and _, at most 40, and does not begin with s_, u_ or p_",
+            "结果名称以小写字母开头，只含小写字母、数字和下划线，至多 40 位，不以 s_、u_、p_、r_ 开头",
+            "the name of a result begins with a-z, holds a-z, 0-9 and _, at most 40, and does not begin with s_, u_, p_ or r_",
         )
         .field("into", "请修改", "change it"));
     }
@@ -289,7 +354,8 @@ mod tests {
         assert_eq!(name("p_by_age", Production).as_deref(), Some("p_by_age"));
         // A member's result of samples never bears the name of one that is hidden.
         assert_eq!(name("p_by_age", Development).as_deref(), Some("by_age"));
-        for wrong in ["", "s_x", "u_x", "p_p_x", "p_s_x", "甲", "A", "_x", "a b", "a\"; --"] {
+        for wrong in ["", "s_x", "u_x", "p_p_x", "p_s_x", "r_x", "甲", "A", "_x", "a b", "a\"; --"]
+        {
             assert_eq!(name(wrong, Development), None, "{wrong}");
         }
     }

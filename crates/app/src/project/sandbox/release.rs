@@ -1,5 +1,6 @@
 //! A result asks to leave. Its rows are frozen as they are then; the checks (`guard::disclosure`) refuse before anybody looks; providers and
-//! the authority decide on exactly these rows; who asked fetches them once, with a watermark, within working days.
+//! the authority decide on exactly these rows; who asked fetches them once, with a watermark, within working days, or they are published as
+//! an interface of the sandbox's application (`outlet`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use model::code::Grade;
 use model::op::stamp;
 use model::project::result::ProjectResult;
 use model::sandbox::release::{
-    Check, ColumnPart, OutColumn, OutFinding, OutTable, ReleaseState, SandboxRelease,
+    Check, ColumnPart, OutColumn, OutFinding, OutTable, ReleaseState, ReleaseWay, SandboxRelease,
 };
 use model::sandbox::{RunKind, SandboxRun, outcome, seats};
 use model::{Code, Error, Op, Result};
 use store::sandbox::Kept;
 
-use super::{WHOLE, land, working};
+use super::{WHOLE, land, outlet, tell, working};
 use crate::project::room::{Use, application, granted};
 use crate::project::{Held, export, made};
 use crate::wire::desk::Desk;
@@ -39,6 +40,8 @@ pub struct ReleaseAsk {
     pub parts: BTreeMap<String, ColumnPart>,
     /// Write `*` over counts below k, and what is measured of them, before the checks.
     pub hide: bool,
+    /// By which way it is to leave; checks and seats are the same.
+    pub way: ReleaseWay,
     pub reason: String,
 }
 
@@ -107,6 +110,15 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: ReleaseAsk) -> Result<S
         created_at: op.stamp(),
         until: None,
         taken_at: None,
+        way: ask.way,
+        outlet: None,
+    };
+    let release = match ask.way {
+        ReleaseWay::Download => release,
+        ReleaseWay::Interface => SandboxRelease {
+            outlet: Some(outlet::planned(app, &held, &release.mark, &result.made)),
+            ..release
+        },
     };
     // What was stopped is not kept.
     let kept = if stopped { b"".as_slice() } else { &content };
@@ -119,10 +131,14 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: ReleaseAsk) -> Result<S
         columns: columns(&release),
         result: if stopped { "denied".into() } else { "ok".into() },
         reason: checks.join(","),
-        scope: format!("sandbox {id} {} {}", release.result, release.digest),
+        scope: format!("sandbox {id} {} {} {}", release.result, release.digest, release.way),
         ..audit::event(op, "sandbox.release.ask", &release.id)
     };
     audit::record(app, event).await?;
+    if !stopped {
+        let words = format!("{} {}", release.result, release.way.zh());
+        tell::seats(app, op, &held.project, &release.reviews, &release.id, &words).await;
+    }
     Ok(release)
 }
 
@@ -260,19 +276,11 @@ async fn made_by(app: &App, id: &str, name: &str) -> Result<String> {
 /// Fetches what was allowed, once: by who asked, within its days, while everything it was made from is still granted.
 pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, release: &str) -> Result<Released> {
     let (held, permit) = working(app, op, id).await?;
-    let found = app.store.sandbox_release_get(release).await?.filter(|k| k.body.project == id);
-    let Kept { body: found, edit } =
-        found.ok_or_else(|| Error::not_found("发布申请", "release", release))?;
-    if found.applicant != op.actor.id() {
-        return Err(Error::new(
-            Code::Denied,
-            "只有申请人本人可以下载",
-            "only who asked for a release may fetch it",
-        ));
-    }
+    let Kept { body: found, edit } = own_release(app, op, id, release).await?;
     let in_time = found.until.as_ref().is_some_and(|until| op.today().to_string() <= *until);
     let agreed = outcome(&found.reviews) == Some(true);
-    if found.state != ReleaseState::Allowed || !in_time || !agreed {
+    let download = found.way == ReleaseWay::Download;
+    if found.state != ReleaseState::Allowed || !in_time || !agreed || !download {
         return Err(gone());
     }
     let own = application(app, &held, &op.source).await?;
@@ -315,11 +323,30 @@ pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, release: &str) -> Result<R
     Ok(Released { name: format!("{}-{}.csv", held.project.code, op.today()), bytes })
 }
 
-fn gone() -> Error {
+/// A release of a sandbox that the caller asked for.
+pub(super) async fn own_release(
+    app: &App,
+    op: &Op,
+    id: &str,
+    release: &str,
+) -> Result<Kept<SandboxRelease>> {
+    let found = app.store.sandbox_release_get(release).await?.filter(|k| k.body.project == id);
+    let found = found.ok_or_else(|| Error::not_found("发布申请", "release", release))?;
+    if found.body.applicant == op.actor.id() {
+        return Ok(found);
+    }
+    Err(Error::new(
+        Code::Denied,
+        "只有申请人本人可以下载或发布接口",
+        "only who asked for a release may fetch it or have it published",
+    ))
+}
+
+pub(super) fn gone() -> Error {
     Error::new(
         Code::WrongState,
-        "该发布未获批准、已过期或已被下载过",
-        "the release is not agreed to, has expired, or was fetched already",
+        "该发布未获批准、已过期、已被下载过或已以接口提供",
+        "the release is not agreed to, has expired, was fetched already, or is served as an interface",
     )
 }
 

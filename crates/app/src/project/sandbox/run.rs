@@ -19,7 +19,7 @@ use policy::port::ProgramLimits;
 use store::sandbox::Kept;
 
 use super::land::{self, NewTable};
-use super::{name_of, program, working};
+use super::{name_of, program, tell, working};
 use crate::project::room::{Use, application, granted};
 use crate::project::{Held, export, made, system};
 use crate::wire::desk::Desk;
@@ -134,7 +134,11 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: RunAsk) -> Result<Sandb
         ..audit::event(op, "sandbox.run.ask", &run.id)
     };
     audit::record(app, event).await?;
-    if production { Ok(run) } else { begin(app, op, id, &run.id).await }
+    if !production {
+        return begin(app, op, id, &run.id).await;
+    }
+    tell::seats(app, op, &held.project, &run.reviews, &run.id, &run.into).await;
+    Ok(run)
 }
 
 /// Which content the tables of the project among these have now.
