@@ -96,11 +96,23 @@ pub async fn refused(
 pub(crate) fn refusal(op: &Op, action: &str, object: &str, refusal: &Error) -> AuditEvent {
     let mut event = event(op, action, object);
     event.result = "denied".into();
-    event.reason = std::iter::once(refusal.code().as_str().to_owned())
-        .chain(refusal.reasons().iter().cloned())
-        .collect::<Vec<_>>()
-        .join(" ");
+    event.reason = reason(refusal);
     event
+}
+
+/// Records that what had begun to leave broke off, and why; what has left has left, whether the record can be written or not.
+pub(crate) async fn broken(app: &App, mut event: AuditEvent, error: &Error) {
+    event.result = "failed".into();
+    event.reason = reason(error);
+    if let Err(e) = record(app, event).await {
+        tracing::error!(error = %e.operator_text(), "a cut-off stream could not be recorded");
+    }
+}
+
+/// The code of an error and the rules behind it.
+fn reason(error: &Error) -> String {
+    let own = std::iter::once(error.code().as_str());
+    own.chain(error.reasons().iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
 /// Records, newest first. Reading the audit is itself recorded, every page of it.
@@ -180,7 +192,7 @@ impl Tally {
         let Some(mut event) = self.event.take() else { return Ok(()) };
         if let Some(error) = failure {
             event.result = "failed".into();
-            event.reason = error.code().as_str().into();
+            event.reason = reason(error);
         }
         record(&self.app, event).await
     }

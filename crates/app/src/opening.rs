@@ -74,8 +74,9 @@ pub use versions::{Changed, Version, VersionDifference, differences, versions};
 pub(crate) use withdraw::moved;
 pub use withdraw::{withdraw, withdrawals, withdrawn};
 
+use crate::sharing::flowing::{Mark, Standing, while_standing};
 use crate::sharing::{fingerprint, read, release_event};
-use crate::{App, Page, audit, halt};
+use crate::{App, Page, audit};
 
 /// Live figures of the site.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -240,13 +241,18 @@ pub async fn preview(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result
 
 /// All rows of a freely open data set, of the current or an older version; audited before the first row. Whoever sends
 /// them on keeps an [`audit::Tally`] of what left.
-pub async fn download(app: &App, op: &Op, code: &str, version: Option<i64>) -> Result<Download> {
+pub async fn download(
+    app: &Arc<App>,
+    op: &Op,
+    code: &str,
+    version: Option<i64>,
+) -> Result<Download> {
     pour(app, op, code, version, &RowQuery::default()).await
 }
 
 /// The same as lines of text (without a header).
 pub async fn download_lines(
-    app: &App,
+    app: &Arc<App>,
     op: &Op,
     code: &str,
     version: Option<i64>,
@@ -256,13 +262,13 @@ pub async fn download_lines(
 }
 
 /// The rows of a freely open data set that a query asks for, as many as there are; audited as a download is.
-pub async fn dump(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<Download> {
+pub async fn dump(app: &Arc<App>, op: &Op, code: &str, query: &RowQuery) -> Result<Download> {
     pour(app, op, code, None, query).await
 }
 
 /// The same as lines of text (without a header).
 pub async fn dump_lines(
-    app: &App,
+    app: &Arc<App>,
     op: &Op,
     code: &str,
     query: &RowQuery,
@@ -272,7 +278,7 @@ pub async fn dump_lines(
 }
 
 async fn pour(
-    app: &App,
+    app: &Arc<App>,
     op: &Op,
     code: &str,
     version: Option<i64>,
@@ -288,7 +294,7 @@ async fn pour(
 }
 
 async fn pour_lines(
-    app: &App,
+    app: &Arc<App>,
     op: &Op,
     code: &str,
     version: Option<i64>,
@@ -307,10 +313,13 @@ async fn pour_lines(
 struct Tap {
     entry: Entry,
     grant: Grant,
+    /// Taken before the grant was made.
+    mark: Mark,
     known: Option<i64>,
 }
 
 async fn tap(app: &App, op: &Op, code: &str, version: Option<i64>) -> Result<Tap> {
+    let mark = Mark::of(app);
     let entry = open_entry(app, code).await?;
     let grant = grant(app, op, &entry, Action::RowsDownload, u64::MAX).await?;
     let versions = app.lake.versions(&entry.draft.code).await?;
@@ -320,19 +329,19 @@ async fn tap(app: &App, op: &Op, code: &str, version: Option<i64>) -> Result<Tap
         return Err(Error::not_found("数据版本", "data version", &version.to_string()));
     }
     let known = version.or_else(|| versions.first().map(|v| v.version));
-    Ok(Tap { entry, grant, known })
+    Ok(Tap { entry, grant, mark, known })
 }
 
 /// Rows that may leave, once it is recorded that they do.
 async fn flowing<T: Send + 'static>(
-    app: &App,
+    app: &Arc<App>,
     op: &Op,
     tap: Tap,
     query: &RowQuery,
     rows: BoxStream<'static, Result<T>>,
 ) -> Result<Download<T>> {
-    let Tap { entry, grant, known } = tap;
-    let rows = halt::while_going(&app.policy, &op.actor, &entry.id, None, rows);
+    let Tap { entry, grant, mark, known } = tap;
+    let rows = while_standing(Standing::new(app, op, &grant, mark), rows);
     let all = grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone()));
     let columns: Vec<(String, String)> = match query.select.is_empty() {
         true => all.collect(),

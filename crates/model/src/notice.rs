@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 51] = [
+pub const KINDS: [&str; 54] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -53,6 +53,9 @@ pub const KINDS: [&str; 51] = [
     "restricted.decided",
     "restricted.sign",
     "restricted.ended",
+    "restricted.report",
+    "restricted.report_due",
+    "restricted.suspended",
     "restricted.due",
     "credit.entered",
     "authorisation.asked",

@@ -33,7 +33,7 @@ use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
 use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::restricted::{
-    PaperKind, PaperSigner, SignWay, SigningAlgorithm, UseDeed, UseSide, UseState,
+    PaperKind, PaperSigner, SignWay, SigningAlgorithm, UseDeed, UseReportState, UseSide, UseState,
 };
 use model::sandbox::release::{Check as ReleaseCheck, ColumnPart, ReleaseState, ReleaseWay};
 use model::sandbox::{ExtensionState, RunKind, RunState as SandboxRun, SandboxStage};
@@ -170,6 +170,7 @@ code_kinds! {
     "showcase_state" => ShowcaseState,
     "link_state" => LinkState,
     "use_state" => UseState,
+    "use_report_state" => UseReportState,
     "use_deed" => UseDeed,
     "use_side" => UseSide,
     "paper_kind" => PaperKind,

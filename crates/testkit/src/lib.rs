@@ -38,6 +38,6 @@ pub use people::{
     STRANGER_ORG,
 };
 pub use postgres::Postgres;
-pub use restricted::{signer, sm3, use_of};
+pub use restricted::{signer, sm3, use_of, use_report};
 pub use text::{grams, initials};
 pub use tsa::{Tsa, TsaMood, TsaSigner};

@@ -3,7 +3,9 @@
 use app::restricted::{self, UseOrder};
 use chrono::TimeDelta;
 use futures::StreamExt as _;
-use model::restricted::{PaperKind, SignWay, UseAnswer, UseApplication, UseDeed, UseNew};
+use model::restricted::{
+    PaperKind, SignWay, UseAnswer, UseApplication, UseDeed, UseNew, UseReportNew,
+};
 use model::{Op, Result};
 
 use crate::House;
@@ -35,6 +37,21 @@ pub fn use_of(application: &str, code: &str, items: &[&str]) -> UseNew {
         ],
         renews: String::new(),
     }
+}
+
+/// A report on use in order.
+#[must_use]
+pub fn use_report(calls: u64, rows: u64) -> UseOrder {
+    let report = UseReportNew {
+        done: "核验企业登记信息，形成分析报告".into(),
+        people: "研究部三人，无受托方".into(),
+        measures: "专用环境，访问留痕".into(),
+        incidents: "无".into(),
+        results: "区域分布研究报告一份".into(),
+        calls,
+        rows,
+    };
+    UseOrder { report: Some(report), ..UseOrder::new(UseDeed::Report, "") }
 }
 
 /// A key pair as people make one for themselves.

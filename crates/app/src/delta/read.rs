@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use guard::{hash, signature};
 use model::audit::AuditEvent;
@@ -20,6 +21,7 @@ use policy::Grant;
 use policy::port::{ShareColumn, ShareFile, ShareView};
 
 use super::shared::{self, FILES_A_SECOND, Table, count, uncount};
+use crate::sharing::flowing::{Mark, Standing, while_standing};
 use crate::{App, account, audit};
 
 /// Purpose of the key that signs addresses.
@@ -133,6 +135,8 @@ pub struct Reading {
     op: Op,
     id: String,
     begun: Option<Arc<Begun>>,
+    /// Taken before the grant was made.
+    mark: Mark,
 }
 
 impl std::fmt::Debug for Reading {
@@ -161,6 +165,7 @@ fn ended() -> Error {
 pub async fn open(app: &App, op: &Op, file: &str, token: &str) -> Result<Reading> {
     let claims = read_claims(app, file, token)?;
     app.shares.look(app, op).await?;
+    let mark = Mark::of(app);
     let known = account::credential(app, &claims.key).await?;
     let stopped = || {
         Error::new(
@@ -195,7 +200,7 @@ pub async fn open(app: &App, op: &Op, file: &str, token: &str) -> Result<Reading
         return Err(ended());
     }
     let tag = format!("\"{}-{}\"", claims.view, claims.file);
-    Ok(Reading { bytes: claims.bytes, tag, claims, table, op, id, begun })
+    Ok(Reading { bytes: claims.bytes, tag, claims, table, op, id, begun, mark })
 }
 
 fn read_claims(app: &App, file: &str, token: &str) -> Result<Claims> {
@@ -234,10 +239,10 @@ async fn begun(app: &App, op: &Op, id: &str) -> Result<Option<Arc<Begun>>> {
 }
 
 impl Reading {
-    /// Bytes of the file, having counted and recorded the read if it begins by this.
+    /// Bytes of the file, having counted and recorded the read if it begins by this. They break off when the grant ends meanwhile.
     pub async fn bytes(
         &self,
-        app: &App,
+        app: &Arc<App>,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes>>> {
         let begun = match &self.begun {
@@ -251,7 +256,31 @@ impl Reading {
             begun.noted.store(now, Ordering::Relaxed);
             app.store.delta_read_note(&self.id, now).await?;
         }
-        app.lake.share_read(&self.table.grant, &self.claims.file, range).await
+        let bytes = app.lake.share_read(&self.table.grant, &self.claims.file, range).await?;
+        let standing = Standing::new(app, &self.op, &self.table.grant, self.mark);
+        Ok(self.telling(app, while_standing(standing, bytes)))
+    }
+
+    /// The same bytes; why they broke off is recorded. Their beginning was, with the whole of the file.
+    fn telling(
+        &self,
+        app: &Arc<App>,
+        bytes: BoxStream<'static, Result<Bytes>>,
+    ) -> BoxStream<'static, Result<Bytes>> {
+        let action = format!("{}.end", self.table.grant.action().as_str());
+        let broken = audit::event(&self.op, &action, self.table.grant.code());
+        let broken = AuditEvent { scope: format!("delta file={}", self.claims.file), ..broken };
+        let (app, broken) = (Arc::clone(app), Arc::new(broken));
+        let told = bytes.then(move |piece| {
+            let (app, broken) = (Arc::clone(&app), Arc::clone(&broken));
+            async move {
+                if let Err(error) = &piece {
+                    audit::broken(&app, AuditEvent::clone(&broken), error).await;
+                }
+                piece
+            }
+        });
+        told.boxed()
     }
 
     fn most(&self) -> u64 {

@@ -20,6 +20,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::receipt_of;
 use super::watch::Work;
+use crate::sharing::flowing::Mark;
 use crate::{App, audit};
 
 /// Files at work taken up together.
@@ -163,10 +164,11 @@ async fn send(work: &mut Work, version: i64) -> Result<()> {
 
 /// Writing → sent. Done again after a crash it writes the same names.
 async fn write(work: &mut Work, file: &mut ExchangeFile) -> Result<()> {
+    let mark = Mark::of(&work.app);
     let (entry, request, grant) =
         agreed(&work.app, &work.exchange.entry, &work.exchange.request).await?;
     let part = work.scratch("send");
-    let written = fill(work, file, &entry, &grant, &part).await;
+    let written = fill(work, file, (&entry, &grant, mark), &part).await;
     let put = match written {
         Ok(()) => deliver(work, file, &grant, &request, &part).await,
         Err(e) => Err(e),
@@ -191,12 +193,11 @@ async fn write(work: &mut Work, file: &mut ExchangeFile) -> Result<()> {
         .await
 }
 
-/// Rows through the grant into a file of this machine.
+/// Rows through the grant into a file of this machine, for as long as it stands: `mark` was taken before it was made.
 async fn fill(
     work: &Work,
     file: &mut ExchangeFile,
-    entry: &Entry,
-    grant: &Grant,
+    (entry, grant, mut mark): (&Entry, &Grant, Mark),
     part: &std::path::Path,
 ) -> Result<()> {
     let here = |e: std::io::Error| Error::of(Code::StoreUnavailable).caused_by(e);
@@ -211,6 +212,11 @@ async fn fill(
     let mut rows = 0_u64;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
+        let now = Op::system(work.app.now());
+        grant.check_time(now.at)?;
+        if mark.moved(&work.app, &now).await? {
+            agreed(&work.app, &work.exchange.entry, &work.exchange.request).await?;
+        }
         going(work, &application, entry).await?;
         let mut text = Vec::new();
         for row in &chunk.rows {

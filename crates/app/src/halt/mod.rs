@@ -6,7 +6,8 @@
 //! ```
 //!
 //! What a stop does is the policy engine's ([`policy::Policy::halt`]): it makes no grant that a stop concerns, and its version
-//! changes, by which every grant that is kept anywhere is good no more. What is on its way asks piece by piece.
+//! changes, by which every grant that is kept anywhere is good no more. What is on its way asks piece by piece
+//! ([`crate::sharing::flowing`]).
 
 mod desk;
 
@@ -14,11 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
 use model::halt::HaltKind;
 use model::{Actor, Op, Result};
-use policy::Policy;
 
 pub use self::desk::{HaltAsk, HaltView, begin, find, lift, list, may_halt, may_read, of};
 use crate::{App, audit};
@@ -113,42 +111,4 @@ pub async fn admit(app: &App, op: &Op, caller: &Actor) -> Result<()> {
         audit::refused(app, &as_caller, "application.call", id, &refusal).await?;
     }
     Err(refusal)
-}
-
-/// Rows on their way, for as long as neither the caller nor the resource is stopped, nor the interface they leave by.
-pub(crate) fn while_going<T: Send + 'static>(
-    policy: &Policy,
-    caller: &Actor,
-    entry: &str,
-    interface: Option<&str>,
-    rows: BoxStream<'static, Result<T>>,
-) -> BoxStream<'static, Result<T>> {
-    struct Flow<T> {
-        policy: Policy,
-        caller: Actor,
-        entry: String,
-        interface: Option<String>,
-        rows: Option<BoxStream<'static, Result<T>>>,
-    }
-    let flow = Flow {
-        policy: policy.clone(),
-        caller: caller.clone(),
-        entry: entry.to_owned(),
-        interface: interface.map(str::to_owned),
-        rows: Some(rows),
-    };
-    Box::pin(stream::unfold(flow, async |mut flow| {
-        let next = flow.rows.as_mut()?.next().await?;
-        let mut going = flow.policy.flowing(&flow.caller, &flow.entry);
-        if let (Ok(()), Some(code)) = (&going, &flow.interface) {
-            going = flow.policy.going(HaltKind::Interface, code);
-        }
-        match going {
-            Ok(()) => Some((next, flow)),
-            Err(refusal) => {
-                flow.rows = None;
-                Some((Err(refusal), flow))
-            }
-        }
-    }))
 }

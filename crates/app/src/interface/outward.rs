@@ -17,7 +17,8 @@ use super::call::{Answer, Body};
 use super::rows::{chosen, labels, marked};
 use crate::outflow::{self, PullAsk};
 use crate::sharing::bounds::Held;
-use crate::{App, audit, halt, sharing};
+use crate::sharing::flowing::while_standing;
+use crate::{App, audit, sharing};
 
 /// All rows on their way; whoever sends them counts them into `tally`.
 pub struct FileRows {
@@ -218,13 +219,7 @@ pub(super) async fn file(
         interface: Arc::clone(interface),
         body: Body::File(Box::new(FileRows {
             columns,
-            rows: halt::while_going(
-                &app.policy,
-                &op.actor,
-                grant.entry(),
-                Some(&interface.code),
-                rows,
-            ),
+            rows: while_standing(pass.standing(app, op).by(&interface.code), rows),
             tally: audit::Tally::new(app, op, grant.action().as_str(), grant.code()),
             held,
         })),

@@ -121,6 +121,7 @@ async fn for_request(
             _ => Code::NoGrant,
         }));
     }
+    crate::restricted::clean_use(app, &Op::system(app.now()), request).await?;
     let stopped = || {
         Error::new(
             Code::NoGrant,

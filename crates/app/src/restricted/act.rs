@@ -2,13 +2,15 @@
 //! follows from it.
 
 use model::op::day_of;
-use model::restricted::{SignWay, UseApplication, UseDeed, UseReview, UseSide, UseState};
+use model::restricted::{
+    SignWay, UseApplication, UseDeed, UseReportNew, UseReview, UseSide, UseState,
+};
 use model::voice::plain;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 
 use super::file::{applies, event};
-use super::{credit, missing, provider_of, sign, stale, stand, tell, text};
+use super::{credit, missing, provider_of, report, sign, stale, stand, tell, text};
 use crate::{App, audit};
 
 /// What is to be done to an application.
@@ -29,6 +31,8 @@ pub struct UseOrder {
     pub signature: String,
     /// The phrase that confirms a scanned seal.
     pub confirm: String,
+    /// What is reported on use.
+    pub report: Option<UseReportNew>,
 }
 
 impl UseOrder {
@@ -44,6 +48,7 @@ impl UseOrder {
             digest: String::new(),
             signature: String::new(),
             confirm: String::new(),
+            report: None,
         }
     }
 }
@@ -115,6 +120,9 @@ pub async fn act(app: &App, op: &Op, id: &str, order: UseOrder) -> Result<UseApp
     if !app.store.restricted_update(&acting.permit, &application, &event, seen).await? {
         return Err(stale());
     }
+    if (was == UseState::Suspended) != (application.state == UseState::Suspended) {
+        app.shares.forget();
+    }
     let mut record = audit::event(op, &format!("restricted.{}", order.deed), &application.number);
     record.scope = format!("{} {}", acting.side, acting.org);
     record.reason = said;
@@ -165,6 +173,7 @@ async fn apply(
                 a.ended_at = op.stamp();
             } else if a.agreed() {
                 decided(app, op, a);
+                a.terms = rules.terms(op.today());
                 a.papers = text::papers(app, a).await?;
                 a.state = UseState::Signing;
                 a.due = Some(day(rules.days.sign));
@@ -188,6 +197,7 @@ async fn apply(
                     ));
                 }
                 credit::clean(app, op, &a.subject, &a.number).await?;
+                not_suspended(app, a).await?;
             }
             let (kind, signature) = sign::signature(app, op, a, acting, order).await?;
             let way = signature.way;
@@ -199,6 +209,7 @@ async fn apply(
                     a.state = UseState::InForce;
                     a.in_force_at = op.stamp();
                     a.due = Some(a.until);
+                    report::open_next(app, op, a);
                 }
                 UseDeed::SignAgreement => {
                     a.state = UseState::Countersigning;
@@ -216,6 +227,12 @@ async fn apply(
             ended(op, a);
             Ok(a.reason.clone())
         }
+        UseDeed::Report => report::filed(app, op, a, order).await,
+        UseDeed::AcceptReport | UseDeed::ReturnReport => {
+            let accept = order.deed == UseDeed::AcceptReport;
+            let text = said(if accept { 0 } else { 2 })?;
+            Ok(report::decided(app, op, a, &acting.org, (accept, &text)))
+        }
         UseDeed::Withdraw => {
             a.state = UseState::Withdrawn;
             a.reason = said(0)?;
@@ -226,7 +243,11 @@ async fn apply(
             "请在受限开放申请页面填写续期申请",
             "fill in the application that renews it, on the page for applying",
         )),
-        UseDeed::File | UseDeed::Attach | UseDeed::Lapse | UseDeed::Expire => {
+        UseDeed::Edit | UseDeed::Discard => Err(Error::invalid(
+            "请在草稿页面修改或删除",
+            "change or discard the draft on its own page",
+        )),
+        UseDeed::File | UseDeed::Attach | UseDeed::Suspend | UseDeed::Lapse | UseDeed::Expire => {
             Err(Error::internal("not a deed of a person's order"))
         }
     }
@@ -235,6 +256,25 @@ async fn apply(
 pub(super) fn ended(op: &Op, a: &mut UseApplication) {
     a.ended_at = op.stamp();
     a.due = None;
+}
+
+/// A renewal leads around no report: what it renews is not suspended.
+async fn not_suspended(app: &App, a: &UseApplication) -> Result<()> {
+    if a.renews.is_empty() {
+        return Ok(());
+    }
+    let old = app.store.restricted_get(&a.renews).await?;
+    match old.filter(|old| old.state == UseState::Suspended) {
+        Some(old) => Err(Error::new(
+            Code::WrongState,
+            format!("原协议 {} 因未提交使用情况报告已暂停，报告被接受后方可续期", old.number),
+            format!(
+                "the agreement {} that it renews is suspended for want of a report on use: it is renewed when the report is accepted",
+                old.number
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Every question that must be proved has a file.
@@ -299,9 +339,7 @@ async fn follows(
             credit::enter(app, op, &acting.permit, whom, what, &a.number).await?;
             stand::end_grants(app, op, a, &a.reason).await
         }
-        UseDeed::Withdraw if was == UseState::InForce => {
-            stand::end_grants(app, op, a, "利用方终止").await
-        }
+        UseDeed::Withdraw if was.agreed() => stand::end_grants(app, op, a, "利用方终止").await,
         _ => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use store::restricted::CreditFilter;
 
-use super::{applicant, stale, tell};
+use super::{applicant, report, stale, tell};
 use crate::{App, Page, audit};
 
 fn base() -> Target {
@@ -64,11 +64,14 @@ pub(super) async fn clean(app: &App, op: &Op, subject: &str, object: &str) -> Re
     Err(refusal)
 }
 
-/// Whether a grant for data that are open on conditions may be used: the record of whom it was given to is clean. Asked whenever the
-/// gate decides anew; every change of a record makes it do so.
+/// Whether a grant for data that are open on conditions may be used: its agreement is not suspended, and the record of whom it was
+/// given to is clean. Asked whenever the gate decides anew; every suspension and every change of a record makes it do so.
 pub(crate) async fn clean_use(app: &App, op: &Op, request: &Request) -> Result<()> {
     if request.way != RequestWay::Open {
         return Ok(());
+    }
+    if let Some(suspended) = app.store.restricted_held(&request.id).await? {
+        return Err(report::refusal(&suspended));
     }
     let subject = match request.org.as_str() {
         "" => subject_of_account(&request.applicant),

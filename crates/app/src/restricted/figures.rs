@@ -26,7 +26,11 @@ pub struct ProviderFigures {
     pub approved: u64,
     pub refused: u64,
     pub in_force: u64,
+    /// For want of a report on use.
+    pub suspended: u64,
     pub stopped: u64,
+    /// Reports on use that were accepted.
+    pub reports: u64,
     /// Median of working days from submission to decision; nothing without a decision.
     pub median_days: Option<i64>,
 }
@@ -49,6 +53,7 @@ fn tally(provider: String, counts: &[UseCount]) -> ProviderFigures {
     let mut days: BTreeMap<i64, u64> = BTreeMap::new();
     for count in counts {
         figures.applied += count.count;
+        figures.reports += count.reports;
         match count.decided.as_str() {
             "approved" => figures.approved += count.count,
             "refused" => figures.refused += count.count,
@@ -56,6 +61,7 @@ fn tally(provider: String, counts: &[UseCount]) -> ProviderFigures {
         }
         match count.state {
             UseState::InForce => figures.in_force += count.count,
+            UseState::Suspended => figures.suspended += count.count,
             UseState::Stopped => figures.stopped += count.count,
             _ => {}
         }

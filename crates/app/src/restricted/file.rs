@@ -19,8 +19,30 @@ use crate::{App, audit, basket, opening, sharing};
 /// Fills in an application in the name of the caller's organisation or in the caller's own. A bad credit record refuses it here already.
 pub async fn file(app: &App, op: &Op, new: UseNew) -> Result<UseApplication> {
     let (permit, party) = applicant(app, op).await?;
-    let rules = &app.rules.restricted;
     credit::clean(app, op, &party.subject, "new").await?;
+    let filed = drawn(app, op, &party, &new).await?;
+    let event = event(op, &filed, UseDeed::File, UseSide::Applicant, &party.org, String::new());
+    let kept = app.store.restricted_insert(&permit, filed, &event, op.today()).await?;
+    written(app, op, "restricted.file", &kept).await?;
+    Ok(kept)
+}
+
+/// The record of what somebody filled in.
+pub(super) async fn written(app: &App, op: &Op, word: &str, a: &UseApplication) -> Result<()> {
+    let mut record = audit::event(op, word, &a.number);
+    record.scope = a.entries.iter().map(|e| e.code.as_str()).collect::<Vec<_>>().join(",");
+    record.purpose.clone_from(&a.purpose);
+    audit::record(app, record).await
+}
+
+/// The draft that a form makes, checked and not kept yet.
+pub(super) async fn drawn(
+    app: &App,
+    op: &Op,
+    party: &Party,
+    new: &UseNew,
+) -> Result<UseApplication> {
+    let rules = &app.rules.restricted;
     let purpose =
         plain("purpose", ("利用目的", "purpose"), &new.purpose, 5, rules.longest.purpose)?;
     let scope = plain("scope", ("利用范围", "scope"), &new.scope, 5, rules.longest.scope)?;
@@ -36,40 +58,15 @@ pub async fn file(app: &App, op: &Op, new: UseNew) -> Result<UseApplication> {
         )
         .field("method", "请改选", "choose another"));
     }
-    let until = new.until.filter(|until| {
-        *until > op.today() && *until <= op.today() + TimeDelta::days(rules.longest.term_days)
-    });
-    let until = until.ok_or_else(|| {
-        Error::invalid(
-            format!("截止日期应晚于今天，且在 {} 天以内", rules.longest.term_days),
-            format!("the last day must be after today, within {} days", rules.longest.term_days),
-        )
-        .field("until", "请改选日期", "choose another day")
-    })?;
+    let until = until(app, op, new)?;
     if !(1..=1_000_000).contains(&new.calls_per_day) {
         return Err(Error::invalid("请填写每日调用次数", "say how many calls a day are wanted")
             .field("calls_per_day", "1 至 1000000", "1 to 1000000"));
     }
     let answers = answers(app, &new.answers)?;
-    let application = calling(app, op, &party, new.application.trim()).await?;
-    let (entries, region) = entries(app, op, &new).await?;
-    let renews = renewed(app, op, &new, &party, &application.id).await?;
-    if renews.is_empty() {
-        for entry in &entries {
-            let ask = RequestNew {
-                entry: entry.id.clone(),
-                application: application.id.clone(),
-                items: entry.items.clone(),
-                scene: purpose.clone(),
-                legal_basis: String::new(),
-                period: Period::Until { date: until.to_string() },
-                calls_per_day: new.calls_per_day,
-                area_range: String::new(),
-                by_sql: false,
-            };
-            sharing::refuse_clash(app, op, &ask).await?;
-        }
-    }
+    let application = calling(app, op, party, new.application.trim()).await?;
+    let (entries, region) = entries(app, op, new).await?;
+    let renews = renewed(app, op, new, party, &application.id).await?;
     let filed = UseApplication {
         id: op.new_id(),
         number: String::new(),
@@ -79,8 +76,8 @@ pub async fn file(app: &App, op: &Op, new: UseNew) -> Result<UseApplication> {
         application_name: application.name,
         applicant: op.actor.id().to_owned(),
         org: party.org.clone(),
-        party: party.name,
-        subject: party.subject,
+        party: party.name.clone(),
+        subject: party.subject.clone(),
         region,
         purpose,
         scope,
@@ -102,15 +99,48 @@ pub async fn file(app: &App, op: &Op, new: UseNew) -> Result<UseApplication> {
         in_force_at: String::new(),
         ended_at: String::new(),
         days: -1,
+        terms: None,
+        reports: Vec::new(),
         edit: 1,
     };
-    let event = event(op, &filed, UseDeed::File, UseSide::Applicant, &party.org, String::new());
-    let kept = app.store.restricted_insert(&permit, filed, &event, op.today()).await?;
-    let mut record = audit::event(op, "restricted.file", &kept.number);
-    record.scope = kept.entries.iter().map(|e| e.code.as_str()).collect::<Vec<_>>().join(",");
-    record.purpose.clone_from(&kept.purpose);
-    audit::record(app, record).await?;
-    Ok(kept)
+    if filed.renews.is_empty() {
+        no_clash(app, op, &filed).await?;
+    }
+    Ok(filed)
+}
+
+/// The last day of use: after today, within the longest term.
+fn until(app: &App, op: &Op, new: &UseNew) -> Result<chrono::NaiveDate> {
+    let term = app.rules.restricted.longest.term_days;
+    let fits = |until: &chrono::NaiveDate| {
+        *until > op.today() && *until <= op.today() + TimeDelta::days(term)
+    };
+    new.until.filter(fits).ok_or_else(|| {
+        Error::invalid(
+            format!("截止日期应晚于今天，且在 {term} 天以内"),
+            format!("the last day must be after today, within {term} days"),
+        )
+        .field("until", "请改选日期", "choose another day")
+    })
+}
+
+/// Nothing asked for is granted to the calling application already.
+async fn no_clash(app: &App, op: &Op, filed: &UseApplication) -> Result<()> {
+    for entry in &filed.entries {
+        let ask = RequestNew {
+            entry: entry.id.clone(),
+            application: filed.application.clone(),
+            items: entry.items.clone(),
+            scene: filed.purpose.clone(),
+            legal_basis: String::new(),
+            period: Period::Until { date: filed.until.to_string() },
+            calls_per_day: filed.calls_per_day,
+            area_range: String::new(),
+            by_sql: false,
+        };
+        sharing::refuse_clash(app, op, &ask).await?;
+    }
+    Ok(())
 }
 
 /// The event of a step, numbered by the application's `edit` after it.

@@ -2,8 +2,8 @@
 
 use guard::signature::equal;
 use model::restricted::{
-    CreditRecord, PaperKind, PaperSigner, SigningKey, UseApplication, UseDeed, UseEvent, UseSide,
-    UseState,
+    CreditRecord, PaperKind, PaperSigner, SigningKey, UseApplication, UseDeed, UseEvent,
+    UseMetered, UseReportState, UseSide, UseState,
 };
 use model::{Actor, Error, Op, Result};
 use policy::{Action, Target};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use store::restricted::UseFilter;
 
 use super::file::applies;
-use super::{credit, may_file, missing, own, provider_of, sign};
+use super::{credit, may_file, missing, own, provider_of, report, sign};
 use crate::{App, Page, audit};
 
 /// An application as one of its parties sees it.
@@ -28,6 +28,10 @@ pub struct UseSeen {
     pub key: Option<SigningKey>,
     /// What stands in the credit record of the applicant, for those who decide.
     pub credit: Vec<CreditRecord>,
+    /// What the meter counts in the period that the reader is to report on.
+    pub metered: UseMetered,
+    /// Its report on use was not filed in time.
+    pub report_overdue: bool,
 }
 
 /// An application on a desk.
@@ -37,6 +41,36 @@ pub struct DeskUse {
     /// The desk has something to do with it now.
     pub waits: bool,
     pub overdue: bool,
+    /// Its report on use was not filed in time.
+    pub report_overdue: bool,
+}
+
+/// Which reports on use a desk looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeskReport {
+    /// Those in this state.
+    State(UseReportState),
+    /// Those that were to be filed before today.
+    Overdue,
+}
+
+impl DeskReport {
+    /// Of a state's word, or `overdue`.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "overdue" => Some(Self::Overdue),
+            word => UseReportState::parse(word).map(Self::State),
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Overdue => "overdue",
+            Self::State(state) => state.as_str(),
+        }
+    }
 }
 
 /// What anybody is told of a paper whose number and digest they hold.
@@ -79,7 +113,10 @@ pub(super) async fn visible(app: &App, op: &Op, id: &str) -> Result<UseApplicati
 /// What the caller may do to an application, in all its parts.
 fn deeds(app: &App, op: &Op, a: &UseApplication) -> Vec<UseDeed> {
     if applies(app, op, a) {
-        return a.deeds(UseSide::Applicant, "");
+        let mut deeds = a.deeds(UseSide::Applicant, "");
+        let ripe = a.awaited().is_some_and(|r| r.ripe(op.today()));
+        deeds.retain(|d| *d != UseDeed::Report || ripe);
+        return deeds;
     }
     let provider = provider_of(a, op);
     let target = Target::restricted(a, provider);
@@ -107,9 +144,16 @@ pub async fn open(app: &App, op: &Op, id: &str) -> Result<UseSeen> {
         true => Vec::new(),
         false => credit::standing(app, op, &application.subject).await?,
     };
+    let deeds = deeds(app, op, &application);
+    let metered = match application.awaited().filter(|_| deeds.contains(&UseDeed::Report)) {
+        Some(open) => report::metered(app, &application, open).await?,
+        None => UseMetered::default(),
+    };
     Ok(UseSeen {
         events: app.store.restricted_events(&application.id).await?,
-        deeds: deeds(app, op, &application),
+        deeds,
+        metered,
+        report_overdue: application.awaited().is_some_and(|r| r.overdue(op.today())),
         overdue: application.overdue(op.today()),
         own,
         key: sign::signing_key(app, op).await?,
@@ -157,7 +201,7 @@ pub fn has_desk(app: &App, op: &Op) -> bool {
 pub async fn desk(
     app: &App,
     op: &Op,
-    state: Option<UseState>,
+    (state, report): (Option<UseState>, Option<DeskReport>),
     before: Option<&str>,
     limit: u32,
 ) -> Result<Page<DeskUse>> {
@@ -167,9 +211,15 @@ pub async fn desk(
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let wide = op.actor.has(model::account::Role::Authority)
         || op.actor.has(model::account::Role::Auditor);
+    let today = op.today().to_string();
     let filter = UseFilter {
         provider: if wide { None } else { op.actor.org() },
         state,
+        report: report.and_then(|report| match report {
+            DeskReport::State(state) => Some(state),
+            DeskReport::Overdue => None,
+        }),
+        report_before: (report == Some(DeskReport::Overdue)).then_some(today.as_str()),
         before,
         limit: limit + 1,
         ..UseFilter::default()
@@ -184,9 +234,10 @@ pub async fn desk(
         }
         let waits = deeds(app, op, &application)
             .iter()
-            .any(|d| matches!(d, UseDeed::Approve | UseDeed::Countersign));
+            .any(|d| matches!(d, UseDeed::Approve | UseDeed::Countersign | UseDeed::AcceptReport));
         let overdue = application.overdue(op.today());
-        items.push(DeskUse { application, waits, overdue });
+        let report_overdue = application.awaited().is_some_and(|r| r.overdue(op.today()));
+        items.push(DeskUse { application, waits, overdue, report_overdue });
     }
     Ok(Page { items, next: page.next })
 }

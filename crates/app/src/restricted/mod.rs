@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! rules   rules/restricted.toml: days, questions, templates      file    an application is filled in, its evidence, submission
+//! draft   a draft is read back, changed, thrown away              report  reports on use, suspension and what lifts it
 //! act     review, signing, breach, withdrawal: one step           text    the papers' texts, filled and digested
 //! sign    a signature is checked                                  stand   grants are made and ended
 //! credit  the credit record, and whether it is clean              look    lists, one application, the verification of a paper
@@ -14,10 +15,12 @@
 
 mod act;
 mod credit;
+mod draft;
 mod figures;
 mod file;
 mod look;
 mod print;
+mod report;
 mod rules;
 mod sign;
 mod stand;
@@ -37,15 +40,16 @@ pub use self::credit::{
     credit_enter, credit_list, credit_mine, credit_object, credit_repair, may_keep_credit,
     may_read_credit,
 };
+pub use self::draft::{discard, revise, saved};
 pub use self::figures::{ProviderFigures, UseFigures, figures};
 pub use self::file::{attach, attachment, file};
 pub use self::look::{
-    DeskUse, UseSeen, Verified, VerifiedSignature, desk, has_desk, mine, open, verify,
+    DeskReport, DeskUse, UseSeen, Verified, VerifiedSignature, desk, has_desk, mine, open, verify,
 };
 pub use self::print::print;
 pub(crate) use self::rules::fill;
 pub use self::rules::{
-    Choice, CreditRules, Method, Phrase, Question, RestrictedDays, RestrictedLongest,
+    Choice, CreditRules, Method, Phrase, Question, ReportRule, RestrictedDays, RestrictedLongest,
     RestrictedRules, Template,
 };
 pub use self::sign::{register_key, signing_key};

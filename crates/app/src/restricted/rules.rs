@@ -1,5 +1,7 @@
 //! The rule file of restricted opening: days, questions, and the templates of the papers.
 
+use chrono::NaiveDate;
+use model::restricted::UseTerms;
 use model::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,9 @@ pub struct RestrictedRules {
     pub version: String,
     pub effective: String,
     pub days: RestrictedDays,
+    /// Rules of reports on use, each in force from its day; none: no reports are asked for.
+    #[serde(rename = "report", default)]
+    pub reports: Vec<ReportRule>,
     pub credit: CreditRules,
     pub longest: RestrictedLongest,
     pub confirm: Phrase,
@@ -27,6 +32,14 @@ pub struct RestrictedDays {
     pub extension: u32,
     pub sign: u32,
     pub remind: u32,
+}
+
+/// Every how many months a report on use is filed, and what follows when it is not.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReportRule {
+    pub effective: NaiveDate,
+    #[serde(flatten)]
+    pub terms: UseTerms,
 }
 
 /// How long records are kept.
@@ -114,6 +127,8 @@ const VARIABLES: &[&str] = &[
     "application",
     "version",
     "years",
+    "reports",
+    "reports_en",
 ];
 
 impl RestrictedRules {
@@ -127,6 +142,12 @@ impl RestrictedRules {
         };
         if self.methods.is_empty() {
             return wrong("method".to_owned());
+        }
+        if self.reports.iter().any(|r| !(1..=120).contains(&r.terms.months)) {
+            return wrong("report: months 1-120".to_owned());
+        }
+        if self.reports.iter().any(|r| r.terms.days > 250 || r.terms.suspend > 250) {
+            return wrong("report: days, suspend 0-250".to_owned());
         }
         for question in &self.questions {
             if question.choices.iter().all(|c| c.disqualifies) {
@@ -143,6 +164,13 @@ impl RestrictedRules {
             }
         }
         Ok(())
+    }
+
+    /// What an agreement that is drawn up today says of reports on use.
+    #[must_use]
+    pub fn terms(&self, today: NaiveDate) -> Option<UseTerms> {
+        let begun = self.reports.iter().filter(|r| r.effective <= today);
+        begun.max_by_key(|r| r.effective).map(|r| r.terms)
     }
 
     /// A question by its id.
@@ -209,6 +237,22 @@ mod tests {
         assert!(rules.questions.iter().any(|q| q.evidence) && rules.credit.years == 5);
         rules.agreement.text.push_str("{secret}");
         assert!(rules.check().unwrap_err().en().contains("{secret}"));
+    }
+
+    #[test]
+    fn of_the_rules_on_reports_the_newest_that_has_begun_counts() {
+        let mut rules = shipped();
+        let later = ReportRule {
+            effective: "2027-01-01".parse().unwrap(),
+            terms: UseTerms { months: 3, days: 5, suspend: 5 },
+        };
+        rules.reports.push(later);
+        rules.check().unwrap();
+        let months = |day: &str| rules.terms(day.parse().unwrap()).map(|t| t.months);
+        assert_eq!(months("2025-12-31"), None);
+        assert_eq!((months("2026-12-31"), months("2027-01-01")), (Some(6), Some(3)));
+        rules.reports[1].terms.months = 0;
+        assert!(rules.check().is_err());
     }
 
     #[test]

@@ -19,12 +19,12 @@ pub(super) async fn begin(app: &App, op: &Op, a: &UseApplication) {
             && let Some(old) = app.store.restricted_get(&a.renews).await?
         {
             let reason = format!("由 {} 续期", a.number);
-            if old.state == UseState::InForce {
+            if old.state.agreed() {
                 over(app, &system, &permit, old.clone(), UseState::Renewed, &reason).await?;
             }
             end_grants(app, op, &old, &reason).await?;
         }
-        grants(app, &system, &permit, a).await.map(|_| ())
+        settle(app, &system, &permit, a).await.map(|_| ())
     };
     if let Err(e) = done.await {
         tracing::warn!(error = e.operator_text(), "an agreement in force could not be granted yet");
@@ -36,13 +36,28 @@ pub(super) async fn begin(app: &App, op: &Op, a: &UseApplication) {
     }
 }
 
-/// Makes what is missing of the grants of an agreement in force; answers how many.
-pub(super) async fn grants(
+/// Makes the grants of what is in force, ends those of what is not, and notes that it is done; answers how many were made.
+pub(super) async fn settle(
     app: &App,
     system: &Op,
     permit: &Permit,
     a: &UseApplication,
 ) -> Result<u64> {
+    let made = match a.state {
+        UseState::InForce | UseState::Suspended => grants(app, system, permit, a).await?,
+        // They end by themselves with the same day.
+        UseState::Expired => 0,
+        _ => {
+            end_grants(app, system, a, &a.reason).await?;
+            0
+        }
+    };
+    app.store.restricted_settled(permit, &a.id, a.edit).await?;
+    Ok(made)
+}
+
+/// Makes what is missing of the grants of an agreement in force; answers how many.
+async fn grants(app: &App, system: &Op, permit: &Permit, a: &UseApplication) -> Result<u64> {
     let mut made = 0;
     let method = app.rules.restricted.method(&a.method);
     for entry in &a.entries {
@@ -108,6 +123,7 @@ pub(super) async fn over(
     let event = event(system, &a, deed, UseSide::Platform, "", reason.to_owned());
     let done = app.store.restricted_update(permit, &a, &event, seen).await?;
     if done {
+        app.shares.forget();
         audit::record(app, audit::event(system, &format!("restricted.{deed}"), &a.number)).await?;
         tell::step(app, system, &a, deed).await;
     }

@@ -19,24 +19,31 @@ pub(super) async fn step(app: &App, op: &Op, a: &UseApplication, deed: UseDeed) 
         }
         (UseDeed::SignAgreement, _) => (None, Some("restricted.sign")),
         (UseDeed::Countersign, _) => (Some("restricted.decided"), None),
+        (UseDeed::Report, _) => (None, Some("restricted.report")),
+        (UseDeed::AcceptReport | UseDeed::ReturnReport, _) => (Some("restricted.report"), None),
+        (UseDeed::Suspend, _) => (Some("restricted.suspended"), Some("restricted.suspended")),
         (UseDeed::Breach | UseDeed::Expire | UseDeed::Lapse, _) => {
             (Some("restricted.ended"), Some("restricted.ended"))
         }
         (UseDeed::Withdraw, _) if !a.submitted_at.is_empty() => (None, Some("restricted.ended")),
         _ => return,
     };
+    let words = match deed {
+        UseDeed::Report | UseDeed::AcceptReport | UseDeed::ReturnReport => deed.zh(),
+        _ => a.state.zh(),
+    };
     if let Some(kind) = mine {
-        applicant(app, op, a, kind).await;
+        applicant(app, op, a, kind, words).await;
     }
     if let Some(kind) = theirs {
-        desks(app, op, a, kind, a.state.zh()).await;
+        desks(app, op, a, kind, words).await;
     }
 }
 
 /// Tells the applicant.
-pub(super) async fn applicant(app: &App, op: &Op, a: &UseApplication, kind: &'static str) {
+async fn applicant(app: &App, op: &Op, a: &UseApplication, kind: &'static str, words: &str) {
     let href = format!("/restricted/{}", a.number);
-    let told = told(a, kind, a.state.zh(), href);
+    let told = told(a, kind, words, href);
     notice::give(app, op, Ok(vec![a.applicant.clone()]), &told).await;
 }
 
@@ -108,6 +115,15 @@ pub(super) async fn due(app: &App, op: &Op, a: &UseApplication, today: &str) {
         return notice::give(app, op, authority(app, &a.region).await, &told).await;
     }
     desks(app, op, a, kind, &words).await;
+}
+
+/// A report on use is to be filed soon, or was to be: its party is told once a day.
+pub(super) async fn report_due(app: &App, op: &Op, a: &UseApplication, today: &str) {
+    let kind = "restricted.report_due";
+    let words = a.awaited().map(|r| r.due.to_string()).unwrap_or_default();
+    let mut told = told(a, kind, &words, format!("/restricted/{}", a.number));
+    told.mark = format!("{kind}:{}:{today}", a.id);
+    notice::give(app, op, Ok(vec![a.applicant.clone()]), &told).await;
 }
 
 fn told(a: &UseApplication, kind: &'static str, words: &str, href: String) -> Told {

@@ -2,7 +2,7 @@
 
 use guard::hash::{sha256_hex, sm3_hex};
 use model::Result;
-use model::restricted::{PaperKind, UseApplication, UsePaper, UseSide};
+use model::restricted::{PaperKind, UseApplication, UsePaper, UseSide, UseTerms};
 
 use super::rules::{Template, fill};
 use crate::App;
@@ -108,5 +108,33 @@ fn values(
         ("application", a.application_name.clone()),
         ("version", version.to_owned()),
         ("years", rules.credit.years.to_string()),
+        ("reports", reports(a.terms.as_ref())),
+        ("reports_en", reports_en(a.terms.as_ref())),
     ]
+}
+
+/// What an agreement says of reports on use.
+fn reports(terms: Option<&UseTerms>) -> String {
+    terms.map_or_else(
+        || "按甲方要求提交。".to_owned(),
+        |t| {
+            format!(
+                "自本协议生效之日起每满 {} 个月，乙方在期满后 {} 个工作日内经平台提交本期使用情况报告；逾期满 {} 个工作日仍未提交的，暂停提供数据，报告被接受后立即恢复。",
+                t.months, t.days, t.suspend
+            )
+        },
+    )
+}
+
+fn reports_en(terms: Option<&UseTerms>) -> String {
+    terms.map_or_else(
+        || "as Party A asks for them.".to_owned(),
+        |t| {
+            format!(
+                "for every {} months from the day this agreement comes into force, filed on the platform within {} working days of their end; \
+                 where none is filed within {} working days more, the data are suspended, and given again at once when the report is accepted.",
+                t.months, t.days, t.suspend
+            )
+        },
+    )
 }

@@ -1,13 +1,12 @@
 //! What time brings to restricted opening: what was not signed in time lapses, agreements end with their last day, missing grants are
-//! made and those of a breach are gone, people are reminded once a day, and credit records are taken away when their time is over. Done
-//! twice, nothing changes.
+//! made and those of what is over are gone, who did not report is suspended, people are reminded once a day, and credit records are
+//! taken away when their time is over. Done twice, nothing changes. Each asks for what is due by an index and walks nothing else.
 
 use model::restricted::{UseApplication, UseState};
 use model::{Op, Result};
 use policy::{Action, Target};
-use store::restricted::UseFilter;
 
-use super::{stand, tell};
+use super::{report, stand, tell};
 use crate::{App, audit};
 
 /// Day of the last reminding, a name in the store.
@@ -26,28 +25,27 @@ pub async fn tick(app: &App, system: &Op) -> Result<u64> {
         (UseState::Signing, UseState::Lapsed),
         (UseState::Countersigning, UseState::Lapsed),
         (UseState::InForce, UseState::Expired),
+        (UseState::Suspended, UseState::Expired),
     ] {
         for a in all_due(app, state, &over).await? {
             let reason = if to == UseState::Lapsed { "逾期未签署" } else { "期限届满" };
             done += u64::from(stand::over(app, system, &permit, a, to, reason).await?);
         }
     }
-    for a in all(app, UseState::InForce).await? {
-        match stand::grants(app, system, &permit, &a).await {
+    for a in pending(app).await? {
+        match stand::settle(app, system, &permit, &a).await {
             Ok(made) => done += made,
             // One that cannot be granted now must not keep the others waiting.
             Err(e) => {
                 tracing::warn!(
                     error = e.operator_text(),
                     number = a.number.as_str(),
-                    "not granted yet"
+                    "not granted yet, or not ended yet"
                 )
             }
         }
     }
-    for a in all(app, UseState::Stopped).await? {
-        stand::end_grants(app, system, &a, &a.reason).await?;
-    }
+    done += report::suspend_late(app, system, &permit).await?;
     done += forget(app, system, &permit, &today.to_string()).await?;
     if app.store.meta_get(REMINDED).await?.as_deref() == Some(today.to_string().as_str()) {
         return Ok(done);
@@ -61,6 +59,7 @@ pub async fn tick(app: &App, system: &Op) -> Result<u64> {
             done += 1;
         }
     }
+    done += report::remind(app, system, &ahead, &today.to_string()).await?;
     app.store.meta_set(&permit, REMINDED, &today.to_string()).await?;
     Ok(done)
 }
@@ -89,21 +88,14 @@ async fn all_due(app: &App, state: UseState, by: &str) -> Result<Vec<UseApplicat
     }
 }
 
-/// All in a state.
-async fn all(app: &App, state: UseState) -> Result<Vec<UseApplication>> {
-    let mut found: Vec<UseApplication> = Vec::new();
+/// All whose grants are still to be made or to be ended.
+async fn pending(app: &App) -> Result<Vec<UseApplication>> {
+    let mut found = Vec::new();
+    let mut after = String::new();
     loop {
-        let before = found.last().map(|a| a.id.clone());
-        let filter = UseFilter {
-            state: Some(state),
-            before: before.as_deref(),
-            limit: TOGETHER,
-            ..UseFilter::default()
-        };
-        let page = app.store.restricted_list(&filter).await?;
-        if page.is_empty() {
-            return Ok(found);
-        }
+        let page = app.store.restricted_pending(&after, TOGETHER).await?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after.clone_from(&last.id);
         found.extend(page);
     }
 }

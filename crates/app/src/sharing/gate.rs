@@ -17,6 +17,7 @@ use policy::{Action, Grant, GrantAsk, Target, Via};
 use store::request::RequestScope;
 
 use super::bounds::{self, Bound, Held};
+use super::flowing::{Mark, Standing};
 use super::quota::{Meter, Pools};
 use super::{Callable, Release, paging};
 use crate::{App, audit, dispatch};
@@ -24,8 +25,8 @@ use crate::{App, audit, dispatch};
 /// What was decided for one caller (or the public as a whole) and one resource, good for one epoch and one day: masks
 /// begin and end by the day.
 pub(crate) struct Access {
-    epoch: u64,
-    policy: u64,
+    /// Taken before anything was decided.
+    mark: Mark,
     day: NaiveDate,
     grant: Grant,
     entry: Entry,
@@ -120,6 +121,11 @@ async fn told(app: &App, op: &Op, code: &str, action: Action, meter: &Meter, e: 
 impl Pass {
     pub(crate) fn grant(&self) -> &Grant {
         &self.access.grant
+    }
+
+    /// What lets rows go on that leave by this pass as a stream.
+    pub(crate) fn standing(&self, app: &Arc<App>, op: &Op) -> Standing {
+        Standing::new(app, op, &self.access.grant, self.access.mark)
     }
 
     pub(crate) fn served(&self) -> bool {
@@ -302,7 +308,7 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
     in_scope(op, code)?;
     app.shares.look(app, op).await?;
     app.halts.look(app).await?;
-    let (epoch, policy, day) = (app.shares.epoch(), app.policy.version(), op.today());
+    let (mark, day) = (Mark::of(app), op.today());
     // The public is granted the same whoever it is: one access for all addresses.
     let caller = match &op.actor {
         Actor::Nobody => "",
@@ -313,8 +319,7 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
         other => format!("{caller}\n{code}\n{}", other.as_str()),
     };
     if let Some(kept) = app.shares.access.get(&key)
-        && kept.epoch == epoch
-        && kept.policy == policy
+        && kept.mark == mark
         && kept.day == day
     {
         return Ok(kept);
@@ -360,8 +365,7 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
     let bound = bounds::of(app, application, grant.request().unwrap_or_default(), &entry).await?;
     let access = Arc::new(Access {
         bound,
-        epoch,
-        policy,
+        mark,
         day,
         masks: grant.masks_text(),
         masked: masked(&grant),

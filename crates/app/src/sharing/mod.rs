@@ -2,13 +2,15 @@
 //!
 //! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
 //! `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
-//! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `quota` counts the calls.
+//! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `flowing` ends streams whose grant has ended, `quota` counts
+//! the calls.
 
 mod agreed;
 mod ask;
 mod batch;
 mod bounding;
 pub(crate) mod bounds;
+pub(crate) mod flowing;
 mod gate;
 mod inbox;
 mod look;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use gateway::GatewayConfig;
@@ -123,6 +123,20 @@ impl Client {
         secret: &str,
         more: &[(&str, &str)],
     ) -> Answer {
+        let own = self.signature(&method, path, key, secret);
+        let mut headers: Vec<(&str, &str)> = own.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        headers.extend_from_slice(more);
+        self.send(method, path, &headers).await
+    }
+
+    /// The headers that sign a call.
+    pub(crate) fn signature(
+        &self,
+        method: &Method,
+        path: &str,
+        key: &str,
+        secret: &str,
+    ) -> [(&'static str, String); 4] {
         let (place, query) = path.split_once('?').unwrap_or((path, ""));
         let algorithm = Algorithm::HmacSha256;
         let body_hash = algorithm.body_hash(b"");
@@ -138,15 +152,32 @@ impl Client {
             nonce: &nonce,
         };
         let signature = call.sign(algorithm, secret.as_bytes());
-        let stamp = timestamp.to_string();
-        let mut headers = vec![
-            (HEADER_KEY, key),
-            (HEADER_TIMESTAMP, &stamp),
-            (HEADER_NONCE, &nonce),
-            (HEADER_SIGNATURE, &signature),
-        ];
-        headers.extend_from_slice(more);
-        self.send(method.clone(), path, &headers).await
+        [
+            (HEADER_KEY, key.to_owned()),
+            (HEADER_TIMESTAMP, timestamp.to_string()),
+            (HEADER_NONCE, nonce.clone()),
+            (HEADER_SIGNATURE, signature),
+        ]
+    }
+
+    /// The body of a signed call's answer, to be read piece by piece.
+    pub(crate) async fn pieces(&self, app: &ApplicationSecret, path: &str) -> BodyDataStream {
+        let own = self.signature(&Method::GET, path, &app.application.key, &app.secret);
+        let mut request = Request::builder().uri(path);
+        for (name, value) in &own {
+            request = request.header(*name, value);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        let from: SocketAddr = format!("{}:4321", self.address).parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(from));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body().into_data_stream()
+    }
+
+    /// The door itself, to be served on a socket.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub(crate) async fn by(&self, app: &ApplicationSecret, path: &str) -> Answer {

@@ -15,6 +15,7 @@ mod answers;
 mod ckan;
 mod client;
 mod convention;
+mod cut;
 mod delta;
 mod evidence;
 mod flood;

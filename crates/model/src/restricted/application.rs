@@ -1,15 +1,17 @@
 //! An application for the use of data that are open on conditions (受限开放申请): its states, and who may do what to it in each.
 //!
 //! ```text
-//! draft ─ submit ─► reviewing ─ approve by every provider and the authority ─► signing ─ undertaking, agreement ─► countersigning
+//! draft ─ submit (or discard: it is gone) ─► reviewing ─ approve by every provider and the authority ─► signing ─ undertaking, agreement ─► countersigning
 //!                       └─ refuse by any ─► refused          └─ not in time ─► lapsed             └─ countersign ─► in_force
 //! in_force ─ its last day ─► expired     ─ a renewal comes into force ─► renewed     ─ breach ─► stopped     ─ give up ─► withdrawn
+//! in_force ─ a report on use was not filed ─► suspended ─ it is accepted ─► in_force
 //! ```
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::paper::{PaperKind, PaperSigner, UsePaper};
+use super::report::{UseReport, UseReportState, UseTerms};
 use crate::code::code_list;
 
 code_list! {
@@ -20,6 +22,7 @@ code_list! {
         Signing = "signing", "待申请人签署", "To be signed by the applicant";
         Countersigning = "countersigning", "待对方签署", "To be counter-signed";
         InForce = "in_force", "生效中", "In force";
+        Suspended = "suspended", "已暂停", "Suspended";
         Expired = "expired", "已到期", "Expired";
         Renewed = "renewed", "已续期", "Renewed";
         Stopped = "stopped", "因违约停止", "Stopped for a breach";
@@ -33,6 +36,8 @@ code_list! {
     /// What is done to an application.
     UseDeed {
         File = "file", "填写申请", "Filled in";
+        Edit = "edit", "修改申请", "Changed";
+        Discard = "discard", "删除草稿", "Discard";
         Attach = "attach", "上传材料", "Evidence uploaded";
         Submit = "submit", "提交", "Submit";
         Approve = "approve", "同意", "Approve";
@@ -42,6 +47,10 @@ code_list! {
         SignAgreement = "sign_agreement", "签署开放利用协议", "Sign the agreement";
         Countersign = "countersign", "签署开放利用协议（对方）", "Counter-sign the agreement";
         Breach = "breach", "认定违约并停止", "Record a breach and stop";
+        Report = "report", "提交使用情况报告", "File the report on use";
+        AcceptReport = "accept_report", "接受使用情况报告", "Accept the report on use";
+        ReturnReport = "return_report", "退回使用情况报告", "Return the report on use";
+        Suspend = "suspend", "逾期未报告，暂停提供数据", "Suspended for want of a report";
         Withdraw = "withdraw", "撤回", "Withdraw";
         Renew = "renew", "续期", "Renew";
         Lapse = "lapse", "逾期失效", "Lapsed";
@@ -180,6 +189,12 @@ pub struct UseApplication {
     pub ended_at: String,
     /// Working days from submission to decision; -1: not decided.
     pub days: i64,
+    /// What was agreed about reports on use; nothing: none are filed.
+    #[serde(default)]
+    pub terms: Option<UseTerms>,
+    /// Reports on use, oldest first; the last one is that of the present period until it is accepted.
+    #[serde(default)]
+    pub reports: Vec<UseReport>,
     /// Counts up with every change.
     pub edit: u64,
 }
@@ -262,17 +277,36 @@ impl UseApplication {
     /// The due day is over.
     #[must_use]
     pub fn overdue(&self, today: NaiveDate) -> bool {
-        self.state != UseState::InForce && self.due.is_some_and(|due| due < today)
+        !self.state.agreed() && self.due.is_some_and(|due| due < today)
+    }
+
+    /// The report on use that is not accepted yet.
+    #[must_use]
+    pub fn report(&self) -> Option<&UseReport> {
+        let last = self.reports.last().filter(|_| self.state.agreed());
+        last.filter(|r| r.state != UseReportState::Accepted)
+    }
+
+    /// The report on use that the party has to file.
+    #[must_use]
+    pub fn awaited(&self) -> Option<&UseReport> {
+        self.report().filter(|r| r.awaited())
+    }
+
+    /// How many reports on use were accepted.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.reports.iter().filter(|r| r.state == UseReportState::Accepted).count()
     }
 
     /// What one may do to it now. `org`: the organisation of a provider that acts.
     #[must_use]
     pub fn deeds(&self, side: UseSide, org: &str) -> Vec<UseDeed> {
         use UseDeed::{
-            Approve, Attach, Breach, Countersign, Expire, Extend, Lapse, Refuse, Renew,
-            SignAgreement, SignUndertaking, Submit, Withdraw,
+            Approve, Attach, Breach, Countersign, Discard, Edit, Expire, Extend, Lapse, Refuse,
+            Renew, SignAgreement, SignUndertaking, Submit, Suspend, Withdraw,
         };
-        use UseState::{Countersigning, Draft, InForce, Reviewing, Signing};
+        use UseState::{Countersigning, Draft, InForce, Reviewing, Signing, Suspended};
         let reviewed = |side: UseSide| {
             self.reviews
                 .iter()
@@ -280,13 +314,14 @@ impl UseApplication {
         };
         let provides = self.providers().contains(&org);
         match (side, self.state) {
-            (UseSide::Applicant, Draft) => vec![Attach, Submit, Withdraw],
+            (UseSide::Applicant, Draft) => vec![Edit, Attach, Submit, Discard],
             (UseSide::Applicant, Reviewing | Countersigning) => vec![Withdraw],
             (UseSide::Applicant, Signing) if self.signed(PaperKind::Undertaking) => {
                 vec![SignAgreement, Withdraw]
             }
             (UseSide::Applicant, Signing) => vec![SignUndertaking, Withdraw],
-            (UseSide::Applicant, InForce) => vec![Renew, Withdraw],
+            (UseSide::Applicant, InForce) => self.with_report(side, vec![Renew, Withdraw]),
+            (UseSide::Applicant, Suspended) => self.with_report(side, vec![Withdraw]),
             (UseSide::Applicant, UseState::Expired) => vec![Renew],
             (UseSide::Provider, _) if !provides => Vec::new(),
             (UseSide::Provider, Reviewing) if !reviewed(UseSide::Provider) => vec![Approve, Refuse],
@@ -305,11 +340,36 @@ impl UseApplication {
             {
                 vec![Countersign]
             }
-            (UseSide::Provider | UseSide::Authority, InForce) => vec![Breach],
+            (UseSide::Provider | UseSide::Authority, InForce | Suspended) => {
+                self.with_report(side, vec![Breach])
+            }
             (UseSide::Platform, Signing | Countersigning) => vec![Lapse],
-            (UseSide::Platform, InForce) => vec![Expire],
+            (UseSide::Platform, InForce) if self.awaited().is_some() => vec![Expire, Suspend],
+            (UseSide::Platform, InForce | Suspended) => vec![Expire],
             _ => Vec::new(),
         }
+    }
+
+    /// These deeds, and what a side may do to the report on use.
+    fn with_report(&self, side: UseSide, mut deeds: Vec<UseDeed>) -> Vec<UseDeed> {
+        match (side, self.report().map(|r| r.state)) {
+            (UseSide::Applicant, Some(UseReportState::Open | UseReportState::Returned)) => {
+                deeds.push(UseDeed::Report);
+            }
+            (UseSide::Provider | UseSide::Authority, Some(UseReportState::Filed)) => {
+                deeds.extend([UseDeed::AcceptReport, UseDeed::ReturnReport]);
+            }
+            _ => {}
+        }
+        deeds
+    }
+}
+
+impl UseState {
+    /// Both have signed, and it is not over.
+    #[must_use]
+    pub fn agreed(self) -> bool {
+        matches!(self, UseState::InForce | UseState::Suspended)
     }
 }
 
@@ -361,6 +421,8 @@ pub(crate) mod tests {
             in_force_at: String::new(),
             ended_at: String::new(),
             days: -1,
+            terms: None,
+            reports: Vec::new(),
             edit: 1,
         }
     }
@@ -386,7 +448,7 @@ pub(crate) mod tests {
         let check = |state, side, expected: &str| {
             assert_eq!(words(&application(state, &["p"]), side, "p"), expected, "{state} {side}");
         };
-        check(UseState::Draft, UseSide::Applicant, "attach submit withdraw");
+        check(UseState::Draft, UseSide::Applicant, "edit attach submit discard");
         check(UseState::Draft, UseSide::Provider, "");
         check(UseState::Reviewing, UseSide::Applicant, "withdraw");
         check(UseState::Reviewing, UseSide::Provider, "approve refuse");
@@ -407,6 +469,49 @@ pub(crate) mod tests {
         }
         let other = application(UseState::Reviewing, &["p"]);
         assert_eq!(words(&other, UseSide::Provider, "q"), "", "a stranger provides nothing");
+    }
+
+    #[test]
+    fn a_report_is_filed_by_the_party_and_decided_by_the_other_side() {
+        let check = |state, report, expected: [&str; 4]| {
+            let mut a = application(state, &["p"]);
+            let from = "2026-03-02".parse().unwrap();
+            a.reports.push(UseReport {
+                no: 1,
+                state: report,
+                from,
+                to: from,
+                due: from,
+                said: crate::restricted::UseReportNew::default(),
+                metered: crate::restricted::UseMetered::default(),
+                filed_at: String::new(),
+                filed_by_name: String::new(),
+                decided_at: String::new(),
+                decided_by_name: String::new(),
+                decided_org: String::new(),
+                reason: String::new(),
+            });
+            let told = UseSide::ALL.iter().map(|side| words(&a, *side, "p")).collect::<Vec<_>>();
+            assert_eq!(told, expected, "{state} {report}");
+        };
+        let decide = "breach accept_report return_report";
+        check(
+            UseState::InForce,
+            UseReportState::Open,
+            ["renew withdraw report", "breach", "breach", "expire suspend"],
+        );
+        check(
+            UseState::InForce,
+            UseReportState::Filed,
+            ["renew withdraw", decide, decide, "expire"],
+        );
+        check(UseState::Suspended, UseReportState::Filed, ["withdraw", decide, decide, "expire"]);
+        check(
+            UseState::Suspended,
+            UseReportState::Returned,
+            ["withdraw report", "breach", "breach", "expire"],
+        );
+        check(UseState::Expired, UseReportState::Open, ["renew", "", "", ""]);
     }
 
     #[test]

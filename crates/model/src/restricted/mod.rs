@@ -7,6 +7,7 @@
 pub mod application;
 pub mod credit;
 pub mod paper;
+pub mod report;
 
 pub use self::application::{
     UseAnswer, UseApplication, UseDeed, UseEntry, UseEvent, UseFile, UseNew, UseReview, UseSide,
@@ -17,3 +18,4 @@ pub use self::paper::{
     PaperKind, PaperSigner, PaperStatement, SignWay, SigningAlgorithm, SigningKey, UsePaper,
     UseSignature,
 };
+pub use self::report::{UseMetered, UseReport, UseReportNew, UseReportState, UseTerms};

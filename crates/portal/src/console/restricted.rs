@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use app::restricted;
+use app::restricted::{self, DeskReport};
 use axum::Router;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
@@ -35,9 +35,11 @@ pub(super) fn router() -> Router<Arc<Door>> {
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let state = word(UseState::ALL, UseState::as_str, visit.q("state"));
-    let page = restricted::desk(app, op, state, visit.q("before"), PAGE).await?;
+    let report = visit.q("report").and_then(DeskReport::parse);
+    let page = restricted::desk(app, op, (state, report), visit.q("before"), PAGE).await?;
     let context = context! {
         rows => value(&page.items), state => state.map(UseState::as_str),
+        report => report.map(DeskReport::as_str),
         credit => restricted::may_read_credit(app, op), key => value(restricted::signing_key(app, op).await?),
         next => next_link(&visit, "before", page.next.as_deref()), done => visit.q("done"),
     };

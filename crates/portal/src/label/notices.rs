@@ -49,6 +49,21 @@ pub(super) const NOTICES: Words = &[
     ),
     ("restricted.sign", "受限开放文书待签署", "A paper of restricted opening is to be signed"),
     ("restricted.ended", "受限开放利用已终止", "A use of restricted-open data has ended"),
+    (
+        "restricted.report",
+        "受限开放使用情况报告有进展",
+        "A report on the use of restricted-open data was filed or decided",
+    ),
+    (
+        "restricted.report_due",
+        "请提交受限开放使用情况报告",
+        "A report on the use of restricted-open data is due",
+    ),
+    (
+        "restricted.suspended",
+        "受限开放协议因未报告已暂停",
+        "An agreement is suspended for want of a report",
+    ),
     ("restricted.due", "受限开放事项临近期限", "A time limit of restricted opening is near"),
     ("credit.entered", "信用记录有变动", "The credit record has changed"),
     ("authorisation.asked", "有应用请求使用您的数据", "An application asks to use your data"),

@@ -4,8 +4,8 @@ use app::restricted::{DeskUse, ProviderFigures, UseSeen, Verified, VerifiedSigna
 use minijinja::{Value, context};
 use model::restricted::{
     CreditNew, CreditRecord, PaperKind, PaperSigner, SignWay, SigningAlgorithm, SigningKey,
-    UseApplication, UseDeed, UseEntry, UseEvent, UseFile, UsePaper, UseReview, UseSide,
-    UseSignature, UseState,
+    UseApplication, UseDeed, UseEntry, UseEvent, UseFile, UseMetered, UsePaper, UseReport,
+    UseReportNew, UseReportState, UseReview, UseSide, UseSignature, UseState, UseTerms,
 };
 
 use super::AT;
@@ -84,7 +84,43 @@ fn application(full: bool) -> UseApplication {
         in_force_at: text(AT),
         ended_at: String::new(),
         days: 3,
+        terms: full.then_some(UseTerms { months: 6, days: 10, suspend: 5 }),
+        reports: match full {
+            true => vec![report(1, UseReportState::Accepted), report(2, UseReportState::Returned)],
+            false => Vec::new(),
+        },
         edit: 4,
+    }
+}
+
+fn said() -> UseReportNew {
+    UseReportNew {
+        done: TEXT.into(),
+        people: "研究部 <b>".into(),
+        measures: TEXT.into(),
+        incidents: "无".into(),
+        results: TEXT.into(),
+        calls: 12,
+        rows: 3400,
+    }
+}
+
+fn report(no: u32, state: UseReportState) -> UseReport {
+    let day = |text: &str| text.parse().unwrap_or_default();
+    UseReport {
+        no,
+        state,
+        from: day("2026-03-02"),
+        to: day("2026-09-01"),
+        due: day("2026-09-15"),
+        said: said(),
+        metered: UseMetered { calls: 12, rows: 3400 },
+        filed_at: AT.into(),
+        filed_by_name: "张三".into(),
+        decided_at: AT.into(),
+        decided_by_name: "李四".into(),
+        decided_org: "o1".into(),
+        reason: TEXT.into(),
     }
 }
 
@@ -161,6 +197,8 @@ fn opened(full: bool) -> Value {
         own: full,
         key: key(full),
         credit: if full { vec![record(false)] } else { Vec::new() },
+        metered: UseMetered { calls: 12, rows: 3400 },
+        report_overdue: full,
     };
     let file = UseFile {
         id: "f1".into(),
@@ -172,7 +210,21 @@ fn opened(full: bool) -> Value {
     };
     let deeds = match full {
         true => {
-            vec!["attach", "submit", "approve", "refuse", "extend", "breach", "renew", "withdraw"]
+            vec![
+                "edit",
+                "discard",
+                "attach",
+                "submit",
+                "approve",
+                "refuse",
+                "extend",
+                "breach",
+                "renew",
+                "withdraw",
+                "report",
+                "accept_report",
+                "return_report",
+            ]
         }
         false => vec!["withdraw"],
     };
@@ -188,6 +240,7 @@ fn opened(full: bool) -> Value {
         },
         method => context! { word => "interface", zh => "接口", en => "Interface", sandbox => true },
         confirm => context! { zh => "我确认", en => "I confirm" }, papers => value(&a.papers), longest => 1000,
+        report => value(said()),
     }
 }
 
@@ -200,8 +253,10 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             may_apply => full, key => value(key(full)), first => full,
         },
         "console/restricted.html" => context! {
-            rows => list(value(DeskUse { application: application(full), waits: full, overdue: full })),
-            state => (), credit => full, key => value(key(full)),
+            rows => list(value(DeskUse {
+                application: application(full), waits: full, overdue: full, report_overdue: full,
+            })),
+            state => (), report => full.then_some("overdue"), credit => full, key => value(key(full)),
         },
         "site/restricted_new.html" => context! {
             form => context! {
@@ -216,6 +271,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             methods => vec![context! { word => "interface", zh => "接口", en => "Interface" }], may_apply => true,
             applications => list(context! { id => "app", name => "应用 <b>" }), until => "2026-12-31",
             longest => context! { purpose => 1000, scope => 1000, text => 1000 },
+            draft => full.then_some("KF-20260302-000001"), seen => full.then_some(1),
         },
         "site/restricted_statistics.html" => {
             let row = ProviderFigures {

@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::request::RequestWay;
-use model::restricted::{PaperKind, SignWay, UseAnswer, UseDeed, UseFile, UseNew};
+use model::restricted::{PaperKind, SignWay, UseAnswer, UseDeed, UseFile, UseNew, UseReportNew};
 use model::{Error, Kind, Result};
 
 use super::attachment as attachment_named;
@@ -35,6 +35,8 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/restricted/statistics", get(statistics))
         .route("/restricted/credit/{id}", post(object))
         .route("/restricted/{number}", get(show))
+        .route("/restricted/{number}/edit", get(edit).post(revise))
+        .route("/restricted/{number}/discard", post(discard))
         .route("/restricted/{number}/moves", post(moves))
         .route("/restricted/{number}/files", post(attach).layer(DefaultBodyLimit::disable()))
         .route("/restricted/{number}/files/{file}", get(attachment))
@@ -69,11 +71,20 @@ async fn blank(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         renews: visit.q("renews").unwrap_or_default().to_owned(),
         ..UseNew::default()
     };
-    blank_form(&door, &visit, &new, None).await
+    blank_form(&door, &visit, &new, None, None).await
 }
 
-/// The form, with what was typed and what is wrong with it.
-async fn blank_form(door: &Door, visit: &Visit, new: &UseNew, wrong: Option<&Error>) -> Answer {
+/// A draft that is changed: its number, and its `edit` as the form was filled from it.
+type Draft<'a> = (&'a str, u64);
+
+/// The form, with what was typed and what is wrong with it; of a draft that is saved already, or of a new one.
+async fn blank_form(
+    door: &Door,
+    visit: &Visit,
+    new: &UseNew,
+    draft: Option<Draft<'_>>,
+    wrong: Option<&Error>,
+) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let mut datasets = Vec::new();
     for (code, chosen) in &new.entries {
@@ -115,6 +126,7 @@ async fn blank_form(door: &Door, visit: &Visit, new: &UseNew, wrong: Option<&Err
         applications => value(applications.iter().filter(|a| a.active).collect::<Vec<_>>()),
         longest => context! { purpose => rules.longest.purpose, scope => rules.longest.scope, text => rules.longest.text },
         until => new.until.map(|d| d.to_string()).unwrap_or_default(),
+        draft => draft.map(|(number, _)| number), seen => draft.map(|(_, seen)| seen),
         error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(Error::fields).unwrap_or_default()),
     };
@@ -155,10 +167,45 @@ async fn file(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> An
     match restricted::file(&door.app, &visit.op, new.clone()).await {
         Ok(filed) => done(&format!("/restricted/{}", filed.number), "saved"),
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
-            blank_form(&door, &visit, &new, Some(&error)).await
+            blank_form(&door, &visit, &new, None, Some(&error)).await
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A draft in its form, as it was saved.
+async fn edit(State(door): State<Arc<Door>>, Path(number): Path<String>, visit: Visit) -> Answer {
+    let (draft, form) = restricted::saved(&door.app, &visit.op, &number).await?;
+    blank_form(&door, &visit, &form, Some((draft.number.as_str(), draft.edit)), None).await
+}
+
+/// Saves what was changed of a draft, unless somebody has changed it since the form was filled.
+async fn revise(
+    State(door): State<Arc<Door>>,
+    Path(number): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    may_write(&visit)?;
+    let (new, seen) = (read(&door, &posted)?, posted.number("seen")?);
+    match restricted::revise(&door.app, &visit.op, &number, seen, new.clone()).await {
+        Ok(revised) => done(&at(false, &revised.number), "saved"),
+        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
+            blank_form(&door, &visit, &new, Some((number.as_str(), seen)), Some(&error)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn discard(
+    State(door): State<Arc<Door>>,
+    Path(number): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    may_write(&visit)?;
+    restricted::discard(&door.app, &visit.op, &number, posted.number("seen")?).await?;
+    done("/restricted", "removed")
 }
 
 async fn key(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
@@ -215,17 +262,35 @@ pub(crate) async fn opened(
     desk: bool,
     wrong: Option<&Error>,
 ) -> Answer {
+    opened_with(door, visit, number, desk, (None, wrong)).await
+}
+
+/// The same with what was typed of a report on use that was not taken.
+async fn opened_with(
+    door: &Door,
+    visit: &Visit,
+    number: &str,
+    desk: bool,
+    (typed, wrong): (Option<UseReportNew>, Option<&Error>),
+) -> Answer {
     let view = restricted::open(&door.app, &visit.op, number).await?;
+    let report = typed.unwrap_or_else(|| begun(&view));
     let template = if desk { "console/restricted_use.html" } else { "site/restricted_use.html" };
     let context = context! {
         ..shown(door, &view, desk, visit.op.actor.id()),
         ..context! {
-            done => visit.q("done"),
+            done => visit.q("done"), report => value(&report),
             error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
             fields => value(wrong.map(Error::fields).unwrap_or_default()),
         }
     };
     door.page_with(visit, template, context, wrong).await
+}
+
+/// The form of a report on use as it begins: what was said before, when it was returned, and the figures of the meter.
+fn begun(view: &UseSeen) -> UseReportNew {
+    let said = view.application.awaited().map(|r| r.said.clone()).unwrap_or_default();
+    UseReportNew { calls: view.metered.calls, rows: view.metered.rows, ..said }
 }
 
 /// Where the pages of one application are.
@@ -286,7 +351,25 @@ pub(crate) fn order(posted: &Posted) -> Result<UseOrder> {
         digest: posted.get("digest").to_owned(),
         signature: posted.get("signature").to_owned(),
         confirm: posted.get("confirm").to_owned(),
+        report: match deed {
+            UseDeed::Report => Some(reported(posted)?),
+            _ => None,
+        },
         ..UseOrder::new(deed, posted.get("text"))
+    })
+}
+
+/// What the form of a report on use says.
+fn reported(posted: &Posted) -> Result<UseReportNew> {
+    let said = |name: &str| posted.get(name).to_owned();
+    Ok(UseReportNew {
+        done: said("done"),
+        people: said("people"),
+        measures: said("measures"),
+        incidents: said("incidents"),
+        results: said("results"),
+        calls: posted.number("calls")?,
+        rows: posted.number("rows")?,
     })
 }
 
@@ -300,11 +383,11 @@ pub(crate) async fn ordered(
 ) -> Answer {
     may_write(visit)?;
     let order = order(posted)?;
-    let word = order.deed.as_str();
+    let (word, typed) = (order.deed.as_str(), order.report.clone());
     match restricted::act(&door.app, &visit.op, number, order).await {
         Ok(a) => done(&at(desk, &a.number), word),
         Err(error) if error.kind() == Kind::Invalid => {
-            opened(door, visit, number, desk, Some(&error)).await
+            opened_with(door, visit, number, desk, (typed, Some(&error))).await
         }
         Err(error) => Err(error.into()),
     }

@@ -175,6 +175,58 @@ async fn an_enterprise_applies_signs_and_is_stopped() {
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
 }
 
+/// A draft is opened in its form as it was saved, changed and thrown away; a form that is out of date saves nothing.
+#[tokio::test]
+async fn a_draft_is_changed_and_discarded() {
+    let house = House::new().await;
+    let application = prepared(&house).await;
+    let mut enterprise = Browser::of(&house, "enterprise").await;
+    let mut filled = vec![
+        ("code", "yanjiu"),
+        ("items-yanjiu", "id"),
+        ("application", application.as_str()),
+        ("purpose", "研究企业分布"),
+        ("scope", "仅供内部分析"),
+        ("method", "interface"),
+        ("until", "2026-05-31"),
+        ("calls_per_day", "100"),
+        ("answer-storage", "yes"),
+        ("answer-processing", "yes"),
+        ("answer-protection", "level2"),
+        ("answer-incident", "none"),
+    ];
+    let page = enterprise.post("/restricted/new", &filled).await;
+    let place = page.location.split('?').next().unwrap().to_owned();
+    let edit = format!("{place}/edit");
+    let form = enterprise.get(&edit).await.text();
+    assert!(form.contains("研究企业分布") && form.contains("value=\"2026-05-31\""), "{form}");
+    assert!(form.contains("name=\"seen\" value=\"1\"") && form.contains("checked"), "{form}");
+    let mut stranger = Browser::of(&house, "citizen").await;
+    assert_eq!(stranger.get(&edit).await.status, StatusCode::NOT_FOUND);
+
+    filled[3].1 = "研究企业分布和存续";
+    let saved: Vec<_> = filled.iter().copied().chain([("seen", "1")]).collect();
+    let page = enterprise.post(&edit, &saved).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    assert!(enterprise.get(&place).await.text().contains("研究企业分布和存续"));
+    filled[3].1 = "另一个人的修改";
+    let late: Vec<_> = filled.iter().copied().chain([("seen", "1")]).collect();
+    let page = enterprise.post(&edit, &late).await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    let typed = page.text();
+    assert!(typed.contains("另一个人的修改") && typed.contains("id=\"saved\""), "{typed}");
+    assert!(!enterprise.get(&place).await.text().contains("另一个人的修改"));
+
+    let discard = format!("{place}/discard");
+    let page = enterprise.post(&discard, &[("seen", "1")]).await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    let page = stranger.post(&discard, &[("seen", "2")]).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    let page = enterprise.post(&discard, &[("seen", "2")]).await;
+    assert_eq!(page.location, "/restricted?done=removed", "{}", page.text());
+    assert_eq!(enterprise.get(&place).await.status, StatusCode::NOT_FOUND);
+}
+
 #[tokio::test]
 async fn public_bodies_and_nobody_are_told_where_to_go() {
     let house = House::new().await;

@@ -25,12 +25,11 @@ export async function signedIn(browser, role, options = {}) {
   return signedInAs(browser, person(role), options);
 }
 
-/** The same for one account, of the demo by its user name or made by a walk. */
+/** The same for an account that a walk has made. */
 export async function signedInAs(browser, account, options = {}) {
-  const found = typeof account === "string" ? house.accounts.find((a) => a.user === account) : account;
   const page = await (await browser.newContext({ ...options })).newPage();
   await page.goto(`${portal}/login`);
-  await signIn(page, found);
+  await signIn(page, account);
   return page;
 }
 

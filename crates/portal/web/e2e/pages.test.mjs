@@ -29,6 +29,7 @@ const PAGES = [
   ["restricted-statistics", "nobody", "/restricted/statistics"],
   ["restricted-verify", "nobody", "/agreements/verify?number=KF-1-XY&digest=00"],
   ["restricted-desk", "authority", "/console/restricted"],
+  ["restricted-desk-reports", "authority", "/console/restricted?report=overdue"],
   ["credit", "authority", "/console/credit?view=all"],
   ["no-result", "nobody", "/data?q=月球背面的数据集"],
   ["data-set-signed-in", "citizen", `/data/${open.code}`],

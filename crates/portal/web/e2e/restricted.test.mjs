@@ -223,7 +223,7 @@ test("both providers and the authority approve", async ({ browser }) => {
   await fit(first, "restricted-6-review");
   await approve(first);
   await approve(await signedIn(browser, "authority"));
-  const second = await signedInAs(browser, other.provider);
+  const second = await signedIn(browser, other.provider);
   await approve(second);
   await expect(second.locator("#state")).toContainText("待申请人签署");
 });
@@ -251,7 +251,7 @@ test("the enterprise signs by its key and by a sealed scan, the authority counte
 
   // The agreement: its text holds what was agreed, and the scan comes before the phrase.
   await page.locator("#paper-agreement summary").click();
-  await expect(page.locator("#paper-agreement .typed")).toContainText("数据沙箱内利用");
+  await expect(page.locator("#paper-agreement .typed")).toContainText("数据沙箱内使用");
   await expect(page.locator("#sign-seal")).toHaveCount(0);
   await page.locator("#scan").setInputFiles({ name: "agreement.png", mimeType: "image/png", buffer: DOT });
   await page.locator("#seal-file button").click();
@@ -449,5 +449,5 @@ test("a breach stops it at once, in the sandbox too, and stands in the record", 
   await page.goto(`${portal}/agreements/verify?number=${seen.paper.number}&digest=${seen.paper.sm3}`);
   await expect(page.locator("#valid")).toContainText("停止");
   await page.goto(`${portal}/restricted/statistics`);
-  await expect(page.locator("#all td").nth(5)).not.toHaveText("0");
+  await expect(page.locator("#all td").nth(6)).not.toHaveText("0");
 });

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use app::restricted;
+use app::restricted::{self, DeskReport};
 use clap::Subcommand;
 use model::restricted::UseState;
 use model::{Error, Op, Result};
@@ -26,11 +26,16 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List applications at the desk of the person given by `--as`, newest first. 申请列表。
-    #[command(after_help = "Example 示例: qiantang restricted list --as provider --json")]
+    #[command(
+        after_help = "Examples 示例: qiantang restricted list --as provider --json\n  qiantang restricted list --report overdue --as authority"
+    )]
     List {
         /// Only those in this state (`reviewing`, `in_force`, …). 状态。
         #[arg(long)]
         state: Option<String>,
+        /// Only those whose report on use is `open`, `filed`, `returned` or `overdue`. 使用情况报告。
+        #[arg(long)]
+        report: Option<String>,
     },
     /// List the credit record; without `--all` what stands today. 信用记录。
     #[command(after_help = "Example 示例: qiantang restricted credit --all --as authority")]
@@ -44,18 +49,25 @@ enum Action {
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let (house, op) = args.place.open(false).await?;
     let done = match &args.action {
-        Action::List { state } => list(&house, &op, state.as_deref(), args.json).await,
+        Action::List { state, report } => {
+            list(&house, &op, (state.as_deref(), report.as_deref()), args.json).await
+        }
         Action::Credit { all } => credit(&house, &op, *all, args.json).await,
     };
     house.close().await;
     done
 }
 
-async fn list(house: &House, op: &Op, state: Option<&str>, json: bool) -> Result<ExitCode> {
-    let state = state.map(state_of).transpose()?;
+async fn list(
+    house: &House,
+    op: &Op,
+    (state, report): (Option<&str>, Option<&str>),
+    json: bool,
+) -> Result<ExitCode> {
+    let wanted = (state.map(state_of).transpose()?, report.map(report_of).transpose()?);
     let mut before: Option<String> = None;
     loop {
-        let page = restricted::desk(&house.app, op, state, before.as_deref(), 200).await?;
+        let page = restricted::desk(&house.app, op, wanted, before.as_deref(), 200).await?;
         for row in &page.items {
             let a = &row.application;
             if json {
@@ -99,6 +111,16 @@ fn state_of(text: &str) -> Result<UseState> {
         Error::invalid(
             format!("`{text}` 不是状态，可用：{}", words.join(" ")),
             format!("`{text}` is no state; there are: {}", words.join(" ")),
+        )
+    })
+}
+
+fn report_of(text: &str) -> Result<DeskReport> {
+    DeskReport::parse(text).ok_or_else(|| {
+        let words = "open filed returned overdue";
+        Error::invalid(
+            format!("`{text}` 不是使用情况报告的状态，可用：{words}"),
+            format!("`{text}` is no state of a report on use; there are: {words}"),
         )
     })
 }

@@ -1,13 +1,15 @@
 //! Applications for data that are open on conditions.
 
-use model::restricted::{SigningKey, UseApplication, UseEvent, UseState};
+use model::restricted::{SigningKey, UseApplication, UseEvent, UseReportState, UseState};
 use model::{Error, Result};
-use policy::Permit;
+use policy::{Action, Permit};
+use sqlx::{Any, Transaction};
 
 use super::USES;
 use crate::Store;
 use crate::clause::Clause;
 use crate::db::{fail, number, page, signed, text, to_json};
+use crate::entry::touch;
 use crate::timeline::{TimeLine, happened, next_of_day};
 
 const EVENTS: TimeLine = ("restricted_event", "application");
@@ -23,6 +25,10 @@ pub struct UseFilter<'a> {
     pub provider: Option<&'a str>,
     pub subject: Option<&'a str>,
     pub state: Option<UseState>,
+    /// State of the report on use that is not accepted yet.
+    pub report: Option<UseReportState>,
+    /// Only those whose report on use was to be filed before this day.
+    pub report_before: Option<&'a str>,
     /// Keyset position: those older than this id.
     pub before: Option<&'a str>,
     pub limit: u32,
@@ -38,10 +44,25 @@ pub struct UseCount {
     pub decided: String,
     pub days: i64,
     pub count: u64,
+    /// Reports on use that were accepted, of all of these.
+    pub reports: u64,
 }
 
 fn due(application: &UseApplication) -> String {
     application.due.map(|d| d.to_string()).unwrap_or_default()
+}
+
+/// Of the report on use: its state, the day by which the party is to file it, how many were accepted.
+fn reported(application: &UseApplication) -> (&'static str, String, i64) {
+    let state = application.report().map(|r| r.state.as_str()).unwrap_or_default();
+    let due = application.awaited().map(|r| r.due.to_string()).unwrap_or_default();
+    (state, due, i64::try_from(application.accepted()).unwrap_or(i64::MAX))
+}
+
+/// Whether grants are to be made, or to be ended, after a step from one state to another.
+fn pending(application: &UseApplication, was: &str) -> bool {
+    let before = UseState::parse(was).is_some_and(UseState::agreed);
+    before != application.state.agreed()
 }
 
 /// What was decided: what was approved stays so, whatever became of it.
@@ -87,21 +108,14 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
-        for provider in application.providers() {
-            sqlx::query("INSERT INTO restricted_provider (org, application) VALUES ($1, $2)")
-                .bind(provider)
-                .bind(application.id.as_str())
-                .execute(&mut *tx)
-                .await
-                .map_err(fail)?;
-        }
+        providers(&mut tx, &application).await?;
         happened(&mut tx, EVENTS, &application.id, event.seq, event).await?;
         tx.commit().await.map_err(fail)?;
         Ok(application)
     }
 
     /// Writes a changed application with the event that changed it, if nobody has changed it since it was read; answers whether it
-    /// did.
+    /// did. Whether its grants are held back is written with it.
     pub async fn restricted_update(
         &self,
         permit: &Permit,
@@ -111,9 +125,20 @@ impl Store {
     ) -> Result<bool> {
         permit.require(USES)?;
         let mut tx = self.db.begin().await?;
+        let found = sqlx::query("SELECT state, edit FROM restricted_use WHERE id = $1")
+            .bind(application.id.as_str())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(fail)?;
+        let Some(found) = found.filter(|row| number(row, "edit").ok() == Some(signed(seen))) else {
+            return Ok(false);
+        };
+        let was = text(&found, "state")?;
+        let (report, report_due, reports) = reported(application);
         let done = sqlx::query(
-            "UPDATE restricted_use SET state = $1, due = $2, decided = $3, days = $4, edit = $5, body = $6
-             WHERE id = $7 AND edit = $8",
+            "UPDATE restricted_use SET state = $1, due = $2, decided = $3, days = $4, edit = $5, body = $6, report = $7,
+                 report_due = $8, reports = $9, region = $10, pending = CASE WHEN $11 = 1 THEN 1 ELSE pending END
+             WHERE id = $12 AND edit = $13",
         )
         .bind(application.state.as_str())
         .bind(due(application))
@@ -121,6 +146,11 @@ impl Store {
         .bind(application.days)
         .bind(signed(application.edit))
         .bind(to_json(application)?)
+        .bind(report)
+        .bind(report_due)
+        .bind(reports)
+        .bind(application.region.as_str())
+        .bind(i64::from(pending(application, &was)))
         .bind(application.id.as_str())
         .bind(signed(seen))
         .execute(&mut *tx)
@@ -129,9 +159,88 @@ impl Store {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
+        if application.state == UseState::Draft {
+            providers(&mut tx, application).await?;
+        }
+        hold(&mut tx, application, &was).await?;
         happened(&mut tx, EVENTS, &application.id, event.seq, event).await?;
         tx.commit().await.map_err(fail)?;
         Ok(true)
+    }
+
+    /// Takes away what is still being filled in, with its files, if nobody has changed it since it was read; answers whether it did.
+    pub async fn restricted_discard(&self, permit: &Permit, id: &str, seen: u64) -> Result<bool> {
+        permit.require(&[Action::RestrictedApply])?;
+        let mut tx = self.db.begin().await?;
+        let sql = "DELETE FROM restricted_use WHERE id = $1 AND edit = $2 AND state = 'draft'";
+        let done =
+            sqlx::query(sql).bind(id).bind(signed(seen)).execute(&mut *tx).await.map_err(fail)?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        for sql in [
+            "DELETE FROM restricted_provider WHERE application = $1",
+            "DELETE FROM restricted_event WHERE application = $1",
+            "DELETE FROM attachment WHERE bundle = $1",
+        ] {
+            sqlx::query(sql).bind(id).execute(&mut *tx).await.map_err(fail)?;
+        }
+        tx.commit().await.map_err(fail)?;
+        Ok(true)
+    }
+
+    /// Grants of an application were made or ended as its state says, if it has not changed since; those of one that is over are held
+    /// back no more.
+    pub async fn restricted_settled(&self, permit: &Permit, id: &str, seen: u64) -> Result<()> {
+        permit.require(&[Action::SystemWork])?;
+        sqlx::query("UPDATE restricted_use SET pending = 0 WHERE id = $1 AND edit = $2")
+            .bind(id)
+            .bind(signed(seen))
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        sqlx::query(
+            "DELETE FROM restricted_hold WHERE application = $1 AND NOT EXISTS (
+                 SELECT 1 FROM restricted_use u WHERE u.id = $1 AND (u.state = 'suspended' OR u.pending = 1))",
+        )
+        .bind(id)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(())
+    }
+
+    /// A page of applications whose grants are still to be made or to be ended, by id.
+    pub async fn restricted_pending(&self, after: &str, limit: u32) -> Result<Vec<UseApplication>> {
+        let mut clause = Clause::default();
+        clause.and("pending = 1");
+        clause.and_text("id >", after);
+        self.use_page(&clause, "id", limit).await
+    }
+
+    /// A page of applications whose report on use is to be filed by a day or was before it, by id.
+    pub async fn restricted_reports_due(
+        &self,
+        by: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<UseApplication>> {
+        let mut clause = Clause::default();
+        clause.and("report_due <> ''");
+        clause.and_text("report_due <=", by);
+        clause.and_text("id >", after);
+        self.use_page(&clause, "id", limit).await
+    }
+
+    /// The suspended application that holds a grant (id of a share application) back.
+    pub async fn restricted_held(&self, request: &str) -> Result<Option<UseApplication>> {
+        let mut clause = Clause::default();
+        clause.and_text("h.request =", request);
+        let sql = format!(
+            "SELECT u.body FROM restricted_hold h JOIN restricted_use u ON u.id = h.application{}",
+            clause.sql()
+        );
+        self.db.first(sql, &clause).await
     }
 
     /// An application by its id or its number.
@@ -155,6 +264,8 @@ impl Store {
             ("applicant =", filter.applicant),
             ("subject =", filter.subject),
             ("state =", filter.state.map(UseState::as_str)),
+            ("report =", filter.report.map(UseReportState::as_str)),
+            ("report_due <", filter.report_before),
             ("id <", filter.before),
         ] {
             if let Some(value) = value {
@@ -170,12 +281,25 @@ impl Store {
             // What is still being filled in is the applicant's own.
             clause.and("state <> 'draft'");
         }
-        let sql = format!(
-            "SELECT body FROM restricted_use{} ORDER BY id DESC LIMIT {}",
-            clause.sql(),
-            page(filter.limit)
-        );
-        self.db.bodies(sql, &clause).await
+        // Said as the indexes say it.
+        if filter.report.is_some() {
+            clause.and("report <> ''");
+        }
+        if filter.report_before.is_some() {
+            clause.and("report_due <> ''");
+        }
+        self.use_page(&clause, "id DESC", filter.limit).await
+    }
+
+    async fn use_page(
+        &self,
+        clause: &Clause,
+        order: &'static str,
+        limit: u32,
+    ) -> Result<Vec<UseApplication>> {
+        let (found, limit) = (clause.sql(), page(limit));
+        let sql = format!("SELECT body FROM restricted_use{found} ORDER BY {order} LIMIT {limit}");
+        self.db.bodies(sql, clause).await
     }
 
     /// Applications in a state whose due day has come by a day; by id.
@@ -191,20 +315,17 @@ impl Store {
         clause.and("due <> ''");
         clause.and_text("due <=", by);
         clause.and_text("id >", after);
-        let sql = format!(
-            "SELECT body FROM restricted_use{} ORDER BY id LIMIT {}",
-            clause.sql(),
-            page(limit)
-        );
-        self.db.bodies(sql, &clause).await
+        self.use_page(&clause, "id", limit).await
     }
 
     /// Applications that were submitted, by state, decision and working days: of all together, and by provider.
     pub async fn restricted_figures(&self) -> Result<Vec<UseCount>> {
-        let all = "SELECT '' AS provider, state, decided, days, COUNT(*) AS n FROM restricted_use
+        let all = "SELECT '' AS provider, state, decided, days, COUNT(*) AS n, CAST(SUM(reports) AS BIGINT) AS reports
+             FROM restricted_use
              WHERE state <> 'draft' GROUP BY state, decided, days";
         let each =
-            "SELECT p.org AS provider, u.state AS state, u.decided AS decided, u.days AS days, COUNT(*) AS n
+            "SELECT p.org AS provider, u.state AS state, u.decided AS decided, u.days AS days, COUNT(*) AS n,
+                 CAST(SUM(u.reports) AS BIGINT) AS reports
              FROM restricted_provider p JOIN restricted_use u ON u.id = p.application
              WHERE u.state <> 'draft' GROUP BY p.org, u.state, u.decided, u.days";
         let mut counts = Vec::new();
@@ -220,6 +341,7 @@ impl Store {
                     decided: text(row, "decided")?,
                     days: number(row, "days")?,
                     count: u64::try_from(number(row, "n")?).unwrap_or(0),
+                    reports: u64::try_from(number(row, "reports")?).unwrap_or(0),
                 });
             }
         }
@@ -247,4 +369,51 @@ impl Store {
         clause.and_text("holder =", holder);
         self.db.first(format!("SELECT body FROM signing_key{}", clause.sql()), &clause).await
     }
+}
+
+/// Writes who provides what is asked for, in place of what was written before.
+async fn providers(tx: &mut Transaction<'static, Any>, application: &UseApplication) -> Result<()> {
+    sqlx::query("DELETE FROM restricted_provider WHERE application = $1")
+        .bind(application.id.as_str())
+        .execute(&mut **tx)
+        .await
+        .map_err(fail)?;
+    for provider in application.providers() {
+        sqlx::query("INSERT INTO restricted_provider (org, application) VALUES ($1, $2)")
+            .bind(provider)
+            .bind(application.id.as_str())
+            .execute(&mut **tx)
+            .await
+            .map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Holds the grants of what is suspended now back, and lets those of what was go on: a change of the ledger, at which every grant that
+/// is kept anywhere is looked at anew.
+async fn hold(
+    tx: &mut Transaction<'static, Any>,
+    application: &UseApplication,
+    was: &str,
+) -> Result<()> {
+    let (now, before) =
+        (application.state == UseState::Suspended, was == UseState::Suspended.as_str());
+    // What is over is held until its grants have ended (`restricted_settled`).
+    if now == before || (before && application.state != UseState::InForce) {
+        return Ok(());
+    }
+    sqlx::query("DELETE FROM restricted_hold WHERE application = $1")
+        .bind(application.id.as_str())
+        .execute(&mut **tx)
+        .await
+        .map_err(fail)?;
+    for entry in application.entries.iter().filter(|_| now) {
+        sqlx::query("INSERT INTO restricted_hold (request, application) VALUES ($1, $2)")
+            .bind(entry.grant.as_str())
+            .bind(application.id.as_str())
+            .execute(&mut **tx)
+            .await
+            .map_err(fail)?;
+    }
+    touch(tx).await
 }

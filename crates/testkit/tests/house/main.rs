@@ -82,8 +82,10 @@ mod sqlfuzz;
 mod sqlwire;
 mod stamping;
 mod standards;
+mod streams;
 mod usage;
 mod usagekill;
+mod usereport;
 mod voice;
 
 /// Runs scenarios `async fn(House)` each in a house of its own: on SQLite as a test each, on PostgreSQL one after
