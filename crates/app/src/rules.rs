@@ -61,6 +61,8 @@ pub struct Rules {
     pub opening: crate::opening::OpeningRules,
     /// Pace and limits of harvest; the shipped `rules/harvest.toml` when the file says nothing of it.
     pub harvest: crate::harvest::HarvestRules,
+    /// Files of contests; the shipped `rules/contest.toml` when the file says nothing of them.
+    pub contest: crate::contest::ContestRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -92,6 +94,7 @@ struct Written {
     project: Option<crate::project::ProjectRules>,
     site: Option<crate::opening::SiteRules>,
     harvest: Option<crate::harvest::HarvestRules>,
+    contest: Option<crate::contest::ContestRules>,
     voice: Option<crate::voice::VoiceRules>,
     sandbox: Option<crate::project::sandbox::SandboxRules>,
     restricted: Option<crate::restricted::RestrictedRules>,
@@ -251,6 +254,7 @@ impl Rules {
             identity: crate::identity::rules(written.identity).map_err(wrong)?,
             opening: crate::opening::OpeningRules::read(written.opening)?,
             harvest: crate::harvest::rules(written.harvest).map_err(wrong)?,
+            contest: crate::contest::rules(written.contest).map_err(wrong)?,
         })
     }
 }

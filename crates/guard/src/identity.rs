@@ -1,20 +1,25 @@
 //! The signing key of the identity provider and what it signs: ID tokens of OpenID Connect Core 1.0 by RS256, the JWK set
-//! (RFC 7517), and challenges of PKCE (RFC 7636, S256 only). The formats are the crate `openidconnect`'s, RSA is RustCrypto's.
+//! (RFC 7517), ID tokens that clients bring back as hints, and challenges of PKCE (RFC 7636, S256 only). The formats are the crate
+//! `openidconnect`'s, RSA is RustCrypto's.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use model::{Error, Result};
 use openidconnect::core::{
-    CoreIdToken, CoreIdTokenClaims, CoreJsonWebKey, CoreJwsSigningAlgorithm,
-    CoreRsaPrivateSigningKey,
+    CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
+    CoreJwsSigningAlgorithm, CoreRsaPrivateSigningKey,
 };
 use openidconnect::{
-    AccessToken, Audience, EmptyAdditionalClaims, IssuerUrl, JsonWebKeyId, Nonce,
-    PrivateSigningKey as _, StandardClaims, SubjectIdentifier,
+    AccessToken, AdditionalClaims, Audience, AuthenticationContextClass,
+    AuthenticationMethodReference, ClientId, IdToken, IdTokenClaims, IssuerUrl, JsonWebKeyId,
+    JsonWebKeySet, Nonce, PrivateSigningKey as _, StandardClaims, SubjectIdentifier,
 };
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
 use rsa::pkcs8::LineEnding;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -22,6 +27,20 @@ use crate::keys;
 
 /// Bits of a key; RS256 asks for 2048 at least (RFC 7518 §3.3).
 const BITS: usize = 2048;
+/// Longest ID token that is looked at as a hint, in bytes.
+const LONGEST_HINT: usize = 8 * 1024;
+
+/// Claims of ours beside the standard's: the session (OpenID Connect Front-Channel Logout 1.0 §3 names it).
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct OwnClaims {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+}
+impl AdditionalClaims for OwnClaims {}
+
+type Claims = IdTokenClaims<OwnClaims, CoreGenderClaim>;
+type Token =
+    IdToken<OwnClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 
 /// A new key: its id, and the private key as PKCS#1 PEM, to be kept sealed. Takes a second or so; call it off the runtime.
 pub fn generate() -> Result<(String, Zeroizing<String>)> {
@@ -42,6 +61,12 @@ pub struct IdClaims<'a> {
     pub issued_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub auth_time: DateTime<Utc>,
+    /// The authentication context (`acr`); empty: not told.
+    pub context: &'a str,
+    /// Methods of authentication (`amr`, words of RFC 8176); none: not told.
+    pub methods: &'a [&'a str],
+    /// The session, as this client knows it (`sid`); empty: not told.
+    pub session: &'a str,
     /// As the client gave it; empty: none.
     pub nonce: &'a str,
     /// The access token given out with it, for `at_hash`.
@@ -89,17 +114,28 @@ impl Signer {
     pub fn id_token(&self, claims: &IdClaims<'_>) -> Result<String> {
         let issuer = IssuerUrl::new(claims.issuer.to_owned())
             .map_err(|e| Error::internal("the issuer is no address").caused_by(e))?;
-        let said = CoreIdTokenClaims::new(
+        let own =
+            OwnClaims { sid: (!claims.session.is_empty()).then(|| claims.session.to_owned()) };
+        let methods: Vec<AuthenticationMethodReference> = claims
+            .methods
+            .iter()
+            .map(|m| AuthenticationMethodReference::new((*m).to_owned()))
+            .collect();
+        let context = (!claims.context.is_empty())
+            .then(|| AuthenticationContextClass::new(claims.context.to_owned()));
+        let said = Claims::new(
             issuer,
             vec![Audience::new(claims.audience.to_owned())],
             claims.expires_at,
             claims.issued_at,
             StandardClaims::new(SubjectIdentifier::new(claims.subject.to_owned())),
-            EmptyAdditionalClaims {},
+            own,
         )
         .set_auth_time(Some(claims.auth_time))
+        .set_auth_context_ref(context)
+        .set_auth_method_refs((!methods.is_empty()).then_some(methods))
         .set_nonce((!claims.nonce.is_empty()).then(|| Nonce::new(claims.nonce.to_owned())));
-        let token = CoreIdToken::new(
+        let token = Token::new(
             said,
             &self.key,
             CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
@@ -109,6 +145,41 @@ impl Signer {
         .map_err(|e| Error::internal("an ID token could not be signed").caused_by(e))?;
         Ok(token.to_string())
     }
+}
+
+/// What an ID token of ours says that a client brings back (`id_token_hint`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    pub subject: String,
+    /// The client's id.
+    pub audience: String,
+    /// The session as that client knows it; empty: it did not say.
+    pub session: String,
+}
+
+/// Reads an ID token that one of these keys signed for this issuer, be it over or not (OpenID Connect RP-Initiated Logout 1.0 §2);
+/// `None`: it is none of ours.
+#[must_use]
+pub fn hint(signers: &[Arc<Signer>], issuer: &str, token: &str) -> Option<Hint> {
+    if token.len() > LONGEST_HINT {
+        return None;
+    }
+    let token: Token = token.parse().ok()?;
+    let keys: Vec<CoreJsonWebKey> = signers.iter().map(|s| s.key.as_verification_key()).collect();
+    let verifier = CoreIdTokenVerifier::new_public_client(
+        ClientId::new(String::new()),
+        IssuerUrl::new(issuer.to_owned()).ok()?,
+        JsonWebKeySet::new(keys),
+    )
+    .require_audience_match(false)
+    .set_time_fn(|| DateTime::<Utc>::MIN_UTC);
+    let said = token.claims(&verifier, |_: Option<&Nonce>| Ok(())).ok()?;
+    let [audience] = said.audiences().as_slice() else { return None };
+    Some(Hint {
+        subject: said.subject().as_str().to_owned(),
+        audience: audience.as_str().to_owned(),
+        session: said.additional_claims().sid.clone().unwrap_or_default(),
+    })
 }
 
 /// Whether a text has the form of a challenge by S256: 43 letters of base64url (RFC 7636 §4.2).
@@ -133,8 +204,7 @@ fn url_safe(b: u8) -> bool {
 mod tests {
     use std::str::FromStr;
 
-    use openidconnect::core::{CoreIdTokenVerifier, CoreJsonWebKeySet};
-    use openidconnect::{ClientId, JsonWebKeySet};
+    use openidconnect::core::{CoreIdToken, CoreJsonWebKeySet};
 
     use super::*;
 
@@ -161,6 +231,9 @@ mod tests {
             issued_at: now,
             expires_at: now + chrono::TimeDelta::minutes(5),
             auth_time: now,
+            context: "urn:acr",
+            methods: &["pwd"],
+            session: "sid",
             nonce: "n",
             access_token: "access",
         };
@@ -182,6 +255,8 @@ mod tests {
         let good = verifier("client", claims.issuer, set.clone());
         let said = token.claims(&good, &nonce).unwrap();
         assert!(said.access_token_hash().is_some() && said.auth_time().is_some());
+        assert_eq!(said.auth_context_ref().map(|c| c.as_str()), Some("urn:acr"));
+        assert_eq!(said.auth_method_refs().map(Vec::len), Some(1));
         assert!(token.claims(&good, &Nonce::new("other".to_owned())).is_err());
         assert!(token.claims(&verifier("other", claims.issuer, set.clone()), &nonce).is_err());
         let elsewhere = verifier("client", "https://other.example.cn", set);
@@ -194,5 +269,47 @@ mod tests {
         let unsigned = format!("{}.{body}.", URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#));
         let refused = CoreIdToken::from_str(&unsigned).map(|t| t.claims(&good, &nonce).is_err());
         assert!(refused.unwrap_or(true));
+    }
+
+    /// A hint is read by the keys and the issuer it came of, long after it is over; nothing else is.
+    #[test]
+    fn hints_are_our_own_tokens_only() {
+        let signer = || {
+            let (kid, pem) = generate().unwrap();
+            Arc::new(Signer::from_pem(&kid, &pem).unwrap())
+        };
+        let (ours, others) = (signer(), signer());
+        let then: DateTime<Utc> = "2020-03-02T01:00:00Z".parse().unwrap();
+        let issuer = "https://id.example.cn";
+        let claims = IdClaims {
+            issuer,
+            subject: "s",
+            audience: "client",
+            issued_at: then,
+            expires_at: then + chrono::TimeDelta::minutes(5),
+            auth_time: then,
+            context: "",
+            methods: &[],
+            session: "sid",
+            nonce: "",
+            access_token: "access",
+        };
+        let token = ours.id_token(&claims).unwrap();
+        let want = Hint { subject: "s".into(), audience: "client".into(), session: "sid".into() };
+        let both = [Arc::clone(&others), Arc::clone(&ours)];
+        assert_eq!(hint(&both, issuer, &token), Some(want));
+        assert_eq!(hint(&[others], issuer, &token), None);
+        assert_eq!(hint(&both, "https://other.example.cn", &token), None);
+        let (head, rest) = token.split_once('.').unwrap();
+        let (_, signed) = rest.split_once('.').unwrap();
+        let other = ours.id_token(&IdClaims { subject: "t", ..claims }).unwrap();
+        let body = other.split('.').nth(1).unwrap();
+        assert_eq!(hint(&both, issuer, &format!("{head}.{body}.{signed}")), None, "another body");
+        let none = URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#);
+        assert_eq!(hint(&both, issuer, &format!("{none}.{body}.")), None);
+        let long = "x".repeat(LONGEST_HINT + 1);
+        for bad in ["", "x", "a.b.c", long.as_str()] {
+            assert_eq!(hint(&both, issuer, bad), None);
+        }
     }
 }

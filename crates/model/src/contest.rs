@@ -129,6 +129,23 @@ impl Contest {
         Some((number, self.rounds.get(number)?.phase(today)))
     }
 
+    /// Whether everybody may have the files of a work: its team agrees, and it has an award of a round that was closed in public.
+    #[must_use]
+    pub fn shares(&self, work: &Work) -> bool {
+        let round = self.rounds.get(work.round);
+        work.shared
+            && round.is_some_and(|r| r.public && !r.closed_at.is_empty())
+            && self.awards.iter().any(|a| a.work == work.id)
+    }
+
+    /// Whether its judges may have the files of a work: once works of its round are not changed any more.
+    #[must_use]
+    pub fn judged(&self, work: &Work, today: NaiveDate) -> bool {
+        let phase = self.rounds.get(work.round).map(|r| r.phase(today));
+        self.state != ContestState::Draft
+            && matches!(phase, Some(RoundPhase::Judging | RoundPhase::Closed))
+    }
+
     /// Accounts of its judges.
     #[must_use]
     pub fn judge_ids(&self) -> Vec<String> {
@@ -232,8 +249,30 @@ pub struct Work {
     pub advanced: bool,
     /// Showcase that was made of it; empty: none.
     pub showcase: String,
+    /// Files that go with it, in the order they were handed in.
+    #[serde(default)]
+    pub files: Vec<WorkFile>,
+    /// The team agrees that everybody may have its files once it has an award.
+    #[serde(default)]
+    pub shared: bool,
     /// Counts up with every change.
     pub edit: u64,
+}
+
+/// A file that goes with a work; its content lies in the inbox, by its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkFile {
+    pub id: String,
+    /// Its own name, with the end that its content has.
+    pub name: String,
+    /// Media type, told by its content.
+    pub media: String,
+    pub bytes: u64,
+    /// SHA-256 of the content, hexadecimal.
+    pub checksum: String,
+    pub at: String,
+    /// Account that handed it in.
+    pub by: String,
 }
 
 /// What one judge gave a work: points by scoring item, in their order, and words that the team reads.
@@ -353,9 +392,8 @@ mod tests {
         assert_eq!(told, [("c", 1, false), ("a", 2, true), ("b", 2, true), ("e", 4, false)]);
     }
 
-    #[test]
-    fn rounds_follow_each_other() {
-        let mut contest = Contest {
+    fn contest() -> Contest {
+        Contest {
             id: "c".into(),
             state: ContestState::Draft,
             region: "330000".into(),
@@ -371,7 +409,46 @@ mod tests {
             writer: "u".into(),
             created_at: String::new(),
             edit: 1,
+        }
+    }
+
+    #[test]
+    fn files_are_everybodys_once_there_is_an_award_and_the_team_agrees() {
+        let mut contest = contest();
+        let mut work: Work = serde_json::from_str(
+            r#"{"id":"w","contest":"c","team":"t","team_name":"甲队","round":0,"track":0,"title":"作品","text":"","link":"",
+                "sets":[],"at":"","advanced":false,"showcase":"","edit":1}"#,
+        )
+        .unwrap();
+        assert!(work.files.is_empty() && !work.shared, "a work of before there were files");
+        let on = |day: &str| day.parse().unwrap();
+        contest.state = ContestState::Public;
+        assert!(
+            !contest.judged(&work, on("2026-03-31")) && contest.judged(&work, on("2026-04-01"))
+        );
+        let award = |work: &str| Award {
+            name: "一等奖".into(),
+            name_en: String::new(),
+            work: work.into(),
+            team: "t".into(),
         };
+        contest.awards.push(award("other"));
+        contest.rounds[0].closed_at = "x".into();
+        work.shared = true;
+        assert!(!contest.shares(&work), "another's award");
+        contest.awards.push(award("w"));
+        assert!(contest.shares(&work));
+        work.shared = false;
+        assert!(!contest.shares(&work), "the team has not agreed");
+        (work.shared, contest.rounds[0].public) = (true, false);
+        assert!(!contest.shares(&work), "the round was not public");
+        (contest.rounds[0].public, contest.rounds[0].closed_at) = (true, String::new());
+        assert!(!contest.shares(&work), "the round is not closed");
+    }
+
+    #[test]
+    fn rounds_follow_each_other() {
+        let mut contest = contest();
         contest.check().unwrap();
         assert_eq!(contest.current(), Some(0));
         contest.rounds[0].closed_at = "x".into();

@@ -81,6 +81,60 @@ pub struct Distribution {
     pub url: String,
     /// `CSV`, or a media type.
     pub format: String,
+    /// Size in bytes, as the source tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// Formats by their words, and their media types (IANA).
+const MEDIA: &[(&str, &str)] = &[
+    ("CSV", "text/csv"),
+    ("JSON", "application/json"),
+    ("GeoJSON", "application/geo+json"),
+    ("XML", "application/xml"),
+    ("RDF", "application/rdf+xml"),
+    ("TTL", "text/turtle"),
+    ("XLSX", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("XLS", "application/vnd.ms-excel"),
+    ("PDF", "application/pdf"),
+    ("ZIP", "application/zip"),
+    ("HTML", "text/html"),
+    ("TXT", "text/plain"),
+];
+
+impl Distribution {
+    /// Its format in a word: `CSV`, also where the source tells a media type. One that has no word is told as the source writes it.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        let told = self.format.trim();
+        let plain = told.split(';').next().unwrap_or_default().trim_end();
+        let found = MEDIA.iter().find(|(word, media)| {
+            plain.eq_ignore_ascii_case(media) || plain.eq_ignore_ascii_case(word)
+        });
+        found.map_or(told, |(word, _)| *word)
+    }
+
+    /// Its media type where it is known; empty otherwise.
+    #[must_use]
+    pub fn media_type(&self) -> &str {
+        let told = self.format.trim();
+        if told.contains('/') {
+            return told;
+        }
+        let found = MEDIA.iter().find(|(word, _)| told.eq_ignore_ascii_case(word));
+        found.map_or("", |(_, media)| *media)
+    }
+}
+
+/// The host that an address of the web leads to, with its port. `None` for every other address, and for one that holds a name or a
+/// password before its host.
+#[must_use]
+pub fn host(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let host = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+    let plain = !url.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c));
+    (plain && !host.is_empty() && host.bytes().all(letter)).then_some(host)
 }
 
 /// Why a record was not taken: which field, and what to mend.
@@ -201,6 +255,29 @@ pub struct HarvestOrigin {
     pub record: Record,
 }
 
+impl HarvestOrigin {
+    /// Ways to the data at the source that may be shown as links, each with the host it leads to. What is no address of the web is
+    /// left out here, whoever kept it.
+    pub fn ways(&self) -> impl Iterator<Item = (&Distribution, &str)> {
+        self.record.distributions.iter().filter_map(|d| Some((d, host(&d.url)?)))
+    }
+
+    /// The page of the record at the source, and its host.
+    #[must_use]
+    pub fn page(&self) -> Option<(&str, &str)> {
+        Some((self.record.address.as_str(), host(&self.record.address)?))
+    }
+
+    /// Who publishes it there: as the source says, or the source itself.
+    #[must_use]
+    pub fn publisher(&self) -> &str {
+        match self.record.publisher.trim() {
+            "" => &self.source_name,
+            publisher => publisher,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +287,42 @@ mod tests {
         let record: Record = serde_json::from_str(r#"{"foreign_id":"a"}"#).unwrap();
         assert_eq!(record.foreign_id, "a");
         assert!(record.distributions.is_empty() && record.title.is_empty());
+    }
+
+    #[test]
+    fn formats_have_words_and_media_types() {
+        let of = |format: &str| Distribution { format: format.into(), ..Distribution::default() };
+        for (told, word, media) in [
+            ("csv", "CSV", "text/csv"),
+            ("text/csv; charset=utf-8", "CSV", "text/csv; charset=utf-8"),
+            ("application/geo+json", "GeoJSON", "application/geo+json"),
+            ("shapefile", "shapefile", ""),
+            ("image/tiff", "image/tiff", "image/tiff"),
+            ("", "", ""),
+        ] {
+            assert_eq!((of(told).word(), of(told).media_type()), (word, media), "{told}");
+        }
+        // One without a size is kept as it was before there were sizes: it is known again.
+        assert!(!serde_json::to_string(&of("csv")).unwrap().contains("bytes"));
+    }
+
+    #[test]
+    fn only_addresses_of_the_web_have_a_host() {
+        for (url, found) in [
+            ("https://data.example/a.csv", Some("data.example")),
+            ("http://data.example:8080?x=1", Some("data.example:8080")),
+            ("https://[::1]/a", Some("[::1]")),
+            ("javascript:alert(1)", None),
+            ("data:text/html,x", None),
+            ("//data.example/a", None),
+            ("https://", None),
+            ("https://data.example@evil.example/", None),
+            ("https://evil.example\\@data.example/", Some("evil.example")),
+            ("https://a b.example/", None),
+            ("https://a.example/\"onclick=x", None),
+        ] {
+            assert_eq!(host(url), found, "{url}");
+        }
     }
 
     #[test]

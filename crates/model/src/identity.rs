@@ -31,12 +31,95 @@ code_list! {
     }
 }
 
+code_list! {
+    /// How a session was opened: the authentication context (`acr`) of its ID tokens.
+    SignInMethod {
+        Password = "password", "本平台密码", "A password of this platform";
+        Outside = "outside", "外部身份服务", "An outside identity service";
+    }
+}
+
+code_list! {
+    /// What a client may ask for (OpenID Connect Core 1.0 §5.4, §11; `org` and `real_name` are ours).
+    Scope {
+        OpenId = "openid", "识别您的账号", "To know you again";
+        Profile = "profile", "个人资料", "Your profile";
+        Org = "org", "所在单位", "Your organisation";
+        RealName = "real_name", "实名状态", "Real-name state";
+        OfflineAccess = "offline_access", "在您退出登录后继续获取以上信息", "To go on learning this after you have signed out";
+    }
+}
+
+code_list! {
+    /// One thing a client is told of a person: its word in userinfo (OpenID Connect Core 1.0 §5.1), and what it is.
+    Claim {
+        Subject = "sub", "您在该应用中的固定标识（不是用户名，其他应用看到的不同）", "a steady id of you for this application (not your user name; others see another)";
+        Name = "name", "显示名", "the name shown";
+        PreferredUsername = "preferred_username", "用户名", "user name";
+        UpdatedAt = "updated_at", "资料最近变更时间", "when these last changed";
+        Locale = "locale", "登录时使用的语言", "the language you signed in with";
+        Org = "org", "所在单位的统一社会信用代码", "credit code of your organisation";
+        OrgName = "org_name", "所在单位名称", "name of your organisation";
+        RealNameVerified = "real_name_verified", "账号是否已实名核验（只告知是或否，不含姓名和证件号码）", "whether your identity was verified (yes or no only, never name or number)";
+    }
+}
+
+impl Scope {
+    /// What it hands over, exactly.
+    #[must_use]
+    pub fn claims(self) -> &'static [Claim] {
+        match self {
+            Scope::OpenId => &[Claim::Subject],
+            Scope::Profile => {
+                &[Claim::Name, Claim::PreferredUsername, Claim::UpdatedAt, Claim::Locale]
+            }
+            Scope::Org => &[Claim::Org, Claim::OrgName],
+            Scope::RealName => &[Claim::RealNameVerified],
+            Scope::OfflineAccess => &[],
+        }
+    }
+
+    /// The scope of a word, letter by letter (RFC 6749 §3.3).
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Scope::ALL.iter().copied().find(|s| s.as_str() == word)
+    }
+
+    /// Those of a text that are known, in the order of the list, each once.
+    #[must_use]
+    pub fn among(words: &str) -> Vec<Self> {
+        let said: Vec<&str> = words.split_whitespace().collect();
+        Scope::ALL.iter().copied().filter(|s| said.contains(&s.as_str())).collect()
+    }
+}
+
 /// What an application is as a client of the identity provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientSettings {
     pub kind: ClientKind,
     /// Where the browser may be sent back to; compared letter by letter.
     pub redirects: Vec<String>,
+    /// Where it may be sent after signing out; compared letter by letter.
+    pub logouts: Vec<String>,
+    /// Origins whose scripts may read the provider's answers: of a public client only.
+    pub origins: Vec<String>,
+    /// What it may ask for beyond `openid`.
+    pub scopes: Vec<Scope>,
+}
+
+impl ClientSettings {
+    /// A client with these redirect addresses and the usual scopes.
+    #[must_use]
+    pub fn new(kind: ClientKind, redirects: Vec<String>) -> Self {
+        let scopes = vec![Scope::Profile, Scope::Org, Scope::OfflineAccess];
+        Self { kind, redirects, logouts: Vec::new(), origins: Vec::new(), scopes }
+    }
+
+    /// Whether the client may ask for it.
+    #[must_use]
+    pub fn allows(&self, scope: Scope) -> bool {
+        scope == Scope::OpenId || self.scopes.contains(&scope)
+    }
 }
 
 /// A person's consent that a client learns what its scopes name.
@@ -215,9 +298,54 @@ pub fn origin_of(address: &str) -> Option<String> {
     Some(format!("{scheme}://{place}"))
 }
 
+/// Whether an address is an origin as browsers write it (RFC 6454 §6.2): scheme, host and a port that is not the usual one, in small letters,
+/// nothing behind them.
+#[must_use]
+pub fn origin_ok(origin: &str) -> bool {
+    let usual = match origin.split_once("://") {
+        Some(("https", place)) => place.ends_with(":443"),
+        _ => origin.ends_with(":80"),
+    };
+    redirect_ok(origin)
+        && !usual
+        && !origin.bytes().any(|b| b.is_ascii_uppercase())
+        && origin_of(origin).as_deref() == Some(origin)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins_are_written_as_browsers_do() {
+        for good in ["https://app.example.cn", "https://app.example.cn:8443", "http://[::1]:4000"] {
+            assert!(origin_ok(good), "{good}");
+        }
+        for bad in [
+            "https://app.example.cn/",
+            "https://App.example.cn",
+            "https://app.example.cn:443",
+            "http://localhost:80",
+            "http://app.example.cn",
+            "https://app.example.cn?x",
+            "null",
+            "*",
+            "",
+        ] {
+            assert!(!origin_ok(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_scope_hands_over_what_it_lists_and_no_two_the_same() {
+        let all: Vec<Claim> = Scope::ALL.iter().flat_map(|s| s.claims()).copied().collect();
+        let mut once = all.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!((all.len(), once.len()), (Claim::ALL.len(), Claim::ALL.len()));
+        assert_eq!(Scope::among("profile openid x openid"), [Scope::OpenId, Scope::Profile]);
+        assert_eq!(Scope::of("Profile"), None);
+    }
 
     #[test]
     fn browsers_are_sent_to_plain_addresses_only() {

@@ -1,5 +1,6 @@
 // Draws places on a plain ground: nothing from outside. `data-source` names one or more feature collections, or the tiles of a layer
-// that is too large for one, each drawn in a colour of its own. The table beside it says the same.
+// that is too large for one, each drawn in a colour of its own. `data-ground` names collections that are drawn under them as lines:
+// outlines of regions, or boxes around their data. `data-area` is what is looked at. The table beside it says the same.
 (function () {
   "use strict";
   var box = document.getElementById("map-canvas");
@@ -8,13 +9,29 @@
   var COLOURS = ["#0f766e", "#b45309", "#2f5fa8", "#86479c"];
   // Where nothing tells the extent: Zhejiang.
   var AROUND = [118, 27, 123, 31.3];
-  Promise.all(box.getAttribute("data-source").split(" ").filter(Boolean).map(function (address) {
+  function told(name) { return (box.getAttribute(name) || "").split(" ").filter(Boolean); }
+  function fetched(address) {
     if (/\/tiles$/.test(address)) { return { tiles: address, name: decodeURIComponent(address.split("/")[2]), features: [] }; }
     return fetch(address).then(function (answer) {
       if (!answer.ok) { throw new Error(String(answer.status)); }
       return answer.json();
     });
-  })).then(draw).catch(function () { box.hidden = true; });
+  }
+  // Without its ground the map is drawn all the same.
+  function under(address) { return Promise.resolve(fetched(address)).catch(function () { return { features: [] }; }); }
+  Promise.all([Promise.all(told("data-source").map(fetched)), Promise.all(told("data-ground").map(under))])
+    .then(function (both) { draw(both[0], both[1]); }).catch(function () { box.hidden = true; });
+
+  // What is looked at: west, south, east, north.
+  function asked() {
+    var numbers = (box.getAttribute("data-area") || "").split(",").map(Number);
+    return numbers.length === 4 && numbers.every(isFinite) && numbers[0] <= numbers[2] ? numbers : null;
+  }
+
+  function frame(b) {
+    return { type: "Feature", properties: {}, geometry: { type: "LineString",
+      coordinates: [[b[0], b[1]], [b[2], b[1]], [b[2], b[3]], [b[0], b[3]], [b[0], b[1]]] } };
+  }
 
   function extent(features) {
     var box = [180, 90, -180, -90];
@@ -88,12 +105,21 @@
     });
   }
 
-  function draw(all) {
-    var bounds = extent(all.flatMap(function (data) { return data.features; }));
+  function draw(all, ground) {
+    var area = asked(), grounds = ground.flatMap(function (data) { return data.features; });
+    var bounds = area || extent(all.flatMap(function (data) { return data.features; })) || extent(grounds);
     if (!bounds && all.some(function (data) { return data.tiles; })) { bounds = AROUND; }
     if (!bounds) { box.hidden = true; return; }
     box.hidden = false;
-    var sources = { grid: { type: "geojson", data: grid(bounds) } };
+    var sources = {
+      grid: { type: "geojson", data: grid(bounds) },
+      ground: { type: "geojson", data: { type: "FeatureCollection", features: grounds } },
+      frame: { type: "geojson", data: { type: "FeatureCollection", features: area ? [frame(area)] : [] } }
+    };
+    // Boxes around data are dashed, so that nobody takes them for boundaries.
+    var dashes = grounds.some(function (f) { return f.properties && f.properties.taken_from; });
+    var line = { "line-color": "#5f7685", "line-width": 1.2 };
+    if (dashes) { line["line-dasharray"] = [3, 2]; }
     all.forEach(function (data, n) {
       sources["data" + n] = data.tiles
         ? { type: "vector", tiles: [location.origin + data.tiles + "/{z}/{y}/{x}"], maxzoom: 16 }
@@ -107,8 +133,11 @@
         version: 8, sources: sources,
         layers: [
           { id: "ground", type: "background", paint: { "background-color": "#e7eef2" } },
-          { id: "grid", type: "line", source: "grid", paint: { "line-color": "#c6d3da", "line-width": 1 } }
-        ].concat(drawn)
+          { id: "grid", type: "line", source: "grid", paint: { "line-color": "#c6d3da", "line-width": 1 } },
+          { id: "ground-line", type: "line", source: "ground", paint: line }
+        ].concat(drawn, [
+          { id: "frame", type: "line", source: "frame", paint: { "line-color": "#b3261e", "line-width": 2, "line-dasharray": [2, 2] } }
+        ])
       }
     });
     map.addControl(new maplibregl.NavigationControl({ showCompass: false }));

@@ -48,7 +48,8 @@ pub(crate) fn goal<'a>(session: &Session, next: Option<&'a str>) -> &'a str {
 
 async fn login_page(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let next = visit.q("next").and_then(next_path);
-    sign_in_page(&door, &visit, next, context! {}).await
+    let name = visit.q("login_hint").map(|hint| hint.chars().take(64).collect::<String>());
+    sign_in_page(&door, &visit, next, context! { name }).await
 }
 
 /// The page with its form, and the outside services by which one may sign in.
@@ -75,6 +76,10 @@ async fn login(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
     let next = next_path(posted.get("next"));
     match app::account::sign_in(&door.app, &visit.op, name, posted.raw("password")).await {
         Ok(session) => {
+            // The session that was there ends, whoever planted or opened it; the new one has another id.
+            if let Some(before) = &visit.session {
+                app::account::sign_out(&door.app, &visit.op, &before.token).await?;
+            }
             let goal = goal(&session, next);
             let kept = visit::cookie(SESSION_COOKIE, session.token, door.config.secure_cookies);
             Ok(with_cookie(Redirect::to(goal).into_response(), &kept.to_string()))

@@ -21,7 +21,7 @@ use model::exchange::{
 use model::finding::Level;
 use model::halt::HaltKind;
 use model::harvest::{HarvestAs, HarvestKind, HarvestState, HarvestWish};
-use model::identity::{AuthorisationState, ClientKind, SubjectKind};
+use model::identity::{AuthorisationState, Claim, ClientKind, Scope, SubjectKind};
 use model::interface::{BreakerState, How, InterfaceState, Kind as InterfaceKind, Match};
 use model::news::{NewsKind, NewsState};
 use model::openplan::{AssessmentState, Ground, OpenPlanState, PlanLineState, RiskWeight};
@@ -121,6 +121,8 @@ code_kinds! {
     "halt_kind" => HaltKind,
     "bounds_kind" => BoundsKind,
     "client_kind" => ClientKind,
+    "client_scope" => Scope,
+    "client_claim" => Claim,
     "subject_kind" => SubjectKind,
     "authorisation_state" => AuthorisationState,
     "channel_kind" => ChannelKind,

@@ -100,6 +100,7 @@ pub fn router(app: Arc<App>, config: PortalConfig) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&door), visit::open))
+        .merge(identity::machines(&door))
         .merge(assets::router())
         .with_state(door)
 }

@@ -196,6 +196,28 @@ pub(crate) async fn open(
     close(&door, &visit, fresh, response)
 }
 
+/// The middleware around the doors of programs: cookies are neither looked at nor set, forms of other sites are taken, and failures are told
+/// in JSON. Who calls is told by what the call itself brings.
+pub(crate) async fn bare(
+    State(door): State<Arc<Door>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    request.headers_mut().remove(header::COOKIE);
+    let arrival = arrive(&door, &request);
+    let (visit, _) = enter(&door, arrival).await;
+    request.extensions_mut().insert(visit.clone());
+    let response = next.run(request).await;
+    let mut response = match response.extensions().get::<Failure>() {
+        Some(Failure(error)) => crate::identity::house(&visit, error),
+        None => response,
+    };
+    let headers = response.headers_mut();
+    protect(headers);
+    tell(headers, &visit);
+    response
+}
+
 /// What is new about a visit and must be kept in cookies.
 #[derive(Clone, Copy)]
 struct Fresh {
@@ -367,14 +389,18 @@ fn close(door: &Door, visit: &Visit, fresh: Fresh, mut response: Response) -> Re
     if let Some(policy) = goal.and_then(|goal| goal.policy()) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
+    tell(headers, visit);
+    response
+}
+
+/// The request's id, and that the answer is not kept unless it says so itself: pages may hold what only this visitor may see.
+fn tell(headers: &mut HeaderMap, visit: &Visit) {
     if let Ok(id) = HeaderValue::from_str(&visit.op.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
-        // Pages may hold what only this visitor may see.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
-    response
 }
 
 /// Security headers of every answer.

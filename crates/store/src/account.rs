@@ -1,6 +1,7 @@
 //! People, sessions and applications in the control store.
 
 use model::account::{Application, User};
+use model::identity::SignInMethod;
 use model::{Op, Result};
 use policy::{Action, Permit};
 use sqlx::Row as _;
@@ -51,6 +52,8 @@ pub struct SessionRow {
     pub user: String,
     pub csrf: String,
     pub expires_at: String,
+    /// How it was opened.
+    pub method: SignInMethod,
 }
 
 impl Store {
@@ -126,19 +129,34 @@ impl Store {
     }
 
     /// Changes what an administrator may change: name shown, organisation, roles.
-    pub async fn user_change(&self, permit: &Permit, user: &User) -> Result<()> {
+    pub async fn user_change(&self, permit: &Permit, user: &User, at: &str) -> Result<()> {
         permit.require(&[Action::UserManage])?;
         sqlx::query(
-            "UPDATE user_account SET display_name = $1, org = $2, roles = $3 WHERE id = $4",
+            "UPDATE user_account SET display_name = $1, org = $2, roles = $3, updated_at = $5 WHERE id = $4",
         )
         .bind(user.display_name.as_str())
         .bind(user.org.as_deref())
         .bind(to_json(&user.roles)?)
         .bind(user.id.as_str())
+        .bind(at)
         .execute(self.db.pool())
         .await
         .map_err(fail)?;
         Ok(())
+    }
+
+    /// When an account's name, organisation or roles last changed (RFC 3339); when it was opened, if never.
+    pub async fn user_changed_at(&self, id: &str) -> Result<Option<String>> {
+        sqlx::query("SELECT created_at, updated_at FROM user_account WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(fail)?
+            .map(|row| {
+                let at = text(&row, "updated_at")?;
+                if at.is_empty() { text(&row, "created_at") } else { Ok(at) }
+            })
+            .transpose()
     }
 
     /// Gives a person a one-time password, good `until` (RFC 3339), and ends their sessions.
@@ -280,13 +298,14 @@ impl Store {
             .await
             .map_err(fail)?;
         sqlx::query(
-            "INSERT INTO session (token_hash, user_id, csrf, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO session (token_hash, user_id, csrf, created_at, expires_at, method) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(token_hash)
         .bind(row.user.as_str())
         .bind(row.csrf.as_str())
         .bind(at)
         .bind(row.expires_at.as_str())
+        .bind(row.method.as_str())
         .execute(self.db.pool())
         .await
         .map_err(fail)?;
@@ -294,7 +313,7 @@ impl Store {
     }
 
     pub async fn session_get(&self, token_hash: &str) -> Result<Option<SessionRow>> {
-        sqlx::query("SELECT user_id, csrf, expires_at FROM session WHERE token_hash = $1")
+        sqlx::query("SELECT user_id, csrf, expires_at, method FROM session WHERE token_hash = $1")
             .bind(token_hash)
             .fetch_optional(self.db.pool())
             .await
@@ -304,6 +323,8 @@ impl Store {
                     user: text(&row, "user_id")?,
                     csrf: text(&row, "csrf")?,
                     expires_at: text(&row, "expires_at")?,
+                    method: SignInMethod::parse(&text(&row, "method")?)
+                        .unwrap_or(SignInMethod::Outside),
                 })
             })
             .transpose()

@@ -235,6 +235,20 @@ impl Store {
         changed(done.rows_affected())
     }
 
+    /// Takes a work away, unless somebody changed it since it was read or has scored it.
+    pub async fn work_remove(&self, permit: &Permit, id: &str, seen: u64) -> Result<()> {
+        permit.require(PEOPLE)?;
+        let done = sqlx::query(
+            "DELETE FROM contest_work WHERE id = $1 AND edit = $2 AND NOT EXISTS (SELECT 1 FROM contest_score WHERE work = $1)",
+        )
+        .bind(id)
+        .bind(signed(seen))
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        changed(done.rows_affected())
+    }
+
     pub async fn work_get(&self, id: &str) -> Result<Option<Work>> {
         self.db.body("contest_work", id).await
     }

@@ -15,6 +15,8 @@ use crate::lease::{Lease, Leased};
 
 /// Turns are one process's at a time.
 const LEASED: Leased = ("harvest_turn", "");
+/// Entries asked for at once.
+const TOGETHER: usize = 500;
 const KEEPERS: &[Action] = &[Action::HarvestKeep];
 const WORKERS: &[Action] = &[Action::HarvestKeep, Action::SystemWork];
 
@@ -231,6 +233,18 @@ impl Store {
         clause.and_text("entry =", entry);
         let sql = format!("SELECT body FROM harvest_origin{}", clause.sql());
         self.db.first(sql, &clause).await
+    }
+
+    /// Where entries (by code) come from, as far as others' catalogues brought them.
+    pub async fn harvest_origins_of(&self, entries: &[&str]) -> Result<Vec<HarvestOrigin>> {
+        let mut found = Vec::new();
+        for some in entries.chunks(TOGETHER) {
+            let mut clause = Clause::default();
+            clause.and_in("entry", some);
+            let sql = format!("SELECT body FROM harvest_origin{}", clause.sql());
+            found.extend(self.db.bodies::<HarvestOrigin>(sql, &clause).await?);
+        }
+        Ok(found)
     }
 
     /// Keeps where a record went; what was kept of it before is written over.

@@ -3,7 +3,7 @@
 //! A person gives out codes and tokens of their own sign-in, as a session: no permit is asked for them.
 
 use model::Result;
-use model::identity::{ClientKind, ClientSettings, Consent, OutsideLink};
+use model::identity::{ClientKind, ClientSettings, Consent, OutsideLink, SignInMethod};
 use policy::{Action, Permit};
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
@@ -33,6 +33,18 @@ pub struct Given {
     pub auth_time: i64,
     /// Digest of the code it all came of.
     pub family: String,
+    /// Digest of the session it was given in; empty: of an earlier version's.
+    #[serde(default)]
+    pub session: String,
+    /// It ends with that session.
+    #[serde(default)]
+    pub bound: bool,
+    /// How the person signed in.
+    #[serde(default)]
+    pub method: Option<SignInMethod>,
+    /// Language of the pages then (BCP 47); empty: not known.
+    #[serde(default)]
+    pub locale: String,
 }
 
 /// A token as kept.
@@ -43,6 +55,13 @@ pub struct GivenToken {
     pub ends_at: i64,
     pub used: bool,
     pub given: Given,
+}
+
+/// When a session began and how (RFC 3339).
+#[derive(Clone, Debug)]
+pub struct SessionStart {
+    pub at: String,
+    pub method: SignInMethod,
 }
 
 fn given_token(row: &AnyRow) -> Result<GivenToken> {
@@ -89,19 +108,45 @@ impl Store {
 
     /// What an application is as a client; `None`: it is none.
     pub async fn identity_client(&self, application: &str) -> Result<Option<ClientSettings>> {
-        sqlx::query("SELECT kind, redirects FROM identity_client WHERE application = $1")
-            .bind(application)
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(fail)?
-            .map(|row| {
-                let kind = text(&row, "kind")?;
-                Ok(ClientSettings {
-                    kind: ClientKind::parse(&kind).unwrap_or(ClientKind::Confidential),
-                    redirects: json(&row, "redirects")?,
-                })
-            })
-            .transpose()
+        let row = sqlx::query(
+            "SELECT kind, redirects, logouts, scopes FROM identity_client WHERE application = $1",
+        )
+        .bind(application)
+        .fetch_optional(self.db.pool())
+        .await
+        .map_err(fail)?;
+        let Some(row) = row else { return Ok(None) };
+        let origins = sqlx::query(
+            "SELECT origin FROM identity_origin WHERE application = $1 ORDER BY origin LIMIT 100",
+        )
+        .bind(application)
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?;
+        let kind = text(&row, "kind")?;
+        Ok(Some(ClientSettings {
+            kind: ClientKind::parse(&kind).unwrap_or(ClientKind::Confidential),
+            redirects: json(&row, "redirects")?,
+            logouts: json(&row, "logouts")?,
+            origins: origins.iter().map(|r| text(r, "origin")).collect::<Result<_>>()?,
+            scopes: json(&row, "scopes")?,
+        }))
+    }
+
+    /// Whether a public client in use has registered an origin.
+    pub async fn identity_origin_known(&self, origin: &str) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT o.origin FROM identity_origin o
+             JOIN identity_client c ON c.application = o.application AND c.kind = $2
+             JOIN application a ON a.id = o.application AND a.active = 1
+             WHERE o.origin = $1 LIMIT 1",
+        )
+        .bind(origin)
+        .bind(ClientKind::Public.as_str())
+        .fetch_optional(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(row.is_some())
     }
 
     /// Sets what an application is as a client; without an address it is none any more.
@@ -115,23 +160,35 @@ impl Store {
     ) -> Result<()> {
         permit.require(&[Action::ApplicationManage])?;
         let mut tx = self.db.begin().await?;
-        sqlx::query("DELETE FROM identity_client WHERE application = $1")
-            .bind(application)
-            .execute(&mut *tx)
-            .await
-            .map_err(fail)?;
+        for sql in [
+            "DELETE FROM identity_client WHERE application = $1",
+            "DELETE FROM identity_origin WHERE application = $1",
+        ] {
+            sqlx::query(sql).bind(application).execute(&mut *tx).await.map_err(fail)?;
+        }
         if !settings.redirects.is_empty() {
             sqlx::query(
-                "INSERT INTO identity_client (application, kind, redirects, set_at, set_by) VALUES ($1, $2, $3, $4, $5)",
+                "INSERT INTO identity_client (application, kind, redirects, set_at, set_by, logouts, scopes)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(application)
             .bind(settings.kind.as_str())
             .bind(to_json(&settings.redirects)?)
             .bind(at)
             .bind(by)
+            .bind(to_json(&settings.logouts)?)
+            .bind(to_json(&settings.scopes)?)
             .execute(&mut *tx)
             .await
             .map_err(fail)?;
+            for origin in &settings.origins {
+                sqlx::query("INSERT INTO identity_origin (application, origin) VALUES ($1, $2)")
+                    .bind(application)
+                    .bind(origin.as_str())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(fail)?;
+            }
         }
         tx.commit().await.map_err(fail)
     }
@@ -442,14 +499,20 @@ impl Store {
         row.filter(|_| gone.rows_affected() == 1).map(|row| text(&row, "sealed")).transpose()
     }
 
-    /// When a session began (RFC 3339).
-    pub async fn session_began(&self, token_hash: &str) -> Result<Option<String>> {
-        sqlx::query("SELECT created_at FROM session WHERE token_hash = $1")
+    /// When a session began, and how.
+    pub async fn session_began(&self, token_hash: &str) -> Result<Option<SessionStart>> {
+        sqlx::query("SELECT created_at, method FROM session WHERE token_hash = $1")
             .bind(token_hash)
             .fetch_optional(self.db.pool())
             .await
             .map_err(fail)?
-            .map(|row| text(&row, "created_at"))
+            .map(|row| {
+                let method = text(&row, "method")?;
+                Ok(SessionStart {
+                    at: text(&row, "created_at")?,
+                    method: SignInMethod::parse(&method).unwrap_or(SignInMethod::Outside),
+                })
+            })
             .transpose()
     }
 }

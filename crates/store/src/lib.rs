@@ -35,6 +35,7 @@ pub mod interface;
 pub mod job;
 pub mod lease;
 pub mod link;
+mod lots;
 pub mod meter;
 pub mod misfit;
 pub mod news;
@@ -88,6 +89,7 @@ pub struct Store {
     audit: Arc<audit::AuditLog>,
     serving: Arc<dyn serving::ServingCopy>,
     regions: Arc<org::Regions>,
+    takers: lots::Takers,
 }
 
 impl Store {
@@ -96,7 +98,8 @@ impl Store {
         let db = Db::open(config).await?;
         let audit = Arc::new(audit::AuditLog::open(config, &db).await?);
         let serving = serving::open(config, &db).await?;
-        Ok(Self { db, audit, serving, regions: Arc::default() })
+        let takers = lots::Takers::start(&db);
+        Ok(Self { db, audit, serving, regions: Arc::default(), takers })
     }
 
     /// Opens SQLite stores for reading, beside the process that writes them. Nothing is created or migrated, rows are
@@ -104,7 +107,8 @@ impl Store {
     pub async fn open_beside(config: &StoreConfig) -> Result<Self> {
         let db = Db::open_beside(config).await?;
         let audit = Arc::new(audit::AuditLog::open_beside(config).await?);
-        Ok(Self { db, audit, serving: Arc::new(serving::Absent), regions: Arc::default() })
+        let (serving, takers) = (Arc::new(serving::Absent), lots::Takers::none());
+        Ok(Self { db, audit, serving, regions: Arc::default(), takers })
     }
 
     /// The audit chain.

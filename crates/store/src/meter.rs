@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 
 use crate::Store;
 use crate::db::{fail, number, signed};
+use crate::lots::Ask;
 
 impl Store {
     /// Takes up to `want` calls of a day's quota out of the store, so that the gate may give them out of memory.
@@ -20,58 +21,7 @@ impl Store {
         limit: u64,
         pools: &[Pool],
     ) -> Result<Taken> {
-        let (want, limit) = (signed(want), signed(limit));
-        let mut tx = self.db.begin().await?;
-        let mut room = i64::MAX;
-        let mut short = None;
-        for (n, pool) in pools.iter().enumerate() {
-            let used = open_pool(&mut tx, &pool.holder, &key.day).await?;
-            let left = signed(pool.limit).saturating_sub(used).max(0);
-            if left == 0 && short.is_none() {
-                short = Some(n);
-            }
-            room = room.min(left);
-        }
-        sqlx::query(
-            "INSERT INTO quota_day (application, entry, day, calls) VALUES ($1, $2, $3, 0)
-             ON CONFLICT (application, entry, day) DO NOTHING",
-        )
-        .bind(key.application.as_str())
-        .bind(key.entry.as_str())
-        .bind(key.day.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(fail)?;
-        // The row is locked by the first update (PostgreSQL) or the whole transaction is (SQLite).
-        add(&mut tx, key, 0).await?;
-        let taken = {
-            let row = sqlx::query(
-                "SELECT calls FROM quota_day WHERE application = $1 AND entry = $2 AND day = $3",
-            )
-            .bind(key.application.as_str())
-            .bind(key.entry.as_str())
-            .bind(key.day.as_str())
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(fail)?;
-            number(&row, "calls")?
-        };
-        // Towards the end of a shared quota lots grow small, so that little of it lies in the memory of one caller.
-        let share = if room == i64::MAX { room } else { (room / LOTS_AT_THE_END).max(1) };
-        let give = want.min(limit.saturating_sub(taken)).min(share).min(room).max(0);
-        if give > 0 {
-            add(&mut tx, key, give).await?;
-            for pool in pools {
-                add_pool(&mut tx, &pool.holder, &key.day, give).await?;
-            }
-        }
-        tx.commit().await.map_err(fail)?;
-        Ok(Taken {
-            got: unsigned(give),
-            taken: unsigned(taken.saturating_add(give)),
-            pool_left: unsigned(room.saturating_sub(give)),
-            short: short.filter(|_| taken < limit),
-        })
+        self.takers.take(&self.db, key, want, limit, pools).await
     }
 
     /// Puts back what was taken and not used, into the same pools.
@@ -116,6 +66,60 @@ pub struct Taken {
 
 /// The last part of a pool is given out in lots of one in so many of what is left.
 const LOTS_AT_THE_END: i64 = 16;
+
+/// Takes one lot inside a transaction.
+pub(crate) async fn take(tx: &mut Transaction<'static, Any>, ask: &Ask) -> Result<Taken> {
+    let Ask { key, want, limit, pools } = ask;
+    let mut room = i64::MAX;
+    let mut short = None;
+    for (n, pool) in pools.iter().enumerate() {
+        let used = open_pool(tx, &pool.holder, &key.day).await?;
+        let left = signed(pool.limit).saturating_sub(used).max(0);
+        if left == 0 && short.is_none() {
+            short = Some(n);
+        }
+        room = room.min(left);
+    }
+    sqlx::query(
+        "INSERT INTO quota_day (application, entry, day, calls) VALUES ($1, $2, $3, 0)
+         ON CONFLICT (application, entry, day) DO NOTHING",
+    )
+    .bind(key.application.as_str())
+    .bind(key.entry.as_str())
+    .bind(key.day.as_str())
+    .execute(&mut **tx)
+    .await
+    .map_err(fail)?;
+    // The row is locked by the first update (PostgreSQL) or the whole transaction is (SQLite).
+    add(tx, key, 0).await?;
+    let taken = {
+        let row = sqlx::query(
+            "SELECT calls FROM quota_day WHERE application = $1 AND entry = $2 AND day = $3",
+        )
+        .bind(key.application.as_str())
+        .bind(key.entry.as_str())
+        .bind(key.day.as_str())
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(fail)?;
+        number(&row, "calls")?
+    };
+    // Towards the end of a shared quota lots grow small, so that little of it lies in the memory of one caller.
+    let share = if room == i64::MAX { room } else { (room / LOTS_AT_THE_END).max(1) };
+    let give = (*want).min(limit.saturating_sub(taken)).min(share).min(room).max(0);
+    if give > 0 {
+        add(tx, key, give).await?;
+        for pool in pools {
+            add_pool(tx, &pool.holder, &key.day, give).await?;
+        }
+    }
+    Ok(Taken {
+        got: unsigned(give),
+        taken: unsigned(taken.saturating_add(give)),
+        pool_left: unsigned(room.saturating_sub(give)),
+        short: short.filter(|_| taken < *limit),
+    })
+}
 
 /// Calls counted against a pool today. The first look of a day counts what was called before there was a pool. The row
 /// is locked by this transaction from here on.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use model::Result;
 use policy::{Action, Permit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
@@ -27,7 +27,58 @@ pub struct Measured {
     pub items: Vec<(String, i64)>,
 }
 
+/// Where the features of an open set lie. Boxes are west, south, east and north, in degrees (WGS 84).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlacesMeasured {
+    pub entry: String,
+    pub measured_at: String,
+    /// Features whose place could be read, and whether reading ended at its limit.
+    pub features: u64,
+    pub cut: bool,
+    /// Around all of them; nothing where none could be read.
+    pub bounds: Option<[f64; 4]>,
+    /// Around those of each region, by its code.
+    pub regions: Vec<RegionPlace>,
+}
+
+/// Where the features of one region lie.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegionPlace {
+    /// GB/T 2260.
+    pub region: String,
+    pub features: u64,
+    pub bounds: [f64; 4],
+}
+
 impl Store {
+    /// Keeps where the features of a set lie.
+    pub async fn open_place_put(&self, permit: &Permit, places: &PlacesMeasured) -> Result<()> {
+        permit.require(&[Action::SystemWork])?;
+        sqlx::query(
+            "INSERT INTO open_place (entry, measured_at, body) VALUES ($1, $2, $3)
+             ON CONFLICT (entry) DO UPDATE SET measured_at = excluded.measured_at, body = excluded.body",
+        )
+        .bind(places.entry.as_str())
+        .bind(places.measured_at.as_str())
+        .bind(to_json(places)?)
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(())
+    }
+
+    /// Where the features of every set lie that was measured, in the order of their ids. Whoever tells it looks first which sets
+    /// anybody may still read.
+    pub async fn open_places(&self) -> Result<Vec<PlacesMeasured>> {
+        sqlx::query("SELECT body FROM open_place ORDER BY entry")
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(|row| json(row, "body"))
+            .collect()
+    }
+
     /// Figures of what is open by city: the first four digits of the region (`3300` is the province's own).
     pub async fn entry_figures_open_by_city(&self) -> Result<BTreeMap<String, OpenFigures>> {
         let of_entries = format!(

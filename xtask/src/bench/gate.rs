@@ -1,8 +1,9 @@
 //! `bench gate`: the price of the whole gate (signature, replay, quota, policy, mask, audit, metering), as a ratio to a bare axum +
-//! SQLite look-up of the same rows, and beside other servers of tables. All are driven by wrk with 64 connections, in turns, in one
-//! run, on a demo with a million rows, 2,000 applications and 3,912 interfaces.
+//! SQLite look-up of the same rows, with and without TLS, and beside other servers of tables. All are driven by wrk with 64
+//! connections, in turns, in one run, on a demo with a million rows, 2,000 applications and 3,912 interfaces.
 
 mod rivals;
+mod secure;
 mod wrk;
 
 use std::path::Path;
@@ -59,6 +60,10 @@ pub(crate) fn run(options: &Options) -> Outcome {
     }
     let peak = peak_rss_mb(demo.server.id());
     demo.server.stop()?;
+    let tls = secure::measure(&mut bench, &bin.join("qiantang"), &demo.data)?;
+    right &= tls.failed == 0;
+    println!("tls: {}", tls.line());
+    figures.insert("tls".into(), tls.json());
     let released = bench.released;
     bench.peer.stop()?;
     let records = audit(&bin.join("qiantang"), &demo.data)?;
@@ -78,7 +83,10 @@ pub(crate) fn run(options: &Options) -> Outcome {
 struct Bench<'a> {
     helper: &'a Path,
     dir: &'a Path,
+    /// `http://host:port` of both sides.
     gate: String,
+    bare: String,
+    /// `host:port` of the peer.
     address: String,
     peer: Background,
     seconds: u64,
@@ -103,8 +111,8 @@ impl<'a> Bench<'a> {
         peer.wait_until(Duration::from_secs(10), || {
             std::net::TcpStream::connect(&address).is_ok()
         })?;
-        let gate = gateway(dir)?;
-        Ok(Self { helper, dir, gate, address, peer, seconds, released: 0 })
+        let (gate, bare) = (format!("http://{}", gateway(dir)?), format!("http://{address}"));
+        Ok(Self { helper, dir, gate, bare, address, peer, seconds, released: 0 })
     }
 
     fn call(&self, what: &str, scene: &str, more: &[&str]) -> Outcome<String> {
@@ -123,6 +131,12 @@ impl<'a> Bench<'a> {
 
     fn scene(&mut self, scene: &str, mark: Option<&str>) -> Outcome<Measured> {
         self.call("check", scene, &[&self.address])?;
+        let measured = self.rounds(scene, mark)?;
+        self.call("check", scene, &[&self.address])?;
+        Ok(measured)
+    }
+
+    fn rounds(&mut self, scene: &str, mark: Option<&str>) -> Outcome<Measured> {
         let questions = self.dir.join("bare.txt");
         self.call("bare", scene, &[&questions.to_string_lossy()])?;
         let mut measured = Measured { ours: Vec::new(), bare: Vec::new(), failed: 0 };
@@ -130,7 +144,7 @@ impl<'a> Bench<'a> {
         for round in 0..=ROUNDS {
             let seconds = if round == 0 { 2 } else { self.seconds };
             let one = self.turn(scene, mark, seconds)?;
-            let two = wrk(self.dir, &self.address, &questions, seconds, mark.map(|_| "["))?;
+            let two = wrk(self.dir, &self.bare, &questions, seconds, mark.map(|_| "["))?;
             println!(
                 "  {} ours {}   bare {}",
                 if round == 0 { "warm-up" } else { "round" },
@@ -143,7 +157,6 @@ impl<'a> Bench<'a> {
                 measured.bare.push(two);
             }
         }
-        self.call("check", scene, &[&self.address])?;
         Ok(measured)
     }
 

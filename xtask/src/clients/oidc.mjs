@@ -9,6 +9,8 @@ const house = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 const portal = house.portal.replace(/\/$/, "");
 const app = house.apps[0];
 const BACK = "http://127.0.0.1:9/callback";
+const OUT = "http://127.0.0.1:9/out";
+const ORIGIN = "http://127.0.0.1:9";
 
 function check(truth, what) {
   if (!truth) throw new Error(`FAILED: ${what}`);
@@ -65,23 +67,36 @@ await keeper.signIn(account("consumer").user, account("consumer").password);
 const settings = `${portal}/console/applications/${app.id}/client`;
 const form = await keeper.send(settings);
 check(form.status === 200, "the application's page of sign-in");
-const set = await keeper.post(settings, { csrf: field(form.text, "csrf"), kind: "confidential", redirects: BACK });
-check(set.status === 303, "its redirect address is registered");
+
+/** Registers what the application is as a client; scopes may stand there several times. */
+async function register(kind, scopes, more = {}) {
+  const page = await keeper.send(settings);
+  const fields = { csrf: field(page.text, "csrf"), kind, redirects: BACK, logouts: OUT, ...more };
+  return keeper.post(settings, [...Object.entries(fields), ...scopes.map((s) => ["scopes", s])]);
+}
+
+const set = await register("confidential", ["profile", "org", "real_name", "offline_access"]);
+check(set.status === 303, "its addresses and scopes are registered");
+const leaky = await register("confidential", ["profile"], { origins: ORIGIN });
+check(leaky.status === 400, "a confidential client has no browser origin");
 
 // --- Discovery, and a person signs in through the form.
 const insecure = { execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks] };
 const config = await oidc.discovery(new URL(portal), app.key, app.secret, undefined, insecure);
 const server = config.serverMetadata();
 check(server.code_challenge_methods_supported.join() === "S256", `discovery of ${server.issuer}`);
+check(server.end_session_endpoint === `${server.issuer}/oauth/logout`, "it says where to sign out");
+for (const scope of ["openid", "profile", "org", "real_name", "offline_access"])
+  check(server.scopes_supported.includes(scope), `scope ${scope} is offered`);
 
 const citizen = account("citizen");
-const browser = new Browser();
+let browser = new Browser();
 
 /** Asks for a code; the browser's way until it is sent back to the client. */
-async function authorize(parameters = {}) {
+async function authorize(parameters = {}, as = config) {
   const verifier = oidc.randomPKCECodeVerifier();
   const [state, nonce] = [oidc.randomState(), oidc.randomNonce()];
-  const url = oidc.buildAuthorizationUrl(config, {
+  const url = oidc.buildAuthorizationUrl(as, {
     redirect_uri: BACK,
     scope: "openid profile org offline_access",
     code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
@@ -107,8 +122,8 @@ async function authorize(parameters = {}) {
   throw new Error("FAILED: no way back to the client");
 }
 
-const exchange = ({ back, verifier, state, nonce }, more = {}) =>
-  oidc.authorizationCodeGrant(config, back, {
+const exchange = ({ back, verifier, state, nonce }, more = {}, as = config) =>
+  oidc.authorizationCodeGrant(as, back, {
     pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true, ...more,
   });
 
@@ -116,8 +131,21 @@ const first = await authorize();
 const tokens = await exchange(first);
 const claims = tokens.claims();
 check([claims.aud].flat().join() === app.key && claims.iss === server.issuer && claims.auth_time > 0, "authorization code with PKCE, ID token by RS256");
+check(first.back.searchParams.get("iss") === server.issuer, "the answer names its issuer (RFC 9207)");
+check(server.acr_values_supported.includes(claims.acr) && claims.amr.join() === "pwd" && claims.at_hash, "acr, amr and at_hash");
+check(["name", "preferred_username", "org", "locale"].every((name) => !(name in claims)), "the ID token says nothing else of the person");
 const user = await oidc.fetchUserInfo(config, tokens.access_token, claims.sub);
 check(user.preferred_username === citizen.user && claims.sub !== citizen.user, `userinfo of ${user.name}`);
+check(user.updated_at > 0 && user.locale === "zh-CN" && !("real_name_verified" in user), "userinfo of the profile");
+for (const [scope, names] of [
+  ["openid", "sub"],
+  ["openid profile", "locale,name,preferred_username,sub,updated_at"],
+  ["openid real_name", "real_name_verified,sub"],
+]) {
+  const granted = await exchange(await authorize({ scope }));
+  const said = await oidc.fetchUserInfo(config, granted.access_token, claims.sub);
+  check(Object.keys(said).sort().join() === names, `scope ${scope} hands over ${names}`);
+}
 const told = await oidc.tokenIntrospection(config, tokens.access_token);
 check(told.active && told.sub === claims.sub, "introspection");
 const fresh = await oidc.refreshTokenGrant(config, tokens.refresh_token);
@@ -126,6 +154,9 @@ check((await exchange(await authorize({ prompt: "login" }))).claims().auth_time 
 check((await exchange(await authorize({ max_age: "600" }), { maxAge: 600 })).claims().sub === claims.sub, "max_age");
 const silent = await authorize({ prompt: "none" });
 check((await exchange(silent)).access_token.length > 20, "prompt=none, agreed already");
+check((await exchange(await authorize({ prompt: "consent" }))).claims().sub === claims.sub, "prompt=consent");
+const meant = await exchange(await authorize({ prompt: "none", id_token_hint: tokens.id_token }));
+check(meant.claims().sid === (await exchange(await authorize({ prompt: "none" }))).claims().sid, "id_token_hint; one session, one sid");
 const own = await oidc.clientCredentialsGrant(config, {});
 check(own.access_token && !own.id_token, "client credentials");
 check((await oidc.tokenIntrospection(config, own.access_token)).active, "introspection of the application's own token");
@@ -146,6 +177,9 @@ const stolen = await authorize();
 await refused(() => exchange({ ...stolen, verifier: oidc.randomPKCECodeVerifier() }), "invalid_grant", "a code with another verifier");
 await refused(async () => exchange(await authorize({ code_challenge_method: "plain" })), "invalid_request", "a downgrade of PKCE");
 await refused(async () => exchange(await authorize({ response_type: "token" })), "unsupported_response_type", "the implicit flow");
+await refused(async () => exchange(await authorize({ prompt: "none login" })), "invalid_request", "prompt=none with another");
+await refused(async () => exchange(await authorize({ prompt: "none", id_token_hint: "x.y.z" })), "invalid_request", "a hint that is none");
+await refused(async () => exchange(await authorize({ registration: "{}" })), "registration_not_supported", "registration in a request");
 const mixed = await authorize();
 mixed.back.searchParams.set("iss", "https://other.example");
 await refused(() => exchange(mixed), "OAUTH_INVALID_RESPONSE", "an answer of another issuer");
@@ -162,4 +196,50 @@ const consents = await browser.send(`${portal}/account/consents`);
 const end = consents.text.match(/action="(\/account\/consents\/[^"]+\/end)"/)[1];
 await browser.post(`${portal}${end}`, { csrf: field(consents.text, "csrf") });
 await refused(() => oidc.fetchUserInfo(config, last.access_token, claims.sub), "OAUTH_WWW_AUTHENTICATE_CHALLENGE", "a token after its consent was withdrawn");
+
+// --- The client signs the person out.
+const asked = await browser.send(oidc.buildEndSessionUrl(config, { post_logout_redirect_uri: OUT, state: "s 1" }));
+check(asked.status === 200 && asked.text.includes('id="leave"'), "without a hint the person is asked");
+const bound = await exchange(await authorize({ scope: "openid profile" }));
+const lasting = await exchange(await authorize());
+const wrongly = await browser.send(
+  oidc.buildEndSessionUrl(config, { id_token_hint: bound.id_token, post_logout_redirect_uri: `${OUT}/other` }),
+);
+check(wrongly.status === 400 && !wrongly.location, "nobody is sent on to an address that is not registered");
+const leave = oidc.buildEndSessionUrl(config, { id_token_hint: bound.id_token, post_logout_redirect_uri: OUT, state: "s 1" });
+const gone = await browser.send(leave);
+check(gone.location?.href === `${OUT}?state=s+1`, "signed out by the session's own ID token");
+check((await browser.send(`${portal}/me`)).location?.pathname === "/login", "the session is over");
+await refused(() => oidc.refreshTokenGrant(config, bound.refresh_token), "invalid_grant", "a refresh token of that session");
+await refused(() => oidc.fetchUserInfo(config, bound.access_token, claims.sub), "OAUTH_WWW_AUTHENTICATE_CHALLENGE", "an access token of that session");
+check((await oidc.refreshTokenGrant(config, lasting.refresh_token)).access_token, "offline_access outlives the session");
+
+// --- A browser app: a public client, its origin registered, read by its scripts and by no others.
+check((await register("public", ["profile"], { origins: ORIGIN })).status === 303, "its browser origin is registered");
+const page = { Origin: ORIGIN, "Sec-Fetch-Site": "cross-site" };
+const spa = await oidc.discovery(new URL(portal), app.key, undefined, oidc.None(), insecure);
+const read = [];
+spa[oidc.customFetch] = async (url, options) => {
+  const answer = await fetch(url, { ...options, headers: { ...Object.fromEntries(new Headers(options.headers)), ...page } });
+  read.push([new URL(url).pathname, answer.headers.get("access-control-allow-origin"), answer.headers.get("access-control-allow-credentials")]);
+  return answer;
+};
+browser = new Browser();
+const own2 = await exchange(await authorize({ scope: "openid profile" }, spa), {}, spa);
+await oidc.fetchUserInfo(spa, own2.access_token, own2.claims().sub);
+const next = await oidc.refreshTokenGrant(spa, own2.refresh_token);
+await oidc.tokenRevocation(spa, next.refresh_token);
+for (const path of ["/oauth/token", "/oauth/userinfo", "/oauth/revoke"])
+  check(read.some(([p, origin, credentials]) => p === path && origin === ORIGIN && credentials === null), `CORS of ${path}`);
+await refused(() => oidc.clientCredentialsGrant(spa, {}), "unauthorized_client", "a public client in its own name");
+async function preflight(path, origin) {
+  const headers = { Origin: origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type" };
+  const answer = await fetch(`${portal}${path}`, { method: "OPTIONS", headers });
+  return answer.headers.get("access-control-allow-origin");
+}
+check((await preflight("/oauth/token", ORIGIN)) === ORIGIN, "preflight of the registered origin");
+check((await preflight("/oauth/token", "https://evil.example")) === null, "preflight of another origin");
+check((await preflight("/oauth/introspect", ORIGIN)) === null, "introspection is no browser's");
+check((await preflight("/oauth/jwks", "https://evil.example")) === "*", "the keys are everybody's to read");
+await refused(async () => exchange(await authorize({ scope: "openid org" }, spa), {}, spa), "invalid_scope", "a scope the client is not registered for");
 console.log("openid-client is content");

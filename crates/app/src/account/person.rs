@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use guard::{hash, keys};
 use model::account::{Role, User};
+use model::identity::SignInMethod;
 use model::{Actor, Code, Error, Op, Result, op};
 use store::account::SessionRow;
 
@@ -40,16 +41,23 @@ pub async fn sign_in(app: &App, op: &Op, name: &str, secret: &str) -> Result<Ses
         return refuse(app, op, &name, error).await;
     }
     attempt::forgive(app, op, &name).await?;
-    open(app, op, known.user, known.one_time_until.is_some()).await
+    open(app, op, known.user, known.one_time_until.is_some(), SignInMethod::Password).await
 }
 
-async fn open(app: &App, op: &Op, user: User, must_change: bool) -> Result<Session> {
+async fn open(
+    app: &App,
+    op: &Op,
+    user: User,
+    must_change: bool,
+    method: SignInMethod,
+) -> Result<Session> {
     let token = keys::token(32)?;
     let expires = op.at + TimeDelta::hours(i64::from(app.rules.sign_in.session_hours));
     let row = SessionRow {
         user: user.id.clone(),
         csrf: keys::token(24)?,
         expires_at: op::stamp(expires),
+        method,
     };
     app.store.session_insert(&hash::sha256_hex(token.as_bytes()), &row, &op.stamp()).await?;
     let actor = session_actor(app, &user, must_change).await?;
@@ -67,7 +75,7 @@ pub(crate) async fn vouched(app: &App, op: &Op, account: &str, service: &str) ->
         let object = format!("outside {service}");
         return refuse(app, op, &object, Error::of(Code::WrongCredentials)).await;
     };
-    open(app, op, known.user, known.one_time_until.is_some()).await
+    open(app, op, known.user, known.one_time_until.is_some(), SignInMethod::Outside).await
 }
 
 /// Opens a citizen's account for somebody whom an outside identity service has vouched for; nobody knows its password.

@@ -14,7 +14,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::hold::permit;
 use super::look::target;
-use super::rules::FileKind;
 use crate::{App, audit};
 
 /// Bytes read at a time.
@@ -74,31 +73,75 @@ pub(crate) async fn receive(
     }
     let name = plain_name(name)?;
     let kind = rules.kind_of(&name).ok_or_else(|| wrong_kind(rules.words()))?;
-    let id = op.new_id();
-    let folder = folder(app);
-    let part = folder.join(format!("{id}.part"));
-    let written = write(&folder, &part, kind, rules.bytes, bytes).await;
-    let (size, checksum) = match written {
-        Ok(written) => written,
-        Err(e) => {
-            discard(&part).await;
-            return Err(e);
-        }
-    };
+    let part = spool(app, op, rules.bytes, bytes).await?;
+    if !kind.begins(&part.head) {
+        part.discard().await;
+        return Err(Error::invalid(
+            format!("文件内容不是 {} 格式", kind.ext),
+            format!("the content is not that of a {} file", kind.ext),
+        )
+        .field("file", "扩展名与内容不符", "its name and its content do not agree"));
+    }
     let file = Attachment {
-        id: id.clone(),
+        id: part.id.clone(),
         bundle: bundle.map(str::to_owned),
         owner: op.actor.id().to_owned(),
         owner_name: op.actor.name().to_owned(),
         name,
         media: kind.media.clone(),
-        bytes: size,
-        checksum,
+        bytes: part.size,
+        checksum: part.checksum.clone(),
         at: op.stamp(),
     };
-    let place = folder.join(&id);
-    tokio::fs::rename(&part, &place).await.map_err(unwritable)?;
+    part.keep().await?;
     Ok(file)
+}
+
+/// A content that was written into the inbox and is not yet kept.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) id: String,
+    pub(crate) size: u64,
+    /// SHA-256, in hex.
+    pub(crate) checksum: String,
+    /// Its first bytes.
+    head: Vec<u8>,
+    written: PathBuf,
+    place: PathBuf,
+}
+
+impl Part {
+    /// Where it can be read meanwhile.
+    pub(crate) fn path(&self) -> &Path {
+        &self.written
+    }
+    /// Keeps it under its id, for [`content`] and [`forget`].
+    pub(crate) async fn keep(self) -> Result<()> {
+        tokio::fs::rename(&self.written, &self.place).await.map_err(unwritable)
+    }
+    pub(crate) async fn discard(self) {
+        discard(&self.written).await;
+    }
+}
+
+/// Writes a content of `most` bytes at most into the inbox.
+pub(crate) async fn spool(
+    app: &App,
+    op: &Op,
+    most: u64,
+    bytes: BoxStream<'static, Result<Bytes>>,
+) -> Result<Part> {
+    let (id, folder) = (op.new_id(), folder(app));
+    let written = folder.join(format!("{id}.part"));
+    match write(&folder, &written, most, bytes).await {
+        Ok((size, checksum, head)) => {
+            Ok(Part { place: folder.join(&id), id, size, checksum, head, written })
+        }
+        Err(e) => {
+            discard(&written).await;
+            Err(e)
+        }
+    }
 }
 
 /// Takes the content of a file away.
@@ -195,10 +238,9 @@ fn folder(app: &App) -> PathBuf {
 async fn write(
     folder: &Path,
     part: &Path,
-    kind: &FileKind,
     most: u64,
     mut bytes: BoxStream<'static, Result<Bytes>>,
-) -> Result<(u64, String)> {
+) -> Result<(u64, String, Vec<u8>)> {
     tokio::fs::create_dir_all(folder).await.map_err(unwritable)?;
     let mut file = tokio::fs::File::create(part).await.map_err(unwritable)?;
     let mut hasher = Hasher::new(HashAlgorithm::Sha256);
@@ -228,16 +270,9 @@ async fn write(
             "choose another file",
         ));
     }
-    if !kind.begins(&head) {
-        return Err(Error::invalid(
-            format!("文件内容不是 {} 格式", kind.ext),
-            format!("the content is not that of a {} file", kind.ext),
-        )
-        .field("file", "扩展名与内容不符", "its name and its content do not agree"));
-    }
     file.flush().await.map_err(unwritable)?;
     file.sync_all().await.map_err(unwritable)?;
-    Ok((size, hasher.finish()))
+    Ok((size, hasher.finish(), head))
 }
 
 fn unwritable(e: std::io::Error) -> Error {
@@ -258,7 +293,7 @@ async fn discard(place: &Path) {
 }
 
 /// The file's own name without its path; control characters are refused.
-fn plain_name(name: &str) -> Result<String> {
+pub(crate) fn plain_name(name: &str) -> Result<String> {
     let name = name.rsplit(['/', '\\']).next().unwrap_or(name).trim();
     let length = name.chars().count();
     if length == 0 || length > NAME || name.chars().any(char::is_control) {
@@ -271,7 +306,7 @@ fn plain_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-fn wrong_kind(words: String) -> Error {
+pub(crate) fn wrong_kind(words: String) -> Error {
     Error::invalid(
         format!("附件可用的格式：{words}"),
         format!("files may be of these kinds: {words}"),

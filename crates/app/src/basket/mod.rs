@@ -19,7 +19,7 @@ pub(crate) use after::deliver;
 pub use after::{Advice, Amend, advice, amend, dispute, feedback, withdraw};
 pub use file::{file_demand, file_objection, file_share};
 pub use files::{attach, attachment, detach, files};
-pub(crate) use files::{content, forget, receive};
+pub(crate) use files::{content, forget, plain_name, receive, spool, wrong_kind};
 pub use hold::{add, list, may_file, remove};
 pub(crate) use look::whole;
 pub use look::{bundle, bundles, follows, part, part_of};

@@ -304,8 +304,11 @@ fn doc_with(entry: &Entry, org_name: &str, items: Vec<SearchItem>) -> SearchDoc 
     }
 }
 
-/// Formats an entry's data can be had in.
+/// Formats an entry's data can be had in here. What another catalogue brought is had there.
 fn formats(entry: &Entry) -> Vec<String> {
+    if entry.data_at.is_none() && crate::harvest::brought(&entry.draft.code) {
+        return Vec::new();
+    }
     let files = ["CSV", "JSON", "XLSX", "XML", "RDF"];
     let all: &[&str] = match (entry.draft.open_type, entry.draft.kind) {
         (OpenType::Unconditional, _) => &["API", "CSV", "JSON", "XLSX", "XML", "RDF"],

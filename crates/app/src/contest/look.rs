@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use model::contest::{Contest, Place, RoundPhase, Score, Work, ranking, weighted};
+use model::contest::{Contest, Place, RoundPhase, Score, Work, WorkFile, ranking, weighted};
 use model::entry::Entry;
 use model::{Actor, Op, Result};
 use policy::{Action, Target};
 use serde::Serialize;
 
-use super::{kept, open};
+use super::{files, kept, open};
 use crate::{App, Page, opening};
 
 /// A work with its place, as far as it may be told.
@@ -22,6 +22,8 @@ pub struct WorkSeen {
     pub awards: Vec<(String, String)>,
     /// Words of judges, for its team and the authority once the round is closed.
     pub words: Vec<String>,
+    /// Files that the reader may have.
+    pub files: Vec<WorkFile>,
 }
 
 /// A round with its works, as far as they may be seen.
@@ -153,7 +155,11 @@ pub async fn contest(app: &App, op: &Op, id: &str, desk: bool) -> Result<Contest
             let place = places.iter().find(|p| p.work == work.id).cloned();
             let given = scores.get(&work.id).map(Vec::as_slice).unwrap_or_default();
             let words = if closed && (own || inside) { said(given) } else { Vec::new() };
-            shown.push(work_seen(&contest, work, place, words));
+            let files = match files::reads(app, op, &contest, work, team.as_ref()) {
+                true => work.files.clone(),
+                false => Vec::new(),
+            };
+            shown.push(WorkSeen { files, ..work_seen(&contest, work, place, words) });
         }
         shown.sort_by_key(|w| w.place.as_ref().map_or(usize::MAX, |p| p.rank));
         rounds.push(RoundSeen { number, phase, entered: entered.len(), works: shown });
@@ -193,7 +199,9 @@ fn work_seen(contest: &Contest, work: &Work, place: Option<Place>, words: Vec<St
         .filter(|a| a.work == work.id)
         .map(|a| (a.name.clone(), a.name_en.clone()))
         .collect();
-    WorkSeen { work: work.clone(), sets: Vec::new(), place, awards, words }
+    // What goes with it is told beside it, to those who may have it.
+    let work = Work { files: Vec::new(), ..work.clone() };
+    WorkSeen { work, sets: Vec::new(), place, awards, words, files: Vec::new() }
 }
 
 /// Names the sets of the works that are shown, as far as they are open now: looked up together.

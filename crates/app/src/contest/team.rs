@@ -131,7 +131,7 @@ pub async fn renew(app: &App, op: &Op, id: &str) -> Result<(Team, String)> {
     Ok((team, code))
 }
 
-async fn mine(app: &App, op: &Op, id: &str) -> Result<Team> {
+pub(super) async fn mine(app: &App, op: &Op, id: &str) -> Result<Team> {
     app.store.team_of(id, op.actor.id()).await?.ok_or_else(|| {
         Error::new(
             Code::WrongState,
@@ -141,7 +141,7 @@ async fn mine(app: &App, op: &Op, id: &str) -> Result<Team> {
     })
 }
 
-async fn led(app: &App, op: &Op, id: &str) -> Result<Team> {
+pub(super) async fn led(app: &App, op: &Op, id: &str) -> Result<Team> {
     let team = mine(app, op, id).await?;
     if team.leader == op.actor.id() {
         return Ok(team);
@@ -178,8 +178,13 @@ pub async fn enter(app: &App, op: &Op, id: &str, new: WorkNew) -> Result<Work> {
     let entered = app.store.work_list(id).await?;
     let entered = entered.into_iter().find(|w| w.team == team.id && w.round == number);
     let seen = entered.as_ref().map(|w| w.edit);
+    // What goes with it stays with it.
+    let (kept, files, shared) = match entered {
+        Some(w) => (w.id, w.files, w.shared),
+        None => (op.new_id(), Vec::new(), false),
+    };
     let work = Work {
-        id: entered.map_or_else(|| op.new_id(), |w| w.id),
+        id: kept,
         contest: contest.id,
         team: team.id,
         team_name: team.name,
@@ -192,6 +197,8 @@ pub async fn enter(app: &App, op: &Op, id: &str, new: WorkNew) -> Result<Work> {
         at: op.stamp(),
         advanced: false,
         showcase: String::new(),
+        files,
+        shared,
         edit: seen.unwrap_or(0) + 1,
     };
     match seen {

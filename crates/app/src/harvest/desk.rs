@@ -1,5 +1,7 @@
 //! What people do with sources of harvest: keep them, pause them, begin a turn, and read what it brought and what it could not take.
 
+use std::collections::HashMap;
+
 use model::audit::AuditEvent;
 use model::harvest::{
     HarvestNew, HarvestOrigin, HarvestRefusal, HarvestSource, HarvestState, HarvestTurn,
@@ -323,10 +325,25 @@ pub async fn refusals(
 
 /// Where an entry comes from, if another catalogue brought it. The caller has seen the entry, which is what is open about it.
 pub async fn origin(app: &App, code: &str) -> Result<Option<HarvestOrigin>> {
-    if !code.starts_with(CODE) {
+    if !brought(code) {
         return Ok(None);
     }
     app.store.harvest_origin_of(code).await
+}
+
+/// The same of many entries, by code; those that no other catalogue brought are not in it.
+pub async fn origins(app: &App, codes: &[&str]) -> Result<HashMap<String, HarvestOrigin>> {
+    let codes: Vec<&str> = codes.iter().copied().filter(|c| brought(c)).collect();
+    if codes.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = app.store.harvest_origins_of(&codes).await?;
+    Ok(found.into_iter().map(|o| (o.entry.clone(), o)).collect())
+}
+
+/// Whether an entry's code is one that harvest gives.
+pub(crate) fn brought(code: &str) -> bool {
+    code.starts_with(CODE)
 }
 
 async fn told(app: &App, op: &Op, word: &str, source: &HarvestSource) -> Result<()> {

@@ -22,9 +22,10 @@ use std::sync::Arc;
 use policy::port::Harvester;
 use serde::Deserialize;
 
+pub(crate) use self::desk::brought;
 pub use self::desk::{
-    HarvestForm, HarvestView, create, edit, get, list, may_keep, origin, pause, refusals, report,
-    resume, run, sources, turns,
+    HarvestForm, HarvestView, create, edit, get, list, may_keep, origin, origins, pause, refusals,
+    report, resume, run, sources, turns,
 };
 pub use self::tick::tick;
 

@@ -2,20 +2,18 @@
 //! browser goes back with a code. Nothing is ever sent to an address that is not registered.
 
 use guard::identity::challenge_ok;
-use guard::{hash, keys};
+use guard::{hash, keys, signature};
 use model::account::Application;
-use model::identity::{Consent, origin_of};
+use model::identity::{Claim, ClientSettings, Consent, Scope, SignInMethod, origin_of};
 use model::{Error, Op, Result};
 use serde::Serialize;
 use store::identity::Given;
 
-use super::{SCOPES, first};
+use super::{LONGEST, claims, first, provider};
 use crate::account::Session;
 use crate::{App, account, audit};
 
-/// Longest `state` and `nonce`.
-const LONGEST: usize = 1024;
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 17] = [
     "client_id",
     "redirect_uri",
     "response_type",
@@ -27,16 +25,26 @@ const PARAMETERS: [&str; 12] = [
     "max_age",
     "code_challenge",
     "code_challenge_method",
+    "id_token_hint",
+    "login_hint",
+    "acr_values",
+    "ui_locales",
+    "display",
     SINCE,
 ];
-/// Ours: a session must not be older (seconds since 1970). It stands in the address to which sign-in leads back.
+/// Ours: a session must not be older (seconds since 1970, and our mark that nobody else makes). It stands in the address to which
+/// sign-in leads back.
 const SINCE: &str = "qt_since";
+/// Words of `prompt` that ask for a sign-in made for the request; the sign-in page is where an account is chosen.
+const ANEW: [&str; 2] = ["login", "select_account"];
 
 /// Whose browser asks, and by which address the provider is known.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker<'a> {
     pub session: Option<&'a Session>,
     pub issuer: &'a str,
+    /// Language of the pages (BCP 47).
+    pub locale: &'a str,
 }
 
 /// What comes next.
@@ -57,9 +65,22 @@ pub struct ConsentAsk {
     pub description: String,
     /// Organisation of the application; empty: a citizen's own.
     pub org: String,
-    pub scopes: Vec<String>,
+    pub scopes: Vec<ScopeAsk>,
     /// Scheme, host and port the browser goes back to.
     pub goal: String,
+}
+
+/// A scope with all that it hands over.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ScopeAsk {
+    pub scope: Scope,
+    pub claims: &'static [Claim],
+}
+
+impl From<Scope> for ScopeAsk {
+    fn from(scope: Scope) -> Self {
+        Self { scope, claims: scope.claims() }
+    }
 }
 
 /// A consent as its giver sees it.
@@ -76,7 +97,16 @@ pub struct ConsentView {
 struct Request<'a> {
     pairs: &'a [(String, String)],
     application: Application,
+    settings: ClientSettings,
     redirect: String,
+}
+
+/// Whoever asks, signed in as the request wants it.
+struct Person<'a> {
+    session: &'a Session,
+    /// When the session began, seconds since 1970.
+    began: i64,
+    method: SignInMethod,
 }
 
 /// Why a client is told no: RFC 6749 §4.1.2.1 and OpenID Connect Core 1.0 §3.1.2.6.
@@ -86,16 +116,20 @@ impl Request<'_> {
     fn get(&self, name: &str) -> &str {
         first(self.pairs, name)
     }
-    fn scopes(&self) -> Vec<&str> {
-        // Words we do not know are left out (RFC 6749 §3.3).
-        let mut words: Vec<&str> =
-            self.get("scope").split_whitespace().filter(|w| SCOPES.contains(w)).collect();
-        words.sort_unstable();
-        words.dedup();
-        words
+    /// What is asked for. Words we do not know are left out (OpenID Connect Core 1.0 §3.1.2.1).
+    fn scopes(&self) -> Vec<Scope> {
+        Scope::among(self.get("scope"))
+    }
+    /// The same as words parted by spaces.
+    fn scope(&self) -> String {
+        words(&self.scopes())
     }
     fn prompts(&self) -> Vec<&str> {
         self.get("prompt").split_whitespace().collect()
+    }
+    /// A sign-in is asked for that is made for this request.
+    fn anew(&self) -> bool {
+        self.prompts().iter().any(|w| ANEW.contains(w))
     }
     /// The client's address with what it is told; state and issuer (RFC 9207) always are.
     fn back(&self, issuer: &str, told: &[(&str, &str)]) -> String {
@@ -113,14 +147,14 @@ impl Request<'_> {
         Step::Back(self.back(issuer, &[("error", word), ("error_description", why)]))
     }
     /// Where sign-in leads back to: this request, to be met by a session that is not older than now.
-    fn again(&self, op: &Op) -> String {
+    fn again(&self, app: &App, op: &Op) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.pairs {
             match name.as_str() {
                 SINCE => {}
                 "prompt" => {
                     let rest: Vec<&str> =
-                        value.split_whitespace().filter(|w| *w != "login").collect();
+                        value.split_whitespace().filter(|w| !ANEW.contains(w)).collect();
                     if !rest.is_empty() {
                         query.append_pair(name, &rest.join(" "));
                     }
@@ -130,8 +164,21 @@ impl Request<'_> {
                 }
             }
         }
-        query.append_pair(SINCE, &op.at.timestamp().to_string());
+        let since = op.at.timestamp();
+        query.append_pair(SINCE, &format!("{since}-{}", self.mark(app, since)));
         format!("/oauth/authorize?{}", query.finish())
+    }
+    /// Mark of a moment for this request.
+    fn mark(&self, app: &App, since: i64) -> String {
+        let (client, challenge) = (self.get("client_id"), self.get("code_challenge"));
+        let text = format!("{since}\n{client}\n{challenge}\n{}", self.get("state"));
+        app.keys.derive("identity sign-in again").mark(text.as_bytes())
+    }
+    /// The moment at which the person was sent to sign in for this request.
+    fn since(&self, app: &App) -> Option<i64> {
+        let (since, mark) = self.get(SINCE).split_once('-')?;
+        let since: i64 = since.parse().ok()?;
+        signature::equal(mark.as_bytes(), self.mark(app, since).as_bytes()).then_some(since)
     }
     /// What is wrong with the request itself.
     fn check(&self) -> std::result::Result<(), No> {
@@ -140,21 +187,32 @@ impl Request<'_> {
         if twice {
             return Err(No("invalid_request", "a parameter stands there twice"));
         }
-        for (name, word) in
-            [("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")]
-        {
+        for (name, word) in [
+            ("request", "request_not_supported"),
+            ("request_uri", "request_uri_not_supported"),
+            ("registration", "registration_not_supported"),
+        ] {
             if !self.get(name).is_empty() {
-                return Err(No(word, "request objects are not offered"));
+                return Err(No(word, "request objects and registration are not offered"));
             }
         }
-        if self.get("response_type") != "code" {
-            return Err(No("unsupported_response_type", "only response_type=code is offered"));
+        match self.get("response_type") {
+            "code" => {}
+            "" => return Err(No("invalid_request", "response_type is missing")),
+            _ => {
+                let why = "only response_type=code is offered";
+                return Err(No("unsupported_response_type", why));
+            }
         }
         if !matches!(self.get("response_mode"), "" | "query") {
             return Err(No("invalid_request", "only response_mode=query is offered"));
         }
-        if !self.scopes().contains(&"openid") {
+        let scopes = self.scopes();
+        if !scopes.contains(&Scope::OpenId) {
             return Err(No("invalid_scope", "scope must hold openid"));
+        }
+        if !scopes.iter().all(|s| self.settings.allows(*s)) {
+            return Err(No("invalid_scope", "the client is not registered for this scope"));
         }
         if self.get("code_challenge_method") != "S256" || !challenge_ok(self.get("code_challenge"))
         {
@@ -164,9 +222,10 @@ impl Request<'_> {
             return Err(No("invalid_request", "state or nonce is too long"));
         }
         let prompts = self.prompts();
-        let known = |w: &&str| ["none", "login", "consent", "select_account"].contains(w);
+        let known = |w: &&str| ["none", "consent"].contains(w) || ANEW.contains(w);
         if !prompts.iter().all(known) || (prompts.contains(&"none") && prompts.len() > 1) {
-            return Err(No("invalid_request", "prompt is none, login or consent"));
+            let why = "prompt is none, login, consent or select_account";
+            return Err(No("invalid_request", why));
         }
         let age = self.get("max_age");
         if !age.is_empty() && age.parse::<u32>().is_err() {
@@ -196,7 +255,7 @@ async fn request<'a>(app: &App, op: &Op, pairs: &'a [(String, String)]) -> Resul
         return Err(wrong());
     }
     crate::halt::admit(app, op, &actor).await?;
-    Ok(Request { pairs, application, redirect })
+    Ok(Request { pairs, application, settings, redirect })
 }
 
 /// Scheme, host and port to which a request at this query leads in the end, if its client registered it: what a page's form may lead to.
@@ -213,25 +272,19 @@ pub async fn authorize(
     pairs: &[(String, String)],
 ) -> Result<Step> {
     let request = request(app, op, pairs).await?;
-    if let Err(wrong) = request.check() {
-        return Ok(request.refused(asker.issuer, wrong));
-    }
-    let silent = request.prompts().contains(&"none");
-    let Some((session, began)) = signed(app, op, asker, &request).await? else {
-        if silent {
-            let no = No("login_required", "the person has to sign in");
-            return Ok(request.refused(asker.issuer, no));
-        }
-        return Ok(Step::SignIn(request.again(op)));
+    let person = match ready(app, op, asker, &request).await? {
+        Ok(person) => person,
+        Err(step) => return Ok(step),
     };
     let scopes = request.scopes();
-    let given = app.store.identity_consent(&session.user.id, &request.application.id).await?;
+    let account = &person.session.user.id;
+    let given = app.store.identity_consent(account, &request.application.id).await?;
     let agreed = given.is_some_and(|c| {
-        let had: Vec<&str> = c.scope.split_whitespace().collect();
+        let had = Scope::among(&c.scope);
         scopes.iter().all(|s| had.contains(s))
     });
     if !agreed || request.prompts().contains(&"consent") {
-        if silent {
+        if request.prompts().contains(&"none") {
             let no = No("consent_required", "the person has to agree");
             return Ok(request.refused(asker.issuer, no));
         }
@@ -239,11 +292,11 @@ pub async fn authorize(
             application: request.application.name.clone(),
             description: request.application.description.clone(),
             org: request.application.org.clone(),
-            scopes: scopes.into_iter().map(str::to_owned).collect(),
+            scopes: scopes.into_iter().map(ScopeAsk::from).collect(),
             goal: origin_of(&request.redirect).unwrap_or_default(),
         })));
     }
-    code(app, op, asker.issuer, &request, session, began).await.map(Step::Back)
+    code(app, op, asker, &request, &person).await.map(Step::Back)
 }
 
 /// What the person answered to the same request; answers where the browser goes.
@@ -255,11 +308,9 @@ pub async fn consent(
     agreed: bool,
 ) -> Result<Step> {
     let request = request(app, op, pairs).await?;
-    if let Err(wrong) = request.check() {
-        return Ok(request.refused(asker.issuer, wrong));
-    }
-    let Some((session, began)) = signed(app, op, asker, &request).await? else {
-        return Ok(Step::SignIn(request.again(op)));
+    let person = match ready(app, op, asker, &request).await? {
+        Ok(person) => person,
+        Err(step) => return Ok(step),
     };
     if !agreed {
         let mut event = audit::event(op, "identity.consent", &request.application.id);
@@ -268,74 +319,121 @@ pub async fn consent(
         let no = No("access_denied", "the person did not agree");
         return Ok(request.refused(asker.issuer, no));
     }
-    let account = &session.user.id;
+    let account = &person.session.user.id;
     let had = app.store.identity_consent(account, &request.application.id).await?;
     let before = had.map(|c| c.scope).unwrap_or_default();
-    let mut scope = request.scopes();
-    scope.extend(before.split_whitespace());
-    scope.sort_unstable();
-    scope.dedup();
     let consent = Consent {
         application: request.application.id.clone(),
-        scope: scope.join(" "),
+        scope: words(&Scope::among(&format!("{} {before}", request.scope()))),
         at: op.stamp(),
     };
     let mut event = audit::event(op, "identity.consent", &consent.application);
     event.scope.clone_from(&consent.scope);
     audit::record(app, event).await?;
     app.store.identity_consent_put(account, &consent).await?;
-    code(app, op, asker.issuer, &request, session, began).await.map(Step::Back)
+    code(app, op, asker, &request, &person).await.map(Step::Back)
 }
 
-/// The session that asks and when it began, if it is new enough for the request.
+/// Scopes as words parted by spaces.
+fn words(scopes: &[Scope]) -> String {
+    let words: Vec<&str> = scopes.iter().map(|s| s.as_str()).collect();
+    words.join(" ")
+}
+
+/// Whoever asks, if the request is right and they are signed in as it wants; otherwise what comes next.
+async fn ready<'a>(
+    app: &App,
+    op: &Op,
+    asker: Asker<'a>,
+    request: &Request<'_>,
+) -> Result<std::result::Result<Person<'a>, Step>> {
+    if let Err(wrong) = request.check() {
+        return Ok(Err(request.refused(asker.issuer, wrong)));
+    }
+    let hinted = match request.get("id_token_hint") {
+        "" => None,
+        token => {
+            let hint = provider::hint(app, op, asker.issuer, token).await?;
+            let own = hint.filter(|h| h.audience == request.application.key);
+            let Some(own) = own else {
+                let no = No("invalid_request", "id_token_hint is no ID token of this client");
+                return Ok(Err(request.refused(asker.issuer, no)));
+            };
+            Some(own.subject)
+        }
+    };
+    let silent = request.prompts().contains(&"none");
+    let Some(person) = signed(app, op, asker, request).await? else {
+        if silent {
+            let no = No("login_required", "the person has to sign in");
+            return Ok(Err(request.refused(asker.issuer, no)));
+        }
+        return Ok(Err(Step::SignIn(request.again(app, op))));
+    };
+    if person.session.must_change {
+        let no = No("interaction_required", "the person has to change a one-time password first");
+        return Ok(Err(request.refused(asker.issuer, no)));
+    }
+    let own = claims::subject(app, &request.application.id, &person.session.user.id);
+    if hinted.is_some_and(|h| !signature::equal(h.as_bytes(), own.as_bytes())) {
+        // Asked once; whoever then signs in as somebody else again is not the person meant.
+        if silent || request.since(app).is_some() {
+            let no = No("login_required", "somebody else is signed in");
+            return Ok(Err(request.refused(asker.issuer, no)));
+        }
+        return Ok(Err(Step::SignIn(request.again(app, op))));
+    }
+    Ok(Ok(person))
+}
+
+/// Whoever asks, if their session is new enough for the request.
 async fn signed<'a>(
     app: &App,
     op: &Op,
     asker: Asker<'a>,
     request: &Request<'_>,
-) -> Result<Option<(&'a Session, i64)>> {
+) -> Result<Option<Person<'a>>> {
     let Some(session) = asker.session else { return Ok(None) };
-    let began = began(app, session).await?.filter(|began| fresh(op, request, *began));
-    Ok(began.map(|began| (session, began)))
-}
-
-/// When a session began, seconds since 1970.
-async fn began(app: &App, session: &Session) -> Result<Option<i64>> {
-    let at = app.store.session_began(&hash::sha256_hex(session.token.as_bytes())).await?;
-    Ok(at.and_then(|at| at.parse::<chrono::DateTime<chrono::Utc>>().ok()).map(|t| t.timestamp()))
+    let start = app.store.session_began(&hash::sha256_hex(session.token.as_bytes())).await?;
+    let Some(start) = start else { return Ok(None) };
+    let began = claims::seconds(&start.at).filter(|began| fresh(app, op, request, *began));
+    Ok(began.map(|began| Person { session, began, method: start.method }))
 }
 
 /// Whether a session that began then is new enough for the request.
-fn fresh(op: &Op, request: &Request<'_>, began: i64) -> bool {
-    if let Ok(since) = request.get(SINCE).parse::<i64>() {
+fn fresh(app: &App, op: &Op, request: &Request<'_>, began: i64) -> bool {
+    if let Some(since) = request.since(app) {
         // Whoever came back from signing in has done what `login` and `max_age` ask; a later visit starts anew.
         let lately = op.at.timestamp().saturating_sub(since) <= 600;
         return lately && began >= since;
     }
     let age = op.at.timestamp().saturating_sub(began);
     let young = request.get("max_age").parse::<i64>().map_or(true, |most| age <= most);
-    young && !request.prompts().contains(&"login")
+    young && !request.anew()
 }
 
 async fn code(
     app: &App,
     op: &Op,
-    issuer: &str,
+    asker: Asker<'_>,
     request: &Request<'_>,
-    session: &Session,
-    began: i64,
+    person: &Person<'_>,
 ) -> Result<String> {
     let code = keys::token(32)?;
     let digest = hash::sha256_hex(code.as_bytes());
     let given = Given {
         application: request.application.id.clone(),
-        account: session.user.id.clone(),
-        scope: request.scopes().join(" "),
+        account: person.session.user.id.clone(),
+        scope: request.scope(),
         redirect: request.redirect.clone(),
         challenge: request.get("code_challenge").to_owned(),
         nonce: request.get("nonce").to_owned(),
-        auth_time: began,
+        auth_time: person.began,
         family: digest.clone(),
+        session: hash::sha256_hex(person.session.token.as_bytes()),
+        bound: !request.scopes().contains(&Scope::OfflineAccess),
+        method: Some(person.method),
+        locale: asker.locale.to_owned(),
     };
     let now = op.at.timestamp_millis();
     let ends_at = now.saturating_add(app.rules.identity.provider.code_seconds.saturating_mul(1000));
@@ -345,7 +443,7 @@ async fn code(
     event.scope.clone_from(&given.scope);
     audit::record(app, event).await?;
     app.store.identity_code_insert(&digest, &given, ends_at, forget).await?;
-    Ok(request.back(issuer, &[("code", &code)]))
+    Ok(request.back(asker.issuer, &[("code", &code)]))
 }
 
 /// One's own consents.

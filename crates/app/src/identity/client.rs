@@ -1,7 +1,7 @@
 //! Applications as clients of the provider: what they are set to, and who presents itself at the token endpoint.
 
 use model::account::Application;
-use model::identity::{ClientKind, ClientSettings, redirect_ok};
+use model::identity::{ClientKind, ClientSettings, Scope, origin_ok, redirect_ok};
 use model::{Actor, Error, Op, Result};
 
 use super::Refused;
@@ -38,26 +38,15 @@ pub async fn client_settings(app: &App, op: &Op, id: &str) -> Result<Option<Clie
 /// Sets what an application is as a client. What was given out by other settings ends.
 pub async fn set_client(app: &App, op: &Op, id: &str, mut settings: ClientSettings) -> Result<()> {
     let (application, permit) = account::managed(app, op, id).await?;
-    let most = app.rules.identity.provider.redirects_most;
-    settings.redirects.retain(|r| !r.trim().is_empty());
-    let wrong = |zh: String, en: String| Error::invalid(&*zh, &*en).field("redirects", &*zh, &*en);
-    if settings.redirects.len() > most {
-        return Err(wrong(
-            format!("回调地址最多 {most} 个"),
-            format!("{most} redirect addresses at most"),
-        ));
+    for list in [&mut settings.redirects, &mut settings.logouts, &mut settings.origins] {
+        list.retain(|line| !line.trim().is_empty());
     }
-    if let Some(bad) = settings.redirects.iter().find(|r| !redirect_ok(r)) {
-        let bad: String = bad.chars().take(100).collect();
-        return Err(wrong(
-            format!(
-                "回调地址 `{bad}` 不可用：应为 https 完整网址（本机调试可用 http://127.0.0.1），不含 # 和通配符"
-            ),
-            format!(
-                "`{bad}` cannot be a redirect address: a whole https address (http on this machine only), without # and wildcards"
-            ),
-        ));
-    }
+    settings.origins.sort_unstable();
+    settings.origins.dedup();
+    settings.scopes.retain(|scope| *scope != Scope::OpenId);
+    settings.scopes.sort_unstable();
+    settings.scopes.dedup();
+    check(app, &settings)?;
     app.store
         .identity_client_set(&permit, &application.id, &settings, &op.stamp(), op.actor.name())
         .await?;
@@ -65,8 +54,82 @@ pub async fn set_client(app: &App, op: &Op, id: &str, mut settings: ClientSettin
     app.shares.forget();
     app.accounts.forget();
     let mut event = audit::event(op, "application.client", &application.id);
-    event.scope = format!("{} {}", settings.kind, settings.redirects.join(" "));
+    let scopes: Vec<&str> = settings.scopes.iter().map(|s| s.as_str()).collect();
+    event.scope = format!(
+        "{} {} scopes={} logouts={} origins={}",
+        settings.kind,
+        settings.redirects.join(" "),
+        scopes.join(","),
+        settings.logouts.join(","),
+        settings.origins.join(",")
+    );
     audit::record(app, event).await
+}
+
+/// What is wrong with settings, named by field.
+fn check(app: &App, settings: &ClientSettings) -> Result<()> {
+    let rules = &app.rules.identity.provider;
+    let most = rules.redirects_most;
+    addresses("redirects", "回调地址", "redirect address", &settings.redirects, most)?;
+    addresses("logouts", "退出后返回地址", "sign-out address", &settings.logouts, most)?;
+    let wrong = |zh: String, en: String| Error::invalid(&*zh, &*en).field("origins", &*zh, &*en);
+    if !settings.origins.is_empty() && settings.kind != ClientKind::Public {
+        return Err(wrong(
+            "浏览器来源只适用于公开客户端：机密客户端的密钥不得出现在浏览器中".into(),
+            "browser origins are for public clients only: the secret of a confidential client must not be in a browser".into(),
+        ));
+    }
+    let most = rules.origins_most;
+    if settings.origins.len() > most {
+        return Err(wrong(
+            format!("浏览器来源最多 {most} 个"),
+            format!("{most} browser origins at most"),
+        ));
+    }
+    if let Some(bad) = settings.origins.iter().find(|o| !origin_ok(o)) {
+        let bad = shortened(bad);
+        return Err(wrong(
+            format!(
+                "浏览器来源 `{bad}` 不可用：应为 https://主机[:端口]，小写，末尾不带斜杠和路径（本机调试可用 http://127.0.0.1:端口）"
+            ),
+            format!(
+                "`{bad}` cannot be a browser origin: https://host[:port] in small letters, without a slash or path behind it (http on this machine only)"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks one list of addresses of a client.
+fn addresses(field: &str, zh: &str, en: &str, list: &[String], most: usize) -> Result<()> {
+    let wrong = |zh: String, en: String| Error::invalid(&*zh, &*en).field(field, &*zh, &*en);
+    if list.len() > most {
+        return Err(wrong(format!("{zh}最多 {most} 个"), format!("more than {most} {en}es")));
+    }
+    if let Some(bad) = list.iter().find(|a| !redirect_ok(a)) {
+        let bad = shortened(bad);
+        return Err(wrong(
+            format!(
+                "{zh} `{bad}` 不可用：应为 https 完整网址（本机调试可用 http://127.0.0.1），不含 # 和通配符"
+            ),
+            format!(
+                "`{bad}` cannot be a {en}: a whole https address (http on this machine only), without # and wildcards"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// Whether scripts of an origin may read what clients are told: a public client in use has registered it.
+pub async fn origin_known(app: &App, origin: &str) -> Result<bool> {
+    if !origin_ok(origin) {
+        return Ok(false);
+    }
+    app.store.identity_origin_known(origin).await
 }
 
 /// Who presents itself. Failures are limited by address and recorded; which part was wrong is not told.

@@ -1,11 +1,13 @@
 //! The identity centre (统一身份): an OpenID Connect provider for registered applications, and a relying party of outside services.
 //!
 //! Read in this order: `provider` (issuer, keys, discovery), `client` (what an application is as a client, who it is), `authorize` (the
-//! browser's way: request, consent, code), `token` (the client's way: exchange, refresh, who is it, revocation, introspection), `outside`
-//! (signing in by another's identity). Codes and tokens are kept as digests only; refusals speak the words of RFC 6749.
+//! browser's way: request, consent, code), `token` (the client's way: exchange, refresh, who is it, revocation, introspection), `claims`
+//! (what a client is told of a person), `leave` (signing out at a client's wish), `outside` (signing in by another's identity). Codes and tokens are kept as digests only; refusals speak the words of RFC 6749.
 
 mod authorize;
+mod claims;
 mod client;
+mod leave;
 mod outside;
 mod provider;
 mod token;
@@ -20,9 +22,10 @@ use policy::port::OutsideIdentity;
 use serde::Deserialize;
 
 pub use self::authorize::{
-    Asker, ConsentAsk, ConsentView, Step, authorize, consent, consents, goes_to, withdraw,
+    Asker, ConsentAsk, ConsentView, ScopeAsk, Step, authorize, consent, consents, goes_to, withdraw,
 };
-pub use self::client::{Presented, client_settings, set_client};
+pub use self::client::{Presented, client_settings, origin_known, set_client};
+pub use self::leave::{LeaveAsk, Leaving, leave, leave_answered};
 pub use self::outside::{
     OutsideEnd, outside_back, outside_begin, outside_of, outside_unlink, services,
 };
@@ -30,8 +33,8 @@ pub use self::provider::{discovery, jwks};
 pub use self::token::{Tokens, introspect, revoke, token, userinfo};
 use crate::authorisation::AuthorisationRules;
 
-/// Words a client may ask for.
-pub const SCOPES: [&str; 4] = ["openid", "profile", "org", "offline_access"];
+/// Longest `state` and `nonce`.
+const LONGEST: usize = 1024;
 
 /// Keys that were opened, outside services, and the engine that speaks to them.
 pub struct Memory {
@@ -83,6 +86,7 @@ pub struct ProviderRules {
     pub refresh_days: i64,
     pub key_days: i64,
     pub redirects_most: usize,
+    pub origins_most: usize,
 }
 
 /// Signing in at outside services.

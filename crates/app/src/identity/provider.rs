@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use guard::identity::{self as made, Signer};
+use guard::identity::{self as made, Hint, Signer};
+use model::identity::{Claim, Scope, SignInMethod};
 use model::{Error, Op, Result};
 use serde_json::{Value, json};
 use store::identity::KeyRow;
 
-use super::SCOPES;
+use super::claims;
 use crate::{App, audit};
 
 /// Context of a sealed key.
@@ -75,11 +76,24 @@ pub async fn jwks(app: &App, op: &Op) -> Result<Value> {
     Ok(json!({ "keys": set }))
 }
 
+/// What an ID token says that was brought back (`id_token_hint`); `None`: it is none of ours, or of a key that is gone.
+pub(super) async fn hint(app: &App, op: &Op, issuer: &str, token: &str) -> Result<Option<Hint>> {
+    let mut signers = Vec::new();
+    for row in keys(app, op).await? {
+        signers.push(opened(app, &row)?);
+    }
+    Ok(made::hint(&signers, issuer, token))
+}
+
 /// What the provider at an address offers (`/.well-known/openid-configuration`).
 #[must_use]
 pub fn discovery(issuer: &str) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let client = ["client_secret_basic", "client_secret_post"];
+    let scopes: Vec<&str> = Scope::ALL.iter().map(|s| s.as_str()).collect();
+    let told: Vec<&str> =
+        claims::PROTOCOL.into_iter().chain(Claim::ALL.iter().map(|c| c.as_str())).collect();
+    let contexts: Vec<&str> = SignInMethod::ALL.iter().map(|m| claims::context(*m)).collect();
     json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth/authorize"),
@@ -88,7 +102,8 @@ pub fn discovery(issuer: &str) -> Value {
         "jwks_uri": at("/oauth/jwks"),
         "revocation_endpoint": at("/oauth/revoke"),
         "introspection_endpoint": at("/oauth/introspect"),
-        "scopes_supported": SCOPES,
+        "end_session_endpoint": at("/oauth/logout"),
+        "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
@@ -98,9 +113,11 @@ pub fn discovery(issuer: &str) -> Value {
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "introspection_endpoint_auth_methods_supported": client,
         "code_challenge_methods_supported": ["S256"],
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "name", "preferred_username", "org", "org_name"],
-        "ui_locales_supported": ["zh", "en"],
-        "prompt_values_supported": ["none", "login", "consent"],
+        "claim_types_supported": ["normal"],
+        "claims_supported": told,
+        "acr_values_supported": contexts,
+        "ui_locales_supported": ["zh-CN", "en"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,

@@ -1,13 +1,16 @@
 //! The client's way (RFC 6749 §4.1.3, §4.4, §6): codes and refresh tokens become tokens; who is it (userinfo); revocation (RFC 7009);
 //! introspection (RFC 7662). A code or refresh token that comes a second time takes everything away that came of it (RFC 9700 §4.14).
+//! What was given without `offline_access` ends with the session it was given in (OpenID Connect Core 1.0 §11).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guard::identity::{IdClaims, challenge_of};
 use guard::{hash, keys, signature};
+use model::identity::Scope;
 use model::{Code, Error, Op, Result};
 use serde_json::{Value, json};
 use store::identity::Given;
 
+use super::claims::{self, ends, stands, subject};
 use super::client::{Client, known};
 use super::{Presented, Refused, first, provider};
 use crate::{App, account, audit};
@@ -32,11 +35,6 @@ type Outcome<T> = std::result::Result<T, Refused>;
 
 fn digest(token: &str) -> String {
     hash::sha256_hex(token.as_bytes())
-}
-
-/// The id of a person for one client: steady, another for every client, and not the login name (OpenID Connect Core 1.0 §8.1).
-fn subject(app: &App, application: &str, account: &str) -> String {
-    app.keys.derive("identity subject").mark(format!("{application}\n{account}").as_bytes())
 }
 
 /// The token endpoint; `form` is what was posted.
@@ -119,7 +117,7 @@ async fn exchange(
     if op.at.timestamp_millis() >= ends_at
         || given.redirect != first(form, "redirect_uri")
         || !proven
-        || !active(app, &given.account).await?
+        || !stands(app, op, &given).await?
     {
         return refuse(app, op, &client, "a code that is over or not bound to this request").await;
     }
@@ -151,7 +149,7 @@ async fn refresh(
     if given.application != client.application.id {
         return refuse(app, op, &client, "a refresh token of another client").await;
     }
-    if op.at.timestamp_millis() >= kept.ends_at || !active(app, &given.account).await? {
+    if op.at.timestamp_millis() >= kept.ends_at || !stands(app, op, &given).await? {
         return refuse(app, op, &client, "a refresh token that is over").await;
     }
     let had: Vec<&str> = given.scope.split_whitespace().collect();
@@ -182,7 +180,8 @@ async fn refresh(
     Ok(tokens)
 }
 
-/// Gives tokens out: the access token for `scope`, the refresh token (where it was agreed to) for all of it, until its chain ends.
+/// Gives tokens out: the access token for `scope`, the refresh token for all that was agreed to, until its chain ends; neither outlives
+/// the session it is bound to.
 async fn give(
     app: &App,
     op: &Op,
@@ -195,39 +194,52 @@ async fn give(
     let rules = &app.rules.identity.provider;
     let now = op.at.timestamp_millis();
     let seconds = rules.access_minutes.saturating_mul(60);
+    let Some(over) = ends(app, op, given).await? else { return Err(Refused::grant()) };
+    let until = until.min(over);
     let access = keys::token(32)?;
     let narrowed = Given { scope: scope.to_owned(), ..given.clone() };
-    let ends_at = now.saturating_add(seconds.saturating_mul(1000));
+    let ends_at = now.saturating_add(seconds.saturating_mul(1000)).min(over);
+    let seconds = ends_at.saturating_sub(now).max(0) / 1000;
     app.store
         .identity_tokens_insert(&narrowed, &[(digest(&access), "access", ends_at)], now)
         .await?;
-    let refresh = match given.scope.split_whitespace().any(|w| w == "offline_access") {
-        true => {
-            let token = keys::token(32)?;
-            app.store
-                .identity_tokens_insert(given, &[(digest(&token), "refresh", until)], now)
-                .await?;
-            Some(token)
-        }
+    let refresh = keys::token(32)?;
+    app.store.identity_tokens_insert(given, &[(digest(&refresh), "refresh", until)], now).await?;
+    let id = match Scope::among(scope).contains(&Scope::OpenId) {
+        true => Some(id_token(app, op, issuer, client, given, &access).await?),
         false => None,
     };
-    let subject = subject(app, &given.application, &given.account);
-    let claims = IdClaims {
-        issuer,
-        subject: &subject,
-        audience: &client.application.key,
-        issued_at: op.at,
-        expires_at: op.at + TimeDelta::minutes(rules.id_minutes),
-        auth_time: DateTime::<Utc>::from_timestamp(given.auth_time, 0).unwrap_or(op.at),
-        nonce: &given.nonce,
-        access_token: &access,
-    };
-    let id = provider::signer(app, op).await?.id_token(&claims)?;
     let as_client = Op { actor: client.actor.clone(), ..op.clone() };
     let mut event = audit::event(&as_client, "identity.token", &given.account);
     event.scope = scope.to_owned();
     audit::record(app, event).await?;
-    Ok(Tokens { access, refresh, id: Some(id), seconds, scope: scope.to_owned() })
+    Ok(Tokens { access, refresh: Some(refresh), id, seconds, scope: scope.to_owned() })
+}
+
+/// Who signed in, when and how; nothing else of the person.
+async fn id_token(
+    app: &App,
+    op: &Op,
+    issuer: &str,
+    client: &Client,
+    given: &Given,
+    access: &str,
+) -> Result<String> {
+    let lasts = TimeDelta::minutes(app.rules.identity.provider.id_minutes);
+    let claims = IdClaims {
+        issuer,
+        subject: &subject(app, &given.application, &given.account),
+        audience: &client.application.key,
+        issued_at: op.at,
+        expires_at: op.at + lasts,
+        auth_time: DateTime::<Utc>::from_timestamp(given.auth_time, 0).unwrap_or(op.at),
+        context: given.method.map(claims::context).unwrap_or_default(),
+        methods: claims::methods(given.method),
+        session: &claims::session(app, &given.application, &given.session),
+        nonce: &given.nonce,
+        access_token: access,
+    };
+    provider::signer(app, op).await?.id_token(&claims)
 }
 
 async fn refuse<T>(app: &App, op: &Op, client: &Client, why: &str) -> Outcome<T> {
@@ -237,10 +249,6 @@ async fn refuse<T>(app: &App, op: &Op, client: &Client, why: &str) -> Outcome<T>
     event.scope = why.to_owned();
     audit::record(app, event).await?;
     Err(Refused::grant())
-}
-
-async fn active(app: &App, account: &str) -> Result<bool> {
-    Ok(app.store.user_get(account).await?.is_some_and(|u| u.user.active))
 }
 
 /// Who the person is that an access token stands for, as far as was agreed (OpenID Connect Core 1.0 §5.3).
@@ -259,28 +267,19 @@ pub async fn userinfo(app: &App, op: &Op, token: &str) -> Outcome<Value> {
     if !application.is_some_and(|a| a.active) {
         return Err(bad());
     }
+    if ends(app, op, &given).await?.is_none() {
+        return Err(bad());
+    }
+    if !Scope::among(&given.scope).contains(&Scope::OpenId) {
+        return Err(Refused::of(
+            "insufficient_scope",
+            "访问令牌的范围不含 openid",
+            "the access token is not for openid",
+        ));
+    }
     let known = app.store.user_get(&given.account).await?.filter(|u| u.user.active);
     let user = known.ok_or_else(bad)?.user;
-    let mut said = serde_json::Map::new();
-    said.insert("sub".to_owned(), subject(app, &given.application, &given.account).into());
-    for word in given.scope.split_whitespace() {
-        match word {
-            "profile" => {
-                said.insert("name".to_owned(), user.display_name.clone().into());
-                said.insert("preferred_username".to_owned(), user.name.clone().into());
-            }
-            "org" => {
-                if let Some(id) = &user.org
-                    && let Some(org) = app.store.org_get(id).await?
-                {
-                    said.insert("org".to_owned(), org.uscc.into());
-                    said.insert("org_name".to_owned(), org.name_cn.into());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(Value::Object(said))
+    Ok(Value::Object(claims::told(app, &given, &user).await?))
 }
 
 /// Takes a token of one's own away; one that is not there, or another's, is none of the client's (RFC 7009 §2.2).
@@ -325,7 +324,7 @@ pub async fn introspect(
         let good = kept.given.application == client.application.id
             && !kept.used
             && now < kept.ends_at
-            && active(app, &kept.given.account).await?;
+            && stands(app, op, &kept.given).await?;
         if !good {
             return Ok(off);
         }

@@ -12,8 +12,33 @@ pub struct SiteRules {
     pub chart: ChartRules,
     pub versions: VersionRules,
     pub index: IndexRules,
+    /// Nothing is measured or named by a rule file that says nothing of it.
+    #[serde(default)]
+    pub map: MapRules,
     #[serde(default)]
     pub city: Vec<City>,
+}
+
+/// What the map is drawn on, and where names of places are looked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapRules {
+    pub rows: u64,
+    pub places: usize,
+    pub sets: usize,
+    pub region_items: Vec<String>,
+    pub name_items: Vec<String>,
+    #[serde(default)]
+    pub outline: Vec<Outline>,
+}
+
+/// An open set whose rows are outlines of regions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outline {
+    pub level: RegionLevel,
+    /// Its code.
+    pub set: String,
 }
 
 /// What unconditionally open data may be used for.

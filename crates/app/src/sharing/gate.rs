@@ -13,12 +13,13 @@ use model::query::{Comparison, Condition, RowPage, RowQuery};
 use model::request::{Request, RequestFilter, RequestState};
 use model::value::{Row, Value};
 use model::{Actor, Code, Error, Op, Result};
-use policy::{Action, Grant, GrantAsk, Target, Via};
+use policy::{Action, Grant, GrantAsk, Via};
 use store::request::RequestScope;
 
 use super::bounds::{self, Bound, Held};
 use super::flowing::{Mark, Standing};
 use super::quota::{Meter, Pools};
+use super::resource::{Ground, in_scope};
 use super::{Callable, Release, paging};
 use crate::{App, audit, dispatch};
 
@@ -29,7 +30,7 @@ pub(crate) struct Access {
     mark: Mark,
     day: NaiveDate,
     grant: Grant,
-    entry: Entry,
+    entry: Arc<Entry>,
     /// Whether the serving copy holds the rows.
     served: bool,
     /// Of a known caller; the public is metered by address.
@@ -45,8 +46,7 @@ pub(crate) struct Access {
 impl Access {
     /// About how much it takes, in columns.
     pub(super) fn weight(&self) -> u32 {
-        let columns = self.entry.draft.items.len() + self.grant.columns().len();
-        u32::try_from(columns).unwrap_or(u32::MAX).max(1)
+        u32::try_from(self.grant.columns().len()).unwrap_or(u32::MAX).max(1)
     }
 
     fn meter(&self, app: &App, op: &Op) -> Arc<Meter> {
@@ -291,19 +291,6 @@ async fn count(app: &App, op: &Op, access: &Access, meter: &Meter) -> Result<Opt
     }
 }
 
-/// A token that was limited to some codes reaches no other.
-fn in_scope(op: &Op, code: &str) -> Result<()> {
-    if op.reaches(code) {
-        return Ok(());
-    }
-    Err(Error::new(
-        Code::NoGrant,
-        "访问令牌的范围（scope）不含该资源，请以包含它的范围重新取得令牌",
-        "the scope of the access token does not hold this resource: fetch a token whose scope does",
-    )
-    .with_reasons(vec!["token.scope".to_owned()]))
-}
-
 async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Access>> {
     in_scope(op, code)?;
     app.shares.look(app, op).await?;
@@ -324,35 +311,19 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
     {
         return Ok(kept);
     }
-    // What left a sandbox as an interface is in no catalogue.
-    let released = match action {
-        Action::RowsQuery if code.starts_with('_') => {
-            Box::pin(crate::project::sandbox::released(app, op, code)).await?
-        }
-        _ => None,
-    };
-    let from_sandbox = released.is_some();
-    let (entry, request) = match released {
-        Some((entry, request)) => (entry, Some(request)),
-        None => resolve(app, op, code).await?,
-    };
-    let via = match &request {
-        Some(request) if from_sandbox => Via::Released(request),
-        Some(request) => Via::Request(request),
-        None => Via::Open,
-    };
+    let ground = Ground::of(app, op, code, action).await?;
+    let (entry, via) = (Arc::clone(&ground.known.entry), ground.via());
     let row_cap = match action {
         Action::RowsDownload => u64::MAX,
         _ => app.rules.call.max_rows,
     };
     let grant = app.policy.grant(op, &GrantAsk { action, entry: &entry, via, row_cap })?;
-    let served = app.store.serving().position(&entry.id).await?.is_some();
     let meter = match &op.actor {
         Actor::Nobody => None,
         Actor::Application { id, .. } => {
             Some(meter(app, id, &entry.id, Some((id.clone(), entry.id.clone()))))
         }
-        known => Some(meter(app, known.id(), &entry.id, None)),
+        other => Some(meter(app, other.id(), &entry.id, None)),
     };
     let pools: Pools = match &op.actor {
         Actor::Application { id, org, .. } => dispatch::pools(app, id, org).await?.into(),
@@ -371,7 +342,7 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
         masked: masked(&grant),
         grant,
         entry,
-        served,
+        served: ground.known.served,
         meter,
         pools,
     });
@@ -382,42 +353,6 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
 fn masked(grant: &Grant) -> Vec<String> {
     let columns = grant.columns().iter().filter(|c| c.mask.is_some());
     columns.map(|c| c.identifier.clone()).collect()
-}
-
-/// The resource and the approved share application behind the call (none: as open data). What the caller may not
-/// know of is not found; a 403 never leaks what a 404 hides.
-pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
-    in_scope(op, code)?;
-    let missing =
-        || Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>());
-    let entry =
-        app.store.entry_get(code).await?.filter(|e| e.draft.code == code).ok_or_else(missing)?;
-    if let Actor::Application { id, .. } = &op.actor {
-        if let Some(r) = app.store.request_newest(id, &entry.id, &[RequestState::Approved]).await? {
-            crate::restricted::clean_use(app, op, &r).await?;
-            return Ok((entry, Some(r)));
-        }
-        if !entry.freely_open() {
-            // One that has ended says so.
-            let ended = [RequestState::Expired, RequestState::Revoked];
-            if app.store.request_newest(id, &entry.id, &ended).await?.is_some() {
-                return Err(Error::of(Code::GrantExpired));
-            }
-        }
-    }
-    if entry.freely_open() {
-        return Ok((entry, None));
-    }
-    if !app.policy.decide(op, Action::EntryRead, &Target::entry(&entry)).allowed {
-        return Err(missing());
-    }
-    Err(Error::new(
-        Code::NoGrant,
-        format!("对 `{code}` 没有有效的共享授权，请在共享平台申请，通过后再调用"),
-        format!(
-            "there is no valid grant for `{code}`: apply for it on the platform, then call again"
-        ),
-    ))
 }
 
 /// Rows through a grant: from the serving copy, or from the lake when the copy does not hold the entry.

@@ -2,8 +2,8 @@
 //!
 //! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
 //! `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
-//! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `flowing` ends streams whose grant has ended, `quota` counts
-//! the calls.
+//! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `resource` says of what and by which application, `flowing`
+//! ends streams whose grant has ended, `quota` counts the calls.
 
 mod agreed;
 mod ask;
@@ -16,6 +16,7 @@ mod inbox;
 mod look;
 mod paging;
 mod quota;
+mod resource;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -34,13 +35,12 @@ pub(crate) use ask::{end_of, give_up};
 pub(crate) use batch::granted;
 pub use bounding::{BoundsView, bounds, set_bounds};
 pub use bounds::BoundsRules;
-pub(crate) use gate::{
-    Pass, enter, fingerprint, meter, purpose, read, release_event, resolve, row_bytes,
-};
+pub(crate) use gate::{Pass, enter, fingerprint, meter, purpose, read, release_event, row_bytes};
 pub use gate::{callable, query};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
 pub(crate) use quota::Meter;
+pub(crate) use resource::resolve;
 
 /// Cached grants and quota counters.
 pub struct Memory {
@@ -51,6 +51,8 @@ pub struct Memory {
     /// When it was last looked at, milliseconds.
     looked: AtomicI64,
     access: moka::sync::Cache<String, Arc<gate::Access>>,
+    /// Resources as they stand, by code.
+    resources: moka::sync::Cache<String, Arc<resource::Known>>,
     meters: moka::sync::Cache<String, Arc<quota::Meter>>,
     /// Second in which lots out of a used-up pool were last put back.
     gathered: AtomicI64,
@@ -85,6 +87,11 @@ impl Default for Memory {
                 // Weighed by columns: about half a kilobyte each.
                 .weigher(|_, access: &Arc<gate::Access>| access.weight())
                 .max_capacity(400_000)
+                .time_to_idle(Duration::from_secs(3600))
+                .build(),
+            resources: moka::sync::Cache::builder()
+                .weigher(|_, known: &Arc<resource::Known>| known.weight())
+                .max_capacity(100_000)
                 .time_to_idle(Duration::from_secs(3600))
                 .build(),
             meters: moka::sync::Cache::builder()

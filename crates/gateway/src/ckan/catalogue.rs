@@ -1,8 +1,11 @@
 //! Actions over data sets and their resources: search, look up, views.
 
+use std::collections::HashMap;
+
 use app::opening::{self, Head};
 use model::Op;
 use model::code::Domain;
+use model::harvest::HarvestOrigin;
 use model::org::Org;
 use model::search::{SearchPage, SearchQuery, Within};
 use serde_json::{Map, Value, json};
@@ -99,10 +102,7 @@ pub(crate) async fn search(door: &Door, op: &Op, params: &Params) -> Result<Valu
         }
     };
     let ids: Vec<String> = page.hits.iter().map(|h| h.doc.id.clone()).collect();
-    let heads = opening::heads(&door.app, op, &ids).await?;
-    let base = &door.config.public_url;
-    let results: Vec<Value> =
-        heads.iter().map(|h| shape::package(base, &Shown::of_head(h))).collect();
+    let results = packages(door, op, &ids).await?;
     let least = params.number("facet.mincount", 1)?;
     let most = params.text("facet.limit").and_then(|t| t.trim().parse::<i64>().ok()).unwrap_or(50);
     let (plain, told) = counted(&page, &facets, &known, least, most);
@@ -189,7 +189,8 @@ pub(crate) async fn show(door: &Door, op: &Op, params: &Params) -> Result<Value,
         _ => params.wanted("id")?,
     };
     let dataset = opening::found(&door.app, op, &id).await?;
-    Ok(shape::package(&door.config.public_url, &Shown::of(&dataset)))
+    let origin = app::harvest::origin(&door.app, &dataset.entry.draft.code).await?;
+    Ok(shape::package(&door.config.public_url, &Shown::of(&dataset, origin.as_ref())))
 }
 
 /// The data set of a resource, by the resource's id; a table is also known by its data set's id or name.
@@ -225,7 +226,9 @@ pub(super) async fn resource(door: &Door, op: &Op, params: &Params) -> Result<Va
     let id = params.wanted("id")?;
     let (dataset, word) = of_resource(door, op, &id).await?;
     let wanted = shape::resource_id(&dataset.entry, &word);
-    let all = shape::resources(&door.config.public_url, &Shown::of(&dataset));
+    let origin = app::harvest::origin(&door.app, &dataset.entry.draft.code).await?;
+    let shown = Shown::of(&dataset, origin.as_ref());
+    let all = shape::resources(&door.config.public_url, &shown);
     let one = all.into_iter().find(|r| r.get("id").and_then(Value::as_str) == Some(&wanted));
     one.ok_or_else(|| {
         let shown: String = id.chars().take(120).collect();
@@ -286,9 +289,11 @@ pub(super) async fn resources(door: &Door, op: &Op, params: &Params) -> Result<V
     };
     let page = found(door, op, ask).await?;
     let ids: Vec<String> = page.hits.iter().map(|h| h.doc.id.clone()).collect();
-    let heads: Vec<Head> = opening::heads(&door.app, op, &ids).await?;
+    let (heads, origins) = brought(door, op, &ids).await?;
     let base = &door.config.public_url;
-    let all = heads.iter().flat_map(|h| shape::resources(base, &Shown::of_head(h)));
+    let all = heads
+        .iter()
+        .flat_map(|h| shape::resources(base, &Shown::of_head(h, origins.get(&h.entry.draft.code))));
     let fits = |r: &Value| {
         let own = r.get("format").and_then(Value::as_str).unwrap_or_default();
         format.as_deref().is_none_or(|f| f.eq_ignore_ascii_case(own))
@@ -321,7 +326,27 @@ pub(super) async fn listed(
     };
     let page = found(door, op, ask).await?;
     let ids: Vec<String> = page.hits.iter().map(|h| h.doc.id.clone()).collect();
-    let heads = opening::heads(&door.app, op, &ids).await?;
+    packages(door, op, &ids).await
+}
+
+/// Data sets by id without those that are not open, each with where it comes from.
+async fn brought(
+    door: &Door,
+    op: &Op,
+    ids: &[String],
+) -> Result<(Vec<Head>, HashMap<String, HarvestOrigin>), Fault> {
+    let heads = opening::heads(&door.app, op, ids).await?;
+    let codes: Vec<&str> = heads.iter().map(|h| h.entry.draft.code.as_str()).collect();
+    let origins = app::harvest::origins(&door.app, &codes).await?;
+    Ok((heads, origins))
+}
+
+/// Data sets by id with their resources.
+pub(super) async fn packages(door: &Door, op: &Op, ids: &[String]) -> Result<Vec<Value>, Fault> {
+    let (heads, origins) = brought(door, op, ids).await?;
     let base = &door.config.public_url;
-    Ok(heads.iter().map(|h| shape::package(base, &Shown::of_head(h))).collect())
+    let told = heads
+        .iter()
+        .map(|h| shape::package(base, &Shown::of_head(h, origins.get(&h.entry.draft.code))));
+    Ok(told.collect())
 }

@@ -4,6 +4,7 @@
 use app::opening::{Dataset, Head};
 use model::code::{Domain, OpenType};
 use model::entry::Entry;
+use model::harvest::HarvestOrigin;
 use model::org::Org;
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ pub(super) struct Shown<'a> {
     pub(super) org: Names<'a>,
     pub(super) region: (&'a str, &'a str),
     pub(super) free: bool,
+    /// The catalogue that brought it, if one did.
+    pub(super) origin: Option<&'a HarvestOrigin>,
 }
 
 /// An organisation: id, Chinese and English name.
@@ -33,17 +36,18 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Shown<'a> {
-    pub(super) fn of(dataset: &'a Dataset) -> Self {
+    pub(super) fn of(dataset: &'a Dataset, origin: Option<&'a HarvestOrigin>) -> Self {
         let entry = &dataset.entry;
         Self {
             entry,
             org: Names { id: &entry.draft.org, zh: &dataset.org_name, en: &dataset.org_name_en },
             region: (&dataset.region_name, &dataset.region_name_en),
             free: dataset.free,
+            origin,
         }
     }
 
-    pub(super) fn of_head(head: &'a Head) -> Self {
+    pub(super) fn of_head(head: &'a Head, origin: Option<&'a HarvestOrigin>) -> Self {
         let entry = &head.entry;
         let id = entry.draft.org.as_str();
         let org = head.org.as_ref();
@@ -56,6 +60,7 @@ impl<'a> Shown<'a> {
             },
             region: head.region.as_ref().map_or(("", ""), |r| (&r.name_cn, &r.name_en)),
             free: head.free(),
+            origin,
         }
     }
 }
@@ -167,14 +172,21 @@ pub(super) fn package(base: &str, shown: &Shown<'_>) -> Value {
         "other-open" => d.licence.as_str(),
         _ => known.map_or("", |(_, title, _)| *title),
     };
+    // What another catalogue brought has its page and its author there.
+    let page = match shown.origin {
+        Some(origin) => origin.page().map(|(url, _)| url.to_owned()).unwrap_or_default(),
+        None => format!("{base}/api/v1/{}", encoded(&d.code)),
+    };
+    let author = shown.origin.map_or(shown.org.zh, HarvestOrigin::publisher);
+    let open = shown.free && (shown.origin.is_none() || licence != "notspecified");
     json!({
         "id": entry.id, "name": name(&d.code), "title": d.title, "notes": d.description,
         "title_translated": both(&d.title, &d.title_en),
-        "url": format!("{base}/api/v1/{}", encoded(&d.code)),
+        "url": page,
         "version": entry.version.to_string(),
-        "author": shown.org.zh, "author_email": null, "maintainer": shown.org.zh, "maintainer_email": null,
+        "author": author, "author_email": null, "maintainer": shown.org.zh, "maintainer_email": null,
         "license_id": licence, "license_title": title, "license_url": known.map_or("", |(_, _, url)| *url),
-        "isopen": shown.free, "private": false, "state": "active", "type": "dataset",
+        "isopen": open, "private": false, "state": "active", "type": "dataset",
         "owner_org": name(&d.org), "creator_user_id": null, "revision_id": null,
         "metadata_created": created(entry), "metadata_modified": modified(entry),
         "num_resources": resources.len(), "num_tags": tags.len(),
@@ -203,15 +215,29 @@ fn extras(shown: &Shown<'_>) -> Value {
         ("attribution", &d.attribution),
         ("data_at", entry.data_at.as_deref().unwrap_or_default()),
     ];
-    let told = own.iter().filter(|(_, v)| !v.is_empty());
+    let there = shown.origin.map(|o| {
+        [
+            ("harvest_source_title", o.source_name.as_str()),
+            ("origin_id", &o.foreign_id),
+            ("origin_url", o.page().map_or("", |(url, _)| url)),
+            ("origin_publisher", o.publisher()),
+            ("origin_licence", &o.record.licence),
+            ("origin_modified", &o.record.modified),
+        ]
+    });
+    let told = own.into_iter().chain(there.into_iter().flatten()).filter(|(_, v)| !v.is_empty());
     let mut all: Vec<Value> = told.map(|(k, v)| json!({ "key": k, "value": v })).collect();
     all.push(json!({ "key": "rows", "value": entry.rows.to_string() }));
     Value::Array(all)
 }
 
-/// The resources of a data set: of one that is open under conditions only its interface, which says how to apply.
+/// The resources of a data set: of one that is open under conditions only its interface, which says how to apply; of one that another
+/// catalogue brought those that it has there.
 pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
     let (entry, d) = (shown.entry, &shown.entry.draft);
+    if let Some(origin) = shown.origin {
+        return brought(entry, origin);
+    }
     let dump = format!("{base}/datastore/dump/{}", resource_id(entry, TABLE));
     let api = format!("{base}/api/v1/{}", encoded(&d.code));
     let free = [
@@ -248,6 +274,27 @@ pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
             })
         })
         .collect()
+}
+
+/// Resources at another catalogue, as it tells them: links, of which nothing is held or fetched here.
+fn brought(entry: &Entry, origin: &HarvestOrigin) -> Vec<Value> {
+    let ways = origin.ways().enumerate();
+    ways.map(|(n, (way, host))| {
+        let (format, media) = (way.word(), Some(way.media_type()).filter(|m| !m.is_empty()));
+        let name = match way.title.trim() {
+            "" => entry.draft.title.as_str(),
+            title => title,
+        };
+        json!({
+            "id": resource_id(entry, &format!("origin{}", n + 1)), "package_id": entry.id,
+            "name": name, "description": format!("由来源平台 {host} 提供 / provided by {host}"), "format": format,
+            "mimetype": media, "mimetype_inner": null, "size": way.bytes, "hash": "", "url": way.url, "url_type": null,
+            "resource_type": "file", "created": created(entry), "last_modified": null,
+            "metadata_modified": modified(entry), "cache_url": null, "cache_last_updated": null, "position": n,
+            "state": "active", "datastore_active": false, "revision_id": null,
+        })
+    })
+    .collect()
 }
 
 pub(super) fn resource_id(entry: &Entry, word: &str) -> String {

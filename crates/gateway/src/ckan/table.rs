@@ -28,7 +28,8 @@ pub(super) async fn table(
     id: &str,
 ) -> Result<(Dataset, Vec<GrantColumn>), Fault> {
     let (dataset, word) = catalogue::of_resource(door, op, id).await?;
-    if word != shape::TABLE {
+    let elsewhere = app::harvest::origin(&door.app, &dataset.entry.draft.code).await?.is_some();
+    if word != shape::TABLE || elsewhere {
         let shown: String = id.chars().take(120).collect();
         return Err(Fault::not_found(
             &format!("资源 `{shown}` 没有数据表"),

@@ -1,7 +1,7 @@
 //! DCAT: the whole catalogue page by page with Hydra's links, and one data set by what `Accept` asks for.
 
 use app::ledger::dump::{
-    Dcat, Distribution, Format, Paged, Places, RdfFormat, Thing, Whole, of_dataset,
+    Dcat, Distribution, Format, Paged, Places, RdfFormat, Thing, Whole, of_dataset, of_origin,
 };
 use app::opening::{self, Dataset};
 use axum::extract::{Path, Request, State};
@@ -85,9 +85,11 @@ async fn written(door: &Door, op: &Op, query: &str, format: RdfFormat) -> Result
         total: listing.sets.len() as u64,
         per_page: PAGE as u64,
     })?;
+    let codes: Vec<&str> = sets.items.iter().map(|s| s.entry.draft.code.as_str()).collect();
+    let origins = app::harvest::origins(&door.app, &codes).await?;
     for set in &sets.items {
-        let origin = app::harvest::origin(&door.app, &set.entry.draft.code).await?;
-        dcat.thing(&thing(set, &places, base, origin.as_ref()))?;
+        let origin = origins.get(&set.entry.draft.code);
+        dcat.thing(&thing(set, &places, base, origin))?;
     }
     dcat.finish()
 }
@@ -149,17 +151,7 @@ fn places(base: &str) -> Places {
 fn thing(dataset: &Dataset, places: &Places, base: &str, origin: Option<&HarvestOrigin>) -> Thing {
     let mut thing = of_dataset(dataset, places);
     if let Some(origin) = origin {
-        thing.source.clone_from(&origin.record.address);
-        let ways = origin.record.distributions.iter().enumerate();
-        thing.distributions = ways
-            .map(|(n, d)| Distribution {
-                word: format!("origin-{}", n + 1),
-                url: d.url.clone(),
-                media_type: if d.format.contains('/') { d.format.clone() } else { String::new() },
-                download: true,
-            })
-            .collect();
-        return thing;
+        return of_origin(thing, origin);
     }
     if dataset.free {
         let dump = format!("{base}/datastore/dump/{}-csv", dataset.entry.id);
@@ -169,6 +161,7 @@ fn thing(dataset: &Dataset, places: &Places, base: &str, origin: Option<&Harvest
                 url: format!("{dump}?format={word}"),
                 media_type: media.into(),
                 download: true,
+                ..Distribution::default()
             });
         }
     }

@@ -9,7 +9,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt as _};
 use model::code::UpdateCycle;
-use model::{Error, Result};
+use model::harvest::{Distribution, HarvestOrigin};
+use model::{Error, Op, Result};
 use serde_json::{Map, Value, json};
 
 use crate::Door;
@@ -46,14 +47,7 @@ pub(super) async fn whole(State(door): State<Door>, request: Request) -> Respons
                 return None;
             }
             let next = at + ids.len();
-            let piece = opening::heads(&door.app, &op, &ids).await.map(|heads| {
-                let mut text = String::new();
-                for head in &heads {
-                    text.push_str(if text.is_empty() && at == 0 { "\n" } else { ",\n" });
-                    text.push_str(&dataset(head, &base).to_string());
-                }
-                text.into_bytes()
-            });
+            let piece = piece(&door, &op, (&ids, at == 0), &base).await;
             // After a failure the file breaks off: a part is never taken for the whole.
             let next = if piece.is_ok() { next } else { usize::MAX };
             Some((piece, next))
@@ -72,9 +66,31 @@ pub(super) async fn whole(State(door): State<Door>, request: Request) -> Respons
     (kind, Body::from_stream(body)).into_response()
 }
 
-fn dataset(head: &Head, base: &str) -> Value {
+/// Some data sets as they stand in the list, the first of all (`begins`) or others.
+async fn piece(
+    door: &Door,
+    op: &Op,
+    (ids, begins): (&[String], bool),
+    base: &str,
+) -> Result<Vec<u8>> {
+    let heads = opening::heads(&door.app, op, ids).await?;
+    let codes: Vec<&str> = heads.iter().map(|h| h.entry.draft.code.as_str()).collect();
+    let origins = app::harvest::origins(&door.app, &codes).await?;
+    let mut text = String::new();
+    for head in &heads {
+        text.push_str(if text.is_empty() && begins { "\n" } else { ",\n" });
+        let origin = origins.get(&head.entry.draft.code);
+        text.push_str(&dataset(head, origin, base).to_string());
+    }
+    Ok(text.into_bytes())
+}
+
+fn dataset(head: &Head, origin: Option<&HarvestOrigin>, base: &str) -> Value {
     let (entry, d) = (&head.entry, &head.entry.draft);
     let org = head.org.as_ref().map_or(d.org.as_str(), |o| o.name_cn.as_str());
+    // What another catalogue brought is published by whoever publishes it there.
+    let publisher = origin.map_or(org, HarvestOrigin::publisher);
+    let references = origin.and_then(HarvestOrigin::page).map(|(url, _)| [url]);
     let mut told = Map::new();
     told.insert("@type".into(), "dcat:Dataset".into());
     let mut keywords = d.tags.clone();
@@ -86,7 +102,7 @@ fn dataset(head: &Head, base: &str) -> Value {
         ("keyword", json!(keywords)),
         ("modified", json!(entry.data_at.as_ref().unwrap_or(&entry.updated_at))),
         ("issued", json!(entry.published_at)),
-        ("publisher", json!({ "@type": "org:Organization", "name": org })),
+        ("publisher", json!({ "@type": "org:Organization", "name": publisher })),
         ("contactPoint", json!({ "@type": "vcard:Contact", "fn": org })),
         ("accessLevel", json!(if head.free() { "public" } else { "restricted public" })),
         ("license", json!(d.licence)),
@@ -97,12 +113,16 @@ fn dataset(head: &Head, base: &str) -> Value {
         ("language", json!(["zh-CN"])),
         ("theme", json!([d.domain.zh()])),
         ("landingPage", json!(format!("{base}/dataset/{}", d.code))),
+        ("references", json!(references)),
     ] {
         if !value.is_null() && value != "" {
             told.insert(key.into(), value);
         }
     }
-    if head.free() {
+    if let Some(origin) = origin {
+        let ways: Vec<Value> = origin.ways().map(|(way, _)| elsewhere(way)).collect();
+        told.insert("distribution".into(), Value::Array(ways));
+    } else if head.free() {
         let dump = format!("{base}/datastore/dump/{}-csv", entry.id);
         told.insert(
             "distribution".into(),
@@ -114,6 +134,23 @@ fn dataset(head: &Head, base: &str) -> Value {
                   "accessURL": format!("{base}/api/v1/{}", d.code) },
             ]),
         );
+    }
+    Value::Object(told)
+}
+
+/// A way to data that another catalogue has. What it does not tell is left out.
+fn elsewhere(way: &Distribution) -> Value {
+    let mut told = Map::new();
+    told.insert("@type".into(), "dcat:Distribution".into());
+    for (key, value) in [
+        ("title", way.title.as_str()),
+        ("format", way.word()),
+        ("mediaType", way.media_type()),
+        ("downloadURL", &way.url),
+    ] {
+        if !value.is_empty() {
+            told.insert(key.into(), value.into());
+        }
     }
     Value::Object(told)
 }

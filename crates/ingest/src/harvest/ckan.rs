@@ -100,7 +100,8 @@ fn record(package: &Json, foreign_id: String, url: &str) -> Record {
         Some(Distribution {
             title: text(r, "name"),
             url: link(&text(r, "url"))?,
-            format: text(r, "format"),
+            format: any(r, &["format", "mimetype"]),
+            bytes: size(r.get("size")),
         })
     });
     Record {
@@ -121,6 +122,16 @@ fn record(package: &Json, foreign_id: String, url: &str) -> Record {
         distributions: distributions.collect(),
         foreign_id,
     }
+}
+
+/// A size in bytes, as a number or as a text; some sites say nought where they do not know it.
+fn size(told: Option<&Json>) -> Option<u64> {
+    let bytes = match told? {
+        Json::Number(n) => n.as_u64(),
+        Json::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    bytes.filter(|n| *n > 0)
 }
 
 /// The page of a data set on the same site.
@@ -144,7 +155,7 @@ mod tests {
          "tags": [{"name": "tree", "display_name": "树木"}, {"name": ""}],
          "groups": [{"title": "环境"}], "organization": {"title": "园林局", "name": "yl"},
          "extras": [{"key": "update_cycle", "value": "monthly"}, {"key": "region", "value": "330106"}],
-         "resources": [{"name": "全部", "url": "https://a.example/trees.csv", "format": "CSV"},
+         "resources": [{"name": "全部", "url": "https://a.example/trees.csv", "format": "CSV", "size": "2048"},
                        {"name": "坏", "url": "javascript:alert(1)", "format": ""}]},
         {"id": "b", "name": "secret", "title": "x", "private": true},
         {"id": "c", "state": "deleted"},
@@ -159,10 +170,22 @@ mod tests {
         assert_eq!(one.keywords, ["树木"]);
         assert_eq!((one.theme.as_str(), one.publisher.as_str()), ("环境", "园林局"));
         assert_eq!((one.frequency.as_str(), one.spatial.as_str()), ("monthly", "330106"));
-        assert_eq!(one.distributions.len(), 1);
+        let [way] = one.distributions.as_slice() else { panic!("{one:?}") };
+        assert_eq!((way.format.as_str(), way.bytes), ("CSV", Some(2048)));
         assert_eq!(page.gone, ["c"]);
         assert_eq!(page.refused[0].field, "id");
         assert_eq!(page.next.as_deref(), Some("4/5"));
+    }
+
+    #[test]
+    fn a_size_is_a_number_above_nought() {
+        for (told, bytes) in
+            [("12", Some(12)), ("\"34\"", Some(34)), ("0", None), ("-1", None), ("\"1 MB\"", None)]
+        {
+            let told: Json = serde_json::from_str(told).unwrap();
+            assert_eq!(size(Some(&told)), bytes, "{told}");
+        }
+        assert_eq!(size(None), None);
     }
 
     #[test]

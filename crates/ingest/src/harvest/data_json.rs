@@ -53,6 +53,7 @@ fn record(dataset: &Json, foreign_id: String, title: String) -> Record {
             title: text(d, "title"),
             url,
             format: any(d, &["format", "mediaType"]),
+            bytes: None,
         })
     });
     Record {

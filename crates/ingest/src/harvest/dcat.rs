@@ -246,6 +246,10 @@ impl Graph {
             format: format
                 .rsplit_once("media-types/")
                 .map_or(format.clone(), |(_, f)| f.to_owned()),
+            bytes: self
+                .of(thing, DCAT, "byteSize")
+                .find_map(|said| said.object.parse().ok())
+                .filter(|n| *n > 0),
         })
     }
 }
@@ -299,7 +303,7 @@ mod tests {
   dct:accrualPeriodicity <http://publications.europa.eu/resource/authority/frequency/MONTHLY> ;
   dcat:landingPage <https://a.example/page/1> ; dcat:distribution <https://a.example/d/1/csv> .
 <https://a.example/org/yl> foaf:name "园林局"@zh .
-<https://a.example/d/1/csv> a dcat:Distribution ; dcat:downloadURL <https://a.example/1.csv> ;
+<https://a.example/d/1/csv> a dcat:Distribution ; dcat:downloadURL <https://a.example/1.csv> ; dcat:byteSize "4096" ;
   dcat:mediaType <https://www.iana.org/assignments/media-types/text/csv> .
 [] a dcat:Dataset ; dct:title "没有编号" .
 [] a dcat:Dataset ; dct:identifier "own-2" ; dct:title "第二" .
@@ -324,6 +328,7 @@ mod tests {
         assert_eq!(one.address, "https://a.example/page/1");
         assert_eq!(one.distributions[0].url, "https://a.example/1.csv");
         assert_eq!(one.distributions[0].format, "text/csv");
+        assert_eq!(one.distributions[0].bytes, Some(4096));
         assert_eq!(page.records[1].foreign_id, "own-2");
         assert_eq!(page.refused.len(), 1);
         assert_eq!(page.next.as_deref(), Some("https://a.example/catalog.ttl?page=2"));

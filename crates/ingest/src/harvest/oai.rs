@@ -134,6 +134,7 @@ fn record(dc: &Element, id: &str, stamp: String) -> Record {
         title: String::new(),
         url,
         format: format.clone(),
+        bytes: None,
     });
     Record {
         distributions: distributions.collect(),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use app::identity::ScopeAsk;
 use app::{Action, Target, account, authorisation, identity};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use minijinja::context;
-use model::identity::{ClientKind, ClientSettings, SubjectKind};
+use model::identity::{ClientKind, ClientSettings, Scope, SubjectKind};
 use model::{Error, Result};
 
 use crate::console::{PAGE, done, next_link};
@@ -31,20 +32,31 @@ async fn show(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visi
 
 async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Posted)>) -> Answer {
     let application = account::application(&door.app, &visit.op, id).await?;
-    let settings = identity::client_settings(&door.app, &visit.op, id).await?;
+    let settings = identity::client_settings(&door.app, &visit.op, id)
+        .await?
+        .unwrap_or_else(|| ClientSettings::new(ClientKind::Confidential, Vec::new()));
     let target = Target::application(&application);
-    let kept = settings.as_ref();
+    let lines = |name: &str, kept: &[String]| match wrong {
+        Some((_, posted)) => posted.get(name).to_owned(),
+        None => kept.join("\n"),
+    };
+    let offered: Vec<ScopeAsk> =
+        Scope::ALL.iter().filter(|s| **s != Scope::OpenId).map(|s| (*s).into()).collect();
     let context = context! {
         application => value(&application),
         may_manage => door.app.may(&visit.op, Action::ApplicationManage, &target),
         issuer => crate::identity::issuer(door, visit),
         kind => match wrong {
             Some((_, p)) => p.get("kind").to_owned(),
-            None => kept.map_or("confidential", |s| s.kind.as_str()).to_owned(),
+            None => settings.kind.as_str().to_owned(),
         },
-        redirects => match wrong {
-            Some((_, p)) => p.get("redirects").to_owned(),
-            None => kept.map(|s| s.redirects.join("\n")).unwrap_or_default(),
+        redirects => lines("redirects", &settings.redirects),
+        logouts => lines("logouts", &settings.logouts),
+        origins => lines("origins", &settings.origins),
+        offered => value(&offered),
+        scopes => match wrong {
+            Some((_, p)) => p.all("scopes").map(str::to_owned).collect::<Vec<_>>(),
+            None => settings.scopes.iter().map(|s| s.as_str().to_owned()).collect(),
         },
         error => wrong.map(|(e, _)| visit.t(e.zh(), e.en())),
         code => wrong.map(|(e, _)| e.code().as_str()),
@@ -60,9 +72,13 @@ async fn set(
     visit: Visit,
     posted: Posted,
 ) -> Answer {
+    let lines = |name: &str| posted.get(name).lines().map(|l| l.trim().to_owned()).collect();
     let settings = ClientSettings {
         kind: ClientKind::parse(posted.get("kind")).unwrap_or(ClientKind::Confidential),
-        redirects: posted.get("redirects").lines().map(|l| l.trim().to_owned()).collect(),
+        redirects: lines("redirects"),
+        logouts: lines("logouts"),
+        origins: lines("origins"),
+        scopes: posted.all("scopes").filter_map(Scope::of).collect(),
     };
     match identity::set_client(&door.app, &visit.op, &id, settings).await {
         Ok(()) => done(&format!("/console/applications/{}/client", encode(&id)), "saved"),

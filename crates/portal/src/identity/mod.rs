@@ -1,6 +1,11 @@
-//! The identity provider's doors (OpenID Connect): what it says of itself, the browser's authorize and consent pages, and the client's
-//! token, userinfo, revocation and introspection endpoints, all under one address (the issuer).
+//! The identity provider's doors (OpenID Connect): what it says of itself, the browser's authorize and consent pages (`leave`: signing out),
+//! and the client's token, userinfo, revocation and introspection endpoints, all under one address (the issuer).
+//!
+//! Pages stand with the other pages; what programs call stands apart (`machines`): without cookies, readable by scripts of other sites as
+//! far as `cors` lets them.
 
+mod cors;
+mod leave;
 mod outside;
 mod own;
 
@@ -8,33 +13,56 @@ use std::sync::Arc;
 
 use app::identity::{self, Asker, Presented, Refused, Step};
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use minijinja::context;
 use model::{Error, Kind};
 use serde_json::{Value, json};
+use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::own::typed;
+use crate::fault;
 use crate::form::Posted;
 use crate::view::value;
-use crate::visit::{FormGoal, Visit, encode, pairs};
+use crate::visit::{self, FormGoal, Visit, encode, pairs};
 use crate::{Answer, Door};
 
+/// Largest body a program posts, in bytes.
+const LARGEST: usize = 64 * 1024;
+
+/// Pages of people.
 pub(crate) fn router() -> Router<Arc<Door>> {
     Router::new()
-        .route("/.well-known/openid-configuration", get(discovery))
-        .route("/oauth/jwks", get(jwks))
         .route("/oauth/authorize", get(authorize))
         .route("/oauth/consent", post(consent))
+        .merge(leave::router())
+        .merge(outside::router())
+        .merge(own::router())
+}
+
+/// Doors of programs, and forms that other sites send people with.
+pub(crate) fn machines(door: &Arc<Door>) -> Router<Arc<Door>> {
+    let about = Router::new()
+        .route("/.well-known/openid-configuration", get(discovery))
+        .route("/oauth/jwks", get(jwks))
+        .layer(cors::anybody());
+    let clients = Router::new()
         .route("/oauth/token", post(token))
         .route("/oauth/userinfo", get(userinfo).post(userinfo))
         .route("/oauth/revoke", post(revoke))
+        .layer(cors::registered(door));
+    Router::new()
+        .merge(about)
+        .merge(clients)
         .route("/oauth/introspect", post(introspect))
-        .merge(outside::router())
-        .merge(own::router())
+        .route("/oauth/authorize", post(by_address))
+        .route("/oauth/logout", post(by_address))
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(CatchPanicLayer::custom(fault::panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(door), visit::bare))
 }
 
 /// The address by which clients know the provider.
@@ -51,13 +79,34 @@ async fn jwks(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     Ok(Json(identity::jwks(&door.app, &visit.op).await?).into_response())
 }
 
+/// Whose browser asks the provider at this address.
+fn asker<'a>(visit: &'a Visit, issuer: &'a str) -> Asker<'a> {
+    Asker { session: visit.session.as_ref(), issuer, locale: visit.t("zh-CN", "en") }
+}
+
+/// Clients may post what an address asks (OpenID Connect Core 1.0 §3.1.2.1, RP-Initiated Logout 1.0 §2). It is asked again by address: only
+/// then do our cookies come along from another site.
+async fn by_address(visit: Visit, body: Bytes) -> Response {
+    let Ok(text) = std::str::from_utf8(&body) else { return unread("the body is not UTF-8") };
+    let mut asked = pairs(text);
+    asked.retain(|(name, _)| name != "csrf");
+    if asked.is_empty() {
+        return unread("nothing is asked for");
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(asked);
+    Redirect::to(&format!("{}?{}", visit.uri.path(), query.finish())).into_response()
+}
+
 async fn authorize(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let asked = visit.uri.query().unwrap_or_default().to_owned();
-    if visit.session.as_ref().is_some_and(|s| s.must_change) {
+    // A client that wants no page is told so by its address.
+    let silent = visit.q("prompt") == Some("none");
+    if !silent && visit.session.as_ref().is_some_and(|s| s.must_change) {
         return Ok(Redirect::to("/me").into_response());
     }
     let issuer = issuer(&door, &visit);
-    let asker = Asker { session: visit.session.as_ref(), issuer: &issuer };
+    let asker = asker(&visit, &issuer);
     let step = identity::authorize(&door.app, &visit.op, asker, &pairs(&asked)).await?;
     led(&door, &visit, step, &asked).await
 }
@@ -67,7 +116,7 @@ async fn consent(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) ->
         return Ok(Redirect::to("/me").into_response());
     }
     let issuer = issuer(&door, &visit);
-    let asker = Asker { session: visit.session.as_ref(), issuer: &issuer };
+    let asker = asker(&visit, &issuer);
     let (asked, agreed) = (posted.raw("query"), posted.get("answer") == "agree");
     let step = identity::consent(&door.app, &visit.op, asker, &pairs(asked), agreed).await?;
     led(&door, &visit, step, asked).await
@@ -78,7 +127,11 @@ async fn led(door: &Door, visit: &Visit, step: Step, asked: &str) -> Answer {
     match step {
         Step::Back(address) => Ok(Redirect::to(&address).into_response()),
         Step::SignIn(path) => {
-            Ok(Redirect::to(&format!("/login?next={}", encode(&path))).into_response())
+            let mut goal = format!("/login?next={}", encode(&path));
+            for (name, word) in wishes(asked) {
+                goal.push_str(&format!("&{name}={}", encode(&word)));
+            }
+            Ok(Redirect::to(&goal).into_response())
         }
         Step::Consent(ask) => {
             door.names.refresh(&door.app).await;
@@ -88,6 +141,29 @@ async fn led(door: &Door, visit: &Visit, step: Step, asked: &str) -> Answer {
             Ok(page)
         }
     }
+}
+
+/// What a request wishes for the sign-in page: a language that we have, and a user name to begin with.
+fn wishes(asked: &str) -> Vec<(&'static str, String)> {
+    let mut wishes = Vec::new();
+    for (name, value) in pairs(asked) {
+        match name.as_str() {
+            "ui_locales" => {
+                let known = |tag: &str| match tag.split('-').next().unwrap_or_default() {
+                    "zh" => Some("zh"),
+                    "en" => Some("en"),
+                    _ => None,
+                };
+                let lang = value.split_whitespace().find_map(known);
+                wishes.extend(lang.map(|lang| ("lang", lang.to_owned())));
+            }
+            "login_hint" if !value.trim().is_empty() => {
+                wishes.push(("login_hint", value.chars().take(64).collect()));
+            }
+            _ => {}
+        }
+    }
+    wishes
 }
 
 /// Where a form on the sign-in page may lead to in the end, when it leads on to a client: browsers hold redirects of a form against the
@@ -249,12 +325,17 @@ fn refusal(visit: &Visit, refused: Refused) -> Response {
         Refused::Protocol { word, zh, en } => {
             let status = match word {
                 "invalid_client" | "invalid_token" => StatusCode::UNAUTHORIZED,
+                "insufficient_scope" => StatusCode::FORBIDDEN,
                 _ => StatusCode::BAD_REQUEST,
             };
             let mut response = told(status, word, zh, en);
             match word {
                 "invalid_client" => challenge(&mut response, "Basic realm=\"qiantang\""),
                 "invalid_token" => challenge(&mut response, "Bearer error=\"invalid_token\""),
+                "insufficient_scope" => {
+                    let how = "Bearer error=\"insufficient_scope\", scope=\"openid\"";
+                    challenge(&mut response, how);
+                }
                 _ => {}
             }
             response
@@ -263,7 +344,8 @@ fn refusal(visit: &Visit, refused: Refused) -> Response {
     }
 }
 
-fn house(visit: &Visit, error: &Error) -> Response {
+/// A failure that is no word of the protocol's, told in JSON.
+pub(crate) fn house(visit: &Visit, error: &Error) -> Response {
     let word = match error.kind() {
         Kind::Exhausted | Kind::Unavailable => "temporarily_unavailable",
         Kind::Internal => "server_error",

@@ -55,7 +55,20 @@ fn identity(template: &str, full: bool) -> Option<Value> {
         "account/consent.html" => context! {
             ask => context! {
                 application => "便民 <b>", description => if full { "说明 <b>" } else { "" }, org => if full { "o1" } else { "" },
-                scopes => vec!["openid", "profile", "org", "offline_access", "x"], goal => "https://app.test",
+                scopes => vec![
+                    context! { scope => "openid", claims => vec!["sub"] },
+                    context! { scope => "profile", claims => vec!["name", "preferred_username", "updated_at", "locale"] },
+                    context! { scope => "offline_access", claims => Vec::<String>::new() },
+                    context! { scope => "x", claims => vec!["y"] },
+                ],
+                goal => "https://app.test",
+            },
+            query => "client_id=k&state=<b>",
+        },
+        "account/logout.html" => context! {
+            ask => context! {
+                application => if full { "便民 <b>" } else { "" }, org => if full { "o1" } else { "" }, signed_in => full,
+                back => "https://app.test/out?state=<b>", goal => "https://app.test",
             },
             query => "client_id=k&state=<b>",
         },
@@ -82,6 +95,11 @@ fn identity(template: &str, full: bool) -> Option<Value> {
         },
         "console/application_client.html" => context! {
             application, may_manage => full, issuer => "https://id.test", kind => "public", redirects => "https://app.test/<b>",
+            logouts => "https://app.test/out", origins => "https://app.test", scopes => vec!["profile"],
+            offered => vec![
+                context! { scope => "profile", claims => vec!["name", "locale"] },
+                context! { scope => "offline_access", claims => Vec::<String>::new() },
+            ],
         },
         "console/application_authorisations.html" => context! {
             application, may_manage => full, authorisations => list, next => (), most => 365, base => "https://site.test",

@@ -73,7 +73,11 @@ pub(super) fn origin() -> HarvestOrigin {
                 title: "停车场 <b>".into(),
                 url: "https://data.example/a.csv".into(),
                 format: "CSV".into(),
+                bytes: Some(2_048),
             }],
+            publisher: "停车场 <b>".into(),
+            licence: "停车场 <b>".into(),
+            modified: "2026-01-02".into(),
             ..Record::default()
         },
     }

@@ -5,7 +5,7 @@ use app::opening::{LineSeen, PlanFigures, PlanSeen};
 use minijinja::{Value, context};
 use model::code::{Grade, OpenType};
 use model::contest::{
-    Award, Contest, ContestState, Place, Round, RoundPhase, Score, ScoreItem, Track, Work,
+    Award, Contest, ContestState, Place, Round, RoundPhase, Score, ScoreItem, Track, Work, WorkFile,
 };
 use model::news::{News, NewsKind, NewsNew, NewsState, blocks};
 use model::openplan::{
@@ -137,7 +137,7 @@ fn recheck(full: bool) -> Recheck {
 
 fn work(showcase: &str) -> Work {
     Work {
-        id: "w1".into(),
+        id: if showcase.is_empty() { "w1".into() } else { "w2".into() },
         contest: "c1".into(),
         team: "t1".into(),
         team_name: "停车场 <b>".into(),
@@ -150,7 +150,21 @@ fn work(showcase: &str) -> Work {
         at: AT.into(),
         advanced: !showcase.is_empty(),
         showcase: showcase.into(),
+        files: vec![work_file()],
+        shared: showcase.is_empty(),
         edit: 1,
+    }
+}
+
+fn work_file() -> WorkFile {
+    WorkFile {
+        id: "f1".into(),
+        name: "停车场 <b>.pdf".into(),
+        media: "application/pdf".into(),
+        bytes: 1_024,
+        checksum: "0f".into(),
+        at: AT.into(),
+        by: "u1".into(),
     }
 }
 
@@ -193,6 +207,7 @@ fn contest(full: bool) -> ContestSeen {
         place: full.then_some(place),
         awards: vec![("一等奖".into(), String::new())],
         words: vec![TEXT.into()],
+        files: vec![work_file()],
     };
     ContestSeen {
         rounds: vec![RoundSeen {
@@ -211,7 +226,7 @@ fn contest(full: bool) -> ContestSeen {
         }),
         judges: full,
         keeps: full,
-        entering: (!full).then_some(0),
+        entering: Some(0),
         may_form: !full,
         may_join: !full,
         contest,
@@ -264,7 +279,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
                 let view = contest(full);
                 context! {
                     view => value(&view), contest => value(&view.contest), blocks => value(blocks(TEXT)),
-                    code => full.then_some("停车场 <b>"),
+                    code => full.then_some("停车场 <b>"), most => 5, bytes => 20_971_520, kinds => "pdf、zip",
                 }
             }
             "console/contests.html" => context! {

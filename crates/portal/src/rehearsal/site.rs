@@ -59,7 +59,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "site/dataset.html" => context! {
             applies_inside => full,
             standing => standing(full), filled => full.then_some("91.7"), filter,
-            origin => full.then(|| value(super::harvests::origin())),
+            origin => full.then(|| crate::site::dataset::told(&super::harvests::origin())),
             files => list(context! { format => "csv", known => context! { bytes => 1024, sha256 => "0f" } }),
             by_item => list(context! { identifier => "id", percent => "100.0" }), licence => licence(),
             cite => context! { text => "某局. 停车场 <b>[DS/OL].", bibtex => "@misc{x}" },
@@ -92,7 +92,16 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             docs => list(value(hit().doc)), chosen => vec!["parking"], most => 4,
             area => full.then(|| context! { west => 120.0, south => 30.0, east => 121.0, north => 31.0 }),
             within => full.then(|| vec![context! { doc => value(hit().doc), inside => context! { features => 3, more => true } }]),
-            sources => if full { "/data/parking/map.geojson" } else { "" },
+            sources => if full { "/data/parking/map.geojson" } else { "" }, place => full.then_some("停车场 <b>"),
+            ground => if full { "/data/zj_boundary_city/map.geojson" } else { "/maps/regions.geojson" }, grounded => 2,
+            outlines => list(context! { code => "zj_boundary_city", title => "停车场 <b>", title_en => "", attribution => "停车场 <b>" }),
+            places => if full { vec![
+                context! { href => "/maps?bbox=120.00000,30.00000,121.00000,31.00000&place=x", place => context! {
+                    kind => "region", name => "停车场 <b>", name_en => "", of => "浙江省", of_en => "", code => "330110", outlined => false } },
+                context! { href => (), place => context! { kind => "region", name => "停车场 <b>", name_en => "", of => "", of_en => "", outlined => false, code => "330111" } },
+                context! { href => "/maps?bbox=120.00000,30.00000,121.00000,31.00000", place => context! {
+                    kind => "feature", name => "停车场 <b>", name_en => "", of => "停车场 <b>", of_en => "", code => "parking", outlined => true } },
+            ] } else { Vec::new() },
             layers => if full { vec![
                 context! { entry => value(entry()), geometry => context! { item => "wz" } },
                 context! { entry => value(entry()), geometry => point },

@@ -199,17 +199,26 @@ fn as_rdf(door: &Arc<Door>, visit: &Visit, format: RdfFormat) -> Answer {
     let places = metadata::places(door, &visit.base);
     let dcat = Dcat::new(format, places.whole.clone())?;
     let state = Some((pages(door, visit), dcat));
+    let door = Arc::clone(door);
     let body = stream::unfold(state, move |state| {
-        let places = places.clone();
+        let (places, door) = (places.clone(), Arc::clone(&door));
         async move {
             let (mut pages, mut dcat) = state?;
             let piece = match pages.next().await {
                 None => return Some((dcat.finish(), None)),
                 Some(Err(e)) => Err(e),
-                Some(Ok(page)) => page
-                    .iter()
-                    .try_for_each(|dataset| dcat.thing(&metadata::thing(dataset, &places)))
-                    .map(|()| dcat.take()),
+                Some(Ok(page)) => {
+                    let codes: Vec<&str> =
+                        page.iter().map(|dataset| dataset.entry.draft.code.as_str()).collect();
+                    let origins = app::harvest::origins(&door.app, &codes).await;
+                    origins.and_then(|origins| {
+                        let told = page.iter().try_for_each(|dataset| {
+                            let origin = origins.get(&dataset.entry.draft.code);
+                            dcat.thing(&metadata::thing(dataset, &places, origin))
+                        });
+                        told.map(|()| dcat.take())
+                    })
+                }
             };
             // After a failure the file breaks off: a part is never taken for the whole.
             let next = piece.is_ok().then_some((pages, dcat));

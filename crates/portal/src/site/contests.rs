@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use app::contest::{self, WorkNew};
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::body::Body;
+use axum::extract::multipart::MultipartRejection;
+use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::context;
 use model::news::blocks;
 use model::{Error, Kind};
 
 use crate::console::{done, next_link};
-use crate::form::Posted;
+use crate::form::{self, Posted};
+use crate::site::attachment;
 use crate::site::interact::may_write;
 use crate::view::value;
 use crate::visit::Visit;
@@ -30,6 +35,11 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/contests/{id}/invitation", post(renew))
         .route("/contests/{id}/works", post(enter))
         .route("/contests/{id}/works/{work}/showcase", post(showcase))
+        .route("/contests/{id}/works/{work}/take-back", post(take_back))
+        .route("/contests/{id}/works/{work}/consent", post(consent))
+        .route("/contests/{id}/works/{work}/files", post(attach).layer(DefaultBodyLimit::disable()))
+        .route("/contests/{id}/works/{work}/files/{file}", get(file))
+        .route("/contests/{id}/works/{work}/files/{file}/remove", post(detach))
 }
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
@@ -55,11 +65,11 @@ async fn page(
     wrong: Option<&Error>,
 ) -> Answer {
     let seen = contest::contest(&door.app, &visit.op, id, false).await?;
-    let of = &seen.contest;
+    let (of, limits) = (&seen.contest, &door.app.rules.contest.file);
     let text = visit.t(&of.text, if of.text_en.is_empty() { &of.text } else { &of.text_en });
     let context = context! {
         view => value(&seen), contest => value(of), blocks => value(blocks(text)), code,
-        done => visit.q("done"),
+        most => limits.most, bytes => limits.bytes, kinds => limits.words(), done => visit.q("done"),
         error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(Error::fields).unwrap_or_default()),
     };
@@ -138,6 +148,96 @@ async fn enter(
     };
     match contest::enter(&door.app, &visit.op, &id, new).await {
         Ok(_) => done(&format!("/contests/{id}"), "entered"),
+        Err(error) => again(&door, &visit, &id, error).await,
+    }
+}
+
+/// Streams a file of a work in.
+async fn attach(
+    State(door): State<Arc<Door>>,
+    Path((id, work)): Path<(String, String)>,
+    visit: Visit,
+    multipart: std::result::Result<Multipart, MultipartRejection>,
+) -> Answer {
+    // What is no multipart form has no token either.
+    let Ok(mut multipart) = multipart else {
+        visit.check_csrf(None)?;
+        return Err(Error::invalid("表单无法读取", "the form cannot be read").into());
+    };
+    may_write(&visit)?;
+    let (app, op) = (&door.app, &visit.op);
+    let (of, to) = (id.as_str(), work.as_str());
+    let sent = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
+        contest::attach(app, op, of, to, &name, bytes).await
+    });
+    match sent.await {
+        Ok((_, Some(_))) => done(&format!("/contests/{id}"), "attached"),
+        Ok((_, None)) => {
+            let error = Error::invalid("请选择要上传的文件", "choose a file to upload").field(
+                "file",
+                "请选择文件",
+                "choose a file",
+            );
+            again(&door, &visit, &id, error).await
+        }
+        Err(error) => again(&door, &visit, &id, error).await,
+    }
+}
+
+async fn detach(
+    State(door): State<Arc<Door>>,
+    Path((id, work, file)): Path<(String, String, String)>,
+    visit: Visit,
+    _posted: Posted,
+) -> Answer {
+    may_write(&visit)?;
+    match contest::detach(&door.app, &visit.op, &id, &work, &file).await {
+        Ok(_) => done(&format!("/contests/{id}"), "removed"),
+        Err(error) => again(&door, &visit, &id, error).await,
+    }
+}
+
+/// A file of a work for those who may have it; browsers keep it and never run or show it.
+async fn file(
+    State(door): State<Arc<Door>>,
+    Path((id, work, file)): Path<(String, String, String)>,
+    visit: Visit,
+) -> Answer {
+    let (file, content) = contest::file(&door.app, &visit.op, &id, &work, &file).await?;
+    let mut response =
+        (attachment(&file.name, "application/octet-stream"), Body::from_stream(content))
+            .into_response();
+    let headers = response.headers_mut();
+    if let Ok(media) = HeaderValue::from_str(&file.media) {
+        headers.insert(header::CONTENT_TYPE, media);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(file.bytes));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok(response)
+}
+
+async fn consent(
+    State(door): State<Arc<Door>>,
+    Path((id, work)): Path<(String, String)>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    may_write(&visit)?;
+    match contest::consent(&door.app, &visit.op, &id, &work, posted.ticked("agrees")).await {
+        Ok(_) => done(&format!("/contests/{id}"), "saved"),
+        Err(error) => again(&door, &visit, &id, error).await,
+    }
+}
+
+async fn take_back(
+    State(door): State<Arc<Door>>,
+    Path((id, work)): Path<(String, String)>,
+    visit: Visit,
+    _posted: Posted,
+) -> Answer {
+    may_write(&visit)?;
+    match contest::take_back(&door.app, &visit.op, &id, &work).await {
+        Ok(()) => done(&format!("/contests/{id}"), "withdraw"),
         Err(error) => again(&door, &visit, &id, error).await,
     }
 }

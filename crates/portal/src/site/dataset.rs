@@ -11,6 +11,7 @@ use axum::routing::get;
 use minijinja::{Value, context};
 use model::Code;
 use model::account::Role;
+use model::harvest::HarvestOrigin;
 use model::query::RowPage;
 use model::search::SearchQuery;
 
@@ -60,8 +61,8 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         items => value(&draft.items),
         formats => formats(&dataset), files => files(&door, &dataset),
         preview => preview.map(|page| table(&visit, &dataset, &page)),
-        trouble, related, voice, landed => value(&landed), origin => value(&origin),
-        jsonld => metadata::json_ld(&door, &visit, &dataset),
+        trouble, related, voice, landed => value(&landed), origin => origin.as_ref().map(told),
+        jsonld => metadata::json_ld(&door, &visit, &dataset, origin.as_ref()),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         too_long => dataset.entry.rows > 1_048_575,
         filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val"), to => visit.q("to") },
@@ -73,6 +74,22 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         may_basket => app::basket::may_file(&door.app, &visit.op),
     };
     door.page(&visit, "site/dataset.html", context).await
+}
+
+/// Where a set comes from, with the ways to its data there: links of the web alone, each with the host it leads to.
+pub(crate) fn told(origin: &HarvestOrigin) -> Value {
+    let ways = origin.ways().map(|(way, host)| {
+        context! {
+            title => way.title.as_str(), url => way.url.as_str(), host, format => way.word(), bytes => way.bytes,
+        }
+    });
+    context! {
+        source_name => origin.source_name.as_str(), foreign_id => origin.foreign_id.as_str(),
+        publisher => origin.publisher(), licence => origin.record.licence.as_str(),
+        modified => origin.record.modified.as_str(), last_seen => origin.last_seen.as_str(),
+        page => origin.page().map(|(url, host)| context! { url, host }),
+        ways => ways.collect::<Vec<_>>(),
+    }
 }
 
 async fn preview(door: &Door, visit: &Visit, dataset: &Dataset) -> model::Result<Option<RowPage>> {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use app::ledger::dump::{Dcat, Distribution, Places, RdfFormat, Thing, Whole, of_dataset};
+use app::ledger::dump::{
+    Dcat, Distribution, Places, RdfFormat, Thing, Whole, of_dataset, of_origin,
+};
 use app::opening::Dataset;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use model::harvest::HarvestOrigin;
 use model::{Error, Result};
 use serde_json::json;
 
@@ -193,14 +196,18 @@ pub(super) fn places(door: &Door, base: &str) -> Places {
 }
 
 /// A data set with its downloads.
-pub(super) fn thing(dataset: &Dataset, places: &Places) -> Thing {
+pub(super) fn thing(dataset: &Dataset, places: &Places, origin: Option<&HarvestOrigin>) -> Thing {
     let mut thing = of_dataset(dataset, places);
+    if let Some(origin) = origin {
+        return of_origin(thing, origin);
+    }
     let page = thing.iri.clone();
     thing.distributions.extend(formats(dataset).into_iter().map(|format| Distribution {
         word: format.to_owned(),
         url: format!("{page}/download.{format}"),
         media_type: media_type(format).to_owned(),
         download: true,
+        ..Distribution::default()
     }));
     thing
 }
@@ -208,8 +215,9 @@ pub(super) fn thing(dataset: &Dataset, places: &Places) -> Thing {
 async fn as_rdf(door: &Arc<Door>, code: &str, visit: &Visit, format: RdfFormat) -> Answer {
     let dataset = app::opening::dataset(&door.app, &visit.op, code).await?;
     let places = places(door, &visit.base);
+    let origin = app::harvest::origin(&door.app, &dataset.entry.draft.code).await?;
     let mut dcat = Dcat::alone(format, places.whole.clone())?;
-    dcat.thing(&thing(&dataset, &places))?;
+    dcat.thing(&thing(&dataset, &places, origin.as_ref()))?;
     let name = format!("{code}-metadata.{}", format.ending());
     Ok(file(&name, format.media_type(), dcat.finish()?))
 }
@@ -235,18 +243,38 @@ async fn as_json_ld(
 }
 
 /// schema.org description as the text of a JSON-LD block: no `<` remains, so no text can close the block.
-pub(super) fn json_ld(door: &Door, visit: &Visit, dataset: &Dataset) -> String {
+pub(super) fn json_ld(
+    door: &Door,
+    visit: &Visit,
+    dataset: &Dataset,
+    origin: Option<&HarvestOrigin>,
+) -> String {
     let d = &dataset.entry.draft;
     let page = format!("{}/data/{}", visit.base, encode(&d.code));
-    let downloads: Vec<_> = formats(dataset)
-        .into_iter()
-        .map(|f| {
-            json!({
-                "@type": "DataDownload", "encodingFormat": media_type(f),
-                "contentUrl": format!("{page}/download.{f}"),
+    let downloads: Vec<_> = match origin {
+        Some(origin) => origin
+            .ways()
+            .map(|(d, _)| {
+                json!({
+                    "@type": "DataDownload", "name": d.title, "encodingFormat": d.media_type(),
+                    "contentUrl": d.url, "contentSize": d.bytes,
+                })
             })
-        })
-        .collect();
+            .collect(),
+        None => formats(dataset)
+            .into_iter()
+            .map(|f| {
+                json!({
+                    "@type": "DataDownload", "encodingFormat": media_type(f),
+                    "contentUrl": format!("{page}/download.{f}"),
+                })
+            })
+            .collect(),
+    };
+    let creator = match origin {
+        Some(origin) => json!({ "@type": "Organization", "name": origin.publisher() }),
+        None => json!({ "@type": "GovernmentOrganization", "name": dataset.org_name }),
+    };
     let items: Vec<_> = d
         .items
         .iter()
@@ -256,19 +284,24 @@ pub(super) fn json_ld(door: &Door, visit: &Visit, dataset: &Dataset) -> String {
         .collect();
     let mut keywords = d.tags.clone();
     keywords.push(label::label("domain", d.domain.as_str(), Lang::Zh));
-    let whole = json!({
+    let mut whole = json!({
         "@context": "https://schema.org/", "@type": "Dataset", "name": d.title,
         "alternateName": d.title_en, "description": d.description, "url": page,
         "identifier": d.code, "keywords": keywords, "isAccessibleForFree": dataset.free,
-        "license": if d.licence.is_empty() && dataset.free { &door.app.rules.site.licence.name_zh } else { &d.licence },
+        "license": if d.licence.is_empty() && dataset.free && origin.is_none() { &door.app.rules.site.licence.name_zh } else { &d.licence },
         "datePublished": dataset.entry.published_at,
         "dateModified": dataset.entry.data_at, "inLanguage": "zh-CN",
         "spatialCoverage": dataset.region_name, "temporalCoverage": d.time_range,
-        "creator": { "@type": "GovernmentOrganization", "name": dataset.org_name },
+        "creator": creator,
         "includedInDataCatalog": {
             "@type": "DataCatalog", "name": door.config.site_name_cn, "url": visit.base,
         },
         "distribution": downloads, "variableMeasured": items,
     });
+    if let (Some(told), Some((url, _))) =
+        (whole.as_object_mut(), origin.and_then(HarvestOrigin::page))
+    {
+        told.insert("isBasedOn".into(), url.into());
+    }
     whole.to_string().replace('<', "\\u003c")
 }

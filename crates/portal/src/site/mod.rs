@@ -6,7 +6,7 @@ pub(crate) mod changes;
 mod chart;
 mod city;
 mod contests;
-mod dataset;
+pub(crate) mod dataset;
 mod download;
 mod facets;
 mod feeds;

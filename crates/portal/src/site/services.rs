@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::account::applications;
-use app::opening::{TileAt, tile_mark};
+use app::opening::{Ground, Place, TileAt, tile_mark};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -24,6 +24,8 @@ const DEEPEST: u32 = 200;
 const LAYERS: usize = 4;
 /// A layer of so many rows is drawn whole, a larger one by tiles.
 const WHOLE: i64 = 5000;
+/// Outlines that are drawn under the layers: those of the largest regions, the smaller ones would be most of what is fetched.
+const GROUND: usize = 2;
 /// Sets whose features in a box are counted for one page.
 const COUNTED: usize = 12;
 
@@ -31,6 +33,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/apis", get(interfaces))
         .route("/maps", get(maps))
+        .route("/maps/regions.geojson", get(regions))
         .route("/data/{code}/tiles/{z}/{y}/{x}", get(tile))
         .route("/developer", get(developer))
 }
@@ -80,7 +83,11 @@ async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 
 async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let (found, page, pages) = sets(&door, &visit, "GeoJSON").await?;
-    let area = area(&visit)?;
+    let ground = app::opening::ground(&door.app, &visit.op).await?;
+    let places = places(&door, &visit, &ground, &found).await?;
+    // Four numbers say where; a name does when it can mean one place only.
+    let meant = app::opening::meant(&places).and_then(|p| p.bounds).map(seen);
+    let area = area(&visit)?.or(meant);
     let within = match area {
         Some(bbox) => Some(found_in(&door, &visit, &found, bbox).await?),
         None => None,
@@ -105,12 +112,104 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let context = context! {
         q => visit.q("q"), total => found.total, page, pages, layers, chosen, most => LAYERS,
         area => area.map(|[west, south, east, north]| context! { west, south, east, north }), within,
-        sources => sources.join(" "),
+        sources => sources.join(" "), place => visit.q("place").map(str::trim).filter(|p| !p.is_empty()),
+        places => places.iter().map(|p| place_shown(&visit, p)).collect::<Vec<_>>(),
+        ground => ground_shown(&ground), outlines => value(&ground.outlines),
+        grounded => ground.regions.len(),
         docs => value(found.hits.iter().map(|h| &h.doc).collect::<Vec<_>>()),
         previous => (page > 1).then(|| at_page(&visit, page - 1)),
         next => (page < pages).then(|| at_page(&visit, page + 1)),
     };
     door.page(&visit, "site/maps.html", context).await
+}
+
+/// Places of the name that is asked for: regions, and features of the layers, of the page's sets and of others that have places.
+async fn places(
+    door: &Door,
+    visit: &Visit,
+    ground: &Ground,
+    found: &SearchPage,
+) -> Result<Vec<Place>> {
+    let Some(name) = visit.q("place").map(str::trim).filter(|p| !p.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let free = found.hits.iter().filter(|h| h.doc.open_type == "unconditional");
+    let listed = free.map(|h| h.doc.code.as_str());
+    let asked = visit.qs("layer").take(LAYERS);
+    let mut codes: Vec<String> = Vec::new();
+    for code in asked.chain(listed).chain(ground.sets.iter().map(String::as_str)) {
+        if !codes.iter().any(|c| c == code) {
+            codes.push(code.to_owned());
+        }
+    }
+    app::opening::places(&door.app, &visit.public_op(), name, ground, &codes).await
+}
+
+/// What is shown of a place: a point with a little around it, so that there is something to see.
+fn seen([west, south, east, north]: [f64; 4]) -> [f64; 4] {
+    const LEAST: f64 = 0.005;
+    let wide = |low: f64, high: f64, most: f64| match high - low < 2.0 * LEAST {
+        true => ((low - LEAST).max(-most), (high + LEAST).min(most)),
+        false => (low, high),
+    };
+    let ((west, east), (south, north)) = (wide(west, east, 180.0), wide(south, north, 90.0));
+    [west, south, east, north]
+}
+
+/// A place with the address that shows it.
+fn place_shown(visit: &Visit, place: &Place) -> Value {
+    let href = place.bounds.map(seen).map(|[west, south, east, north]| {
+        let mut href = format!("/maps?bbox={west:.5},{south:.5},{east:.5},{north:.5}");
+        let kept = ["place", "q"].into_iter().filter_map(|k| visit.q(k).map(|v| (k, v)));
+        let layers = visit.qs("layer").map(|v| ("layer", v));
+        for (name, text) in kept.chain(layers) {
+            href.push_str(&format!("&{name}={}", encode(text)));
+        }
+        href
+    });
+    context! { place => value(place), href }
+}
+
+/// What the map is drawn on: outlines of open sets, else the boxes around the open data of regions; addresses, apart by a space.
+fn ground_shown(ground: &Ground) -> String {
+    if ground.outlines.is_empty() {
+        let some = !ground.regions.is_empty();
+        return if some { "/maps/regions.geojson".to_owned() } else { String::new() };
+    }
+    let addresses = ground
+        .outlines
+        .iter()
+        .take(GROUND)
+        .map(|o| format!("/data/{}/map.geojson", encode(&o.code)));
+    addresses.collect::<Vec<_>>().join(" ")
+}
+
+/// Where the open data of each region lie, as boxes: no boundaries, and the answer says so.
+async fn regions(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let ground = app::opening::ground(&door.app, &visit.op).await?;
+    let features: Vec<serde_json::Value> = ground
+        .regions
+        .iter()
+        .map(|r| {
+            let [west, south, east, north] = r.bounds;
+            let ring = [[west, south], [east, south], [east, north], [west, north], [west, south]];
+            serde_json::json!({
+                "type": "Feature", "id": r.code, "bbox": r.bounds,
+                "geometry": { "type": "Polygon", "coordinates": [ring] },
+                "properties": {
+                    "code": r.code, "name": r.name, "name_en": r.name_en, "level": r.level, "features": r.features,
+                    "sets": r.sets, "centre": [(west + east) / 2.0, (south + north) / 2.0],
+                    "taken_from": if r.outlined { "outline" } else { "open_data" },
+                },
+            })
+        })
+        .collect();
+    let whole = serde_json::json!({
+        "type": "FeatureCollection", "features": features,
+        "description": "各地区开放数据（或轮廓数据集）所在的范围，不是行政区域界线。/ Boxes around the open data (or the outlines) of each region: no boundaries.",
+    });
+    let kind = HeaderValue::from_static("application/geo+json");
+    Ok(([(header::CONTENT_TYPE, kind)], whole.to_string()).into_response())
 }
 
 /// A vector tile of a layer: the same as programs get by OGC API Tiles.

@@ -69,6 +69,31 @@ impl Browser {
         self.cookies.get(name)
     }
 
+    /// Puts a cookie into this browser, as an attacker might.
+    pub(crate) fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sends a request with these headers and, unless it is empty, this form.
+    pub(crate) async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        form: &[(&str, &str)],
+    ) -> Page {
+        let text: Vec<String> =
+            form.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !form.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        self.send(request, Body::from(text.join("&"))).await
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Page {
         self.send(Request::get(path), Body::empty()).await
     }

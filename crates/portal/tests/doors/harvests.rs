@@ -14,8 +14,10 @@ async fn catalogue() -> String {
     let told = json!({ "dataset": [
         { "identifier": "a-1", "title": "行道树<script>alert(1)</script>", "description": "每棵树的位置", "accessLevel": "public",
           "landingPage": "https://data.example/a-1", "modified": "2026-01-02", "publisher": { "name": "园林局" },
+          "license": "CC BY 4.0",
           "distribution": [{ "title": "<b>全部", "downloadURL": "https://data.example/a-1.csv", "format": "CSV" },
-                           { "title": "坏", "downloadURL": "javascript:alert(1)" }] },
+                           { "title": "坏", "downloadURL": "javascript:alert(1)" },
+                           { "title": "带口令", "downloadURL": "https://user:word@data.example/a" }] },
         { "identifier": "a-2", "title": "", "accessLevel": "public" },
     ]});
     let router = Router::new().route("/data.json", get(move || async move { Json(told) }));
@@ -71,6 +73,26 @@ async fn a_source_is_kept_run_and_reported() {
     let set = nobody.get(&format!("/data/{code}")).await.text();
     assert!(set.contains("id=\"origin\"") && set.contains("https://data.example/a-1.csv"), "{set}");
     assert!(!set.contains("<script>alert") && !set.contains("javascript:alert"), "{set}");
+    let ways = set.split("id=\"ways\"").nth(1).unwrap().split("</ul>").next().unwrap();
+    assert_eq!(ways.matches("<li>").count(), 1, "no address with a password is a link: {ways}");
+    assert!(ways.contains("rel=\"external nofollow noopener noreferrer\""), "{ways}");
+    assert!(
+        ways.contains("data.example") && ways.contains("<span class=\"tag\">CSV</span>"),
+        "{ways}"
+    );
+    assert!(set.contains("园林局") && set.contains("CC BY 4.0"), "{set}");
+    assert!(!set.contains("免费：获取和使用不收取任何费用"), "our licence is not theirs: {set}");
+    // The files about it say the same.
+    let turtle = nobody.get(&format!("/data/{code}/metadata.ttl")).await.text();
+    assert!(
+        turtle.contains("<https://data.example/a-1.csv>") && turtle.contains("园林局"),
+        "{turtle}"
+    );
+    assert!(!turtle.contains("/download.csv") && !turtle.contains("user:word"), "{turtle}");
+    let whole = nobody.get("/catalogue.ttl").await.text();
+    assert!(whole.contains("<https://data.example/a-1.csv>"), "{whole}");
+    // It offers no interface and no file here.
+    assert!(!nobody.get("/apis").await.text().contains(&code));
     assert!(!set.contains("id=\"download-csv\""), "no file without rows is offered");
 
     // Sources are no business of others.

@@ -13,23 +13,22 @@ use testkit::House;
 
 use crate::browser::{Browser, Page, encode};
 
-const BACK: &str = "https://app.test/back";
+pub(crate) const BACK: &str = "https://app.test/back";
 /// The example of RFC 7636, appendix B.
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// A client of the consumer's organisation: its key and secret.
 async fn client(house: &House, name: &str, redirect: &str) -> (String, String) {
     let (_, made) = house.application(name).await;
     let consumer = house.person("consumer").await;
-    let settings =
-        ClientSettings { kind: ClientKind::Confidential, redirects: vec![redirect.into()] };
+    let settings = ClientSettings::new(ClientKind::Confidential, vec![redirect.into()]);
     identity::set_client(&house.app, &consumer, &made.application.id, settings).await.unwrap();
     (made.application.key, made.secret)
 }
 
 /// The usual request, with some parameters put in another's place (empty: left out).
-fn query(key: &str, redirect: &str, other: &[(&str, &str)]) -> String {
+pub(crate) fn query(key: &str, redirect: &str, other: &[(&str, &str)]) -> String {
     let mut all = vec![
         ("client_id", key),
         ("redirect_uri", redirect),
@@ -50,25 +49,30 @@ fn query(key: &str, redirect: &str, other: &[(&str, &str)]) -> String {
 }
 
 /// A parameter of an address.
-fn told(location: &str, name: &str) -> String {
+pub(crate) fn told(location: &str, name: &str) -> String {
     let query = location.split_once('?').map_or("", |(_, q)| q);
     let pair = query.split('&').find_map(|p| p.strip_prefix(&format!("{name}=")));
     pair.unwrap_or_default().replace("%3A", ":").replace("%2F", "/")
 }
 
 /// Agrees to a request; where the browser is sent.
-async fn agreed(browser: &mut Browser, query: &str) -> Page {
+pub(crate) async fn agreed(browser: &mut Browser, query: &str) -> Page {
     let page = browser.get(&format!("/oauth/authorize?{query}")).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
     assert!(page.text().contains("id=\"consent\""), "{}", page.text());
     browser.post("/oauth/consent", &[("query", query), ("answer", "agree")]).await
 }
 
-fn json(page: &Page) -> Value {
+pub(crate) fn json(page: &Page) -> Value {
     serde_json::from_slice(&page.bytes).unwrap_or_else(|e| panic!("{e}: {}", page.text()))
 }
 
-async fn exchange(house: &House, who: (&str, &str), code: &str, other: &[(&str, &str)]) -> Page {
+pub(crate) async fn exchange(
+    house: &House,
+    who: (&str, &str),
+    code: &str,
+    other: &[(&str, &str)],
+) -> Page {
     let mut form = vec![
         ("grant_type", "authorization_code"),
         ("code", code),

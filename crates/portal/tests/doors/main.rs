@@ -34,6 +34,7 @@ mod restricted;
 mod routes;
 mod sandbox;
 mod services;
+mod signout;
 mod site;
 mod sources;
 mod standards;

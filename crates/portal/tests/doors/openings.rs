@@ -152,12 +152,41 @@ async fn a_team_enters_a_contest_and_is_scored() {
     let page = citizen.post(&format!("{public}/works"), &work).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     assert!(!Browser::new(&house).get(&public).await.text().contains("停车导航"), "not yet");
+    // A file goes with it: told by its content, kept and never shown by browsers, and nobody else's.
+    let page = citizen.get(&public).await.text();
+    let rest = page.split(&format!("action=\"{public}/works/")).find(|p| p.contains("/files\""));
+    let own = rest.unwrap().split('/').next().unwrap().to_owned();
+    let files = format!("{public}/works/{own}/files");
+    let page = citizen.upload(&files, &[], "报告.pdf", EVIL.as_bytes()).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
+    assert!(page.text().contains("<code>file</code>"), "{}", page.text());
+    let page = citizen.upload(&files, &[], "说明<b>.html", b"%PDF-1.7 x").await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    let page = citizen.get(&public).await.text();
+    assert!(page.contains("说明&lt;b&gt;.html.pdf") && !page.contains("说明<b>"), "{page}");
+    let rest = page.split(&format!("href=\"{files}/")).nth(1).unwrap();
+    let file = format!("{files}/{}", rest.split('"').next().unwrap());
+    let page = enterprise.get(&file).await;
+    let header = |name: &str| page.headers.get(name).map(|v| v.to_str().unwrap().to_owned());
+    assert_eq!((page.status, page.bytes.as_slice()), (StatusCode::OK, &b"%PDF-1.7 x"[..]));
+    assert_eq!(header("content-type").as_deref(), Some("application/pdf"));
+    assert_eq!(header("x-content-type-options").as_deref(), Some("nosniff"));
+    assert!(header("content-disposition").unwrap().starts_with("attachment;"));
+    for who in ["reviewer", "provider"] {
+        let page = Browser::of(&house, who).await.get(&file).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{who}");
+    }
+    assert_eq!(Browser::new(&house).get(&file).await.status, StatusCode::NOT_FOUND);
+    let page = Browser::of(&house, "provider").await.upload(&files, &[], "a.pdf", b"%PDF-").await;
+    assert!(page.status.is_client_error(), "{}", page.status);
 
     house.clock.forward(chrono::TimeDelta::days(9));
     let mut reviewer = Browser::of(&house, "reviewer").await;
     let page = reviewer.get(&format!("{desk}/works")).await;
     let text = page.text();
     assert!(text.contains("停车导航") && !text.contains(EVIL), "{text}");
+    assert!(text.contains(&file), "{text}");
+    assert_eq!(reviewer.get(&file).await.status, StatusCode::OK, "judges have it now");
     let rest = text.split(&format!("{desk}/works/")).nth(1).unwrap();
     let id = rest.split('"').next().unwrap().to_owned();
     let score = format!("{desk}/works/{id}");
@@ -168,4 +197,14 @@ async fn a_team_enters_a_contest_and_is_scored() {
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     let page = Browser::new(&house).get(&public).await.text();
     assert!(page.contains("停车导航") && page.contains("88") && !page.contains("不错"), "{page}");
+    assert!(!page.contains(&file), "without an award and consent it stays theirs");
+    let agrees = format!("{public}/works/{own}/consent");
+    let mut citizen = Browser::of(&house, "citizen").await;
+    assert_eq!(citizen.post(&agrees, &[("agrees", "on")]).await.status, StatusCode::SEE_OTHER);
+    let award = [("work", own.as_str()), ("name", "一等奖")];
+    let page = authority.post(&format!("{desk}/award"), &award).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    let mut nobody = Browser::new(&house);
+    assert!(nobody.get(&public).await.text().contains(&file));
+    assert_eq!(nobody.get(&file).await.bytes, b"%PDF-1.7 x");
 }

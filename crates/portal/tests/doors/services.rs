@@ -6,7 +6,7 @@ use model::code::{DataType, SyncMode};
 use model::item::Item;
 use testkit::House;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, encode};
 
 const ROWS: &str =
     "id,name,amount,day\n1,甲,1.50,2026-01-02\n2,<b>,20,2026-02-03\n3,甲,,2026-02-05\n";
@@ -279,4 +279,95 @@ async fn the_open_index_opens_the_sets_that_fail() {
     let none = nobody.get("/index/failing?defect=late&city=330200").await.text();
     assert!(none.contains("id=\"nothing\""), "{none}");
     assert_eq!(nobody.get("/index/failing?defect=ugly").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_place_is_found_by_its_name_and_shown() {
+    let house = House::new().await;
+    let mut stations = testkit::draft("stations");
+    stations.region = "330100".into();
+    stations.items.push(Item::new("adcode", "区划代码", DataType::Text));
+    for (name, zh) in [("lng", "经度"), ("lat", "纬度")] {
+        stations.items.push(Item::new(name, zh, DataType::Float));
+    }
+    house.publish(stations).await;
+    let rows = "id,name,amount,day,adcode,lng,lat\n1,西溪站,1.5,2026-01-01,330110,120.05,30.25\n\
+                2,临平<b>站,2.5,2026-01-02,330113,120.30,30.42\n3,湖滨站,1,2026-01-03,330110,120.01,30.30\n";
+    house.collect("stations", "s.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
+    // Of what is not open nothing is told, whoever measures it.
+    let mut closed = testkit::person_draft("closed");
+    let mut shape = closed.items[1].clone();
+    (shape.identifier, shape.name_cn) = ("wz".into(), "位置".into());
+    shape.data_type = DataType::Geometry;
+    closed.items.push(shape);
+    house.publish(closed).await;
+    let mut nobody = Browser::new(&house);
+    let place = |name: &str| format!("/maps?place={}", encode(name));
+    let before = nobody.get(&place("余杭")).await.text();
+    assert!(
+        before.contains("id=\"places\"") && before.contains("还没有开放数据说明它的位置"),
+        "{before}"
+    );
+    assert!(!before.contains("data-area"), "{before}");
+    let system = model::Op::system(house.app.now());
+    assert_eq!(app::opening::measure_places(&house.app, &system).await.unwrap(), 1);
+    assert_eq!(app::opening::measure_places(&house.app, &system).await.unwrap(), 0, "once");
+
+    // A region of the division table: the map goes to its data, and the sets that have features there are told.
+    let page = nobody.get(&place("余杭")).await.text();
+    assert!(page.contains("data-area=\"120.01,30.25,120.05,30.3\""), "{page}");
+    let list = page.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(list.contains("/data/stations") && list.contains("<td class=\"n\">2</td>"), "{list}");
+    assert!(page.contains("不是行政界线") && page.contains("/maps?bbox=120.01000,"), "{page}");
+    // The city's box holds those of its counties.
+    let city = nobody.get(&place("330100")).await.text();
+    assert!(city.contains("data-area=\"120.01,30.25,120.3,30.42\""), "{city}");
+    // A feature of an open set, told harmlessly; a point is shown with a little around it.
+    let station = nobody.get(&place("临平")).await.text();
+    assert!(station.contains("临平&lt;b&gt;站") && !station.contains("临平<b>"), "{station}");
+    assert!(station.contains("/maps?bbox=120.29500,30.41500,120.30500,30.42500"), "{station}");
+    let at = nobody.get("/maps?bbox=120.29500,30.41500,120.30500,30.42500&place=x").await.text();
+    assert!(at.contains("data-area=\"120.295,30.415,120.305,30.425\""), "{at}");
+    let list = at.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(list.contains("<td class=\"n\">1</td>"), "{list}");
+    assert!(nobody.get(&place("亚特兰蒂斯")).await.text().contains("id=\"no-place\""));
+    assert!(nobody.get("/maps?place=%25").await.status == StatusCode::BAD_REQUEST);
+
+    // What the map is drawn on says that it is no boundary.
+    let ground = nobody.get("/maps/regions.geojson").await;
+    assert_eq!(ground.content_type, "application/geo+json");
+    let told: serde_json::Value = serde_json::from_slice(&ground.bytes).unwrap();
+    assert!(told["description"].as_str().unwrap().contains("不是行政区域界线"));
+    let of = |code: &str| {
+        let all = told["features"].as_array().unwrap();
+        all.iter().find(|f| f["id"] == code).unwrap_or_else(|| panic!("{code} {told}")).clone()
+    };
+    assert_eq!(of("330113")["bbox"], serde_json::json!([120.3, 30.42, 120.3, 30.42]));
+    assert_eq!(of("330000")["properties"]["features"], 3);
+    assert_eq!(of("330110")["properties"]["taken_from"], "open_data");
+    assert!(!told.to_string().contains("330200"), "a region without data is nowhere");
+
+    // An open set of outlines takes their place.
+    let mut outlines = testkit::draft("zj_boundary_district");
+    outlines.items.push(Item::new("gb", "国标代码", DataType::Text));
+    outlines.items.push(Item::new("geometry", "空间轮廓", DataType::Geometry));
+    house.publish(outlines).await;
+    let rows = "id,name,amount,day,gb,geometry\n1,余杭区,1,2026-01-01,156330110,\"POLYGON((119.7 30.1,120.2 30.1,120.2 30.6,119.7 30.1))\"\n";
+    house.collect("zj_boundary_district", "b.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
+    assert_eq!(app::opening::measure_places(&house.app, &system).await.unwrap(), 1);
+    let page = nobody.get(&place("余杭")).await.text();
+    assert!(page.contains("data-area=\"119.7,30.1,120.2,30.6\""), "{page}");
+    assert!(page.contains("data-ground=\"/data/zj_boundary_district/map.geojson\""), "{page}");
+    assert!(page.contains("不是权威界线"), "{page}");
+    // Taken away, they are told no more, and the boxes are there again.
+    let provider = house.person("provider").await;
+    let authority = house.person("authority").await;
+    let entry = app::catalogue::get(&house.app, &provider, "zj_boundary_district").await.unwrap();
+    let offline = app::catalogue::Move::TakeOffline;
+    app::catalogue::step(&house.app, &provider, &entry.id, offline, "停用").await.unwrap();
+    let approve = app::catalogue::Move::Approve;
+    app::catalogue::step(&house.app, &authority, &entry.id, approve, "").await.unwrap();
+    let page = nobody.get(&place("余杭")).await.text();
+    assert!(page.contains("data-area=\"120.01,30.25,120.05,30.3\""), "{page}");
+    assert!(page.contains("data-ground=\"/maps/regions.geojson\""), "{page}");
 }

@@ -140,3 +140,18 @@ test("the layers of the map are drawn", async ({ page }) => {
   await expect(page.locator("#layer-list tbody tr")).toHaveCount(Math.min(2, await boxes.count()));
   await picture(page, "maps-layers");
 });
+
+test("a place is found by its name, with and without script", async ({ page, browser }) => {
+  await page.goto(`${portal}/maps`);
+  await page.fill("#place", "余杭区");
+  await page.click("#find-place");
+  await expect(page.locator("#places li").first()).toContainText("余杭区");
+  await picture(page, "maps-place");
+  const plain = await browser.newContext({ javaScriptEnabled: false });
+  const bare = await plain.newPage();
+  await bare.goto(`${portal}/maps`);
+  await bare.fill("#place", "亚特兰蒂斯");
+  await bare.click("#find-place");
+  await expect(bare.locator("#no-place")).toBeVisible();
+  await plain.close();
+});

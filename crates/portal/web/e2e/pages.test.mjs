@@ -50,6 +50,8 @@ const PAGES = [
   ["showcases", "authority", "/console/showcases?state=all"],
   ["profile", "citizen", "/me"],
   ["consents", "citizen", "/account/consents"],
+  ["sign-out", "citizen", "/oauth/logout"],
+  ["signed-out", "nobody", "/oauth/logout"],
   ["authorisations", "citizen", "/account/authorisations"],
   ["application-client", "consumer", `/console/applications/${house.apps[0].id}/client`],
   ["application-authorisations", "consumer", `/console/applications/${house.apps[0].id}/authorisations`],

@@ -1,9 +1,12 @@
 //! Contests: set up by the authority, entered by teams with open data, scored apart, advanced and awarded; who sees what when.
 
 use app::contest::{self, ContestNew, WorkNew};
+use bytes::Bytes;
 use chrono::TimeDelta;
-use model::Code;
-use model::contest::{Contest, ContestState, RoundPhase};
+use futures::StreamExt;
+use guard::hash::sha256_hex;
+use model::contest::{Contest, ContestState, RoundPhase, Work};
+use model::{Code, Op, Result};
 use testkit::House;
 
 fn new() -> ContestNew {
@@ -202,4 +205,162 @@ async fn judging(house: House) {
     assert!(contest::enter(app, &citizen, &of.id, work("再来", "tingche")).await.is_err());
 }
 
-crate::on_both!(setup, teams, judging);
+const PDF: &[u8] = b"%PDF-1.7 a description of the work";
+
+async fn attach(house: &House, op: &Op, work: &Work, name: &str, bytes: &[u8]) -> Result<Work> {
+    let pieces: Vec<Result<Bytes>> =
+        bytes.chunks(7).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let stream = futures::stream::iter(pieces).boxed();
+    contest::attach(&house.app, op, &work.contest, &work.id, name, stream).await
+}
+
+/// What somebody gets of a file: its content, or the refusal.
+async fn fetched(house: &House, op: &Op, work: &Work, file: &str) -> Result<Vec<u8>> {
+    let (_, mut pieces) = contest::file(&house.app, op, &work.contest, &work.id, file).await?;
+    let mut all = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        all.extend_from_slice(&piece.unwrap());
+    }
+    Ok(all)
+}
+
+/// Files lying in the inbox.
+fn lying(house: &House) -> usize {
+    let folder = house.app.folders.inbox.join("attachments");
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+/// Files are told by their content, within limits, changed by their team while works are entered, and go with the work.
+async fn files(mut house: House) {
+    std::sync::Arc::get_mut(&mut house.app).unwrap().rules.contest.file.bytes = 1_000;
+    let app = &house.app;
+    house.publish(testkit::draft("tingche")).await;
+    let of = public(&house).await;
+    let (citizen, enterprise) = (house.person("citizen").await, house.person("enterprise").await);
+    let (_, code) = contest::form(app, &citizen, &of.id, "甲队").await.unwrap();
+    contest::join(app, &enterprise, &of.id, &code).await.unwrap();
+    let entered = contest::enter(app, &citizen, &of.id, work("导航", "tingche")).await.unwrap();
+    // What is no document is refused, whatever it is called; nothing of it stays.
+    for (name, bytes) in [
+        ("报告.pdf", &b"<html><script>alert(1)</script>"[..]),
+        ("报告.pdf", b"MZ\x90\0 a program"),
+        ("报告.pdf", b""),
+        ("图.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("报告.pdf", &[b'%'; 2_000]),
+        ("bad\u{7}.pdf", PDF),
+    ] {
+        let refused = attach(&house, &citizen, &entered, name, bytes).await.unwrap_err();
+        assert!(
+            matches!(refused.code(), Code::InvalidInput | Code::TooLarge),
+            "{name}: {refused:?}"
+        );
+        assert_eq!(lying(&house), 0, "{name}");
+    }
+    let with = attach(&house, &enterprise, &entered, "../../etc/报告.exe", PDF).await.unwrap();
+    let file = with.files[0].clone();
+    assert_eq!((file.name.as_str(), file.media.as_str()), ("报告.exe.pdf", "application/pdf"));
+    assert_eq!((file.bytes, file.checksum), (PDF.len() as u64, sha256_hex(PDF)));
+    assert_eq!(fetched(&house, &citizen, &with, &file.id).await.unwrap(), PDF);
+    // Entered again, the work keeps them.
+    let again = contest::enter(app, &citizen, &of.id, work("停车导航", "tingche")).await.unwrap();
+    assert_eq!(again.files.len(), 1);
+    // Another team finds neither the work nor its files.
+    let stranger = house.person("consumer").await;
+    contest::form(app, &stranger, &of.id, "乙队").await.unwrap();
+    let refused = attach(&house, &stranger, &again, "a.pdf", PDF).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    let refused = contest::detach(app, &stranger, &of.id, &again.id, &file.id).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    for n in 1..app.rules.contest.file.most {
+        attach(&house, &citizen, &again, &format!("{n}.pdf"), PDF).await.unwrap();
+    }
+    let full = attach(&house, &citizen, &again, "more.pdf", PDF).await.unwrap_err();
+    assert_eq!(full.code(), Code::RuleBroken);
+    assert_eq!(lying(&house), app.rules.contest.file.most);
+    let left = contest::detach(app, &citizen, &of.id, &again.id, &file.id).await.unwrap();
+    assert!(left.files.iter().all(|f| f.id != file.id));
+    assert_eq!(lying(&house), app.rules.contest.file.most - 1);
+    let gone = fetched(&house, &citizen, &left, &file.id).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    // The leader takes the whole work back: nothing of it lies about.
+    let refused = contest::take_back(app, &enterprise, &of.id, &again.id).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Denied, "only the leader");
+    contest::take_back(app, &citizen, &of.id, &again.id).await.unwrap();
+    assert_eq!(lying(&house), 0);
+    let seen = contest::contest(app, &citizen, &of.id, false).await.unwrap();
+    assert!(seen.team.unwrap().works.is_empty());
+    // It can be entered anew; after the last day nothing is changed any more.
+    let anew = contest::enter(app, &citizen, &of.id, work("导航", "tingche")).await.unwrap();
+    let with = attach(&house, &citizen, &anew, "a.pdf", PDF).await.unwrap();
+    house.clock.forward(TimeDelta::days(9));
+    let citizen = house.person("citizen").await;
+    let late = attach(&house, &citizen, &with, "b.pdf", PDF).await.unwrap_err();
+    assert_eq!(late.code(), Code::WrongState);
+    let id = &with.files[0].id;
+    for refused in [
+        contest::detach(app, &citizen, &of.id, &with.id, id).await.unwrap_err(),
+        contest::take_back(app, &citizen, &of.id, &with.id).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.code(), Code::WrongState);
+    }
+}
+
+/// Who may have a file when: the team and the organiser always, judges once their work has begun, everybody after an award and only
+/// while the team agrees.
+async fn who_has_files(house: House) {
+    let app = &house.app;
+    house.publish(testkit::draft("tingche")).await;
+    let of = public(&house).await;
+    let citizen = house.person("citizen").await;
+    contest::form(app, &citizen, &of.id, "甲队").await.unwrap();
+    let entered = contest::enter(app, &citizen, &of.id, work("导航", "tingche")).await.unwrap();
+    let with = attach(&house, &citizen, &entered, "说明.pdf", PDF).await.unwrap();
+    let file = with.files[0].id.clone();
+    // Each by name, and whether the file is had and told of on the page.
+    let may = async |who: &str| {
+        let op = match who {
+            "nobody" => house.nobody(),
+            name => house.person(name).await,
+        };
+        let had = fetched(&house, &op, &with, &file).await;
+        if let Err(e) = &had {
+            assert_eq!(e.code(), Code::NotFound, "{who}");
+        }
+        let seen = contest::contest(&house.app, &op, &of.id, false).await.unwrap();
+        let told = seen.rounds[0].works.iter().any(|w| !w.files.is_empty());
+        assert!(!told || had.is_ok(), "{who} is told of what cannot be had");
+        assert!(seen.rounds[0].works.iter().all(|w| w.work.files.is_empty()), "told in one place");
+        had.is_ok()
+    };
+    let all = ["citizen", "authority", "reviewer", "enterprise", "city", "nobody"];
+    let those = async || {
+        let mut found = Vec::new();
+        for who in all {
+            if may(who).await {
+                found.push(who);
+            }
+        }
+        found
+    };
+    assert_eq!(those().await, ["citizen", "authority"], "works are still entered");
+    house.clock.forward(TimeDelta::days(9));
+    assert_eq!(those().await, ["citizen", "authority", "reviewer"], "they are judged");
+    let (reviewer, authority) = (house.person("reviewer").await, house.person("authority").await);
+    contest::score(app, &reviewer, &of.id, &with.id, vec![90, 9], "").await.unwrap();
+    contest::close_round(app, &authority, &of.id).await.unwrap();
+    let citizen = house.person("citizen").await;
+    contest::consent(app, &citizen, &of.id, &with.id, true).await.unwrap();
+    assert_eq!(those().await, ["citizen", "authority", "reviewer"], "no award yet");
+    contest::consent(app, &citizen, &of.id, &with.id, false).await.unwrap();
+    contest::award(app, &authority, &of.id, &with.id, "一等奖", "").await.unwrap();
+    assert_eq!(those().await, ["citizen", "authority", "reviewer"], "the team has not agreed");
+    let enterprise = house.person("enterprise").await;
+    let refused = contest::consent(app, &enterprise, &of.id, &with.id, true).await.unwrap_err();
+    assert_eq!(refused.code(), Code::WrongState, "in no team");
+    contest::consent(app, &citizen, &of.id, &with.id, true).await.unwrap();
+    assert_eq!(those().await, all);
+    contest::consent(app, &citizen, &of.id, &with.id, false).await.unwrap();
+    assert_eq!(those().await, ["citizen", "authority", "reviewer"], "agreed to no more");
+}
+
+crate::on_both!(setup, teams, judging, files, who_has_files);

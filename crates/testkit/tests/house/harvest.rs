@@ -20,10 +20,12 @@ use testkit::{AUTHORITY_ORG, House};
 
 /// A made-up CKAN.
 #[derive(Default)]
-struct Ckan {
-    packages: Mutex<Vec<Package>>,
+pub(crate) struct Ckan {
+    pub(crate) packages: Mutex<Vec<Package>>,
     /// `start` of the pages that were asked for.
-    asked: Mutex<Vec<usize>>,
+    pub(crate) asked: Mutex<Vec<usize>>,
+    /// Whatever else was asked for.
+    strayed: Mutex<Vec<String>>,
     redirects: Mutex<Option<&'static str>>,
 }
 
@@ -55,7 +57,12 @@ async fn search(
         .into_response()
 }
 
-fn package(n: u32, title: &str, modified: &str) -> Package {
+async fn stray(State(ckan): State<Arc<Ckan>>, uri: axum::http::Uri) -> axum::http::StatusCode {
+    ckan.strayed.lock().push(uri.to_string());
+    axum::http::StatusCode::NOT_FOUND
+}
+
+pub(crate) fn package(n: u32, title: &str, modified: &str) -> Package {
     json!({
         "id": format!("set-{n}"), "name": format!("name-{n}"), "title": title, "notes": "来源平台上的数据集说明",
         "metadata_modified": modified, "state": "active", "private": false, "tags": [{ "name": "采集" }],
@@ -64,14 +71,15 @@ fn package(n: u32, title: &str, modified: &str) -> Package {
 }
 
 const EARLY: &str = "2026-01-01T00:00:00";
-const LATE: &str = "2026-03-02T02:00:00";
+pub(crate) const LATE: &str = "2026-03-02T02:00:00";
 
-async fn ckan(sets: u32) -> (Arc<Ckan>, String) {
+pub(crate) async fn ckan(sets: u32) -> (Arc<Ckan>, String) {
     let ckan = Arc::new(Ckan::default());
     *ckan.packages.lock() =
         (1..=sets).map(|n| package(n, &format!("来源数据集 {n}"), EARLY)).collect();
     let router = Router::new()
         .route("/api/3/action/package_search", get(search))
+        .fallback(stray)
         .with_state(Arc::clone(&ckan));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -79,7 +87,7 @@ async fn ckan(sets: u32) -> (Arc<Ckan>, String) {
     (ckan, url)
 }
 
-fn new(name: &str, kind: HarvestKind, url: &str, becomes: HarvestAs) -> HarvestNew {
+pub(crate) fn new(name: &str, kind: HarvestKind, url: &str, becomes: HarvestAs) -> HarvestNew {
     HarvestNew {
         name: name.into(),
         kind,
@@ -118,7 +126,7 @@ async fn open_titles(house: &House) -> Vec<String> {
     titles
 }
 
-async fn entries(house: &House) -> usize {
+pub(crate) async fn entries(house: &House) -> usize {
     let authority = house.person("authority").await;
     let filter = EntryFilter { limit: 500, ..EntryFilter::default() };
     app::catalogue::list(&house.app, &authority, &filter).await.unwrap().items.len()
@@ -131,13 +139,105 @@ async fn other_house() -> (House, String) {
         other.publish(testkit::draft(code)).await;
     }
     other.publish(testkit::person_draft("hidden")).await;
+    let url = gate(&other).await;
+    (other, url)
+}
+
+/// Opens the gate of a house on a real socket; answers its address.
+async fn gate(house: &House) -> String {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let config = gateway::GatewayConfig { public_url: url.clone(), ..Default::default() };
-    let router = gateway::router(Arc::clone(&other.app), config);
+    let router = gateway::router(Arc::clone(&house.app), config);
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
-    (other, url)
+    url
+}
+
+async fn answer(address: &str) -> Package {
+    let answer = reqwest::get(address).await.unwrap();
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{address}: {status} {e} {text}"))
+}
+
+/// What was brought is told on with its resources at the source: names, formats, sizes, who publishes it and by which licence. Nothing
+/// but the catalogue is ever asked of the source, and nothing that is no address of the web is told.
+async fn resources_of_the_source(house: House) {
+    let (ckan, url) = ckan(2).await;
+    let file = format!("{url}/files/trees.csv");
+    {
+        let mut all = ckan.packages.lock();
+        all[0]["resources"] = json!([
+            { "name": "行道树全部", "url": file, "format": "text/csv", "size": 2048 },
+            { "name": "脚本", "url": "javascript:alert(1)", "format": "HTML" },
+            { "name": "口令", "url": "https://user:word@data.example/a", "format": "CSV" },
+            { "name": "", "url": "https://data.example/%zz.pdf", "format": "PDF", "size": "0" },
+        ]);
+        all[0]["organization"] = json!({ "title": "园林局", "name": "yl" });
+        all[0]["license_title"] = json!("CC BY 4.0");
+        all[1]["resources"] = json!([]);
+    }
+    let id = keep(&house, &new("来源", HarvestKind::Ckan, &url, HarvestAs::Published)).await;
+    assert_eq!(told(&turn(&house, &id, (false, false)).await), "2 2 0 0 0 0");
+    let here = gate(&house).await;
+    let found = answer(&format!("{here}/api/3/action/package_search?rows=10")).await;
+    let results = found["result"]["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2, "{found}");
+    let trees = results.iter().find(|p| p["title"] == "来源数据集 1").unwrap();
+    let name = trees["name"].as_str().unwrap();
+    let shown = answer(&format!("{here}/api/3/action/package_show?id={name}")).await;
+    let shown = &shown["result"];
+    assert_eq!(shown, trees, "one and many say the same");
+    let resources = shown["resources"].as_array().unwrap();
+    let lines: Vec<String> = resources
+        .iter()
+        .map(|r| format!("{} {} {} {}", r["name"], r["format"], r["size"], r["url"]))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            format!("\"行道树全部\" \"CSV\" 2048 \"{file}\""),
+            "\"来源数据集 1\" \"PDF\" null \"https://data.example/%zz.pdf\"".to_owned(),
+        ]
+    );
+    assert!(resources.iter().all(|r| r["datastore_active"] == false), "{resources:?}");
+    assert_eq!((&shown["num_resources"], &shown["author"]), (&json!(2), &json!("园林局")));
+    assert_eq!((&shown["license_id"], &shown["isopen"]), (&json!("cc-by"), &json!(true)));
+    assert_eq!(shown["url"], format!("{url}/dataset/name-1"));
+    let bare = results.iter().find(|p| p["title"] == "来源数据集 2").unwrap();
+    assert_eq!((&bare["resources"], &bare["isopen"]), (&json!([]), &json!(false)));
+    assert_eq!((&bare["license_id"], &bare["author"]), (&json!("notspecified"), &json!("来源")));
+    // A resource by its id; a table there is none here.
+    let first = resources[0]["id"].as_str().unwrap();
+    let one = answer(&format!("{here}/api/3/action/resource_show?id={first}")).await;
+    assert_eq!(one["result"], resources[0]);
+    for id in [first, name, &format!("{}-csv", shown["id"].as_str().unwrap())] {
+        let rows = answer(&format!("{here}/api/3/action/datastore_search?resource_id={id}")).await;
+        assert_eq!(
+            (&rows["success"], &rows["error"]["__type"]),
+            (&json!(false), &json!("Not Found Error")),
+            "{id}"
+        );
+    }
+    // DCAT and data.json say the same; an address that RDF cannot hold keeps nothing else from being told.
+    let turtle = reqwest::get(format!("{here}/catalog.ttl")).await.unwrap().text().await.unwrap();
+    assert!(turtle.contains(&format!("<{file}>")) && turtle.contains("园林局"), "{turtle}");
+    assert!(turtle.contains("2048") && !turtle.contains("%zz"), "{turtle}");
+    let whole = answer(&format!("{here}/data.json")).await;
+    let sets = whole["dataset"].as_array().unwrap();
+    let set = sets.iter().find(|s| s["title"] == "来源数据集 1").unwrap();
+    assert_eq!(set["publisher"]["name"], "园林局");
+    assert_eq!(set["distribution"].as_array().unwrap().len(), 2, "{set}");
+    assert_eq!(set["distribution"][0]["downloadURL"], file);
+    for text in [found.to_string(), turtle, whole.to_string()] {
+        assert!(!text.contains("javascript:") && !text.contains("user:word"), "{text}");
+    }
+    assert!(
+        ckan.strayed.lock().is_empty(),
+        "only the catalogue is asked for: {:?}",
+        ckan.strayed.lock()
+    );
 }
 
 /// Another Qiantang is harvested by each of its doors; what it hides never comes, what it changes and takes away is followed.
@@ -367,6 +467,7 @@ async fn people_decide(house: House) {
 
 crate::on_both!(
     another_house,
+    resources_of_the_source,
     a_source_that_shrinks,
     changes_only,
     a_death_between_pages,

@@ -32,6 +32,7 @@ mod exchangekill;
 mod filing;
 mod halting;
 mod harvest;
+mod harvestkill;
 mod identity;
 mod intake;
 mod interface;

@@ -115,7 +115,74 @@ async fn what_is_closed(house: House) {
     assert_eq!(opening::figures(app, &nobody).await.unwrap().datasets, 1);
 }
 
-crate::on_both!(an_open_set, an_unkeyed_set, what_is_closed);
+/// Places are measured as anybody sees the rows, told by region up to the province, found by name, and forgotten with the set.
+async fn places_of_open_data(house: House) {
+    let app = &house.app;
+    let rows = "id,name,amount,day,region_code,lng,lat\n1,西溪站,1,2026-01-01,330106001,120.05,30.25\n\
+                2,湖滨站,1,2026-01-02,330106,120.15,30.26\n3,天边,1,2026-01-03,330106,520000,3300000\n4,别处,1,2026-01-04,999999,121.6,29.8\n";
+    let with_places = |code: &str| {
+        let mut draft = testkit::draft(code);
+        draft.region = "330100".into();
+        draft.items.push(Item::new("region_code", "区划代码", DataType::Text));
+        for (name, zh) in [("lng", "经度"), ("lat", "纬度")] {
+            draft.items.push(Item::new(name, zh, DataType::Float));
+        }
+        draft
+    };
+    let mut hidden = with_places("hidden");
+    for item in hidden.items.iter_mut().filter(|i| i.identifier == "lng") {
+        item.open_type = OpenType::None;
+    }
+    for draft in [with_places("stations"), hidden] {
+        let code = draft.code.clone();
+        house.publish(draft).await;
+        house.collect(&code, "s.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
+    }
+    let system = model::Op::system(app.now());
+    assert_eq!(
+        opening::measure_places(app, &system).await.unwrap(),
+        1,
+        "where none may look, none does"
+    );
+    assert_eq!(opening::measure_places(app, &system).await.unwrap(), 0);
+    let nobody = house.nobody();
+    let ground = opening::ground(app, &nobody).await.unwrap();
+    assert_eq!(ground.sets, ["stations"]);
+    let told: Vec<_> = ground
+        .regions
+        .iter()
+        .map(|r| (r.code.as_str(), r.features, r.bounds, r.outlined))
+        .collect();
+    // A row whose region is not known is its set's; metres are no degrees; what lies below is the province's, too.
+    let (county, city) = ([120.05, 30.25, 120.15, 30.26], [120.05, 29.8, 121.6, 30.26]);
+    assert_eq!(
+        told,
+        [("330000", 3, city, false), ("330100", 3, city, false), ("330106", 2, county, false)]
+    );
+    let stations = ["stations".to_owned(), "hidden".to_owned(), "nothing".to_owned()];
+    let found = opening::places(app, &nobody, "西湖区", &ground, &stations).await.unwrap();
+    let meant = opening::meant(&found).unwrap();
+    assert_eq!(
+        (meant.code.as_str(), meant.bounds, meant.outlined),
+        ("330106", Some(county), false)
+    );
+    let found = opening::places(app, &nobody, "湖滨", &ground, &stations).await.unwrap();
+    let told: Vec<_> = found.iter().map(|p| (p.name.as_str(), p.code.as_str(), p.bounds)).collect();
+    assert_eq!(told, [("湖滨站", "stations", Some([120.15, 30.26, 120.15, 30.26]))]);
+    let refused = opening::places(app, &nobody, "%", &ground, &stations).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidQuery);
+    // What is taken offline is nowhere at once, without being measured again.
+    let entry = app.store.entry_get("stations").await.unwrap().unwrap();
+    let (provider, authority) = (house.person("provider").await, house.person("authority").await);
+    for (op, step) in [(&provider, Move::TakeOffline), (&authority, Move::Approve)] {
+        app::catalogue::step(app, op, &entry.id, step, "停用").await.unwrap();
+    }
+    assert_eq!(opening::ground(app, &nobody).await.unwrap(), opening::Ground::default());
+    let found = opening::places(app, &nobody, "湖滨", &ground, &stations).await.unwrap();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+crate::on_both!(an_open_set, an_unkeyed_set, what_is_closed, places_of_open_data);
 
 /// B6: two processes on one store; each has an index of its own, and it follows what the other does.
 #[tokio::test]

@@ -62,8 +62,9 @@ fn one(
     std::fs::write(&calls, text).map_err(|e| e.to_string())?;
     // Every answer must hold a row: a name of a column in quotes.
     let mark = Some("\":");
-    wrk(dir, address, &calls, 2, mark)?;
-    let turn = wrk(dir, address, &calls, seconds, mark)?;
+    let origin = format!("http://{address}");
+    wrk(dir, &origin, &calls, 2, mark)?;
+    let turn = wrk(dir, &origin, &calls, seconds, mark)?;
     let tail = server.tail();
     server.stop()?;
     match turn.failed {

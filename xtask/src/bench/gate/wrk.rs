@@ -21,10 +21,11 @@ impl Turn {
     }
 }
 
-/// Sends the calls of a file over 64 connections; with `mark` an answer without this text counts as failed.
+/// Sends the calls of a file over 64 connections to `http://…` or `https://…`; with `mark` an answer without this text counts as
+/// failed.
 pub(super) fn wrk(
     dir: &Path,
-    address: &str,
+    origin: &str,
     calls: &Path,
     seconds: u64,
     mark: Option<&str>,
@@ -36,7 +37,7 @@ pub(super) fn wrk(
         program(wrk)
             .args(["-t1", "-c64", &format!("-d{seconds}s"), "--timeout", "10s", "-s"])
             .arg(script)
-            .arg(format!("http://{address}/"))
+            .arg(format!("{origin}/"))
             .arg("--")
             .arg(calls)
             .args(mark),

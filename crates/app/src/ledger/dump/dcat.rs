@@ -108,6 +108,8 @@ pub struct Thing {
     pub page: String,
     /// Address of what it was taken from, in another catalogue.
     pub source: String,
+    /// Who publishes it there.
+    pub creator: String,
     pub version: String,
     pub distributions: Vec<Distribution>,
     pub columns: Vec<Column>,
@@ -116,12 +118,17 @@ pub struct Thing {
 }
 
 /// A way to get the rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Distribution {
     /// `csv`, `api`: the end of its name.
     pub word: String,
+    pub title: String,
     pub url: String,
+    /// `CSV`; where it is empty the word is the format.
+    pub format: String,
     pub media_type: String,
+    /// Size in bytes, where it is known.
+    pub bytes: Option<u64>,
     /// Downloaded at the address, or only reached there.
     pub download: bool,
 }
@@ -283,7 +290,7 @@ impl Dcat {
             self.link(&whole, DCAT, holds, &iri)?;
         }
         let (publisher, region) = (self.publisher(thing)?, self.region(thing)?);
-        let theme = self.theme(thing)?;
+        let (theme, creator) = (self.theme(thing)?, self.creator(thing)?);
         let mut distributions = Vec::new();
         for d in &thing.distributions {
             distributions.push(self.distribution(thing, d)?);
@@ -339,6 +346,9 @@ impl Dcat {
         if !thing.source.is_empty() {
             self.link(&iri, DCT, "source", &node(&thing.source)?)?;
         }
+        if let Some(creator) = creator {
+            self.link(&iri, DCT, "creator", &creator)?;
+        }
         for distribution in distributions {
             self.link(&iri, DCAT, "distribution", &distribution)?;
         }
@@ -379,6 +389,17 @@ impl Dcat {
         Ok(Some(iri))
     }
 
+    /// Who publishes it at its source: no organisation of ours.
+    fn creator(&mut self, thing: &Thing) -> Result<Option<NamedNode>> {
+        if thing.creator.is_empty() {
+            return Ok(None);
+        }
+        let iri = node(&format!("{}#creator", thing.iri))?;
+        self.class(&iri, FOAF, "Agent")?;
+        self.words(&iri, FOAF, "name", &thing.creator, "zh")?;
+        Ok(Some(iri))
+    }
+
     fn region(&mut self, thing: &Thing) -> Result<Option<NamedNode>> {
         let (code, name) = &thing.region;
         if code.is_empty() {
@@ -406,8 +427,16 @@ impl Dcat {
     fn distribution(&mut self, thing: &Thing, d: &Distribution) -> Result<NamedNode> {
         let iri = node(&format!("{}#{}", thing.iri, encoded(&d.word)))?;
         self.class(&iri, DCAT, "Distribution")?;
-        self.plain(&iri, DCT, "format", &d.word.to_uppercase())?;
+        self.words(&iri, DCT, "title", &d.title, "zh")?;
+        match d.format.as_str() {
+            "" => self.plain(&iri, DCT, "format", &d.word.to_uppercase())?,
+            format => self.plain(&iri, DCT, "format", format)?,
+        }
         self.plain(&iri, DCAT, "mediaType", &d.media_type)?;
+        if let Some(bytes) = d.bytes {
+            let size = Literal::new_typed_literal(bytes.to_string(), xsd::NON_NEGATIVE_INTEGER);
+            self.triple(&iri, DCAT, "byteSize", size.as_ref().into())?;
+        }
         let url = node(&d.url)?;
         self.link(&iri, DCAT, "accessURL", &url)?;
         if d.download {

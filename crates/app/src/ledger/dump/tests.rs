@@ -12,6 +12,7 @@ use super::*;
 fn thing(text: &str) -> Thing {
     Thing {
         source: String::new(),
+        creator: "来源 <b>".into(),
         class: Class::Dataset,
         iri: "https://site.test/data/parking".into(),
         identifier: "parking".into(),
@@ -33,7 +34,9 @@ fn thing(text: &str) -> Thing {
             word: "csv".into(),
             url: "https://site.test/data/parking/download.csv".into(),
             media_type: "text/csv".into(),
+            bytes: Some(2_048),
             download: true,
+            ..Distribution::default()
         }],
         columns: vec![Column {
             identifier: "id".into(),
@@ -98,6 +101,8 @@ fn the_three_spellings_say_the_same() {
         "<https://site.test/org/o%201%2F%E7%A9%BA> <http://xmlns.com/foaf/0.1/name> \"某局\"@zh",
         "<http://www.w3.org/ns/dcat#downloadURL> <https://site.test/data/parking/download.csv>",
         "<http://www.w3.org/ns/csvw#required> \"true\"^^<http://www.w3.org/2001/XMLSchema#boolean>",
+        "<http://purl.org/dc/terms/creator> <https://site.test/data/parking#creator>",
+        "<http://www.w3.org/ns/dcat#byteSize> \"2048\"^^<http://www.w3.org/2001/XMLSchema#nonNegativeInteger>",
         "\"2026-03-02T01:00:00.000Z\"^^<http://www.w3.org/2001/XMLSchema#dateTime>",
     ] {
         assert!(all.contains(said), "{said}\n{all}");

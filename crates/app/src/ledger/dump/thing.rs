@@ -3,7 +3,9 @@
 use model::asset::{Asset, Ledger};
 use model::code::{OpenType, ShareType};
 use model::entry::Entry;
+use model::harvest::HarvestOrigin;
 use model::org::{Org, OrgKind};
+use oxrdf::NamedNode;
 
 use super::dcat::{Class, Column, Distribution, Thing, Whole, encoded};
 use crate::ledger::rules::LedgerRule;
@@ -39,6 +41,34 @@ pub fn of_dataset(dataset: &Dataset, places: &Places) -> Thing {
     of_entry(&dataset.entry, Some(&org), &dataset.region_name, places)
 }
 
+/// What another catalogue brought has its rows there: by the ways that catalogue tells, and by none of ours.
+#[must_use]
+pub fn of_origin(thing: Thing, origin: &HarvestOrigin) -> Thing {
+    let ways = origin.ways().filter(|(d, _)| holds(&d.url)).enumerate();
+    let page = origin.page().map(|(url, _)| url).filter(|url| holds(url));
+    Thing {
+        source: page.unwrap_or_default().to_owned(),
+        creator: origin.publisher().to_owned(),
+        distributions: ways
+            .map(|(n, (d, _))| Distribution {
+                word: format!("origin-{}", n + 1),
+                title: d.title.clone(),
+                url: d.url.clone(),
+                format: d.word().to_owned(),
+                media_type: d.media_type().to_owned(),
+                bytes: d.bytes,
+                download: true,
+            })
+            .collect(),
+        ..thing
+    }
+}
+
+/// One address that RDF cannot hold must not keep the whole catalogue from being told: it is left out.
+fn holds(url: &str) -> bool {
+    NamedNode::new(url).is_ok()
+}
+
 /// An entry, with as much as `entry` holds: the items that the caller may not see are not in it.
 #[must_use]
 pub(super) fn of_entry(entry: &Entry, org: Option<&Org>, region: &str, places: &Places) -> Thing {
@@ -57,7 +87,7 @@ pub(super) fn of_entry(entry: &Entry, org: Option<&Org>, region: &str, places: &
             word: "api".into(),
             url: format!("{}{code}", places.api),
             media_type: "application/json".into(),
-            download: false,
+            ..Distribution::default()
         });
     }
     let columns = d.items.iter().filter(|_| places.items).map(|i| Column {
@@ -96,6 +126,7 @@ pub(super) fn of_entry(entry: &Entry, org: Option<&Org>, region: &str, places: &
         iri,
         page,
         source: String::new(),
+        creator: String::new(),
         distributions,
     }
 }
@@ -149,6 +180,7 @@ pub(super) fn of_asset(
         columns: Vec::new(),
         fields,
         source: String::new(),
+        creator: String::new(),
     }
 }
 

@@ -6,7 +6,7 @@
 //! gatebench plan  READY DIR               apply and be approved, copy the rows: DIR/plan.json, DIR/bare.db, DIR/rows.csv
 //! gatebench sign  DIR SCENE FILE N        write N signed calls of a scene, each with its own nonce, one after the other
 //! gatebench bare  DIR SCENE FILE          write the same questions as the peer is asked them
-//! gatebench peer  DIR ADDRESS             serve the bare peer
+//! gatebench peer  DIR ADDRESS [tls]       serve the bare peer, with TLS by DIR/tls.pem and DIR/tls.key
 //! gatebench check DIR SCENE ADDRESS       ask both and compare their answers
 //! ```
 //!
@@ -49,7 +49,8 @@ async fn run(args: &[&str]) -> Outcome {
         ["bare", dir, scene, file] => {
             calls::bare(Path::new(dir), Scene::parse(scene)?, Path::new(file))
         }
-        ["peer", dir, address] => peer::serve(Path::new(dir), address).await,
+        ["peer", dir, address] => peer::serve(Path::new(dir), address, false).await,
+        ["peer", dir, address, "tls"] => peer::serve(Path::new(dir), address, true).await,
         ["check", dir, scene, address] => {
             check::check(Path::new(dir), Scene::parse(scene)?, address).await
         }

@@ -1,6 +1,7 @@
 //! The bare peer: axum and SQLite, one prepared statement per thread.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,13 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use rusqlite::types::Value as Sql;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Map, Value};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::Outcome;
 use crate::plan::Plan;
@@ -26,7 +33,8 @@ thread_local! {
     static CONNECTION: RefCell<Option<rusqlite::Connection>> = const { RefCell::new(None) };
 }
 
-pub(crate) async fn serve(dir: &Path, address: &str) -> Outcome {
+/// Serves until it is stopped; `secure`: with TLS, by the certificate in the folder.
+pub(crate) async fn serve(dir: &Path, address: &str, secure: bool) -> Outcome {
     let plan = Plan::read(dir)?;
     let quoted: Vec<String> = plan.columns.iter().map(|c| format!("\"{c}\"")).collect();
     let (columns, key) = (quoted.join(", "), &plan.key_column);
@@ -42,8 +50,48 @@ pub(crate) async fn serve(dir: &Path, address: &str) -> Outcome {
     });
     let router =
         axum::Router::new().route(&plan.path, axum::routing::get(answer)).with_state(state);
-    let listener = tokio::net::TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address).await?;
+    if secure {
+        let listener = Secure { listener, acceptor: acceptor(dir)? };
+        return Ok(axum::serve(listener, router).await?);
+    }
     Ok(axum::serve(listener, router).await?)
+}
+
+fn acceptor(dir: &Path) -> Outcome<TlsAcceptor> {
+    let chain = CertificateDer::pem_file_iter(dir.join("tls.pem"))?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(dir.join("tls.key"))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// One handshake after the other: callers connect once.
+struct Secure {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for Secure {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            if let Ok((stream, from)) = self.listener.accept().await
+                && let Ok(stream) = self.acceptor.accept(stream).await
+            {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
 }
 
 async fn answer(
