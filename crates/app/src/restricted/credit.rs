@@ -161,6 +161,17 @@ pub async fn credit_enter(app: &App, op: &Op, new: CreditNew) -> Result<CreditRe
                     "give a credit code or a user name",
                 )
             })?;
+            if user.org.is_some() {
+                return Err(Error::new(
+                    Code::RuleBroken,
+                    format!("账号 `{}` 属于单位，请填写该单位的统一社会信用代码", user.name),
+                    format!(
+                        "the account `{}` is an organisation's: give the organisation's credit code",
+                        user.name
+                    ),
+                )
+                .field("whom", "请改填统一社会信用代码", "give the credit code"));
+            }
             (subject_of_account(&user.id), user.display_name)
         }
     };

@@ -50,6 +50,14 @@ pub(super) async fn drawn(
         Error::invalid("请选择开放方式", "choose an opening method")
             .field("method", "必选", "required")
     })?;
+    if method.sandbox && party.org.is_empty() {
+        return Err(Error::new(
+            Code::RuleBroken,
+            "数据沙箱为单位设立，个人请选择其他开放方式",
+            "a sandbox is an organisation's: choose another opening method",
+        )
+        .field("method", "请改选", "choose another"));
+    }
     let until = until(app, op, new)?;
     if !(1..=1_000_000).contains(&new.calls_per_day) {
         return Err(Error::invalid("请填写每日调用次数", "say how many calls a day are wanted")

@@ -238,7 +238,7 @@ fn opened(full: bool) -> Value {
             deed => "sign_agreement", kind => "agreement", sm3 => "0f", sha256 => "0e", digest => full.then_some("0f"),
             algorithm => if full { Some("sm2") } else { None }, platform => !full,
         },
-        method => context! { word => "interface", zh => "接口", en => "Interface" },
+        method => context! { word => "interface", zh => "接口", en => "Interface", sandbox => true },
         confirm => context! { zh => "我确认", en => "I confirm" }, papers => value(&a.papers), longest => 1000,
         report => value(said()),
     }

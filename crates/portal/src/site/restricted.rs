@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::request::RequestWay;
-use model::restricted::{PaperKind, SignWay, UseAnswer, UseDeed, UseNew, UseReportNew};
+use model::restricted::{PaperKind, SignWay, UseAnswer, UseDeed, UseFile, UseNew, UseReportNew};
 use model::{Error, Kind, Result};
 
 use super::attachment as attachment_named;
@@ -277,7 +277,7 @@ async fn opened_with(
     let report = typed.unwrap_or_else(|| begun(&view));
     let template = if desk { "console/restricted_use.html" } else { "site/restricted_use.html" };
     let context = context! {
-        ..shown(door, &view, desk),
+        ..shown(door, &view, desk, visit.op.actor.id()),
         ..context! {
             done => visit.q("done"), report => value(&report),
             error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
@@ -299,7 +299,7 @@ fn at(desk: bool, number: &str) -> String {
     format!("{base}/{number}")
 }
 
-fn shown(door: &Door, view: &UseSeen, desk: bool) -> Value {
+fn shown(door: &Door, view: &UseSeen, desk: bool, me: &str) -> Value {
     let rules = &door.app.rules.restricted;
     let a = &view.application;
     let answers: Vec<Value> = a
@@ -312,9 +312,11 @@ fn shown(door: &Door, view: &UseSeen, desk: bool) -> Value {
             Some(context! { question => value(question), choice => value(choice), text => answer.text.as_str(), files => value(&files) })
         })
         .collect();
-    let seals: Vec<_> = a.files.iter().filter(|f| f.of.starts_with("seal:")).collect();
-    // The paper that is to be signed now, and by which deed.
+    // The paper that is to be signed now, and by which deed; scans of it that the reader brought.
     let signs = view.deeds.iter().find_map(|deed| deed.signs().map(|kind| (*deed, kind)));
+    let seal = signs.map(|(_, kind)| format!("seal:{}", kind.as_str()));
+    let mine = |f: &&UseFile| seal.as_ref() == Some(&f.of) && f.by == me;
+    let seals: Vec<_> = a.files.iter().filter(mine).collect();
     let sign = signs.and_then(|(deed, kind)| {
         let paper = a.paper(kind)?;
         let digest = view.key.as_ref().map(|k| paper.digest(k.algorithm).to_owned());

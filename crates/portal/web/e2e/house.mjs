@@ -1,6 +1,7 @@
 // What every browser test needs of the rehearsal house: addresses, people, signed calls, pictures.
 import crypto from "node:crypto";
 import fs from "node:fs";
+import AxeBuilder from "@axe-core/playwright";
 import { expect } from "@playwright/test";
 
 if (!process.env.QT_READY) {
@@ -21,15 +22,98 @@ export function person(role) {
 
 /** A page of its own browser context, signed in as the person of the role. */
 export async function signedIn(browser, role, options = {}) {
-  const context = await browser.newContext({ ...options });
-  const page = await context.newPage();
-  const { user, password } = person(role);
+  return signedInAs(browser, person(role), options);
+}
+
+/** The same for an account that a walk has made. */
+export async function signedInAs(browser, account, options = {}) {
+  const page = await (await browser.newContext({ ...options })).newPage();
   await page.goto(`${portal}/login`);
+  await signIn(page, account);
+  return page;
+}
+
+/** Fills the form for signing in, where it stands. */
+export async function signIn(page, { user, password }) {
   await page.locator("#login [name=name]").fill(user);
   await page.locator("#login [name=password]").fill(password);
   await page.locator("#login [type=submit]").click();
   await expect(page, `${user} should be signed in`).not.toHaveURL(/\/login/);
-  return page;
+}
+
+/** Opens an account as the system administrator does; answers it with its password. */
+export async function openAccount(admin, { user, name, org = "", roles }) {
+  const password = "Zoucha-2026!";
+  await admin.goto(`${portal}/console/users`);
+  const form = admin.locator("#new-user");
+  await form.locator("[name=name]").fill(user);
+  await form.locator("[name=display_name]").fill(name);
+  if (org) await form.locator("[name=org]").selectOption({ label: org });
+  await form.locator("[name=password]").fill(password);
+  for (const role of roles) await form.locator(`[name=roles][value=${role}]`).check();
+  await form.locator("[type=submit]").click();
+  await expect(admin.locator("#faults")).toHaveCount(0);
+  return { user, password };
+}
+
+/** Registers an application on the page where one is; answers its name and credential, which are shown this once. */
+export async function registerApplication(page, name, description) {
+  await page.goto(`${portal}/console/applications`);
+  const form = page.locator("#register");
+  await form.locator("[name=name]").fill(name);
+  await form.locator("[name=description]").fill(description);
+  await form.locator("[type=submit]").click();
+  return { name, key: (await page.locator("#key").innerText()).trim(), secret: (await page.locator("#secret").innerText()).trim() };
+}
+
+/** Fills the form of a new entry: its head, and as many item rows as there are items. */
+export async function fillEntry(page, head, items) {
+  await page.goto(`${portal}/console/entries/new`);
+  const form = page.locator("#entry");
+  const set = async (name, value) => {
+    const field = form.locator(`[name="${name}"]`).first();
+    const tag = await field.evaluate((e) => `${e.tagName}:${e.type ?? ""}`);
+    if (tag.startsWith("SELECT")) await field.selectOption(value);
+    else if (tag.endsWith(":checkbox")) await field.setChecked(Boolean(value));
+    else await field.fill(value);
+  };
+  // The form answers itself with one more row.
+  while ((await form.locator('[name$="-identifier"]').count()) < items.length) {
+    await form.locator('button[name=do][value=add]').first().click();
+  }
+  for (const [name, value] of Object.entries(head)) await set(name, value);
+  await page.evaluate(() => document.querySelectorAll("#entry details").forEach((d) => (d.open = true)));
+  for (const [i, item] of items.entries()) {
+    for (const [name, value] of Object.entries(item)) await set(`item-${i}-${name}`, value);
+  }
+}
+
+/** Saves the entry that was filled in; answers the address of its page. */
+export async function saveEntry(page) {
+  await page.locator("#save").click();
+  await expect(page).toHaveURL(/\/console\/entries\/(?!new)[0-9a-z-]+(\?.*)?$/);
+  return page.url().replace(/\?.*/, "");
+}
+
+/** Uploads lines as a CSV file on an entry's page, and waits until the run is over. */
+export async function upload(page, entry, name, lines) {
+  await page.goto(entry);
+  const form = page.locator("#collect form:has([type=file])").first();
+  const buffer = Buffer.from(`\uFEFF${lines.join("\r\n")}\r\n`);
+  await form.locator("[name=file]").setInputFiles({ name, mimeType: "text/csv", buffer });
+  await form.locator("[type=submit]").first().click();
+  await expect(page).toHaveURL(/\/console\/runs\//);
+  await expect(page.locator("#progress")).toContainText("成功", { timeout: 60_000 });
+}
+
+/** Writes into the SQL editor as somebody who types does. */
+export async function write(page, text) {
+  const editor = page.locator(".editor .cm-content");
+  await editor.click();
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type(text, { delay: 0 });
+  // Completions are closed, so that Enter and Tab are the page's again.
+  await page.keyboard.press("Escape");
 }
 
 /** Presses the button of a move (`submit`, `approve`, `put_online` …) on an entry's page, with a reason where one is asked. */
@@ -70,4 +154,16 @@ export function signingFetch(app) {
 /** A picture for a person to look at: test-results/pictures/NAME.png */
 export async function picture(page, name) {
   await page.screenshot({ path: `test-results/pictures/${name}.png`, fullPage: true });
+}
+
+/** The page is fit for readers and phones: no violation (axe), no sideways scrolling; with a picture of each size. */
+export async function fit(page, name) {
+  await picture(page, name);
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`)).toEqual([]);
+  await page.setViewportSize({ width: 390, height: 844 });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(wide, "the page scrolls sideways").toBeLessThanOrEqual(1);
+  await picture(page, `${name}-phone`);
+  await page.setViewportSize({ width: 1280, height: 900 });
 }

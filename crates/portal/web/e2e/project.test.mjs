@@ -1,19 +1,9 @@
 // Batch sharing, by the people in it: a statement in the editor, its rows and a chart, an export that the provider decides on, and a job.
 import { expect, test } from "@playwright/test";
-import { house, picture, portal, signedIn } from "./house.mjs";
+import { house, picture, portal, signedIn, write } from "./house.mjs";
 
 const project = `${portal}/console/projects/${house.projects[0].id}`;
 const QUERY = "select djzt, count(*) as n from fr_jbxx group by djzt order by n desc";
-
-/** Writes into CodeMirror as somebody who types does. */
-async function write(page, text) {
-  const editor = page.locator(".editor .cm-content");
-  await editor.click();
-  await page.keyboard.press("Control+A");
-  await page.keyboard.type(text, { delay: 0 });
-  // Completions are closed, so that Enter and Tab are the page's again.
-  await page.keyboard.press("Escape");
-}
 
 test("a statement is written, seen, drawn, and asked to be taken out", async ({ browser }) => {
   test.slow();

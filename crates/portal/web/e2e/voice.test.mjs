@@ -1,8 +1,7 @@
 // The public's voice, by the people in it: a citizen reports an error in a data set and judges the answer, another wants the same
 // data, comments come out harmless, and the pages are fit for readers and phones.
-import AxeBuilder from "@axe-core/playwright";
 import { expect, test } from "@playwright/test";
-import { house, picture, portal, signedIn } from "./house.mjs";
+import { fit, house, portal, signedIn } from "./house.mjs";
 
 // Of the organisation that the account `provider` answers for.
 const open = house.resources.find((r) => r.open && r.code.startsWith("scjg_"));
@@ -11,18 +10,6 @@ const seen = { number: "", desk: "" };
 const EVIL = '<script>document.title = "owned"</script><img src=x onerror="document.title = \'owned\'">';
 
 test.describe.configure({ mode: "serial" });
-
-/** No violation, and no sideways scrolling on a phone. */
-async function fit(page, name) {
-  await picture(page, name);
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  expect(violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`)).toEqual([]);
-  await page.setViewportSize({ width: 390, height: 844 });
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  expect(wide, "the page scrolls sideways").toBeLessThanOrEqual(1);
-  await picture(page, `${name}-phone`);
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
 
 test("a citizen reports an error from the data set's page", async ({ browser }) => {
   const page = await signedIn(browser, "citizen");

@@ -1,6 +1,6 @@
 // The main job, walked by its people: compile, publish, upload, apply, approve, call, audit, search, download.
 import { expect, test } from "@playwright/test";
-import { gateway, house, move, picture, portal, signature, signedIn } from "./house.mjs";
+import { fillEntry, gateway, house, move, picture, portal, registerApplication, saveEntry, signature, signedIn, upload } from "./house.mjs";
 
 const code = `e2e_walk_${Date.now().toString(36)}`;
 const title = `浏览器走查企业信息 ${code}`;
@@ -29,33 +29,14 @@ const ROWS = [
 
 test("a provider compiles an entry and hands it in", async ({ browser }) => {
   const page = await signedIn(browser, "provider");
-  await page.goto(`${portal}/console/entries/new`);
-  const form = page.locator("#entry");
-  const set = async (name, value) => {
-    const field = form.locator(`[name="${name}"]`).first();
-    const tag = await field.evaluate((e) => `${e.tagName}:${e.type ?? ""}`);
-    if (tag.startsWith("SELECT")) await field.selectOption(value);
-    else if (tag.endsWith(":checkbox")) await field.setChecked(Boolean(value));
-    else await field.fill(value);
-  };
-  // As many item rows as needed: the form answers itself with one more.
-  while ((await form.locator('[name$="-identifier"]').count()) < ITEMS.length) {
-    await form.locator('button[name=do][value=add]').first().click();
-  }
   const head = {
     code, title, description: "走查用：企业登记的少量合成数据。", region: "330000", domain: "11", tags: "走查",
     kind: "table", update_cycle: "monthly", sync_mode: "full", share_type: "restricted",
     share_condition: "经数源单位审核同意后共享", open_type: "unconditional",
   };
-  for (const [name, value] of Object.entries(head)) await set(name, value);
-  await page.evaluate(() => document.querySelectorAll("#entry details").forEach((d) => (d.open = true)));
-  for (const [i, item] of ITEMS.entries()) {
-    for (const [name, value] of Object.entries(item)) await set(`item-${i}-${name}`, value);
-  }
+  await fillEntry(page, head, ITEMS);
   await picture(page, "walk-1-compile");
-  await page.locator("#save").click();
-  await expect(page).toHaveURL(/\/console\/entries\/(?!new)[0-9a-z-]+(\?.*)?$/);
-  seen.entry = page.url().replace(/\?.*/, "");
+  seen.entry = await saveEntry(page);
   await expect(page.locator("#items")).toContainText("法定代表人姓名");
   await move(page, "submit", "首次发布");
   await expect(page.locator("#state")).toContainText("发布审核中");
@@ -81,16 +62,7 @@ test("the authority publishes it, the provider puts it online", async ({ browser
 
 test("the provider uploads a file; what does not fit is in quarantine", async ({ browser }) => {
   const page = await signedIn(browser, "provider");
-  await page.goto(seen.entry);
-  const form = page.locator("#collect form:has([type=file])").first();
-  await form.locator("[name=file]").setInputFiles({
-    name: "企业.csv",
-    mimeType: "text/csv",
-    buffer: Buffer.from(`\uFEFF${ROWS.join("\r\n")}\r\n`),
-  });
-  await form.locator("[type=submit]").first().click();
-  await expect(page).toHaveURL(/\/console\/runs\//);
-  await expect(page.locator("#progress")).toContainText("成功", { timeout: 60_000 });
+  await upload(page, seen.entry, "企业.csv", ROWS);
   await page.reload();
   await expect(page.locator("#quarantine")).toContainText("不是数字");
   await picture(page, "walk-4-run");
@@ -98,16 +70,8 @@ test("the provider uploads a file; what does not fit is in quarantine", async ({
 
 test("a consumer registers an application and applies", async ({ browser }) => {
   const page = await signedIn(browser, "consumer");
-  await page.goto(`${portal}/console/applications`);
   const name = `走查应用 ${code}`;
-  const form = page.locator("#register");
-  await form.locator("[name=name]").fill(name);
-  await form.locator("[name=description]").fill("走查用的应用");
-  await form.locator("[type=submit]").click();
-  seen.app = {
-    key: (await page.locator("#key").innerText()).trim(),
-    secret: (await page.locator("#secret").innerText()).trim(),
-  };
+  seen.app = await registerApplication(page, name, "走查用的应用");
 
   await page.goto(`${portal}/apply/${code}`);
   const apply = page.locator("#apply");

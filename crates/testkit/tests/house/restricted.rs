@@ -2,11 +2,12 @@
 //! the rules is stopped and is not let in again until the credit record is repaired.
 
 use app::restricted::{self, UseOrder};
-use app::{account, catalogue, sharing};
+use app::{account, catalogue, project, sharing};
 use guard::sm2::{DEFAULT_IDENTITY, KeyPair};
 use model::account::{ApplicationNew, ApplicationSecret};
 use model::code::{OpenType, ShareType, SyncMode};
 use model::entry::EntryDraft;
+use model::project::ProjectNew;
 use model::query::RowQuery;
 use model::request::RequestState;
 use model::restricted::{CreditNew, PaperKind, SignWay, UseApplication, UseDeed, UseNew, UseState};
@@ -246,6 +247,10 @@ async fn credit(house: House) {
         restricted::credit_enter(app, &authority, unknown).await.unwrap_err().code(),
         Code::NotFound
     );
+    // A record against somebody's account would say nothing of the enterprise that they apply for.
+    let person = CreditNew { whom: "enterprise".into(), ..new.clone() };
+    let e = restricted::credit_enter(app, &authority, person).await.unwrap_err();
+    assert_eq!((e.code(), e.fields()[0].field.as_str()), (Code::RuleBroken, "whom"));
     let record = restricted::credit_enter(app, &authority, new).await.unwrap();
     let e = columns(&house, &secret, "qiye").await.unwrap_err();
     assert_eq!((e.code(), e.reasons()), (Code::NoGrant, &["credit".to_owned()][..]));
@@ -356,6 +361,33 @@ async fn two_providers(house: House) {
     assert!(columns(&house, &own, "qiye").await.is_err());
 }
 
+/// What was agreed for the sandbox is there, and by no other way.
+async fn in_the_sandbox(house: House) {
+    let app = &house.app;
+    let secret = prepared(&house, "qiye").await;
+    let id = &secret.application.id;
+    let op = house.person("enterprise").await;
+    let new = UseNew { method: "sandbox".into(), ..use_of(id, "qiye", &["id", "name"]) };
+    let citizen = house.person("citizen").await;
+    let e = restricted::file(app, &citizen, new.clone()).await.unwrap_err();
+    assert_eq!(e.fields()[0].field, "method", "a sandbox is an organisation's");
+    house.use_in_force(&op, new).await;
+
+    let e = columns(&house, &secret, "qiye").await.unwrap_err();
+    assert_eq!((e.code(), e.reasons()), (Code::NoGrant, &["request.sandbox-only".to_owned()][..]));
+    let project = ProjectNew {
+        application: id.clone(),
+        code: "box".into(),
+        name: "企业研究".into(),
+        purpose: "统计".into(),
+        entries: vec!["qiye".into()],
+    };
+    assert!(project::create(app, &op, project.clone()).await.is_err(), "nor in batch sharing");
+    let made = project::sandbox::create(app, &op, project, 20).await.unwrap();
+    let sample = project::sandbox::sample(app, &op, &made.id, "qiye").await.unwrap();
+    assert_eq!((sample.rows, sample.table.draft.items.len()), (2, 2));
+}
+
 fn restricted_keys(house: &House) -> String {
     app::evidence::keys(&house.app)[0].public_key.clone()
 }
@@ -412,4 +444,4 @@ async fn time(house: House) {
     );
 }
 
-crate::on_both!(the_whole_way, credit, ability, two_providers, time);
+crate::on_both!(the_whole_way, credit, ability, two_providers, in_the_sandbox, time);
