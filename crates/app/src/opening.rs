@@ -79,7 +79,7 @@ pub use versions::{Changed, Version, VersionDifference, differences, versions};
 pub(crate) use withdraw::moved;
 pub use withdraw::{withdraw, withdrawals, withdrawn};
 
-use crate::sharing::flowing::{Mark, Standing, while_standing};
+use crate::sharing::flowing::{Footing, Mark, while_standing};
 use crate::sharing::{fingerprint, read, release_event};
 use crate::{App, Page, audit};
 
@@ -346,7 +346,7 @@ async fn flowing<T: Send + 'static>(
     rows: BoxStream<'static, Result<T>>,
 ) -> Result<Download<T>> {
     let Tap { entry, grant, mark, known } = tap;
-    let rows = while_standing(Standing::new(app, op, &grant, mark), rows);
+    let rows = while_standing(Footing::new(app, op, &grant, mark), rows);
     let all = grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone()));
     let columns: Vec<(String, String)> = match query.select.is_empty() {
         true => all.collect(),

@@ -286,7 +286,7 @@ mod tests {
                 1_200,
                 1_300,
             ),
-            (long.clone(), 500, 500),
+            (long, 500, 500),
         ] {
             for step in [1, 3, 4_096] {
                 let found = longest(&text, step);

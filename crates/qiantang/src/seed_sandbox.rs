@@ -178,8 +178,11 @@ pub(crate) async fn identity(app: &App, application: &str) -> Result<()> {
     let owner = op_of(app, "enterprise").await?;
     if identity::client_settings(app, &owner, application).await?.is_none() {
         let settings = ClientSettings {
-            kind: ClientKind::Confidential,
-            redirects: vec!["https://travel.example/signed-in".into()],
+            logouts: vec!["https://travel.example/signed-out".into()],
+            ..ClientSettings::new(
+                ClientKind::Confidential,
+                vec!["https://travel.example/signed-in".into()],
+            )
         };
         identity::set_client(app, &owner, application, settings).await?;
     }

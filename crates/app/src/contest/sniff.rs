@@ -94,7 +94,7 @@ impl FileSort {
 fn packed(content: impl Read + Seek) -> Option<FileSort> {
     let archive = zip::ZipArchive::new(content).ok()?;
     let names: Vec<&[u8]> = archive.file_names_raw().take(NAMES).collect();
-    let has = |name: &[u8]| names.iter().any(|n| *n == name);
+    let has = |name: &[u8]| names.contains(&name);
     let under = |folder: &[u8]| names.iter().any(|n| n.starts_with(folder));
     if names.iter().any(|n| n.ends_with(b"vbaProject.bin")) {
         return None;

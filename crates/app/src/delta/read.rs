@@ -21,7 +21,7 @@ use policy::Grant;
 use policy::port::{ShareColumn, ShareFile, ShareView};
 
 use super::shared::{self, FILES_A_SECOND, Table, count, uncount};
-use crate::sharing::flowing::{Mark, Standing, while_standing};
+use crate::sharing::flowing::{Footing, Mark, while_standing};
 use crate::{App, account, audit};
 
 /// Purpose of the key that signs addresses.
@@ -257,7 +257,7 @@ impl Reading {
             app.store.delta_read_note(&self.id, now).await?;
         }
         let bytes = app.lake.share_read(&self.table.grant, &self.claims.file, range).await?;
-        let standing = Standing::new(app, &self.op, &self.table.grant, self.mark);
+        let standing = Footing::new(app, &self.op, &self.table.grant, self.mark);
         Ok(self.telling(app, while_standing(standing, bytes)))
     }
 

@@ -43,7 +43,7 @@ impl Mark {
 }
 
 /// What lets a stream go on.
-pub(crate) struct Standing {
+pub(crate) struct Footing {
     app: Arc<App>,
     op: Op,
     grant: Grant,
@@ -52,7 +52,7 @@ pub(crate) struct Standing {
     mark: Mark,
 }
 
-impl Standing {
+impl Footing {
     /// Of a grant that was made after `mark` was taken.
     pub(crate) fn new(app: &Arc<App>, op: &Op, grant: &Grant, mark: Mark) -> Self {
         Self { app: Arc::clone(app), op: op.clone(), grant: grant.clone(), interface: None, mark }
@@ -131,7 +131,7 @@ fn covers(now: &Grant, then: &Grant) -> bool {
 
 /// Rows on their way, each piece given out only while they may leave.
 pub(crate) fn while_standing<T: Send + 'static>(
-    standing: Standing,
+    standing: Footing,
     rows: BoxStream<'static, Result<T>>,
 ) -> BoxStream<'static, Result<T>> {
     let flow = Flow { standing, rows: Some(rows) };
@@ -142,7 +142,7 @@ pub(crate) fn while_standing<T: Send + 'static>(
 }
 
 struct Flow<T> {
-    standing: Standing,
+    standing: Footing,
     /// Let go when it may not go on: nothing is read any more.
     rows: Option<BoxStream<'static, Result<T>>>,
 }

@@ -17,7 +17,7 @@ use policy::{Action, Grant, GrantAsk, Via};
 use store::request::RequestScope;
 
 use super::bounds::{self, Bound, Held};
-use super::flowing::{Mark, Standing};
+use super::flowing::{Footing, Mark};
 use super::quota::{Meter, Pools};
 use super::resource::{Ground, in_scope};
 use super::{Callable, Release, paging};
@@ -124,8 +124,8 @@ impl Pass {
     }
 
     /// What lets rows go on that leave by this pass as a stream.
-    pub(crate) fn standing(&self, app: &Arc<App>, op: &Op) -> Standing {
-        Standing::new(app, op, &self.access.grant, self.access.mark)
+    pub(crate) fn standing(&self, app: &Arc<App>, op: &Op) -> Footing {
+        Footing::new(app, op, &self.access.grant, self.access.mark)
     }
 
     pub(crate) fn served(&self) -> bool {

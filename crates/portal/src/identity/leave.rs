@@ -14,7 +14,7 @@ use super::{asker, issuer};
 use crate::account::with_cookie;
 use crate::form::Posted;
 use crate::view::value;
-use crate::visit::{self, FormGoal, SESSION_COOKIE, Visit, pairs};
+use crate::visit::{self, FormGoal, Visit, pairs, session_cookie};
 use crate::{Answer, Door};
 
 pub(super) fn router() -> Router<Arc<Door>> {
@@ -53,7 +53,8 @@ async fn led(door: &Door, visit: &Visit, step: Leaving, asked: &str) -> Answer {
             if visit.session.is_none() {
                 return Ok(response);
             }
-            let ended = visit::expired(SESSION_COOKIE, door.config.secure_cookies);
+            let secure = door.config.secure_cookies;
+            let ended = visit::expired(session_cookie(secure), secure);
             Ok(with_cookie(response, &ended.to_string()))
         }
         Leaving::Stayed => Ok(Redirect::to("/").into_response()),

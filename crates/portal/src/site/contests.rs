@@ -167,7 +167,8 @@ async fn attach(
     may_write(&visit)?;
     let (app, op) = (&door.app, &visit.op);
     let (of, to) = (id.as_str(), work.as_str());
-    let sent = form::upload(&visit, &mut multipart, |_, name, bytes| async move {
+    let most = app.rules.contest.file.bytes;
+    let sent = form::upload(&visit, most, &mut multipart, |_, name, bytes| async move {
         contest::attach(app, op, of, to, &name, bytes).await
     });
     match sent.await {

@@ -257,7 +257,7 @@ pub(crate) async fn land_text(house: &House, entry: &str, mode: SyncMode, text: 
 }
 
 /// What the lake shows of a region, told apart from the flow: the whole open view, filtered here.
-pub(crate) async fn of_region(app: &App, code: &str, region: &str) -> Table {
+pub(crate) async fn of_region(app: &Arc<App>, code: &str, region: &str) -> Table {
     let nobody = app.op(model::Actor::Nobody, "-");
     let download = app::opening::download(app, &nobody, code, None).await.unwrap();
     let pieces: Vec<model::value::Rows> = download.rows.try_collect().await.unwrap();

@@ -53,7 +53,7 @@ pub(crate) async fn table(conn: &mut mysql_async::Conn, sql: &str) -> Table {
 pub(crate) const FIRMS: &str =
     "SELECT id, NULLIF(TRIM(name), ''), amount, DATE_FORMAT(day, '%Y-%m-%d') FROM firms";
 
-pub(crate) async fn level(app: &app::App, conn: &mut mysql_async::Conn) {
+pub(crate) async fn level(app: &std::sync::Arc<app::App>, conn: &mut mysql_async::Conn) {
     until("level", async || {
         let (there, here) = (table(conn, FIRMS).await, lake(app, "firms").await);
         let Some(differs) = differs(&there, &here) else { return Ok(()) };

@@ -77,7 +77,7 @@ impl Source {
 }
 
 /// Rows of the lake's current view; a key that occurs twice fails.
-pub(crate) async fn lake(app: &App, code: &str) -> Table {
+pub(crate) async fn lake(app: &Arc<App>, code: &str) -> Table {
     let nobody = app.op(model::Actor::Nobody, "-");
     let download = app::opening::download(app, &nobody, code, None).await.unwrap();
     let pieces: Vec<model::value::Rows> = download.rows.try_collect().await.unwrap();
@@ -158,7 +158,7 @@ pub(crate) const FIRMS: &str =
     "SELECT id, nullif(trim(name), ''), amount, to_char(day, 'YYYY-MM-DD') FROM firms";
 
 /// Waits until the lake holds what the source holds.
-pub(crate) async fn level(app: &App, source: &Source, code: &str, sql: &str) {
+pub(crate) async fn level(app: &Arc<App>, source: &Source, code: &str, sql: &str) {
     until("level", async || {
         let (there, here) = (source.table(sql).await, lake(app, code).await);
         differs(&there, &here).map_or(Ok(()), Err)
