@@ -28,7 +28,7 @@ impl Value {
             Value::Decimal(d) => d.to_string(),
             Value::Float(f) => f.to_string(),
             Value::Boolean(b) => b.to_string(),
-            Value::Date(d) => d.format("%Y-%m-%d").to_string(),
+            Value::Date(d) => d.to_string(),
             Value::DateTime(t) => date_time_text(t),
         })
     }
@@ -41,7 +41,7 @@ impl Value {
 /// `2026-01-02T03:04:05` with fractional seconds only when there are any.
 #[must_use]
 pub fn date_time_text(t: &NaiveDateTime) -> String {
-    t.format("%Y-%m-%dT%H:%M:%S%.f").to_string()
+    format!("{t:?}")
 }
 
 impl Serialize for Value {
@@ -62,7 +62,7 @@ impl Serialize for Value {
             }
             Value::Float(f) => s.serialize_f64(*f),
             Value::Boolean(b) => s.serialize_bool(*b),
-            Value::Date(d) => s.collect_str(&d.format("%Y-%m-%d")),
+            Value::Date(d) => s.collect_str(d),
             Value::DateTime(t) => s.serialize_str(&date_time_text(t)),
         }
     }

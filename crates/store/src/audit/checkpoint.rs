@@ -13,8 +13,8 @@ use model::{Code, Error, Result};
 
 /// Records after which the log is moved.
 const EVERY: usize = 2000;
-/// Pages of 16 KiB from which the log is to start anew (64 MB).
-const LARGE: i64 = 4096;
+/// Pages of 8 KiB from which the log is to start anew (64 MB).
+const LARGE: i64 = 8192;
 
 /// The writer's side.
 pub(super) struct Checkpoints {

@@ -161,9 +161,14 @@ impl Sqlite {
             lake_version,
             source: take,
         };
-        let worker = tokio::spawn(blocking(move || match mode {
-            SyncMode::Full => load.full(),
-            SyncMode::Incremental => load.incremental(),
+        let inner = Arc::clone(&self.inner);
+        let worker = tokio::spawn(blocking(move || {
+            let rows = match mode {
+                SyncMode::Full => load.full(),
+                SyncMode::Incremental => load.incremental(),
+            };
+            inner.level();
+            rows
         }));
         while let Some(batch) = rows.next().await {
             let last = batch.is_err();
@@ -208,6 +213,15 @@ async fn blocking<T: Send + 'static>(
 impl Inner {
     fn is_point(&self, view: &View<'_>, query: &RowQuery) -> bool {
         self.tables.read().get(view.entry).is_some_and(|t| is_point(&t.shape, view, query))
+    }
+
+    /// Moves all of the log into the file, as far as no reader stands in the way: readers then find every page where it is mapped,
+    /// and need not look through the log for it.
+    fn level(&self) {
+        let moved = self.writer.lock().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = moved {
+            tracing::warn!(error = %error, "the log of the serving copy could not be moved");
+        }
     }
 
     fn forget(&self, entry: &str) {
