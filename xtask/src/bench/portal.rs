@@ -71,13 +71,13 @@ fn filled(helper: &Path, place: &Path, rows: u64, sets: u64) -> Outcome<PathBuf>
     Ok(data)
 }
 
-/// A server with site and interfaces on free ports, as a configuration file starts it, and its addresses. The background's work is
-/// left out: it is not what is measured. Callers are not slowed down by their address: they all come from here.
+/// A server with site and interfaces on free ports, as a configuration file starts it, and its addresses. Callers are not slowed down by
+/// their address: they all come from here.
 fn serve(qiantang: &Path, place: &Path, data: &Path) -> Outcome<(Background, Value)> {
     let (config, log) = (place.join("qiantang.toml"), place.join("server.log"));
     let folder = serde_json::to_string(&data.to_string_lossy()).map_err(|e| e.to_string())?;
     let text = format!(
-        "roles = [\"portal\", \"gateway\"]\n\n[data]\nfolder = {folder}\n\n\
+        "[data]\nfolder = {folder}\n\n\
          [portal]\nlisten = \"127.0.0.1:0\"\n\n\
          [gateway]\nlisten = \"127.0.0.1:0\"\nanonymous_per_second = 1000000\n\n\
          [operation]\nlisten = \"127.0.0.1:0\"\n"

@@ -15,7 +15,7 @@ pub(super) fn measure(bench: &mut Bench<'_>, qiantang: &Path, data: &Path) -> Ou
     let config = bench.dir.join("secure.toml");
     let folder = serde_json::to_string(&data.to_string_lossy()).map_err(|e| e.to_string())?;
     let text = format!(
-        "roles = [\"gateway\"]\n\n[data]\nfolder = {folder}\n\n[gateway]\nlisten = \"127.0.0.1:0\"\n\n\
+        "[data]\nfolder = {folder}\n\n[portal]\nlisten = \"127.0.0.1:0\"\n\n[gateway]\nlisten = \"127.0.0.1:0\"\n\n\
          [tls]\ncert = \"tls.pem\"\nkey = \"tls.key\"\n\n[operation]\nlisten = \"127.0.0.1:0\"\n"
     );
     std::fs::write(&config, text).map_err(|e| format!("{}: {e}", config.display()))?;
