@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Options, last_json};
 use crate::Outcome;
-use crate::shell::{Background, cache, program, read, run as shown};
+use crate::shell::{Background, cache, program, read, root, run as shown};
 
 /// Rows of the large table and open data sets, where nothing is said.
 const ROWS: u64 = 13_000_000;
@@ -72,12 +72,13 @@ fn filled(helper: &Path, place: &Path, rows: u64, sets: u64) -> Outcome<PathBuf>
 }
 
 /// A server with site and interfaces on free ports, as a configuration file starts it, and its addresses. Callers are not slowed down by
-/// their address: they all come from here.
+/// their address: they all come from here, so that the limits of the public, which hold for each address, are set high.
 fn serve(qiantang: &Path, place: &Path, data: &Path) -> Outcome<(Background, Value)> {
     let (config, log) = (place.join("qiantang.toml"), place.join("server.log"));
     let folder = serde_json::to_string(&data.to_string_lossy()).map_err(|e| e.to_string())?;
+    let rules = rules(place)?;
     let text = format!(
-        "[data]\nfolder = {folder}\n\n\
+        "[data]\nfolder = {folder}\n\n[rules]\npolicy_folder = {rules:?}\n\n\
          [portal]\nlisten = \"127.0.0.1:0\"\n\n\
          [gateway]\nlisten = \"127.0.0.1:0\"\nanonymous_per_second = 1000000\n\n\
          [operation]\nlisten = \"127.0.0.1:0\"\n"
@@ -92,4 +93,29 @@ fn serve(qiantang: &Path, place: &Path, data: &Path) -> Outcome<(Background, Val
     server
         .wait_until(Duration::from_secs(60), || std::net::TcpStream::connect(&operation).is_ok())?;
     Ok((server, addresses))
+}
+
+/// A folder with the limits of releases, those of calls of open data raised; the other rules are those of the program.
+fn rules(place: &Path) -> Outcome<PathBuf> {
+    let shipped = root().join("crates/policy/rules/limits.toml");
+    let text =
+        std::fs::read_to_string(&shipped).map_err(|e| format!("{}: {e}", shipped.display()))?;
+    let (before, open) =
+        text.split_once("[quota_open]\n").ok_or("no [quota_open] in the limits")?;
+    let raised: String = open
+        .lines()
+        .map(|line| match line.split_once(" = ") {
+            Some((name @ ("calls_per_day" | "calls_per_second"), _)) => {
+                format!("{name} = 1000000000\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let folder = place.join("rules");
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| {
+            std::fs::write(folder.join("limits.toml"), format!("{before}[quota_open]\n{raised}"))
+        })
+        .map_err(|e| format!("{}: {e}", folder.display()))?;
+    Ok(folder)
 }
