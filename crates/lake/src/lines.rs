@@ -309,8 +309,9 @@ mod tests {
         ];
         let n = texts.len();
         let integers = [0, 1, -1, 9, 10, -10, 1_000_000, i64::MIN, i64::MAX];
-        let integers: Vec<Option<i64>> = integers.into_iter().map(Some).chain([None]).collect();
-        let unscaled: Vec<Option<i128>> = vec![
+        let integers: Vec<Option<i64>> =
+            integers.into_iter().map(Some).chain([None]).cycle().take(n).collect();
+        let unscaled = vec![
             Some(0),
             Some(5),
             Some(-5),
@@ -322,11 +323,14 @@ mod tests {
             Some(1_i128 << 100),
             None,
         ];
+        let unscaled: Vec<Option<i128>> = unscaled.into_iter().cycle().take(n).collect();
         let floats = [0.0, -0.0, 1.5, -2.25, 1e300, 1e-7, f64::NAN, f64::INFINITY, 3.0];
-        let floats: Vec<Option<f64>> = floats.into_iter().map(Some).chain([None]).collect();
+        let floats: Vec<Option<f64>> =
+            floats.into_iter().map(Some).chain([None]).cycle().take(n).collect();
         // Among them the first days of year 0, -1 and 10000.
         let days = [0, -1, 18_628, -719_528, -719_529, 2_932_896, 2_932_897, i32::MAX, 60];
-        let days: Vec<Option<i32>> = days.into_iter().map(Some).chain([None]).collect();
+        let days: Vec<Option<i32>> =
+            days.into_iter().map(Some).chain([None]).cycle().take(n).collect();
         let micros = [
             0,
             1,
@@ -338,7 +342,8 @@ mod tests {
             253_402_300_800_000_000,
             i64::MAX,
         ];
-        let micros: Vec<Option<i64>> = micros.into_iter().map(Some).chain([None]).collect();
+        let micros: Vec<Option<i64>> =
+            micros.into_iter().map(Some).chain([None]).cycle().take(n).collect();
         let truths: Vec<Option<bool>> =
             (0..n).map(|i| [Some(true), Some(false), None].get(i % 3).copied().flatten()).collect();
         same(&batch(vec![
