@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use futures::StreamExt;
 use minijinja::context;
 use model::project::ProjectNew;
-use model::sandbox::release::{ColumnPart, ReleaseWay};
+use model::sandbox::release::{ColumnPart, ReleaseState, ReleaseWay};
 use model::sandbox::{RunKind, SandboxStage};
 use model::{Code, Error, Kind, Result};
 
@@ -257,7 +257,8 @@ async fn release(
         reason: posted.get("reason").to_owned(),
     };
     let made = sandbox::ask_release(&door.app, &visit.op, &id, ask).await;
-    answered(&door, &visit, &id, made, "saved").await
+    let stopped = made.as_ref().is_ok_and(|r| r.state == ReleaseState::Stopped);
+    answered(&door, &visit, &id, made, if stopped { "stopped" } else { "saved" }).await
 }
 
 async fn fetch(
@@ -289,7 +290,10 @@ async fn extension(
 
 async fn desk(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let items = sandbox::desk(&door.app, &visit.op).await?;
-    let context = context! { items => value(&items), done => visit.q("done") };
+    let context = context! {
+        items => value(&items), done => visit.q("done"),
+        traces => sandbox::may_trace(&door.app, &visit.op),
+    };
     door.page(&visit, "console/releases.html", context).await
 }
 
@@ -297,7 +301,9 @@ async fn desk(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 async fn trace(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
     let found = sandbox::trace(&door.app, &visit.op, posted.raw("text")).await?;
     let items = sandbox::desk(&door.app, &visit.op).await?;
-    let context = context! { items => value(&items), traced => true, release => value(found) };
+    let context = context! {
+        items => value(&items), traces => true, traced => true, release => value(found),
+    };
     door.page(&visit, "console/releases.html", context).await
 }
 

@@ -174,7 +174,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             },
         },
         "console/releases.html" => context! {
-            traced => true, release => full.then(|| value(release(true))),
+            traces => full, traced => true, release => full.then(|| value(release(true))),
             items => vec![context! {
                 subject => "s2", seat => "", project_name => "停车场 <b>", org => "o1", rows => Vec::<Vec<String>>::new(),
                 extension => value(extension(full)),

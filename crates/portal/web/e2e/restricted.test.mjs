@@ -190,7 +190,8 @@ test("another applies for data of two departments, with evidence", async ({ brow
   await expect(page.locator("#use-form")).toContainText("请先登记应用");
   seen.app = await registerApplication(page, `守信应用 ${mark}`, "走查用");
   await page.goto(`${portal}/restricted/new?code=${code}`);
-  await page.locator("#another [name=code]").last().fill(other.code);
+  await page.locator("details", { has: page.locator("#another") }).locator("summary").click();
+  await page.locator("#another-code").fill(other.code);
   await page.locator("#another button").click();
   await expect(page.locator("#use-form fieldset", { hasText: other.code })).toBeVisible();
   await expect(page.locator("#use-form"), "what is not open is not offered").not.toContainText("法定代表人姓名");
@@ -391,6 +392,7 @@ test("a result is stopped for a small cell; with it hidden another is agreed to 
   };
   await ask(false);
   const stopped = page.locator("#releases article").first();
+  await expect(page.locator("#done")).toContainText("自动检查未通过");
   await expect(stopped).toContainText("自动检查未通过");
   await expect(stopped.locator(".findings")).toContainText("最小分组");
   await expect(stopped.locator(".fetch")).toHaveCount(0);
@@ -422,6 +424,9 @@ test("a result is stopped for a small cell; with it hidden another is agreed to 
 });
 
 test("a copy that turns up says whose it was", async ({ browser }) => {
+  const reviewer = await signedIn(browser, "reviewer");
+  await reviewer.goto(`${portal}/console/releases`);
+  await expect(reviewer.locator("#trace"), "the authority traces").toHaveCount(0);
   const authority = await signedIn(browser, "authority");
   await authority.goto(`${portal}/console/releases`);
   await authority.locator("#trace-text").fill(seen.copy.split("\n").slice(1).join("\n"));

@@ -162,6 +162,12 @@ async fn item(
     })
 }
 
+/// Whether the caller may ask whose copy a text is.
+#[must_use]
+pub fn may_trace(app: &App, op: &Op) -> bool {
+    app.may(op, Action::SandboxReview, &target("trace", "", "", ""))
+}
+
 /// Whose copy a text is: the release whose watermark it bears, if it bears one that is known. For the authority.
 pub async fn trace(app: &App, op: &Op, text: &str) -> Result<Option<SandboxRelease>> {
     audit::permit(app, op, Action::SandboxReview, &target("trace", "", "", "")).await?;

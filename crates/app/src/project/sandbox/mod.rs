@@ -44,7 +44,7 @@ use policy::{Action, Permit, Target};
 use serde::{Deserialize, Serialize};
 
 pub use self::bring::{sample, upload};
-pub use self::desk::{DeskItem, decide, desk, has_desk, trace};
+pub use self::desk::{DeskItem, decide, desk, has_desk, may_trace, trace};
 pub use self::extend::ask as ask_extension;
 pub use self::outlet::publish;
 pub(crate) use self::outlet::{described, released};
