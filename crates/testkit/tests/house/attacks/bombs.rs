@@ -188,7 +188,7 @@ async fn workbooks_that_would_fill_memory_are_not_parsed() {
     let promised = with_part(&book, TEXTS, &promised);
     for (name, bytes, status, zh) in [
         ("told.xlsx", telling(&book, TEXTS, 1 << 30), 413, "256 MiB"),
-        ("lied.xlsx", telling(&book, TEXTS, 3), 400, "目录与内容不符"),
+        ("lied.xlsx", telling(&book, TEXTS, 3), 400, "工作簿已损坏或不完整"),
         ("promised.xlsx", promised.clone(), 400, "声称的条数与内容不符"),
         ("spread.ods", endless_sheet(), 413, "展开重复的单元格后超过 1 GiB"),
         ("vast.xls", vast_sheet(), 413, "各表展开后超过 1 GiB"),

@@ -26,12 +26,14 @@ async fn house() -> Doors {
     Doors::of(house)
 }
 
-/// The second and third column of every row.
+/// Name and amount of every row.
 fn columns(text: &str) -> Vec<(String, String)> {
     let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    // CKAN's dump begins with a number of the row.
+    let first = usize::from(&reader.headers().unwrap()[0] == "_id");
     let row = |r: Result<csv::StringRecord, csv::Error>| {
         let r = r.unwrap();
-        (r[1].to_owned(), r[2].to_owned())
+        (r[first + 1].to_owned(), r[first + 2].to_owned())
     };
     reader.records().map(row).collect()
 }

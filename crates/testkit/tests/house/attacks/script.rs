@@ -18,7 +18,8 @@ async fn house() -> Doors {
     draft.description = TEXT.into();
     draft.tags = vec![SCRIPT.into()];
     draft.source_system = SCRIPT.into();
-    draft.items[1].name_cn = SCRIPT.into();
+    // An item's name must hold Chinese.
+    draft.items[1].name_cn = format!("名称{SCRIPT}");
     draft.items[1].definition = TEXT.into();
     house.publish(draft).await;
     let rows = format!("id,name,amount,day\n1,{SCRIPT},1.50,2026-01-01\n2,<b>,2,2026-01-02\n");
