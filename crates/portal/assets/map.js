@@ -106,15 +106,15 @@
   }
 
   function draw(all, ground) {
-    var area = asked(), grounds = ground.flatMap(function (data) { return data.features; });
-    var bounds = area || extent(all.flatMap(function (data) { return data.features; })) || extent(grounds);
+    var looked = asked(), grounds = ground.flatMap(function (data) { return data.features; });
+    var bounds = looked || extent(all.flatMap(function (data) { return data.features; })) || extent(grounds);
     if (!bounds && all.some(function (data) { return data.tiles; })) { bounds = AROUND; }
     if (!bounds) { box.hidden = true; return; }
     box.hidden = false;
     var sources = {
       grid: { type: "geojson", data: grid(bounds) },
       ground: { type: "geojson", data: { type: "FeatureCollection", features: grounds } },
-      frame: { type: "geojson", data: { type: "FeatureCollection", features: area ? [frame(area)] : [] } }
+      frame: { type: "geojson", data: { type: "FeatureCollection", features: looked ? [frame(looked)] : [] } }
     };
     // Boxes around data are dashed, so that nobody takes them for boundaries.
     var dashes = grounds.some(function (f) { return f.properties && f.properties.taken_from; });
