@@ -12,8 +12,9 @@ use model::{Code, Error, Result};
 use sqlx::AnyPool;
 use tokio::sync::mpsc::Receiver;
 
-use super::Pending;
-use super::write::Head;
+use super::Order;
+use super::head::Head;
+use super::settle::Settled;
 use crate::StoreConfig;
 use crate::db::to_json;
 
@@ -22,13 +23,18 @@ pub(super) const WAITING: &str = "audit.beside";
 
 pub(super) async fn start(
     config: &StoreConfig,
-    mut waiting: Receiver<Pending>,
-) -> Result<(AnyPool, Head)> {
+    mut waiting: Receiver<Order>,
+) -> Result<(AnyPool, Head, Settled)> {
     let path = config.folder.join(WAITING);
+    let head = config.folder.join("audit.head");
     std::thread::Builder::new()
         .name("audit".into())
         .spawn(move || {
-            while let Some(pending) = waiting.blocking_recv() {
+            while let Some(order) = waiting.blocking_recv() {
+                let pending = match order {
+                    Order::Write(pending) => pending,
+                    Order::End(done) => return drop(done.send(())),
+                };
                 let outcome = leave(&path, &pending.event);
                 if let Err(e) = &outcome {
                     tracing::error!(error = %e.operator_text(), "the audit record cannot be left");
@@ -37,7 +43,8 @@ pub(super) async fn start(
             }
         })
         .map_err(|e| Error::of(Code::AuditUnavailable).caused_by(e))?;
-    Ok((super::write::readers(config).await?, Head::File(config.folder.join("audit.head"))))
+    let settled = Settled::beside(&head);
+    Ok((super::write_sqlite::readers(config).await?, Head::File(head), settled))
 }
 
 fn unwritable(e: std::io::Error) -> Error {

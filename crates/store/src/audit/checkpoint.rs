@@ -11,8 +11,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use model::{Code, Error, Result};
 
-/// Records after which the log is moved.
-const EVERY: usize = 2000;
+/// Bytes of records after which the log is moved.
+const EVERY: usize = 16 << 20;
 /// Pages of 8 KiB from which the log is to start anew (64 MB).
 const LARGE: i64 = 8192;
 
@@ -38,9 +38,9 @@ impl Checkpoints {
         Ok(Self { since: 0, nudge, large })
     }
 
-    /// To be called between commits with the records of the last one.
-    pub(super) fn after(&mut self, connection: &rusqlite::Connection, records: usize) {
-        self.since += records;
+    /// To be called between commits with the bytes of the last one's records.
+    pub(super) fn after(&mut self, connection: &rusqlite::Connection, bytes: usize) {
+        self.since += bytes;
         if self.since < EVERY {
             return;
         }

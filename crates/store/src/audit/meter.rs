@@ -1,62 +1,118 @@
 //! The meter of the chain: figures of use, written in the transaction of the records they follow from (*metered = audited*).
 //!
-//! A commit adds up what its records count ([`model::usage::counted`]) in memory and writes one line per key and day that occurs in
-//! it, so that the price of counting is shared as that of the commit is. Keys are numbers; the numbers are remembered. `meter_mark`
+//! What the records of a commit count ([`model::usage::counted`]) is added up in memory and written as one line per key and day, so
+//! that the price of counting is shared as that of the commit is. Keys are numbers; the numbers are remembered. `meter_mark`
 //! says up to which record the chain is counted: records that a process without a meter wrote are counted before the next ones.
 
 use std::collections::HashMap;
 
 use model::audit::AuditEvent;
-use model::usage::{HISTOGRAM, Usage, UsageKey, counted, hour};
+use model::usage::{HISTOGRAM, Usage, counted, hour};
 
 /// Keys whose numbers are remembered at most; after that they are asked for again.
 const KEYS: usize = 50_000;
 
-/// A key that has no number yet.
-pub(super) type NewKey = [String; 7];
+/// A key, in the order of `UsageKey::parts`.
+pub(super) type KeyParts = [String; 7];
 
 /// Figures of some records.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
-    /// By day and number of the key.
-    pub(super) days: HashMap<(String, i64), Usage>,
-    /// By hour and outcome.
-    pub(super) hours: HashMap<(String, String), Usage>,
-}
-
-/// Counts records of one writer.
-#[derive(Debug, Default)]
-pub(super) struct Meter {
-    numbers: HashMap<String, i64>,
+    days: HashMap<String, Line>,
+    hours: HashMap<String, Hour>,
     /// The key being looked up.
     text: String,
     /// The last hour: the letters of the record's time that name it, and its name in China.
     hour: (String, String),
 }
 
+/// What a day's records of one key add up to.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) day: String,
+    pub(super) key: KeyParts,
+    pub(super) usage: Usage,
+}
+
+/// What an hour's records of one outcome add up to.
+#[derive(Debug)]
+pub(super) struct Hour {
+    pub(super) hour: String,
+    pub(super) outcome: String,
+    pub(super) usage: Usage,
+}
+
+impl Sums {
+    /// Adds what a record counts, if it counts.
+    pub(super) fn add(&mut self, event: &AuditEvent) {
+        let Some((key, usage)) = counted(event) else { return };
+        let begins = event.ts.get(..13).unwrap_or(&event.ts);
+        if self.hour.0 != begins {
+            let named = hour(&event.ts).unwrap_or_else(|| begins.replace('T', " "));
+            self.hour = (begins.to_owned(), named);
+        }
+        let name = &self.hour.1;
+        let day = name.get(..10).unwrap_or(name);
+        let parts = key.parts();
+        spell(&mut self.text, std::iter::once(day).chain(parts));
+        match self.days.get_mut(&self.text) {
+            Some(line) => line.usage.add(&usage),
+            None => {
+                let key = parts.map(str::to_owned);
+                let line = Line { day: day.to_owned(), key, usage };
+                self.days.insert(self.text.clone(), line);
+            }
+        }
+        spell(&mut self.text, [name.as_str(), key.outcome]);
+        match self.hours.get_mut(&self.text) {
+            Some(sum) => sum.usage.add(&usage),
+            None => {
+                let (hour, outcome) = (name.clone(), key.outcome.to_owned());
+                self.hours.insert(self.text.clone(), Hour { hour, outcome, usage });
+            }
+        }
+    }
+
+    /// Lines by day and key, in one order everywhere.
+    pub(super) fn days(&self) -> Vec<&Line> {
+        ordered(&self.days)
+    }
+
+    /// Lines by hour and outcome, in one order everywhere.
+    pub(super) fn hours(&self) -> Vec<&Hour> {
+        ordered(&self.hours)
+    }
+}
+
+fn ordered<T>(all: &HashMap<String, T>) -> Vec<&T> {
+    let mut all: Vec<_> = all.iter().collect();
+    all.sort_unstable_by_key(|(text, _)| *text);
+    all.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Numbers of keys.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    numbers: HashMap<KeyParts, i64>,
+}
+
 impl Meter {
-    /// Keys among these records that have no number yet.
-    pub(super) fn unknown<'a>(
-        &mut self,
-        events: impl Iterator<Item = &'a AuditEvent>,
-    ) -> Vec<NewKey> {
+    /// Keys among these figures that have no number yet.
+    pub(super) fn unknown(&mut self, sums: &Sums) -> Vec<KeyParts> {
         if self.numbers.len() > KEYS {
             self.forget();
         }
-        let mut found: Vec<NewKey> = Vec::new();
-        for (key, _) in events.filter_map(counted) {
-            write_key(&mut self.text, &key);
-            let new = key.parts();
-            if !self.numbers.contains_key(&self.text) && !found.iter().any(|f| *f == new) {
-                found.push(new.map(str::to_owned));
-            }
-        }
+        let new = |line: &&Line| !self.numbers.contains_key(&line.key);
+        let mut found: Vec<KeyParts> =
+            sums.days().into_iter().filter(new).map(|line| line.key.clone()).collect();
+        found.sort_unstable();
+        found.dedup();
         found
     }
 
     /// A key has this number.
-    pub(super) fn learn(&mut self, key: &NewKey, number: i64) {
-        self.numbers.insert(key.join("\u{1f}"), number);
+    pub(super) fn learn(&mut self, key: KeyParts, number: i64) {
+        self.numbers.insert(key, number);
     }
 
     /// Numbers are no longer sure: their transaction failed.
@@ -64,75 +120,17 @@ impl Meter {
         self.numbers.clear();
     }
 
-    /// What these records add up to. Their keys have numbers.
-    pub(super) fn sum<'a>(&mut self, events: impl Iterator<Item = &'a AuditEvent>) -> Sums {
-        let mut sums = Sums::default();
-        for event in events {
-            let Some((key, usage)) = counted(event) else { continue };
-            write_key(&mut self.text, &key);
-            let Some(number) = self.numbers.get(&self.text).copied() else { continue };
-            let begins = event.ts.get(..13).unwrap_or(&event.ts);
-            if self.hour.0 != begins {
-                let named = hour(&event.ts).unwrap_or_else(|| begins.replace('T', " "));
-                self.hour = (begins.to_owned(), named);
-            }
-            let name = &self.hour.1;
-            let day = name.get(..10).unwrap_or(name);
-            add(&mut sums.days, (day, number), |(d, n)| (d.to_owned(), n), &usage);
-            add(
-                &mut sums.hours,
-                (name.as_str(), key.outcome),
-                |(h, o)| (h.to_owned(), o.to_owned()),
-                &usage,
-            );
-        }
-        sums
+    pub(super) fn number(&self, key: &KeyParts) -> Option<i64> {
+        self.numbers.get(key).copied()
     }
 }
 
-/// Adds to the figures of a key; the few keys of a commit are compared, not hashed anew as owned texts.
-fn add<K, B, O>(sums: &mut HashMap<K, Usage>, key: B, owned: O, usage: &Usage)
-where
-    K: Eq + std::hash::Hash + Same<B>,
-    B: Copy,
-    O: FnOnce(B) -> K,
-{
-    if sums.len() <= FEW
-        && let Some((_, sum)) = sums.iter_mut().find(|(k, _)| k.same(&key))
-    {
-        sum.add(usage);
-        return;
-    }
-    sums.entry(owned(key)).or_default().add(usage);
-}
-
-/// Keys of a commit up to which they are compared one by one.
-const FEW: usize = 8;
-
-/// An owned key beside a borrowed one.
-trait Same<B> {
-    fn same(&self, other: &B) -> bool;
-}
-
-impl Same<(&str, i64)> for (String, i64) {
-    fn same(&self, other: &(&str, i64)) -> bool {
-        self.1 == other.1 && self.0 == other.0
-    }
-}
-
-impl Same<(&str, &str)> for (String, String) {
-    fn same(&self, other: &(&str, &str)) -> bool {
-        self.1 == other.1 && self.0 == other.0
-    }
-}
-
-fn write_key(text: &mut String, key: &UsageKey<'_>) {
+/// Writes texts behind each other, told apart.
+fn spell<'a>(text: &mut String, parts: impl IntoIterator<Item = &'a str>) {
     text.clear();
-    for (n, part) in key.parts().into_iter().enumerate() {
-        if n > 0 {
-            text.push('\u{1f}');
-        }
+    for part in parts {
         text.push_str(part);
+        text.push('\u{1f}');
     }
 }
 

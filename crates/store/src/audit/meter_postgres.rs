@@ -4,8 +4,8 @@ use model::audit::AuditEvent;
 use model::{Error, Result};
 use sqlx::{Any, AnyPool, AssertSqlSafe, Row, Transaction};
 
-use super::meter::{KEY_SQL, Meter, NUMBER_SQL, PIECE, day_sql, figures, hour_sql};
-use super::write::LOCK_SQL;
+use super::meter::{KEY_SQL, Meter, NUMBER_SQL, PIECE, Sums, day_sql, figures, hour_sql};
+use super::write_postgres::LOCK_SQL;
 use crate::db::{fail, number, text};
 
 /// Lines in one statement at most.
@@ -33,7 +33,7 @@ pub(super) async fn open(pool: &AnyPool, meter: &mut Meter) -> Result<()> {
 pub(super) async fn count(
     tx: &mut Transaction<'static, Any>,
     meter: &mut Meter,
-    events: &[&AuditEvent],
+    sums: &Sums,
     first: i64,
     last: i64,
 ) -> Result<()> {
@@ -41,7 +41,7 @@ pub(super) async fn count(
     while mark(tx).await? < first - 1 {
         piece(tx, meter, first - 1).await?;
     }
-    add(tx, meter, events).await?;
+    add(tx, meter, sums).await?;
     move_mark(tx, last).await
 }
 
@@ -75,54 +75,50 @@ async fn piece(tx: &mut Transaction<'static, Any>, meter: &mut Meter, last: i64)
         .fetch_all(&mut **tx)
         .await
         .map_err(fail)?;
-    let mut events: Vec<AuditEvent> = Vec::new();
+    let mut sums = Sums::default();
     for row in &rows {
         // One that cannot be read is told by the chain's own check.
-        events.extend(serde_json::from_str::<AuditEvent>(&text(row, "body")?));
+        if let Ok(event) = serde_json::from_str::<AuditEvent>(&text(row, "body")?) {
+            sums.add(&event);
+        }
     }
-    add(tx, meter, &events.iter().collect::<Vec<_>>()).await?;
+    add(tx, meter, &sums).await?;
     move_mark(tx, to).await?;
     Ok(to)
 }
 
-async fn add(
-    tx: &mut Transaction<'static, Any>,
-    meter: &mut Meter,
-    events: &[&AuditEvent],
-) -> Result<()> {
-    for key in meter.unknown(events.iter().copied()) {
+async fn add(tx: &mut Transaction<'static, Any>, meter: &mut Meter, sums: &Sums) -> Result<()> {
+    for key in meter.unknown(sums) {
+        let mut found = None;
         for sql in [KEY_SQL, NUMBER_SQL] {
             let mut query = sqlx::query(sql);
             for part in &key {
                 query = query.bind(part.clone());
             }
             if let Some(row) = query.fetch_optional(&mut **tx).await.map_err(fail)? {
-                meter.learn(&key, number(&row, "id")?);
+                found = Some(number(&row, "id")?);
             }
         }
+        if let Some(found) = found {
+            meter.learn(key, found);
+        }
     }
-    let sums = meter.sum(events.iter().copied());
     let mark = |n: usize| format!("${n}");
-    // In one order everywhere.
-    let mut days: Vec<_> = sums.days.into_iter().collect();
-    days.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    for chunk in days.chunks(LINES) {
+    for chunk in sums.days().chunks(LINES) {
         let mut query = sqlx::query(AssertSqlSafe(day_sql(mark, chunk.len())));
-        for ((day, key), usage) in chunk {
-            query = query.bind(day.clone()).bind(*key);
-            for figure in figures(usage) {
+        for line in chunk {
+            query = query.bind(line.day.clone()).bind(meter.number(&line.key));
+            for figure in figures(&line.usage) {
                 query = query.bind(figure);
             }
         }
         query.execute(&mut **tx).await.map_err(fail)?;
     }
-    let mut hours: Vec<_> = sums.hours.into_iter().collect();
-    hours.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    for chunk in hours.chunks(LINES) {
+    for chunk in sums.hours().chunks(LINES) {
         let mut query = sqlx::query(AssertSqlSafe(hour_sql(mark, chunk.len())));
-        for ((hour, outcome), usage) in chunk {
-            let [calls, rows, bytes, micros, ..] = figures(usage);
-            query = query.bind(hour.clone()).bind(outcome.clone());
+        for line in chunk {
+            let [calls, rows, bytes, micros, ..] = figures(&line.usage);
+            query = query.bind(line.hour.clone()).bind(line.outcome.clone());
             query = query.bind(calls).bind(rows).bind(bytes).bind(micros);
         }
         query.execute(&mut **tx).await.map_err(fail)?;

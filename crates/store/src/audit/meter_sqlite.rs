@@ -7,7 +7,7 @@ use rusqlite::{
     Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
 };
 
-use super::meter::{KEY_SQL, Meter, NUMBER_SQL, PIECE, day_sql, figures, hour_sql};
+use super::meter::{KEY_SQL, Meter, NUMBER_SQL, PIECE, Sums, day_sql, figures, hour_sql};
 use crate::db::METER_SQL;
 
 type Outcome<T> = rusqlite::Result<T>;
@@ -53,11 +53,11 @@ fn tables() -> String {
         .replace("PRIMARY KEY (hour, outcome))", "PRIMARY KEY (hour, outcome)) WITHOUT ROWID")
 }
 
-/// Counts the records of a commit, numbered `first` to `last`.
-pub(super) fn count<'a>(
+/// Counts the records of a commit, numbered `first` to `last`, which add up to `sums`.
+pub(super) fn count(
     tx: &Transaction<'_>,
     meter: &mut Meter,
-    events: impl Iterator<Item = &'a AuditEvent> + Clone,
+    sums: &Sums,
     first: i64,
     last: i64,
 ) -> Outcome<()> {
@@ -65,7 +65,7 @@ pub(super) fn count<'a>(
     while mark(tx)? < first - 1 {
         piece(tx, meter, first - 1)?;
     }
-    add(tx, meter, events)?;
+    add(tx, meter, sums)?;
     move_mark(tx, last)
 }
 
@@ -84,7 +84,7 @@ fn piece(tx: &Transaction<'_>, meter: &mut Meter, last: i64) -> Outcome<i64> {
         return Ok(from);
     }
     let to = last.min(from.saturating_add(PIECE));
-    let mut events: Vec<AuditEvent> = Vec::new();
+    let mut sums = Sums::default();
     {
         let mut read =
             tx.prepare_cached("SELECT body FROM audit WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
@@ -92,46 +92,40 @@ fn piece(tx: &Transaction<'_>, meter: &mut Meter, last: i64) -> Outcome<i64> {
         while let Some(row) = rows.next()? {
             let body: String = row.get(0)?;
             // One that cannot be read is told by the chain's own check.
-            events.extend(serde_json::from_str::<AuditEvent>(&body));
+            if let Ok(event) = serde_json::from_str::<AuditEvent>(&body) {
+                sums.add(&event);
+            }
         }
     }
-    add(tx, meter, events.iter())?;
+    add(tx, meter, &sums)?;
     move_mark(tx, to)?;
     Ok(to)
 }
 
-fn add<'a>(
-    tx: &Transaction<'_>,
-    meter: &mut Meter,
-    events: impl Iterator<Item = &'a AuditEvent> + Clone,
-) -> Outcome<()> {
-    for key in meter.unknown(events.clone()) {
+fn add(tx: &Transaction<'_>, meter: &mut Meter, sums: &Sums) -> Outcome<()> {
+    for key in meter.unknown(sums) {
         tx.prepare_cached(KEY_SQL)?.execute(params_from_iter(&key))?;
         let number: Option<i64> = tx
             .prepare_cached(NUMBER_SQL)?
             .query_row(params_from_iter(&key), |row| row.get(0))
             .optional()?;
         if let Some(number) = number {
-            meter.learn(&key, number);
+            meter.learn(key, number);
         }
     }
-    let sums = meter.sum(events);
-    if sums.days.is_empty() {
-        return Ok(());
-    }
     let mut line = tx.prepare_cached(&DAY_SQL)?;
-    for ((day, key), usage) in &sums.days {
-        line.raw_bind_parameter(1, day)?;
-        line.raw_bind_parameter(2, key)?;
-        for (n, figure) in figures(usage).into_iter().enumerate() {
+    for sum in sums.days() {
+        line.raw_bind_parameter(1, &sum.day)?;
+        line.raw_bind_parameter(2, meter.number(&sum.key))?;
+        for (n, figure) in figures(&sum.usage).into_iter().enumerate() {
             line.raw_bind_parameter(n + 3, figure)?;
         }
         line.raw_execute()?;
     }
     let mut line = tx.prepare_cached(&HOUR_SQL)?;
-    for ((hour, outcome), usage) in &sums.hours {
-        let [calls, rows, bytes, micros, ..] = figures(usage);
-        line.execute(params![hour, outcome, calls, rows, bytes, micros])?;
+    for sum in sums.hours() {
+        let [calls, rows, bytes, micros, ..] = figures(&sum.usage);
+        line.execute(params![sum.hour, sum.outcome, calls, rows, bytes, micros])?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The audit chain: append-only, hashed by SM3, durable before it is acknowledged (group commit).
 //!
-//! Records that arrive while a commit is under way are written together by the next one, so the price of a durable
-//! write is shared. On SQLite the chain has a file and a thread of its own; on PostgreSQL an advisory lock makes the
+//! Records that arrive while a write is under way are written together by the next one, so the price of a durable
+//! write is shared. On SQLite a record is durable in a journal (`journal`) and comes into the chain's table behind it (`settle`);
+//! who reads the table waits for what was acknowledged before. On PostgreSQL an advisory lock makes the
 //! processes take turns. Beside the chain stands its head (last number and hash): a cut-off tail is noticed, too.
 //!
-//! With its records a commit writes what they add to the meter (`meter`): *metered = audited*.
+//! A transaction that puts records into the table writes what they add to the meter (`meter`), too: *metered = audited*.
 //!
 //! Before a writer goes on behind a tail it compares the tail with the head. When they do not fit, the next record of
 //! the chain says so (`audit.fault`), so that a tail cut off while the platform stood still cannot be covered up by
@@ -14,14 +15,19 @@ mod beside;
 mod checkpoint;
 mod fault;
 mod head;
+mod journal;
+mod lot;
 mod meter;
 mod meter_postgres;
 mod meter_sqlite;
 mod read;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod usage;
 mod write;
+mod write_postgres;
+mod write_sqlite;
 
 use std::sync::Arc;
 
@@ -36,11 +42,19 @@ use crate::{Backend, Db, StoreConfig};
 /// The chain of this installation.
 #[derive(Debug)]
 pub struct AuditLog {
-    queue: mpsc::Sender<Pending>,
+    queue: mpsc::Sender<Order>,
     pool: AnyPool,
-    head: write::Head,
+    head: head::Head,
+    settled: settle::Settled,
     /// Where commands that read beside us leave their records (SQLite only).
     beside: Option<std::path::PathBuf>,
+}
+
+/// What a writer is asked for.
+pub(crate) enum Order {
+    Write(Pending),
+    /// To end, and to say so.
+    End(oneshot::Sender<()>),
 }
 
 /// A record on its way, with the one who waits for it.
@@ -56,19 +70,22 @@ const QUEUE: usize = 8192;
 impl AuditLog {
     pub(crate) async fn open(config: &StoreConfig, db: &Db) -> Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let (pool, head) = match db.backend() {
-            Backend::Sqlite => write::start_sqlite(config, waiting).await?,
-            Backend::Postgres => write::start_postgres(db, waiting).await?,
+        let (pool, head, settled) = match db.backend() {
+            Backend::Sqlite => write_sqlite::start(config, waiting).await?,
+            Backend::Postgres => {
+                let (pool, head) = write_postgres::start(db, waiting).await?;
+                (pool, head, settle::Settled::Always)
+            }
         };
         let beside = (db.backend() == Backend::Sqlite).then(|| config.folder.join(beside::WAITING));
-        Ok(Self { queue, pool, head, beside })
+        Ok(Self { queue, pool, head, settled, beside })
     }
 
     /// For a command that reads beside the process that writes the chain.
     pub(crate) async fn open_beside(config: &StoreConfig) -> Result<Self> {
         let (queue, waiting) = mpsc::channel(64);
-        let (pool, head) = beside::start(config, waiting).await?;
-        Ok(Self { queue, pool, head, beside: None })
+        let (pool, head, settled) = beside::start(config, waiting).await?;
+        Ok(Self { queue, pool, head, settled, beside: None })
     }
 
     /// Takes what commands beside us left into the chain; answers how many records. Call it now and then.
@@ -89,7 +106,7 @@ impl AuditLog {
         let gone = || Error::of(Code::AuditUnavailable);
         let event = Arc::new(event);
         let pending = Pending { event: Arc::clone(&event), done };
-        self.queue.send(pending).await.map_err(|_| gone())?;
+        self.queue.send(Order::Write(pending)).await.map_err(|_| gone())?;
         let number = outcome.await.map_err(|_| gone())?;
         drop(event);
         number
@@ -100,9 +117,19 @@ impl AuditLog {
         sqlx::query("SELECT 1").execute(&self.pool).await.map_err(crate::db::fail)?;
         if self.queue.is_closed() { Err(Error::of(Code::AuditUnavailable)) } else { Ok(()) }
     }
+
+    /// The chain's table, for a reader: everything whose caller was told stands in it.
+    async fn table(&self) -> Result<&AnyPool> {
+        self.settled.wait(&self.pool).await?;
+        Ok(&self.pool)
+    }
+
     pub(crate) async fn close(&self) {
-        // The writer answers everything queued before it looks at the next batch: one more round trip drains it.
-        let _ = self.queue.reserve_many(QUEUE).await;
+        let (done, ended) = oneshot::channel();
+        // A writer that has ended already has nothing left to write.
+        if self.queue.send(Order::End(done)).await.is_ok() {
+            let _ = ended.await;
+        }
         self.pool.close().await;
     }
 }

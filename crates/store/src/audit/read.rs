@@ -49,7 +49,7 @@ impl AuditLog {
         for value in c.values() {
             query = query.bind(value.as_str());
         }
-        let rows = query.fetch_all(&self.pool).await.map_err(fail)?;
+        let rows = query.fetch_all(self.table().await?).await.map_err(fail)?;
         rows.iter().map(read).collect()
     }
 
@@ -67,7 +67,7 @@ impl AuditLog {
         )
         .bind(after)
         .bind(i64::from(most) + 1)
-        .fetch_all(&self.pool)
+        .fetch_all(self.table().await?)
         .await
         .map_err(fail)?;
         let mut records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
@@ -100,7 +100,7 @@ impl AuditLog {
         let mut rows = sqlx::query(
             "SELECT seq, ts, actor, action, object, result, prev_hash, hash, body FROM audit ORDER BY seq",
         )
-        .fetch(&self.pool);
+        .fetch(self.table().await?);
         while let Some(row) = rows.try_next().await.map_err(fail)? {
             let fault = match read(&row) {
                 Ok(record) => {
@@ -133,7 +133,7 @@ impl AuditLog {
     /// Number of the last record; 0 when there is none.
     pub(crate) async fn last_number(&self) -> Result<u64> {
         let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM audit")
-            .fetch_one(&self.pool)
+            .fetch_one(self.table().await?)
             .await
             .map_err(fail)?;
         Ok(u64::try_from(number(&row, "n")?).unwrap_or(0))
@@ -154,7 +154,7 @@ impl AuditLog {
         .bind(action)
         .bind(object)
         .bind(since)
-        .fetch_one(&self.pool)
+        .fetch_one(self.table().await?)
         .await
         .map_err(fail)?;
         number(&row, "n")

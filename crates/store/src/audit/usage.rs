@@ -135,7 +135,7 @@ impl AuditLog {
         for value in &values {
             query = query.bind(value.as_str());
         }
-        let rows = query.fetch_all(&self.pool).await.map_err(fail)?;
+        let rows = query.fetch_all(self.table().await?).await.map_err(fail)?;
         rows.iter().map(read).collect()
     }
 
@@ -146,7 +146,7 @@ impl AuditLog {
              CAST(COALESCE(SUM(calls), 0) AS BIGINT) AS calls FROM meter_hour WHERE hour >= $1",
         )
         .bind(day)
-        .fetch_one(&self.pool)
+        .fetch_one(self.table().await?)
         .await
         .map_err(fail)?;
         let answered = unsigned(number(&row, "answered")?);
@@ -156,8 +156,8 @@ impl AuditLog {
     /// Counts the chain anew and holds the meter against it, in one snapshot of both.
     pub async fn usage_check(&self, permit: &Permit) -> Result<UsageVerdict> {
         permit.require(&[Action::AuditExport])?;
-        let mut tx = match matches!(self.head, super::write::Head::File(_)) {
-            true => self.pool.begin().await,
+        let mut tx = match matches!(self.head, super::head::Head::File(_)) {
+            true => self.table().await?.begin().await,
             false => self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await,
         }
         .map_err(fail)?;
