@@ -3,12 +3,14 @@
 //! `chart` makes figures of rows, `versions` compares them, `standing` says how a set is kept and used, `city` tells the cities'
 //! shares, `plan`, `assess`, `withdraw` and `recheck` are how things come to be open and cease to be (rules of the risk check in
 //! `risk`), `inside` counts what lies in a box, `ground` tells where the data of regions lie, `names` finds places by their names,
-//! `tiles` draws vector tiles (`tile` writes one, `clip` cuts at its edges), `measure` counts empty cells in the background, `index` and `metadata` score openness; `rules` is their rule file.
+//! `tiles` draws vector tiles (`tile` writes one, `clip` cuts at its edges), `measure` walks over open sets in the background and
+//! counts empty cells (`fullness`) and places (`ground`), `index` and `metadata` score openness; `rules` is their rule file.
 
 mod assess;
 mod chart;
 mod city;
 mod clip;
+mod fullness;
 mod ground;
 mod index;
 mod inside;
@@ -54,13 +56,13 @@ pub use assess::{
 };
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
-pub use ground::{Ground, OutlineSet, RegionGround, ground, measure_places};
+pub use ground::{Ground, OutlineSet, RegionGround, ground};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
 pub use inside::{Inside, inside};
 pub use machines::{
     Head, Listing, callable, changed_at, columns, distinct, found, heads, listing, organisations,
 };
-pub use measure::measure;
+pub use measure::{SetsMeasured, measure};
 pub use names::{Place, PlaceKind, meant, places};
 pub(crate) use plan::prefix;
 pub use plan::{

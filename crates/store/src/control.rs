@@ -11,7 +11,7 @@ use sqlx::any::AnyRow;
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, maybe, number, page, text};
+use crate::db::{fail, maybe, number, page, text};
 
 /// A word with how many.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -237,13 +237,7 @@ impl Store {
              ORDER BY name, id LIMIT {}",
             page(limit)
         );
-        sqlx::query(AssertSqlSafe(sql))
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| json(row, "body"))
-            .collect()
+        self.db.bodies(sql, &Clause::default()).await
     }
 
     /// Writes down how large the ledgers are today; the first time, also how large they were in the 30 days before.

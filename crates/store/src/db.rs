@@ -207,7 +207,7 @@ impl Db {
         query.fetch_all(&self.pool).await.map_err(fail)
     }
 
-    /// What the rows of such a query keep as JSON in `body`.
+    /// What the rows of such a query keep as JSON in `body`; with an empty clause, of any query without values.
     pub(crate) async fn bodies<T: DeserializeOwned>(
         &self,
         sql: String,

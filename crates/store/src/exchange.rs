@@ -301,8 +301,7 @@ impl Store {
             clause.sql(),
             page(limit)
         );
-        let rows = self.db.rows(sql, clause).await?;
-        rows.iter().map(|row| json(row, "body")).collect()
+        self.db.bodies(sql, clause).await
     }
 
     /// How many files the worker and how many a person has something to do with.

@@ -4,10 +4,11 @@
 use model::halt::{Halt, HaltKind};
 use model::{Error, Result};
 use policy::{Action, Permit};
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
 use crate::Store;
-use crate::db::{fail, json, number, on_duplicate, page, to_json};
+use crate::clause::Clause;
+use crate::db::{fail, number, on_duplicate, page, to_json};
 
 impl Store {
     /// Begins a stop; refused while the thing is under one already.
@@ -55,13 +56,8 @@ impl Store {
 
     /// Stops in force.
     pub async fn halts_in_force(&self) -> Result<Vec<Halt>> {
-        sqlx::query("SELECT body FROM halt WHERE in_force = 1 ORDER BY id")
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| json(row, "body"))
-            .collect()
+        let sql = "SELECT body FROM halt WHERE in_force = 1 ORDER BY id".to_owned();
+        self.db.bodies(sql, &Clause::default()).await
     }
 
     /// One stop.
@@ -76,22 +72,17 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Halt>> {
-        let (kind, holder) = of.map_or(("", ""), |(kind, holder)| (kind.as_str(), holder));
-        let sql = format!(
-            "SELECT body FROM halt WHERE ($1 = '' OR (kind = $1 AND holder = $2)) AND ($3 = '' OR id < $3)
-             ORDER BY id DESC LIMIT {}",
-            page(limit)
-        );
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(kind)
-            .bind(holder)
-            .bind(before.unwrap_or_default())
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| json(row, "body"))
-            .collect()
+        let mut clause = Clause::default();
+        if let Some((kind, holder)) = of {
+            clause.and_text("kind =", kind.as_str());
+            clause.and_text("holder =", holder);
+        }
+        if let Some(before) = before.filter(|id| !id.is_empty()) {
+            clause.and_text("id <", before);
+        }
+        let sql =
+            format!("SELECT body FROM halt{} ORDER BY id DESC LIMIT {}", clause.sql(), page(limit));
+        self.db.bodies(sql, &clause).await
     }
 }
 

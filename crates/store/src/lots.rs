@@ -72,6 +72,9 @@ async fn run(db: Db, mut waiting: mpsc::Receiver<Waiting>) {
     while waiting.recv_many(&mut batch, TOGETHER).await > 0 {
         // For who has gone away nothing is taken.
         batch.retain(|w| !w.done.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
         match together(&db, &batch).await {
             Ok(taken) => {
                 for (w, taken) in batch.drain(..).zip(taken) {

@@ -2,6 +2,8 @@
 
 use model::Result;
 use model::dispatch::{Holder, HolderKind};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 use sqlx::{Any, Transaction};
 
 use crate::Store;
@@ -80,28 +82,19 @@ pub(crate) async fn take(tx: &mut Transaction<'static, Any>, ask: &Ask) -> Resul
         }
         room = room.min(left);
     }
-    sqlx::query(
+    of_key(
         "INSERT INTO quota_day (application, entry, day, calls) VALUES ($1, $2, $3, 0)
          ON CONFLICT (application, entry, day) DO NOTHING",
+        key,
     )
-    .bind(key.application.as_str())
-    .bind(key.entry.as_str())
-    .bind(key.day.as_str())
     .execute(&mut **tx)
     .await
     .map_err(fail)?;
     // The row is locked by the first update (PostgreSQL) or the whole transaction is (SQLite).
     add(tx, key, 0).await?;
     let taken = {
-        let row = sqlx::query(
-            "SELECT calls FROM quota_day WHERE application = $1 AND entry = $2 AND day = $3",
-        )
-        .bind(key.application.as_str())
-        .bind(key.entry.as_str())
-        .bind(key.day.as_str())
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(fail)?;
+        let sql = "SELECT calls FROM quota_day WHERE application = $1 AND entry = $2 AND day = $3";
+        let row = of_key(sql, key).fetch_one(&mut **tx).await.map_err(fail)?;
         number(&row, "calls")?
     };
     // Towards the end of a shared quota lots grow small, so that little of it lies in the memory of one caller.
@@ -154,13 +147,12 @@ pub(crate) async fn open_pool(
     let row =
         sqlx::query(sql).bind(day).bind(lo).bind(hi).fetch_one(&mut **tx).await.map_err(fail)?;
     let before = number(&row, "n")?;
-    sqlx::query(
+    of_pool(
         "INSERT INTO usage_day (resource, kind, holder, day, amount) VALUES ('calls', $1, $2, $3, $4)
          ON CONFLICT (resource, kind, holder, day) DO NOTHING",
+        holder,
+        day,
     )
-    .bind(holder.kind.as_str())
-    .bind(holder.id.as_str())
-    .bind(day)
     .bind(before)
     .execute(&mut **tx)
     .await
@@ -174,12 +166,11 @@ async fn pool(
     holder: &Holder,
     day: &str,
 ) -> Result<Option<i64>> {
-    sqlx::query(
+    of_pool(
         "SELECT amount FROM usage_day WHERE resource = 'calls' AND kind = $1 AND holder = $2 AND day = $3",
+        holder,
+        day,
     )
-    .bind(holder.kind.as_str())
-    .bind(holder.id.as_str())
-    .bind(day)
     .fetch_optional(&mut **tx)
     .await
     .map_err(fail)?
@@ -193,17 +184,21 @@ async fn add_pool(
     day: &str,
     calls: i64,
 ) -> Result<()> {
-    sqlx::query(
-        "UPDATE usage_day SET amount = amount + $1 WHERE resource = 'calls' AND kind = $2 AND holder = $3 AND day = $4",
+    of_pool(
+        "UPDATE usage_day SET amount = amount + $4 WHERE resource = 'calls' AND kind = $1 AND holder = $2 AND day = $3",
+        holder,
+        day,
     )
     .bind(calls)
-    .bind(holder.kind.as_str())
-    .bind(holder.id.as_str())
-    .bind(day)
     .execute(&mut **tx)
     .await
     .map_err(fail)?;
     Ok(())
+}
+
+/// A statement about the counter of a pool, whose kind, holder and day are `$1` to `$3`.
+fn of_pool(sql: &'static str, holder: &Holder, day: &str) -> Query<'static, Any, AnyArguments> {
+    sqlx::query(sql).bind(holder.kind.as_str()).bind(holder.id.as_str()).bind(day)
 }
 
 /// Lowest and highest code of a region and what is in it.
@@ -214,17 +209,20 @@ pub(crate) fn region_bounds(code: &str) -> (String, String) {
 }
 
 async fn add(tx: &mut Transaction<'static, Any>, key: &QuotaKey, calls: i64) -> Result<()> {
-    sqlx::query(
-        "UPDATE quota_day SET calls = calls + $1 WHERE application = $2 AND entry = $3 AND day = $4",
+    of_key(
+        "UPDATE quota_day SET calls = calls + $4 WHERE application = $1 AND entry = $2 AND day = $3",
+        key,
     )
     .bind(calls)
-    .bind(key.application.as_str())
-    .bind(key.entry.as_str())
-    .bind(key.day.as_str())
     .execute(&mut **tx)
     .await
     .map_err(fail)?;
     Ok(())
+}
+
+/// A statement about the counter of a key, whose application, entry and day are `$1` to `$3`.
+fn of_key(sql: &'static str, key: &QuotaKey) -> Query<'static, Any, AnyArguments> {
+    sqlx::query(sql).bind(key.application.as_str()).bind(key.entry.as_str()).bind(key.day.as_str())
 }
 
 fn unsigned(n: i64) -> u64 {

@@ -9,6 +9,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::Store;
+use crate::clause::Clause;
 use crate::db::{fail, json, number, text, to_json};
 use crate::entry::{LIVE, OpenFigures};
 
@@ -70,13 +71,8 @@ impl Store {
     /// Where the features of every set lie that was measured, in the order of their ids. Whoever tells it looks first which sets
     /// anybody may still read.
     pub async fn open_places(&self) -> Result<Vec<PlacesMeasured>> {
-        sqlx::query("SELECT body FROM open_place ORDER BY entry")
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(fail)?
-            .iter()
-            .map(|row| json(row, "body"))
-            .collect()
+        let sql = "SELECT body FROM open_place ORDER BY entry".to_owned();
+        self.db.bodies(sql, &Clause::default()).await
     }
 
     /// Figures of what is open by city: the first four digits of the region (`3300` is the province's own).

@@ -50,6 +50,23 @@ pub fn draft(code: &str) -> EntryDraft {
     }
 }
 
+/// The set of [`draft`], open under conditions only (受限开放) and not shared between public bodies.
+#[must_use]
+pub fn restricted_draft(code: &str) -> EntryDraft {
+    let mut draft = EntryDraft {
+        share_type: ShareType::None,
+        share_basis: "有关规定".into(),
+        open_type: OpenType::Restricted,
+        open_condition: "签订开放利用协议".into(),
+        ..draft(code)
+    };
+    for item in &mut draft.items {
+        item.share_type = ShareType::None;
+        item.open_type = OpenType::Restricted;
+    }
+    draft
+}
+
 /// A restricted L3 data set about persons: `sfzh` (key, look-up), `xm`, `sjh`, `csrq`, `region_code`; not open.
 #[must_use]
 pub fn person_draft(code: &str) -> EntryDraft {

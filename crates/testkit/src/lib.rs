@@ -27,7 +27,7 @@ mod restricted;
 mod text;
 mod tsa;
 
-pub use drafts::{draft, person_draft};
+pub use drafts::{draft, person_draft, restricted_draft};
 pub use house::{House, SetClock};
 #[cfg(feature = "kafka")]
 pub use kafka::Kafka;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use async_trait::async_trait;
 use futures::StreamExt;
 use model::audit::AuditEvent;
 use model::entry::Entry;
@@ -11,16 +12,13 @@ use model::query::RowQuery;
 use model::region::{Region, RegionLevel, covers};
 use model::value::{Row, Value};
 use model::{Actor, Op, Result};
-use policy::{Action, GrantAsk, Target, Via};
+use policy::{Action, GrantAsk, Permit, Via};
 use serde::Serialize;
 use store::openness::{PlacesMeasured, RegionPlace};
 
+use super::measure::Gauge;
 use super::{Geometry, geometry, place};
 use crate::{App, audit};
-
-/// Entries of one page of the walk, and sets measured in one turn.
-const PAGE: u32 = 500;
-const TURN: u64 = 200;
 
 /// Where a region's data lie.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,40 +57,41 @@ pub struct Ground {
     pub sets: Vec<String>,
 }
 
-/// Measures where the features of freely open sets lie that got data since; answers how many sets.
-pub async fn measure_places(app: &App, op: &Op) -> Result<u64> {
-    let permit = app.policy.permit(op, Action::SystemWork, &Target::plain("System", "openness"))?;
-    let known: HashMap<String, String> =
-        app.store.open_places().await?.into_iter().map(|p| (p.entry, p.measured_at)).collect();
-    let regions: HashSet<String> =
-        app.store.regions_list().await?.into_iter().map(|r| r.code).collect();
-    let (mut after, mut done) = (None::<String>, 0);
-    loop {
-        let page = app.store.entry_list_open(after.as_deref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(done) };
-        after = Some(last.draft.code.clone());
-        for entry in page.iter().filter(|e| e.freely_open()) {
-            let Some(geometry) = geometry(&entry.draft.items) else { continue };
-            let Some(data_at) = &entry.data_at else { continue };
-            if known.get(&entry.id).is_some_and(|at| at > data_at) {
-                continue;
-            }
-            if done >= TURN {
-                return Ok(done);
-            }
-            // One set that cannot be read keeps no other from being measured.
-            match of(app, op, entry, &geometry, &regions).await {
-                Ok(Some(places)) => {
-                    app.store.open_place_put(&permit, &places).await?;
-                    done += 1;
-                }
-                Ok(None) => {}
-                Err(e) => {
-                    let code = entry.draft.code.as_str();
-                    tracing::warn!(entry.code = code, error = %e.operator_text(), "places of an open set could not be measured");
-                }
-            }
-        }
+/// Where the features of sets lie; made with what was measured before.
+pub(super) struct Places {
+    /// When each set was last measured, by its id.
+    known: HashMap<String, String>,
+    /// Codes of the division table.
+    regions: HashSet<String>,
+}
+
+impl Places {
+    pub(super) async fn new(app: &App) -> Result<Self> {
+        let (known, regions) = (app.store.open_places().await?, app.store.regions_list().await?);
+        Ok(Self {
+            known: known.into_iter().map(|p| (p.entry, p.measured_at)).collect(),
+            regions: regions.into_iter().map(|r| r.code).collect(),
+        })
+    }
+}
+
+#[async_trait]
+impl Gauge for Places {
+    type Found = PlacesMeasured;
+    const TURN: u64 = 200;
+    const WHAT: &'static str = "places";
+
+    fn measured_at(&self, entry: &Entry) -> Option<&str> {
+        self.known.get(&entry.id).map(String::as_str)
+    }
+
+    async fn of(&self, app: &App, op: &Op, entry: &Entry) -> Result<Option<PlacesMeasured>> {
+        let Some(geometry) = geometry(&entry.draft.items) else { return Ok(None) };
+        of(app, op, entry, &geometry, &self.regions).await
+    }
+
+    async fn keep(app: &App, permit: &Permit, found: &PlacesMeasured) -> Result<()> {
+        app.store.open_place_put(permit, found).await
     }
 }
 

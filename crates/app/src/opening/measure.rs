@@ -1,129 +1,103 @@
-//! How full the rows of open sets are, measured when new data have landed: a recurring job, so that no page reads rows for it.
+//! What is measured of open sets when new data have landed: how full their rows are, and where their features lie. A recurring job
+//! walks over the sets once for all of it, so that no page reads rows.
 
-use futures::StreamExt;
-use model::audit::AuditEvent;
+use async_trait::async_trait;
 use model::entry::Entry;
-use model::interface::How;
-use model::query::{Grouping, RowQuery};
-use model::value::Value;
-use model::{Actor, Op, Result};
-use policy::{Action, Grant, GrantAsk, Target, Via};
-use store::openness::Measured;
+use model::{Op, Result};
+use policy::{Action, Permit, Target};
 
-use crate::{App, audit};
+use super::fullness::Fullness;
+use super::ground::Places;
+use crate::App;
 
-/// Entries of one page of the walk, and sets measured in one turn.
+/// Entries of one page of the walk.
 const PAGE: u32 = 500;
-const TURN: u64 = 500;
 
-/// Measures the freely open sets that got data since they were last measured; answers how many.
-pub async fn measure(app: &App, op: &Op) -> Result<u64> {
+/// How many sets were measured in one turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetsMeasured {
+    /// How full they are.
+    pub filled: u64,
+    /// Where their features lie.
+    pub placed: u64,
+}
+
+/// Measures the freely open sets that got data since they were last measured; the walk reads each page of them once.
+pub async fn measure(app: &App, op: &Op) -> Result<SetsMeasured> {
     let permit = app.policy.permit(op, Action::SystemWork, &Target::plain("System", "openness"))?;
-    let known = app.store.open_measures().await?;
-    let (mut after, mut done) = (None::<String>, 0);
-    loop {
+    let mut filled = Turn::new(Fullness::new(app).await?);
+    let mut placed = Turn::new(Places::new(app).await?);
+    let mut after = None::<String>;
+    while !(filled.over() && placed.over()) {
         let page = app.store.entry_list_open(after.as_deref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(done) };
+        let Some(last) = page.last() else { break };
         after = Some(last.draft.code.clone());
         for entry in page.iter().filter(|e| e.freely_open()) {
-            let Some(data_at) = &entry.data_at else { continue };
-            if known.get(&entry.id).is_some_and(|(at, _, _)| at > data_at) {
-                continue;
-            }
-            if done >= TURN {
-                return Ok(done);
-            }
-            // One set that cannot be read keeps no other from being measured.
-            match of(app, op, entry).await {
-                Ok(Some(measured)) => {
-                    app.store.open_measure_put(&permit, &measured).await?;
-                    done += 1;
-                }
-                Ok(None) => {}
-                Err(e) => {
-                    let code = entry.draft.code.as_str();
-                    tracing::warn!(entry.code = code, error = %e.operator_text(), "an open set could not be measured");
-                }
-            }
+            filled.take(app, op, &permit, entry).await?;
+            placed.take(app, op, &permit, entry).await?;
         }
     }
+    Ok(SetsMeasured { filled: filled.done, placed: placed.done })
 }
 
-/// Counts the cells that hold something, as anyone may see them; nothing of the rows is told.
-async fn of(app: &App, op: &Op, entry: &Entry) -> Result<Option<Measured>> {
-    let nobody = Op { actor: Actor::Nobody, ..op.clone() };
-    let held = app.store.serving().position(&entry.id).await?;
-    let action = if held.is_some() { Action::RowsPreview } else { Action::RowsDownload };
-    let ask = GrantAsk { action, entry, via: Via::Open, row_cap: u64::MAX };
-    let grant = app.policy.grant(&nobody, &ask)?;
-    let counted = match held {
-        Some((_, version)) => Some((version, from_copy(app, &grant).await?)),
-        None => match app.lake.newest(&entry.draft.code).await? {
-            Some(newest) => Some((newest.version, from_lake(app, &grant).await?)),
-            None => None,
-        },
-    };
-    let Some((lake_version, (rows, items))) = counted else { return Ok(None) };
-    let columns = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    let cells = rows.saturating_mul(columns);
-    let filled: i64 = items.iter().map(|(_, n)| *n).sum();
-    let bytes = app.lake.bytes(&entry.draft.code).await?;
-    let event = AuditEvent {
-        columns: items.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(","),
-        level: grant.grade().as_str().to_owned(),
-        scope: format!("version {lake_version}"),
-        ..audit::event(op, "open.measured", &entry.draft.code)
-    };
-    audit::record(app, event).await?;
-    Ok(Some(Measured {
-        entry: entry.id.clone(),
-        lake_version,
-        measured_at: op.stamp(),
-        rows,
-        cells,
-        missing: cells.saturating_sub(filled).max(0),
-        bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
-        items,
-    }))
+/// Something that is measured of the rows of a freely open set, once per landing.
+#[async_trait]
+pub(super) trait Gauge {
+    /// What is kept of a set.
+    type Found: Send + Sync;
+    /// Sets measured in one turn at most; the others wait for the next.
+    const TURN: u64;
+    /// What it measures, for the operator.
+    const WHAT: &'static str;
+
+    /// When a set was last measured.
+    fn measured_at(&self, entry: &Entry) -> Option<&str>;
+
+    /// Reads what there is to measure of a set, as anybody may see it; nothing where it has nothing of the kind.
+    async fn of(&self, app: &App, op: &Op, entry: &Entry) -> Result<Option<Self::Found>>;
+
+    /// Keeps what was found.
+    async fn keep(app: &App, permit: &Permit, found: &Self::Found) -> Result<()>;
 }
 
-type Counted = (i64, Vec<(String, i64)>);
-
-async fn from_copy(app: &App, grant: &Grant) -> Result<Counted> {
-    let names: Vec<String> = plain(grant);
-    let measures = std::iter::once((How::Count, String::new(), "rows".to_owned()))
-        .chain(names.iter().map(|n| (How::Count, n.clone(), n.clone())))
-        .collect();
-    let question = Grouping { measures, smallest: 0, most: 1, ..Grouping::default() };
-    let found = app.store.serving().statistics(grant, &question).await?;
-    let row = found.rows.into_iter().next().unwrap_or_default();
-    let at = |n: usize| match row.get(n) {
-        Some(Value::Integer(n)) => *n,
-        _ => 0,
-    };
-    Ok((at(0), names.into_iter().enumerate().map(|(n, name)| (name, at(n + 1))).collect()))
+/// A gauge on one walk.
+struct Turn<G> {
+    gauge: G,
+    done: u64,
 }
 
-async fn from_lake(app: &App, grant: &Grant) -> Result<Counted> {
-    let names = plain(grant);
-    let select = names.iter().map(|n| (n.clone(), None)).collect();
-    let limit = Some(app.rules.site.chart.rows);
-    let query = RowQuery { select, limit, ..RowQuery::default() };
-    let mut stream = app.lake.scan(grant, &query, None).await?;
-    let (mut rows, mut filled) = (0, vec![0_i64; names.len()]);
-    while let Some(chunk) = stream.next().await {
-        for row in &chunk?.rows {
-            rows += 1;
-            for (count, value) in filled.iter_mut().zip(row) {
-                *count += i64::from(!value.is_null());
+impl<G: Gauge> Turn<G> {
+    fn new(gauge: G) -> Self {
+        Self { gauge, done: 0 }
+    }
+
+    fn over(&self) -> bool {
+        self.done >= G::TURN
+    }
+
+    /// Measures one set if data have landed since. One that cannot be read keeps no other from being measured.
+    async fn take(&mut self, app: &App, op: &Op, permit: &Permit, entry: &Entry) -> Result<()> {
+        let Some(data_at) = &entry.data_at else { return Ok(()) };
+        let held = self.gauge.measured_at(entry).is_some_and(|at| at > data_at.as_str());
+        if held || self.over() {
+            return Ok(());
+        }
+        match self.gauge.of(app, op, entry).await {
+            Ok(Some(found)) => {
+                G::keep(app, permit, &found).await?;
+                self.done += 1;
+            }
+            Ok(None) => {}
+            Err(e) => {
+                let code = entry.draft.code.as_str();
+                tracing::warn!(
+                    entry.code = code,
+                    measured.what = G::WHAT,
+                    error = %e.operator_text(),
+                    "an open set could not be measured"
+                );
             }
         }
+        Ok(())
     }
-    Ok((rows, names.into_iter().zip(filled).collect()))
-}
-
-/// Items whose values are released as they are.
-fn plain(grant: &Grant) -> Vec<String> {
-    let columns = grant.columns().iter().filter(|c| c.mask.is_none() && c.filterable);
-    columns.map(|c| c.identifier.clone()).collect()
 }

@@ -292,7 +292,8 @@ async fn count(app: &App, op: &Op, access: &Access, meter: &Meter) -> Result<Opt
 }
 
 async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Access>> {
-    in_scope(op, code)?;
+    // Of every call, also where what was decided before is kept.
+    let reached = in_scope(op, code)?;
     app.shares.look(app, op).await?;
     app.halts.look(app).await?;
     let (mark, day) = (Mark::of(app), op.today());
@@ -311,7 +312,7 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
     {
         return Ok(kept);
     }
-    let ground = Ground::of(app, op, code, action).await?;
+    let ground = Ground::of(app, op, reached, action).await?;
     let (entry, via) = (Arc::clone(&ground.known.entry), ground.via());
     let row_cap = match action {
         Action::RowsDownload => u64::MAX,

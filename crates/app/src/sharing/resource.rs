@@ -18,7 +18,13 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) async fn of(app: &App, op: &Op, code: &str, action: Action) -> Result<Self> {
+    pub(super) async fn of(
+        app: &App,
+        op: &Op,
+        reached: Reached<'_>,
+        action: Action,
+    ) -> Result<Self> {
+        let code = reached.0;
         // What left a sandbox as an interface is in no catalogue.
         if action == Action::RowsQuery
             && code.starts_with('_')
@@ -28,7 +34,7 @@ impl Ground {
             let known = Arc::new(Known::of(app, app.shares.epoch(), entry).await?);
             return Ok(Self { known, request: Some(request), released: true });
         }
-        let known = known(app, op, code).await?;
+        let known = known(app, reached).await?;
         let request = behind(app, op, &known.entry).await?;
         Ok(Self { known, request, released: false })
     }
@@ -64,7 +70,7 @@ impl Known {
 
 /// The resource and the approved share application behind the call (none: as open data).
 pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Option<Request>)> {
-    let known = known(app, op, code).await?;
+    let known = known(app, in_scope(op, code)?).await?;
     let request = behind(app, op, &known.entry).await?;
     Ok((Entry::clone(&known.entry), request))
 }
@@ -74,8 +80,7 @@ fn missing(code: &str) -> Error {
 }
 
 /// The resource of a code the caller's token reaches.
-async fn known(app: &App, op: &Op, code: &str) -> Result<Arc<Known>> {
-    in_scope(op, code)?;
+async fn known(app: &App, Reached(code): Reached<'_>) -> Result<Arc<Known>> {
     let epoch = app.shares.epoch();
     if let Some(known) = app.shares.resources.get(code).filter(|k| k.epoch == epoch) {
         return Ok(known);
@@ -119,10 +124,14 @@ async fn behind(app: &App, op: &Op, entry: &Entry) -> Result<Option<Request>> {
     ))
 }
 
+/// A code that the caller's token reaches. Only [`in_scope`] makes one, and without one no resource is looked up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reached<'a>(&'a str);
+
 /// A token that was limited to some codes reaches no other.
-pub(super) fn in_scope(op: &Op, code: &str) -> Result<()> {
+pub(super) fn in_scope<'a>(op: &Op, code: &'a str) -> Result<Reached<'a>> {
     if op.reaches(code) {
-        return Ok(());
+        return Ok(Reached(code));
     }
     Err(Error::new(
         Code::NoGrant,

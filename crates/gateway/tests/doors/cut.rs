@@ -9,7 +9,7 @@ use axum::http::Method;
 use futures::StreamExt as _;
 use model::account::{ApplicationNew, ApplicationSecret};
 use model::audit::AuditFilter;
-use model::code::{OpenType, ShareType, SyncMode};
+use model::code::SyncMode;
 use model::interface::InterfaceState;
 use model::restricted::{UseApplication, UseDeed};
 use testkit::{ENTERPRISE_ORG, House, use_of};
@@ -23,16 +23,7 @@ const ROWS: usize = 60_000;
 /// A restricted-open set of many rows, an enterprise with an agreement for it, and an interface by which it leaves as a file.
 async fn agreed(house: &House) -> (ApplicationSecret, UseApplication, String) {
     let app = &house.app;
-    let mut draft = testkit::draft("qiye");
-    draft.share_type = ShareType::None;
-    draft.share_basis = "有关规定".into();
-    draft.open_type = OpenType::Restricted;
-    draft.open_condition = "签订开放利用协议".into();
-    for item in &mut draft.items {
-        item.share_type = ShareType::None;
-        item.open_type = OpenType::Restricted;
-    }
-    house.publish(draft).await;
+    house.publish(testkit::restricted_draft("qiye")).await;
     let lines: String = (0..ROWS).map(|i| format!("{i},名称{i},1.50,2026-01-01\n")).collect();
     let rows = format!("id,name,amount,day\n{lines}");
     house.collect("qiye", "q.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();

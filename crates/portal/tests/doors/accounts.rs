@@ -1,7 +1,6 @@
 //! Accounts by their pages: a one-time password, roles, unlocking, organisations, and a citizen's own application.
 
 use axum::http::StatusCode;
-use model::code::{OpenType, ShareType};
 use testkit::{House, PASSWORD, PROVIDER_ORG};
 
 use crate::browser::{Browser, Page};
@@ -118,16 +117,7 @@ async fn an_administrator_changes_an_organisation() {
 #[tokio::test]
 async fn a_citizen_applies_for_restricted_open_data() {
     let house = House::new().await;
-    let mut draft = testkit::draft("yanjiu");
-    draft.share_type = ShareType::None;
-    draft.share_basis = "有关规定".into();
-    draft.open_type = OpenType::Restricted;
-    draft.open_condition = "签订开放利用协议".into();
-    for item in &mut draft.items {
-        item.share_type = ShareType::None;
-        item.open_type = OpenType::Restricted;
-    }
-    house.publish(draft).await;
+    house.publish(testkit::restricted_draft("yanjiu")).await;
     let mut citizen = Browser::of(&house, "citizen").await;
     assert!(citizen.get("/data/yanjiu").await.text().contains("/restricted/new?code=yanjiu"));
     let old = citizen.get("/apply/yanjiu").await;

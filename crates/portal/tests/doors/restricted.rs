@@ -3,7 +3,6 @@
 
 use axum::http::StatusCode;
 use model::account::ApplicationNew;
-use model::code::{OpenType, ShareType};
 use model::restricted::PaperKind;
 use testkit::{ENTERPRISE_ORG, House};
 
@@ -12,16 +11,7 @@ use crate::browser::Browser;
 const EVIL: &str = "研究 <script>alert(1)</script>";
 
 async fn prepared(house: &House) -> String {
-    let mut draft = testkit::draft("yanjiu");
-    draft.share_type = ShareType::None;
-    draft.share_basis = "有关规定".into();
-    draft.open_type = OpenType::Restricted;
-    draft.open_condition = "签订开放利用协议".into();
-    for item in &mut draft.items {
-        item.share_type = ShareType::None;
-        item.open_type = OpenType::Restricted;
-    }
-    house.publish(draft).await;
+    house.publish(testkit::restricted_draft("yanjiu")).await;
     let op = house.person("enterprise").await;
     let new = ApplicationNew {
         name: "研究".into(),

@@ -310,8 +310,9 @@ async fn a_place_is_found_by_its_name_and_shown() {
     );
     assert!(!before.contains("data-area"), "{before}");
     let system = model::Op::system(house.app.now());
-    assert_eq!(app::opening::measure_places(&house.app, &system).await.unwrap(), 1);
-    assert_eq!(app::opening::measure_places(&house.app, &system).await.unwrap(), 0, "once");
+    let placed = async || app::opening::measure(&house.app, &system).await.unwrap().placed;
+    assert_eq!(placed().await, 1);
+    assert_eq!(placed().await, 0, "once");
 
     // A region of the division table: the map goes to its data, and the sets that have features there are told.
     let page = nobody.get(&place("余杭")).await.text();
@@ -354,7 +355,7 @@ async fn a_place_is_found_by_its_name_and_shown() {
     house.publish(outlines).await;
     let rows = "id,name,amount,day,gb,geometry\n1,余杭区,1,2026-01-01,156330110,\"POLYGON((119.7 30.1,120.2 30.1,120.2 30.6,119.7 30.1))\"\n";
     house.collect("zj_boundary_district", "b.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
-    assert_eq!(app::opening::measure_places(&house.app, &system).await.unwrap(), 1);
+    assert_eq!(placed().await, 1);
     let page = nobody.get(&place("余杭")).await.text();
     assert!(page.contains("data-area=\"119.7,30.1,120.2,30.6\""), "{page}");
     assert!(page.contains("data-ground=\"/data/zj%5Fboundary%5Fdistrict/map.geojson\""), "{page}");

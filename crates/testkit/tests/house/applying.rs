@@ -8,13 +8,14 @@ use chrono::TimeDelta;
 use guard::signature::{Algorithm, SignedRequest};
 use model::account::{ApplicationNew, ApplicationSecret, Role, UserNew};
 use model::code::{DataType, Grade, OpenType, ShareType, SyncMode};
-use model::entry::EntryDraft;
 use model::item::Item;
 use model::mask::{Generalise, Mask};
 use model::query::RowQuery;
 use model::request::{Period, Request, RequestFilter, RequestNew, RequestState, RequestWay};
 use model::{Actor, Code, Op};
 use testkit::{ENTERPRISE_ORG, House, PASSWORD};
+
+use crate::restricted::restricted_open;
 
 const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n";
 
@@ -30,21 +31,6 @@ fn wanted(application: &str, entry: &str, items: &[&str]) -> RequestNew {
         area_range: String::new(),
         by_sql: false,
     }
-}
-
-/// Not shared between public bodies, but open under conditions; `amount` is not open at all.
-fn restricted_open(code: &str) -> EntryDraft {
-    let mut draft = testkit::draft(code);
-    draft.share_type = ShareType::None;
-    draft.share_basis = "有关规定".into();
-    draft.open_type = OpenType::Restricted;
-    draft.open_condition = "签订开放利用协议".into();
-    for item in &mut draft.items {
-        item.share_type = ShareType::None;
-        item.open_type = OpenType::Restricted;
-    }
-    draft.items[2].open_type = OpenType::None;
-    draft
 }
 
 async fn register(house: &House, op: &Op, org: &str) -> model::Result<ApplicationSecret> {

@@ -139,12 +139,10 @@ async fn places_of_open_data(house: House) {
         house.collect(&code, "s.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
     }
     let system = model::Op::system(app.now());
-    assert_eq!(
-        opening::measure_places(app, &system).await.unwrap(),
-        1,
-        "where none may look, none does"
-    );
-    assert_eq!(opening::measure_places(app, &system).await.unwrap(), 0);
+    let measured = opening::measure(app, &system).await.unwrap();
+    assert_eq!((measured.filled, measured.placed), (2, 1), "where none may look, none does");
+    let again = opening::measure(app, &system).await.unwrap();
+    assert_eq!((again.filled, again.placed), (0, 0), "nothing new has landed");
     let nobody = house.nobody();
     let ground = opening::ground(app, &nobody).await.unwrap();
     assert_eq!(ground.sets, ["stations"]);

@@ -5,7 +5,7 @@ use app::restricted::{self, UseOrder};
 use app::{account, catalogue, project, sharing};
 use guard::sm2::{DEFAULT_IDENTITY, KeyPair};
 use model::account::{ApplicationNew, ApplicationSecret};
-use model::code::{OpenType, ShareType, SyncMode};
+use model::code::{OpenType, SyncMode};
 use model::entry::EntryDraft;
 use model::project::ProjectNew;
 use model::query::RowQuery;
@@ -16,16 +16,9 @@ use testkit::{ENTERPRISE_ORG, House, STRANGER_ORG, use_of};
 
 const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n";
 
+/// Open under conditions to whom it may concern; `amount` is not open at all.
 pub(crate) fn restricted_open(code: &str) -> EntryDraft {
-    let mut draft = testkit::draft(code);
-    draft.share_type = ShareType::None;
-    draft.share_basis = "有关规定".into();
-    draft.open_type = OpenType::Restricted;
-    draft.open_condition = "签订开放利用协议".into();
-    for item in &mut draft.items {
-        item.share_type = ShareType::None;
-        item.open_type = OpenType::Restricted;
-    }
+    let mut draft = testkit::restricted_draft(code);
     draft.items[2].open_type = OpenType::None;
     draft
 }

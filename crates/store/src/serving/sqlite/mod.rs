@@ -49,6 +49,9 @@ const MARK: &str = "SELECT name, generation, stamp, parcel, lake_version, row_co
 const DEAD_AFTER: i64 = 600;
 /// Idle readers kept.
 const IDLE_READERS: usize = 16;
+/// Pages that may stand in the log after a load: a MiB. So few are found in it at one step and kept in a reader's own cache (8 MiB),
+/// while moving them costs two waits for the disk, which a rail that lands every second would pay each time.
+pub(super) const LOG_PAGES: i64 = 256;
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS: i32 = 5_000;
 
@@ -186,6 +189,12 @@ impl Sqlite {
         Ok(rows)
     }
 
+    /// Pages of the log that were not moved into the file.
+    #[cfg(test)]
+    pub(super) fn in_log(&self) -> Result<i64> {
+        in_log(&self.inner.writer.lock()).map_err(fail)
+    }
+
     #[cfg(test)]
     pub(super) fn run(&self, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
         self.inner.run(view, query)
@@ -215,10 +224,14 @@ impl Inner {
         self.tables.read().get(view.entry).is_some_and(|t| is_point(&t.shape, view, query))
     }
 
-    /// Moves all of the log into the file, as far as no reader stands in the way: readers then find every page where it is mapped,
-    /// and need not look through the log for it.
+    /// Moves all of a long log into the file, as far as no reader stands in the way: readers then find every page where it is
+    /// mapped, and need not look through the log for it.
     fn level(&self) {
-        let moved = self.writer.lock().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let writer = self.writer.lock();
+        let moved = in_log(&writer).and_then(|pages| match pages > LOG_PAGES {
+            true => writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())),
+            false => Ok(()),
+        });
         if let Err(error) = moved {
             tracing::warn!(error = %error, "the log of the serving copy could not be moved");
         }
@@ -460,6 +473,13 @@ impl Inner {
         sweep(&tx)?;
         tx.commit().map_err(fail)
     }
+}
+
+/// Pages that stand in the log and were not moved into the file.
+fn in_log(writer: &Connection) -> rusqlite::Result<i64> {
+    writer.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| {
+        Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)
+    })
 }
 
 fn sweep(tx: &Transaction<'_>) -> Result<()> {

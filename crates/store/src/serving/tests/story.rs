@@ -13,7 +13,8 @@ use model::{Code, Error, Result};
 use policy::GrantColumn;
 
 use super::super::sql::View;
-use super::{Operation, Parcel, Served, batch, columns, entry, eq, view};
+use super::super::sqlite::{LOG_PAGES, Sqlite};
+use super::{Operation, Parcel, Served, batch, columns, entry, eq, protection, view};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_keeps_its_promises() {
@@ -319,6 +320,34 @@ async fn strangers_wait_for_strangers() {
     assert_eq!(turns.take("an application").await.unwrap_err().code(), Code::StoreUnavailable);
     held.pop();
     assert!(turns.take("an application").await.is_ok());
+}
+
+/// A small load leaves the log as it is, many do not make it long, and behind a large one nothing stands in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_moved_when_it_is_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = Sqlite::open(folder.path(), protection()).unwrap();
+    let entry = entry("log", &["id"]);
+    let fill = async |mode, rows: Vec<_>, version: i64| {
+        let parcel = Parcel { mode, rows };
+        let id = format!("parcel-{version}");
+        copy.fill(&entry, mode, &id, version, parcel.stream(&entry)).await.unwrap();
+        copy.in_log().unwrap()
+    };
+    let before = fill(SyncMode::Full, vec![person("a", 1, "x")], 1).await;
+    let mut last = fill(SyncMode::Incremental, vec![person("b", 2, "x")], 2).await;
+    assert!(0 < before && before < last && last <= LOG_PAGES, "{before} {last}");
+    let mut moves = 0;
+    for n in 3..=300 {
+        let now = fill(SyncMode::Incremental, vec![person(&format!("p{n}"), n, "x")], n).await;
+        assert!(now <= LOG_PAGES, "{now} after load {n}");
+        moves += i64::from(now < last);
+        last = now;
+    }
+    assert!((1..100).contains(&moves), "moved {moves} times by 300 small loads");
+    let long = "长".repeat(200);
+    let rows = (0..3_000).map(|n| person(&format!("p{n}"), n, &long)).collect();
+    assert_eq!(fill(SyncMode::Full, rows, 301).await, 0);
 }
 
 /// Rows stay readable, and consistent with their mark, while they are replaced again and again.
