@@ -41,22 +41,9 @@ fn next(app: &App, op: &Op, a: &UseApplication) -> Option<UseReport> {
     if to >= a.until {
         return None;
     }
-    Some(UseReport {
-        no,
-        state: UseReportState::Open,
-        from,
-        to,
-        // A period that was over before the last report was accepted has its days from now on.
-        due: app.calendar.add_working_days(to.max(op.today()), terms.days),
-        said: UseReportNew::default(),
-        metered: UseMetered::default(),
-        filed_at: String::new(),
-        filed_by_name: String::new(),
-        decided_at: String::new(),
-        decided_by_name: String::new(),
-        decided_org: String::new(),
-        reason: String::new(),
-    })
+    // A period that was over before the last report was accepted has its days from now on.
+    let due = app.calendar.add_working_days(to.max(op.today()), terms.days);
+    Some(UseReport::open(no, from, to, due))
 }
 
 /// Calls and rows of a period by the platform's meter, of all data sets of an agreement together.
