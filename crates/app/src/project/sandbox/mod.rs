@@ -44,10 +44,10 @@ use policy::{Action, Permit, Target};
 use serde::{Deserialize, Serialize};
 
 pub use self::bring::{sample, upload};
-pub use self::desk::{DeskItem, decide, desk, has_desk, may_trace, trace};
+pub use self::desk::{DeskItem, Traced, decide, desk, has_desk, may_trace, trace};
 pub use self::extend::ask as ask_extension;
-pub use self::outlet::publish;
-pub(crate) use self::outlet::{described, released};
+pub use self::outlet::{Origin, publish};
+pub(crate) use self::outlet::{described, origin, released};
 pub use self::program::add as add_program;
 pub use self::release::{ReleaseAsk, Released, ask as ask_release, fetch};
 pub use self::run::{RunAsk, ask as ask_run, begin};
