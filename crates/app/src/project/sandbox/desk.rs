@@ -13,7 +13,7 @@ use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::sandbox::Kept;
 
-use super::{extend, in_term, outlet, release, tell};
+use super::{extend, in_term, outlet, people, release, tell};
 use crate::project::Held;
 use crate::{App, audit};
 
@@ -87,6 +87,7 @@ pub async fn desk(app: &App, op: &Op) -> Result<Vec<DeskItem>> {
             }
         }
     }
+    people::name_desk(app, &mut items).await?;
     Ok(items)
 }
 
@@ -180,7 +181,7 @@ pub fn may_trace(app: &App, op: &Op) -> bool {
 /// the authority.
 pub async fn trace(app: &App, op: &Op, text: &str) -> Result<Option<Traced>> {
     audit::permit(app, op, Action::SandboxReview, &target("trace", "", "", "")).await?;
-    let found = match guard::watermark::trace(text) {
+    let mut found = match guard::watermark::trace(text) {
         Some(mark) => marked(app, &mark).await?,
         None => None,
     };
@@ -190,6 +191,9 @@ pub async fn trace(app: &App, op: &Op, text: &str) -> Result<Option<Traced>> {
         event.scope = format!("call {}", call.request_id);
     }
     audit::record(app, event).await?;
+    if let Some(traced) = &mut found {
+        people::name_release(app, &mut traced.release).await?;
+    }
     Ok(found)
 }
 

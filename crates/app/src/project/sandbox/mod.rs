@@ -10,7 +10,7 @@
 //! outlet   the other way to leave: an interface of the sandbox's application, through the gate
 //! extend   a longer term, decided by the authority
 //! tell     notices of members and seats; tick: what time brings
-//! land     rows become a table of the project
+//! land     rows become a table of the project; people: how people are named
 //! ```
 //!
 //! It is a project in everything else: members, quota, statements and their records, grants that are asked anew for every read, and
@@ -24,6 +24,7 @@ mod desk;
 mod extend;
 mod land;
 mod outlet;
+mod people;
 mod program;
 mod release;
 mod run;
@@ -230,7 +231,7 @@ pub async fn get(app: &Arc<App>, op: &Op, id: &str) -> Result<SandboxView> {
     };
     let (rules, kept) = (&app.rules.sandbox, app.rules.sandbox.program.kept);
     let until = held.project.sandbox.as_ref().map(|t| t.until.clone()).unwrap_or_default();
-    Ok(SandboxView {
+    let mut seen = SandboxView {
         live: in_term(&held, op).is_ok() && held.project.closed_at.is_none(),
         until,
         granted: now.iter().map(|t| (t.grant.code().to_owned(), t.title.clone())).collect(),
@@ -253,7 +254,9 @@ pub async fn get(app: &Arc<App>, op: &Op, id: &str) -> Result<SandboxView> {
         },
         program_sample: app.projects.programs.sample(),
         view: keep::view(app, op, held).await?,
-    })
+    };
+    people::name_view(app, &mut seen).await?;
+    Ok(seen)
 }
 
 fn missing(id: &str) -> Error {
