@@ -176,7 +176,7 @@ async fn bears_a_watermark(house: House) {
             .chars()
             .map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) })
             .collect();
-        for copy in [text.as_str(), one, &escaped] {
+        for copy in [text.as_str(), one, escaped.as_str()] {
             let found = sandbox::trace(app, &authority, copy).await.unwrap().expect(copy);
             let call = found.call.unwrap();
             assert_eq!((&found.release.id, &call.request_id), (&release.id, request));
