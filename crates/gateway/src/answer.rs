@@ -195,12 +195,15 @@ pub(crate) struct Around<'a> {
     pub(crate) next: Option<String>,
     pub(crate) masked: &'a [String],
     pub(crate) calls_left: Option<u64>,
+    /// Watermark that the rows bear.
+    pub(crate) mark: Option<&'a str>,
 }
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RANGE_UNIT: HeaderName = HeaderName::from_static("range-unit");
 pub(crate) const MASKED: HeaderName = HeaderName::from_static("x-qt-masked");
 pub(crate) const CALLS_LEFT: HeaderName = HeaderName::from_static("x-qt-calls-left");
+pub(crate) const WATERMARK: HeaderName = HeaderName::from_static("x-qt-watermark");
 
 /// A page of rows in the wanted form.
 pub(crate) fn page(page: &RowPage, around: Around<'_>) -> Result<Response> {
@@ -242,6 +245,9 @@ pub(crate) fn page(page: &RowPage, around: Around<'_>) -> Result<Response> {
     }
     if let Some(left) = around.calls_left {
         answer = answer.header(CALLS_LEFT, left);
+    }
+    if let Some(mark) = around.mark {
+        answer = answer.header(WATERMARK, mark);
     }
     let body = if around.method == Method::HEAD { Body::empty() } else { Body::from(bytes) };
     answer.body(body).map_err(|e| Error::internal("cannot build the answer").caused_by(e))

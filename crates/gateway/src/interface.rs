@@ -15,7 +15,7 @@ use model::usage::Way;
 use model::{Code, Error, Op, Result};
 use serde_json::{Value, json};
 
-use crate::answer::{self, CALLS_LEFT, MASKED, Refusal};
+use crate::answer::{self, CALLS_LEFT, MASKED, Refusal, WATERMARK};
 use crate::caller::Caller;
 use crate::{Door, flow, rows};
 
@@ -120,6 +120,9 @@ fn write(answer: Answer, form: FileForm) -> Result<Response> {
     }
     if let Some(left) = answer.calls_left {
         builder = builder.header(CALLS_LEFT, left);
+    }
+    if let Some(mark) = &answer.mark {
+        builder = builder.header(WATERMARK, mark);
     }
     if let Some(age) = answer.age {
         builder = builder.header(header::AGE, age);

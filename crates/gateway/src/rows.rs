@@ -71,6 +71,7 @@ async fn release(
         next,
         masked: &release.masked,
         calls_left: release.calls_left,
+        mark: release.mark.as_deref(),
     };
     answer::page(&release.page, around)
 }

@@ -5,6 +5,8 @@
 //! table), which ones by its place, so that any half of a long table still holds every piece. What nobody can see anybody can strip:
 //! a watermark deters and traces, it does not prevent.
 
+use std::borrow::Cow;
+
 use crate::hash::sm3_hex;
 
 /// Zero-width characters that stand for two bits each.
@@ -41,9 +43,11 @@ pub fn mark(rows: &mut [Vec<String>], name: &str) -> usize {
     marked
 }
 
-/// The mark that a text bears, when every piece of it was found and the check fits. Where pieces contradict, most of them decide.
+/// The mark that a text bears, when every piece of it was found and the check fits. Where pieces contradict, most of them decide. A JSON
+/// text may write what nobody sees as escapes (`\u200b`).
 #[must_use]
 pub fn trace(text: &str) -> Option<String> {
+    let text = unescaped(text);
     let mut votes = [[0_u32; 16]; PIECES];
     let mut run: Vec<usize> = Vec::new();
     for c in text.chars().chain(std::iter::once('\n')) {
@@ -69,6 +73,21 @@ pub fn trace(text: &str) -> Option<String> {
     }
     let name = hex.get(..12)?;
     (hex.get(12..)? == check(name)).then(|| name.to_owned())
+}
+
+/// A text whose signs are themselves, where it wrote them as escapes of JSON.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\u2") {
+        return Cow::Borrowed(text);
+    }
+    let mut whole = text.to_owned();
+    for sign in SIGNS {
+        let (lower, upper) =
+            (format!("\\u{:04x}", u32::from(sign)), format!("\\u{:04X}", u32::from(sign)));
+        whole = whole.replace(&lower, sign.encode_utf8(&mut [0; 4]));
+        whole = whole.replace(&upper, sign.encode_utf8(&mut [0; 4]));
+    }
+    Cow::Owned(whole)
 }
 
 /// A text without what marks write.
@@ -130,6 +149,24 @@ mod tests {
         assert_eq!(plain(&text(&marked)), text(&rows(3)));
         assert!(marked.iter().all(|r| r.first().is_some_and(|c| c.is_ascii())));
         assert_eq!(trace(&text(&rows(3))), None);
+    }
+
+    #[test]
+    fn escapes_of_json_are_read() {
+        let mut marked = rows(2);
+        let name = name([9, 8, 7, 6, 5, 4]);
+        mark(&mut marked, &name);
+        for upper in [false, true] {
+            let escaped: String = text(&marked)
+                .chars()
+                .map(|c| match SIGNS.contains(&c) {
+                    true if upper => format!("\\u{:04X}", u32::from(c)),
+                    true => format!("\\u{:04x}", u32::from(c)),
+                    false => c.to_string(),
+                })
+                .collect();
+            assert!(escaped.contains("\\u20") && trace(&escaped) == Some(name.clone()));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! People, sessions and applications in the control store.
 
+use std::collections::HashMap;
+
 use model::account::{Application, User};
 use model::identity::SignInMethod;
 use model::{Op, Result};
@@ -8,7 +10,11 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use crate::Store;
+use crate::clause::Clause;
 use crate::db::{fail, json, maybe, number, on_duplicate, page, text, to_json};
+
+/// People named by one statement.
+const TOGETHER: usize = 500;
 
 /// What sign-in needs beyond the outward view.
 #[derive(Clone)]
@@ -126,6 +132,32 @@ impl Store {
             .iter()
             .map(|row| Ok((read_user(row)?, maybe(row, "one_time_until")?)))
             .collect()
+    }
+
+    /// Names shown of people by their ids; the login name stands behind one that another account of the same organisation, or another
+    /// citizen, bears as well.
+    pub async fn users_shown(&self, ids: &[&str]) -> Result<HashMap<String, String>> {
+        let mut shown = HashMap::with_capacity(ids.len());
+        for ids in ids.chunks(TOGETHER) {
+            let mut clause = Clause::default();
+            clause.and_in("u.id", ids);
+            let sql = format!(
+                "SELECT u.id, u.name, u.display_name, CAST(CASE WHEN EXISTS (SELECT 1 FROM user_account o
+                   WHERE o.display_name = u.display_name AND o.id <> u.id AND COALESCE(o.org, '') = COALESCE(u.org, ''))
+                 THEN 1 ELSE 0 END AS BIGINT) AS shared FROM user_account u{}",
+                clause.sql()
+            );
+            for row in self.db.rows(sql, &clause).await? {
+                let (name, display) = (text(&row, "name")?, text(&row, "display_name")?);
+                let told = match (display.is_empty(), number(&row, "shared")? != 0) {
+                    (true, _) => name,
+                    (false, true) if name != display => format!("{display}（{name}）"),
+                    (false, _) => display,
+                };
+                shown.insert(text(&row, "id")?, told);
+            }
+        }
+        Ok(shown)
     }
 
     /// Changes what an administrator may change: name shown, organisation, roles.

@@ -4,7 +4,7 @@
 use model::Result;
 use model::project::{Project, ProjectRole};
 use model::request::RequestState;
-use model::sandbox::release::{ReleaseState, SandboxRelease};
+use model::sandbox::release::{ReleaseState, SandboxRelease, ServedMark};
 use model::sandbox::{
     ExtensionState, Review, SandboxExtension, SandboxLine, SandboxProgram, SandboxRun, SandboxTerms,
 };
@@ -164,6 +164,25 @@ impl Store {
             .map_err(fail)?
             .map(|row| json(&row, "body"))
             .transpose()
+    }
+
+    /// Keeps what a served answer bears, with its call.
+    pub async fn sandbox_mark_insert(&self, permit: &Permit, served: &ServedMark) -> Result<()> {
+        permit.require(&[Action::SystemWork])?;
+        sqlx::query("INSERT INTO sandbox_mark (id, release_id, at, body) VALUES ($1, $2, $3, $4)")
+            .bind(served.mark.as_str())
+            .bind(served.release.as_str())
+            .bind(served.at.as_str())
+            .bind(to_json(served)?)
+            .execute(self.db.pool())
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    /// The call whose answer bears a mark.
+    pub async fn sandbox_mark_get(&self, mark: &str) -> Result<Option<ServedMark>> {
+        self.db.body("sandbox_mark", mark).await
     }
 
     /// The frozen rows of a release, sealed.

@@ -7,6 +7,7 @@ mod certificate;
 mod convention;
 mod manage;
 mod person;
+mod shown;
 mod token;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use manage::{
 };
 pub use person::{change_password, person, session, sign_in, sign_out};
 pub(crate) use person::{citizen_of, vouched};
+pub(crate) use shown::{Named, named, shown};
 pub(crate) use token::application_of;
 pub use token::{AccessToken, basic, token, token_call, token_revoke};
 

@@ -23,6 +23,8 @@ pub struct Answer {
     pub calls_left: Option<u64>,
     /// How old the rows are, in seconds, where they come from a department's own service.
     pub age: Option<u64>,
+    /// Watermark that the texts of the rows bear, where they bear one.
+    pub mark: Option<String>,
 }
 
 /// The answer itself, by kind.

@@ -97,6 +97,7 @@ pub(super) async fn joined(
         masked,
         calls_left: sides.iter().filter_map(|s| s.pass.calls_left).min(),
         age: None,
+        mark: None,
         interface: Arc::clone(interface),
         body: Body::Rows(RowPage { columns, rows, total: None, next }),
     })

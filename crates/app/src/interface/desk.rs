@@ -17,6 +17,7 @@ use super::call::{self, Answer, missing};
 use super::check::check;
 use super::released::resource;
 use crate::notice::{self, Told};
+use crate::project::{self, sandbox::Origin};
 use crate::{App, Page, account, audit};
 
 /// An interface as somebody sees it.
@@ -25,6 +26,8 @@ pub struct InterfaceView {
     #[serde(flatten)]
     pub interface: Interface,
     pub entry_title: String,
+    /// The release of a sandbox that it serves; its resource is in no catalogue.
+    pub released: Option<Origin>,
     /// May change it and lead it on.
     pub keeps: bool,
 }
@@ -341,7 +344,8 @@ async fn view(app: &App, op: &Op, interface: Interface) -> Result<InterfaceView>
     let entry = entry.ok_or_else(|| missing(&interface.code))?;
     let keeps =
         app.policy.decide(op, Action::InterfaceKeep, &Target::interface(&interface)).allowed;
-    Ok(InterfaceView { interface, entry_title: entry.draft.title, keeps })
+    let released = project::sandbox::origin(app, op, &interface.draft.entry).await?;
+    Ok(InterfaceView { interface, entry_title: entry.draft.title, released, keeps })
 }
 
 fn shown(app: &App, op: &Op, interface: &Interface) -> bool {

@@ -164,6 +164,7 @@ pub(super) async fn changes(
         masked: labels(draft, &pulled.masked),
         calls_left: pulled.calls_left,
         age: None,
+        mark: None,
         interface: Arc::clone(interface),
         body: Body::Changes(Box::new(pulled)),
     })
@@ -216,6 +217,7 @@ pub(super) async fn file(
         masked: labels(draft, &pass.masked(&query)),
         calls_left: counted.calls_left,
         age: None,
+        mark: None,
         interface: Arc::clone(interface),
         body: Body::File(Box::new(FileRows {
             columns,

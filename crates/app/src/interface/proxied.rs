@@ -157,6 +157,7 @@ pub(super) async fn forward(
         calls_left: pass.calls_left,
         interface: Arc::clone(interface),
         age: Some(age),
+        mark: None,
         body: Body::Rows(page),
     })
 }

@@ -44,6 +44,7 @@ pub(super) async fn page(
         masked: labels(draft, &pass.masked(&query)),
         calls_left: pass.calls_left,
         age: None,
+        mark: pass.mark(),
         interface: Arc::clone(interface),
         body: Body::Rows(found),
     })
@@ -73,6 +74,7 @@ pub(super) async fn verify(
         masked: Vec::new(),
         calls_left: pass.calls_left,
         age: None,
+        mark: None,
         interface: Arc::clone(interface),
         body: Body::Verdict(right),
     })
@@ -133,6 +135,7 @@ pub(super) async fn statistics(
         masked: Vec::new(),
         calls_left: pass.calls_left,
         age: None,
+        mark: None,
         interface: Arc::clone(interface),
         body: Body::Groups(groups),
     })
@@ -196,6 +199,7 @@ pub(super) async fn batch(
         masked: labels(draft, &masked),
         calls_left: pass.calls_left,
         age: None,
+        mark: None,
         interface: Arc::clone(interface),
         body: Body::Rows(all),
     })

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::room::{Room, Use, application};
 use super::{Held, context, held, seen};
-use crate::{App, Page};
+use crate::{App, Page, account};
 
 /// One statement with its answer.
 pub struct Answer {
@@ -290,5 +290,7 @@ pub async fn statements(
         let plain = vault.open(&context(&statement.id), &statement.text)?;
         statement.text = String::from_utf8_lossy(&plain).into_owned();
     }
+    let people = items.iter_mut().map(|s| (s.user.as_str(), &mut s.user_name));
+    account::named(app, people.collect()).await?;
     Ok(Page::cut(items, limit, |s| s.id.clone()))
 }

@@ -10,8 +10,8 @@ use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 
 use super::file::{applies, event};
-use super::{credit, missing, provider_of, report, sign, stale, stand, tell, text};
-use crate::{App, audit};
+use super::{credit, missing, people, provider_of, report, sign, stale, stand, tell, text};
+use crate::{App, account, audit};
 
 /// What is to be done to an application.
 #[derive(Clone, Debug)]
@@ -174,6 +174,7 @@ async fn apply(
             } else if a.agreed() {
                 decided(app, op, a);
                 a.terms = rules.terms(op.today());
+                people::name_party(app, a).await?;
                 a.papers = text::papers(app, a).await?;
                 a.state = UseState::Signing;
                 a.due = Some(day(rules.days.sign));
@@ -231,7 +232,8 @@ async fn apply(
         UseDeed::AcceptReport | UseDeed::ReturnReport => {
             let accept = order.deed == UseDeed::AcceptReport;
             let text = said(if accept { 0 } else { 2 })?;
-            Ok(report::decided(app, op, a, &acting.org, (accept, &text)))
+            let by = (acting.org.as_str(), account::shown(app, op).await?);
+            Ok(report::decided(app, op, a, by, (accept, &text)))
         }
         UseDeed::Withdraw => {
             a.state = UseState::Withdrawn;

@@ -9,8 +9,8 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use store::restricted::CreditFilter;
 
-use super::{applicant, report, stale, tell};
-use crate::{App, Page, audit};
+use super::{applicant, people, report, stale, tell};
+use crate::{App, Page, account, audit};
 
 fn base() -> Target {
     Target::plain("Credit", "record")
@@ -190,7 +190,7 @@ pub async fn credit_repair(app: &App, op: &Op, id: &str, reason: &str) -> Result
     let seen = record.edit;
     record.edit += 1;
     record.repaired_at = op.stamp();
-    op.actor.name().clone_into(&mut record.repaired_by);
+    record.repaired_by = account::shown(app, op).await?;
     record.repair_reason.clone_from(&reason);
     kept(app, op, &permit, &record, seen, "credit.repair", &reason).await?;
     tell::subject(app, op, &record).await;
@@ -251,7 +251,8 @@ pub async fn credit_list(
         limit: limit + 1,
         ..CreditFilter::default()
     };
-    let page = Page::cut(app.store.credit_list(&filter).await?, limit, |r| r.id.clone());
+    let mut page = Page::cut(app.store.credit_list(&filter).await?, limit, |r| r.id.clone());
+    people::name_records(app, &mut page.items).await?;
     audit::record(app, audit::event(op, "credit.read", "credit")).await?;
     Ok(page)
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use store::restricted::UseFilter;
 
 use super::file::applies;
-use super::{credit, may_file, missing, own, provider_of, report, sign};
+use super::{credit, may_file, missing, own, people, provider_of, report, sign};
 use crate::{App, Page, audit};
 
 /// An application as one of its parties sees it.
@@ -138,7 +138,7 @@ fn deeds(app: &App, op: &Op, a: &UseApplication) -> Vec<UseDeed> {
 
 /// One application with all that happened to it.
 pub async fn open(app: &App, op: &Op, id: &str) -> Result<UseSeen> {
-    let application = visible(app, op, id).await?;
+    let mut application = visible(app, op, id).await?;
     let own = applies(app, op, &application);
     let credit = match own {
         true => Vec::new(),
@@ -149,8 +149,10 @@ pub async fn open(app: &App, op: &Op, id: &str) -> Result<UseSeen> {
         Some(open) => report::metered(app, &application, open).await?,
         None => UseMetered::default(),
     };
+    let mut events = app.store.restricted_events(&application.id).await?;
+    people::name_all(app, &mut application, &mut events).await?;
     Ok(UseSeen {
-        events: app.store.restricted_events(&application.id).await?,
+        events,
         deeds,
         metered,
         report_overdue: application.awaited().is_some_and(|r| r.overdue(op.today())),
@@ -239,6 +241,7 @@ pub async fn desk(
         let report_overdue = application.awaited().is_some_and(|r| r.overdue(op.today()));
         items.push(DeskUse { application, waits, overdue, report_overdue });
     }
+    people::name_desk(app, &mut items).await?;
     Ok(Page { items, next: page.next })
 }
 

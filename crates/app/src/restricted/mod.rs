@@ -8,6 +8,7 @@
 //! sign    a signature is checked                                  stand   grants are made and ended
 //! credit  the credit record, and whether it is clean              look    lists, one application, the verification of a paper
 //! figures public statistics                                       tick    what time brings
+//! people  how people are named on pages                           print   papers as files
 //! ```
 //!
 //! *one-way-in*: an entry open on conditions is obtained by enterprises and citizens through this room alone; [`crate::sharing`]
@@ -19,6 +20,7 @@ mod draft;
 mod figures;
 mod file;
 mod look;
+mod people;
 mod print;
 mod report;
 mod rules;
@@ -55,7 +57,7 @@ pub use self::rules::{
 pub use self::sign::{register_key, signing_key};
 pub(crate) use self::tell::authority as authority_people;
 pub use self::tick::tick;
-use crate::{App, audit};
+use crate::{App, account, audit};
 
 /// The party in whose name the caller applies.
 struct Party {
@@ -110,7 +112,7 @@ async fn applicant(app: &App, op: &Op) -> Result<(Permit, Party)> {
         }
         None => Party {
             org: String::new(),
-            name: op.actor.name().to_owned(),
+            name: account::shown(app, op).await?,
             subject: subject_of_account(op.actor.id()),
         },
     };

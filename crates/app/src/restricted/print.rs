@@ -75,9 +75,14 @@ fn sheet(a: &UseApplication, paper: &UsePaper, address: &str) -> PaperSheet {
     }
 }
 
+/// For whom it was signed, and by whom where that is somebody else.
+fn signer(s: &UseSignature) -> String {
+    if s.party == s.by_name { s.party.clone() } else { format!("{}（{}）", s.party, s.by_name) }
+}
+
 fn signed(name: &str, s: &UseSignature) -> Vec<(String, String)> {
     let mut facts = vec![
-        (name.to_owned(), format!("{}（{}）", s.party, s.by_name)),
+        (name.to_owned(), signer(s)),
         ("时间 At".to_owned(), s.at.clone()),
         ("方式 By".to_owned(), format!("{} {}", s.way.zh(), s.way.en())),
     ];

@@ -16,7 +16,7 @@ use store::audit::{UsageAsk, UsageScope};
 use super::act::UseOrder;
 use super::file::event;
 use super::tell;
-use crate::{App, audit};
+use crate::{App, account, audit};
 
 /// Applications looked at together.
 const TOGETHER: u32 = 200;
@@ -41,22 +41,9 @@ fn next(app: &App, op: &Op, a: &UseApplication) -> Option<UseReport> {
     if to >= a.until {
         return None;
     }
-    Some(UseReport {
-        no,
-        state: UseReportState::Open,
-        from,
-        to,
-        // A period that was over before the last report was accepted has its days from now on.
-        due: app.calendar.add_working_days(to.max(op.today()), terms.days),
-        said: UseReportNew::default(),
-        metered: UseMetered::default(),
-        filed_at: String::new(),
-        filed_by_name: String::new(),
-        decided_at: String::new(),
-        decided_by_name: String::new(),
-        decided_org: String::new(),
-        reason: String::new(),
-    })
+    // A period that was over before the last report was accepted has its days from now on.
+    let due = app.calendar.add_working_days(to.max(op.today()), terms.days);
+    Some(UseReport::open(no, from, to, due))
 }
 
 /// Calls and rows of a period by the platform's meter, of all data sets of an agreement together.
@@ -112,13 +99,14 @@ pub(super) async fn filed(
     })?;
     let said = checked(app, new)?;
     let metered = metered(app, a, open).await?;
+    let name = account::shown(app, op).await?;
     let text = format!("{} – {}", open.from, open.to);
     if let Some(report) = a.reports.last_mut() {
         report.state = UseReportState::Filed;
         report.said = said;
         report.metered = metered;
         report.filed_at = op.stamp();
-        op.actor.name().clone_into(&mut report.filed_by_name);
+        report.filed_by_name = name;
         report.reason.clear();
     }
     Ok(text)
@@ -154,7 +142,7 @@ pub(super) fn decided(
     app: &App,
     op: &Op,
     a: &mut UseApplication,
-    org: &str,
+    (org, name): (&str, String),
     (accept, said): (bool, &str),
 ) -> String {
     let again = a.terms.map_or(0, |t| t.suspend);
@@ -163,7 +151,7 @@ pub(super) fn decided(
     if let Some(report) = a.reports.last_mut() {
         text = format!("{} – {} {said}", report.from, report.to);
         report.decided_at = op.stamp();
-        op.actor.name().clone_into(&mut report.decided_by_name);
+        report.decided_by_name = name;
         org.clone_into(&mut report.decided_org);
         said.clone_into(&mut report.reason);
         report.state = if accept { UseReportState::Accepted } else { UseReportState::Returned };

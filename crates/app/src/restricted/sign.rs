@@ -11,7 +11,7 @@ use policy::{Action, Permit, Target};
 
 use super::act::{Acting, UseOrder};
 use super::{applicant, may_file, stale};
-use crate::{App, audit, evidence};
+use crate::{App, account, audit, evidence};
 
 /// The signature that an order puts under its paper.
 pub(super) async fn signature(
@@ -43,7 +43,7 @@ pub(super) async fn signature(
         party,
         org: acting.org.clone(),
         by: op.actor.id().to_owned(),
-        by_name: op.actor.name().to_owned(),
+        by_name: account::shown(app, op).await?,
         at: op.stamp(),
         algorithm: None,
         key: String::new(),

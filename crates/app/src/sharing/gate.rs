@@ -16,6 +16,7 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant, GrantAsk, Via};
 use store::request::RequestScope;
 
+use super::bearing::{self, Bearing};
 use super::bounds::{self, Bound, Held};
 use super::flowing::{Footing, Mark};
 use super::quota::{Meter, Pools};
@@ -33,6 +34,8 @@ pub(crate) struct Access {
     entry: Arc<Entry>,
     /// Whether the serving copy holds the rows.
     served: bool,
+    /// Whether the rows left a sandbox: every answer bears its own watermark.
+    released: bool,
     /// Of a known caller; the public is metered by address.
     meter: Option<Arc<Meter>>,
     /// Quotas of calls above the caller's own.
@@ -72,7 +75,7 @@ pub async fn query(app: &App, op: &Op, code: &str, query: &RowQuery) -> Result<R
     let pass = enter(app, op, code, Action::RowsQuery).await?;
     let page = pass.read(app, op, query).await?;
     pass.told(app, op, pass.event(op, query, &page)).await?;
-    Ok(Release { masked: pass.masked(query), calls_left: pass.calls_left, page })
+    Ok(Release { masked: pass.masked(query), calls_left: pass.calls_left, mark: pass.mark(), page })
 }
 
 /// A caller inside the gate: granted for a resource, the call counted. What it reads it must tell before it hands it out
@@ -84,6 +87,8 @@ pub(crate) struct Pass {
     begun: Instant,
     /// Its places among the calls under way.
     held: Held,
+    /// What its answer bears, of rows that left a sandbox.
+    bearing: Option<Bearing>,
 }
 
 /// Lets a caller in for one call; a refusal is recorded.
@@ -102,7 +107,10 @@ pub(crate) async fn enter(app: &App, op: &Op, code: &str, action: Action) -> Res
         Err(e) => return Err(refuse(app, op, code, action, e).await),
     };
     match count(app, op, &access, &meter).await {
-        Ok(calls_left) => Ok(Pass { access, meter, calls_left, begun, held }),
+        Ok(calls_left) => {
+            let bearing = access.released.then(Bearing::draw).transpose()?;
+            Ok(Pass { access, meter, calls_left, begun, held, bearing })
+        }
         Err(e) if e.kind() == model::Kind::Exhausted => {
             Err(told(app, op, code, action, &meter, e).await)
         }
@@ -145,7 +153,19 @@ impl Pass {
     /// The same where the subjects asked about were counted before (`ask`).
     pub(crate) async fn fetch(&self, app: &App, op: &Op, query: &RowQuery) -> Result<RowPage> {
         let access = &self.access;
-        self.timed(app, op, read(app, &access.grant, &access.entry, access.served, query)).await
+        let plain = self.bearing.as_ref().map(|_| bearing::plain(query));
+        let query = plain.as_ref().unwrap_or(query);
+        let looked = read(app, &access.grant, &access.entry, access.served, query);
+        let mut page = self.timed(app, op, looked).await?;
+        if let Some(bearing) = &self.bearing {
+            bearing.write(&mut page);
+        }
+        Ok(page)
+    }
+
+    /// The watermark that its answer bears, where it bears one.
+    pub(crate) fn mark(&self) -> Option<String> {
+        self.bearing.as_ref().map(|b| b.name().to_owned())
     }
 
     /// Items of which an answer tells something: what is compared is told of, too.
@@ -235,7 +255,17 @@ impl Pass {
     /// Writes the record of what is about to leave; without it nothing may.
     pub(crate) async fn told(&self, app: &App, op: &Op, mut event: AuditEvent) -> Result<()> {
         event.micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
-        let written = audit::record(app, event).await;
+        let kept = match &self.bearing {
+            Some(bearing) => {
+                event.scope = format!("{} mark {}", event.scope, bearing.name()).trim().to_owned();
+                bearing.keep(app, op, &self.access.grant, event.rows).await
+            }
+            None => Ok(()),
+        };
+        let written = match kept {
+            Ok(()) => audit::record(app, event).await,
+            Err(e) => Err(e),
+        };
         if written.is_err() {
             self.meter.uncount(op);
         }
@@ -344,6 +374,7 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
         grant,
         entry,
         served: ground.known.served,
+        released: ground.released(),
         meter,
         pools,
     });

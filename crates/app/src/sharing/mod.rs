@@ -3,11 +3,12 @@
 //! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
 //! `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
 //! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `resource` says of what and by which application, `flowing`
-//! ends streams whose grant has ended, `quota` counts the calls.
+//! ends streams whose grant has ended, `quota` counts the calls, `bearing` marks what is served of a sandbox's results.
 
 mod agreed;
 mod ask;
 mod batch;
+mod bearing;
 mod bounding;
 pub(crate) mod bounds;
 pub(crate) mod flowing;
@@ -171,6 +172,8 @@ pub struct Release {
     pub masked: Vec<String>,
     /// Calls left today, when there is a quota.
     pub calls_left: Option<u64>,
+    /// Watermark that the texts of the rows bear, where they bear one.
+    pub mark: Option<String>,
 }
 
 /// A resource the caller may call, with its grant (for the OpenAPI description).

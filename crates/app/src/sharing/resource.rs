@@ -39,6 +39,11 @@ impl Ground {
         Ok(Self { known, request, released: false })
     }
 
+    /// Whether what is called left a sandbox as an interface.
+    pub(super) fn released(&self) -> bool {
+        self.released
+    }
+
     pub(super) fn via(&self) -> Via<'_> {
         match &self.request {
             Some(request) if self.released => Via::Released(request),

@@ -5,6 +5,8 @@ use app::sharing;
 use axum::body::Body;
 use axum::http::Method;
 use chrono::TimeDelta;
+use futures::StreamExt as _;
+use guard::hash::sm3_hex;
 use model::account::ApplicationSecret;
 use model::audit::AuditFilter;
 use model::code::{DataType, SyncMode};
@@ -34,19 +36,24 @@ struct Granted {
 
 /// `firms`, granted within Hangzhou for batch use, its names masked; `plain`, granted for the interface alone.
 async fn granted() -> Granted {
-    let house = House::new().await;
-    let mut entry = draft("firms");
-    entry.sync_mode = SyncMode::Incremental;
-    entry.items[1].mask = Some(Mask::Keep { head: 1, tail: 0 });
-    entry.items.push(Item::new("region_code", "行政区划代码", DataType::Text));
-    house.publish(entry).await;
-    house.publish(draft("plain")).await;
     let rows: String = (1..=40)
         .map(|n| {
             format!("{n},企业,{n}.5,2026-01-{:02},{}\n", n % 28 + 1, ["330110", "330203"][n % 2])
         })
         .collect();
-    collect(&house, SyncMode::Full, &rows).await;
+    granted_of(Some(Mask::Keep { head: 1, tail: 0 }), &rows).await
+}
+
+/// The same of these rows, their names masked so.
+async fn granted_of(mask: Option<Mask>, rows: &str) -> Granted {
+    let house = House::new().await;
+    let mut entry = draft("firms");
+    entry.sync_mode = SyncMode::Incremental;
+    entry.items[1].mask = mask;
+    entry.items.push(Item::new("region_code", "行政区划代码", DataType::Text));
+    house.publish(entry).await;
+    house.publish(draft("plain")).await;
+    collect(&house, SyncMode::Full, rows).await;
     let (_, secret) = house.application("批量应用").await;
     let consumer = house.person("consumer").await;
     let mut request = String::new();
@@ -102,8 +109,12 @@ impl Granted {
     }
 
     async fn recorded(&self) -> Vec<model::audit::AuditRecord> {
+        self.records("rows.batch").await
+    }
+
+    async fn records(&self, action: &str) -> Vec<model::audit::AuditRecord> {
         let auditor = self.house.person("auditor").await;
-        let action = Some("rows.batch".into());
+        let action = Some(action.into());
         let filter = AuditFilter { action, limit: 100, ..AuditFilter::default() };
         app::audit::list(&self.house.app, &auditor, &filter).await.unwrap()
     }
@@ -271,6 +282,75 @@ async fn what_is_revoked_or_stopped_is_refused_at_once() {
     assert_eq!(app.lake.shares_held().await.unwrap().len(), 1);
     app::dispatch::run_job(app, model::dispatch::Job::Lake).await;
     assert_eq!(app.lake.shares_held().await.unwrap(), []);
+}
+
+/// Rows within Hangzhou of a file that comes in many pieces: their names cannot be told shorter.
+fn many() -> String {
+    (1..=20_000)
+        .map(|n: u32| {
+            let name = sm3_hex(&n.to_be_bytes());
+            format!("{n},{name},{n}.5,2026-01-{:02},330110\n", n % 28 + 1)
+        })
+        .collect()
+}
+
+/// What ends a read under way.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Revoked,
+    Stopped,
+    Over,
+}
+
+#[tokio::test]
+async fn a_file_being_read_breaks_off_when_its_grant_ends() {
+    let rows = many();
+    for (end, code, range) in [
+        (End::Revoked, "grant_expired", "bytes=0-"),
+        (End::Stopped, "no_grant", ""),
+        (End::Over, "grant_expired", "bytes=4-"),
+    ] {
+        let g = granted_of(None, &rows).await;
+        let (app, id) = (&g.house.app, g.secret.application.id.as_str());
+        let found = lines(&g.query(json!({}), &[]).await);
+        let file = &found[2]["file"];
+        let (at, size) = (path(&file["url"]), file["size"].as_u64().unwrap());
+        let part: &[(&str, &str)] = if range.is_empty() { &[] } else { &[("range", range)] };
+        let mut body = g.client.stream(&at, part).await;
+        let some = body.next().await.unwrap().unwrap();
+        assert!((some.len() as u64) < size / 2, "{end:?}: {} of {size} at once", some.len());
+        assert_eq!(some.starts_with(b"PAR1"), range != "bytes=4-", "{end:?}");
+        let before = g.recorded().await.len();
+        assert_eq!(g.records("rows.batch.end").await.len(), 0, "{end:?}: nothing broke off yet");
+
+        match end {
+            End::Revoked => {
+                let authority = g.house.person("authority").await;
+                sharing::revoke(app, &authority, &g.request, "结束").await.unwrap();
+            }
+            End::Stopped => {
+                let consumer = g.house.person("consumer").await;
+                app::account::set_application_active(app, &consumer, id, false).await.unwrap();
+            }
+            End::Over => g.house.clock.forward(TimeDelta::days(31)),
+        }
+        assert!(body.next().await.unwrap().is_err(), "{end:?}: it breaks off, it does not end");
+        assert!(body.next().await.is_none(), "{end:?}");
+
+        // The chain says that it broke off and why; that it began was told before its first byte.
+        let ended = g.records("rows.batch.end").await;
+        assert_eq!(ended.len(), 1, "{end:?}");
+        let told = &ended[0].event;
+        assert_eq!((told.result.as_str(), told.object.as_str()), ("failed", "firms"), "{end:?}");
+        assert!(told.reason.starts_with(code), "{end:?}: {}", told.reason);
+        let name = at.rsplit('/').next().unwrap().split('?').next().unwrap();
+        assert!(told.scope.contains(name), "{end:?}: {}", told.scope);
+        assert_eq!(g.recorded().await.len(), before, "{end:?}");
+        // Whoever goes on where it broke off gets nothing.
+        let rest = format!("bytes={}-", some.len());
+        let again = g.client.send(Method::GET, &at, &[("range", &rest)]).await;
+        assert!(again.status.is_client_error(), "{end:?}: {}", again.status);
+    }
 }
 
 #[tokio::test]

@@ -476,21 +476,7 @@ pub(crate) mod tests {
         let check = |state, report, expected: [&str; 4]| {
             let mut a = application(state, &["p"]);
             let from = "2026-03-02".parse().unwrap();
-            a.reports.push(UseReport {
-                no: 1,
-                state: report,
-                from,
-                to: from,
-                due: from,
-                said: crate::restricted::UseReportNew::default(),
-                metered: crate::restricted::UseMetered::default(),
-                filed_at: String::new(),
-                filed_by_name: String::new(),
-                decided_at: String::new(),
-                decided_by_name: String::new(),
-                decided_org: String::new(),
-                reason: String::new(),
-            });
+            a.reports.push(UseReport { state: report, ..UseReport::open(1, from, from, from) });
             let told = UseSide::ALL.iter().map(|side| words(&a, *side, "p")).collect::<Vec<_>>();
             assert_eq!(told, expected, "{state} {report}");
         };

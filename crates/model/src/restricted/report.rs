@@ -84,6 +84,26 @@ pub struct UseReport {
 }
 
 impl UseReport {
+    /// The report of a period from its first to its last day, to be filed by a day; nothing is said in it yet.
+    #[must_use]
+    pub fn open(no: u32, from: NaiveDate, to: NaiveDate, due: NaiveDate) -> Self {
+        Self {
+            no,
+            state: UseReportState::Open,
+            from,
+            to,
+            due,
+            said: UseReportNew::default(),
+            metered: UseMetered::default(),
+            filed_at: String::new(),
+            filed_by_name: String::new(),
+            decided_at: String::new(),
+            decided_by_name: String::new(),
+            decided_org: String::new(),
+            reason: String::new(),
+        }
+    }
+
     /// The party has to file it.
     #[must_use]
     pub fn awaited(&self) -> bool {
@@ -129,21 +149,9 @@ mod tests {
 
     #[test]
     fn a_report_is_filed_when_its_period_is_over_and_late_after_its_due_day() {
-        let mut report = UseReport {
-            no: 1,
-            state: UseReportState::Open,
-            from: day("2026-03-02"),
-            to: day("2026-09-01"),
-            due: day("2026-09-15"),
-            said: UseReportNew::default(),
-            metered: UseMetered::default(),
-            filed_at: String::new(),
-            filed_by_name: String::new(),
-            decided_at: String::new(),
-            decided_by_name: String::new(),
-            decided_org: String::new(),
-            reason: String::new(),
-        };
+        let mut report =
+            UseReport::open(1, day("2026-03-02"), day("2026-09-01"), day("2026-09-15"));
+        assert!(report.awaited() && report.filed_at.is_empty());
         assert!(!report.ripe(day("2026-09-01")) && report.ripe(day("2026-09-02")));
         assert!(!report.overdue(day("2026-09-15")) && report.overdue(day("2026-09-16")));
         report.state = UseReportState::Filed;

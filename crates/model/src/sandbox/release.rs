@@ -67,6 +67,24 @@ pub struct Outlet {
     pub made: Made,
 }
 
+/// What the rows of one served answer bear, and the call that it answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedMark {
+    /// 12 hex digits.
+    pub mark: String,
+    /// Id of the release.
+    pub release: String,
+    /// Application that called.
+    pub application: String,
+    pub application_name: String,
+    /// By which its record in the audit chain is found.
+    pub request_id: String,
+    /// Address from which it called.
+    pub source: String,
+    pub at: String,
+    pub rows: u64,
+}
+
 /// A column of a table that is to leave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutColumn {

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::{Error, Kind};
 
-use crate::console::projects::{exports_page, path};
+use crate::console::projects::{exports_page, menu, path};
 use crate::console::{done, next_link, project_jobs};
 use crate::form::Posted;
 use crate::view::value;
@@ -69,7 +69,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, shown: Shown) -> Answer {
         sql => shown.sql, tab => "sql", done => visit.q("done"),
         error => shown.error.as_ref().map(|e| visit.t(e.zh(), e.en())),
         code => shown.error.as_ref().map(|e| e.code().as_str()),
-        next => next_link(visit, "before", past.next.as_deref()), view => value(&view),
+        next => next_link(visit, "before", past.next.as_deref()), view => value(&view), menu => menu(&view),
     };
     door.page_with(visit, "console/project_sql.html", context, shown.error.as_ref()).await
 }

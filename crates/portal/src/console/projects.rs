@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use app::project;
+use app::project::{self, ProjectView};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -39,6 +39,14 @@ pub(super) fn router() -> Router<Arc<Door>> {
 
 pub(super) fn path(id: &str, rest: &str) -> String {
     format!("/console/projects/{}{rest}", encode(id))
+}
+
+/// Where the console's menu stands on a page of it: a sandbox is among the sandboxes, though some of its pages are a project's.
+pub(super) fn menu(view: &ProjectView) -> &'static str {
+    match view.project.sandbox {
+        Some(_) => "/console/sandboxes",
+        None => "/console/projects",
+    }
 }
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
@@ -118,6 +126,7 @@ async fn one(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit
         view => value(&view), tables => value(&tables), results => value(&results), jobs => value(&jobs),
         granted => value(granted.map(|o| o.tables).unwrap_or_default()),
         storage_gb => quota.storage_bytes / GB, done => visit.q("done"), tab => "one",
+        menu => menu(&view),
         percent => context! {
             day => percent(view.used.day, quota.units_per_day as f64),
             month => percent(view.used.month, quota.units_per_month as f64),
@@ -160,8 +169,9 @@ async fn members(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: V
     let words = choices("project_role", visit.lang);
     let roles: Vec<Value> =
         words.into_iter().map(|(word, name)| context! { value => word, name }).collect();
-    let context =
-        context! { view => value(&view), roles, done => visit.q("done"), tab => "members" };
+    let context = context! {
+        view => value(&view), roles, done => visit.q("done"), tab => "members", menu => menu(&view),
+    };
     door.page(&visit, "console/project_members.html", context).await
 }
 

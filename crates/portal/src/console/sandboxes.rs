@@ -302,7 +302,9 @@ async fn trace(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
     let found = sandbox::trace(&door.app, &visit.op, posted.raw("text")).await?;
     let items = sandbox::desk(&door.app, &visit.op).await?;
     let context = context! {
-        items => value(&items), traces => true, traced => true, release => value(found),
+        items => value(&items), traces => true, traced => true,
+        release => value(found.as_ref().map(|t| &t.release)),
+        call => value(found.as_ref().and_then(|t| t.call.as_ref())),
     };
     door.page(&visit, "console/releases.html", context).await
 }

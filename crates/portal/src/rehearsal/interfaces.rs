@@ -1,6 +1,7 @@
 //! Made-up interfaces for their pages.
 
 use app::interface::InterfaceView;
+use app::project::sandbox::Origin;
 use minijinja::{Value, context};
 use model::interface::{Interface, InterfaceDraft, InterfaceState};
 
@@ -29,6 +30,7 @@ fn view(full: bool) -> InterfaceView {
             draft,
         },
         entry_title: "停车场 <b>".into(),
+        released: full.then(|| Origin { project: "p1".into(), release: "x2".into() }),
         keeps: full,
     }
 }

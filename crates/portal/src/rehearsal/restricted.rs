@@ -108,11 +108,7 @@ fn said() -> UseReportNew {
 fn report(no: u32, state: UseReportState) -> UseReport {
     let day = |text: &str| text.parse().unwrap_or_default();
     UseReport {
-        no,
         state,
-        from: day("2026-03-02"),
-        to: day("2026-09-01"),
-        due: day("2026-09-15"),
         said: said(),
         metered: UseMetered { calls: 12, rows: 3400 },
         filed_at: AT.into(),
@@ -121,6 +117,7 @@ fn report(no: u32, state: UseReportState) -> UseReport {
         decided_by_name: "李四".into(),
         decided_org: "o1".into(),
         reason: TEXT.into(),
+        ..UseReport::open(no, day("2026-03-02"), day("2026-09-01"), day("2026-09-15"))
     }
 }
 

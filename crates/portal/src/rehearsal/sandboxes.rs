@@ -6,6 +6,7 @@ use model::project::ProjectRole;
 use model::project::result::Made;
 use model::sandbox::release::{
     Check, ColumnPart, OutColumn, OutFinding, Outlet, ReleaseState, ReleaseWay, SandboxRelease,
+    ServedMark,
 };
 use model::sandbox::{
     ExtensionState, Review, RunFigures, RunKind, RunState, SandboxExtension, SandboxLine,
@@ -107,6 +108,20 @@ fn served() -> SandboxRelease {
     }
 }
 
+/// A call whose answer was found again.
+fn call() -> ServedMark {
+    ServedMark {
+        mark: "060504030201".into(),
+        release: "x2".into(),
+        application: "a1".into(),
+        application_name: "停车场 <b>".into(),
+        request_id: "0123".into(),
+        source: "10.0.0.1".into(),
+        at: AT.into(),
+        rows: 3,
+    }
+}
+
 fn extension(full: bool) -> SandboxExtension {
     SandboxExtension {
         id: "e1".into(),
@@ -174,7 +189,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             },
         },
         "console/releases.html" => context! {
-            traces => full, traced => true, release => full.then(|| value(release(true))),
+            traces => full, traced => true, release => full.then(|| value(release(true))), call => full.then(|| value(call())),
             items => vec![context! {
                 subject => "s2", seat => "", project_name => "停车场 <b>", org => "o1", rows => Vec::<Vec<String>>::new(),
                 extension => value(extension(full)),

@@ -97,17 +97,37 @@ async fn form(
     }
 }
 
+/// What a form asks for is done: onward with a word when it went well, the page again with what was wrong when not.
+async fn did<T>(
+    door: &Door,
+    visit: &Visit,
+    id: &str,
+    deed: impl Future<Output = Result<T, Error>>,
+    onward: impl FnOnce(T) -> (String, &'static str),
+) -> Answer {
+    may_write(visit)?;
+    match deed.await {
+        Ok(made) => {
+            let (to, word) = onward(made);
+            done(&to, word)
+        }
+        Err(error) => again(door, visit, id, error).await,
+    }
+}
+
+/// A contest's page.
+fn here(id: &str) -> String {
+    format!("/contests/{id}")
+}
+
 async fn join(
     State(door): State<Arc<Door>>,
     Path(id): Path<String>,
     visit: Visit,
     posted: Posted,
 ) -> Answer {
-    may_write(&visit)?;
-    match contest::join(&door.app, &visit.op, &id, posted.get("code")).await {
-        Ok(_) => done(&format!("/contests/{id}"), "joined"),
-        Err(error) => again(&door, &visit, &id, error).await,
-    }
+    let deed = contest::join(&door.app, &visit.op, &id, posted.get("code"));
+    did(&door, &visit, &id, deed, |_| (here(&id), "joined")).await
 }
 
 async fn leave(
@@ -118,7 +138,7 @@ async fn leave(
 ) -> Answer {
     may_write(&visit)?;
     contest::leave(&door.app, &visit.op, &id).await?;
-    done(&format!("/contests/{id}"), "left")
+    done(&here(&id), "left")
 }
 
 async fn renew(
@@ -138,7 +158,6 @@ async fn enter(
     visit: Visit,
     posted: Posted,
 ) -> Answer {
-    may_write(&visit)?;
     let new = WorkNew {
         track: posted.get("track").parse().unwrap_or(usize::MAX),
         title: posted.get("title").to_owned(),
@@ -146,10 +165,8 @@ async fn enter(
         link: posted.get("link").to_owned(),
         sets: posted.get("sets").lines().map(str::to_owned).collect(),
     };
-    match contest::enter(&door.app, &visit.op, &id, new).await {
-        Ok(_) => done(&format!("/contests/{id}"), "entered"),
-        Err(error) => again(&door, &visit, &id, error).await,
-    }
+    let deed = contest::enter(&door.app, &visit.op, &id, new);
+    did(&door, &visit, &id, deed, |_| (here(&id), "entered")).await
 }
 
 /// Streams a file of a work in.
@@ -172,7 +189,7 @@ async fn attach(
         contest::attach(app, op, of, to, &name, bytes).await
     });
     match sent.await {
-        Ok((_, Some(_))) => done(&format!("/contests/{id}"), "attached"),
+        Ok((_, Some(_))) => done(&here(&id), "attached"),
         Ok((_, None)) => {
             let error = Error::invalid("请选择要上传的文件", "choose a file to upload").field(
                 "file",
@@ -191,11 +208,8 @@ async fn detach(
     visit: Visit,
     _posted: Posted,
 ) -> Answer {
-    may_write(&visit)?;
-    match contest::detach(&door.app, &visit.op, &id, &work, &file).await {
-        Ok(_) => done(&format!("/contests/{id}"), "removed"),
-        Err(error) => again(&door, &visit, &id, error).await,
-    }
+    let deed = contest::detach(&door.app, &visit.op, &id, &work, &file);
+    did(&door, &visit, &id, deed, |_| (here(&id), "removed")).await
 }
 
 /// A file of a work for those who may have it; browsers keep it and never run or show it.
@@ -223,11 +237,9 @@ async fn consent(
     visit: Visit,
     posted: Posted,
 ) -> Answer {
-    may_write(&visit)?;
-    match contest::consent(&door.app, &visit.op, &id, &work, posted.ticked("agrees")).await {
-        Ok(_) => done(&format!("/contests/{id}"), "saved"),
-        Err(error) => again(&door, &visit, &id, error).await,
-    }
+    let agrees = posted.ticked("agrees");
+    let deed = contest::consent(&door.app, &visit.op, &id, &work, agrees);
+    did(&door, &visit, &id, deed, |_| (here(&id), "saved")).await
 }
 
 async fn take_back(
@@ -236,11 +248,8 @@ async fn take_back(
     visit: Visit,
     _posted: Posted,
 ) -> Answer {
-    may_write(&visit)?;
-    match contest::take_back(&door.app, &visit.op, &id, &work).await {
-        Ok(()) => done(&format!("/contests/{id}"), "withdraw"),
-        Err(error) => again(&door, &visit, &id, error).await,
-    }
+    let deed = contest::take_back(&door.app, &visit.op, &id, &work);
+    did(&door, &visit, &id, deed, |()| (here(&id), "withdraw")).await
 }
 
 async fn showcase(
@@ -249,9 +258,6 @@ async fn showcase(
     visit: Visit,
     _posted: Posted,
 ) -> Answer {
-    may_write(&visit)?;
-    match contest::to_showcase(&door.app, &visit.op, &id, &work).await {
-        Ok(showcase) => done(&format!("/showcase/{}", showcase.id), "handed"),
-        Err(error) => again(&door, &visit, &id, error).await,
-    }
+    let deed = contest::to_showcase(&door.app, &visit.op, &id, &work);
+    did(&door, &visit, &id, deed, |made| (format!("/showcase/{}", made.id), "handed")).await
 }

@@ -41,6 +41,14 @@ async fn granted(house: &House) -> String {
     secret.application.id
 }
 
+/// Where the console's menu says one is.
+fn menu(page: &str) -> Vec<&str> {
+    let nav = page.split("id=\"console-nav\"").nth(1).unwrap().split("</nav>").next().unwrap();
+    let links = nav.split("<a href=\"").skip(1);
+    let here = links.filter(|link| link.split('>').next().unwrap().contains("aria-current"));
+    here.map(|link| link.split('"').next().unwrap()).collect()
+}
+
 #[tokio::test]
 async fn a_sandbox_is_worked_in_by_its_members_and_watched_at_the_desk() {
     let house = House::new().await;
@@ -62,6 +70,15 @@ async fn a_sandbox_is_worked_in_by_its_members_and_watched_at_the_desk() {
     assert!(page.contains("研究 &lt;b&gt;") && page.contains("id=\"programs\""), "{page}");
     assert!(page.contains("(module"), "a program to begin with");
     assert!(consumer.get("/console/sandboxes").await.text().contains("研究 &lt;b&gt;"));
+
+    // The menu stands at the sandboxes on every page of it, those that it has in common with projects among them.
+    let id = path.rsplit('/').next().unwrap();
+    for rest in ["", "/sql", "/members"] {
+        let page = consumer.get(&format!("/console/projects/{id}{rest}")).await.text();
+        assert_eq!(menu(&page), ["/console/sandboxes"], "{rest}");
+    }
+    assert_eq!(menu(&consumer.get(&path).await.text()), ["/console/sandboxes"]);
+    assert_eq!(menu(&consumer.get("/console/projects").await.text()), ["/console/projects"]);
 
     // Wrong words come back with the page.
     let long = [form[0], ("code", "late"), ("name", "x"), ("purpose", "y"), ("days", "100000")];

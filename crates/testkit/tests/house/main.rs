@@ -40,6 +40,7 @@ mod interface;
 mod kafka;
 mod ledger;
 mod misfits;
+mod named;
 mod net;
 mod notices;
 mod opening;

@@ -256,7 +256,8 @@ async fn what_leaves(house: House) {
     assert_eq!(guard::watermark::trace(rows), Some(asked.mark.clone()), "a copy says whose it was");
     let authority = b.house.person("authority").await;
     let whose = sandbox::trace(app, &authority, rows).await.unwrap().unwrap();
-    assert_eq!((whose.id, whose.applicant_name.as_str()), (asked.id.clone(), "consumer"));
+    let (of, call) = (whose.release, whose.call);
+    assert_eq!((of.id, of.applicant_name.as_str(), call), (asked.id.clone(), "consumer", None));
     assert!(sandbox::trace(app, &authority, &plain).await.unwrap().is_none());
     assert_eq!(code(sandbox::trace(app, &reviewer, rows).await), Code::Denied);
     assert_eq!(code(b.fetch(&asked.id).await), Code::WrongState, "once");

@@ -6,15 +6,17 @@ use app::project::sandbox;
 use app::restricted::{self, UseOrder};
 use app::{account, notice, project, sharing};
 use chrono::TimeDelta;
+use guard::watermark;
 use model::account::{ApplicationNew, Role, UserNew};
 use model::audit::AuditFilter;
 use model::code::SyncMode;
 use model::interface::Arguments;
 use model::project::{ProjectNew, ProjectRole};
-use model::query::RowQuery;
+use model::query::{RowPage, RowQuery};
 use model::restricted::{UseDeed, UseNew, UseState};
 use model::sandbox::release::{Check, ReleaseState, ReleaseWay, SandboxRelease};
 use model::sandbox::{ExtensionState, RunState, SandboxStage};
+use model::value::Value;
 use model::{Actor, Code, Op};
 use testkit::{CONSUMER_ORG, ENTERPRISE_ORG, House, PASSWORD, use_of};
 
@@ -42,8 +44,9 @@ async fn called(
     let answer = interface::call(&b.house.app, &op, interface, arguments).await?;
     assert!(answer.masked.is_empty() && answer.calls_left.is_some());
     let Body::Rows(page) = answer.body else { panic!("no rows") };
-    let text = |row: &Vec<model::value::Value>| {
-        row.iter().map(|v| v.to_text().unwrap_or_default()).collect::<Vec<_>>()
+    let text = |row: &Vec<Value>| {
+        let texts = row.iter().map(|v| v.to_text().unwrap_or_default());
+        texts.map(|t| watermark::plain(&t)).collect::<Vec<_>>()
     };
     let mut rows: Vec<Vec<String>> = page.rows.iter().map(text).collect();
     rows.sort();
@@ -143,6 +146,82 @@ async fn as_an_interface(house: House) {
     tick(&b.house).await;
     tick(&b.house).await;
     assert_eq!(told(&b.house, "consumer", "sandbox.stopped").await, 1, "told once");
+}
+
+/// Every answer bears a mark of its own: a copy of its rows says by which call they left, whichever name they were called by.
+async fn bears_a_watermark(house: House) {
+    let b = sandboxed(house).await;
+    let (app, house) = (&b.house.app, &b.house);
+    let release = served(&b).await;
+    let outlet = release.outlet.clone().unwrap();
+    let authority = house.person("authority").await;
+    // A row set as somebody would pass it on, with what else the answer told of it.
+    let leaked = |page: &RowPage| serde_json::to_string(&page.rows).unwrap();
+    let mut calls = Vec::new();
+    for given in [None, Some("西湖区")] {
+        let op = caller(house, &b.application).await;
+        let mut arguments = Arguments::default();
+        given.iter().for_each(|area| arguments.add("area", *area));
+        let answer = interface::call(app, &op, &outlet.interface, arguments).await.unwrap();
+        let Body::Rows(page) = &answer.body else { panic!("no rows") };
+        calls.push((op.request_id, answer.mark.clone().unwrap(), leaked(page)));
+    }
+    let op = caller(house, &b.application).await;
+    let direct = sharing::query(app, &op, &outlet.table, &RowQuery::default()).await.unwrap();
+    calls.push((op.request_id.clone(), direct.mark.clone().unwrap(), leaked(&direct.page)));
+    for (request, mark, text) in &calls {
+        // One row is enough, and so is one that was written with escapes.
+        let one = text.split("],[").next().unwrap();
+        let escaped: String = one
+            .chars()
+            .map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) })
+            .collect();
+        for copy in [text.as_str(), one, escaped.as_str()] {
+            let found = sandbox::trace(app, &authority, copy).await.unwrap().expect(copy);
+            let call = found.call.unwrap();
+            assert_eq!((&found.release.id, &call.request_id), (&release.id, request));
+            assert_eq!((&call.mark, &call.application), (mark, &b.application));
+        }
+        assert!(sandbox::trace(app, &authority, &watermark::plain(text)).await.unwrap().is_none());
+    }
+    let mut marks: Vec<&String> = calls.iter().map(|(_, mark, _)| mark).collect();
+    marks.sort();
+    marks.dedup();
+    assert_eq!(marks.len(), 3, "no two answers bear the same");
+    assert!(!marks.contains(&&release.mark));
+
+    // The chain names the mark beside the call.
+    let auditor = house.person("auditor").await;
+    let filter =
+        AuditFilter { action: Some("rows.query".into()), limit: 100, ..AuditFilter::default() };
+    let records = app::audit::list(app, &auditor, &filter).await.unwrap();
+    for (request, mark, _) in &calls {
+        let record = records.iter().find(|r| r.event.trace_id == *request).unwrap();
+        assert!(record.event.scope.ends_with(&format!("mark {mark}")), "{}", record.event.scope);
+    }
+
+    // What is taken from an answer finds its row again.
+    let Some(Value::Text(area)) = direct
+        .page
+        .rows
+        .iter()
+        .flatten()
+        .find(|v| v.to_text().is_some_and(|t| watermark::plain(&t) == "西湖区"))
+    else {
+        panic!("{:?}", direct.page.rows)
+    };
+    assert_ne!(area, "西湖区");
+    let again =
+        called(&b, &b.application, &outlet.interface, &[("area", area.as_str())]).await.unwrap();
+    assert_eq!(again, [["西湖区", "6"]]);
+
+    // Only the authority asks whose copy a text is; a member sees from which release the interface comes.
+    let reviewer = house.person("reviewer").await;
+    assert_eq!(code(sandbox::trace(app, &reviewer, &calls[0].2).await), Code::Denied);
+    let shown = app.store.interface_versions(&outlet.interface).await.unwrap().remove(0);
+    let (view, _) = interface::get(app, &b.owner, &shown.id).await.unwrap();
+    let origin = view.released.unwrap();
+    assert_eq!((origin.project, origin.release), (b.id.clone(), release.id.clone()));
 }
 
 /// It ends with the sandbox: closed, or its term over. Members are told, each thing once.
@@ -354,6 +433,7 @@ async fn restricted_to_a_sandbox(house: House) {
 
 crate::on_both!(
     as_an_interface,
+    bears_a_watermark,
     ends_with_the_sandbox,
     closed_at_once,
     a_longer_term,

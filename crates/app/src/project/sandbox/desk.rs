@@ -6,14 +6,14 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use model::audit::AuditEvent;
 use model::project::Project;
-use model::sandbox::release::{ReleaseState, ReleaseWay, SandboxRelease};
+use model::sandbox::release::{ReleaseState, ReleaseWay, SandboxRelease, ServedMark};
 use model::sandbox::{ExtensionState, Review, RunState, SandboxExtension, SandboxRun, outcome};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::sandbox::Kept;
 
-use super::{extend, in_term, outlet, release, tell};
+use super::{extend, in_term, outlet, people, release, tell};
 use crate::project::Held;
 use crate::{App, audit};
 
@@ -36,6 +36,14 @@ pub struct DeskItem {
     pub extension: Option<SandboxExtension>,
     /// The first frozen rows of a release; it has passed the checks.
     pub rows: Vec<Vec<String>>,
+}
+
+/// Whose copy a text is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Traced {
+    pub release: SandboxRelease,
+    /// The call whose answer it was, of a release that is served as an interface.
+    pub call: Option<ServedMark>,
 }
 
 /// A seat as policy asks about it.
@@ -79,6 +87,7 @@ pub async fn desk(app: &App, op: &Op) -> Result<Vec<DeskItem>> {
             }
         }
     }
+    people::name_desk(app, &mut items).await?;
     Ok(items)
 }
 
@@ -168,16 +177,34 @@ pub fn may_trace(app: &App, op: &Op) -> bool {
     app.may(op, Action::SandboxReview, &target("trace", "", "", ""))
 }
 
-/// Whose copy a text is: the release whose watermark it bears, if it bears one that is known. For the authority.
-pub async fn trace(app: &App, op: &Op, text: &str) -> Result<Option<SandboxRelease>> {
+/// Whose copy a text is: the release whose watermark it bears, or the call that was answered by it, if it bears a mark that is known. For
+/// the authority.
+pub async fn trace(app: &App, op: &Op, text: &str) -> Result<Option<Traced>> {
     audit::permit(app, op, Action::SandboxReview, &target("trace", "", "", "")).await?;
-    let found = match guard::watermark::trace(text) {
-        Some(mark) => app.store.sandbox_release_by_mark(&mark).await?,
+    let mut found = match guard::watermark::trace(text) {
+        Some(mark) => marked(app, &mark).await?,
         None => None,
     };
-    let release = found.as_ref().map(|r| r.id.as_str()).unwrap_or("-");
-    audit::record(app, audit::event(op, "sandbox.trace", release)).await?;
+    let release = found.as_ref().map(|t| t.release.id.as_str()).unwrap_or("-");
+    let mut event = audit::event(op, "sandbox.trace", release);
+    if let Some(call) = found.as_ref().and_then(|t| t.call.as_ref()) {
+        event.scope = format!("call {}", call.request_id);
+    }
+    audit::record(app, event).await?;
+    if let Some(traced) = &mut found {
+        people::name_release(app, &mut traced.release).await?;
+    }
     Ok(found)
+}
+
+/// What bears a mark: the file of a release, or an answer of one that is served.
+async fn marked(app: &App, mark: &str) -> Result<Option<Traced>> {
+    if let Some(release) = app.store.sandbox_release_by_mark(mark).await? {
+        return Ok(Some(Traced { release, call: None }));
+    }
+    let Some(call) = app.store.sandbox_mark_get(mark).await? else { return Ok(None) };
+    let release = app.store.sandbox_release_get(&call.release).await?;
+    Ok(release.map(|kept| Traced { release: kept.body, call: Some(call) }))
 }
 
 /// Decides on a seat of the caller's. One person decides once, whatever seats they could sit on; a refusal ends it.

@@ -10,7 +10,7 @@
 //! outlet   the other way to leave: an interface of the sandbox's application, through the gate
 //! extend   a longer term, decided by the authority
 //! tell     notices of members and seats; tick: what time brings
-//! land     rows become a table of the project
+//! land     rows become a table of the project; people: how people are named
 //! ```
 //!
 //! It is a project in everything else: members, quota, statements and their records, grants that are asked anew for every read, and
@@ -24,6 +24,7 @@ mod desk;
 mod extend;
 mod land;
 mod outlet;
+mod people;
 mod program;
 mod release;
 mod run;
@@ -44,10 +45,10 @@ use policy::{Action, Permit, Target};
 use serde::{Deserialize, Serialize};
 
 pub use self::bring::{sample, upload};
-pub use self::desk::{DeskItem, decide, desk, has_desk, may_trace, trace};
+pub use self::desk::{DeskItem, Traced, decide, desk, has_desk, may_trace, trace};
 pub use self::extend::ask as ask_extension;
-pub use self::outlet::publish;
-pub(crate) use self::outlet::{described, released};
+pub use self::outlet::{Origin, publish};
+pub(crate) use self::outlet::{described, origin, released};
 pub use self::program::add as add_program;
 pub use self::release::{ReleaseAsk, Released, ask as ask_release, fetch};
 pub use self::run::{RunAsk, ask as ask_run, begin};
@@ -230,7 +231,7 @@ pub async fn get(app: &Arc<App>, op: &Op, id: &str) -> Result<SandboxView> {
     };
     let (rules, kept) = (&app.rules.sandbox, app.rules.sandbox.program.kept);
     let until = held.project.sandbox.as_ref().map(|t| t.until.clone()).unwrap_or_default();
-    Ok(SandboxView {
+    let mut seen = SandboxView {
         live: in_term(&held, op).is_ok() && held.project.closed_at.is_none(),
         until,
         granted: now.iter().map(|t| (t.grant.code().to_owned(), t.title.clone())).collect(),
@@ -253,7 +254,9 @@ pub async fn get(app: &Arc<App>, op: &Op, id: &str) -> Result<SandboxView> {
         },
         program_sample: app.projects.programs.sample(),
         view: keep::view(app, op, held).await?,
-    })
+    };
+    people::name_view(app, &mut seen).await?;
+    Ok(seen)
 }
 
 fn missing(id: &str) -> Error {

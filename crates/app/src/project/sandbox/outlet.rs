@@ -4,7 +4,7 @@
 //! The table is in no catalogue. The gate ([`crate::sharing`]) asks [`released`] what may be called by its name; the answer is an agreement
 //! like any other, made anew whenever something changed: it ends with the sandbox's term or with the first agreement the rows were made
 //! by, and it is there only while all of these stand as they were when the release was asked for. So a closed sandbox, a revoked grant, a
-//! breach or a stop refuses the next call.
+//! breach or a stop refuses the next call. Every answer bears a watermark of its own.
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use model::sandbox::release::{
 };
 use model::{Actor, Code, Error, Op, Result};
 use policy::Action;
+use serde::Serialize;
 use store::sandbox::Kept;
 
 use super::land::{self, NewTable};
@@ -102,6 +103,22 @@ pub(crate) async fn described(app: &App, op: &Op, code: &str) -> Result<Option<E
         true => table(app, &outlet, &held).await,
         false => Ok(None),
     }
+}
+
+/// The release behind an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// Id of the sandbox.
+    pub project: String,
+    /// Id of the release.
+    pub release: String,
+}
+
+/// From which release of which sandbox what is called by this name comes, for members of the sandbox.
+pub(crate) async fn origin(app: &App, op: &Op, code: &str) -> Result<Option<Origin>> {
+    let found = known(app, code).await?;
+    let found = found.filter(|(.., held)| held.may(app, op, Action::ProjectRead));
+    Ok(found.map(|(release, ..)| Origin { project: release.project, release: release.id }))
 }
 
 fn over() -> Error {

@@ -7,8 +7,8 @@ use model::sandbox::SandboxProgram;
 use model::{Code, Error, Op, Result};
 
 use super::working;
-use crate::App;
 use crate::project::keep::recorded;
+use crate::{App, account};
 
 /// Longest name, characters.
 const NAME: usize = 60;
@@ -50,7 +50,7 @@ pub async fn add(
         digest: sm3_hex(&module),
         bytes: module.len() as u64,
         created_at: op.stamp(),
-        created_by: op.actor.name().to_owned(),
+        created_by: account::shown(app, op).await?,
     };
     let content = app.keys.vault().seal(&sealed(&program.id), &module)?;
     app.store.sandbox_program_insert(&permit, &program, &content).await?;

@@ -24,7 +24,7 @@ use super::{WHOLE, land, outlet, tell, working};
 use crate::project::room::{Use, application, granted};
 use crate::project::{Held, export, made};
 use crate::wire::desk::Desk;
-use crate::{App, audit};
+use crate::{App, account, audit};
 
 /// Longest reason, characters.
 const REASON: usize = 1000;
@@ -294,10 +294,11 @@ pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, release: &str) -> Result<R
     }
     let marked = watermark::mark(&mut table.rows, &found.mark);
     let head: Vec<String> = table.columns.iter().map(|c| c.name.clone()).collect();
+    let taker = account::shown(app, op).await?;
     let line = format!(
         "# 钱塘数据沙箱发布 Qiantang sandbox release {} · 领取人 taken by {} · {} · 水印 mark {}\n",
         found.id,
-        op.actor.name(),
+        taker,
         op.today(),
         found.mark
     );
