@@ -156,6 +156,13 @@ async fn records_of_protocols_name_the_source() {
     let rel = |l: &Value| l["rel"] == "via" || l["rel"] == "enclosure";
     assert!(!lamps["links"].as_array().unwrap().iter().any(rel), "{lamps}");
 
+    // The feed of changes leads to the description, not to an interface that there is not.
+    let feed = client.get("/ledger/v1/changes").await.text;
+    clean(&feed);
+    for code in [&code, &bare] {
+        assert!(feed.contains(&format!("href=\"http://gate.test/dataset/{code}\"")), "{feed}");
+    }
+
     // What is our own says nothing of a source.
     house.publish(testkit::draft("lakes")).await;
     let own = client.get(&format!("{items}/lakes")).await.json();
