@@ -111,6 +111,18 @@ impl Store {
             .collect()
     }
 
+    /// How many ends of sessions a client was told of and did not take so far.
+    pub async fn identity_logouts_untaken(&self, application: &str) -> Result<u64> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS n FROM identity_login WHERE application = $1 AND due_at IS NOT NULL AND tries > 0",
+        )
+        .bind(application)
+        .fetch_one(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(u64::try_from(number(&row, "n")?).unwrap_or(0))
+    }
+
     /// Takes one to be told now; it is due again `until` (milliseconds since 1970). `false`: another process has it.
     pub async fn identity_logout_take(
         &self,

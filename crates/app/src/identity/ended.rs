@@ -12,7 +12,7 @@ use policy::Permit;
 use store::backchannel::LogoutDue;
 
 use super::{LogoutRules, claims, provider};
-use crate::{App, audit};
+use crate::{App, account, audit};
 
 /// Clients taken out of the store together.
 const TOGETHER: u32 = 200;
@@ -40,6 +40,12 @@ pub async fn tick(app: &App, system: &Op) -> Result<u64> {
             told += u64::from(one?);
         }
     }
+}
+
+/// How many ends of sessions an application was told of and did not take so far, if the caller may see it.
+pub async fn untaken(app: &App, op: &Op, id: &str) -> Result<u64> {
+    let application = account::application(app, op, id).await?;
+    app.store.identity_logouts_untaken(&application.id).await
 }
 
 /// Tells one client; whether it took it.

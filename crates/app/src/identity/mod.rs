@@ -27,7 +27,7 @@ pub use self::authorize::{
     Asker, ConsentAsk, ConsentView, ScopeAsk, Step, authorize, consent, consents, goes_to, withdraw,
 };
 pub use self::client::{Presented, client_settings, origin_known, set_client};
-pub use self::ended::tick;
+pub use self::ended::{tick, untaken};
 pub use self::leave::{LeaveAsk, Leaving, leave, leave_answered};
 pub use self::outside::{
     OutsideEnd, outside_back, outside_begin, outside_of, outside_unlink, services,

@@ -38,6 +38,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Post
     let settings = identity::client_settings(&door.app, &visit.op, id)
         .await?
         .unwrap_or_else(|| ClientSettings::new(ClientKind::Confidential, Vec::new()));
+    let untaken = identity::untaken(&door.app, &visit.op, id).await?;
     let target = Target::application(&application);
     let lines = |name: &str, kept: &[String]| match wrong {
         Some((_, posted)) => posted.get(name).to_owned(),
@@ -48,7 +49,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Post
     let context = context! {
         application => value(&application),
         may_manage => door.app.may(&visit.op, Action::ApplicationManage, &target),
-        issuer => crate::identity::issuer(door, visit),
+        issuer => crate::identity::issuer(door, visit), untaken,
         kind => match wrong {
             Some((_, p)) => p.get("kind").to_owned(),
             None => settings.kind.as_str().to_owned(),

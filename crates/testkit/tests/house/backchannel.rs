@@ -261,6 +261,14 @@ async fn again(house: House) {
     assert_eq!(tick(&house).await, 0);
     let first = verified(&house, &ears.taken()[0]).await;
     assert_eq!((tick(&house).await, ears.taken().len()), (0, 0), "not at once");
+    let untaken = async |house: &House| {
+        let consumer = house.person("consumer").await;
+        identity::untaken(&house.app, &consumer, &one.application.id).await.unwrap()
+    };
+    assert_eq!(untaken(&house).await, 1, "its keeper sees that it waits");
+    let stranger = house.person("enterprise").await;
+    let e = identity::untaken(&house.app, &stranger, &one.application.id).await.unwrap_err();
+    assert_eq!(e.code(), Code::NotFound);
     // Nobody is led on to another address.
     ears.answer(307);
     house.clock.forward(TimeDelta::seconds(31));
@@ -278,6 +286,7 @@ async fn again(house: House) {
     assert_eq!(verified(&house, &ears.taken()[0]).await["sid"], first["sid"]);
     house.clock.forward(TimeDelta::hours(2));
     assert_eq!((tick(&house).await, ears.taken().len()), (0, 0));
+    assert_eq!(untaken(&house).await, 0);
     let seen: Vec<(String, String)> =
         tries(&house).await.into_iter().map(|r| (r.event.result, r.event.reason)).collect();
     let seen: Vec<(&str, &str)> = seen.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
