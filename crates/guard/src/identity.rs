@@ -1,6 +1,6 @@
-//! The signing key of the identity provider and what it signs: ID tokens of OpenID Connect Core 1.0 by RS256, the JWK set
-//! (RFC 7517), ID tokens that clients bring back as hints, and challenges of PKCE (RFC 7636, S256 only). The formats are the crate
-//! `openidconnect`'s, RSA is RustCrypto's.
+//! The signing key of the identity provider and what it signs: ID tokens of OpenID Connect Core 1.0 and logout tokens of its Back-Channel
+//! Logout 1.0 by RS256, the JWK set (RFC 7517), ID tokens that clients bring back as hints, and challenges of PKCE (RFC 7636, S256 only).
+//! The formats are the crate `openidconnect`'s, RSA is RustCrypto's.
 
 use std::sync::Arc;
 
@@ -72,6 +72,24 @@ pub struct IdClaims<'a> {
     /// The access token given out with it, for `at_hash`.
     pub access_token: &'a str,
 }
+
+/// What a logout token says (OpenID Connect Back-Channel Logout 1.0 §2.4).
+#[derive(Clone, Copy, Debug)]
+pub struct LogoutClaims<'a> {
+    pub issuer: &'a str,
+    pub subject: &'a str,
+    /// The client's id.
+    pub audience: &'a str,
+    /// The session, as this client knows it.
+    pub session: &'a str,
+    /// Another for every token (`jti`).
+    pub id: &'a str,
+    pub issued_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The event a logout token tells of.
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A key that signs.
 pub struct Signer {
@@ -145,6 +163,28 @@ impl Signer {
         .map_err(|e| Error::internal("an ID token could not be signed").caused_by(e))?;
         Ok(token.to_string())
     }
+
+    /// A signed logout token. Its type says what it is: it passes for no ID token.
+    pub fn logout_token(&self, claims: &LogoutClaims<'_>) -> Result<String> {
+        let head = serde_json::json!({ "alg": "RS256", "kid": self.kid, "typ": "logout+jwt" });
+        let body = serde_json::json!({
+            "iss": claims.issuer,
+            "sub": claims.subject,
+            "aud": claims.audience,
+            "iat": claims.issued_at.timestamp(),
+            "exp": claims.expires_at.timestamp(),
+            "jti": claims.id,
+            "events": { LOGOUT_EVENT: {} },
+            "sid": claims.session,
+        });
+        let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let said = format!("{}.{}", part(&head), part(&body));
+        let signature = self
+            .key
+            .sign(&CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256, said.as_bytes())
+            .map_err(|e| Error::internal("a logout token could not be signed").caused_by(e))?;
+        Ok(format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
 }
 
 /// What an ID token of ours says that a client brings back (`id_token_hint`).
@@ -204,6 +244,7 @@ fn url_safe(b: u8) -> bool {
 mod tests {
     use std::str::FromStr;
 
+    use openidconnect::JsonWebKey as _;
     use openidconnect::core::{CoreIdToken, CoreJsonWebKeySet};
 
     use super::*;
@@ -269,6 +310,45 @@ mod tests {
         let unsigned = format!("{}.{body}.", URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#));
         let refused = CoreIdToken::from_str(&unsigned).map(|t| t.claims(&good, &nonce).is_err());
         assert!(refused.unwrap_or(true));
+    }
+
+    #[test]
+    fn logout_tokens_verify_and_pass_for_no_id_token() {
+        let (kid, pem) = generate().unwrap();
+        let signer = Arc::new(Signer::from_pem(&kid, &pem).unwrap());
+        let now: DateTime<Utc> = "2026-03-02T01:00:00Z".parse().unwrap();
+        let token = signer
+            .logout_token(&LogoutClaims {
+                issuer: "https://id.example.cn",
+                subject: "s",
+                audience: "client",
+                session: "sid",
+                id: "once",
+                issued_at: now,
+                expires_at: now + chrono::TimeDelta::seconds(120),
+            })
+            .unwrap();
+        let parts: Vec<&str> = token.split('.').collect();
+        let [head, body, signed] = parts.as_slice() else { panic!("{token}") };
+        let read = |part: &str| -> serde_json::Value {
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+        };
+        let want = serde_json::json!({ "alg": "RS256", "kid": kid, "typ": "logout+jwt" });
+        assert_eq!(read(head), want);
+        let want = serde_json::json!({
+            "iss": "https://id.example.cn", "sub": "s", "aud": "client", "sid": "sid", "jti": "once",
+            "iat": now.timestamp(), "exp": now.timestamp() + 120,
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        });
+        assert_eq!(read(body), want);
+        let key: CoreJsonWebKey = serde_json::from_value(signer.public().unwrap()).unwrap();
+        let alg = CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256;
+        let signature = URL_SAFE_NO_PAD.decode(signed).unwrap();
+        let good = format!("{head}.{body}");
+        assert!(key.verify_signature(&alg, good.as_bytes(), &signature).is_ok());
+        assert!(key.verify_signature(&alg, format!("{good}x").as_bytes(), &signature).is_err());
+        // Whoever brings it as an ID token brings none.
+        assert_eq!(hint(&[signer], "https://id.example.cn", &token), None);
     }
 
     /// A hint is read by the keys and the issuer it came of, long after it is over; nothing else is.

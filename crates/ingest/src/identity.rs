@@ -16,6 +16,7 @@ use openidconnect::{
 };
 use policy::port::{OutsideBack, OutsideBegin, OutsideIdentity, OutsidePerson};
 use reqwest::Url;
+use reqwest::header::CONTENT_TYPE;
 
 use crate::links::{PATIENCE, client_to};
 use crate::outgoing::Outgoing;
@@ -90,6 +91,22 @@ fn away(cause: &dyn std::error::Error) -> Error {
         Code::SourceUnavailable,
         "外部身份服务暂不可用，请稍后再试或改用其他方式登录",
         "the outside identity service is not available now: try again later or sign in another way",
+    )
+    .detail(told)
+}
+
+/// A client that could not be told, with the causes for the operator.
+fn deaf(cause: &dyn std::error::Error) -> Error {
+    let mut told = cause.to_string();
+    let mut next = cause.source();
+    while let Some(deeper) = next {
+        told = format!("{told}: {deeper}");
+        next = deeper.source();
+    }
+    Error::new(
+        Code::SourceUnavailable,
+        "应用的退出通知地址没有应答",
+        "the application's sign-out notice address does not answer",
     )
     .detail(told)
 }
@@ -178,5 +195,20 @@ impl OutsideIdentity for IdentityServices {
                 .and_then(|t| t.name().and_then(|n| n.get(None)).map(|n| n.as_str().to_owned()));
         }
         Ok(OutsidePerson { subject: subject.as_str().to_owned(), name: name.unwrap_or_default() })
+    }
+
+    async fn logout(&self, address: &str, token: &str) -> Result<u16> {
+        let url = Url::parse(address).map_err(|e| deaf(&e))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Error::of(Code::SourceUnavailable).detail("not an address of the web"));
+        }
+        let client = client_to(&self.outgoing, &url, PATIENCE).await?;
+        // A token is letters of base64url and dots: nothing of it is to be encoded.
+        let sent = client
+            .post(url)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(format!("logout_token={token}"));
+        let answer = sent.send().await.map_err(|e| deaf(&e))?;
+        Ok(answer.status().as_u16())
     }
 }

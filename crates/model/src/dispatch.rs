@@ -86,6 +86,7 @@ code_list! {
         Restricted = "restricted", "受限开放的时限、到期与信用记录", "Time limits and ends of restricted opening, credit record";
         Links = "links", "应用成果链接检查", "Links of what was made of open data";
         Harvests = "harvests", "目录采集", "Harvest of other catalogues";
+        Logouts = "logouts", "退出登录通知应用", "Applications told that a session has ended";
     }
 }
 

@@ -105,6 +105,10 @@ pub struct ClientSettings {
     pub origins: Vec<String>,
     /// What it may ask for beyond `openid`.
     pub scopes: Vec<Scope>,
+    /// Where it is told that a session has ended (`backchannel_logout_uri`); empty: it is not told.
+    pub backchannel: String,
+    /// It cannot do without the session's id there (`backchannel_logout_session_required`). Every logout token holds it.
+    pub sid_required: bool,
 }
 
 impl ClientSettings {
@@ -112,7 +116,15 @@ impl ClientSettings {
     #[must_use]
     pub fn new(kind: ClientKind, redirects: Vec<String>) -> Self {
         let scopes = vec![Scope::Profile, Scope::Org, Scope::OfflineAccess];
-        Self { kind, redirects, logouts: Vec::new(), origins: Vec::new(), scopes }
+        Self {
+            kind,
+            redirects,
+            logouts: Vec::new(),
+            origins: Vec::new(),
+            scopes,
+            backchannel: String::new(),
+            sid_required: false,
+        }
     }
 
     /// Whether the client may ask for it.

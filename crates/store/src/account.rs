@@ -9,9 +9,9 @@ use policy::{Action, Permit};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use crate::Store;
 use crate::clause::Clause;
 use crate::db::{fail, json, maybe, number, on_duplicate, page, text, to_json};
+use crate::{Store, backchannel};
 
 /// People named by one statement.
 const TOGETHER: usize = 500;
@@ -323,12 +323,20 @@ impl Store {
         Ok(())
     }
 
-    pub async fn session_insert(&self, token_hash: &str, row: &SessionRow, at: &str) -> Result<()> {
-        sqlx::query("DELETE FROM session WHERE expires_at < $1")
+    /// Takes sessions away whose time is over at `at` (RFC 3339).
+    pub async fn sessions_over(&self, at: &str) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        let gone = sqlx::query("DELETE FROM session WHERE expires_at < $1 RETURNING token_hash")
             .bind(at)
-            .execute(self.db.pool())
+            .fetch_all(&mut *tx)
             .await
             .map_err(fail)?;
+        backchannel::ended(&mut tx, &gone).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    pub async fn session_insert(&self, token_hash: &str, row: &SessionRow, at: &str) -> Result<()> {
+        self.sessions_over(at).await?;
         sqlx::query(
             "INSERT INTO session (token_hash, user_id, csrf, created_at, expires_at, method) VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -363,23 +371,29 @@ impl Store {
     }
 
     pub async fn session_delete(&self, token_hash: &str) -> Result<()> {
-        sqlx::query("DELETE FROM session WHERE token_hash = $1")
+        let mut tx = self.db.begin().await?;
+        let gone = sqlx::query("DELETE FROM session WHERE token_hash = $1 RETURNING token_hash")
             .bind(token_hash)
-            .execute(self.db.pool())
+            .fetch_all(&mut *tx)
             .await
             .map_err(fail)?;
-        Ok(())
+        backchannel::ended(&mut tx, &gone).await?;
+        tx.commit().await.map_err(fail)
     }
 
     /// Ends a person's sessions, but the one to keep.
     pub async fn sessions_end(&self, user: &str, keep: Option<&str>) -> Result<()> {
-        sqlx::query("DELETE FROM session WHERE user_id = $1 AND token_hash <> $2")
-            .bind(user)
-            .bind(keep.unwrap_or_default())
-            .execute(self.db.pool())
-            .await
-            .map_err(fail)?;
-        Ok(())
+        let mut tx = self.db.begin().await?;
+        let gone = sqlx::query(
+            "DELETE FROM session WHERE user_id = $1 AND token_hash <> $2 RETURNING token_hash",
+        )
+        .bind(user)
+        .bind(keep.unwrap_or_default())
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(fail)?;
+        backchannel::ended(&mut tx, &gone).await?;
+        tx.commit().await.map_err(fail)
     }
 
     /// Takes a nonce for all gateways of this store; `false` when it was seen. Minutes out of every window are forgotten.

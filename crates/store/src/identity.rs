@@ -109,7 +109,8 @@ impl Store {
     /// What an application is as a client; `None`: it is none.
     pub async fn identity_client(&self, application: &str) -> Result<Option<ClientSettings>> {
         let row = sqlx::query(
-            "SELECT kind, redirects, logouts, scopes FROM identity_client WHERE application = $1",
+            "SELECT kind, redirects, logouts, scopes, backchannel, backchannel_session
+             FROM identity_client WHERE application = $1",
         )
         .bind(application)
         .fetch_optional(self.db.pool())
@@ -130,6 +131,8 @@ impl Store {
             logouts: json(&row, "logouts")?,
             origins: origins.iter().map(|r| text(r, "origin")).collect::<Result<_>>()?,
             scopes: json(&row, "scopes")?,
+            backchannel: text(&row, "backchannel")?,
+            sid_required: number(&row, "backchannel_session")? != 0,
         }))
     }
 
@@ -168,8 +171,9 @@ impl Store {
         }
         if !settings.redirects.is_empty() {
             sqlx::query(
-                "INSERT INTO identity_client (application, kind, redirects, set_at, set_by, logouts, scopes)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                "INSERT INTO identity_client
+                 (application, kind, redirects, set_at, set_by, logouts, scopes, backchannel, backchannel_session)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             )
             .bind(application)
             .bind(settings.kind.as_str())
@@ -178,6 +182,8 @@ impl Store {
             .bind(by)
             .bind(to_json(&settings.logouts)?)
             .bind(to_json(&settings.scopes)?)
+            .bind(settings.backchannel.as_str())
+            .bind(i64::from(settings.sid_required))
             .execute(&mut *tx)
             .await
             .map_err(fail)?;

@@ -10,6 +10,7 @@ pub mod asset;
 pub mod attachment;
 pub mod audit;
 pub mod authorisation;
+pub mod backchannel;
 pub mod basket;
 pub mod bounds;
 pub mod certificate;

@@ -3,6 +3,8 @@
 //
 //     node oidc.mjs READY.json
 import fs from "node:fs";
+import http from "node:http";
+import * as jose from "jose";
 import * as oidc from "openid-client";
 
 const house = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
@@ -59,6 +61,30 @@ function field(html, name) {
   return value.replaceAll("&#x2f;", "/").replaceAll("&amp;", "&").replaceAll("&quot;", '"').replaceAll("&#x27;", "'");
 }
 
+/** The client's own server: what was posted to it when a session ended. */
+const ended = [];
+const ear = http.createServer((request, response) => {
+  let text = "";
+  request.on("data", (piece) => (text += piece));
+  request.on("end", () => {
+    const { method, headers } = request;
+    ended.push({ method, type: headers["content-type"], token: new URLSearchParams(text).get("logout_token") });
+    response.writeHead(200, { "cache-control": "no-store" }).end();
+  });
+});
+await new Promise((done) => ear.listen(0, "127.0.0.1", done));
+const ENDED = `http://127.0.0.1:${ear.address().port}/ended`;
+
+/** What the client is told of the end of this session, within half a minute; others may have ended before. */
+async function toldOf(sid) {
+  for (let tries = 0; tries < 300; tries += 1) {
+    const notice = ended.find((e) => e.token && jose.decodeJwt(e.token).sid === sid);
+    if (notice) return notice;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new Error("FAILED: the client was not told that the session has ended");
+}
+
 const account = (role) => house.accounts.find((a) => a.role === role);
 
 // --- The application becomes a client.
@@ -75,7 +101,8 @@ async function register(kind, scopes, more = {}) {
   return keeper.post(settings, [...Object.entries(fields), ...scopes.map((s) => ["scopes", s])]);
 }
 
-const set = await register("confidential", ["profile", "org", "real_name", "offline_access"]);
+const told_at = { backchannel_logout_uri: ENDED, backchannel_logout_session_required: "1" };
+const set = await register("confidential", ["profile", "org", "real_name", "offline_access"], told_at);
 check(set.status === 303, "its addresses and scopes are registered");
 const leaky = await register("confidential", ["profile"], { origins: ORIGIN });
 check(leaky.status === 400, "a confidential client has no browser origin");
@@ -86,6 +113,7 @@ const config = await oidc.discovery(new URL(portal), app.key, app.secret, undefi
 const server = config.serverMetadata();
 check(server.code_challenge_methods_supported.join() === "S256", `discovery of ${server.issuer}`);
 check(server.end_session_endpoint === `${server.issuer}/oauth/logout`, "it says where to sign out");
+check(server.backchannel_logout_supported && server.backchannel_logout_session_supported, "it tells of ended sessions");
 for (const scope of ["openid", "profile", "org", "real_name", "offline_access"])
   check(server.scopes_supported.includes(scope), `scope ${scope} is offered`);
 
@@ -137,6 +165,12 @@ check(["name", "preferred_username", "org", "locale"].every((name) => !(name in 
 const user = await oidc.fetchUserInfo(config, tokens.access_token, claims.sub);
 check(user.preferred_username === citizen.user && claims.sub !== citizen.user, `userinfo of ${user.name}`);
 check(user.updated_at > 0 && user.locale === "zh-CN" && !("real_name_verified" in user), "userinfo of the profile");
+const byForm = await fetch(server.userinfo_endpoint, {
+  method: "POST", body: new URLSearchParams({ access_token: tokens.access_token }),
+});
+check((await byForm.json()).sub === claims.sub, "userinfo by a posted form (RFC 6750 §2.2)");
+const inAddress = await fetch(`${server.userinfo_endpoint}?access_token=${tokens.access_token}`);
+check(inAddress.status === 400 && (await inAddress.json()).error === "invalid_request", "never by the address");
 for (const [scope, names] of [
   ["openid", "sub"],
   ["openid profile", "locale,name,preferred_username,sub,updated_at"],
@@ -207,9 +241,17 @@ const wrongly = await browser.send(
 );
 check(wrongly.status === 400 && !wrongly.location, "nobody is sent on to an address that is not registered");
 const leave = oidc.buildEndSessionUrl(config, { id_token_hint: bound.id_token, post_logout_redirect_uri: OUT, state: "s 1" });
+const sid = bound.claims().sid;
 const gone = await browser.send(leave);
 check(gone.location?.href === `${OUT}?state=s+1`, "signed out by the session's own ID token");
 check((await browser.send(`${portal}/me`)).location?.pathname === "/login", "the session is over");
+const notice = await toldOf(sid);
+check(notice.method === "POST" && notice.type === "application/x-www-form-urlencoded", "by a posted form");
+const { payload: said } = await jose.jwtVerify(notice.token, jose.createRemoteJWKSet(new URL(server.jwks_uri)), {
+  typ: "logout+jwt", algorithms: ["RS256"], issuer: server.issuer, audience: app.key, requiredClaims: ["jti", "iat", "exp", "events"],
+});
+check(said.sid === sid && said.sub === claims.sub && !("nonce" in said), "a logout token of this very session, verified by the JWK set");
+check("http://schemas.openid.net/event/backchannel-logout" in said.events && said.exp - said.iat <= 120, "its event and its term");
 await refused(() => oidc.refreshTokenGrant(config, bound.refresh_token), "invalid_grant", "a refresh token of that session");
 await refused(() => oidc.fetchUserInfo(config, bound.access_token, claims.sub), "OAUTH_WWW_AUTHENTICATE_CHALLENGE", "an access token of that session");
 check((await oidc.refreshTokenGrant(config, lasting.refresh_token)).access_token, "offline_access outlives the session");
@@ -242,4 +284,5 @@ check((await preflight("/oauth/token", "https://evil.example")) === null, "prefl
 check((await preflight("/oauth/introspect", ORIGIN)) === null, "introspection is no browser's");
 check((await preflight("/oauth/jwks", "https://evil.example")) === "*", "the keys are everybody's to read");
 await refused(async () => exchange(await authorize({ scope: "openid org" }, spa), {}, spa), "invalid_scope", "a scope the client is not registered for");
+ear.close();
 console.log("openid-client is content");

@@ -255,6 +255,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         Job::Restricted => crate::restricted::tick(app, system).await,
         Job::Links => crate::voice::look_at_links(app, system).await,
         Job::Harvests => crate::harvest::tick(app).await,
+        Job::Logouts => crate::identity::tick(app, system).await,
     }
 }
 

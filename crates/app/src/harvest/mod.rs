@@ -5,6 +5,7 @@
 //! tick     which turns begin, and which process works at one: leases, retries, the ends
 //! turn     one turn: page by page, its position kept after each; then what was not seen
 //! mapped   a record in words of this catalogue becomes the declaration of an entry
+//! told     where a set comes from, in words of schema.org
 //! ```
 //!
 //! **No duplicates**: the code of an entry is a hash of source and foreign id, so that whoever makes it twice makes it once. **No ghosts**:
@@ -15,6 +16,7 @@
 mod desk;
 mod mapped;
 mod tick;
+mod told;
 mod turn;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub use self::desk::{
     report, resume, run, sources, turns,
 };
 pub use self::tick::tick;
+pub use self::told::based_on;
 
 /// What this room holds besides the stores.
 pub struct Memory {

@@ -41,6 +41,7 @@ pub async fn set_client(app: &App, op: &Op, id: &str, mut settings: ClientSettin
     for list in [&mut settings.redirects, &mut settings.logouts, &mut settings.origins] {
         list.retain(|line| !line.trim().is_empty());
     }
+    settings.backchannel = settings.backchannel.trim().to_owned();
     settings.origins.sort_unstable();
     settings.origins.dedup();
     settings.scopes.retain(|scope| *scope != Scope::OpenId);
@@ -56,12 +57,13 @@ pub async fn set_client(app: &App, op: &Op, id: &str, mut settings: ClientSettin
     let mut event = audit::event(op, "application.client", &application.id);
     let scopes: Vec<&str> = settings.scopes.iter().map(|s| s.as_str()).collect();
     event.scope = format!(
-        "{} {} scopes={} logouts={} origins={}",
+        "{} {} scopes={} logouts={} origins={} backchannel={}",
         settings.kind,
         settings.redirects.join(" "),
         scopes.join(","),
         settings.logouts.join(","),
-        settings.origins.join(",")
+        settings.origins.join(","),
+        settings.backchannel
     );
     audit::record(app, event).await
 }
@@ -72,6 +74,10 @@ fn check(app: &App, settings: &ClientSettings) -> Result<()> {
     let most = rules.redirects_most;
     addresses("redirects", "回调地址", "redirect address", &settings.redirects, most)?;
     addresses("logouts", "退出后返回地址", "sign-out address", &settings.logouts, most)?;
+    if !settings.backchannel.is_empty() {
+        let one = std::slice::from_ref(&settings.backchannel);
+        addresses("backchannel_logout_uri", "退出通知地址", "sign-out notice address", one, 1)?;
+    }
     let wrong = |zh: String, en: String| Error::invalid(&*zh, &*en).field("origins", &*zh, &*en);
     if !settings.origins.is_empty() && settings.kind != ClientKind::Public {
         return Err(wrong(

@@ -2,11 +2,13 @@
 //!
 //! Read in this order: `provider` (issuer, keys, discovery), `client` (what an application is as a client, who it is), `authorize` (the
 //! browser's way: request, consent, code), `token` (the client's way: exchange, refresh, who is it, revocation, introspection), `claims`
-//! (what a client is told of a person), `leave` (signing out at a client's wish), `outside` (signing in by another's identity). Codes and tokens are kept as digests only; refusals speak the words of RFC 6749.
+//! (what a client is told of a person), `leave` (signing out at a client's wish), `ended` (clients are told that a session has ended),
+//! `outside` (signing in by another's identity). Codes and tokens are kept as digests only; refusals speak the words of RFC 6749.
 
 mod authorize;
 mod claims;
 mod client;
+mod ended;
 mod leave;
 mod outside;
 mod provider;
@@ -25,6 +27,7 @@ pub use self::authorize::{
     Asker, ConsentAsk, ConsentView, ScopeAsk, Step, authorize, consent, consents, goes_to, withdraw,
 };
 pub use self::client::{Presented, client_settings, origin_known, set_client};
+pub use self::ended::{tick, untaken};
 pub use self::leave::{LeaveAsk, Leaving, leave, leave_answered};
 pub use self::outside::{
     OutsideEnd, outside_back, outside_begin, outside_of, outside_unlink, services,
@@ -73,6 +76,7 @@ impl std::fmt::Debug for Memory {
 pub struct IdentityRules {
     pub effective: String,
     pub provider: ProviderRules,
+    pub logout: LogoutRules,
     pub outside: OutsideRules,
     pub authorisation: AuthorisationRules,
 }
@@ -87,6 +91,15 @@ pub struct ProviderRules {
     pub key_days: i64,
     pub redirects_most: usize,
     pub origins_most: usize,
+}
+
+/// How clients are told that a session has ended.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LogoutRules {
+    pub token_seconds: i64,
+    pub wait_seconds: i64,
+    pub tries: i64,
+    pub side_by_side: usize,
 }
 
 /// Signing in at outside services.
@@ -148,6 +161,7 @@ mod tests {
     fn the_shipped_rules_are_read() {
         let rules = rules(None).unwrap();
         assert!(rules.provider.code_seconds <= 600 && rules.provider.access_minutes <= 60);
+        assert!(rules.logout.token_seconds <= 120 && rules.logout.tries > 0);
         let letter = &rules.authorisation.letter;
         for word in ["{application}", "{entry}", "{items}", "{purpose}", "{days}"] {
             assert!(letter.zh.contains(word) && letter.en.contains(word), "{word}");

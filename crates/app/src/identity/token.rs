@@ -121,6 +121,10 @@ async fn exchange(
     {
         return refuse(app, op, &client, "a code that is over or not bound to this request").await;
     }
+    // A session of an earlier version's code is not known, nor told of.
+    if !given.session.is_empty() {
+        app.store.identity_login(&given, issuer).await?;
+    }
     let lasts = TimeDelta::days(app.rules.identity.provider.refresh_days);
     let until = (op.at + lasts).timestamp_millis();
     let tokens = give(app, op, issuer, &client, &given, &given.scope, until).await?;

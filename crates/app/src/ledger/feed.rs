@@ -278,6 +278,10 @@ fn entry(w: &mut Out, change: &Change, place: &FeedPlace) -> std::io::Result<()>
         Ledger::Data => match place.door {
             FeedDoor::Console => format!("{base}/console/entries/{}", change.node.id),
             FeedDoor::Site => format!("{base}/data/{}", change.code),
+            // What another catalogue brought has no rows here: its description is what there is.
+            FeedDoor::Interface if crate::harvest::brought(&change.code) => {
+                format!("{base}/dataset/{}", change.code)
+            }
             FeedDoor::Interface => format!("{base}/api/v1/{}", change.code),
         },
         ledger => match place.door {

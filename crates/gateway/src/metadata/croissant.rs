@@ -1,9 +1,10 @@
 //! Croissant (MLCommons, version 1.1): a data set for programs that learn, with a record set of its columns.
 
+use app::opening::Dataset;
 use model::code::DataType;
 use serde_json::{Value, json};
 
-use super::Table;
+use super::{Brought, Table};
 
 /// The context that the format prescribes.
 fn context() -> Value {
@@ -23,14 +24,9 @@ fn context() -> Value {
 }
 
 pub(super) fn describe(table: &Table, base: &str) -> Value {
-    let (dataset, entry) = (&table.dataset, &table.dataset.entry);
-    let d = &entry.draft;
-    let licence =
-        if d.licence.is_empty() { "未注明 / not specified" } else { d.licence.as_str() };
-    let credit =
-        if d.attribution.is_empty() { dataset.org_name.as_str() } else { d.attribution.as_str() };
+    let title = &table.dataset.entry.draft.title;
     let mut rows = json!({
-        "@type": "cr:RecordSet", "@id": "rows", "name": "rows", "description": d.title, "field": fields(table),
+        "@type": "cr:RecordSet", "@id": "rows", "name": "rows", "description": title, "field": fields(table),
     });
     let key = table.key();
     if let Some(rows) = rows.as_object_mut()
@@ -39,6 +35,52 @@ pub(super) fn describe(table: &Table, base: &str) -> Value {
         let key: Vec<Value> = key.iter().map(|k| json!({ "@id": format!("rows/{k}") })).collect();
         rows.insert("key".into(), Value::Array(key));
     }
+    let mut told = whole(&table.dataset, base, &table.dataset.org_name);
+    if let Some(told) = told.as_object_mut() {
+        let file = json!({
+            "@type": "cr:FileObject", "@id": "table", "name": "table", "contentUrl": table.csv(base),
+            "encodingFormat": "text/csv",
+        });
+        told.insert("distribution".into(), json!([file]));
+        told.insert("recordSet".into(), json!([rows]));
+    }
+    told
+}
+
+/// One that another catalogue brought: its files are there, of which nothing more is known than that catalogue tells.
+pub(super) fn brought(brought: &Brought, base: &str) -> Value {
+    let (dataset, origin) = (&brought.dataset, &brought.origin);
+    let files: Vec<Value> = brought
+        .ways()
+        .map(|(name, way)| {
+            let media = Some(way.media_type()).filter(|m| !m.is_empty());
+            json!({
+                "@type": "cr:FileObject", "@id": name, "name": name, "description": brought.title(way), "contentUrl": way.url,
+                "encodingFormat": media.unwrap_or("application/octet-stream"),
+                "contentSize": way.bytes.map(|bytes| format!("{bytes} B")),
+            })
+        })
+        .collect();
+    let mut told = whole(dataset, base, origin.publisher());
+    if let Some(told) = told.as_object_mut() {
+        told.insert("isBasedOn".into(), app::harvest::based_on(origin));
+        let ours = json!({ "@type": "sc:Organization", "name": dataset.org_name });
+        told.insert("sdPublisher".into(), ours);
+        if let Some((url, _)) = origin.page() {
+            told.insert("sameAs".into(), url.into());
+        }
+        told.insert("distribution".into(), Value::Array(files));
+    }
+    told
+}
+
+/// What is said of every data set.
+fn whole(dataset: &Dataset, base: &str, publisher: &str) -> Value {
+    let entry = &dataset.entry;
+    let d = &entry.draft;
+    let licence =
+        if d.licence.is_empty() { "未注明 / not specified" } else { d.licence.as_str() };
+    let credit = if d.attribution.is_empty() { publisher } else { d.attribution.as_str() };
     let mut keywords = d.tags.clone();
     keywords.push(d.domain.zh().to_owned());
     json!({
@@ -47,15 +89,10 @@ pub(super) fn describe(table: &Table, base: &str) -> Value {
         "url": format!("{base}/dataset/{}", d.code), "identifier": d.code, "license": licence,
         "keywords": keywords, "inLanguage": "zh-CN", "isAccessibleForFree": true,
         "datePublished": entry.published_at, "dateModified": entry.data_at, "version": format!("{}.0.0", entry.version),
-        "creator": { "@type": "sc:Organization", "name": dataset.org_name },
-        "publisher": { "@type": "sc:Organization", "name": dataset.org_name }, "citeAs": credit,
-        // Rows go on landing: the file has no checksum of its own, each download is recorded.
+        "creator": { "@type": "sc:Organization", "name": publisher },
+        "publisher": { "@type": "sc:Organization", "name": publisher }, "citeAs": credit,
+        // Rows go on landing, here or at the source: a file has no checksum of its own.
         "isLiveDataset": true,
-        "distribution": [{
-            "@type": "cr:FileObject", "@id": "table", "name": "table", "contentUrl": table.csv(base),
-            "encodingFormat": "text/csv",
-        }],
-        "recordSet": [rows],
     })
 }
 

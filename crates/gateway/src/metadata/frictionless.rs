@@ -1,13 +1,93 @@
 //! Data Package and Table Schema (version 2, datapackage.org).
 
 use app::GrantColumn;
+use app::opening::Dataset;
 use model::code::DataType;
+use model::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use super::Table;
+use super::{Brought, Table};
 
 pub(super) fn package(table: &Table, base: &str) -> Value {
-    let (dataset, entry) = (&table.dataset, &table.dataset.entry);
+    let dataset = &table.dataset;
+    let mut told = whole(dataset);
+    told.insert("homepage".into(), home(dataset, base).into());
+    told.insert(
+        "contributors".into(),
+        json!([{ "title": dataset.org_name, "roles": ["publisher"], "organization": dataset.org_name_en }]),
+    );
+    told.insert("resources".into(), json!([resource(table, base)]));
+    Value::Object(told)
+}
+
+/// One that another catalogue brought: its resources are there. Without any that may be told there is no package: the form asks for one at
+/// least.
+pub(super) fn brought(brought: &Brought, base: &str) -> Result<Value> {
+    let (dataset, origin) = (&brought.dataset, &brought.origin);
+    let page = origin.page().map(|(url, _)| url);
+    let mut resources: Vec<Value> = brought
+        .ways()
+        .map(|(name, way)| {
+            let mut told = Map::new();
+            for (key, text) in [
+                ("name", name.as_str()),
+                ("title", brought.title(way)),
+                ("path", &way.url),
+                ("format", &way.word().to_lowercase()),
+                ("mediatype", way.media_type()),
+            ] {
+                if !text.is_empty() {
+                    told.insert(key.into(), text.into());
+                }
+            }
+            if let Some(bytes) = way.bytes {
+                told.insert("bytes".into(), bytes.into());
+            }
+            Value::Object(told)
+        })
+        .collect();
+    if let (true, Some(page)) = (resources.is_empty(), page) {
+        let title = &dataset.entry.draft.title;
+        resources.push(json!({ "name": "origin", "title": title, "path": page, "format": "html", "mediatype": "text/html" }));
+    }
+    if resources.is_empty() {
+        let code = &dataset.entry.draft.code;
+        return Err(Error::not_found(
+            "资源（来源平台没有登记资源地址）",
+            "a resource (its source tells no address)",
+            code,
+        ));
+    }
+    let mut source = Map::new();
+    source
+        .insert("title".into(), format!("{}（{}）", origin.publisher(), origin.source_name).into());
+    source.insert("identifier".into(), origin.foreign_id.clone().into());
+    if let Some(page) = page {
+        source.insert("path".into(), page.into());
+    }
+    let mut told = whole(dataset);
+    // Its home is where it comes from, as far as that has a page.
+    told.insert("homepage".into(), page.map_or_else(|| home(dataset, base), str::to_owned).into());
+    told.insert("sources".into(), json!([source]));
+    told.insert(
+        "contributors".into(),
+        json!([
+            { "title": origin.publisher(), "roles": ["publisher"] },
+            { "title": dataset.org_name, "roles": ["distributor"], "organization": dataset.org_name_en },
+        ]),
+    );
+    told.insert("resources".into(), Value::Array(resources));
+    Ok(Value::Object(told))
+}
+
+/// Its page here.
+fn home(dataset: &Dataset, base: &str) -> String {
+    format!("{base}/dataset/{}", dataset.entry.draft.code)
+}
+
+/// What is said of every data set.
+fn whole(dataset: &Dataset) -> Map<String, Value> {
+    let entry = &dataset.entry;
     let d = &entry.draft;
     let mut told = Map::new();
     told.insert("$schema".into(), "https://datapackage.org/profiles/2.0/datapackage.json".into());
@@ -23,19 +103,13 @@ pub(super) fn package(table: &Table, base: &str) -> Value {
             told.insert(key.into(), text.into());
         }
     }
-    told.insert("homepage".into(), format!("{base}/dataset/{}", d.code).into());
     if !d.tags.is_empty() {
         told.insert("keywords".into(), json!(d.tags));
     }
     if !d.licence.is_empty() {
         told.insert("licenses".into(), json!([{ "name": "other-open", "title": d.licence }]));
     }
-    told.insert(
-        "contributors".into(),
-        json!([{ "title": dataset.org_name, "roles": ["publisher"], "organization": dataset.org_name_en }]),
-    );
-    told.insert("resources".into(), json!([resource(table, base)]));
-    Value::Object(told)
+    told
 }
 
 fn resource(table: &Table, base: &str) -> Value {

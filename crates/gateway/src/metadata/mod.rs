@@ -14,7 +14,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::{Op, Result};
+use model::harvest::{Distribution, HarvestOrigin};
+use model::{Error, Op, Result};
 use serde_json::Value;
 
 use crate::Door;
@@ -41,13 +42,28 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<GrantColumn>,
 }
 
-impl Table {
-    pub(crate) async fn find(door: &Door, op: &Op, id: &str) -> Result<Self> {
-        let dataset = opening::found(&door.app, op, id).await?;
-        let columns = opening::columns(&door.app, op, &dataset.entry.draft.code).await?;
-        Ok(Self { dataset, columns })
+/// A data set that another catalogue brought: it has no table here.
+pub(crate) struct Brought {
+    pub(crate) dataset: Dataset,
+    pub(crate) origin: HarvestOrigin,
+}
+
+impl Brought {
+    /// The ways to its data at the source, by the name each has in a description. What is no address of the web is left out.
+    fn ways(&self) -> impl Iterator<Item = (String, &Distribution)> {
+        self.origin.ways().enumerate().map(|(n, (way, _))| (format!("origin-{}", n + 1), way))
     }
 
+    /// The title of a way: its own, or the data set's.
+    fn title<'a>(&'a self, way: &'a Distribution) -> &'a str {
+        match way.title.trim() {
+            "" => self.dataset.entry.draft.title.as_str(),
+            title => title,
+        }
+    }
+}
+
+impl Table {
     /// Address of all rows as CSV, with the columns that are described and no others.
     pub(crate) fn csv(&self, base: &str) -> String {
         let names: Vec<&str> = self.columns.iter().map(|c| c.identifier.as_str()).collect();
@@ -65,41 +81,64 @@ impl Table {
 }
 
 async fn package(state: State<Door>, path: Path<String>, request: Request) -> Response {
-    described(state, path, request, "application/json", |table, base| {
-        frictionless::package(table, base)
-    })
+    described(
+        state,
+        path,
+        request,
+        "application/json",
+        frictionless::package,
+        frictionless::brought,
+    )
     .await
 }
 
 async fn schema(state: State<Door>, path: Path<String>, request: Request) -> Response {
-    described(state, path, request, "application/json", |table, _| frictionless::schema(table))
-        .await
+    let none = |brought: &Brought, _: &str| {
+        let code = &brought.dataset.entry.draft.code;
+        Err(Error::not_found(
+            "数据表（数据由来源平台提供，本平台没有其数据表）",
+            "a table (its data are at the source)",
+            code,
+        ))
+    };
+    let own = |table: &Table, _: &str| frictionless::schema(table);
+    described(state, path, request, "application/json", own, none).await
 }
 
 async fn croissant(state: State<Door>, path: Path<String>, request: Request) -> Response {
-    described(state, path, request, "application/ld+json", |table, base| {
-        croissant::describe(table, base)
-    })
-    .await
+    let brought = |brought: &Brought, base: &str| Ok(croissant::brought(brought, base));
+    described(state, path, request, "application/ld+json", croissant::describe, brought).await
 }
 
-/// One description of one data set.
+/// One description of one data set: of its table, or of one that another catalogue brought.
 async fn described(
     State(door): State<Door>,
     Path(id): Path<String>,
     request: Request,
     kind: &'static str,
     write: impl Fn(&Table, &str) -> Value,
+    brought: impl Fn(&Brought, &str) -> Result<Value>,
 ) -> Response {
     let (parts, _) = request.into_parts();
     let op = match anybody(&parts, &door).await {
         Ok(op) => op,
         Err(refusal) => return refusal.into_response(),
     };
-    let response = match Table::find(&door, &op, &id).await {
-        Ok(table) => {
-            let text = write(&table, &door.config.public_url).to_string();
-            ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
+    let base = &door.config.public_url;
+    let told = async {
+        let dataset = opening::found(&door.app, &op, &id).await?;
+        let code = dataset.entry.draft.code.as_str();
+        let origin = app::harvest::origin(&door.app, code).await?;
+        if let Some(origin) = origin {
+            return brought(&Brought { dataset, origin }, base);
+        }
+        let columns = opening::columns(&door.app, &op, code).await?;
+        Ok(write(&Table { dataset, columns }, base))
+    };
+    let response = match told.await {
+        Ok(told) => {
+            let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
+            (kind, told.to_string()).into_response()
         }
         Err(e) => Refusal::new(e, &op).into_response(),
     };

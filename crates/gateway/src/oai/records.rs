@@ -105,7 +105,9 @@ async fn record(door: &Door, dataset: &Dataset, at: &str, prefix: Prefix) -> Res
             Some(String::from_utf8_lossy(&bytes).into_owned())
         }
     };
+    let origin = app::harvest::origin(&door.app, &entry.draft.code).await?;
     Ok(Record {
+        origin,
         header: header(door, &entry.id, at, &entry.draft.org, false),
         dcat,
         address: format!("{base}/dataset/{}", entry.draft.code),

@@ -4,6 +4,7 @@ use std::io;
 
 use app::opening::Dataset;
 use chrono::{DateTime, Utc};
+use model::harvest::HarvestOrigin;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
@@ -42,6 +43,8 @@ pub(super) struct Header {
 pub(super) struct Record {
     pub(super) header: Header,
     pub(super) dataset: Dataset,
+    /// Where another catalogue has it that brought it.
+    pub(super) origin: Option<HarvestOrigin>,
     pub(super) address: String,
     /// RDF/XML, where DCAT is wanted.
     pub(super) dcat: Option<String>,
@@ -187,6 +190,27 @@ fn record(w: &mut Out, told: &Record) -> io::Result<()> {
         .map(|_| ())
 }
 
+/// Where a set comes from: its page and its identifier at the source and the catalogue that tells of it (`dc:source`), and the ways to its
+/// data there (`dc:relation`) with their formats.
+fn elsewhere(w: &mut Out, origin: &HarvestOrigin) -> io::Result<()> {
+    let mut formats: Vec<&str> = Vec::new();
+    for (way, _) in origin.ways() {
+        let format = if way.media_type().is_empty() { way.word() } else { way.media_type() };
+        if !format.is_empty() && !formats.contains(&format) {
+            formats.push(format);
+        }
+    }
+    for format in formats {
+        text(w, "dc:format", format)?;
+    }
+    if let Some((url, _)) = origin.page() {
+        text(w, "dc:source", url)?;
+    }
+    text(w, "dc:source", &origin.foreign_id)?;
+    text(w, "dc:source", &origin.source_name)?;
+    origin.ways().try_for_each(|(way, _)| text(w, "dc:relation", &way.url))
+}
+
 /// Simple Dublin Core.
 fn core(w: &mut Out, told: &Record) -> io::Result<()> {
     let (dataset, entry) = (&told.dataset, &told.dataset.entry);
@@ -212,17 +236,29 @@ fn core(w: &mut Out, told: &Record) -> io::Result<()> {
         .write_inner_content(|w| {
             tongue(w, "dc:title", &d.title, "zh")?;
             tongue(w, "dc:title", &d.title_en, "en")?;
-            tongue(w, "dc:creator", &dataset.org_name, "zh")?;
-            tongue(w, "dc:publisher", &dataset.org_name, "zh")?;
-            tongue(w, "dc:publisher", &dataset.org_name_en, "en")?;
+            match &told.origin {
+                Some(origin) => {
+                    tongue(w, "dc:creator", origin.publisher(), "zh")?;
+                    tongue(w, "dc:publisher", origin.publisher(), "zh")?;
+                    tongue(w, "dc:contributor", &dataset.org_name, "zh")?;
+                }
+                None => {
+                    tongue(w, "dc:creator", &dataset.org_name, "zh")?;
+                    tongue(w, "dc:publisher", &dataset.org_name, "zh")?;
+                    tongue(w, "dc:publisher", &dataset.org_name_en, "en")?;
+                }
+            }
             for subject in d.tags.iter().map(String::as_str).chain([d.domain.zh()]) {
                 tongue(w, "dc:subject", subject, "zh")?;
             }
             tongue(w, "dc:description", &d.description, "zh")?;
             text(w, "dc:date", entry.published_at.as_deref().unwrap_or(&entry.created_at))?;
             text(w, "dc:type", "Dataset")?;
-            if dataset.free {
+            if dataset.free && told.origin.is_none() {
                 text(w, "dc:format", "text/csv")?;
+            }
+            if let Some(origin) = &told.origin {
+                elsewhere(w, origin)?;
             }
             text(w, "dc:identifier", &told.address)?;
             text(w, "dc:identifier", &d.code)?;

@@ -3,6 +3,7 @@
 use app::opening::{self, Dataset, Head};
 use model::code::Domain;
 use model::entry::Entry;
+use model::harvest::HarvestOrigin;
 use model::search::{SearchQuery, When, Within};
 use model::{Code, Error, Op, Result};
 use serde_json::{Map, Value, json};
@@ -82,7 +83,10 @@ pub(super) async fn items(door: &Door, op: &Op, query: &str) -> Result<Value> {
     let ids: Vec<String> = page.hits.into_iter().map(|h| h.doc.id).collect();
     let heads = opening::heads(&door.app, op, &ids).await?;
     let base = &door.config.public_url;
-    let found: Vec<Value> = heads.iter().map(|h| of_head(base, h)).collect();
+    let codes: Vec<&str> = heads.iter().map(|h| h.entry.draft.code.as_str()).collect();
+    let origins = app::harvest::origins(&door.app, &codes).await?;
+    let found: Vec<Value> =
+        heads.iter().map(|h| of_head(base, h, origins.get(&h.entry.draft.code))).collect();
     let here = format!("{base}/ogc/collections/{CATALOGUE}");
     let own = params::with(&asked, &[]);
     let mark = if own.is_empty() { "" } else { "?" };
@@ -103,22 +107,26 @@ pub(super) async fn items(door: &Door, op: &Op, query: &str) -> Result<Value> {
 
 pub(super) async fn item(door: &Door, op: &Op, id: &str) -> Result<Value> {
     let dataset: Dataset = opening::found(&door.app, op, id).await?;
-    Ok(record(
-        &door.config.public_url,
-        &dataset.entry,
-        (&dataset.org_name, &dataset.org_name_en),
-        dataset.free,
-    ))
+    let origin = app::harvest::origin(&door.app, &dataset.entry.draft.code).await?;
+    let names = (dataset.org_name.as_str(), dataset.org_name_en.as_str());
+    let base = &door.config.public_url;
+    Ok(record(base, &dataset.entry, names, dataset.free, origin.as_ref()))
 }
 
-fn of_head(base: &str, head: &Head) -> Value {
+fn of_head(base: &str, head: &Head, origin: Option<&HarvestOrigin>) -> Value {
     let id = head.entry.draft.org.as_str();
     let names = head.org.as_ref().map_or((id, id), |o| (o.name_cn.as_str(), o.name_en.as_str()));
-    record(base, &head.entry, names, head.free())
+    record(base, &head.entry, names, head.free(), origin)
 }
 
-/// A data set as a record.
-fn record(base: &str, entry: &Entry, (org, org_en): (&str, &str), free: bool) -> Value {
+/// A data set as a record; of one that another catalogue brought with where it comes from and the ways to its data there.
+fn record(
+    base: &str,
+    entry: &Entry,
+    (org, org_en): (&str, &str),
+    free: bool,
+    origin: Option<&HarvestOrigin>,
+) -> Value {
     let d = &entry.draft;
     let published = entry.published_at.as_deref().unwrap_or(&entry.created_at);
     let updated = entry.data_at.as_deref().map_or(published, |data| data.max(published));
@@ -134,11 +142,12 @@ fn record(base: &str, entry: &Entry, (org, org_en): (&str, &str), free: bool) ->
         ("updated", json!(updated)),
         ("license", json!(d.licence)),
         ("rights", json!(d.open_condition)),
-        ("contacts", json!([{ "name": org, "organization": org_en, "roles": ["publisher"] }])),
+        ("contacts", contacts((org, org_en), origin)),
         ("themes", json!([theme(d.domain)])),
-        ("formats", json!(if free { vec!["CSV", "JSON"] } else { Vec::new() })),
+        ("formats", json!(formats(free, origin))),
+        ("externalIds", external(origin)),
     ] {
-        if value != "" {
+        if value != "" && !value.is_null() {
             properties.insert(key.into(), value);
         }
     }
@@ -148,7 +157,9 @@ fn record(base: &str, entry: &Entry, (org, org_en): (&str, &str), free: bool) ->
         link(&here, "collection", JSON, "目录 / the catalogue"),
         link(&format!("{base}/dataset/{}", d.code), "alternate", "text/turtle", "DCAT"),
     ];
-    if free {
+    if let Some(origin) = origin {
+        links.extend(elsewhere(origin));
+    } else if free {
         let csv = format!("{base}/datastore/dump/{}-csv?format=csv", entry.id);
         links.push(link(&csv, "enclosure", "text/csv", "全部数据 / all rows"));
     }
@@ -156,6 +167,51 @@ fn record(base: &str, entry: &Entry, (org, org_en): (&str, &str), free: bool) ->
         "id": d.code, "type": "Feature", "geometry": null, "time": null, "properties": properties, "links": links,
         "conformsTo": ["http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core"],
     })
+}
+
+/// Who publishes it; of what another catalogue brought whoever does there, and who tells of it here.
+fn contacts((org, org_en): (&str, &str), origin: Option<&HarvestOrigin>) -> Value {
+    match origin {
+        Some(origin) => json!([
+            { "name": origin.publisher(), "roles": ["publisher"] },
+            { "name": org, "organization": org_en, "roles": ["distributor"] },
+        ]),
+        None => json!([{ "name": org, "organization": org_en, "roles": ["publisher"] }]),
+    }
+}
+
+/// Formats that its rows are to be had in, each once.
+fn formats(free: bool, origin: Option<&HarvestOrigin>) -> Vec<&str> {
+    let Some(origin) = origin else { return if free { vec!["CSV", "JSON"] } else { Vec::new() } };
+    let mut formats: Vec<&str> = Vec::new();
+    for (way, _) in origin.ways() {
+        if !way.word().is_empty() && !formats.contains(&way.word()) {
+            formats.push(way.word());
+        }
+    }
+    formats
+}
+
+/// The identifier that another catalogue has for it, in that catalogue's scheme.
+fn external(origin: Option<&HarvestOrigin>) -> Value {
+    origin.map_or(
+        Value::Null,
+        |origin| json!([{ "scheme": origin.source_name, "value": origin.foreign_id }]),
+    )
+}
+
+/// Links to where another catalogue has it: its page there (`via`), and the ways to its data.
+fn elsewhere(origin: &HarvestOrigin) -> Vec<Value> {
+    let page = origin.page().map(|(url, _)| {
+        let title = format!("{}：原始页面 / its page at the source", origin.source_name);
+        link(url, "via", "text/html", &title)
+    });
+    let ways = origin.ways().map(|(way, host)| {
+        let title = if way.title.trim().is_empty() { host } else { way.title.trim() };
+        let kind = Some(way.media_type()).filter(|m| !m.is_empty());
+        link(&way.url, "enclosure", kind.unwrap_or("application/octet-stream"), title)
+    });
+    page.into_iter().chain(ways).collect()
 }
 
 fn theme(domain: Domain) -> Value {

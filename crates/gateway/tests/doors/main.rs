@@ -20,6 +20,7 @@ mod delta;
 mod evidence;
 mod flood;
 mod flow;
+mod harvested;
 mod ledgers;
 mod mcp;
 mod routes;

@@ -44,7 +44,7 @@ pub struct OutsidePerson {
     pub name: String,
 }
 
-/// Outside identity services. Called from the portal, once to begin and once to end each sign-in; a call takes as long as the engine's
+/// Outside identity services, and clients of our own. Called from the portal, once to begin and once to end each sign-in; a call takes as long as the engine's
 /// patience. An address that the operator's list does not hold is refused with `rule_broken`; whatever is the other side's fault is
 /// `source_unavailable`, and a token that is not right is `signature_mismatch`.
 #[async_trait]
@@ -57,4 +57,8 @@ pub trait OutsideIdentity: Send + Sync {
         service: &OutsideService,
         back: OutsideBack<'_>,
     ) -> Result<OutsidePerson>;
+    /// Posts a logout token to the address that a client of our own provider has registered for it (OpenID Connect Back-Channel Logout
+    /// 1.0 §2.5) and answers the status of the answer, whose body is not read. Called from a recurring job, several at once; no redirect
+    /// is followed.
+    async fn logout(&self, address: &str, token: &str) -> Result<u16>;
 }

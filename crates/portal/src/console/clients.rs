@@ -19,6 +19,9 @@ use crate::view::value;
 use crate::visit::{Visit, encode};
 use crate::{Answer, Door};
 
+/// A box of the form.
+const SID_REQUIRED: &str = "backchannel_logout_session_required";
+
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/console/applications/{id}/client", get(show).post(set))
@@ -35,6 +38,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Post
     let settings = identity::client_settings(&door.app, &visit.op, id)
         .await?
         .unwrap_or_else(|| ClientSettings::new(ClientKind::Confidential, Vec::new()));
+    let untaken = identity::untaken(&door.app, &visit.op, id).await?;
     let target = Target::application(&application);
     let lines = |name: &str, kept: &[String]| match wrong {
         Some((_, posted)) => posted.get(name).to_owned(),
@@ -45,7 +49,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Post
     let context = context! {
         application => value(&application),
         may_manage => door.app.may(&visit.op, Action::ApplicationManage, &target),
-        issuer => crate::identity::issuer(door, visit),
+        issuer => crate::identity::issuer(door, visit), untaken,
         kind => match wrong {
             Some((_, p)) => p.get("kind").to_owned(),
             None => settings.kind.as_str().to_owned(),
@@ -53,6 +57,11 @@ async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Post
         redirects => lines("redirects", &settings.redirects),
         logouts => lines("logouts", &settings.logouts),
         origins => lines("origins", &settings.origins),
+        backchannel => lines("backchannel_logout_uri", std::slice::from_ref(&settings.backchannel)),
+        sid_required => match wrong {
+            Some((_, p)) => p.ticked(SID_REQUIRED),
+            None => settings.sid_required,
+        },
         offered => value(&offered),
         scopes => match wrong {
             Some((_, p)) => p.all("scopes").map(str::to_owned).collect::<Vec<_>>(),
@@ -79,6 +88,8 @@ async fn set(
         logouts: lines("logouts"),
         origins: lines("origins"),
         scopes: posted.all("scopes").filter_map(Scope::of).collect(),
+        backchannel: posted.get("backchannel_logout_uri").to_owned(),
+        sid_required: posted.ticked(SID_REQUIRED),
     };
     match identity::set_client(&door.app, &visit.op, &id, settings).await {
         Ok(()) => done(&format!("/console/applications/{}/client", encode(&id)), "saved"),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use app::identity::{self, Asker, Presented, Refused, Step};
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -255,14 +255,54 @@ async fn token(
     }
 }
 
-async fn userinfo(State(door): State<Arc<Door>>, visit: Visit, headers: HeaderMap) -> Response {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let Some(token) = bearer.and_then(|t| t.strip_prefix("Bearer ")) else {
-        let mut response = StatusCode::UNAUTHORIZED.into_response();
-        challenge(&mut response, "Bearer realm=\"qiantang\"");
-        return response;
+/// The access token of a call: in the header or in a posted form, never both and never in the address (RFC 6750 §2).
+fn bearer(
+    visit: &Visit,
+    method: &Method,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Option<String>, &'static str> {
+    const NAME: &str = "access_token";
+    if pairs(visit.uri.query().unwrap_or_default()).iter().any(|(name, _)| name == NAME) {
+        return Err("an access token never stands in the address");
+    }
+    let shown = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let shown = shown.and_then(|t| t.strip_prefix("Bearer ")).map(|t| t.trim().to_owned());
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if *method != Method::POST || !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Ok(shown);
+    }
+    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?;
+    let mut posted = pairs(text).into_iter().filter(|(name, _)| name == NAME);
+    match (shown, posted.next(), posted.next()) {
+        (Some(_), Some(_), _) => Err("the access token is shown in one way, not two"),
+        (_, _, Some(_)) => Err("the access token stands there twice"),
+        (shown, posted, None) => Ok(shown.or(posted.map(|(_, token)| token))),
+    }
+}
+
+async fn userinfo(
+    State(door): State<Arc<Door>>,
+    visit: Visit,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let token = match bearer(&visit, &method, &headers, &body) {
+        Ok(Some(token)) => token,
+        Ok(None) => {
+            let mut response = StatusCode::UNAUTHORIZED.into_response();
+            challenge(&mut response, "Bearer realm=\"qiantang\"");
+            return response;
+        }
+        Err(why) => {
+            let mut response = unread(why);
+            challenge(&mut response, "Bearer error=\"invalid_request\"");
+            return response;
+        }
     };
-    match identity::userinfo(&door.app, &visit.public_op(), token.trim()).await {
+    match identity::userinfo(&door.app, &visit.public_op(), &token).await {
         Ok(said) => quiet(StatusCode::OK, said),
         Err(refused) => refusal(&visit, refused),
     }

@@ -95,7 +95,8 @@ fn identity(template: &str, full: bool) -> Option<Value> {
         },
         "console/application_client.html" => context! {
             application, may_manage => full, issuer => "https://id.test", kind => "public", redirects => "https://app.test/<b>",
-            logouts => "https://app.test/out", origins => "https://app.test", scopes => vec!["profile"],
+            logouts => "https://app.test/out", origins => "https://app.test",
+            backchannel => "https://app.test/<b>ended", sid_required => full, untaken => if full { 2 } else { 0 }, scopes => vec!["profile"],
             offered => vec![
                 context! { scope => "profile", claims => vec!["name", "locale"] },
                 context! { scope => "offline_access", claims => Vec::<String>::new() },

@@ -299,10 +299,17 @@ pub(super) fn json_ld(
         },
         "distribution": downloads, "variableMeasured": items,
     });
-    if let (Some(told), Some((url, _))) =
-        (whole.as_object_mut(), origin.and_then(HarvestOrigin::page))
-    {
-        told.insert("isBasedOn".into(), url.into());
+    if let (Some(told), Some(origin)) = (whole.as_object_mut(), origin) {
+        told.insert("isBasedOn".into(), app::harvest::based_on(origin));
+        told.insert(
+            "publisher".into(),
+            json!({ "@type": "Organization", "name": origin.publisher() }),
+        );
+        let ours = json!({ "@type": "GovernmentOrganization", "name": dataset.org_name });
+        told.insert("sdPublisher".into(), ours);
+        if let Some((url, _)) = origin.page() {
+            told.insert("sameAs".into(), url.into());
+        }
     }
     whole.to_string().replace('<', "\\u003c")
 }

@@ -1,10 +1,14 @@
 //! Harvest through the pages: the authority keeps a source, sees what came and what could not be taken; a data set says where it comes
 //! from; others find nothing, and script of another catalogue comes out harmless.
 
+use std::sync::{Arc, Mutex};
+
+use app::harvest;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::json;
+use model::harvest::{HarvestAs, HarvestKind, HarvestNew};
+use serde_json::{Value, json};
 use testkit::House;
 
 use crate::browser::Browser;
@@ -82,6 +86,21 @@ async fn a_source_is_kept_run_and_reported() {
     );
     assert!(set.contains("园林局") && set.contains("CC BY 4.0"), "{set}");
     assert!(!set.contains("免费：获取和使用不收取任何费用"), "our licence is not theirs: {set}");
+    // So does what search engines read of it, with its page there, its identifier, its catalogue and who publishes it.
+    let told =
+        set.split("application/ld+json\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let told: Value = serde_json::from_str(told).unwrap();
+    assert_eq!(told["sameAs"], "https://data.example/a-1");
+    assert_eq!(told["url"], format!("http://site.test/data/{code}").replace('_', "%5F"));
+    let based = &told["isBasedOn"];
+    assert_eq!((&based["identifier"], &based["url"]), (&json!("a-1"), &told["sameAs"]));
+    assert_eq!(based["publisher"]["name"], "园林局");
+    assert_eq!(based["isPartOf"]["name"], "来源 <b>");
+    assert_eq!(
+        (&told["creator"]["name"], &told["publisher"]["name"]),
+        (&json!("园林局"), &json!("园林局"))
+    );
+    assert_ne!(told["sdPublisher"]["name"], "园林局");
     // The files about it say the same.
     let turtle = nobody.get(&format!("/data/{code}/metadata.ttl")).await.text();
     assert!(
@@ -112,4 +131,104 @@ async fn a_source_is_kept_run_and_reported() {
     authority.post(&format!("{source}/pause"), &[]).await;
     let page = authority.get(&source).await.text();
     assert!(page.contains("来源二") && page.contains("id=\"resume\""), "{page}");
+}
+
+/// A set of the other catalogue.
+fn there(n: u32) -> Value {
+    json!({
+        "identifier": format!("t-{n}"), "title": format!("行道树第 {n} 片"), "description": "每棵树的位置",
+        "accessLevel": "public", "landingPage": format!("https://data.example/t-{n}"), "modified": "2026-01-02",
+        "publisher": { "name": "园林局" },
+        "distribution": [{ "title": "全部", "downloadURL": format!("https://data.example/t-{n}.csv"), "format": "CSV" }],
+    })
+}
+
+/// Looks at everything of a source again, whatever has gone.
+async fn turned(house: &House, source: &str) {
+    let authority = house.person("authority").await;
+    harvest::run(&house.app, &authority, source, (true, true)).await.unwrap();
+    while harvest::tick(&house.app).await.unwrap() > 0 {}
+}
+
+/// Site map and feeds tell what was brought with its page on this site; what the source has lost is in none of them any more, and the feed of
+/// changes says that it went; what comes back is there once.
+#[tokio::test]
+async fn site_map_and_feeds_tell_pages_of_this_site_and_no_ghosts() {
+    let house = House::new().await;
+    let sets = Arc::new(Mutex::new((1..=3).map(there).collect::<Vec<Value>>()));
+    let kept = Arc::clone(&sets);
+    let answer = move || {
+        let told = json!({ "dataset": *kept.lock().unwrap() });
+        async move { Json(told) }
+    };
+    let router = Router::new().route("/data.json", get(answer));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let new = HarvestNew {
+        name: "来源".into(),
+        kind: HarvestKind::DataJson,
+        url: format!("http://{}/data.json", listener.local_addr().unwrap()),
+        org: testkit::CITY_ORG.into(),
+        region: "330100".into(),
+        cron: "30 2 * * *".into(),
+        becomes: HarvestAs::Published,
+    };
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let authority = house.person("authority").await;
+    let source = harvest::create(&house.app, &authority, &new).await.unwrap().id;
+    turned(&house, &source).await;
+    let open = async || {
+        let sets = app::opening::datasets(&house.app, &house.nobody(), None, 10).await.unwrap();
+        let mut found: Vec<(String, String, String)> = sets
+            .items
+            .into_iter()
+            .map(|s| (s.entry.draft.title.clone(), s.entry.draft.code.clone(), s.entry.id))
+            .collect();
+        found.sort();
+        found
+    };
+    let all = open().await;
+    assert_eq!(all.len(), 3, "{all:?}");
+    let lists = ["/sitemap.xml", "/feed.atom", "/city/hangzhou/feed.atom", "/changes.atom"];
+    let mut nobody = Browser::new(&house);
+    for path in lists {
+        // An address may write `_` as `%5F`: the same address.
+        let text = nobody.get(path).await.text().replace("%5F", "_");
+        for (_, code, _) in &all {
+            assert!(text.contains(&format!("http://site.test/data/{code}")), "{path}: {text}");
+        }
+        assert!(!text.contains("data.example"), "{path}: {text}");
+    }
+
+    // The source has one of them no more.
+    sets.lock().unwrap().remove(1);
+    house.clock.forward(chrono::TimeDelta::hours(1));
+    turned(&house, &source).await;
+    let (_, gone, id) = &all[1];
+    assert_eq!(open().await.len(), 2);
+    assert_eq!(nobody.get(&format!("/data/{gone}")).await.status, StatusCode::NOT_FOUND);
+    let others = ["/catalogue.ttl", "/catalogue.json", "/catalogue.csv", "/data"];
+    for path in lists.into_iter().chain(others) {
+        let text = nobody.get(path).await.text().replace("%5F", "_");
+        assert!(!text.contains(&format!("/data/{gone}")), "{path}: {text}");
+        assert!(!text.contains("行道树第 2 片"), "{path}: {text}");
+        assert!(text.contains(&all[0].1) && text.contains(&all[2].1), "{path}: {text}");
+    }
+    let changes = nobody.get("/changes.atom").await.text();
+    assert!(
+        changes.contains(&format!("<at:deleted-entry ref=\"urn:qiantang:data:{id}\"")),
+        "{changes}"
+    );
+
+    // It is there again: on the same page, once.
+    sets.lock().unwrap().push(there(2));
+    house.clock.forward(chrono::TimeDelta::hours(1));
+    turned(&house, &source).await;
+    assert_eq!(open().await, all);
+    for path in lists {
+        let text = nobody.get(path).await.text().replace("%5F", "_");
+        let page = format!("http://site.test/data/{gone}");
+        assert!(text.contains(&page), "{path}: {text}");
+    }
+    let map = nobody.get("/sitemap.xml").await.text().replace("%5F", "_");
+    assert_eq!(map.matches(gone.as_str()).count(), 1, "{map}");
 }

@@ -74,6 +74,89 @@ async fn a_client_signs_a_person_out() {
     assert!(page.text().contains("id=\"signed-out\""), "{}", page.text());
 }
 
+/// RFC 6750 §2: in the header or in a posted form of one part, never both, and never in the address.
+#[tokio::test]
+async fn an_access_token_comes_by_the_header_or_by_a_form() {
+    let house = House::new().await;
+    let (key, secret) = client(&house, ClientKind::Confidential).await;
+    let mut browser = Browser::of(&house, "citizen").await;
+    let asked = query(&key, BACK, &[("scope", "openid profile")]);
+    let code = told(&agreed(&mut browser, &asked).await.location, "code");
+    let tokens = json(&exchange(&house, (key.as_str(), secret.as_str()), &code, &[]).await);
+    let access = tokens["access_token"].as_str().unwrap();
+    let bearer = format!("Bearer {access}");
+    let header = [("authorization", bearer.as_str())];
+    let form = [("access_token", access)];
+    let to = "/oauth/userinfo";
+    let mut nobody = Browser::new(&house);
+    for page in [
+        nobody.ask("POST", to, &[], &form).await,
+        nobody.ask("POST", to, &header, &[]).await,
+        nobody.ask("POST", to, &header, &[("other", "x")]).await,
+        nobody.ask("GET", to, &header, &[]).await,
+    ] {
+        assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+        assert_eq!(json(&page)["preferred_username"], "citizen");
+        assert_eq!(page.headers["cache-control"], "no-store");
+    }
+    let twice = [("access_token", access), ("access_token", access)];
+    let address = format!("{to}?access_token={}", encode(access));
+    for page in [
+        nobody.ask("POST", to, &header, &form).await,
+        nobody.ask("POST", to, &[], &twice).await,
+        nobody.ask("GET", &address, &[], &[]).await,
+        nobody.ask("GET", &address, &header, &[]).await,
+        nobody.ask("POST", &address, &[], &form).await,
+    ] {
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
+        assert_eq!(json(&page)["error"], "invalid_request");
+        let how = page.headers["www-authenticate"].to_str().unwrap();
+        assert_eq!(how, "Bearer error=\"invalid_request\"");
+        assert!(!page.text().contains("citizen"));
+    }
+    // A body of several parts, and one of a GET, are not looked at.
+    let page = browser.upload(to, &form, "x.txt", b"x").await;
+    assert_eq!((page.status, page.text().as_str()), (StatusCode::UNAUTHORIZED, ""));
+    let page = nobody.ask("GET", to, &[], &form).await;
+    assert_eq!((page.status, page.text().as_str()), (StatusCode::UNAUTHORIZED, ""));
+    let page = nobody.ask("POST", to, &[], &[("access_token", "guess")]).await;
+    assert_eq!(
+        (page.status, json(&page)["error"].as_str()),
+        (StatusCode::UNAUTHORIZED, Some("invalid_token"))
+    );
+}
+
+/// Where a client is told that a session has ended is kept by its page; what is wrong with it is told beside what was typed.
+#[tokio::test]
+async fn the_address_for_ended_sessions_is_kept_by_the_page() {
+    let house = House::new().await;
+    let (_, made) = house.application("办事大厅").await;
+    let mut keeper = Browser::of(&house, "consumer").await;
+    let path = format!("/console/applications/{}/client", made.application.id);
+    let form = |address: &'static str| {
+        [
+            ("kind", "confidential"),
+            ("redirects", BACK),
+            ("backchannel_logout_uri", address),
+            ("backchannel_logout_session_required", "1"),
+        ]
+    };
+    let page = keeper.post(&path, &form("http://app.test/ended")).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(page.text().contains("value=\"http://app.test/ended\""), "{}", page.text());
+    let page = keeper.post(&path, &form("https://app.test/ended")).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    let consumer = house.person("consumer").await;
+    let kept = identity::client_settings(&house.app, &consumer, &made.application.id).await;
+    let kept = kept.unwrap().unwrap();
+    assert!(kept.backchannel == "https://app.test/ended" && kept.sid_required);
+    let text = keeper.get(&path).await.text();
+    assert!(text.contains("value=\"1\" checked"), "{text}");
+    let about = json(&keeper.get("/.well-known/openid-configuration").await);
+    assert_eq!(about["backchannel_logout_supported"], true);
+    assert_eq!(about["backchannel_logout_session_supported"], true);
+}
+
 #[tokio::test]
 async fn without_a_hint_the_person_is_asked() {
     let house = House::new().await;

@@ -12,8 +12,8 @@ use model::{Code, Op};
 use serde_json::Value;
 use testkit::{House, PASSWORD};
 
-const ISSUER: &str = "https://id.test";
-const BACK: &str = "https://app.test/back";
+pub(crate) const ISSUER: &str = "https://id.test";
+pub(crate) const BACK: &str = "https://app.test/back";
 const OUT: &str = "https://app.test/out";
 /// Scopes asked for where nothing else is said.
 const USUAL: &str = "openid profile offline_access";
@@ -31,7 +31,7 @@ async fn client(house: &House, name: &str, kind: ClientKind) -> ApplicationSecre
     made
 }
 
-fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
     all.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
 }
 
@@ -40,7 +40,7 @@ fn request(key: &str) -> Vec<(String, String)> {
 }
 
 /// The usual request, with some parameters put in another's place (empty: left out).
-fn asking(key: &str, other: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn asking(key: &str, other: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut all = pairs(&[
         ("client_id", key),
         ("redirect_uri", BACK),
@@ -58,12 +58,12 @@ fn asking(key: &str, other: &[(&str, &str)]) -> Vec<(String, String)> {
     all
 }
 
-fn asker(session: Option<&Session>) -> Asker<'_> {
+pub(crate) fn asker(session: Option<&Session>) -> Asker<'_> {
     Asker { session, issuer: ISSUER, locale: "zh-CN" }
 }
 
 /// A parameter of the address a client is told.
-fn told(step: Step, name: &str) -> String {
+pub(crate) fn told(step: Step, name: &str) -> String {
     let address = match step {
         Step::Back(address) => address,
         other => panic!("{other:?}"),
@@ -73,7 +73,7 @@ fn told(step: Step, name: &str) -> String {
     pair.unwrap_or_default().to_owned()
 }
 
-async fn signed_in(house: &House, name: &str) -> (Op, Session) {
+pub(crate) async fn signed_in(house: &House, name: &str) -> (Op, Session) {
     let session = account::sign_in(&house.app, &house.nobody(), name, PASSWORD).await.unwrap();
     (house.app.op(session.actor.clone(), "127.0.0.1"), session)
 }
@@ -87,12 +87,12 @@ async fn code(house: &House, name: &str, key: &str) -> String {
 }
 
 /// The same person, now.
-fn now(house: &House, op: &Op) -> Op {
+pub(crate) fn now(house: &House, op: &Op) -> Op {
     house.app.op(op.actor.clone(), "127.0.0.1")
 }
 
 /// Tokens of a session for these scopes, agreed to.
-async fn tokens(
+pub(crate) async fn tokens(
     house: &House,
     made: &ApplicationSecret,
     who: &(Op, Session),
@@ -105,24 +105,24 @@ async fn tokens(
 }
 
 /// What userinfo says, and the names of it.
-async fn said(house: &House, tokens: &Tokens) -> (Value, Vec<String>) {
+pub(crate) async fn said(house: &House, tokens: &Tokens) -> (Value, Vec<String>) {
     let said = identity::userinfo(&house.app, &house.nobody(), &tokens.access).await.unwrap();
     let names = said.as_object().unwrap().keys().cloned().collect();
     (said, names)
 }
 
 /// The body of an ID token.
-fn body(tokens: &Tokens) -> Value {
+pub(crate) fn body(tokens: &Tokens) -> Value {
     let token = tokens.id.as_deref().unwrap();
     let body = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     serde_json::from_slice(&body).unwrap()
 }
 
-fn shown(made: &ApplicationSecret) -> Presented<'_> {
+pub(crate) fn shown(made: &ApplicationSecret) -> Presented<'_> {
     Presented { id: &made.application.key, secret: Some(&made.secret) }
 }
 
-async fn exchanged(
+pub(crate) async fn exchanged(
     house: &House,
     who: Presented<'_>,
     code: &str,

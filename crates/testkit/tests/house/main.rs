@@ -13,6 +13,7 @@ mod accounts;
 mod applying;
 mod attacks;
 mod authorised;
+mod backchannel;
 mod basket;
 mod bounding;
 mod catalogue;
