@@ -167,6 +167,7 @@ impl Db {
         all.push(migration(53, "signout", include_str!("../migrations/0053_signout.sql")));
         all.push(migration(52, "use_report", include_str!("../migrations/0052_use_report.sql")));
         all.push(migration(54, "place", include_str!("../migrations/0054_place.sql")));
+        all.push(migration(55, "signup", include_str!("../migrations/0055_signup.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));
