@@ -23,7 +23,7 @@ use policy::{Action, Permit, Target};
 
 use crate::{App, audit};
 
-pub(crate) use files::rules;
+pub(crate) use files::{rules, told};
 pub use files::{ContestRules, WorkFileRules, attach, consent, detach, file, take_back};
 pub use judge::{JudgedWork, score, works_to_judge};
 pub use look::{
