@@ -46,7 +46,7 @@ pub struct SignUpOpen {
 impl SignUpOpen {
     /// Whether the site allows it.
     #[must_use]
-    pub fn to(&self, kind: SignUpKind) -> bool {
+    pub fn allows(self, kind: SignUpKind) -> bool {
         match kind {
             SignUpKind::Citizen => self.citizens,
             SignUpKind::Enterprise => self.enterprises,
@@ -54,8 +54,8 @@ impl SignUpOpen {
     }
     /// For whom it is allowed.
     #[must_use]
-    pub fn kinds(&self) -> Vec<SignUpKind> {
-        SignUpKind::ALL.iter().copied().filter(|k| self.to(*k)).collect()
+    pub fn kinds(self) -> Vec<SignUpKind> {
+        SignUpKind::ALL.iter().copied().filter(|k| self.allows(*k)).collect()
     }
 }
 
@@ -138,7 +138,7 @@ fn drawn(app: &App, op: &Op, name: &str, new: &SignUpNew) -> Result<(User, SignU
         Error::invalid("请选择个人或企业", "say whether you are a person or an enterprise")
             .field("kind", "必选", "required")
     })?;
-    if !rules.open.to(kind) {
+    if !rules.open.allows(kind) {
         return Err(closed(kind));
     }
     good_name(app, name)?;
@@ -260,7 +260,7 @@ mod tests {
     fn the_shipped_rules_are_read() {
         let rules = rules(None).unwrap();
         assert!(
-            rules.open.to(SignUpKind::Citizen),
+            rules.open.allows(SignUpKind::Citizen),
             "open to citizens unless somebody says otherwise"
         );
         assert!(rules.limits.accounts_a_day > 0 && rules.limits.tries > 0);
