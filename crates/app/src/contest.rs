@@ -23,8 +23,8 @@ use policy::{Action, Permit, Target};
 
 use crate::{App, audit};
 
-pub(crate) use files::rules;
 pub use files::{ContestRules, WorkFileRules, attach, consent, detach, file, take_back};
+pub(crate) use files::{rules, told};
 pub use judge::{JudgedWork, score, works_to_judge};
 pub use look::{
     ContestSeen, MyTeam, RoundSeen, WorkSeen, contest, contest_of_showcase, contests,

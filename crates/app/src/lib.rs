@@ -39,6 +39,7 @@ pub mod production;
 pub mod project;
 pub mod rail;
 mod rate;
+pub mod realname;
 pub mod reconcile;
 pub mod report;
 pub mod restricted;

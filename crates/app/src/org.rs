@@ -106,7 +106,8 @@ async fn no_circle(app: &App, org: &Org) -> Result<()> {
     .field("parent", "请改选上级机构", "choose another parent"))
 }
 
-async fn check(app: &App, org: &Org) -> Result<()> {
+/// Whether an organisation can be entered so.
+pub(crate) async fn check(app: &App, org: &Org) -> Result<()> {
     if org.id.is_empty()
         || org.id.len() > 64
         || !org.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')

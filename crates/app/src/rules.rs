@@ -63,6 +63,8 @@ pub struct Rules {
     pub harvest: crate::harvest::HarvestRules,
     /// Files of contests; the shipped `rules/contest.toml` when the file says nothing of them.
     pub contest: crate::contest::ContestRules,
+    /// Sign-up and real-name verification; the shipped `rules/signup.toml` when the file says nothing of them.
+    pub signup: crate::account::SignUpRules,
 }
 
 /// The file as written; read in one go, so that a fault names its line.
@@ -95,6 +97,7 @@ struct Written {
     site: Option<crate::opening::SiteRules>,
     harvest: Option<crate::harvest::HarvestRules>,
     contest: Option<crate::contest::ContestRules>,
+    signup: Option<crate::account::SignUpRules>,
     voice: Option<crate::voice::VoiceRules>,
     sandbox: Option<crate::project::sandbox::SandboxRules>,
     restricted: Option<crate::restricted::RestrictedRules>,
@@ -255,6 +258,7 @@ impl Rules {
             opening: crate::opening::OpeningRules::read(written.opening)?,
             harvest: crate::harvest::rules(written.harvest).map_err(wrong)?,
             contest: crate::contest::rules(written.contest).map_err(wrong)?,
+            signup: crate::account::register::rules(written.signup).map_err(wrong)?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The words of the field: what a public-data platform speaks about, with no input or output.
 //!
-//! Read in this order: who acts (`op`, `account`, `org`, `region`), what the ledger holds (`entry`, `item`,
+//! Read in this order: who acts (`op`, `account`, `org`, `region`, `realname`), what the ledger holds (`entry`, `item`,
 //! `asset`, `code`), what moves (`value`, `batch`, `parcel`, `query`), what is called (`interface`), what is agreed (`request`, `basket`, `flow`, `mask`)
 //! and what bounds or stops it (`bounds`, `halt`),
 //! what is dispatched (`dispatch`), what is told (`notice`) and heard (`voice`, `news`, `contest`), how things come to be open (`openplan`), what is kept (`audit`) and counted (`usage`), and what goes wrong (`error`). Check digits are in `ident`, working days in `calendar`.
@@ -46,6 +46,7 @@ pub mod project;
 pub mod query;
 pub mod rail;
 pub mod reading;
+pub mod realname;
 pub mod reconcile;
 pub mod region;
 pub mod report;

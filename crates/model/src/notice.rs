@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 54] = [
+pub const KINDS: [&str; 56] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -61,6 +61,8 @@ pub const KINDS: [&str; 54] = [
     "authorisation.asked",
     "authorisation.given",
     "authorisation.ended",
+    "realname.filed",
+    "realname.decided",
     "plan.filed",
     "plan.decided",
     "opening.filed",

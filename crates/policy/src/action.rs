@@ -192,6 +192,10 @@ actions! {
     AuthorisationGive = "authorisation.give";
     /// Confirm whose identifier an account has.
     SubjectConfirm = "subject.confirm";
+    /// File one's own name and number to be verified (实名认证), withdraw it.
+    RealNameFile = "realname.file";
+    /// Decide who somebody is, of what they filed.
+    RealNameReview = "realname.review";
     /// Draw up and hand in opening plans, run risk checks, withdraw open sets of one's organisation.
     PlanKeep = "plan.keep";
     /// Agree to opening plans and risk checks, as the authority.

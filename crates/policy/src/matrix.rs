@@ -144,7 +144,10 @@ fn natural(action: Action) -> Target {
             Target { region: Some("330106".to_owned()), ..of("Credit") }
         }
         Action::AuthorisationGive => Target { owner: Some("me".to_owned()), ..of("Authorisation") },
-        Action::SubjectConfirm => Target { owner: Some("someone".to_owned()), ..of("User") },
+        Action::SubjectConfirm | Action::RealNameReview => {
+            Target { owner: Some("someone".to_owned()), ..of("User") }
+        }
+        Action::RealNameFile => Target { owner: Some("me".to_owned()), ..of("User") },
         Action::PlanKeep | Action::PlanReview => Target {
             owner: Some("someone".to_owned()),
             region: Some("330106".to_owned()),
@@ -228,9 +231,17 @@ fn rows() -> Vec<Row> {
                     Target { owner: Some("someone".into()), ..target },
                 );
             }
-            Action::SubjectConfirm => {
+            Action::SubjectConfirm | Action::RealNameReview => {
                 add("", "open", target);
                 add("of one's own account", "open", mine);
+            }
+            Action::RealNameFile => {
+                add("", "open", target.clone());
+                add(
+                    "of another's account",
+                    "open",
+                    Target { owner: Some("someone".into()), ..target },
+                );
             }
             Action::TicketHandle | Action::ShowcaseReview => {
                 add("", "open", target);

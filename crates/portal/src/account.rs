@@ -35,7 +35,8 @@ pub(crate) fn next_path(text: &str) -> Option<&str> {
     let own = text.starts_with('/')
         && !text.starts_with("//")
         && !text.contains(['\\', '\r', '\n'])
-        && !text.starts_with("/login");
+        && !text.starts_with("/login")
+        && !text.starts_with("/register");
     own.then_some(text)
 }
 
@@ -63,7 +64,8 @@ async fn sign_in_page(
         .iter()
         .map(|s| context! { name => &s.name, title => visit.t(&s.zh, &s.en) })
         .collect();
-    let context = context! { next, services, ..own };
+    let sign_up = !door.app.rules.signup.open.kinds().is_empty();
+    let context = context! { next, services, sign_up, ..own };
     let mut response = door.page(visit, "account/login.html", context).await?;
     if let Some(goal) = crate::identity::goal(door, visit, next).await {
         response.extensions_mut().insert(goal);
@@ -140,7 +142,9 @@ async fn profile(door: &Door, visit: &Visit, faults: Option<&Error>) -> Answer {
     let tickets = app::voice::mine(&door.app, &visit.op, visit.q("tickets"), TICKETS).await?;
     let showcases = app::voice::showcases_of(&door.app, &visit.op, TICKETS).await?;
     let fields = faults.map(Error::fields).unwrap_or_default();
+    let standing = app::realname::standing(&door.app, &visit.op).await?;
     let context = context! {
+        real_name => standing.state.as_str(),
         account => value(&session.user),
         must_change => session.must_change,
         expires_at => &session.expires_at,

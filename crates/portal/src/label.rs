@@ -30,6 +30,7 @@ use model::pipeline::{TurnKind, TurnState};
 use model::project::job::{RunCause, RunStage, RunState};
 use model::project::{ExportFormat, ProjectRole};
 use model::rail::{IncidentKind, RailBasis, RailPolicy, RailState, TableState};
+use model::realname::{RealNameState, SignUpKind};
 use model::reconcile::{DifferenceKind, FeedKind, ReconcileState};
 use model::report::{Auto, Every, Landing, PlanState, TaskEventKind, TaskState, TotalRule};
 use model::restricted::{
@@ -125,6 +126,8 @@ code_kinds! {
     "client_claim" => Claim,
     "subject_kind" => SubjectKind,
     "authorisation_state" => AuthorisationState,
+    "sign_up" => SignUpKind,
+    "real_name" => RealNameState,
     "channel_kind" => ChannelKind,
     "channel_health" => Health,
     "rail_state" => RailState,

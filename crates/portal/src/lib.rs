@@ -15,6 +15,7 @@ mod label;
 mod look;
 mod names;
 mod nav;
+mod register;
 #[cfg(test)]
 mod rehearsal;
 mod rows;
@@ -93,6 +94,7 @@ pub fn router(app: Arc<App>, config: PortalConfig) -> Router {
     Router::new()
         .merge(site::router())
         .merge(account::router())
+        .merge(register::router())
         .merge(identity::router())
         .merge(console::router())
         .fallback(fault::nowhere)

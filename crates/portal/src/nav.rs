@@ -71,6 +71,7 @@ impl Door {
                     ("/console", "工作台", "Workbench", true),
                     ("/console/notices", "消息", "Notices", true),
                     ("/account/authorisations", "我的授权", "My authorisations", !staff),
+                    ("/account/realname", "实名认证", "Real name", !staff),
                     ("/console/search", "一站式搜索", "Search", staff),
                 ],
             ),
@@ -217,6 +218,12 @@ impl Door {
                         "信用记录",
                         "Credit record",
                         app::restricted::may_read_credit(&self.app, op),
+                    ),
+                    (
+                        "/console/realnames",
+                        "实名认证审核",
+                        "Real-name review",
+                        app::realname::has_desk(&self.app, op),
                     ),
                     (
                         "/console/policies",

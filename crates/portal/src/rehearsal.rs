@@ -29,6 +29,7 @@ mod oversight;
 mod pipelines;
 mod projects;
 mod rails;
+mod realnames;
 mod reports;
 mod restricted;
 mod sandboxes;
@@ -509,6 +510,7 @@ fn own(template: &str, full: bool) -> Value {
             .or_else(|| site::of(other, full))
             .or_else(|| voice::of(other, full))
             .or_else(|| restricted::of(other, full))
+            .or_else(|| realnames::of(other, full))
             .unwrap_or_else(|| context! {}),
     }
 }

@@ -62,6 +62,11 @@ pub struct SessionRow {
     pub method: SignInMethod,
 }
 
+/// Enters an account: id, name, name shown, organisation, roles, password hash, whether it is in use, when.
+pub(crate) const INSERT_USER: &str = "INSERT INTO user_account
+     (id, name, display_name, org, roles, password_hash, active, failures, locked_until, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 0, NULL, $8)";
+
 impl Store {
     pub async fn user_insert(
         &self,
@@ -70,27 +75,24 @@ impl Store {
         password_hash: &str,
     ) -> Result<()> {
         permit.require(&[Action::UserManage, Action::SystemWork])?;
-        sqlx::query(
-            "INSERT INTO user_account (id, name, display_name, org, roles, password_hash, active, failures, locked_until, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 0, NULL, $8)",
-        )
-        .bind(user.id.as_str())
-        .bind(user.name.as_str())
-        .bind(user.display_name.as_str())
-        .bind(user.org.as_deref())
-        .bind(to_json(&user.roles)?)
-        .bind(password_hash)
-        .bind(i64::from(user.active))
-        .bind(user.created_at.as_str())
-        .execute(self.db.pool())
-        .await
-        .map_err(|e| {
-            on_duplicate(
-                e,
-                &format!("用户名 `{}` 已被使用", user.name),
-                &format!("the user name `{}` is taken", user.name),
-            )
-        })?;
+        sqlx::query(INSERT_USER)
+            .bind(user.id.as_str())
+            .bind(user.name.as_str())
+            .bind(user.display_name.as_str())
+            .bind(user.org.as_deref())
+            .bind(to_json(&user.roles)?)
+            .bind(password_hash)
+            .bind(i64::from(user.active))
+            .bind(user.created_at.as_str())
+            .execute(self.db.pool())
+            .await
+            .map_err(|e| {
+                on_duplicate(
+                    e,
+                    &format!("用户名 `{}` 已被使用", user.name),
+                    &format!("the user name `{}` is taken", user.name),
+                )
+            })?;
         Ok(())
     }
 

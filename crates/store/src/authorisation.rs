@@ -1,7 +1,7 @@
 //! Identifiers of subjects, what subjects have authorised, and every use of it.
 
-use model::Result;
 use model::identity::{Authorisation, AuthorisationState, AuthorisationUse, SubjectKind};
+use model::{Error, Result};
 use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 
@@ -33,6 +33,20 @@ pub struct AuthorisationFilter<'a> {
 /// Who writes authorisations: the subject; who asks for one manages the application.
 const WRITERS: &[Action] = &[Action::AuthorisationGive, Action::ApplicationManage];
 
+/// Keeps the identifier of an account: account, kind, keyed hash, sealed number, who confirmed it, when.
+pub(crate) const PUT_SUBJECT: &str = "INSERT INTO subject_identifier (account, kind, mark, sealed, confirmed_by, at) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (account) DO UPDATE SET kind = excluded.kind, mark = excluded.mark, sealed = excluded.sealed,
+     confirmed_by = excluded.confirmed_by, at = excluded.at";
+
+/// The identifier is another account's.
+pub(crate) fn known_elsewhere(e: sqlx::Error) -> Error {
+    on_duplicate(
+        e,
+        "该证件号码已登记在另一账号下",
+        "the identifier is confirmed for another account",
+    )
+}
+
 fn read_subject(row: &AnyRow) -> Result<SubjectRow> {
     let kind = text(row, "kind")?;
     Ok(SubjectRow {
@@ -49,26 +63,16 @@ impl Store {
     /// Keeps the confirmed identifier of an account; one that is another account's is refused.
     pub async fn subject_put(&self, permit: &Permit, row: &SubjectRow) -> Result<()> {
         permit.require(&[Action::SubjectConfirm])?;
-        sqlx::query(
-            "INSERT INTO subject_identifier (account, kind, mark, sealed, confirmed_by, at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (account) DO UPDATE SET kind = excluded.kind, mark = excluded.mark, sealed = excluded.sealed,
-             confirmed_by = excluded.confirmed_by, at = excluded.at",
-        )
-        .bind(row.account.as_str())
-        .bind(row.kind.as_str())
-        .bind(row.mark.as_str())
-        .bind(row.sealed.as_str())
-        .bind(row.confirmed_by.as_str())
-        .bind(row.at.as_str())
-        .execute(self.db.pool())
-        .await
-        .map_err(|e| {
-            on_duplicate(
-                e,
-                "该证件号码已登记在另一账号下",
-                "the identifier is confirmed for another account",
-            )
-        })?;
+        sqlx::query(PUT_SUBJECT)
+            .bind(row.account.as_str())
+            .bind(row.kind.as_str())
+            .bind(row.mark.as_str())
+            .bind(row.sealed.as_str())
+            .bind(row.confirmed_by.as_str())
+            .bind(row.at.as_str())
+            .execute(self.db.pool())
+            .await
+            .map_err(known_elsewhere)?;
         Ok(())
     }
 

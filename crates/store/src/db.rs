@@ -167,6 +167,7 @@ impl Db {
         all.push(migration(53, "signout", include_str!("../migrations/0053_signout.sql")));
         all.push(migration(52, "use_report", include_str!("../migrations/0052_use_report.sql")));
         all.push(migration(54, "place", include_str!("../migrations/0054_place.sql")));
+        all.push(migration(55, "signup", include_str!("../migrations/0055_signup.sql")));
         let backchannel = include_str!("../migrations/0056_backchannel.sql");
         all.push(migration(56, "backchannel", backchannel));
         all.push(migration(57, "served", include_str!("../migrations/0057_served.sql")));

@@ -51,6 +51,7 @@ pub mod pipeline;
 pub mod project;
 pub mod proposal;
 pub mod rail;
+pub mod realname;
 pub mod reconcile;
 pub mod report;
 pub mod request;

@@ -47,6 +47,11 @@ impl Regions {
     }
 }
 
+/// Enters an organisation: id, credit code, names, kind, region, what is above it, whether it is an authority.
+pub(crate) const INSERT_ORG: &str =
+    "INSERT INTO org (id, uscc, name_cn, name_en, kind, region, parent, authority)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
 impl Store {
     /// Enters regions that are not there yet; answers how many were new.
     pub async fn regions_insert(&self, permit: &Permit, regions: &[Region]) -> Result<u64> {
@@ -107,27 +112,27 @@ impl Store {
     /// Enters an organisation. `Duplicate` when its id or credit code is known.
     pub async fn org_insert(&self, permit: &Permit, org: &Org) -> Result<()> {
         permit.require(&[Action::OrgManage, Action::SystemWork])?;
-        sqlx::query(
-            "INSERT INTO org (id, uscc, name_cn, name_en, kind, region, parent, authority)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(org.id.as_str())
-        .bind(org.uscc.as_str())
-        .bind(org.name_cn.as_str())
-        .bind(org.name_en.as_str())
-        .bind(to_json(&org.kind)?)
-        .bind(org.region.as_str())
-        .bind(org.parent.as_deref())
-        .bind(i64::from(org.authority))
-        .execute(self.db.pool())
-        .await
-        .map_err(|e| {
-            on_duplicate(
-                e,
-                &format!("统一社会信用代码 {} 或机构编号 {} 已登记", org.uscc, org.id),
-                &format!("the credit code {} or the id {} is registered already", org.uscc, org.id),
-            )
-        })?;
+        sqlx::query(INSERT_ORG)
+            .bind(org.id.as_str())
+            .bind(org.uscc.as_str())
+            .bind(org.name_cn.as_str())
+            .bind(org.name_en.as_str())
+            .bind(to_json(&org.kind)?)
+            .bind(org.region.as_str())
+            .bind(org.parent.as_deref())
+            .bind(i64::from(org.authority))
+            .execute(self.db.pool())
+            .await
+            .map_err(|e| {
+                on_duplicate(
+                    e,
+                    &format!("统一社会信用代码 {} 或机构编号 {} 已登记", org.uscc, org.id),
+                    &format!(
+                        "the credit code {} or the id {} is registered already",
+                        org.uscc, org.id
+                    ),
+                )
+            })?;
         Ok(())
     }
 

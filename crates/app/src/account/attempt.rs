@@ -25,6 +25,8 @@ const FORGET: TimeDelta = TimeDelta::hours(24);
 pub(super) struct Attempts {
     /// Failures by address.
     addresses: moka::sync::Cache<String, Arc<Address>>,
+    /// Tries to sign up by address.
+    sign_ups: moka::sync::Cache<String, Arc<Address>>,
     /// Hashes computed at the same time: each takes 19 MiB and tens of milliseconds of a core.
     hashing: Semaphore,
 }
@@ -36,14 +38,38 @@ struct Address {
     told: AtomicI64,
 }
 
+impl Default for Address {
+    fn default() -> Self {
+        Self { rate: Rate::default(), told: AtomicI64::new(i64::MIN) }
+    }
+}
+
+impl Address {
+    /// Takes an attempt at most `most` times in `span` (µs).
+    fn take(&self, op: &Op, (most, span): (u32, i64), error: Error) -> Result<(), Refusal> {
+        if self.rate.take(op.at.timestamp_micros(), most, span) {
+            return Ok(());
+        }
+        let second = op.at.timestamp();
+        match self.told.swap(second, Ordering::Relaxed) == second {
+            true => Err(Refusal::Untold(error)),
+            false => Err(Refusal::Told(error)),
+        }
+    }
+}
+
 impl Default for Attempts {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self {
-            addresses: moka::sync::Cache::builder()
+        let by_address = || {
+            moka::sync::Cache::builder()
                 .max_capacity(100_000)
                 .time_to_idle(Duration::from_secs(3600))
-                .build(),
+                .build()
+        };
+        Self {
+            addresses: by_address(),
+            sign_ups: by_address(),
             hashing: Semaphore::new(cores.clamp(2, 16)),
         }
     }
@@ -51,9 +77,7 @@ impl Default for Attempts {
 
 impl Attempts {
     fn address(&self, source: &str) -> Arc<Address> {
-        self.addresses.get_with(neighbourhood(source), || {
-            Arc::new(Address { rate: Rate::default(), told: AtomicI64::new(i64::MIN) })
-        })
+        self.addresses.get_with(neighbourhood(source), Arc::default)
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>> {
@@ -93,21 +117,29 @@ pub(crate) enum Refusal {
 
 /// Takes an attempt of an address; given back by [`forgive`] when it was right.
 pub(crate) fn by_address(app: &App, op: &Op) -> Result<(), Refusal> {
-    let (most, span) = address_rule(app);
-    let address = app.accounts.attempts.address(&op.source);
-    if address.rate.take(op.at.timestamp_micros(), most, span) {
-        return Ok(());
-    }
     let error = Error::new(
         Code::RateLimited,
         "来自您所在网络的登录尝试过多，请稍后再试",
         "too many attempts to sign in from your network, try again shortly",
     );
-    let second = op.at.timestamp();
-    match address.told.swap(second, Ordering::Relaxed) == second {
-        true => Err(Refusal::Untold(error)),
-        false => Err(Refusal::Told(error)),
-    }
+    app.accounts.attempts.address(&op.source).take(op, address_rule(app), error)
+}
+
+/// Takes a try to sign up of an address. Right ones count as well: each may tell whether a name is taken.
+pub(super) fn to_sign_up(app: &App, op: &Op) -> Result<(), Refusal> {
+    let limits = &app.rules.signup.limits;
+    let error = Error::new(
+        Code::RateLimited,
+        "来自您所在网络的注册尝试过多，请稍后再试",
+        "too many tries to sign up from your network, try again later",
+    );
+    let address = app.accounts.attempts.sign_ups.get_with(subscriber(op), Arc::default);
+    address.take(op, (limits.tries, i64::from(limits.window_seconds) * 1_000_000), error)
+}
+
+/// Whose address a call comes from, as far as addresses tell.
+pub(super) fn subscriber(op: &Op) -> String {
+    neighbourhood(&op.source)
 }
 
 fn address_rule(app: &App) -> (u32, i64) {

@@ -1,4 +1,4 @@
-//! Accounts: people sign in, applications sign their calls, bring a token, or show a certificate.
+//! Accounts: people sign up and in, applications sign their calls, bring a token, or show a certificate.
 
 mod application;
 pub(crate) mod attempt;
@@ -7,6 +7,7 @@ mod certificate;
 mod convention;
 mod manage;
 mod person;
+pub(crate) mod register;
 mod shown;
 mod token;
 
@@ -35,6 +36,7 @@ pub use manage::{
 };
 pub use person::{change_password, person, session, sign_in, sign_out};
 pub(crate) use person::{citizen_of, vouched};
+pub use register::{SignUpLimits, SignUpOpen, SignUpRules, SignUpTerms, SignUpWords, sign_up};
 pub(crate) use shown::{Named, named, shown};
 pub(crate) use token::application_of;
 pub use token::{AccessToken, basic, token, token_call, token_revoke};

@@ -44,7 +44,7 @@ pub async fn sign_in(app: &App, op: &Op, name: &str, secret: &str) -> Result<Ses
     open(app, op, known.user, known.one_time_until.is_some(), SignInMethod::Password).await
 }
 
-async fn open(
+pub(super) async fn open(
     app: &App,
     op: &Op,
     user: User,

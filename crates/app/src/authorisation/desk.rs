@@ -42,8 +42,8 @@ async fn own(app: &App, op: &Op) -> Result<Subject> {
     subject_of(app, op).await?.ok_or_else(|| {
         Error::new(
             Code::RuleBroken,
-            "您的账号尚未核验身份，请携带证件联系系统管理员登记；企业账号须属于企业机构",
-            "no identifier is confirmed for your account yet: have the system administrator confirm it; a company's account belongs to an enterprise organisation",
+            "您的账号尚未核验身份，请完成实名认证（/account/realname），或携带证件联系系统管理员登记；企业账号须属于企业机构",
+            "no identifier is confirmed for your account yet: have your real name verified (/account/realname), or show the document to the system administrator; a company's account belongs to an enterprise organisation",
         )
     })
 }

@@ -1,8 +1,8 @@
 //! Authorisation by the subject (主体授权): a person or company lets an application use the data about itself, for a purpose and a term,
 //! sees every use, and revokes it with effect from the next call.
 //!
-//! Whose data they are is told by an identifier that was confirmed: of a person by the system administrator, of a company by its
-//! organisation. It rests sealed; everywhere else the subject is a keyed hash of it. An authorisation allows nothing by itself: it
+//! Whose data they are is told by an identifier that was confirmed: of a person by the system administrator or by a
+//! real-name filing, of a company by its organisation. It rests sealed; everywhere else the subject is a keyed hash of it. An authorisation allows nothing by itself: it
 //! narrows what is granted, where a bound asks for it (`Bounds::authorised`, `gate`).
 
 mod desk;
@@ -46,12 +46,12 @@ pub(super) struct Subject {
 }
 
 /// Keyed hash of an identifier, whatever its spelling.
-pub(super) fn mark(app: &App, identifier: &str) -> String {
+pub(crate) fn mark(app: &App, identifier: &str) -> String {
     app.keys.derive("subject of an authorisation").mark(one_spelling(identifier).as_bytes())
 }
 
 /// An identifier in its one spelling, if its check character is right.
-pub(super) fn checked(kind: SubjectKind, identifier: &str) -> Result<String> {
+pub(crate) fn checked(kind: SubjectKind, identifier: &str) -> Result<String> {
     let identifier = one_spelling(identifier);
     let wrong = |zh: &str, en: &str| Error::invalid(zh, en).field("identifier", zh, en);
     match kind {
@@ -66,6 +66,11 @@ pub(super) fn checked(kind: SubjectKind, identifier: &str) -> Result<String> {
 
 fn context(account: &str) -> String {
     format!("subject.identifier {account}")
+}
+
+/// An account's identifier as it rests.
+pub(crate) fn sealed(app: &App, account: &str, identifier: &str) -> Result<String> {
+    app.keys.vault().seal(&context(account), identifier.as_bytes())
 }
 
 /// The subject behind the caller: the confirmed identifier of the account, or the credit code of an enterprise's organisation.
@@ -122,7 +127,7 @@ pub async fn confirm(
         account: user.id.clone(),
         kind,
         mark: mark(app, &identifier),
-        sealed: app.keys.vault().seal(&context(&user.id), identifier.as_bytes())?,
+        sealed: sealed(app, &user.id, &identifier)?,
         confirmed_by: op.actor.id().to_owned(),
         at: op.stamp(),
     };

@@ -128,7 +128,7 @@ pub async fn attach(
 }
 
 /// What the content of a file is.
-async fn told(path: &std::path::Path) -> Result<Option<FileSort>> {
+pub(crate) async fn told(path: &std::path::Path) -> Result<Option<FileSort>> {
     let path = path.to_owned();
     let looked = tokio::task::spawn_blocking(move || {
         FileSort::of(std::io::BufReader::new(std::fs::File::open(path)?))

@@ -3,13 +3,13 @@
 
 use chrono::{DateTime, Utc};
 use model::account::User;
-use model::identity::{Claim, Scope, SignInMethod, SubjectKind};
+use model::identity::{Claim, Scope, SignInMethod};
 use model::org::Org;
 use model::{Op, Result};
 use serde_json::{Map, Value};
 use store::identity::Given;
 
-use crate::App;
+use crate::{App, realname};
 
 /// Claims of an ID token beside those of scopes.
 pub(super) const PROTOCOL: [&str; 10] =
@@ -83,10 +83,7 @@ async fn value(
         Claim::Locale => (!given.locale.is_empty()).then(|| given.locale.clone().into()),
         Claim::Org => org.map(|o| o.uscc.clone().into()),
         Claim::OrgName => org.map(|o| o.name_cn.clone().into()),
-        Claim::RealNameVerified => {
-            let row = app.store.subject_of(&user.id).await?;
-            Some(row.is_some_and(|r| r.kind == SubjectKind::Person).into())
-        }
+        Claim::RealNameVerified => Some(realname::verified(app, &user.id).await?.into()),
     })
 }
 

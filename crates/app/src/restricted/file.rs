@@ -14,7 +14,7 @@ use policy::{Action, Target};
 
 use super::act::enter;
 use super::{Party, applicant, credit, missing, own, stale};
-use crate::{App, audit, basket, opening, sharing};
+use crate::{App, audit, basket, opening, realname, sharing};
 
 /// Fills in an application in the name of the caller's organisation or in the caller's own. A bad credit record refuses it here already.
 pub async fn file(app: &App, op: &Op, new: UseNew) -> Result<UseApplication> {
@@ -255,6 +255,7 @@ async fn entries(app: &App, op: &Op, new: &UseNew) -> Result<(Vec<UseEntry>, Str
             )
             .field("code", "请去掉该数据集", "leave it out"));
         }
+        realname::admit(app, op, &entry).await?;
         if entries.iter().any(|e| e.id == entry.id) {
             continue;
         }

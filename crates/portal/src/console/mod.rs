@@ -42,6 +42,7 @@ mod project_sql;
 mod projects;
 mod proposals;
 mod rails;
+mod realnames;
 mod report_forms;
 mod report_plans;
 mod reports;
@@ -128,6 +129,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(plans::router())
         .merge(contests::router())
         .merge(policies::router())
+        .merge(realnames::router())
         .route_layer(middleware::from_fn(visit::signed_in))
 }
 

@@ -1,5 +1,6 @@
 //! The identity provider's doors (OpenID Connect): what it says of itself, the browser's authorize and consent pages (`leave`: signing out),
-//! and the client's token, userinfo, revocation and introspection endpoints, all under one address (the issuer).
+//! and the client's token, userinfo, revocation and introspection endpoints, all under one address (the issuer). One's own real name
+//! stands in `realname`.
 //!
 //! Pages stand with the other pages; what programs call stands apart (`machines`): without cookies, readable by scripts of other sites as
 //! far as `cors` lets them.
@@ -8,6 +9,7 @@ mod cors;
 mod leave;
 mod outside;
 mod own;
+mod realname;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::own::typed;
+pub(crate) use self::realname::scan;
 use crate::fault;
 use crate::form::Posted;
 use crate::view::value;
@@ -41,6 +44,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(leave::router())
         .merge(outside::router())
         .merge(own::router())
+        .merge(realname::router())
 }
 
 /// Doors of programs, and forms that other sites send people with.

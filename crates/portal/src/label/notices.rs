@@ -69,6 +69,8 @@ pub(super) const NOTICES: Words = &[
     ("authorisation.asked", "有应用请求使用您的数据", "An application asks to use your data"),
     ("authorisation.given", "主体已同意授权", "A subject has authorised you"),
     ("authorisation.ended", "主体拒绝或撤回了授权", "A subject has refused or revoked"),
+    ("realname.filed", "实名认证待审核", "A real-name filing awaits you"),
+    ("realname.decided", "您的实名认证已审核", "Your real-name filing was decided on"),
     ("plan.filed", "开放计划待审核", "An opening plan awaits the authority"),
     ("plan.decided", "开放计划已审核", "An opening plan was decided on"),
     ("opening.filed", "开放风险评估待审核", "A risk check awaits the authority"),

@@ -108,7 +108,8 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             ] } else { Vec::new() }, ..pages
         },
         "site/developer.html" => context! {
-            own => full.then_some(2), may_register => full, sql => full,
+            own => full.then_some(2), may_register => full, sql => full, sign_up => !full,
+            real_name => full.then(|| value(super::realnames::standing(full))), staff => false,
             parts => ["gateway", "store", "lake", "search", "audit"].map(|part| context! { part, ok => full }).to_vec(),
         },
         "site/city.html" => context! {

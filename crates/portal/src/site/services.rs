@@ -317,11 +317,17 @@ async fn developer(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         Some(_) => Some(applications(&door.app, &visit.op).await?.len()),
         None => None,
     };
+    let real_name = match &visit.session {
+        Some(_) => Some(app::realname::standing(&door.app, &visit.op).await?),
+        None => None,
+    };
     let org = visit.session.as_ref().and_then(|s| s.user.org.clone());
     let may = |org: &str| app::account::may_register(&door.app, &visit.op, org);
     let context = context! {
         window => call.window_seconds, default_rows => call.default_rows, max_rows => call.max_rows,
         max_offset => call.max_offset, sql => !door.config.sql_address.is_empty(),
+        sign_up => !door.app.rules.signup.open.kinds().is_empty(),
+        real_name => value(&real_name),
         own, may_register => visit.session.is_some() && (may("") || org.as_deref().is_some_and(may)),
         parts => [
             ("gateway", if state.ready { "ok" } else { "unavailable" }),

@@ -35,6 +35,7 @@ mod routes;
 mod sandbox;
 mod services;
 mod signout;
+mod signups;
 mod site;
 mod sources;
 mod standards;

@@ -21,6 +21,8 @@ const PAGES = [
   ["help-api", "nobody", "/help/api"],
   ["errors", "nobody", "/help/errors"],
   ["login", "nobody", "/login"],
+  ["register", "nobody", "/register"],
+  ["register-enterprise", "nobody", "/register?kind=enterprise&next=/developer"],
   ["interact", "nobody", "/interact"],
   ["interact-form", "citizen", `/interact/new?kind=error&code=${open.code}`],
   ["interact-sign-in", "nobody", "/interact/new"],
@@ -53,6 +55,10 @@ const PAGES = [
   ["sign-out", "citizen", "/oauth/logout"],
   ["signed-out", "nobody", "/oauth/logout"],
   ["authorisations", "citizen", "/account/authorisations"],
+  ["real-name", "citizen", "/account/realname"],
+  ["real-name-enterprise", "enterprise", "/account/realname"],
+  ["developer-citizen", "citizen", "/developer"],
+  ["real-name-desk", "authority", "/console/realnames?state=all"],
   ["application-client", "consumer", `/console/applications/${house.apps[0].id}/client`],
   ["application-authorisations", "consumer", `/console/applications/${house.apps[0].id}/authorisations`],
   ["inbox", "authority", "/console"],
@@ -181,6 +187,35 @@ test("pages work without script", async ({ browser }) => {
   await page.goto(`${portal}/data/${open.code}`);
   await expect(page.locator("#items")).toBeVisible();
   await expect(page.locator("#downloads a").first()).toBeVisible();
+});
+
+test("somebody signs up without script, files the real name, and is refused with a reason", async ({ browser }) => {
+  const page = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
+  await page.goto(`${portal}/login`);
+  await page.locator("#sign-up a").click();
+  const name = `walker-${Date.now().toString(36)}`;
+  await page.locator("#register [name=kind][value=citizen]").check();
+  await page.locator("#register [name=name]").fill(name);
+  await page.locator("#register [name=display_name]").fill("行者");
+  await page.locator("#register [name=password]").fill("Walking-2026!");
+  await page.locator("#register [name=again]").fill("Walking-2026!");
+  await page.locator("#register [name=agreed]").check();
+  await page.locator("#register [type=submit]").click();
+  await expect(page.locator("#real-name-form")).toBeVisible();
+  await page.locator("#real-name-form [name=name]").fill("张三");
+  await page.locator("#real-name-form [name=identifier]").fill("11010519491231002X");
+  await page.locator("#real-name-form [type=submit]").click();
+  await expect(page.locator("#under-review")).toBeVisible();
+  await expect(page.locator("#shown")).toHaveText("110*************2X");
+  await picture(page, "real-name-under-review");
+  const desk = await signedIn(browser, "authority", {});
+  await desk.goto(`${portal}/console/realnames`);
+  await desk.locator("#filings a", { hasText: name }).click();
+  await picture(desk, "real-name-at-the-desk");
+  await desk.locator("#refuse [name=reason]").fill("姓名与证件不一致");
+  await desk.locator("#refuse [type=submit]").click();
+  await page.goto(`${portal}/account/realname`);
+  await expect(page.locator("#refused")).toContainText("姓名与证件不一致");
 });
 
 test("the keyboard reaches the search box and a result", async ({ page }) => {

@@ -81,6 +81,7 @@ mod sandbox;
 mod sandboxout;
 mod schema;
 mod sharing;
+mod signup;
 mod sqlcatalogue;
 mod sqlfuzz;
 mod sqlwire;

@@ -10,3 +10,4 @@ mod outward;
 mod programs;
 mod script;
 mod sessions;
+mod signups;
