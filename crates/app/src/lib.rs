@@ -34,6 +34,7 @@ pub mod org;
 pub mod outflow;
 pub mod oversight;
 pub mod overview;
+mod pace;
 pub mod pipeline;
 pub mod production;
 pub mod project;

@@ -7,10 +7,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Timelike, Utc};
 use model::query::RowPage;
-use model::value::Value;
+use model::value::Row;
 use model::{Actor, Code, Error, Kind, Op, Result};
 use serde::Serialize;
-use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use crate::Door;
 
@@ -214,7 +213,7 @@ pub(crate) fn page(page: &RowPage, around: Around<'_>) -> Result<Response> {
         Form::Single => match page.rows.as_slice() {
             [row] => (
                 "application/vnd.pgrst.object+json; charset=utf-8",
-                serde_json::to_vec(&RowView { columns: &page.columns, row }).map_err(broken)?,
+                Objects::of(&page.columns)?.write("", std::slice::from_ref(row), "")?,
             ),
             rows => {
                 return Err(Error::new(
@@ -275,33 +274,48 @@ fn broken(e: serde_json::Error) -> Error {
 
 /// Rows as a JSON list of objects.
 pub(crate) fn json(page: &RowPage) -> Result<Vec<u8>> {
-    struct All<'a>(&'a RowPage);
-    impl Serialize for All<'_> {
-        fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-            let mut seq = s.serialize_seq(Some(self.0.rows.len()))?;
-            for row in &self.0.rows {
-                seq.serialize_element(&RowView { columns: &self.0.columns, row })?;
+    Objects::of(&page.columns)?.write("[", &page.rows, "]")
+}
+
+/// Rows as JSON objects: what stands before each value is the same in every row and written once.
+struct Objects {
+    before: Vec<String>,
+}
+
+impl Objects {
+    fn of(columns: &[String]) -> Result<Self> {
+        let before = columns.iter().enumerate().map(|(n, name)| {
+            let name = serde_json::to_string(name).map_err(broken)?;
+            Ok(format!("{}{name}:", if n == 0 { '{' } else { ',' }))
+        });
+        before.collect::<Result<_>>().map(|before| Self { before })
+    }
+
+    /// Objects with commas between, behind `open` and before `close`.
+    fn write(&self, open: &str, rows: &[Row], close: &str) -> Result<Vec<u8>> {
+        let names: usize = self.before.iter().map(|b| b.len() + VALUE).sum();
+        let mut bytes = Vec::with_capacity(rows.len() * (names + 2) + 2);
+        bytes.extend_from_slice(open.as_bytes());
+        for (n, row) in rows.iter().enumerate() {
+            if n > 0 {
+                bytes.push(b',');
             }
-            seq.end()
+            if self.before.is_empty() {
+                bytes.push(b'{');
+            }
+            for (before, value) in self.before.iter().zip(row) {
+                bytes.extend_from_slice(before.as_bytes());
+                serde_json::to_writer(&mut bytes, value).map_err(broken)?;
+            }
+            bytes.push(b'}');
         }
-    }
-    serde_json::to_vec(&All(page)).map_err(broken)
-}
-
-struct RowView<'a> {
-    columns: &'a [String],
-    row: &'a [Value],
-}
-
-impl Serialize for RowView<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut map = s.serialize_map(Some(self.columns.len()))?;
-        for (column, value) in self.columns.iter().zip(self.row) {
-            map.serialize_entry(column, value)?;
-        }
-        map.end()
+        bytes.extend_from_slice(close.as_bytes());
+        Ok(bytes)
     }
 }
+
+/// Bytes of a value for which room is made ahead.
+const VALUE: usize = 24;
 
 fn csv(page: &RowPage) -> Result<Vec<u8>> {
     let failed = |e: ::csv::Error| Error::internal("cannot write CSV").caused_by(e);

@@ -73,7 +73,7 @@ pub struct DeltaLake {
     /// URL of the root, with a slash at its end.
     pub(crate) root: String,
     /// The root as a folder of this machine, if it is one.
-    folder: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
     pub(crate) mask_key: MaskKey,
     pub(crate) slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
     /// Sessions ready to be copied: over all processors, and on one.

@@ -77,6 +77,10 @@ impl DeltaLake {
             let mut table = match slot.known.get() {
                 Some(table) => table,
                 None => {
+                    // A folder that is not there holds no table; the library would make a store of its own to find that out.
+                    if self.folder.as_ref().is_some_and(|lake| !lake.join(code).exists()) {
+                        return Ok(None);
+                    }
                     let table = self.blank_table(code)?;
                     let there = table
                         .verify_deltatable_existence()

@@ -63,7 +63,7 @@ impl Serialize for Value {
             Value::Float(f) => s.serialize_f64(*f),
             Value::Boolean(b) => s.serialize_bool(*b),
             Value::Date(d) => s.collect_str(d),
-            Value::DateTime(t) => s.serialize_str(&date_time_text(t)),
+            Value::DateTime(t) => s.collect_str(&format_args!("{t:?}")),
         }
     }
 }

@@ -10,6 +10,7 @@ use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use store::entry::EntryScope;
 
+use crate::pace::Pace;
 use crate::{App, audit};
 
 /// How often broken landings are looked for; a landing that is still running is younger than that.
@@ -34,7 +35,7 @@ pub async fn tidy(app: &Arc<App>) -> Result<Tidied> {
         audit::permit(app, &op, Action::SystemWork, &Target::plain("System", "lake")).await?;
     let sweeping = sweep_due(app);
     let mut filter = EntryFilter { limit: PAGE, ..EntryFilter::default() };
-    let mut done = Tidied::default();
+    let (mut done, mut pace) = (Tidied::default(), Pace::begin());
     loop {
         let entries = app.store.entry_list(&filter, &EntryScope::All).await?;
         let Some(last) = entries.last() else { return Ok(done) };
@@ -52,6 +53,7 @@ pub async fn tidy(app: &Arc<App>) -> Result<Tidied> {
                 Err(e) => told(&entry, &e),
             }
         }
+        pace.rest().await;
     }
 }
 

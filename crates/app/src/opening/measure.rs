@@ -9,6 +9,7 @@ use policy::{Action, Permit, Target};
 use super::fullness::Fullness;
 use super::ground::Places;
 use crate::App;
+use crate::pace::Pace;
 
 /// Entries of one page of the walk.
 const PAGE: u32 = 500;
@@ -27,7 +28,7 @@ pub async fn measure(app: &App, op: &Op) -> Result<SetsMeasured> {
     let permit = app.policy.permit(op, Action::SystemWork, &Target::plain("System", "openness"))?;
     let mut filled = Turn::new(Fullness::new(app).await?);
     let mut placed = Turn::new(Places::new(app).await?);
-    let mut after = None::<String>;
+    let (mut after, mut pace) = (None::<String>, Pace::begin());
     while !(filled.over() && placed.over()) {
         let page = app.store.entry_list_open(after.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
@@ -36,6 +37,7 @@ pub async fn measure(app: &App, op: &Op) -> Result<SetsMeasured> {
             filled.take(app, op, &permit, entry).await?;
             placed.take(app, op, &permit, entry).await?;
         }
+        pace.rest().await;
     }
     Ok(SetsMeasured { filled: filled.done, placed: placed.done })
 }

@@ -10,6 +10,7 @@ use super::plan::desk;
 use super::tell;
 use crate::App;
 use crate::notice::Told;
+use crate::pace::Pace;
 
 /// Entries of one page of the walk.
 const PAGE: u32 = 500;
@@ -19,7 +20,7 @@ pub async fn recheck(app: &App, op: &Op) -> Result<u64> {
     let permit = app.policy.permit(op, Action::SystemWork, &Target::plain("System", "opening"))?;
     let agreed = app.store.assessments_agreed().await?;
     let noted = app.store.rechecks_noted().await?;
-    let (mut after, mut done) = (None::<String>, 0);
+    let (mut after, mut done, mut pace) = (None::<String>, 0, Pace::begin());
     loop {
         let page = app.store.entry_list_open(after.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
@@ -48,6 +49,7 @@ pub async fn recheck(app: &App, op: &Op) -> Result<u64> {
                 tell::department(app, op, &of.org, told(&of)).await;
             }
         }
+        pace.rest().await;
     }
     Ok(done)
 }

@@ -404,11 +404,12 @@ pub(crate) async fn read(
         ));
     }
     let limit = query.limit.unwrap_or(call.default_rows).min(grant.row_cap());
-    let query = RowQuery { limit: Some(limit), ..query.clone() };
-    if served {
-        return app.store.serving().query(grant, &query).await;
+    let limited = |query: &RowQuery| RowQuery { limit: Some(limit), ..query.clone() };
+    match (served, query.limit == Some(limit)) {
+        (true, true) => app.store.serving().query(grant, query).await,
+        (true, false) => app.store.serving().query(grant, &limited(query)).await,
+        (false, _) => paging::from_lake(app, grant, entry, limited(query), limit).await,
     }
-    paging::from_lake(app, grant, entry, query, limit).await
 }
 
 /// The audit record of a release.

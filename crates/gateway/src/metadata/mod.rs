@@ -15,7 +15,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use model::harvest::{Distribution, HarvestOrigin};
-use model::{Error, Op, Result};
+use model::{Error, Result};
 use serde_json::Value;
 
 use crate::Door;

@@ -33,7 +33,10 @@ pub(super) async fn start(
             while let Some(order) = waiting.blocking_recv() {
                 let pending = match order {
                     Order::Write(pending) => pending,
-                    Order::End(done) => return drop(done.send(())),
+                    Order::End(done) => {
+                        let _ = done.send(());
+                        return;
+                    }
                 };
                 let outcome = leave(&path, &pending.event);
                 if let Err(e) = &outcome {

@@ -58,10 +58,10 @@ impl Journal {
     pub(super) fn open(folder: &Path) -> Result<(Self, Vec<Line>)> {
         let lock = open(&folder.join("audit.lock")).map_err(unwritable)?;
         lock.try_lock().map_err(|e| taken(folder).caused_by(e))?;
-        let (current, mut found) = Segment::open(folder.join("audit.journal.0"))?;
+        let (current, first) = Segment::open(folder.join("audit.journal.0"))?;
         let (other, second) = Segment::open(folder.join("audit.journal.1"))?;
         sync_folder(folder).map_err(unwritable)?;
-        found.push(second);
+        let mut found = [first, second];
         found.sort_by_key(|lines| lines.first().map_or(0, |l| l.seq));
         let lines = found.into_iter().flatten().collect();
         Ok((Self { current, other, _lock: lock }, lines))
@@ -95,13 +95,13 @@ impl Journal {
 }
 
 impl Segment {
-    fn open(path: PathBuf) -> Result<(Self, Vec<Vec<Line>>)> {
+    fn open(path: PathBuf) -> Result<(Self, Vec<Line>)> {
         let file = open(&path).map_err(unwritable)?;
         let bytes = std::fs::read(&path).map_err(unwritable)?;
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let lines = lines(&bytes);
         let last = lines.last().map_or(0, |l| l.seq);
-        Ok((Self { path, file, at: 0, there: false, size, last }, vec![lines]))
+        Ok((Self { path, file, at: 0, there: false, size, last }, lines))
     }
 
     fn begin(&mut self) {

@@ -54,7 +54,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     /// Something to do for the thread.
     work: Condvar,

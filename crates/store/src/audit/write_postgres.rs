@@ -35,7 +35,9 @@ pub(super) async fn start(db: &Db, mut waiting: Receiver<Order>) -> Result<(AnyP
             }
             if !ends.is_empty() {
                 drop(waiting);
-                ends.into_iter().for_each(|done| drop(done.send(())));
+                for done in ends {
+                    let _ = done.send(());
+                }
                 return;
             }
         }

@@ -11,7 +11,7 @@ use sqlx::any::AnyPoolOptions;
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
 use super::checkpoint::Checkpoints;
-use super::fault::{self, Break};
+use super::fault::Break;
 use super::head::{self, Head, HeadFile};
 use super::journal::{Journal, Line};
 use super::lot::Lot;
@@ -104,7 +104,8 @@ fn recover(
     noted: Option<&(i64, String)>,
 ) -> Result<()> {
     let mut tail = last(connection, None)?;
-    let mut rest = found.into_iter().skip_while(|line| line.seq <= tail.seq).peekable();
+    let settled = tail.seq;
+    let mut rest = found.into_iter().skip_while(|line| line.seq <= settled).peekable();
     let mut taken = 0;
     while rest.peek().is_some() {
         let lines: Vec<Line> = rest.by_ref().take(BATCH).collect();
@@ -186,7 +187,9 @@ impl Writer {
         }
         drop(waiting);
         self.end();
-        ends.into_iter().for_each(|done| drop(done.send(())));
+        for done in ends {
+            let _ = done.send(());
+        }
     }
 
     fn write(&mut self, events: Vec<Arc<AuditEvent>>, callers: Vec<Waiting>) {

@@ -73,6 +73,16 @@ impl Turns {
             Ok((open, self.all.acquire().await?))
         };
         let closed = |e: AcquireError| Error::internal("closed").caused_by(e);
+        // Where there is room nobody waits, and no clock is set.
+        let open = match grantee {
+            PUBLIC => self.open.try_acquire().map(Some),
+            _ => Ok(None),
+        };
+        if let Ok(open) = open
+            && let Ok(all) = self.all.try_acquire()
+        {
+            return Ok((open, all));
+        }
         match tokio::time::timeout(self.patience, turn).await {
             Ok(turn) => turn.map_err(closed),
             Err(_) => Err(Error::new(

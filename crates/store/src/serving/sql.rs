@@ -120,6 +120,19 @@ pub(crate) fn is_point(shape: &Shape, view: &View<'_>, query: &RowQuery) -> bool
     view.row_cap > 0 && (by_key || by_lookup())
 }
 
+/// Rows of a page that is read along an index without leaving the task.
+const STRETCH: u64 = 200;
+
+/// Whether a page is a short stretch of the table in an order that an index gives: nothing is filtered, sorted, skipped or counted.
+pub(crate) fn is_stretch(shape: &Shape, view: &View<'_>, query: &RowQuery) -> bool {
+    let short = query.limit.unwrap_or(view.row_cap).min(view.row_cap) <= STRETCH;
+    let plain = query.filter.is_none() && view.row_filter.is_none() && query.order.is_empty();
+    // An index holds nulls first, and a page of a table that has some in its key shows them last.
+    let nulls = || shape.key.iter().any(|n| shape.columns.get(*n).is_some_and(|c| c.nulls));
+    let in_order = || tie_breaker(shape, view) != Way::Key || !nulls();
+    short && plain && query.offset == 0 && query.count == Count::None && in_order()
+}
+
 /// Columns that a conjunction fixes by equality, with the number of values.
 fn equals<'a>(condition: &'a Condition, into: &mut Vec<(&'a str, usize)>) {
     match condition {

@@ -1,6 +1,6 @@
 //! The serving copy on SQLite: `serving.db` in the data folder, one writer, readers on demand.
 //!
-//! A query first reads the entry's mark and keeps that statement open, so that mark and rows come from one snapshot
+//! A query first reads the stamp of the entry's mark and keeps that statement open, so that mark and rows come from one snapshot
 //! even while another process swaps the table. Full loads fill a table nobody reads yet in short transactions, then
 //! index it and swap the mark in one; a load that a crash left behind is swept away later by the table `loading`.
 
@@ -31,7 +31,7 @@ use self::load::Load;
 use super::counts::Counts;
 use super::pattern::like;
 use super::shape::{Cell, Kind, Shape, integer_value, text_value};
-use super::sql::{Counting, Dialect, View, bond, is_point, plan};
+use super::sql::{Counting, Dialect, View, bond, is_point, is_stretch, plan};
 use super::statistics::{self, Read};
 use super::{
     EMPTY, FILL, LONGEST, Masking, PATIENCE, Protection, ServingCopy, Table, Turns, names, nothing,
@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS ticket (id INTEGER PRIMARY KEY CHECK (id = 1), n INTE
 INSERT OR IGNORE INTO ticket VALUES (1, 0);
 ";
 const MARK: &str = "SELECT name, generation, stamp, parcel, lake_version, row_count, shape FROM mark WHERE entry = ?1";
+/// What tells whether what is known of an entry's table still holds.
+const STAMP: &str = "SELECT stamp FROM mark WHERE entry = ?1";
 /// Seconds after which a load that moved nothing is taken for dead.
 const DEAD_AFTER: i64 = 600;
 /// Idle readers kept.
@@ -116,7 +118,7 @@ impl ServingCopy for Sqlite {
 
     async fn query(&self, grant: &Grant, query: &RowQuery) -> Result<RowPage> {
         let view = View::of(grant);
-        if self.inner.is_point(&view, query) {
+        if self.inner.is_short(&view, query) {
             return self.inner.run(&view, query);
         }
         let _turn = self.turns.take(view.grantee).await?;
@@ -220,8 +222,12 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Inner {
-    fn is_point(&self, view: &View<'_>, query: &RowQuery) -> bool {
-        self.tables.read().get(view.entry).is_some_and(|t| is_point(&t.shape, view, query))
+    /// Whether the answer is surely found in a moment, so that it may be looked for without leaving the task.
+    fn is_short(&self, view: &View<'_>, query: &RowQuery) -> bool {
+        self.tables
+            .read()
+            .get(view.entry)
+            .is_some_and(|t| is_point(&t.shape, view, query) || is_stretch(&t.shape, view, query))
     }
 
     /// Moves all of a long log into the file, as far as no reader stands in the way: readers then find every page where it is
@@ -289,21 +295,30 @@ impl Inner {
 
     fn table_now(&self, entry: &str) -> Result<Option<Arc<Table>>> {
         self.read(|reader| {
-            let mut mark = reader.prepare_cached(MARK).map_err(fail)?;
-            let mut marks = mark.query([entry]).map_err(fail)?;
-            marks.next().map_err(fail)?.map(|row| self.table(entry, row)).transpose()
+            let mut stamp = reader.prepare_cached(STAMP).map_err(fail)?;
+            let mut stamps = stamp.query([entry]).map_err(fail)?;
+            let Some(row) = stamps.next().map_err(fail)? else { return Ok(None) };
+            self.table(reader, entry, row).map(Some)
         })
     }
 
-    /// The table a mark's row names, remembered as long as its stamp holds.
-    fn table(&self, entry: &str, row: &rusqlite::Row<'_>) -> Result<Arc<Table>> {
-        let stamp: i64 = row.get(2).map_err(fail)?;
+    /// The table of an entry, remembered as long as its stamp holds. `row` is of a statement that is still open: what is read
+    /// here and afterwards is of its snapshot.
+    fn table(
+        &self,
+        reader: &Connection,
+        entry: &str,
+        row: &rusqlite::Row<'_>,
+    ) -> Result<Arc<Table>> {
+        let stamp: i64 = row.get(0).map_err(fail)?;
         if let Some(known) = self.tables.read().get(entry)
             && known.stamp == stamp
         {
             return Ok(Arc::clone(known));
         }
-        let table = Arc::new(read_mark(row)?);
+        let mut mark = reader.prepare_cached(MARK).map_err(fail)?;
+        let table = mark.query_row([entry], |row| Ok(read_mark(row))).map_err(fail)??;
+        let table = Arc::new(table);
         self.tables.write().insert(entry.to_owned(), Arc::clone(&table));
         Ok(table)
     }
@@ -334,11 +349,11 @@ impl Inner {
     }
 
     fn groups(&self, reader: &Connection, view: &View<'_>, ask: &Grouping) -> Result<Groups> {
-        let mut mark = reader.prepare_cached(MARK).map_err(fail)?;
+        let mut stamp = reader.prepare_cached(STAMP).map_err(fail)?;
         // Stays open until the end: mark and rows are of one snapshot.
-        let mut marks = mark.query([view.entry]).map_err(fail)?;
-        let Some(row) = marks.next().map_err(fail)? else { return statistics::nothing(view, ask) };
-        let table = self.table(view.entry, row)?;
+        let mut stamps = stamp.query([view.entry]).map_err(fail)?;
+        let Some(row) = stamps.next().map_err(fail)? else { return statistics::nothing(view, ask) };
+        let table = self.table(reader, view.entry, row)?;
         let plan = statistics::plan(Dialect::Sqlite, &table.name, &table.shape, view, ask)?;
         let mut statement = reader.prepare_cached(&plan.sql).map_err(fail)?;
         for (n, param) in plan.params.iter().enumerate() {
@@ -365,16 +380,14 @@ impl Inner {
     }
 
     fn run_on(&self, reader: &Connection, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
-        {
-            let mut mark = reader.prepare_cached(MARK).map_err(fail)?;
-            // Stays open until the end: mark and rows are of one snapshot.
-            let mut marks = mark.query([view.entry]).map_err(fail)?;
-            match marks.next().map_err(fail)? {
-                None => nothing(view, query),
-                Some(row) => {
-                    let table = self.table(view.entry, row)?;
-                    self.page(reader, &table, view, query)
-                }
+        let mut stamp = reader.prepare_cached(STAMP).map_err(fail)?;
+        // Stays open until the end: mark and rows are of one snapshot.
+        let mut stamps = stamp.query([view.entry]).map_err(fail)?;
+        match stamps.next().map_err(fail)? {
+            None => nothing(view, query),
+            Some(row) => {
+                let table = self.table(reader, view.entry, row)?;
+                self.page(reader, &table, view, query)
             }
         }
     }
