@@ -195,3 +195,90 @@ fn taken(folder: &Path) -> Error {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::audit::AuditEvent;
+
+    use super::*;
+    use crate::audit::write::Tail;
+
+    /// The next records of a chain, of about `size` bytes each.
+    fn next(tail: &mut Tail, records: usize, size: usize) -> Lot {
+        let event = |n: usize| AuditEvent {
+            event_id: n.to_string(),
+            reason: "x".repeat(size),
+            ..AuditEvent::default()
+        };
+        let linked = tail.link((0..records).map(|n| Arc::new(event(n))).collect());
+        let lot = Lot::of(&tail.hash, &linked);
+        tail.keep(lot.last(), lot.hash());
+        lot
+    }
+
+    fn reopened(folder: &Path, journal: Journal) -> Vec<i64> {
+        drop(journal);
+        Journal::open(folder).unwrap().1.into_iter().map(|l| l.seq).collect()
+    }
+
+    #[test]
+    fn a_full_file_gives_way_to_the_other_when_that_is_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, found) = Journal::open(folder.path()).unwrap();
+        assert_eq!(found, []);
+        let mut tail = Tail::genesis();
+        let megabytes = |journal: &mut Journal, tail: &mut Tail, n: usize, settled: i64| {
+            for _ in 0..n {
+                journal.write(&next(tail, 4, 256 << 10), settled).unwrap();
+            }
+        };
+        // 32 MB fill the first file, two more go to the second.
+        megabytes(&mut journal, &mut tail, 32, 0);
+        megabytes(&mut journal, &mut tail, 2, 128);
+        assert_eq!((journal.current.last, journal.other.last), (136, 128));
+        // The second is full; the first is not settled yet, so that the second grows.
+        megabytes(&mut journal, &mut tail, 33, 100);
+        assert_eq!((journal.current.last, journal.other.last), (268, 128));
+        assert_eq!(reopened(folder.path(), journal), (1..=268).collect::<Vec<_>>());
+
+        let (mut journal, _) = Journal::open(folder.path()).unwrap();
+        journal.clear().unwrap();
+        megabytes(&mut journal, &mut tail, 32, 268);
+        megabytes(&mut journal, &mut tail, 32, 396);
+        // Back in the first file: what is left there of its earlier turn is none of the chain's.
+        journal.write(&next(&mut tail, 3, 1000), 396).unwrap();
+        assert_eq!(journal.current.last, 527);
+        assert_eq!(reopened(folder.path(), journal), (397..=527).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_ends_where_its_last_write_was_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path()).unwrap();
+        let mut tail = Tail::genesis();
+        journal.write(&next(&mut tail, 5, 10), 0).unwrap();
+        let whole = journal.current.at;
+        journal.write(&next(&mut tail, 2, 10), 0).unwrap();
+        let (path, ends) = (journal.current.path.clone(), journal.current.at);
+        let bytes = std::fs::read(&path).unwrap();
+        drop(journal);
+        for cut in whole..ends {
+            let left = bytes.get(..usize::try_from(cut).unwrap()).unwrap();
+            let most = if cut == ends - 1 { 6 } else { 7 };
+            let found = lines(left).len();
+            assert!((5..=most).contains(&found), "{found} lines of {cut} bytes");
+        }
+        assert_eq!(lines(&bytes).len(), 7);
+    }
+
+    #[test]
+    fn a_journal_has_one_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Journal::open(folder.path()).unwrap();
+        assert_eq!(Journal::open(folder.path()).unwrap_err().code(), Code::AuditUnavailable);
+        drop(held);
+        assert!(Journal::open(folder.path()).is_ok());
+    }
+}

@@ -131,15 +131,99 @@ async fn a_head_that_lags_behind_after_a_power_cut_is_no_fault() {
 }
 
 #[tokio::test]
-async fn two_writers_of_one_chain_do_not_jam() {
+async fn a_chain_has_one_writer() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), "sqlite:");
-    let (one, other) = (Store::open(&config).await.unwrap(), Store::open(&config).await.unwrap());
+    let one = Store::open(&config).await.unwrap();
     append(&one, 0..3).await;
-    append(&other, 3..6).await;
-    append(&one, 6..9).await;
+    let refused = Store::open(&config).await.unwrap_err();
+    assert_eq!(refused.code(), model::Code::AuditUnavailable);
+    assert!(refused.en().contains("another process"), "{refused:?}");
+    append(&one, 3..6).await;
+    one.close().await;
+    let other = Store::open(&config).await.unwrap();
+    append(&other, 6..9).await;
     let verdict = verify(&other).await;
     assert!(verdict.intact && verdict.records == 9, "{verdict:?}");
+    let late = one.audit().append(event(9)).await.unwrap_err();
+    assert_eq!(late.code(), model::Code::AuditUnavailable);
+}
+
+/// What a machine that stops in this moment leaves behind.
+fn stopped(folder: &std::path::Path) -> tempfile::TempDir {
+    let left = tempfile::tempdir().unwrap();
+    // The journal first, as it is the one that is written first: the table may be further on than its copy.
+    for prefix in ["audit.journal", "audit.head", "audit.db", "control"] {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let file = file.unwrap();
+            if file.file_name().to_str().unwrap().starts_with(prefix) {
+                std::fs::copy(file.path(), left.path().join(file.file_name())).unwrap();
+            }
+        }
+    }
+    left
+}
+
+fn records_in_table(folder: &std::path::Path) -> i64 {
+    let table = rusqlite::Connection::open(folder.join("audit.db")).unwrap();
+    table.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_journal_holds_is_there_after_a_sudden_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&config(folder.path(), "sqlite:")).await.unwrap();
+    let mut behind = 0;
+    for n in 0..60 {
+        store.audit().append(call(n)).await.unwrap();
+        if n % 20 == 19 {
+            let left = stopped(folder.path());
+            behind += i64::from(records_in_table(left.path()) < n as i64 + 1);
+            let again = Store::open(&config(left.path(), "sqlite:")).await.unwrap();
+            let verdict = verify(&again).await;
+            assert!(verdict.intact && verdict.records == n as u64 + 1, "{verdict:?}");
+            agrees(&again, n as u64 + 1).await;
+            // And it goes on from there.
+            assert_eq!(again.audit().append(call(n + 1)).await.unwrap(), n as i64 + 2);
+            assert!(verify(&again).await.intact);
+        }
+    }
+    assert!(behind > 0, "the table was never behind the journal: nothing was tried");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_was_meddled_with_is_told_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&config(folder.path(), "sqlite:")).await.unwrap();
+    // In the table are the first ten.
+    append(&store, 0..10).await;
+    assert_eq!(verify(&store).await.records, 10);
+    append(&store, 10..12).await;
+    let left = stopped(folder.path());
+    for file in ["audit.journal.0", "audit.journal.1"] {
+        let path = left.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("entry-10", "entry-99")).unwrap();
+    }
+    assert!(records_in_table(left.path()) < 12, "the last records are in the table already");
+    let again = Store::open(&config(left.path(), "sqlite:")).await.unwrap();
+    append(&again, 12..13).await;
+    let fault = verify(&again).await.fault.unwrap();
+    assert_eq!((fault.kind.as_str(), fault.seq), ("removed", 11));
+    let kept = std::fs::read_to_string(left.path().join("audit.journal.0.unfit-10")).unwrap();
+    assert!(kept.contains("entry-99"), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_end_leaves_an_empty_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&config(folder.path(), "sqlite:")).await.unwrap();
+    append(&store, 0..30).await;
+    store.close().await;
+    for file in ["audit.journal.0", "audit.journal.1"] {
+        assert_eq!(std::fs::metadata(folder.path().join(file)).unwrap().len(), 0, "{file}");
+    }
+    assert_eq!(records_in_table(folder.path()), 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,7 +28,7 @@ const GATHER: Duration = Duration::from_micros(100);
 /// A process may die between its first commit and its first head; a longer chain without a head has lost it.
 const HEADLESS_FROM: i64 = BATCH as i64 + 2;
 /// A writer that is ending on the same folder is waited for so often and so long.
-const TAKEN: (u32, Duration) = (500, Duration::from_millis(20));
+const TAKEN: (u32, Duration) = (150, Duration::from_millis(20));
 
 pub(super) async fn start(
     config: &StoreConfig,
