@@ -3,7 +3,7 @@
 //! compared with what was filled in.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -16,6 +16,10 @@ const ROWS: u64 = 13_000_000;
 const SETS: u64 = 100_000;
 /// Of what is filled in; another number fills anew.
 const FILL: u32 = 1;
+/// Between two looks at whether a server rests, how many in a row say so, and the longest it may take.
+const LOOK: Duration = Duration::from_secs(2);
+const QUIET_LOOKS: u32 = 3;
+const AT_REST: Duration = Duration::from_secs(900);
 
 pub(crate) fn run(options: &Options) -> Outcome {
     let (rows, sets) = (options.rows.unwrap_or(ROWS), options.sets.unwrap_or(SETS));
@@ -28,6 +32,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         let told = addresses.get(name).and_then(Value::as_str);
         told.ok_or_else(|| format!("the server tells no address of its {name}: {addresses}"))
     };
+    at_rest(server.id())?;
     let mut ask = program(&helper);
     ask.arg("ask").arg(&data).args([rows.to_string(), sets.to_string()]);
     ask.args([address("portal")?, address("gateway")?]);
@@ -93,6 +98,39 @@ fn serve(qiantang: &Path, place: &Path, data: &Path) -> Outcome<(Background, Val
     server
         .wait_until(Duration::from_secs(60), || std::net::TcpStream::connect(&operation).is_ok())?;
     Ok((server, addresses))
+}
+
+/// Waits until the recurring jobs, all of which are due at the start of a server that stood still, have gone over the ledger once: what is
+/// asked here is how the site answers on an ordinary day. Tells how long that was.
+fn at_rest(pid: u32) -> Outcome {
+    let (begun, mut quiet) = (Instant::now(), 0);
+    let mut worked = processor_ticks(pid)?;
+    while quiet < QUIET_LOOKS {
+        if begun.elapsed() > AT_REST {
+            return Err("the jobs of the server's start do not come to an end".into());
+        }
+        std::thread::sleep(LOOK);
+        let now = processor_ticks(pid)?;
+        // A tick is a hundredth of a second: at rest is who works less than a twentieth of the time.
+        quiet = if now - worked < 10 { quiet + 1 } else { 0 };
+        worked = now;
+    }
+    let seconds = begun.elapsed().as_secs();
+    println!("jobs of the start: {seconds} s, {} s of processor time", worked / 100);
+    Ok(())
+}
+
+/// Processor time of a process so far, in hundredths of a second (proc(5), fields 14 and 15 of `stat`).
+fn processor_ticks(pid: u32) -> Outcome<u64> {
+    let path = format!("/proc/{pid}/stat");
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+    let behind_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: Vec<u64> =
+        behind_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
+    match ticks.as_slice() {
+        [user, system] => Ok(user + system),
+        _ => Err(format!("{path} cannot be read: {text}")),
+    }
 }
 
 /// A folder with the limits of releases, those of calls of open data raised; the other rules are those of the program.
