@@ -306,7 +306,7 @@ enum End {
 async fn a_file_being_read_breaks_off_when_its_grant_ends() {
     let rows = many();
     for (end, code, range) in [
-        (End::Revoked, "grant_expired", "bytes=0-"),
+        (End::Revoked, "no_grant", "bytes=0-"),
         (End::Stopped, "no_grant", ""),
         (End::Over, "grant_expired", "bytes=4-"),
     ] {
