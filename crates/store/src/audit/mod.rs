@@ -124,6 +124,14 @@ impl AuditLog {
         Ok(&self.pool)
     }
 
+    /// The meter, for who only wants figures: where the table cannot be written just now, as it last was.
+    async fn figures(&self) -> &AnyPool {
+        if let Err(e) = self.settled.wait(&self.pool).await {
+            tracing::warn!(error = %e.operator_text(), "figures of use lag behind the audit journal");
+        }
+        &self.pool
+    }
+
     pub(crate) async fn close(&self) {
         let (done, ended) = oneshot::channel();
         // A writer that has ended already has nothing left to write.

@@ -273,7 +273,8 @@ impl Settled {
         Self::Beside(head.to_owned())
     }
 
-    /// Waits until everything whose callers were told stands in the table.
+    /// Waits until everything whose callers were told stands in the table. Fails, at once where that is known, when the table cannot
+    /// be written.
     pub(super) async fn wait(&self, pool: &sqlx::AnyPool) -> Result<()> {
         match self {
             Self::Always => Ok(()),
@@ -283,7 +284,13 @@ impl Settled {
                 if *settled.borrow_and_update() >= written {
                     return Ok(());
                 }
-                shared.state.lock().asked = true;
+                {
+                    let mut state = shared.state.lock();
+                    if state.failing {
+                        return Err(Error::of(Code::AuditUnavailable));
+                    }
+                    state.asked = true;
+                }
                 shared.work.notify_one();
                 let done = settled.wait_for(|last| *last >= written);
                 match tokio::time::timeout(PATIENCE, done).await {

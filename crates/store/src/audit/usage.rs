@@ -135,7 +135,7 @@ impl AuditLog {
         for value in &values {
             query = query.bind(value.as_str());
         }
-        let rows = query.fetch_all(self.table().await?).await.map_err(fail)?;
+        let rows = query.fetch_all(self.figures().await).await.map_err(fail)?;
         rows.iter().map(read).collect()
     }
 
@@ -146,7 +146,7 @@ impl AuditLog {
              CAST(COALESCE(SUM(calls), 0) AS BIGINT) AS calls FROM meter_hour WHERE hour >= $1",
         )
         .bind(day)
-        .fetch_one(self.table().await?)
+        .fetch_one(self.figures().await)
         .await
         .map_err(fail)?;
         let answered = unsigned(number(&row, "answered")?);
