@@ -104,6 +104,8 @@ fn recover(
     noted: Option<&(i64, String)>,
 ) -> Result<()> {
     let mut tail = last(connection, None)?;
+    // Whether it fits the head is asked when the journal is in the table.
+    tail.broken = None;
     let settled = tail.seq;
     let mut rest = found.into_iter().skip_while(|line| line.seq <= settled).peekable();
     let mut taken = 0;
