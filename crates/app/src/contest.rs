@@ -24,7 +24,7 @@ use policy::{Action, Permit, Target};
 use crate::{App, audit};
 
 pub use files::{ContestRules, WorkFileRules, attach, consent, detach, file, take_back};
-pub(crate) use files::{rules, told};
+pub(crate) use files::{rules, take_in};
 pub use judge::{JudgedWork, score, works_to_judge};
 pub use look::{
     ContestSeen, MyTeam, RoundSeen, WorkSeen, contest, contest_of_showcase, contests,

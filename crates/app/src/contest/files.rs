@@ -39,9 +39,13 @@ impl WorkFileRules {
     /// All kinds in words.
     #[must_use]
     pub fn words(&self) -> String {
-        let ends = self.kinds.iter().filter_map(|k| k.ends().first().copied());
-        ends.collect::<Vec<_>>().join("、")
+        words(&self.kinds)
     }
+}
+
+fn words(kinds: &[FileSort]) -> String {
+    let ends = kinds.iter().filter_map(|k| k.ends().first().copied());
+    ends.collect::<Vec<_>>().join("、")
 }
 
 /// Reads the rules; the shipped ones when the file says nothing.
@@ -97,20 +101,16 @@ pub async fn attach(
         )
         .field("file", "请先移除不用的附件", "take away a file that is not needed first"));
     }
-    let name = basket::plain_name(name)?;
-    let part = basket::spool(app, op, rules.bytes, bytes).await?;
-    let sort = told(part.path()).await?.filter(|sort| rules.kinds.contains(sort));
-    let sort = sort.ok_or_else(|| basket::wrong_kind(rules.words()))?;
+    let taken = take_in(app, op, rules.bytes, &rules.kinds, name, bytes).await?;
     let file = WorkFile {
-        id: part.id.clone(),
-        name: sort.named(&name),
-        media: sort.media().to_owned(),
-        bytes: part.size,
-        checksum: part.checksum.clone(),
+        id: taken.id,
+        name: taken.name,
+        media: taken.media.to_owned(),
+        bytes: taken.bytes,
+        checksum: taken.checksum,
         at: op.stamp(),
         by: op.actor.id().to_owned(),
     };
-    part.keep().await?;
     let seen = work.edit;
     work.edit += 1;
     work.files.push(file.clone());
@@ -127,8 +127,43 @@ pub async fn attach(
     Ok(work)
 }
 
+/// A file that was taken in.
+pub(crate) struct TakenIn {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) media: &'static str,
+    pub(crate) bytes: u64,
+    /// SHA-256, in hex.
+    pub(crate) checksum: String,
+}
+
+/// Writes a file of `most` bytes at most into the inbox, if its content tells that it is of one of these kinds; the caller keeps what is
+/// known of it, or forgets it.
+pub(crate) async fn take_in(
+    app: &App,
+    op: &Op,
+    most: u64,
+    kinds: &[FileSort],
+    name: &str,
+    bytes: BoxStream<'static, Result<Bytes>>,
+) -> Result<TakenIn> {
+    let name = basket::plain_name(name)?;
+    let part = basket::spool(app, op, most, bytes).await?;
+    let sort = told(part.path()).await?.filter(|sort| kinds.contains(sort));
+    let sort = sort.ok_or_else(|| basket::wrong_kind(words(kinds)))?;
+    let taken = TakenIn {
+        id: part.id.clone(),
+        name: sort.named(&name),
+        media: sort.media(),
+        bytes: part.size,
+        checksum: part.checksum.clone(),
+    };
+    part.keep().await?;
+    Ok(taken)
+}
+
 /// What the content of a file is.
-pub(crate) async fn told(path: &std::path::Path) -> Result<Option<FileSort>> {
+async fn told(path: &std::path::Path) -> Result<Option<FileSort>> {
     let path = path.to_owned();
     let looked = tokio::task::spawn_blocking(move || {
         FileSort::of(std::io::BufReader::new(std::fs::File::open(path)?))

@@ -12,7 +12,7 @@ use policy::{Action, Permit};
 use store::realname::Limit;
 
 use super::{context, kind_of, shown, standing, target};
-use crate::contest::FileSort;
+use crate::contest::{self, FileSort};
 use crate::notice::{self, Told};
 use crate::{App, audit, authorisation, basket};
 
@@ -162,19 +162,15 @@ pub async fn attach(
         )
         .field("file", "请先移除不用的材料", "take away a scan that is not needed first"));
     }
-    let name = basket::plain_name(name)?;
-    let part = basket::spool(app, op, rules.bytes, bytes).await?;
-    let sort = crate::contest::told(part.path()).await?.filter(|sort| SORTS.contains(sort));
-    let sort = sort.ok_or_else(|| basket::wrong_kind("pdf、png、jpg".to_owned()))?;
+    let taken = contest::take_in(app, op, rules.bytes, &SORTS, name, bytes).await?;
     let file = RealNameFile {
-        id: part.id.clone(),
-        name: sort.named(&name),
-        media: sort.media().to_owned(),
-        bytes: part.size,
-        checksum: part.checksum.clone(),
+        id: taken.id,
+        name: taken.name,
+        media: taken.media.to_owned(),
+        bytes: taken.bytes,
+        checksum: taken.checksum,
         at: op.stamp(),
     };
-    part.keep().await?;
     let seen = filing.edit;
     filing.edit += 1;
     filing.files.push(file.clone());

@@ -132,11 +132,8 @@ impl AuditLog {
 
     /// Number of the last record; 0 when there is none.
     pub(crate) async fn last_number(&self) -> Result<u64> {
-        let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM audit")
-            .fetch_one(self.table().await?)
-            .await
-            .map_err(fail)?;
-        Ok(u64::try_from(number(&row, "n")?).unwrap_or(0))
+        let last = super::settle::last(self.table().await?).await?;
+        Ok(u64::try_from(last).unwrap_or(0))
     }
 
     /// Number of records of an action and object since a time: what quotas are recovered from.

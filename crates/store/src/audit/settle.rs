@@ -312,7 +312,7 @@ impl Settled {
 }
 
 /// Number of the last record in the table.
-async fn last(pool: &sqlx::AnyPool) -> Result<i64> {
+pub(super) async fn last(pool: &sqlx::AnyPool) -> Result<i64> {
     let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM audit")
         .fetch_one(pool)
         .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use model::audit::AuditEvent;
 use model::{Code, Error, Result};
+use rusqlite::OptionalExtension;
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
@@ -103,9 +104,8 @@ fn recover(
     found: Vec<Line>,
     noted: Option<&(i64, String)>,
 ) -> Result<()> {
-    let mut tail = last(connection, None)?;
     // Whether it fits the head is asked when the journal is in the table.
-    tail.broken = None;
+    let mut tail = end(connection)?;
     let settled = tail.seq;
     let mut rest = found.into_iter().skip_while(|line| line.seq <= settled).peekable();
     let mut taken = 0;
@@ -144,16 +144,20 @@ fn follow(tail: &Tail, lines: &[Line]) -> Vec<Linked> {
     records
 }
 
-/// The chain's end, compared with the noted head.
-fn last(connection: &rusqlite::Connection, noted: Option<&(i64, String)>) -> Result<Tail> {
-    use rusqlite::OptionalExtension;
+/// The table's end.
+fn end(connection: &rusqlite::Connection) -> Result<Tail> {
     let found = connection
         .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| {
             Ok(Tail { seq: row.get(0)?, hash: row.get(1)?, broken: None })
         })
         .optional()
         .map_err(broken)?;
-    let mut tail = found.unwrap_or_else(Tail::genesis);
+    Ok(found.unwrap_or_else(Tail::genesis))
+}
+
+/// The table's end, compared with the noted head.
+fn last(connection: &rusqlite::Connection, noted: Option<&(i64, String)>) -> Result<Tail> {
+    let mut tail = end(connection)?;
     let at_head: Option<String> = match noted {
         Some((seq, _)) => connection
             .query_row("SELECT hash FROM audit WHERE seq = ?1", [seq], |row| row.get(0))
