@@ -15,6 +15,7 @@ use pgwire::error::PgWireResult;
 use pgwire::messages::copy::CopyData;
 
 use super::flow::Flow;
+use super::moments;
 use super::words::{syntax, told};
 
 /// How rows are written.
@@ -223,7 +224,10 @@ pub(super) fn stream(
     let state = (flow, encoder, fields, Arc::clone(&rows));
     let body = stream::try_unfold(state, move |(mut flow, mut encoder, fields, rows)| async move {
         let Some(batch) = flow.next().await? else { return PgWireResult::Ok(None) };
-        let lines = write(&batch, &mut encoder, &fields)?;
+        let lines = match binary {
+            true => write(&batch, &mut encoder, &fields)?,
+            false => write(&moments::written(&batch, &fields, true)?, &mut encoder, &fields)?,
+        };
         rows.fetch_add(lines.len() as u64, Ordering::Relaxed);
         Ok(Some((stream::iter(lines.into_iter().map(Ok)), (flow, encoder, fields, rows))))
     });

@@ -32,6 +32,7 @@ mod flow;
 mod functions;
 mod handler;
 mod memory;
+mod moments;
 mod questions;
 mod relations;
 mod run;

@@ -31,7 +31,7 @@ use super::flow::{Flow, Watch, cancelled, too_long};
 use super::session::Session;
 use super::settings::assignments;
 use super::words::{of_house, of_plan, syntax, told};
-use super::{copy, firewall, questions};
+use super::{copy, firewall, moments, questions};
 use crate::cluster;
 
 /// A statement that was taken and planned once; it is planned anew when it runs, with what is granted then.
@@ -495,7 +495,10 @@ fn query_of(statement: &Statement) -> PgWireResult<Option<Statement>> {
 
 /// The rows of a batch, written.
 fn encoded(batch: &RecordBatch, fields: &Arc<Vec<FieldInfo>>) -> Vec<PgWireResult<DataRow>> {
-    arrow_pg::datatypes::encode_recordbatch(Arc::clone(fields), batch.clone()).collect()
+    match moments::written(batch, fields, false) {
+        Ok(batch) => arrow_pg::datatypes::encode_recordbatch(Arc::clone(fields), batch).collect(),
+        Err(e) => vec![Err(e)],
+    }
 }
 
 /// All rows of a flow, written.

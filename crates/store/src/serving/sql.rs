@@ -162,8 +162,8 @@ pub(crate) fn plan<'a>(
     }
     let sorts = sorts(shape, view, &query.order)?;
     let limit = query.limit.unwrap_or(view.row_cap).min(view.row_cap);
-    let mut list = String::new();
-    let mut places: Vec<Option<usize>> = Vec::new();
+    let mut list = String::with_capacity(64);
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(view.columns.len() + sorts.len());
     let outputs = outputs(shape, view, query, &mut list, &mut places)?;
     let position = positions(shape, &sorts, &mut list, &mut places);
     if list.is_empty() {
@@ -193,7 +193,10 @@ pub(crate) fn plan<'a>(
         filter.after(&sorts, &position.cells)?;
     }
     let Writer { text, params, .. } = filter;
-    let mut sql = format!("SELECT {list} FROM {table}{text} ORDER BY ");
+    let mut sql = String::with_capacity(list.len() + table.len() + text.len() + 96);
+    for part in ["SELECT ", &list, " FROM ", table, &text, " ORDER BY "] {
+        sql.push_str(part);
+    }
     for (n, sort) in sorts.iter().enumerate() {
         if n > 0 {
             sql.push(',');

@@ -110,9 +110,9 @@ async fn a_shared_quota_is_exact(house: House) {
     assert!(so_far < 60.0);
     let left = 60 - so_far as u64;
     house.clock.forward(TimeDelta::seconds(2));
-    // As many at once as a second lets through, which is more than is left.
-    assert!(left < 20, "{left}");
-    let calls = (0..20).map(|_| {
+    // Almost as many at once as a second lets through (they are not counted in the order of their times), which is more than is left.
+    assert!(left < 19, "{left}");
+    let calls = (0..19).map(|_| {
         let op = house.app.op(a.actor.clone(), "127.0.0.1");
         async move { sharing::query(app, &op, "tongji", &RowQuery::default()).await }
     });

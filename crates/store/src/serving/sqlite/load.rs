@@ -85,6 +85,7 @@ impl Load {
             tx.execute("UPDATE loading SET touched = unixepoch() WHERE name = ?1", [name])
                 .map_err(fail)?;
             tx.commit().map_err(fail)?;
+            inner.readers.wrote();
         }
         let mut writer = inner.writer.lock();
         let tx = immediate(&mut writer)?;

@@ -1,13 +1,14 @@
 //! The serving copy on SQLite: `serving.db` in the data folder, one writer, readers on demand.
 //!
-//! A query first reads the stamp of the entry's mark and keeps that statement open, so that mark and rows come from one snapshot
-//! even while another process swaps the table. Full loads fill a table nobody reads yet in short transactions, then
+//! A query runs within the snapshot of its reader (`reader`), so that mark and rows belong together even while the table is swapped;
+//! the mark is read once for a snapshot, and only its stamp where it has not changed. Full loads fill a table nobody reads yet in short transactions, then
 //! index it and swap the mark in one; a load that a crash left behind is swept away later by the table `loading`.
 
 mod load;
+mod reader;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,14 +23,13 @@ use model::value::{Row, Value};
 use model::{Code, Error, Result};
 use parking_lot::{Mutex, RwLock};
 use policy::{Grant, Permit};
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
 use self::load::Load;
+use self::reader::{Reader, Readers};
 use super::counts::Counts;
-use super::pattern::like;
 use super::shape::{Cell, Kind, Shape, integer_value, text_value};
 use super::sql::{Counting, Dialect, View, bond, is_point, is_stretch, plan};
 use super::statistics::{self, Read};
@@ -49,8 +49,6 @@ const MARK: &str = "SELECT name, generation, stamp, parcel, lake_version, row_co
 const STAMP: &str = "SELECT stamp FROM mark WHERE entry = ?1";
 /// Seconds after which a load that moved nothing is taken for dead.
 const DEAD_AFTER: i64 = 600;
-/// Idle readers kept.
-const IDLE_READERS: usize = 16;
 /// Pages that may stand in the log after a load: a MiB. So few are found in it at one step and kept in a reader's own cache (8 MiB),
 /// while moving them costs two waits for the disk, which a rail that lands every second would pay each time.
 pub(super) const LOG_PAGES: i64 = 256;
@@ -64,9 +62,9 @@ pub(crate) struct Sqlite {
 }
 
 struct Inner {
-    path: PathBuf,
     writer: Mutex<Connection>,
-    readers: Mutex<Vec<Connection>>,
+    readers: Readers,
+    /// What was last read of each table: most of it holds until its stamp changes.
     tables: RwLock<HashMap<String, Arc<Table>>>,
     counts: Counts,
     protection: Protection,
@@ -85,9 +83,8 @@ impl Sqlite {
             .map_err(fail)?;
         writer.execute_batch(GROUND).map_err(fail)?;
         let inner = Inner {
-            path,
             writer: Mutex::new(writer),
-            readers: Mutex::default(),
+            readers: Readers::new(path),
             tables: RwLock::default(),
             counts: Counts::default(),
             protection,
@@ -234,6 +231,7 @@ impl Inner {
     /// mapped, and need not look through the log for it.
     fn level(&self) {
         let writer = self.writer.lock();
+        self.readers.wrote();
         let moved = in_log(&writer).and_then(|pages| match pages > LOG_PAGES {
             true => writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())),
             false => Ok(()),
@@ -247,80 +245,34 @@ impl Inner {
         self.tables.write().remove(entry);
     }
 
-    /// Lends a reading connection to `work`.
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let idle = self.readers.lock().pop();
-        let reader = match idle {
-            Some(reader) => reader,
-            None => self.reader()?,
-        };
-        let done = work(&reader);
-        let mut idle = self.readers.lock();
-        if idle.len() < IDLE_READERS {
-            idle.push(reader);
-        }
-        done
-    }
-
-    fn reader(&self) -> Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let reader = Connection::open_with_flags(&self.path, flags).map_err(fail)?;
-        reader.busy_timeout(Duration::from_secs(15)).map_err(fail)?;
-        reader
-            .execute_batch(
-                "PRAGMA mmap_size = 1073741824; PRAGMA query_only = ON; PRAGMA cache_size = -8192;",
-            )
-            .map_err(fail)?;
-        reader.set_prepared_statement_cache_capacity(128);
-        for (name, fold) in [("q_like", false), ("q_ilike", true)] {
-            let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-            reader
-                .create_scalar_function(name, 2, flags, move |call| {
-                    let (ValueRef::Text(text), ValueRef::Text(pattern)) =
-                        (call.get_raw(0), call.get_raw(1))
-                    else {
-                        return Ok(None);
-                    };
-                    let (Ok(text), Ok(pattern)) =
-                        (std::str::from_utf8(text), std::str::from_utf8(pattern))
-                    else {
-                        return Ok(Some(false));
-                    };
-                    Ok(Some(like(text, pattern, fold)))
-                })
-                .map_err(fail)?;
-        }
-        Ok(reader)
-    }
-
     fn table_now(&self, entry: &str) -> Result<Option<Arc<Table>>> {
-        self.read(|reader| {
-            let mut stamp = reader.prepare_cached(STAMP).map_err(fail)?;
-            let mut stamps = stamp.query([entry]).map_err(fail)?;
-            let Some(row) = stamps.next().map_err(fail)? else { return Ok(None) };
-            self.table(reader, entry, row).map(Some)
-        })
+        self.readers.read(|reader| self.table(reader, entry))
     }
 
-    /// The table of an entry, remembered as long as its stamp holds. `row` is of a statement that is still open: what is read
-    /// here and afterwards is of its snapshot.
-    fn table(
-        &self,
-        reader: &Connection,
-        entry: &str,
-        row: &rusqlite::Row<'_>,
-    ) -> Result<Arc<Table>> {
-        let stamp: i64 = row.get(0).map_err(fail)?;
-        if let Some(known) = self.tables.read().get(entry)
-            && known.stamp == stamp
-        {
-            return Ok(Arc::clone(known));
+    /// The table of an entry in the reader's snapshot.
+    fn table(&self, reader: &mut Reader, entry: &str) -> Result<Option<Arc<Table>>> {
+        if let Some(known) = reader.tables.get(entry) {
+            return Ok(Some(Arc::clone(known)));
         }
-        let mut mark = reader.prepare_cached(MARK).map_err(fail)?;
-        let table = mark.query_row([entry], |row| Ok(read_mark(row))).map_err(fail)??;
-        let table = Arc::new(table);
-        self.tables.write().insert(entry.to_owned(), Arc::clone(&table));
-        Ok(table)
+        let stamp: Option<i64> = reader
+            .connection
+            .prepare_cached(STAMP)
+            .and_then(|mut asked| asked.query_row([entry], |row| row.get(0)).optional())
+            .map_err(fail)?;
+        let Some(stamp) = stamp else { return Ok(None) };
+        let known = self.tables.read().get(entry).filter(|t| t.stamp == stamp).cloned();
+        let table = match known {
+            Some(known) => known,
+            None => {
+                let mut mark = reader.connection.prepare_cached(MARK).map_err(fail)?;
+                let read = mark.query_row([entry], |row| Ok(read_mark(row))).map_err(fail)??;
+                let table = Arc::new(read);
+                self.tables.write().insert(entry.to_owned(), Arc::clone(&table));
+                table
+            }
+        };
+        reader.tables.insert(entry.to_owned(), Arc::clone(&table));
+        Ok(Some(table))
     }
 
     /// As [`Inner::run`], stopped by the database itself when it takes too long.
@@ -332,15 +284,16 @@ impl Inner {
     fn within<T>(
         &self,
         longest: Duration,
-        work: impl FnOnce(&Connection) -> Result<T>,
+        work: impl FnOnce(&mut Reader) -> Result<T>,
     ) -> Result<T> {
-        self.read(|reader| {
+        self.readers.read(|reader| {
             let start = Instant::now();
             reader
+                .connection
                 .progress_handler(STEPS, Some(move || start.elapsed() > longest))
                 .map_err(fail)?;
             let done = work(reader);
-            reader.progress_handler(0, None::<fn() -> bool>).map_err(fail)?;
+            reader.connection.progress_handler(0, None::<fn() -> bool>).map_err(fail)?;
             match done {
                 Err(e) if e.code() == Code::QueryTooSlow => Err(too_slow(longest)),
                 done => done,
@@ -348,14 +301,12 @@ impl Inner {
         })
     }
 
-    fn groups(&self, reader: &Connection, view: &View<'_>, ask: &Grouping) -> Result<Groups> {
-        let mut stamp = reader.prepare_cached(STAMP).map_err(fail)?;
-        // Stays open until the end: mark and rows are of one snapshot.
-        let mut stamps = stamp.query([view.entry]).map_err(fail)?;
-        let Some(row) = stamps.next().map_err(fail)? else { return statistics::nothing(view, ask) };
-        let table = self.table(reader, view.entry, row)?;
+    fn groups(&self, reader: &mut Reader, view: &View<'_>, ask: &Grouping) -> Result<Groups> {
+        let Some(table) = self.table(reader, view.entry)? else {
+            return statistics::nothing(view, ask);
+        };
         let plan = statistics::plan(Dialect::Sqlite, &table.name, &table.shape, view, ask)?;
-        let mut statement = reader.prepare_cached(&plan.sql).map_err(fail)?;
+        let mut statement = reader.connection.prepare_cached(&plan.sql).map_err(fail)?;
         for (n, param) in plan.params.iter().enumerate() {
             statement.raw_bind_parameter(n + 1, param).map_err(fail)?;
         }
@@ -376,19 +327,13 @@ impl Inner {
     }
 
     fn run(&self, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
-        self.read(|reader| self.run_on(reader, view, query))
+        self.readers.read(|reader| self.run_on(reader, view, query))
     }
 
-    fn run_on(&self, reader: &Connection, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
-        let mut stamp = reader.prepare_cached(STAMP).map_err(fail)?;
-        // Stays open until the end: mark and rows are of one snapshot.
-        let mut stamps = stamp.query([view.entry]).map_err(fail)?;
-        match stamps.next().map_err(fail)? {
+    fn run_on(&self, reader: &mut Reader, view: &View<'_>, query: &RowQuery) -> Result<RowPage> {
+        match self.table(reader, view.entry)? {
+            Some(table) => self.page(&reader.connection, &table, view, query),
             None => nothing(view, query),
-            Some(row) => {
-                let table = self.table(reader, view.entry, row)?;
-                self.page(reader, &table, view, query)
-            }
         }
     }
 
@@ -476,6 +421,7 @@ impl Inner {
         }
         tx.commit().map_err(fail)?;
         self.forget(entry);
+        self.readers.wrote();
         Ok(())
     }
 

@@ -276,38 +276,42 @@ async fn grant(house: &House, application: &str, code: &str) {
 
 /// Taxi trips of New York and air of Beijing, as the real data sets of the demo.
 async fn real_data(house: &House, real: &Path) {
-    let number = |id: &str| person_item(id, id, DataType::Integer, Grade::L1);
-    let taxi = ["origin_zone", "dest_zone", "hour_index", "trips"].map(number).to_vec();
-    let mut air = Vec::new();
-    for (id, header) in [
-        ("no", "No"),
-        ("year", "year"),
-        ("month", "month"),
-        ("day", "day"),
-        ("hour", "hour"),
-        ("pm2_5", "PM2.5"),
-        ("pm10", "PM10"),
-        ("so2", "SO2"),
-        ("no2", "NO2"),
-        ("co", "CO"),
-        ("o3", "O3"),
-        ("temp", "TEMP"),
-        ("pres", "PRES"),
-        ("dewp", "DEWP"),
-        ("rain", "RAIN"),
-        ("wd", "wd"),
-        ("wspm", "WSPM"),
-        ("station", "station"),
-    ] {
-        let data_type = match id {
-            "no" | "year" | "month" | "day" | "hour" => DataType::Integer,
-            "wd" | "station" => DataType::Text,
-            _ => DataType::Float,
-        };
-        let mut item = person_item(id, id, data_type, Grade::L1);
+    let item = |id: &str, name: &str, data_type| person_item(id, name, data_type, Grade::L1);
+    let taxi = [
+        ("origin_zone", "上车区域"),
+        ("dest_zone", "下车区域"),
+        ("hour_index", "小时序号"),
+        ("trips", "行程数"),
+    ]
+    .map(|(id, name)| item(id, name, DataType::Integer))
+    .to_vec();
+    // Places of the columns are told by the header of the file, which stands in the English name.
+    let air = [
+        ("no", "No", "序号", DataType::Integer),
+        ("year", "year", "年", DataType::Integer),
+        ("month", "month", "月", DataType::Integer),
+        ("day", "day", "日", DataType::Integer),
+        ("hour", "hour", "小时", DataType::Integer),
+        ("pm2_5", "PM2.5", "细颗粒物", DataType::Float),
+        ("pm10", "PM10", "可吸入颗粒物", DataType::Float),
+        ("so2", "SO2", "二氧化硫", DataType::Float),
+        ("no2", "NO2", "二氧化氮", DataType::Float),
+        ("co", "CO", "一氧化碳", DataType::Float),
+        ("o3", "O3", "臭氧", DataType::Float),
+        ("temp", "TEMP", "气温", DataType::Float),
+        ("pres", "PRES", "气压", DataType::Float),
+        ("dewp", "DEWP", "露点", DataType::Float),
+        ("rain", "RAIN", "降水", DataType::Float),
+        ("wd", "wd", "风向", DataType::Text),
+        ("wspm", "WSPM", "风速", DataType::Float),
+        ("station", "station", "站点", DataType::Text),
+    ]
+    .map(|(id, header, name, data_type)| {
+        let mut item = item(id, name, data_type);
         item.name_en = header.into();
-        air.push(item);
-    }
+        item
+    })
+    .to_vec();
     for (code, items, file) in [
         ("bench_taxi", taxi, "od_taxi_nyc_hourly/nyc_taxi_od_30x30_1464h.csv.zst"),
         ("bench_air", air, "air_quality_beijing_hourly/prsa_12stations_20130301_20170228.csv.zst"),
