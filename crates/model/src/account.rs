@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::realname::RealNameSeen;
+
 /// Role of a person. A person may hold several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +117,8 @@ pub struct Account {
     pub locked_until: Option<String>,
     /// The password is a one-time one, good until then (RFC 3339), and must be changed at the next sign-in.
     pub one_time_until: Option<String>,
+    /// Who it is, as far as somebody has looked; `None`: an account of a public body, of which nobody asks.
+    pub real_name: Option<RealNameSeen>,
 }
 
 /// A one-time password: shown once to the administrator who asked for it.

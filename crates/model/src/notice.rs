@@ -20,7 +20,7 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 56] = [
+pub const KINDS: [&str; 58] = [
     "search.new",
     "search.changed",
     "thing.changed",
@@ -63,6 +63,8 @@ pub const KINDS: [&str; 56] = [
     "authorisation.ended",
     "realname.filed",
     "realname.decided",
+    "realname.revoked",
+    "realname.due",
     "plan.filed",
     "plan.decided",
     "opening.filed",

@@ -37,6 +37,7 @@ code_list! {
         Verified = "verified", "已实名", "Verified";
         Refused = "refused", "未通过", "Refused";
         Withdrawn = "withdrawn", "已撤回", "Withdrawn";
+        Revoked = "revoked", "已撤销", "Revoked";
     }
 }
 
@@ -133,8 +134,13 @@ pub struct RealNameFiling {
     pub decided_by: String,
     /// RFC 3339; empty until then.
     pub decided_at: String,
-    /// Why it was refused.
+    /// Why it was refused, or revoked.
     pub reason: String,
+    /// Login name of who revoked the verification, and when (RFC 3339); empty while it stands.
+    #[serde(default)]
+    pub revoked_by: String,
+    #[serde(default)]
+    pub revoked_at: String,
     /// Grows with each change.
     pub edit: u64,
 }
@@ -145,11 +151,43 @@ impl RealNameFiling {
     pub fn overdue(&self, today: NaiveDate) -> bool {
         self.state == RealNameState::Review && self.due < today
     }
+
+    /// Whether it waits for an answer that is due by a day.
+    #[must_use]
+    pub fn due_by(&self, day: NaiveDate) -> bool {
+        self.state == RealNameState::Review && self.due <= day
+    }
+}
+
+/// What an account's administrator sees of who it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RealNameSeen {
+    pub state: RealNameState,
+    /// What is kept of the sign-up; `None`: somebody else opened the account.
+    pub sign_up: Option<SignUp>,
+    /// Id of the newest filing; empty: there is none.
+    pub filing: String,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filing_is_due_overdue_or_over() {
+        let day = |d: &str| d.parse::<NaiveDate>().unwrap();
+        // As it was kept before a verification could be revoked.
+        let body = r#"{"id":"r","account":"u","account_name":"li","kind":"person","state":"review","shown":"110***2X","mark":"0f",
+            "filed_at":"2026-03-02T01:00:00.000Z","due":"2026-03-05","files":[],"decided_by":"","decided_at":"","reason":"","edit":1}"#;
+        let mut filing: RealNameFiling = serde_json::from_str(body).unwrap();
+        assert_eq!(filing.revoked_at, "");
+        let told = |f: &RealNameFiling, d: &str| (f.due_by(day(d)), f.overdue(day(d)));
+        assert_eq!(told(&filing, "2026-03-04"), (false, false));
+        assert_eq!(told(&filing, "2026-03-05"), (true, false));
+        assert_eq!(told(&filing, "2026-03-06"), (true, true));
+        filing.state = RealNameState::Verified;
+        assert_eq!(told(&filing, "2026-03-06"), (false, false), "it was answered");
+    }
 
     #[test]
     fn secrets_do_not_show_in_logs() {

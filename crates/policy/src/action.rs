@@ -194,7 +194,7 @@ actions! {
     SubjectConfirm = "subject.confirm";
     /// File one's own name and number to be verified (实名认证), withdraw it.
     RealNameFile = "realname.file";
-    /// Decide who somebody is, of what they filed.
+    /// Decide who somebody is, of what they filed; take that back.
     RealNameReview = "realname.review";
     /// Draw up and hand in opening plans, run risk checks, withdraw open sets of one's organisation.
     PlanKeep = "plan.keep";

@@ -337,7 +337,7 @@ fn things(full: bool) -> Value {
         form => context! { application => "a1", scene => "", legal_basis => "", period => "90", until => "", calls_per_day => "1", by_sql => "true", area_range => "",
             name => "n", description => "d", org => "o1", display_name => "d", roles => vec!["citizen"], name_cn => "", name_en => "", uscc => "", kind => "", region => "", parent => "", authority => false },
         users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT,
-            locked_until => some(Value::from(AT)), one_time_until => some(Value::from(AT)) }]),
+            locked_until => some(Value::from(AT)), one_time_until => some(Value::from(AT)), real_name => some(realnames::seen()) }]),
         entry_seen => full, verdict => some(value(AuditVerdict { records: 3, intact: false, head: "h".into(), fault: Some(AuditFault { seq: 2, kind: "altered".into(), zh: "变".into(), en: "changed".into() }) })),
         records => list(vec![value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } })]),
         export => "/console/audit.csv?", item_row, taken_out => some(projects::taken_out()),
@@ -407,8 +407,9 @@ fn own(template: &str, full: bool) -> Value {
         }
         "console/user.html" => context! {
             account => context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => full,
-                created_at => AT, locked_until => full.then_some(AT), one_time_until => full.then_some(AT) },
-            own => !full, given => full.then(|| context! { password => "a-b", until => AT }),
+                created_at => AT, locked_until => full.then_some(AT), one_time_until => full.then_some(AT),
+                real_name => full.then(realnames::seen) },
+            desk => full, own => !full, given => full.then(|| context! { password => "a-b", until => AT }),
         },
         "console/org.html" => {
             context! { org => context! { id => "o1", name_cn => "某局", name_en => "" } }

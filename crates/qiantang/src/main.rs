@@ -24,6 +24,7 @@ mod seed_dispatch;
 mod seed_interface;
 mod seed_opening;
 mod seed_project;
+mod seed_realname;
 mod seed_restricted;
 mod seed_sandbox;
 mod seed_voice;

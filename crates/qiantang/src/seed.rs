@@ -100,6 +100,7 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
     crate::seed_sandbox::credit(app).await.map_err(|e| named(e, "credit"))?;
     crate::seed_interface::interfaces(app).await.map_err(|e| named(e, "interfaces"))?;
     crate::seed_voice::voice(app).await.map_err(|e| named(e, "voice"))?;
+    crate::seed_realname::real_names(app).await.map_err(|e| named(e, "real names"))?;
     crate::seed_opening::openings(app).await.map_err(|e| named(e, "opening"))?;
     let permit = app.policy.permit(&system, Action::SystemWork, &Thing::plain("System", "demo"))?;
     app.store.meta_set(&permit, "demo", &format!("{mark} scale {scale}")).await?;

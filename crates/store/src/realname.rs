@@ -1,6 +1,7 @@
 //! Accounts that people opened themselves, and real-name filings, in the control store.
 
 use model::account::User;
+use model::identity::{Authorisation, AuthorisationState};
 use model::org::Org;
 use model::realname::{RealNameFiling, RealNameState, SignUp, SignUpKind};
 use model::{Code, Error, Result};
@@ -8,12 +9,13 @@ use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use crate::Store;
 use crate::account::INSERT_USER;
 use crate::authorisation::{PUT_SUBJECT, SubjectRow, known_elsewhere};
 use crate::clause::Clause;
-use crate::db::{changed, fail, number, on_duplicate, page, signed, text, to_json};
+use crate::db::{changed, fail, json, number, on_duplicate, page, signed, text, to_json};
+use crate::entry::touch;
 use crate::org::INSERT_ORG;
+use crate::{Store, backchannel};
 
 /// How many there may be since a time (RFC 3339).
 #[derive(Clone, Copy, Debug)]
@@ -212,6 +214,55 @@ impl Store {
         tx.commit().await.map_err(fail)
     }
 
+    /// Takes back that somebody was verified, all of it or nothing: the filing with its details, the account's identifier if it is the one
+    /// that was filed, of a company the organisation (`org`: its id) if the account belongs to it still, and what was authorised in the
+    /// subject's name since; answers that. It is a change of the ledger: every grant that is kept anywhere is looked at anew.
+    pub async fn real_name_revoke(
+        &self,
+        permit: &Permit,
+        (filing, seen): (&RealNameFiling, u64),
+        org: Option<&str>,
+    ) -> Result<Vec<Authorisation>> {
+        permit.require(&[Action::RealNameReview])?;
+        let mut tx = self.db.begin().await?;
+        write(&mut tx, filing, seen).await?;
+        sqlx::query("UPDATE real_name SET sealed = '' WHERE id = $1")
+            .bind(filing.id.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(fail)?;
+        let gone = sqlx::query("DELETE FROM subject_identifier WHERE account = $1 AND mark = $2")
+            .bind(filing.account.as_str())
+            .bind(filing.mark.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(fail)?;
+        if let Some(org) = org {
+            leave(&mut tx, &filing.account, org, &filing.revoked_at).await?;
+        }
+        // Where the administrator has confirmed another number since, what stands is of that one.
+        let ended = match gone.rows_affected() {
+            0 => Vec::new(),
+            _ => unauthorise(&mut tx, filing).await?,
+        };
+        touch(&mut tx).await?;
+        tx.commit().await.map_err(fail)?;
+        Ok(ended)
+    }
+
+    /// Whether an account's verification was revoked, and nobody has confirmed who it is since.
+    pub async fn real_name_revoked(&self, account: &str) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT id FROM real_name WHERE account = $1 AND state = 'revoked'
+             AND NOT EXISTS (SELECT 1 FROM subject_identifier s WHERE s.account = $1) LIMIT 1",
+        )
+        .bind(account)
+        .fetch_optional(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(row.is_some())
+    }
+
     pub async fn real_name_get(&self, id: &str) -> Result<Option<RealNameFiling>> {
         self.db.body("real_name", id).await
     }
@@ -317,10 +368,74 @@ async fn belong(
             "the account is closed, or belongs to an organisation already",
         ));
     }
-    sqlx::query("DELETE FROM session WHERE user_id = $1")
+    sign_out(tx, account).await
+}
+
+/// An account belongs to an organisation no more, if it belongs to this one still.
+async fn leave(
+    tx: &mut Transaction<'static, Any>,
+    account: &str,
+    org: &str,
+    at: &str,
+) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE user_account SET org = NULL, updated_at = $1 WHERE id = $2 AND org = $3",
+    )
+    .bind(at)
+    .bind(account)
+    .bind(org)
+    .execute(&mut **tx)
+    .await
+    .map_err(fail)?;
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
+    sign_out(tx, account).await
+}
+
+/// Ends all sessions of an account; clients that know of one are told.
+async fn sign_out(tx: &mut Transaction<'static, Any>, account: &str) -> Result<()> {
+    let gone = sqlx::query("DELETE FROM session WHERE user_id = $1 RETURNING token_hash")
         .bind(account)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(fail)?;
+    backchannel::ended(tx, &gone).await
+}
+
+/// Ends what was authorised in the name of a subject since it was verified by a filing; answers it as it is now.
+async fn unauthorise(
+    tx: &mut Transaction<'static, Any>,
+    filing: &RealNameFiling,
+) -> Result<Vec<Authorisation>> {
+    let rows = sqlx::query(
+        "SELECT body FROM subject_authorisation WHERE subject = $1 AND state = 'standing' ORDER BY id",
+    )
+    .bind(filing.mark.as_str())
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(fail)?;
+    let mut ended = Vec::new();
+    for row in &rows {
+        let standing: Authorisation = json(row, "body")?;
+        if standing.given_at < filing.decided_at {
+            continue;
+        }
+        let over = Authorisation {
+            state: AuthorisationState::Revoked,
+            ended_at: filing.revoked_at.clone(),
+            ..standing
+        };
+        sqlx::query(
+            "UPDATE subject_authorisation SET state = $1, body = $2 WHERE id = $3 AND state = 'standing'",
+        )
+        .bind(over.state.as_str())
+        .bind(to_json(&over)?)
+        .bind(over.id.as_str())
         .execute(&mut **tx)
         .await
         .map_err(fail)?;
-    Ok(())
+        ended.push(over);
+    }
+    Ok(ended)
 }

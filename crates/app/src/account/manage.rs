@@ -8,7 +8,7 @@ use policy::{Action, Permit, Target};
 
 use super::attempt::{self, hashed};
 use super::person::good_password;
-use crate::{App, Page, audit};
+use crate::{App, Page, audit, realname};
 
 /// Opens an account.
 pub async fn create_user(app: &App, op: &Op, new: UserNew) -> Result<User> {
@@ -178,7 +178,8 @@ pub async fn account(app: &App, op: &Op, id: &str) -> Result<Account> {
 async fn whole(app: &App, op: &Op, user: User, one_time_until: Option<String>) -> Result<Account> {
     let key = attempt::key(&user.name);
     let locked_until = app.store.sign_in_locked(&key, &op.stamp()).await?;
-    Ok(Account { user, locked_until, one_time_until })
+    let real_name = realname::of_account(app, &user).await?;
+    Ok(Account { user, locked_until, one_time_until, real_name })
 }
 
 /// Accounts with their lock-outs, a page after `after`.

@@ -266,6 +266,7 @@ mod tests {
         assert!(rules.limits.accounts_a_day > 0 && rules.limits.tries > 0);
         assert!(rules.limits.name_least >= 2 && rules.limits.name_most <= 64);
         assert!(rules.real_name.days > 0 && rules.real_name.files > 0);
+        assert!(rules.real_name.remind <= rules.real_name.days);
         assert_eq!(rules.terms.zh.len(), rules.terms.en.len());
         for word in &rules.words.reserved {
             assert!(word.bytes().all(|b| b.is_ascii_lowercase()), "{word}: letters are compared");

@@ -246,6 +246,22 @@ pub async fn revoke(app: &App, op: &Op, id: &str) -> Result<Authorisation> {
     Ok(revoked)
 }
 
+/// What was authorised by an account that was not who it said has ended with its verification: recorded, and whoever asked is told.
+pub(crate) async fn voided(
+    app: &App,
+    op: &Op,
+    account: &str,
+    ended: &[Authorisation],
+) -> Result<()> {
+    for authorisation in ended {
+        record(app, op, "authorisation.revoke", authorisation).await?;
+        if authorisation.asked_by != account {
+            tell_asker(app, op, "authorisation.ended", authorisation).await;
+        }
+    }
+    Ok(())
+}
+
 /// The caller's own authorisations and what it is asked for, newest first.
 pub async fn mine(
     app: &App,

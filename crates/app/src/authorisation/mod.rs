@@ -11,12 +11,13 @@ pub(crate) mod gate;
 use model::account::Role;
 use model::ident;
 use model::identity::{SubjectKind, SubjectView, half_hidden, one_spelling};
-use model::org::OrgKind;
+use model::org::{Org, OrgKind};
 use model::{Actor, Error, Op, Result};
 use policy::{Action, Target};
 use serde::Deserialize;
 use store::authorisation::SubjectRow;
 
+pub(crate) use self::desk::voided;
 pub use self::desk::{AuthorisationView, answer, ask, asked, give, mine, one, revoke};
 use crate::{App, audit};
 
@@ -85,16 +86,23 @@ pub(super) async fn subject_of(app: &App, op: &Op) -> Result<Option<Subject>> {
             confirmed_by: row.confirmed_by,
         }));
     }
-    let Some(org) = org.as_deref().filter(|_| roles.contains(&Role::Enterprise)) else {
-        return Ok(None);
-    };
-    let known = app.store.org_get(org).await?.filter(|o| o.kind == OrgKind::Enterprise);
+    let known = enterprise_of(app, org.as_deref(), roles).await?;
     Ok(known.map(|org| Subject {
         mark: mark(app, &org.uscc),
         kind: SubjectKind::Company,
         identifier: org.uscc,
         confirmed_by: String::new(),
     }))
+}
+
+/// The enterprise whose credit code says whose data are an account's, where no identifier of its own is confirmed.
+pub(crate) async fn enterprise_of(
+    app: &App,
+    org: Option<&str>,
+    roles: &[Role],
+) -> Result<Option<Org>> {
+    let Some(org) = org.filter(|_| roles.contains(&Role::Enterprise)) else { return Ok(None) };
+    Ok(app.store.org_get(org).await?.filter(|o| o.kind == OrgKind::Enterprise))
 }
 
 /// Who the caller is as a subject; `None`: nobody has confirmed an identifier yet.

@@ -217,7 +217,8 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
             Ok(done.timers + done.acted + done.covered)
         }
         Job::Notices => {
-            crate::notice::watch(app, system).await.map(|done| done.changes + done.reminded)
+            let done = crate::notice::watch(app, system).await?;
+            Ok(done.changes + done.reminded + crate::realname::remind(app, system).await?)
         }
         Job::Recovery => crate::collection::recover(app).await,
         Job::Pipelines => crate::pipeline::tick(app).await,

@@ -17,6 +17,7 @@ use store::realname::RealNameFilter;
 use super::file::{content, record};
 use super::{details, missing, target};
 use crate::notice::{self, Told};
+use crate::restricted::{self, UsesOfAccount};
 use crate::{App, Page, audit, authorisation, basket, org};
 
 /// A filing opened at the desk. The number stays hidden.
@@ -35,6 +36,8 @@ pub struct DeskFiling {
     pub region: String,
     /// The account was closed meanwhile.
     pub closed: bool,
+    /// What stands or falls with the verification; of a filing that was not approved nothing.
+    pub uses: UsesOfAccount,
 }
 
 /// What is decided.
@@ -67,7 +70,7 @@ pub async fn desk(
 }
 
 /// A filing with the permit to decide it. Whoever may not finds none.
-async fn held(app: &App, op: &Op, id: &str) -> Result<(RealNameFiling, Permit)> {
+pub(super) async fn held(app: &App, op: &Op, id: &str) -> Result<(RealNameFiling, Permit)> {
     let filing = app.store.real_name_get(id).await?.ok_or_else(|| missing(id))?;
     let permit =
         audit::permit_hidden(app, op, Action::RealNameReview, &target(&filing.account), id, || {
@@ -94,6 +97,12 @@ pub async fn filing(app: &App, op: &Op, id: &str) -> Result<DeskFiling> {
             SubjectKind::Person => String::new(),
         },
         closed: account.is_none_or(|a| !a.user.active),
+        uses: match filing.state {
+            RealNameState::Verified | RealNameState::Revoked => {
+                restricted::of_account(app, op, &filing.account).await?
+            }
+            _ => UsesOfAccount::default(),
+        },
         name: known.name,
         representative: known.representative,
         org,
@@ -249,7 +258,7 @@ async fn organisation(app: &App, known: &RealNameDetails, region: &str) -> Resul
     Ok((org, true))
 }
 
-async fn org_of(app: &App, uscc: &str) -> Result<Option<Org>> {
+pub(super) async fn org_of(app: &App, uscc: &str) -> Result<Option<Org>> {
     match app.store.org_of_uscc(uscc).await? {
         Some(id) => app.store.org_get(&id).await,
         None => Ok(None),

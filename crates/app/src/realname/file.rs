@@ -53,6 +53,8 @@ pub async fn file(app: &App, op: &Op, new: RealNameDetails) -> Result<RealNameFi
         decided_by: String::new(),
         decided_at: String::new(),
         reason: String::new(),
+        revoked_by: String::new(),
+        revoked_at: String::new(),
         edit: 1,
         id,
     };
@@ -69,7 +71,14 @@ pub async fn file(app: &App, op: &Op, new: RealNameDetails) -> Result<RealNameFi
         ));
     }
     record(app, op, "realname.file", &filing).await?;
-    tell_desk(app, op, &filing).await;
+    let told = Told {
+        mark: format!("realname.filed:{}", filing.id),
+        kind: "realname.filed",
+        title: filing.account_name.clone(),
+        words: filing.due.to_string(),
+        href: format!("/console/realnames/{}", filing.id),
+    };
+    tell_desk(app, op, &filing, &told).await;
     Ok(filing)
 }
 
@@ -244,19 +253,12 @@ pub(super) async fn record(app: &App, op: &Op, word: &str, filing: &RealNameFili
     audit::record(app, event).await
 }
 
-/// Tells the authorities that something waits; never whoever filed it.
-async fn tell_desk(app: &App, op: &Op, filing: &RealNameFiling) {
+/// Tells the authorities of something that waits; never whoever filed it.
+pub(super) async fn tell_desk(app: &App, op: &Op, filing: &RealNameFiling, told: &Told) {
     let people = async {
         let mut people = app.store.holders_anywhere(Role::Authority, TOLD).await?;
         people.retain(|p| *p != filing.account);
         Ok(people)
     };
-    let told = Told {
-        mark: format!("realname.filed:{}", filing.id),
-        kind: "realname.filed",
-        title: filing.account_name.clone(),
-        words: filing.due.to_string(),
-        href: format!("/console/realnames/{}", filing.id),
-    };
-    notice::give(app, op, people.await, &told).await;
+    notice::give(app, op, people.await, told).await;
 }

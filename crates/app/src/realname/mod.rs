@@ -2,8 +2,10 @@
 //! representative; the authority decides, and what it decided is the account's identifier ([`crate::authorisation`]).
 //!
 //! ```text
-//! file  filing, withdrawing, evidence: by the person
-//! desk  what waits, approving and refusing: by the authority
+//! file    filing, withdrawing, evidence: by the person
+//! desk    what waits, approving and refusing: by the authority
+//! revoke  taking a verification back, and what falls with it
+//! remind  what is to be answered soon, or was to be
 //! ```
 //!
 //! Filing tells nothing of others: whether a number is verified for another account is told at the desk alone. Names and number rest
@@ -15,13 +17,15 @@
 
 mod desk;
 mod file;
+mod remind;
+mod revoke;
 
 use chrono::NaiveDate;
-use model::account::Role;
+use model::account::{Role, User};
 use model::code::OpenLevel;
 use model::entry::Entry;
 use model::identity::{SubjectKind, half_hidden};
-use model::realname::{RealNameDetails, RealNameFiling, RealNameState, SignUp};
+use model::realname::{RealNameDetails, RealNameFiling, RealNameSeen, RealNameState, SignUp};
 use model::{Actor, Code, Error, Op, Result};
 use policy::Target;
 use serde::{Deserialize, Serialize};
@@ -30,6 +34,9 @@ pub use self::desk::{
     DeskFiling, RealNameOrder, decide, desk, evidence_at_desk, filing, has_desk, number,
 };
 pub use self::file::{attach, detach, evidence, file, withdraw};
+pub(crate) use self::remind::remind;
+pub use self::revoke::revoke;
+pub(crate) use self::revoke::stands;
 use crate::{App, authorisation};
 
 /// Days and limits (`[signup.real_name]`).
@@ -38,6 +45,9 @@ use crate::{App, authorisation};
 pub struct RealNameRules {
     /// Working days from filing to the answer.
     pub days: u32,
+    /// Working days before that day from which the desk is reminded; 0: on the day.
+    #[serde(default)]
+    pub remind: u32,
     /// Filings of one account in 24 hours.
     pub filings_a_day: u32,
     /// Scans of one filing, and most bytes of one.
@@ -95,16 +105,43 @@ pub async fn standing(app: &App, op: &Op) -> Result<Standing> {
     let of_org = org.is_some() && kind == SubjectKind::Company;
     let (state, kind, shown) = match authorisation::subject(app, op).await? {
         Some(subject) => (RealNameState::Verified, subject.kind, subject.shown),
-        None => match filing.as_ref() {
-            Some(f) if matches!(f.state, RealNameState::Review | RealNameState::Refused) => {
-                (f.state, f.kind, f.shown.clone())
+        None => match (unconfirmed(filing.as_ref()), filing.as_ref()) {
+            (RealNameState::Unverified, _) | (_, None) => {
+                (RealNameState::Unverified, kind, String::new())
             }
-            _ => (RealNameState::Unverified, kind, String::new()),
+            (state, Some(f)) => (state, f.kind, f.shown.clone()),
         },
     };
-    let open = matches!(state, RealNameState::Unverified | RealNameState::Refused);
+    let open = !matches!(state, RealNameState::Verified | RealNameState::Review);
     let due = filing.as_ref().filter(|f| f.state == RealNameState::Review).map(|f| f.due);
     Ok(Standing { state, kind, shown, filing, sign_up, of_org, may_file: open && !of_org, due })
+}
+
+/// Where an account stands by its newest filing while nobody has confirmed who it is.
+fn unconfirmed(newest: Option<&RealNameFiling>) -> RealNameState {
+    match newest.map(|f| f.state) {
+        Some(state @ (RealNameState::Review | RealNameState::Refused | RealNameState::Revoked)) => {
+            state
+        }
+        _ => RealNameState::Unverified,
+    }
+}
+
+/// Who an account is, for its administrator; `None`: of a public body's people nobody asks.
+pub(crate) async fn of_account(app: &App, user: &User) -> Result<Option<RealNameSeen>> {
+    let newest = app.store.real_name_newest(&user.id).await?;
+    let sign_up = app.store.sign_up_get(&user.id).await?;
+    let outside = user.roles.iter().any(|r| matches!(r, Role::Citizen | Role::Enterprise));
+    if !outside && newest.is_none() && sign_up.is_none() {
+        return Ok(None);
+    }
+    let confirmed = app.store.subject_of(&user.id).await?.is_some()
+        || authorisation::enterprise_of(app, user.org.as_deref(), &user.roles).await?.is_some();
+    let state = match confirmed {
+        true => RealNameState::Verified,
+        false => unconfirmed(newest.as_ref()),
+    };
+    Ok(Some(RealNameSeen { state, sign_up, filing: newest.map(|f| f.id).unwrap_or_default() }))
 }
 
 /// Whether an account's real name is verified: its identity number was confirmed, by the administrator who saw the document or by a
@@ -120,14 +157,15 @@ pub(crate) async fn verified(app: &App, account: &str) -> Result<bool> {
             .is_some_and(|f| f.state == RealNameState::Verified))
 }
 
-/// Refuses an account that somebody opened for themselves and that is not verified, where that is demanded of who applies for the data
+/// Refuses an account whose verification was revoked; and one that somebody opened for themselves and that is not verified, where that is demanded of who applies for the data
 /// set: by its way of opening (实名认证开放) or, by the rule file, of every application.
 pub(crate) async fn admit(app: &App, op: &Op, entry: &Entry) -> Result<()> {
+    let account = op.actor.id();
+    stands(app, account, Code::RuleBroken).await?;
     let by_attribute = entry.draft.profile.open_level == Some(OpenLevel::RealName);
     if !by_attribute && !app.rules.signup.real_name.every_application {
         return Ok(());
     }
-    let account = op.actor.id();
     let vouched = app.store.sign_up_get(account).await?.is_none();
     if vouched || app.store.subject_of(account).await?.is_some() {
         return Ok(());

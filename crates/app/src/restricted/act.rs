@@ -11,7 +11,7 @@ use policy::{Action, Permit, Target};
 
 use super::file::{applies, event};
 use super::{credit, missing, people, provider_of, report, sign, stale, stand, tell, text};
-use crate::{App, account, audit};
+use crate::{App, account, audit, realname};
 
 /// What is to be done to an application.
 #[derive(Clone, Debug)]
@@ -146,6 +146,7 @@ async fn apply(
     match order.deed {
         UseDeed::Submit => {
             evidence(app, a)?;
+            realname::stands(app, &a.applicant, Code::RuleBroken).await?;
             credit::clean(app, op, &a.subject, &a.number).await?;
             a.state = UseState::Reviewing;
             a.submitted_at = op.stamp();
@@ -189,6 +190,7 @@ async fn apply(
             Ok(text)
         }
         UseDeed::SignUndertaking | UseDeed::SignAgreement | UseDeed::Countersign => {
+            realname::stands(app, &a.applicant, Code::RuleBroken).await?;
             if order.deed == UseDeed::Countersign {
                 if a.until < op.today() {
                     return Err(Error::new(

@@ -10,7 +10,7 @@ use policy::{Action, Permit, Target};
 use store::restricted::CreditFilter;
 
 use super::{applicant, people, report, stale, tell};
-use crate::{App, Page, account, audit};
+use crate::{App, Page, account, audit, realname};
 
 fn base() -> Target {
     Target::plain("Credit", "record")
@@ -64,8 +64,9 @@ pub(super) async fn clean(app: &App, op: &Op, subject: &str, object: &str) -> Re
     Err(refusal)
 }
 
-/// Whether a grant for data that are open on conditions may be used: its agreement is not suspended, and the record of whom it was
-/// given to is clean. Asked whenever the gate decides anew; every suspension and every change of a record makes it do so.
+/// Whether a grant for data that are open on conditions may be used: its agreement is not suspended, who applied is who they said (or
+/// nobody has found otherwise), and the record of whom it was given to is clean. Asked whenever the gate decides anew; every suspension,
+/// every revoked verification and every change of a record makes it do so.
 pub(crate) async fn clean_use(app: &App, op: &Op, request: &Request) -> Result<()> {
     if request.way != RequestWay::Open {
         return Ok(());
@@ -73,6 +74,7 @@ pub(crate) async fn clean_use(app: &App, op: &Op, request: &Request) -> Result<(
     if let Some(suspended) = app.store.restricted_held(&request.id).await? {
         return Err(report::refusal(&suspended));
     }
+    realname::stands(app, &request.applicant, Code::NoGrant).await?;
     let subject = match request.org.as_str() {
         "" => subject_of_account(&request.applicant),
         id => match app.store.org_get(id).await? {

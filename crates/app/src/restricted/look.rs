@@ -28,6 +28,8 @@ pub struct UseSeen {
     pub key: Option<SigningKey>,
     /// What stands in the credit record of the applicant, for those who decide.
     pub credit: Vec<CreditRecord>,
+    /// The verification of who applied was revoked: nothing is given until it is verified anew.
+    pub revoked: bool,
     /// What the meter counts in the period that the reader is to report on.
     pub metered: UseMetered,
     /// Its report on use was not filed in time.
@@ -160,6 +162,7 @@ pub async fn open(app: &App, op: &Op, id: &str) -> Result<UseSeen> {
         own,
         key: sign::signing_key(app, op).await?,
         credit,
+        revoked: app.store.real_name_revoked(&application.applicant).await?,
         application,
     })
 }

@@ -9,10 +9,11 @@
 //! credit  the credit record, and whether it is clean              look    lists, one application, the verification of a paper
 //! figures public statistics                                       tick    what time brings
 //! people  how people are named on pages                           print   papers as files
+//! party   what stands or falls with who an account is
 //! ```
 //!
 //! *one-way-in*: an entry open on conditions is obtained by enterprises and citizens through this room alone; [`crate::sharing`]
-//! refuses the way that leads around it. *credit-on-use*: every decision of the gate for such a grant asks [`clean_use`].
+//! refuses the way that leads around it. *credit-on-use*, *identity-on-use*: every decision of the gate for such a grant asks [`clean_use`].
 
 mod act;
 mod credit;
@@ -20,6 +21,7 @@ mod draft;
 mod figures;
 mod file;
 mod look;
+mod party;
 mod people;
 mod print;
 mod report;
@@ -48,6 +50,8 @@ pub use self::file::{attach, attachment, file};
 pub use self::look::{
     DeskReport, DeskUse, UseSeen, Verified, VerifiedSignature, desk, has_desk, mine, open, verify,
 };
+pub use self::party::{UseOfAccount, UsesOfAccount};
+pub(crate) use self::party::{of_account, party_revoked};
 pub use self::print::print;
 pub(crate) use self::rules::fill;
 pub use self::rules::{

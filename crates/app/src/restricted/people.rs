@@ -7,14 +7,14 @@ use super::look::DeskUse;
 use crate::App;
 use crate::account::{Named, named};
 
-/// The party, where it is a citizen: an organisation is named by its own name.
-fn party(a: &mut UseApplication) -> Option<Named<'_>> {
-    a.org.is_empty().then_some((a.applicant.as_str(), &mut a.party))
+/// The party, where it is a citizen: an organisation (`org`) is named by its own name.
+fn party<'a>(org: &str, applicant: &'a str, name: &'a mut String) -> Option<Named<'a>> {
+    org.is_empty().then_some((applicant, name))
 }
 
 /// Names the party as it is to stand in the papers.
 pub(super) async fn name_party(app: &App, a: &mut UseApplication) -> Result<()> {
-    named(app, party(a).into_iter().collect()).await
+    named(app, party(&a.org, &a.applicant, &mut a.party).into_iter().collect()).await
 }
 
 /// Names the people of one application and of what happened to it.
@@ -23,10 +23,8 @@ pub(super) async fn name_all(
     a: &mut UseApplication,
     events: &mut [UseEvent],
 ) -> Result<()> {
-    let mut people: Vec<Named<'_>> = Vec::new();
-    if a.org.is_empty() {
-        people.push((a.applicant.as_str(), &mut a.party));
-    }
+    let mut people: Vec<Named<'_>> =
+        party(&a.org, &a.applicant, &mut a.party).into_iter().collect();
     people.extend(a.reviews.iter_mut().map(|r| (r.by.as_str(), &mut r.by_name)));
     people.extend(events.iter_mut().map(|e| (e.actor.as_str(), &mut e.actor_name)));
     named(app, people).await
@@ -34,7 +32,11 @@ pub(super) async fn name_all(
 
 /// Names the citizens on a desk.
 pub(super) async fn name_desk(app: &App, rows: &mut [DeskUse]) -> Result<()> {
-    named(app, rows.iter_mut().filter_map(|row| party(&mut row.application)).collect()).await
+    let citizens = rows.iter_mut().filter_map(|row| {
+        let a = &mut row.application;
+        party(&a.org, &a.applicant, &mut a.party)
+    });
+    named(app, citizens.collect()).await
 }
 
 /// Names who entered credit records.

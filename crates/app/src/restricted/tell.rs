@@ -49,6 +49,23 @@ async fn applicant(app: &App, op: &Op, a: &UseApplication, kind: &'static str, w
 
 /// Tells the providers and the authority; never the applicant.
 pub(super) async fn desks(app: &App, op: &Op, a: &UseApplication, kind: &'static str, words: &str) {
+    let href = format!("/console/restricted/{}", a.number);
+    to_desks(app, op, a, &told(a, kind, words, href)).await;
+}
+
+/// The verification of who applied was revoked (`filing`: what was verified): whoever decides on the application is told.
+pub(super) async fn revoked(app: &App, op: &Op, a: &UseApplication, filing: &str) {
+    let kind = "realname.revoked";
+    let words = match a.state.agreed() {
+        true => "已暂停提供数据 / nothing is given meanwhile",
+        false => a.state.zh(),
+    };
+    let mut told = told(a, kind, words, format!("/console/restricted/{}", a.number));
+    told.mark = format!("{kind}:{filing}:{}", a.id);
+    to_desks(app, op, a, &told).await;
+}
+
+async fn to_desks(app: &App, op: &Op, a: &UseApplication, told: &Told) {
     let people = async {
         let mut people = Vec::new();
         for org in a.providers() {
@@ -60,8 +77,7 @@ pub(super) async fn desks(app: &App, op: &Op, a: &UseApplication, kind: &'static
         people.retain(|p| *p != a.applicant);
         Ok(people)
     };
-    let href = format!("/console/restricted/{}", a.number);
-    notice::give(app, op, people.await, &told(a, kind, words, href)).await;
+    notice::give(app, op, people.await, told).await;
 }
 
 /// People of the authority of a region, or of the nearest above it that has any.

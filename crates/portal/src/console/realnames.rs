@@ -1,4 +1,4 @@
-//! The authority's desk of real-name verification: what waits, one filing, the number on demand, the decision.
+//! The authority's desk of real-name verification: what waits, one filing, the number on demand, the decision, taking it back.
 
 use std::sync::Arc;
 
@@ -93,17 +93,29 @@ async fn moves(
     visit: Visit,
     posted: Posted,
 ) -> Answer {
-    let order = match posted.get("do") {
-        "approve" => RealNameOrder::Approve { region: posted.get("region").to_owned() },
-        "refuse" => RealNameOrder::Refuse { reason: posted.get("reason").to_owned() },
+    let (app, op, seen) = (&door.app, &visit.op, posted.number("seen")?);
+    let said = |name: &str| posted.get(name).to_owned();
+    let (outcome, word) = match posted.get("do") {
+        "approve" => {
+            let order = RealNameOrder::Approve { region: said("region") };
+            (realname::decide(app, op, &id, seen, order).await, "approve")
+        }
+        "refuse" => {
+            let order = RealNameOrder::Refuse { reason: said("reason") };
+            (realname::decide(app, op, &id, seen, order).await, "reject")
+        }
+        "revoke" => (realname::revoke(app, op, &id, seen, &said("reason")).await, "unverified"),
         _ => {
-            let error = Error::invalid("请选择通过或不通过", "choose to approve or refuse");
+            let error = Error::invalid(
+                "请选择通过、不通过或撤销",
+                "choose to approve, to refuse or to revoke",
+            );
             return Err(error.field("do", "必选", "required").into());
         }
     };
-    let seen = posted.number("seen")?;
-    let word = if matches!(order, RealNameOrder::Refuse { .. }) { "reject" } else { "approve" };
-    match realname::decide(&door.app, &visit.op, &id, seen, order).await {
+    match outcome {
+        // What falls with it stands on its page.
+        Ok(_) if word == "unverified" => done(&format!("/console/realnames/{id}"), word),
         Ok(_) => {
             // A new organisation has a name on the next page.
             door.names.forget();

@@ -98,6 +98,7 @@ async fn one(
             owner: Some(account.user.id.clone()),
             ..Target::plain("User", id)
         }),
+        desk => app::realname::has_desk(&door.app, &visit.op),
         given => given.map(|g| context! { password => &g.password, until => &g.until }),
         error => error.map(|(e, _)| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(error.map(|(e, _)| e.fields()).unwrap_or_default()),

@@ -71,6 +71,12 @@ pub(super) const NOTICES: Words = &[
     ("authorisation.ended", "主体拒绝或撤回了授权", "A subject has refused or revoked"),
     ("realname.filed", "实名认证待审核", "A real-name filing awaits you"),
     ("realname.decided", "您的实名认证已审核", "Your real-name filing was decided on"),
+    ("realname.revoked", "实名认证已被撤销", "A real-name verification was revoked"),
+    (
+        "realname.due",
+        "实名认证审核临近或超过期限",
+        "A real-name filing is to be answered, or overdue",
+    ),
     ("plan.filed", "开放计划待审核", "An opening plan awaits the authority"),
     ("plan.decided", "开放计划已审核", "An opening plan was decided on"),
     ("opening.filed", "开放风险评估待审核", "A risk check awaits the authority"),

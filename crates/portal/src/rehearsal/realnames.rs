@@ -1,10 +1,14 @@
 //! Made-up sign-ups and real-name filings for their pages.
 
 use app::realname::{DeskFiling, Standing};
+use app::restricted::{UseOfAccount, UsesOfAccount};
 use minijinja::{Value, context};
 use model::identity::SubjectKind;
 use model::org::{Org, OrgKind};
-use model::realname::{RealNameFile, RealNameFiling, RealNameState, SignUp, SignUpKind};
+use model::realname::{
+    RealNameFile, RealNameFiling, RealNameSeen, RealNameState, SignUp, SignUpKind,
+};
+use model::restricted::UseState;
 
 use super::AT;
 use crate::view::value;
@@ -32,8 +36,31 @@ fn filing(full: bool) -> RealNameFiling {
         decided_by: if full { String::new() } else { "li".into() },
         decided_at: if full { String::new() } else { AT.into() },
         reason: if full { String::new() } else { "停车场 <b>".into() },
+        revoked_by: String::new(),
+        revoked_at: String::new(),
         edit: 2,
     }
+}
+
+fn sign_up() -> SignUp {
+    SignUp {
+        account: "u1".into(),
+        kind: SignUpKind::Enterprise,
+        terms: "1".into(),
+        company: "停车场 <b>".into(),
+        uscc: "91330000".into(),
+        at: AT.into(),
+    }
+}
+
+/// What an administrator sees of who an account is.
+pub(super) fn seen() -> Value {
+    let seen = RealNameSeen {
+        state: RealNameState::Verified,
+        sign_up: Some(sign_up()),
+        filing: "r1".into(),
+    };
+    value(&seen)
 }
 
 /// Where somebody stands: under review with an enterprise's account, or refused.
@@ -45,20 +72,22 @@ pub(super) fn standing(full: bool) -> Standing {
         shown: filing.shown.clone(),
         due: full.then_some(filing.due),
         filing: Some(filing),
-        sign_up: full.then(|| SignUp {
-            account: "u1".into(),
-            kind: SignUpKind::Enterprise,
-            terms: "1".into(),
-            company: "停车场 <b>".into(),
-            uscc: "91330000".into(),
-            at: AT.into(),
-        }),
+        sign_up: full.then(sign_up),
         of_org: false,
         may_file: !full,
     }
 }
 
+/// A filing that waits; or a verification that stands, whose agreements fall with it.
 fn at_desk(full: bool) -> DeskFiling {
+    let waiting = filing(full);
+    let state = if full { waiting.state } else { RealNameState::Verified };
+    let listed = UseOfAccount {
+        number: "KF-20260302-000001".into(),
+        title: "停车场 <b>".into(),
+        state: UseState::InForce,
+        until: "2026-12-31".parse().unwrap_or_default(),
+    };
     DeskFiling {
         name: if full { "停车场 <b>".into() } else { String::new() },
         representative: if full { "停车场 <b>".into() } else { String::new() },
@@ -76,7 +105,13 @@ fn at_desk(full: bool) -> DeskFiling {
         }),
         region: "330100".into(),
         closed: full,
-        filing: filing(full),
+        uses: UsesOfAccount { listed: if full { Vec::new() } else { vec![listed] }, elsewhere: 2 },
+        filing: RealNameFiling {
+            state,
+            revoked_by: if full { "li".into() } else { String::new() },
+            revoked_at: if full { AT.into() } else { String::new() },
+            ..waiting
+        },
     }
 }
 

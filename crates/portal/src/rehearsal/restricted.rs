@@ -194,6 +194,7 @@ fn opened(full: bool) -> Value {
         own: full,
         key: key(full),
         credit: if full { vec![record(false)] } else { Vec::new() },
+        revoked: full,
         metered: UseMetered { calls: 12, rows: 3400 },
         report_overdue: full,
     };

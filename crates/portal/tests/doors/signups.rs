@@ -120,6 +120,35 @@ async fn a_name_is_filed_looked_at_and_decided() {
     );
     assert!(guest.get("/account/realname").await.text().contains("id=\"verified\""));
     assert!(guest.get("/developer?lang=en").await.text().contains("Verified"));
+    guest.get("/developer?lang=zh").await;
+
+    // The administrator sees who opened the account, and has no such desk.
+    let mut admin = Browser::of(&house, "admin").await;
+    let list = admin.get("/console/users").await.text();
+    assert!(list.contains("自助注册") && list.contains("已实名"), "{list}");
+    let user = house.app.store.user_by_name("xiao-ming").await.unwrap().unwrap().user.id;
+    let text = admin.get(&format!("/console/users/{user}")).await.text();
+    assert!(text.contains("id=\"opened-by\">自助注册") && text.contains("已实名"), "{text}");
+    assert!(!text.contains("/console/realnames/"), "{text}");
+
+    // Taken back: with a reason, and the person is told.
+    let page = authority.get(&one).await;
+    assert!(page.text().contains("id=\"revoke\"") && !page.text().contains("id=\"refuse\""));
+    let seen = page.after("name=\"seen\" value=\"");
+    let bare = [("do", "revoke"), ("seen", seen.as_str()), ("reason", "")];
+    let page = authority.post(&format!("{one}/moves"), &bare).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
+    assert!(page.text().contains("id=\"revoke\"") && page.text().contains("id=\"faults\""));
+    let revoke = [("do", "revoke"), ("seen", seen.as_str()), ("reason", "核验材料系伪造")];
+    let page = authority.post(&format!("{one}/moves"), &revoke).await;
+    assert_eq!(page.location, format!("{one}?done=unverified"), "{}", page.text());
+    let text = authority.get(&page.location).await.text();
+    assert!(text.contains("id=\"done\"") && text.contains("id=\"revoked\""), "{text}");
+    assert!(!text.contains("id=\"revoke\"") && text.contains("核验材料系伪造"), "{text}");
+    let text = guest.get("/account/realname").await.text();
+    assert!(text.contains("id=\"revoked\"") && text.contains("id=\"real-name-form\""), "{text}");
+    assert!(guest.get("/developer").await.text().contains("核验材料系伪造"));
+    assert!(guest.get("/me").await.text().contains("已撤销"));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod org;
 mod outflow;
 mod pipeline;
 mod rail;
+mod realname;
 mod reconcile;
 mod report;
 mod restricted;
@@ -99,6 +100,8 @@ enum Command {
     Report(report::Args),
     /// Look at applications for restricted-open data and at the credit record. 受限开放。
     Restricted(restricted::Args),
+    /// Real-name filings: look, approve, refuse, revoke. 实名认证。
+    Realname(realname::Args),
     /// Compare a rail's table with the lake, and heal what differs. 数据核对。
     Reconcile(reconcile::Args),
     /// Enter and list organisations. 机构。
@@ -226,6 +229,7 @@ fn beside(command: &Command) -> Option<Result<ExitCode>> {
         Command::Exchange(args) if args.changes() => &args.place,
         Command::Pipeline(args) if args.changes() => &args.place,
         Command::Report(args) if args.changes() => &args.place,
+        Command::Realname(args) if args.changes() => &args.place,
         Command::Reconcile(args) if args.changes() => &args.place,
         Command::Account(args) if args.changes() => &args.place,
         _ => return None,
@@ -256,6 +260,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Pipeline(args) => pipeline::run(args).await,
         Command::Report(args) => report::run(args).await,
         Command::Restricted(args) => restricted::run(args).await,
+        Command::Realname(args) => realname::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
@@ -290,6 +295,7 @@ pub(crate) async fn run_relayed(args: Vec<String>) -> u8 {
         Command::Exchange(args) => exchange::run(args).await,
         Command::Pipeline(args) => pipeline::run(args).await,
         Command::Report(args) => report::run(args).await,
+        Command::Realname(args) => realname::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::Org(args) => org::run(args).await,
         Command::Account(args) => account::run(args).await,
@@ -330,6 +336,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Pipeline(a) => a.json,
         Command::Report(a) => a.json,
         Command::Restricted(a) => a.json,
+        Command::Realname(a) => a.json,
         Command::Reconcile(a) => a.json,
         Command::Account(a) => a.json,
         Command::Audit(a) => a.json,

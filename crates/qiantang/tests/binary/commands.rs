@@ -177,3 +177,39 @@ fn errors_are_told_in_json_and_by_the_exit_code() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("log.level"));
 }
+
+/// The desk of real-name verification is the authority's on the command line, too.
+#[test]
+fn the_real_name_desk_answers_the_authority_alone() {
+    let desk = Desk::new();
+    desk.settle_in();
+    assert!(desk.json(&["realname", "list", "--as", "authority"]).is_empty());
+    assert!(desk.json(&["realname", "list", "--state", "all", "--as", "authority"]).is_empty());
+    let refused = |args: &[&str], exit: i32, code: &str| {
+        let all: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let output = desk.run(&all);
+        let told = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(exit), "{args:?}: {told}{}", text(&output.stderr));
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["error"]["code"], code, "{told}");
+        assert!(told["error"]["message_zh"].is_string() && told["error"]["message"].is_string());
+    };
+    refused(&["realname", "list", "--state", "lost", "--as", "authority"], 1, "invalid_input");
+    refused(&["realname", "list", "--as", "provider"], 3, "denied");
+    for verb in [&["show", "none"][..], &["number", "none"], &["approve", "none"]] {
+        let args: Vec<&str> = [&["realname"][..], verb, &["--as", "authority"]].concat();
+        refused(&args, 1, "not_found");
+    }
+    for verb in ["refuse", "revoke"] {
+        let args = ["realname", verb, "none", "--reason", "核验材料系伪造", "--as", "authority"];
+        refused(&args, 1, "not_found");
+    }
+    // Changing ones are run by a server that holds the folder, and told the same.
+    let server = desk.serve();
+    refused(
+        &["realname", "revoke", "none", "--reason", "伪造", "--as", "authority"],
+        1,
+        "not_found",
+    );
+    server.stop();
+}

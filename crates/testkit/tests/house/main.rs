@@ -68,6 +68,7 @@ mod railfull;
 mod railkill;
 mod railmysql;
 mod railway;
+mod realname;
 mod reclaiming;
 mod reconciling;
 mod reconcilingall;

@@ -19,14 +19,14 @@ use testkit::{ENTERPRISE_ORG, House, PROVIDER_ORG, use_of};
 
 use crate::restricted::restricted_open;
 
-const SECRET: &str = "Opened-By-Me-2026!";
-const NUMBER: &str = "11010519491231002X";
-const HIDDEN: &str = "110*************2X";
+pub(crate) const SECRET: &str = "Opened-By-Me-2026!";
+pub(crate) const NUMBER: &str = "11010519491231002X";
+pub(crate) const HIDDEN: &str = "110*************2X";
 
 /// An address that nobody else in a scenario uses.
 const HOME: &str = "192.0.2.7";
 
-fn person(name: &str) -> SignUpNew {
+pub(crate) fn person(name: &str) -> SignUpNew {
     SignUpNew {
         kind: Some(SignUpKind::Citizen),
         name: name.into(),
@@ -37,7 +37,7 @@ fn person(name: &str) -> SignUpNew {
     }
 }
 
-fn company(name: &str, uscc: &str) -> SignUpNew {
+pub(crate) fn company(name: &str, uscc: &str) -> SignUpNew {
     SignUpNew {
         kind: Some(SignUpKind::Enterprise),
         company: "钱江数据有限公司".into(),
@@ -53,25 +53,25 @@ fn credit_code(n: u32, region: &str) -> String {
     format!("{head}{}", ident::uscc_check(&head).unwrap())
 }
 
-async fn from(house: &House, address: &str, new: SignUpNew) -> Result<Session> {
+pub(crate) async fn from(house: &House, address: &str, new: SignUpNew) -> Result<Session> {
     account::sign_up(&house.app, &house.app.op(Actor::Nobody, address), new).await
 }
 
-async fn opened(house: &House, new: SignUpNew) -> User {
+pub(crate) async fn opened(house: &House, new: SignUpNew) -> User {
     from(house, HOME, new).await.unwrap().user
 }
 
-fn details(name: &str, number: &str) -> RealNameDetails {
+pub(crate) fn details(name: &str, number: &str) -> RealNameDetails {
     RealNameDetails { name: name.into(), number: number.into(), representative: "李四".into() }
 }
 
-async fn filed(house: &House, name: &str, number: &str) -> RealNameFiling {
+pub(crate) async fn filed(house: &House, name: &str, number: &str) -> RealNameFiling {
     let op = house.person(name).await;
     realname::file(&house.app, &op, details("张三", number)).await.unwrap()
 }
 
 /// The decision of one of the people.
-async fn decided(
+pub(crate) async fn decided(
     house: &House,
     who: &str,
     filing: &RealNameFiling,
@@ -82,7 +82,7 @@ async fn decided(
     realname::decide(&house.app, &op, &filing.id, seen, order).await
 }
 
-fn approve() -> RealNameOrder {
+pub(crate) fn approve() -> RealNameOrder {
     RealNameOrder::Approve { region: String::new() }
 }
 
@@ -90,22 +90,22 @@ fn refuse(reason: &str) -> RealNameOrder {
     RealNameOrder::Refuse { reason: reason.into() }
 }
 
-fn code<T: std::fmt::Debug>(outcome: Result<T>) -> Code {
+pub(crate) fn code<T: std::fmt::Debug>(outcome: Result<T>) -> Code {
     outcome.unwrap_err().code()
 }
 
-fn told<T: std::fmt::Debug>(outcome: Result<T>, reason: &str) -> Error {
+pub(crate) fn told<T: std::fmt::Debug>(outcome: Result<T>, reason: &str) -> Error {
     let error = outcome.unwrap_err();
     assert!(error.reasons().iter().any(|r| r == reason), "{reason}: {error:?}");
     error
 }
 
-async fn state(house: &House, name: &str) -> RealNameState {
+pub(crate) async fn state(house: &House, name: &str) -> RealNameState {
     realname::standing(&house.app, &house.person(name).await).await.unwrap().state
 }
 
 /// Everything the audit chain holds of these actions, as one text.
-async fn records(house: &House, action: &str) -> String {
+pub(crate) async fn records(house: &House, action: &str) -> String {
     let auditor = house.person("auditor").await;
     let filter = AuditFilter { action: Some(action.into()), limit: 200, ..AuditFilter::default() };
     let found = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
