@@ -170,11 +170,13 @@ pub async fn failing(
         return Err(Error::not_found("指标", "score", &shown));
     }
     let index = index(app, op).await?;
+    // The index may be some minutes old: what was withdrawn since is not named.
+    let open = super::listing(app, op).await?;
     let limit = limit.clamp(1, 500);
     let mut items: Vec<Failing> = index
         .lines
         .iter()
-        .filter(|l| l.fails(defect))
+        .filter(|l| l.fails(defect) && open.get(&l.failing.code).is_some())
         .filter(|l| city.is_none_or(|c| l.city == c) && org.is_none_or(|o| l.failing.org == o))
         .filter(|l| after.is_none_or(|a| l.failing.code.as_str() > a))
         .take(limit + 1)
