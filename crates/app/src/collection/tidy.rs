@@ -14,7 +14,7 @@ use crate::{App, audit};
 /// How often broken landings are looked for; a landing that is still running is younger than that.
 const SWEEP_EVERY: TimeDelta = TimeDelta::hours(24);
 /// Entries read together, by id and code alone.
-const PAGE: u32 = 1000;
+const PAGE: u32 = 200;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
