@@ -1,5 +1,6 @@
 //! Reading everything in order of id, for rebuilding search: entries with the few columns of their items that search
-//! knows, without reading an item's declaration; for chores, ids and codes alone.
+//! knows, without reading an item's declaration; for chores, ids and codes alone; and what moved in the order of
+//! the ledger's changes.
 
 use std::collections::HashMap;
 
@@ -33,6 +34,22 @@ impl Store {
             .await
             .map_err(fail)?;
         rows.iter().map(|row| Ok((text(row, "id")?, text(row, "code")?))).collect()
+    }
+
+    /// Entries that moved after a place in the order of the ledger's changes (number of the change and id of the last one seen), in that
+    /// order: id, and number of the last change.
+    pub async fn entries_moved(
+        &self,
+        after: (i64, &str),
+        limit: u32,
+    ) -> Result<Vec<(String, i64)>> {
+        let sql = format!(
+            "SELECT id, moved FROM entry WHERE (moved, id) > ($1, $2) ORDER BY moved, id LIMIT {}",
+            page(limit)
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(after.0).bind(after.1);
+        let rows = rows.fetch_all(self.db.pool()).await.map_err(fail)?;
+        rows.iter().map(|row| Ok((text(row, "id")?, number(row, "moved")?))).collect()
     }
 
     /// The next entries after an id, in order of id, each with its items in their order.
