@@ -195,7 +195,6 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
     let mut shapes: Vec<String> = Vec::new();
     let mut after = None::<String>;
     loop {
-        // Pages by code, so that lines are in that order.
         let page = app.store.entry_list_open(after.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.draft.code.clone());
@@ -215,6 +214,8 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
             line.failing.defects.insert(0, "fragmented");
         }
     }
+    // Pages of failing sets go by the bytes of codes; a store may have an order of its own.
+    lines.sort_by(|a, b| a.failing.code.cmp(&b.failing.code));
     let known: HashSet<&str> = lines.iter().map(|l| l.domain).collect();
     let mut themes: Vec<String> = known.iter().map(|d| (*d).to_owned()).collect();
     themes.sort();
