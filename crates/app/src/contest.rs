@@ -3,7 +3,7 @@
 //! ```text
 //! setup  the authority prepares, publishes, closes rounds, lets teams advance, gives awards
 //! team   people form teams, join by invitation, enter works, make showcases of them
-//! files  what goes with works: who hands it in, who may have it; sniff tells what a file is by its content
+//! files  what goes with works: who hands it in, who may have it
 //! judge  judges score apart from each other
 //! look   contests as everybody, teams, judges and the authority see them
 //! ```
@@ -14,7 +14,6 @@ mod files;
 mod judge;
 mod look;
 mod setup;
-mod sniff;
 mod team;
 
 use model::contest::{Contest, ContestState};
@@ -23,15 +22,14 @@ use policy::{Action, Permit, Target};
 
 use crate::{App, audit};
 
-pub use files::{ContestRules, WorkFileRules, attach, consent, detach, file, take_back};
-pub(crate) use files::{rules, take_in};
+pub(crate) use files::rules;
+pub use files::{ContestRules, attach, consent, detach, file, take_back};
 pub use judge::{JudgedWork, score, works_to_judge};
 pub use look::{
     ContestSeen, MyTeam, RoundSeen, WorkSeen, contest, contest_of_showcase, contests,
     contests_desk, contests_judged, judge_names, may_keep, search,
 };
 pub use setup::{ContestNew, advance, award, close_round, edit, end, publish, set_up, written};
-pub use sniff::FileSort;
 pub use team::{WorkNew, enter, form, join, leave, renew, to_showcase};
 
 /// Longest titles, names, texts and words of a judge, in characters.

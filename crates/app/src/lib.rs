@@ -47,6 +47,7 @@ pub mod restricted;
 pub mod rules;
 pub mod security;
 pub mod sharing;
+pub mod upload;
 pub mod usage;
 pub mod voice;
 pub mod wire;

@@ -11,7 +11,8 @@ use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use store::news::NewsFilter;
 
-use crate::basket::files::{content, forget, receive};
+use crate::basket::receive;
+use crate::upload::{content, forget};
 use crate::{App, Page, audit, opening};
 
 /// Longest titles, numbers and texts, in characters.
@@ -203,7 +204,7 @@ async fn change(app: &App, op: &Op, id: &str, to: NewsState, reason: &str) -> Re
     Ok(news)
 }
 
-/// Takes a file in; its name tells its kind, and the content must begin as that kind does.
+/// Takes a file in; its content tells its kind.
 pub async fn attach(
     app: &App,
     op: &Op,

@@ -3,6 +3,7 @@
 //! `chart` makes figures of rows, `versions` compares them, `standing` says how a set is kept and used, `city` tells the cities'
 //! shares, `plan`, `assess`, `withdraw` and `recheck` are how things come to be open and cease to be (rules of the risk check in
 //! `risk`), `inside` counts what lies in a box, `ground` tells where the data of regions lie, `names` finds places by their names,
+//! `roll` keeps names and sums of all that is open level with the ledger,
 //! `tiles` draws vector tiles (`tile` writes one, `clip` cuts at its edges), `measure` walks over open sets in the background and
 //! counts empty cells (`fullness`) and places (`ground`), `index` and `metadata` score openness; `rules` is their rule file.
 
@@ -22,6 +23,7 @@ pub mod place;
 mod plan;
 mod recheck;
 mod risk;
+mod roll;
 mod rules;
 mod standing;
 pub(crate) mod tell;
@@ -60,7 +62,7 @@ pub use ground::{Ground, OutlineSet, RegionGround, ground};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
 pub use inside::{Inside, inside};
 pub use machines::{
-    Head, Listing, callable, changed_at, columns, distinct, found, heads, listing, organisations,
+    Head, callable, changed_at, columns, distinct, found, heads, organisations, sets,
 };
 pub use measure::{SetsMeasured, measure};
 pub use names::{Place, PlaceKind, meant, places};
@@ -71,6 +73,8 @@ pub use plan::{
 };
 pub use recheck::{outdated, recheck, rechecks};
 pub use risk::OpeningRules;
+pub(crate) use roll::Roll;
+pub use roll::{Listing, OpenSet, listing, open_organisations};
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use rules::{MapRules, Outline};
 pub use standing::{Standing, standing};
@@ -93,18 +97,6 @@ pub struct Figures {
     pub items: u64,
     pub rows: u64,
     pub organisations: u64,
-}
-
-impl From<store::entry::OpenFigures> for Figures {
-    fn from(f: store::entry::OpenFigures) -> Self {
-        Self {
-            datasets: f.datasets,
-            interfaces: f.interfaces,
-            items: f.items,
-            rows: f.rows,
-            organisations: f.organisations,
-        }
-    }
 }
 
 /// A data set as the public sees it: only open items remain in `entry.draft.items`.
@@ -190,18 +182,9 @@ fn broken(e: tokio::task::JoinError) -> Error {
     Error::internal("the search task ended").caused_by(e)
 }
 
-/// Live figures, kept until the ledger changes.
+/// Live figures: sums of the roll of what is open, which follows the ledger.
 pub async fn figures(app: &App, op: &Op) -> Result<Figures> {
-    app.shares.look(app, op).await?;
-    let epoch = app.shares.epoch();
-    if let Some((kept, figures)) = &*app.shares.figures.lock()
-        && *kept == epoch
-    {
-        return Ok(figures.clone());
-    }
-    let figures = Figures::from(app.store.entry_figures_open().await?);
-    *app.shares.figures.lock() = Some((epoch, figures.clone()));
-    Ok(figures)
+    Ok(listing(app, op).await?.figures())
 }
 
 /// One open data set by code; anything else is not found.

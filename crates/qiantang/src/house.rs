@@ -221,7 +221,10 @@ impl House {
 
     /// Work that comes round in every process.
     pub async fn tidy(app: Arc<App>) {
-        // Nobody should wait for it at the first walk.
+        // Nobody should wait for these where they are asked for first.
+        if let Err(e) = app::opening::listing(&app, &Op::system(app.now())).await {
+            tracing::error!(error = %e.operator_text(), "the roll of what is open could not be read");
+        }
         if let Err(e) = app::ledger::warm(&app).await {
             tracing::error!(error = %e.operator_text(), "the links of the ledgers could not be read");
         }

@@ -81,19 +81,14 @@ pub enum EntryScope {
     LiveOr(Option<String>),
 }
 
-/// Figures of what is open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenFigures {
-    pub datasets: u64,
-    pub interfaces: u64,
-    pub items: u64,
-    pub rows: u64,
-    pub organisations: u64,
-}
-
 /// SQL of `Entry::live`.
 pub(crate) const LIVE: &str = "online_state IN ('online', 'down-auditing', 'down-reject') \
                     AND publish_state IN ('published', 'change-auditing', 'change-reject')";
+
+/// The same for walks in order of code. SQLite would read all live entries by the index of states and sort them for every page; of words
+/// put together it takes no index but that of the code.
+pub(crate) const LIVE_BY_CODE: &str = "COALESCE(online_state, '') IN ('online', 'down-auditing', 'down-reject') \
+                    AND COALESCE(publish_state, '') IN ('published', 'change-auditing', 'change-reject')";
 
 const WRITERS: &[Action] = &[
     Action::EntryCompile,
@@ -135,7 +130,8 @@ impl Store {
             write_step(&mut tx, op, change).await?;
         }
         finding::settle(&mut tx, moves).await?;
-        touch(&mut tx).await?;
+        let ids: Vec<&str> = changes.iter().map(|c| c.held.entry.id.as_str()).collect();
+        move_on(&mut tx, &ids).await?;
         tx.commit().await.map_err(fail)
     }
 
@@ -156,7 +152,7 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(fail)?;
-        touch(&mut tx).await?;
+        move_on(&mut tx, &[id]).await?;
         tx.commit().await.map_err(fail)
     }
 
@@ -191,6 +187,17 @@ impl Store {
             for row in query.fetch_all(self.db.pool()).await.map_err(fail)? {
                 out.push(read(&row)?.entry);
             }
+        }
+        Ok(out)
+    }
+
+    /// Entries by id with their items, in no order.
+    pub async fn entries_of(&self, ids: &[String]) -> Result<Vec<Entry>> {
+        let mut out = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(500) {
+            let marks: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
+            let sql = format!("SELECT * FROM entry WHERE id IN ({})", marks.join(", "));
+            out.extend(self.entries_by(&sql, chunk).await?);
         }
         Ok(out)
     }
@@ -235,42 +242,13 @@ impl Store {
     /// A page of open entries by code.
     pub async fn entry_list_open(&self, after: Option<&str>, limit: u32) -> Result<Vec<Entry>> {
         let mut c = Clause::default();
-        c.and(LIVE);
+        c.and(LIVE_BY_CODE);
         c.and("open_type <> 'none'");
         if let Some(after) = after {
             c.and_text("code >", after);
         }
         let sql = format!("SELECT * FROM entry{} ORDER BY code LIMIT {}", c.sql(), page(limit));
         self.entries_by(&sql, c.values()).await
-    }
-
-    /// Figures of what is open to the public.
-    pub async fn entry_figures_open(&self) -> Result<OpenFigures> {
-        let of_entries = sqlx::query(AssertSqlSafe(format!(
-            "SELECT COUNT(*) AS datasets,
-                    CAST(COALESCE(SUM(CASE WHEN open_type = 'unconditional' THEN 1 ELSE 0 END), 0) AS BIGINT) AS interfaces,
-                    CAST(COALESCE(SUM(row_count), 0) AS BIGINT) AS total_rows,
-                    COUNT(DISTINCT org) AS organisations
-             FROM entry WHERE {LIVE} AND open_type <> 'none'"
-        )))
-        .fetch_one(self.db.pool())
-        .await
-        .map_err(fail)?;
-        let of_items = sqlx::query(AssertSqlSafe(format!(
-            "SELECT COUNT(*) AS items FROM item WHERE open_type <> 'none' AND entry IN
-             (SELECT id FROM entry WHERE {LIVE} AND open_type <> 'none')"
-        )))
-        .fetch_one(self.db.pool())
-        .await
-        .map_err(fail)?;
-        let figure = |row: &AnyRow, column| Ok(u64::try_from(number(row, column)?).unwrap_or(0));
-        Ok(OpenFigures {
-            datasets: figure(&of_entries, "datasets")?,
-            interfaces: figure(&of_entries, "interfaces")?,
-            items: figure(&of_items, "items")?,
-            rows: figure(&of_entries, "total_rows")?,
-            organisations: figure(&of_entries, "organisations")?,
-        })
     }
 
     /// Number of all entries.
@@ -384,6 +362,26 @@ pub(crate) async fn touch(tx: &mut Transaction<'static, Any>) -> Result<()> {
     .execute(&mut **tx)
     .await
     .map_err(fail)?;
+    Ok(())
+}
+
+/// Marks that these entries changed: the ledger moves on by one, and they bear its number (see `Store::open_moves`). Numbers are in the
+/// order in which changes are seen: whoever has moved the ledger on holds the others up until its transaction is over.
+pub(crate) async fn move_on(tx: &mut Transaction<'static, Any>, ids: &[&str]) -> Result<()> {
+    touch(tx).await?;
+    for chunk in ids.chunks(500) {
+        let marks: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "UPDATE entry SET moved = (SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'ledger_epoch')
+             WHERE id IN ({})",
+            marks.join(", ")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for id in chunk {
+            query = query.bind((*id).to_owned());
+        }
+        query.execute(&mut **tx).await.map_err(fail)?;
+    }
     Ok(())
 }
 

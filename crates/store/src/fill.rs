@@ -71,7 +71,8 @@ impl Store {
         for chunk in rows.chunks(VALUES / 12) {
             items(&mut tx, chunk).await?;
         }
-        crate::entry::touch(&mut tx).await?;
+        let ids: Vec<&str> = entries.iter().map(|e| e.id.as_str()).collect();
+        crate::entry::move_on(&mut tx, &ids).await?;
         // Their findings are not known: the worker asks the rules of every entry anew.
         crate::finding::forget_mark(&mut tx).await?;
         tx.commit().await.map_err(fail)

@@ -1,8 +1,9 @@
-//! Figures of what is open, by city; and what was measured of open sets' rows.
+//! What is open, in the order in which it came and went; and what was measured of open sets' rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use model::Result;
+use model::code::{Domain, OpenType};
+use model::{Error, Result};
 use policy::{Action, Permit};
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
@@ -10,8 +11,8 @@ use sqlx::any::AnyRow;
 
 use crate::Store;
 use crate::clause::Clause;
-use crate::db::{fail, json, number, text, to_json};
-use crate::entry::{LIVE, OpenFigures};
+use crate::db::{fail, json, number, page, text, to_json};
+use crate::entry::LIVE;
 
 /// How full the rows of an open set are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +52,34 @@ pub struct RegionPlace {
     pub bounds: [f64; 4],
 }
 
+/// An entry that moved in the order of the ledger's changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenMove {
+    pub id: String,
+    pub code: String,
+    /// Number of its last change.
+    pub moved: i64,
+    /// What is open of it; none where nothing is (any more).
+    pub open: Option<OpenHead>,
+}
+
+/// What is counted of an open set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenHead {
+    /// Id of its organisation.
+    pub org: String,
+    /// GB/T 2260.
+    pub region: String,
+    pub domain: Domain,
+    /// Whether it is open without condition.
+    pub free: bool,
+    pub tags: Vec<String>,
+    /// Items that are open.
+    pub items: u64,
+    /// Rows of its current view.
+    pub rows: u64,
+}
+
 impl Store {
     /// Keeps where the features of a set lie.
     pub async fn open_place_put(&self, permit: &Permit, places: &PlacesMeasured) -> Result<()> {
@@ -75,41 +104,21 @@ impl Store {
         self.db.bodies(sql, &Clause::default()).await
     }
 
-    /// Figures of what is open by city: the first four digits of the region (`3300` is the province's own).
-    pub async fn entry_figures_open_by_city(&self) -> Result<BTreeMap<String, OpenFigures>> {
-        let of_entries = format!(
-            "SELECT SUBSTR(region, 1, 4) AS city, COUNT(*) AS datasets,
-                    CAST(COALESCE(SUM(CASE WHEN open_type = 'unconditional' THEN 1 ELSE 0 END), 0) AS BIGINT) AS interfaces,
-                    CAST(COALESCE(SUM(row_count), 0) AS BIGINT) AS total_rows,
-                    COUNT(DISTINCT org) AS organisations
-             FROM entry WHERE {LIVE} AND open_type <> 'none' GROUP BY SUBSTR(region, 1, 4)"
+    /// Entries that moved after a place in the order of the ledger's changes (number of the change and id of the last one seen), in that
+    /// order, each with what is open of it. Entries that have not moved since these numbers are kept have the number 0.
+    pub async fn open_moves(&self, after: (i64, &str), limit: u32) -> Result<Vec<OpenMove>> {
+        let open = format!("{LIVE} AND e.open_type <> 'none'");
+        let sql = format!(
+            "SELECT e.id, e.code, e.moved, e.org, e.region, e.domain, e.open_type, e.row_count,
+                    CAST(CASE WHEN {open} THEN 1 ELSE 0 END AS BIGINT) AS shown,
+                    CASE WHEN {open} THEN e.body ELSE '{{}}' END AS body,
+                    CAST(CASE WHEN {open} THEN (SELECT COUNT(*) FROM item i WHERE i.entry = e.id AND i.open_type <> 'none')
+                         ELSE 0 END AS BIGINT) AS items
+             FROM entry e WHERE (e.moved, e.id) > ($1, $2) ORDER BY e.moved, e.id LIMIT {}",
+            page(limit)
         );
-        let of_items = format!(
-            "SELECT SUBSTR(e.region, 1, 4) AS city, COUNT(*) AS items
-             FROM item i JOIN entry e ON e.id = i.entry
-             WHERE i.open_type <> 'none' AND e.id IN (SELECT id FROM entry WHERE {LIVE} AND open_type <> 'none')
-             GROUP BY SUBSTR(e.region, 1, 4)"
-        );
-        let figure = |row: &AnyRow, column| Ok(u64::try_from(number(row, column)?).unwrap_or(0));
-        let mut found = BTreeMap::new();
-        let rows = sqlx::query(AssertSqlSafe(of_entries)).fetch_all(self.db.pool()).await;
-        for row in rows.map_err(fail)? {
-            let figures = OpenFigures {
-                datasets: figure(&row, "datasets")?,
-                interfaces: figure(&row, "interfaces")?,
-                items: 0,
-                rows: figure(&row, "total_rows")?,
-                organisations: figure(&row, "organisations")?,
-            };
-            found.insert(text(&row, "city")?, figures);
-        }
-        let rows = sqlx::query(AssertSqlSafe(of_items)).fetch_all(self.db.pool()).await;
-        for row in rows.map_err(fail)? {
-            if let Some(figures) = found.get_mut(&text(&row, "city")?) {
-                figures.items = figure(&row, "items")?;
-            }
-        }
-        Ok(found)
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(after.0).bind(after.1);
+        rows.fetch_all(self.db.pool()).await.map_err(fail)?.iter().map(open_move).collect()
     }
 
     /// Keeps what was measured of a set.
@@ -162,6 +171,40 @@ impl Store {
             })
             .collect()
     }
+}
+
+fn open_move(row: &AnyRow) -> Result<OpenMove> {
+    /// The part of the declaration that is read.
+    #[derive(Deserialize)]
+    struct Tagged {
+        #[serde(default)]
+        tags: Vec<String>,
+    }
+    let open = match number(row, "shown")? {
+        0 => None,
+        _ => {
+            let domain = text(row, "domain")?;
+            let domain = Domain::parse(&domain).ok_or_else(|| {
+                Error::internal(format!("entry column `domain` holds `{domain}`"))
+            })?;
+            let count = |column| Ok::<_, Error>(u64::try_from(number(row, column)?).unwrap_or(0));
+            Some(OpenHead {
+                org: text(row, "org")?,
+                region: text(row, "region")?,
+                domain,
+                free: text(row, "open_type")? == OpenType::Unconditional.as_str(),
+                tags: json::<Tagged>(row, "body")?.tags,
+                items: count("items")?,
+                rows: count("row_count")?,
+            })
+        }
+    };
+    Ok(OpenMove {
+        id: text(row, "id")?,
+        code: text(row, "code")?,
+        moved: number(row, "moved")?,
+        open,
+    })
 }
 
 fn measured(row: &AnyRow) -> Result<Measured> {

@@ -1,4 +1,4 @@
-//! Figures of the store for operators, and marks by which a process notices what others changed in the ledger.
+//! Figures of the store for operators.
 
 use model::Result;
 use sqlx::AssertSqlSafe;
@@ -67,19 +67,5 @@ impl Store {
     async fn figure(&self, sql: &'static str) -> Result<u64> {
         let row = sqlx::query(sql).fetch_one(self.db.pool()).await.map_err(fail)?;
         Ok(u64::try_from(number(&row, "n")?).unwrap_or(0))
-    }
-
-    /// Every entry's id with a mark that changes whenever the entry does.
-    pub async fn entry_marks(&self) -> Result<Vec<(String, String)>> {
-        sqlx::query(
-            "SELECT id, updated_at || ' ' || publish_state || ' ' || online_state || ' ' || CAST(version AS TEXT)
-                 || ' ' || CAST(row_count AS TEXT) || ' ' || COALESCE(data_at, '') AS mark FROM entry",
-        )
-        .fetch_all(self.db.pool())
-        .await
-        .map_err(fail)?
-        .iter()
-        .map(|row| Ok((text(row, "id")?, text(row, "mark")?)))
-        .collect()
     }
 }

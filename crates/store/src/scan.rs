@@ -1,5 +1,6 @@
 //! Reading everything in order of id, for rebuilding search: entries with the few columns of their items that search
-//! knows, without reading an item's declaration; and what is open to the public in order of code, without items.
+//! knows, without reading an item's declaration; for chores, ids and codes alone; and what moved in the order of
+//! the ledger's changes.
 
 use std::collections::HashMap;
 
@@ -9,7 +10,6 @@ use sqlx::AssertSqlSafe;
 
 use crate::Store;
 use crate::db::{fail, number, page, text};
-use crate::entry::LIVE;
 
 /// What search knows of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,18 +24,32 @@ pub struct ItemHead {
 }
 
 impl Store {
-    /// The next entries open to the public after a code, in order of code, without their items.
-    pub async fn entry_heads_open(&self, after: &str, limit: u32) -> Result<Vec<Entry>> {
-        let sql = format!(
-            "SELECT * FROM entry WHERE {LIVE} AND open_type <> 'none' AND code > $1 ORDER BY code LIMIT {}",
-            page(limit)
-        );
+    /// Id and code of the next entries after an id, in order of id.
+    pub async fn entry_codes(&self, after: &str, limit: u32) -> Result<Vec<(String, String)>> {
+        let sql =
+            format!("SELECT id, code FROM entry WHERE id > $1 ORDER BY id LIMIT {}", page(limit));
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(after)
             .fetch_all(self.db.pool())
             .await
             .map_err(fail)?;
-        rows.iter().map(crate::entry::read_bare).collect()
+        rows.iter().map(|row| Ok((text(row, "id")?, text(row, "code")?))).collect()
+    }
+
+    /// Entries that moved after a place in the order of the ledger's changes (number of the change and id of the last one seen), in that
+    /// order: id, and number of the last change.
+    pub async fn entries_moved(
+        &self,
+        after: (i64, &str),
+        limit: u32,
+    ) -> Result<Vec<(String, i64)>> {
+        let sql = format!(
+            "SELECT id, moved FROM entry WHERE (moved, id) > ($1, $2) ORDER BY moved, id LIMIT {}",
+            page(limit)
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(after.0).bind(after.1);
+        let rows = rows.fetch_all(self.db.pool()).await.map_err(fail)?;
+        rows.iter().map(|row| Ok((text(row, "id")?, number(row, "moved")?))).collect()
     }
 
     /// The next entries after an id, in order of id, each with its items in their order.

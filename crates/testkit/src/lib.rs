@@ -24,6 +24,7 @@ mod measure;
 mod people;
 mod postgres;
 mod restricted;
+mod sandboxed;
 mod text;
 mod tsa;
 
@@ -39,5 +40,6 @@ pub use people::{
 };
 pub use postgres::Postgres;
 pub use restricted::{signer, sm3, use_of, use_report};
+pub use sandboxed::{BY_AREA, ServedRelease, sandbox_people};
 pub use text::{grams, initials};
 pub use tsa::{Tsa, TsaMood, TsaSigner};

@@ -8,7 +8,7 @@
 
 mod after;
 mod file;
-pub(crate) mod files;
+mod files;
 mod hold;
 mod look;
 mod rules;
@@ -18,12 +18,12 @@ use model::basket::{AssetRef, Form, Want};
 pub(crate) use after::deliver;
 pub use after::{Advice, Amend, advice, amend, dispute, feedback, withdraw};
 pub use file::{file_demand, file_objection, file_share};
+pub(crate) use files::receive;
 pub use files::{attach, attachment, detach, files};
-pub(crate) use files::{content, forget, plain_name, receive, spool, wrong_kind};
 pub use hold::{add, list, may_file, remove};
 pub(crate) use look::whole;
 pub use look::{bundle, bundles, follows, part, part_of};
-pub use rules::{BasketRules, FileKind, FileRules, ObjectionWord, Word};
+pub use rules::{BasketRules, ObjectionWord, Word};
 pub use store::basket::BundleFilter;
 
 /// One thing wanted, as filed.

@@ -59,8 +59,9 @@ async fn put_now(app: &App, ids: &[&str]) -> Result<()> {
 #[derive(Debug, Default)]
 pub(crate) struct Level {
     epoch: Option<String>,
-    /// Marks of entries and of assets by id.
-    marks: HashMap<String, String>,
+    /// Number of the ledger's change up to which search has every entry; none before it was first read.
+    entries: Option<i64>,
+    /// Marks of assets by id.
     assets: HashMap<String, String>,
 }
 
@@ -78,7 +79,8 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
     if app.shares.level.lock().epoch.as_ref() == Some(&epoch) {
         return Ok(());
     }
-    let marks: HashMap<String, String> = app.store.entry_marks().await?.into_iter().collect();
+    // Read before the entries are: what changes meanwhile has a greater number, and moves the epoch on for the next look.
+    let number = app.store.ledger_epoch().await?;
     let assets: HashMap<String, String> = app.store.asset_marks().await?.into_iter().collect();
     let moved: Vec<String> = {
         let level = app.shares.level.lock();
@@ -88,26 +90,18 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
     for ids in moved.chunks(500) {
         crate::ledger::put_now(app, ids).await?;
     }
-    let (changed, gone): (Vec<String>, Vec<String>) = {
-        let level = app.shares.level.lock();
-        let differs = |(id, mark): &(&String, &String)| level.marks.get(*id) != Some(*mark);
-        (
-            marks.iter().filter(differs).map(|(id, _)| id.clone()).collect(),
-            level.marks.keys().filter(|id| !marks.contains_key(*id)).cloned().collect(),
-        )
-    };
-    for ids in changed.chunks(500) {
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let level = app.shares.level.lock().entries;
+    let mut after = (level.map_or(0, |n| n.saturating_add(1)), String::new());
+    loop {
+        let page = app.store.entries_moved((after.0, &after.1), 500).await?;
+        let Some((last, moved)) = page.last() else { break };
+        after = (*moved, last.clone());
+        let ids: Vec<&str> = page.iter().map(|(id, _)| id.as_str()).collect();
         put_now(app, &ids).await?;
-    }
-    if !gone.is_empty() {
-        let search = std::sync::Arc::clone(&app.search);
-        tokio::task::spawn_blocking(move || search.remove(&gone)).await.map_err(broken)??;
     }
     // Grants and figures remembered of the older ledger no longer hold either.
     app.shares.forget();
-    // Read before the entries were: what changed meanwhile has moved the epoch on and is fetched by the next look.
-    *app.shares.level.lock() = Level { epoch: Some(epoch), marks, assets };
+    *app.shares.level.lock() = Level { epoch: Some(epoch), entries: Some(number), assets };
     Ok(())
 }
 
@@ -116,7 +110,7 @@ pub async fn reindex(app: &App) -> Result<u64> {
     let _in_turn = app.shares.indexing.lock().await;
     let level = Level {
         epoch: Some(mark(app).await?),
-        marks: app.store.entry_marks().await?.into_iter().collect(),
+        entries: Some(app.store.ledger_epoch().await?),
         assets: app.store.asset_marks().await?.into_iter().collect(),
     };
     let (give, mut take) = tokio::sync::mpsc::channel::<Result<Vec<SearchDoc>>>(4);

@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use model::audit::AuditEvent;
-use model::entry::{Entry, EntryFilter};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
-use store::entry::EntryScope;
 
 use crate::pace::Pace;
 use crate::{App, audit};
 
 /// How often broken landings are looked for; a landing that is still running is younger than that.
 const SWEEP_EVERY: TimeDelta = TimeDelta::hours(24);
-/// Entries looked at together.
+/// Entries read together, by id and code alone.
 const PAGE: u32 = 200;
 
 /// What was done.
@@ -34,39 +32,34 @@ pub async fn tidy(app: &Arc<App>) -> Result<Tidied> {
     let permit =
         audit::permit(app, &op, Action::SystemWork, &Target::plain("System", "lake")).await?;
     let sweeping = sweep_due(app);
-    let mut filter = EntryFilter { limit: PAGE, ..EntryFilter::default() };
-    let (mut done, mut pace) = (Tidied::default(), Pace::begin());
+    let (mut done, mut pace, mut after) = (Tidied::default(), Pace::begin(), String::new());
     loop {
-        let entries = app.store.entry_list(&filter, &EntryScope::All).await?;
-        let Some(last) = entries.last() else { return Ok(done) };
-        filter.after = Some(last.id.clone());
-        for entry in entries {
-            let Ok(_alone) = app.collections.lock_of(&entry.id).try_lock_owned() else { continue };
-            match one(app, &permit, &entry, sweeping).await {
+        let entries = app.store.entry_codes(&after, PAGE).await?;
+        let Some((last, _)) = entries.last() else { return Ok(done) };
+        after.clone_from(last);
+        for (id, code) in entries {
+            let Ok(_alone) = app.collections.lock_of(&id).try_lock_owned() else { continue };
+            match one(app, &permit, &code, sweeping).await {
                 Ok(one) => {
                     done.compacted += one.compacted;
                     done.swept += one.swept;
                 }
                 Err(e) if e.code() == Code::Stale => {
-                    tracing::debug!(entry.code = entry.draft.code, "a table is in use elsewhere");
+                    tracing::debug!(entry.code = code, "a table is in use elsewhere");
                 }
-                Err(e) => told(&entry, &e),
+                Err(e) => told(&code, &e),
             }
         }
         pace.rest().await;
     }
 }
 
-fn told(entry: &Entry, error: &Error) {
-    tracing::warn!(
-        entry.code = entry.draft.code,
-        error = error.operator_text(),
-        "a table could not be tidied"
-    );
+fn told(code: &str, error: &Error) {
+    tracing::warn!(entry.code = code, error = error.operator_text(), "a table could not be tidied");
 }
 
-async fn one(app: &App, permit: &Permit, entry: &Entry, sweeping: bool) -> Result<Tidied> {
-    let (code, op) = (&entry.draft.code, Op::system(app.now()));
+async fn one(app: &App, permit: &Permit, code: &str, sweeping: bool) -> Result<Tidied> {
+    let op = Op::system(app.now());
     let mut done = Tidied::default();
     if let Some(compacted) = app.lake.compact(permit, &op, code).await? {
         done.compacted = 1;

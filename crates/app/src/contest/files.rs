@@ -1,6 +1,6 @@
 //! Files of works: handed in by the team while works are entered, had by the team, the judges of its round and the authority, and by
-//! everybody once the work has an award and its team agrees. What a file is its content tells ([`FileSort`]); its content lies in the
-//! inbox, where no address leads, and is handed out by this room alone.
+//! everybody once the work has an award and its team agrees. What a file is its content tells ([`upload::FileSort`]); its content lies in
+//! the inbox, where no address leads, and is handed out by this room alone.
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -9,10 +9,10 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use serde::Deserialize;
 
-use super::sniff::FileSort;
 use super::team::{led, mine};
 use super::{open, own, work_missing, wrong_state};
-use crate::{App, audit, basket};
+use crate::upload::{self, FileRules};
+use crate::{App, audit};
 
 /// Limits of contests (`rules/contest.toml`).
 #[derive(Clone, Debug, Deserialize)]
@@ -20,32 +20,7 @@ use crate::{App, audit, basket};
 pub struct ContestRules {
     /// Day from which it holds, `YYYY-MM-DD`.
     pub effective: String,
-    pub file: WorkFileRules,
-}
-
-/// Files that go with works.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WorkFileRules {
-    /// Most bytes of one file.
-    pub bytes: u64,
-    /// Most files of one work.
-    pub most: usize,
-    /// What is taken.
-    pub kinds: Vec<FileSort>,
-}
-
-impl WorkFileRules {
-    /// All kinds in words.
-    #[must_use]
-    pub fn words(&self) -> String {
-        words(&self.kinds)
-    }
-}
-
-fn words(kinds: &[FileSort]) -> String {
-    let ends = kinds.iter().filter_map(|k| k.ends().first().copied());
-    ends.collect::<Vec<_>>().join("、")
+    pub file: FileRules,
 }
 
 /// Reads the rules; the shipped ones when the file says nothing.
@@ -101,7 +76,7 @@ pub async fn attach(
         )
         .field("file", "请先移除不用的附件", "take away a file that is not needed first"));
     }
-    let taken = take_in(app, op, rules.bytes, &rules.kinds, name, bytes).await?;
+    let taken = upload::take_in(app, op, rules.bytes, &rules.kinds, name, bytes).await?;
     let file = WorkFile {
         id: taken.id,
         name: taken.name,
@@ -121,62 +96,10 @@ pub async fn attach(
         app.store.work_update(&permit, &work, seen).await
     };
     if let Err(e) = kept.await {
-        basket::forget(app, &file.id).await;
+        upload::forget(app, &file.id).await;
         return Err(e);
     }
     Ok(work)
-}
-
-/// A file that was taken in.
-pub(crate) struct TakenIn {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) media: &'static str,
-    pub(crate) bytes: u64,
-    /// SHA-256, in hex.
-    pub(crate) checksum: String,
-}
-
-/// Writes a file of `most` bytes at most into the inbox, if its content tells that it is of one of these kinds; the caller keeps what is
-/// known of it, or forgets it.
-pub(crate) async fn take_in(
-    app: &App,
-    op: &Op,
-    most: u64,
-    kinds: &[FileSort],
-    name: &str,
-    bytes: BoxStream<'static, Result<Bytes>>,
-) -> Result<TakenIn> {
-    let name = basket::plain_name(name)?;
-    let part = basket::spool(app, op, most, bytes).await?;
-    let sort = told(part.path()).await?.filter(|sort| kinds.contains(sort));
-    let sort = sort.ok_or_else(|| basket::wrong_kind(words(kinds)))?;
-    let taken = TakenIn {
-        id: part.id.clone(),
-        name: sort.named(&name),
-        media: sort.media(),
-        bytes: part.size,
-        checksum: part.checksum.clone(),
-    };
-    part.keep().await?;
-    Ok(taken)
-}
-
-/// What the content of a file is.
-async fn told(path: &std::path::Path) -> Result<Option<FileSort>> {
-    let path = path.to_owned();
-    let looked = tokio::task::spawn_blocking(move || {
-        FileSort::of(std::io::BufReader::new(std::fs::File::open(path)?))
-    });
-    let found = looked.await.map_err(|e| Error::internal("looking at a file").caused_by(e))?;
-    found.map_err(|e| {
-        Error::new(
-            Code::StoreUnavailable,
-            "收件目录无法读取，请稍后重试",
-            "the inbox cannot be read: try again later",
-        )
-        .caused_by(e)
-    })
 }
 
 /// Takes a file away from a work of one's team.
@@ -190,7 +113,7 @@ pub async fn detach(app: &App, op: &Op, id: &str, work: &str, file: &str) -> Res
     let seen = work.edit;
     work.edit += 1;
     app.store.work_update(&permit, &work, seen).await?;
-    basket::forget(app, file).await;
+    upload::forget(app, file).await;
     audit::record(app, audit::event(op, "contest.detach", &work.id)).await?;
     Ok(work)
 }
@@ -201,7 +124,7 @@ pub async fn take_back(app: &App, op: &Op, id: &str, work: &str) -> Result<()> {
     led(app, op, id).await?;
     app.store.work_remove(&permit, &work.id, work.edit).await?;
     for file in &work.files {
-        basket::forget(app, &file.id).await;
+        upload::forget(app, &file.id).await;
     }
     audit::record(app, audit::event(op, "contest.take-back", &work.id)).await
 }
@@ -258,7 +181,7 @@ pub async fn file(
         return Err(file_missing(file));
     }
     let known = found.files.into_iter().find(|f| f.id == file).ok_or_else(|| file_missing(file))?;
-    let pieces = basket::content(app, &known.id).await?;
+    let pieces = upload::content(app, &known.id).await?;
     let mut event = audit::event(op, "contest.file", &found.id);
     event.scope.clone_from(&known.checksum);
     audit::record(app, event).await?;

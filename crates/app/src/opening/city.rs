@@ -1,8 +1,5 @@
 //! City sites: every city's share of what is open, on one store. Cities and the province's own sets add up to the whole.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use model::{Error, Op, Result};
 use serde::Serialize;
 
@@ -27,23 +24,9 @@ pub fn city<'a>(app: &'a App, word: &str) -> Result<&'a City> {
     })
 }
 
-/// Figures by city: the province's own sets first, then each city in the order of the rule file, also those without any;
-/// kept until the ledger changes.
-pub async fn cities(app: &App, op: &Op) -> Result<Arc<Vec<CityFigures>>> {
-    app.shares.look(app, op).await?;
-    let epoch = app.shares.epoch();
-    if let Some((kept, cities)) = &*app.shares.cities.lock()
-        && *kept == epoch
-    {
-        return Ok(Arc::clone(cities));
-    }
-    let mut found: BTreeMap<String, Figures> = app
-        .store
-        .entry_figures_open_by_city()
-        .await?
-        .into_iter()
-        .map(|(prefix, f)| (prefix, Figures::from(f)))
-        .collect();
+/// Figures by city: the province's own sets first, then each city in the order of the rule file, also those without any.
+pub async fn cities(app: &App, op: &Op) -> Result<Vec<CityFigures>> {
+    let mut found = super::listing(app, op).await?.cities();
     let sites: Vec<CityFigures> = app
         .rules
         .site
@@ -61,8 +44,5 @@ pub async fn cities(app: &App, op: &Op) -> Result<Arc<Vec<CityFigures>>> {
         slug: None,
         figures,
     });
-    let all: Vec<CityFigures> = own.chain(sites).collect();
-    let all = Arc::new(all);
-    *app.shares.cities.lock() = Some((epoch, Arc::clone(&all)));
-    Ok(all)
+    Ok(own.chain(sites).collect())
 }

@@ -170,11 +170,13 @@ pub async fn failing(
         return Err(Error::not_found("指标", "score", &shown));
     }
     let index = index(app, op).await?;
+    // The index may be some minutes old: what was withdrawn since is not named.
+    let open = super::listing(app, op).await?;
     let limit = limit.clamp(1, 500);
     let mut items: Vec<Failing> = index
         .lines
         .iter()
-        .filter(|l| l.fails(defect))
+        .filter(|l| l.fails(defect) && open.get(&l.failing.code).is_some())
         .filter(|l| city.is_none_or(|c| l.city == c) && org.is_none_or(|o| l.failing.org == o))
         .filter(|l| after.is_none_or(|a| l.failing.code.as_str() > a))
         .take(limit + 1)
@@ -193,7 +195,6 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
     let mut shapes: Vec<String> = Vec::new();
     let mut after = None::<String>;
     loop {
-        // Pages by code, so that lines are in that order.
         let page = app.store.entry_list_open(after.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.draft.code.clone());
@@ -213,6 +214,8 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
             line.failing.defects.insert(0, "fragmented");
         }
     }
+    // Pages of failing sets go by the bytes of codes; a store may have an order of its own.
+    lines.sort_by(|a, b| a.failing.code.cmp(&b.failing.code));
     let known: HashSet<&str> = lines.iter().map(|l| l.domain).collect();
     let mut themes: Vec<String> = known.iter().map(|d| (*d).to_owned()).collect();
     themes.sort();

@@ -1,11 +1,10 @@
-//! What the machines' doors for anybody ask of the open catalogue: sets by id or code, names and counts of the whole, the
-//! columns of a table and its distinct rows.
+//! What the machines' doors for anybody ask of the open catalogue: sets by id or code, the columns of a table and its distinct rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::audit::AuditEvent;
-use model::code::{Domain, OpenType};
+use model::code::OpenType;
 use model::entry::Entry;
 use model::org::Org;
 use model::query::{Condition, Grouping, Groups};
@@ -17,22 +16,6 @@ use super::{Dataset, view};
 use crate::sharing::Callable;
 use crate::{App, audit, sharing};
 
-/// Entries read at once.
-const PAGE: u32 = 1000;
-
-/// Names and counts of all that is open, good until the ledger changes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Listing {
-    /// Code and id of every data set, in order of code.
-    pub sets: Vec<(String, String)>,
-    /// Organisations that have open sets, with their number, in order of id.
-    pub orgs: Vec<(Org, u64)>,
-    pub domains: BTreeMap<Domain, u64>,
-    pub tags: BTreeMap<String, u64>,
-    /// When the oldest of them was published (RFC 3339); empty where nothing is.
-    pub earliest: String,
-}
-
 /// A data set without its items, with the names that go with it.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -41,54 +24,7 @@ pub struct Head {
     pub region: Option<Region>,
 }
 
-/// Names and counts of all that is open.
-pub async fn listing(app: &App, op: &Op) -> Result<Arc<Listing>> {
-    app.shares.look(app, op).await?;
-    let kept = || {
-        let kept = app.shares.listing.lock();
-        let level = kept.as_ref().filter(|(epoch, _)| *epoch == app.shares.epoch());
-        level.map(|(_, listing)| Arc::clone(listing))
-    };
-    if let Some(listing) = kept() {
-        return Ok(listing);
-    }
-    // One walk at a time: who waited finds it made.
-    let _turn = app.shares.listing_turn.lock().await;
-    if let Some(listing) = kept() {
-        return Ok(listing);
-    }
-    let epoch = app.shares.epoch();
-    let mut made = Listing::default();
-    let mut orgs: HashMap<String, u64> = HashMap::new();
-    let mut after = String::new();
-    loop {
-        let page = app.store.entry_heads_open(&after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.draft.code);
-        for entry in page {
-            if let Some(at) = &entry.published_at
-                && (made.earliest.is_empty() || *at < made.earliest)
-            {
-                made.earliest.clone_from(at);
-            }
-            let draft = entry.draft;
-            *made.domains.entry(draft.domain).or_default() += 1;
-            for tag in draft.tags {
-                *made.tags.entry(tag).or_default() += 1;
-            }
-            *orgs.entry(draft.org).or_default() += 1;
-            made.sets.push((draft.code, entry.id));
-        }
-    }
-    let all = app.store.orgs_list().await?;
-    made.orgs = all.into_iter().filter_map(|o| orgs.get(&o.id).map(|n| (o, *n))).collect();
-    made.orgs.sort_by(|a, b| a.0.id.cmp(&b.0.id));
-    let made = Arc::new(made);
-    *app.shares.listing.lock() = Some((epoch, Arc::clone(&made)));
-    Ok(made)
-}
-
-/// All organisations in order of id, for their names; good until the ledger changes. Cheaper than the whole [`listing`].
+/// All organisations in order of id, for their names; good until the ledger changes.
 pub async fn organisations(app: &App, op: &Op) -> Result<Arc<Vec<Org>>> {
     app.shares.look(app, op).await?;
     let epoch = app.shares.epoch();
@@ -135,18 +71,41 @@ pub async fn heads(app: &App, _op: &Op, ids: &[String]) -> Result<Vec<Head>> {
         let Some(mut entry) = by_id.remove(id) else { continue };
         // Who compiled it is not the public's business.
         entry.created_by = String::new();
-        let org = match orgs.get(&entry.draft.org) {
-            Some(known) => known.clone(),
-            None => {
-                let org = app.store.org_get(&entry.draft.org).await?;
-                orgs.insert(entry.draft.org.clone(), org.clone());
-                org
-            }
-        };
+        let org = org_of(app, &mut orgs, &entry.draft.org).await?;
         let region = regions.iter().find(|r| r.code == entry.draft.region).cloned();
         out.push(Head { entry, org, region });
     }
     Ok(out)
+}
+
+/// Open data sets by id with their open items, in the order asked for; what is not open is left out.
+pub async fn sets(app: &App, _op: &Op, ids: &[String]) -> Result<Vec<Dataset>> {
+    let entries = app.store.entries_of(ids).await?;
+    let mut by_id: HashMap<String, Entry> =
+        entries.into_iter().filter(Entry::open).map(|e| (e.id.clone(), e)).collect();
+    let regions = app.store.regions_list().await?;
+    let mut orgs: HashMap<String, Option<Org>> = HashMap::new();
+    let mut out = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(entry) = by_id.remove(id) else { continue };
+        let org = org_of(app, &mut orgs, &entry.draft.org).await?;
+        out.push(view(entry, org.as_ref(), regions.iter()));
+    }
+    Ok(out)
+}
+
+/// An organisation, read once for all sets of a page.
+async fn org_of(
+    app: &App,
+    known: &mut HashMap<String, Option<Org>>,
+    id: &str,
+) -> Result<Option<Org>> {
+    if let Some(org) = known.get(id) {
+        return Ok(org.clone());
+    }
+    let org = app.store.org_get(id).await?;
+    known.insert(id.to_owned(), org.clone());
+    Ok(org)
 }
 
 /// The columns that anybody may read of a freely open data set, as a call of its rows would show them. A refusal is recorded.

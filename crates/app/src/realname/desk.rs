@@ -18,7 +18,7 @@ use super::file::{content, record};
 use super::{details, missing, target};
 use crate::notice::{self, Told};
 use crate::restricted::{self, UsesOfAccount};
-use crate::{App, Page, audit, authorisation, basket, org};
+use crate::{App, Page, audit, authorisation, org, upload};
 
 /// A filing opened at the desk. The number stays hidden.
 #[derive(Clone, Debug, Serialize)]
@@ -166,7 +166,7 @@ pub async fn decide(
     };
     // What it was decided by is not needed any more; its checksum stands in the record of when it was brought.
     for file in &files {
-        basket::forget(app, &file.id).await;
+        upload::forget(app, &file.id).await;
     }
     record(app, op, word, &filing).await?;
     tell(app, op, &filing).await;

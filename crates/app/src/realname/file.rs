@@ -12,9 +12,9 @@ use policy::{Action, Permit};
 use store::realname::Limit;
 
 use super::{context, kind_of, shown, standing, target};
-use crate::contest::{self, FileSort};
 use crate::notice::{self, Told};
-use crate::{App, audit, authorisation, basket};
+use crate::upload::{self, FileSort};
+use crate::{App, audit, authorisation};
 
 /// Longest names in characters.
 const PERSON: usize = 50;
@@ -148,7 +148,7 @@ pub async fn withdraw(app: &App, op: &Op) -> Result<RealNameFiling> {
     filing.decided_at = op.stamp();
     app.store.real_name_update(&permit, &filing, seen).await?;
     for file in &files {
-        basket::forget(app, &file.id).await;
+        upload::forget(app, &file.id).await;
     }
     record(app, op, "realname.withdraw", &filing).await?;
     Ok(filing)
@@ -171,7 +171,7 @@ pub async fn attach(
         )
         .field("file", "请先移除不用的材料", "take away a scan that is not needed first"));
     }
-    let taken = contest::take_in(app, op, rules.bytes, &SORTS, name, bytes).await?;
+    let taken = upload::take_in(app, op, rules.bytes, &SORTS, name, bytes).await?;
     let file = RealNameFile {
         id: taken.id,
         name: taken.name,
@@ -190,7 +190,7 @@ pub async fn attach(
         app.store.real_name_update(&permit, &filing, seen).await
     };
     if let Err(e) = kept.await {
-        basket::forget(app, &file.id).await;
+        upload::forget(app, &file.id).await;
         return Err(e);
     }
     Ok(filing)
@@ -207,7 +207,7 @@ pub async fn detach(app: &App, op: &Op, file: &str) -> Result<RealNameFiling> {
     let seen = filing.edit;
     filing.edit += 1;
     app.store.real_name_update(&permit, &filing, seen).await?;
-    basket::forget(app, file).await;
+    upload::forget(app, file).await;
     record(app, op, "realname.detach", &filing).await?;
     Ok(filing)
 }
@@ -233,7 +233,7 @@ pub(super) async fn content(
     let filing = filing.ok_or_else(|| file_missing(file))?;
     let known = filing.files.iter().find(|f| f.id == file).cloned();
     let known = known.ok_or_else(|| file_missing(file))?;
-    let pieces = basket::content(app, &known.id).await?;
+    let pieces = upload::content(app, &known.id).await?;
     let mut event = audit::event(op, "realname.evidence", &filing.account_name);
     event.scope.clone_from(&known.checksum);
     audit::record(app, event).await?;

@@ -7,7 +7,8 @@ use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
 
 use super::look::known;
-use crate::basket::files::{content, forget, receive};
+use crate::basket::receive;
+use crate::upload::{content, forget};
 use crate::{App, audit};
 
 /// Name under which the files of a task are kept.
@@ -27,7 +28,7 @@ async fn writable(app: &App, op: &Op, id: &str) -> Result<Permit> {
     ))
 }
 
-/// Takes a file in; its name tells its kind, and the content must begin as that kind does.
+/// Takes a file in; its content tells its kind.
 pub async fn attach(
     app: &App,
     op: &Op,

@@ -5,7 +5,7 @@ use model::{Code, Error, Op, Result};
 
 use super::file::{applies, drawn, event, written};
 use super::{applicant, credit, missing, stale};
-use crate::{App, audit, basket};
+use crate::{App, audit, upload};
 
 /// The caller's own draft of this id or number.
 async fn own(app: &App, op: &Op, id: &str) -> Result<UseApplication> {
@@ -94,7 +94,7 @@ pub async fn discard(app: &App, op: &Op, id: &str, seen: u64) -> Result<()> {
         return Err(refusal);
     }
     for file in &old.files {
-        basket::forget(app, &file.id).await;
+        upload::forget(app, &file.id).await;
     }
     Ok(())
 }

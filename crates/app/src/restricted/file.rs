@@ -14,7 +14,7 @@ use policy::{Action, Target};
 
 use super::act::enter;
 use super::{Party, applicant, credit, missing, own, stale};
-use crate::{App, audit, basket, opening, realname, sharing};
+use crate::{App, audit, basket, opening, realname, sharing, upload};
 
 /// Fills in an application in the name of the caller's organisation or in the caller's own. A bad credit record refuses it here already.
 pub async fn file(app: &App, op: &Op, new: UseNew) -> Result<UseApplication> {
@@ -405,7 +405,7 @@ pub async fn attach(
         audit::record(app, record).await
     };
     if let Err(e) = kept.await {
-        basket::forget(app, &file.id).await;
+        upload::forget(app, &file.id).await;
         return Err(e);
     }
     Ok(application)
@@ -424,7 +424,7 @@ pub async fn attachment(
         return Err(unknown());
     }
     let known = app.store.attachment_get(file).await?.ok_or_else(unknown)?;
-    let pieces = basket::content(app, &known.id).await?;
+    let pieces = upload::content(app, &known.id).await?;
     let mut record = audit::event(op, "restricted.attachment", &application.number);
     record.scope.clone_from(&known.checksum);
     audit::record(app, record).await?;

@@ -65,15 +65,10 @@ pub struct Memory {
     pub(crate) level: parking_lot::Mutex<crate::catalogue::Level>,
     /// The links of the ledgers in memory.
     pub(crate) net: tokio::sync::RwLock<crate::ledger::Kept>,
-    /// Figures of the open-data site, per epoch.
-    pub(crate) figures: parking_lot::Mutex<Option<(u64, crate::opening::Figures)>>,
-    /// The same by city.
-    pub(crate) cities: parking_lot::Mutex<Option<(u64, Arc<Vec<crate::opening::CityFigures>>)>>,
+    /// Names and sums of what is open.
+    pub(crate) roll: crate::opening::Roll,
     /// The open index.
     pub(crate) index: crate::opening::Memory,
-    /// Names and counts of the open catalogue, per epoch.
-    pub(crate) listing: parking_lot::Mutex<Option<(u64, Arc<crate::opening::Listing>)>>,
-    pub(crate) listing_turn: tokio::sync::Mutex<()>,
     /// All organisations, per epoch.
     pub(crate) orgs: parking_lot::Mutex<Option<(u64, Arc<Vec<model::org::Org>>)>>,
 }
@@ -104,11 +99,8 @@ impl Default for Memory {
             indexing: tokio::sync::Mutex::new(()),
             level: parking_lot::Mutex::default(),
             net: tokio::sync::RwLock::default(),
-            figures: parking_lot::Mutex::new(None),
-            cities: parking_lot::Mutex::new(None),
+            roll: crate::opening::Roll::default(),
             index: crate::opening::Memory::default(),
-            listing: parking_lot::Mutex::new(None),
-            listing_turn: tokio::sync::Mutex::new(()),
             orgs: parking_lot::Mutex::new(None),
         }
     }

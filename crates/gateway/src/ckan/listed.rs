@@ -33,12 +33,12 @@ pub(super) async fn packages(
     let listing = opening::listing(&door.app, op).await?;
     if name == "package_list" {
         let names = listing.sets.iter().skip(skip).take(take);
-        return Ok(names.map(|(code, _)| Value::String(shape::name(code))).collect());
+        return Ok(names.map(|set| Value::String(shape::name(&set.code))).collect());
     }
     // CKAN gives ten where nothing is said, and says nothing of it.
     let take = if params.get("limit").is_some() { take.min(1000) } else { 10 };
     let some = listing.sets.iter().skip(skip).take(take);
-    let ids: Vec<String> = some.map(|(_, id)| id.clone()).collect();
+    let ids: Vec<String> = some.map(|set| set.id.clone()).collect();
     catalogue::packages(door, op, &ids).await.map(Value::Array)
 }
 
@@ -129,8 +129,8 @@ fn include(told: &mut Value, packages: Vec<Value>) {
 }
 
 pub(super) async fn organisations(door: &Door, op: &Op, params: &Params) -> Result<Value, Fault> {
-    let listing = opening::listing(&door.app, op).await?;
-    let all = listing.orgs.iter().map(|(org, n)| {
+    let open = opening::open_organisations(&door.app, op).await?;
+    let all = open.iter().map(|(org, n)| {
         let told = shape::listed_organisation(org, *n);
         (shape::name(&org.id), org.name_cn.clone(), *n, told)
     });
@@ -140,8 +140,8 @@ pub(super) async fn organisations(door: &Door, op: &Op, params: &Params) -> Resu
 /// An organisation that has open sets; others are not known here.
 pub(super) async fn organisation(door: &Door, op: &Op, params: &Params) -> Result<Value, Fault> {
     let id = params.wanted("id")?;
-    let listing = opening::listing(&door.app, op).await?;
-    let found = listing.orgs.iter().find(|(o, _)| shape::name(&o.id) == id || o.id == id);
+    let open = opening::open_organisations(&door.app, op).await?;
+    let found = open.iter().find(|(o, _)| shape::name(&o.id) == id || o.id == id);
     let Some((org, sets)) = found else {
         let shown: String = id.chars().take(80).collect();
         return Err(Fault::not_found(

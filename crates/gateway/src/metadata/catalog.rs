@@ -68,10 +68,9 @@ async fn written(door: &Door, op: &Op, query: &str, format: RdfFormat) -> Result
         return Err(Error::not_found("目录页", "page of the catalogue", &number.to_string()));
     }
     let start = number.saturating_sub(1).saturating_mul(PAGE);
-    let before =
-        start.checked_sub(1).and_then(|n| listing.sets.get(n)).map(|(code, _)| code.as_str());
-    let limit = u32::try_from(PAGE).unwrap_or(u32::MAX);
-    let sets = opening::datasets(&door.app, op, before, limit).await?;
+    let some = listing.sets.iter().skip(start).take(PAGE);
+    let ids: Vec<String> = some.map(|set| set.id.clone()).collect();
+    let sets = opening::sets(&door.app, op, &ids).await?;
     let base = &door.config.public_url;
     let at = |n: usize| format!("{base}/catalog.{}?page={n}", format.ending());
     let places = places(base);
@@ -85,9 +84,9 @@ async fn written(door: &Door, op: &Op, query: &str, format: RdfFormat) -> Result
         total: listing.sets.len() as u64,
         per_page: PAGE as u64,
     })?;
-    let codes: Vec<&str> = sets.items.iter().map(|s| s.entry.draft.code.as_str()).collect();
+    let codes: Vec<&str> = sets.iter().map(|s| s.entry.draft.code.as_str()).collect();
     let origins = app::harvest::origins(&door.app, &codes).await?;
-    for set in &sets.items {
+    for set in &sets {
         let origin = origins.get(&set.entry.draft.code);
         dcat.thing(&thing(set, &places, base, origin))?;
     }

@@ -42,7 +42,7 @@ pub(super) async fn whole(State(door): State<Door>, request: Request) -> Respons
             (door.clone(), op.clone(), Arc::clone(&listing), base.clone());
         async move {
             let sets = listing.sets.get(at..)?;
-            let ids: Vec<String> = sets.iter().take(PAGE).map(|(_, id)| id.clone()).collect();
+            let ids: Vec<String> = sets.iter().take(PAGE).map(|set| set.id.clone()).collect();
             if ids.is_empty() {
                 return None;
             }

@@ -26,10 +26,10 @@ pub(super) async fn answer(door: &Door, op: &Op, asked: &Asked) -> Result<Body, 
             Ok(Body::Formats)
         }
         Asked::Sets => {
-            let listing = opening::listing(&door.app, op).await?;
+            let open = opening::open_organisations(&door.app, op).await?;
             let one =
                 |o: &model::org::Org| SetOf { spec: shape::name(&o.id), name: o.name_cn.clone() };
-            Ok(Body::Sets(listing.orgs.iter().map(|(o, _)| one(o)).collect()))
+            Ok(Body::Sets(open.iter().map(|(o, _)| one(o)).collect()))
         }
         Asked::Get { identifier, prefix } => {
             let dataset = found(door, op, identifier).await?;
@@ -119,8 +119,8 @@ async fn list(door: &Door, op: &Op, lot: &Lot) -> Result<Body, Fault> {
     let org = match lot.set.as_str() {
         "" => None,
         set => {
-            let listing = opening::listing(&door.app, op).await?;
-            let known = listing.orgs.iter().find(|(o, _)| shape::name(&o.id) == set);
+            let open = opening::open_organisations(&door.app, op).await?;
+            let known = open.iter().find(|(o, _)| shape::name(&o.id) == set);
             Some(known.map(|(o, _)| o.id.clone()).ok_or_else(nothing)?)
         }
     };

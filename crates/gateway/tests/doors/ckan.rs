@@ -125,6 +125,60 @@ async fn the_catalogue_is_told_in_the_shape_that_strict_readers_want() {
     );
 }
 
+/// Names are listed page by page in one order; a name is there when its set is published, and gone when that is withdrawn.
+#[tokio::test]
+async fn names_are_listed_by_pages_and_follow_the_ledger_at_once() {
+    let house = furnished().await;
+    let client = Client::new(&house);
+    let list = async |ask: Value| done(&client, "package_list", ask).await;
+    for (ask, wanted) in [
+        (json!({ "limit": 1 }), json!(["companies"])),
+        (json!({ "limit": 1, "offset": 1 }), json!(["lake_water"])),
+        (json!({ "offset": 2 }), json!([])),
+        (json!({ "limit": 0 }), json!([])),
+        (json!({ "limit": 1000, "offset": 0 }), json!(["companies", "lake_water"])),
+    ] {
+        assert_eq!(list(ask.clone()).await, wanted, "{ask}");
+    }
+    let orgs = async || {
+        let told = done(&client, "organization_list", json!({ "all_fields": true })).await;
+        told.as_array().unwrap().iter().map(|o| o["package_count"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(orgs().await, [json!(2)]);
+
+    let mut rivers = testkit::draft("hangzhou_rivers");
+    rivers.domain = Domain::Ecology;
+    rivers.tags = vec!["河流".into()];
+    let entry = house.publish(rivers).await;
+    assert_eq!(list(json!({})).await, json!(["companies", "hangzhou_rivers", "lake_water"]));
+    assert_eq!(list(json!({ "limit": 1, "offset": 1 })).await, json!(["hangzhou_rivers"]));
+    assert_eq!(orgs().await, [json!(3)]);
+    assert_eq!(done(&client, "tag_list", json!({ "query": "河流" })).await, json!(["河流"]));
+    let whole = done(&client, "current_package_list_with_resources", json!({ "offset": 1 })).await;
+    let names: Vec<&Value> = whole.as_array().unwrap().iter().map(|p| &p["name"]).collect();
+    assert_eq!(names, ["hangzhou_rivers", "lake_water"]);
+    let catalogue = client.get("/catalog.ttl").await.text;
+    assert!(catalogue.contains("hangzhou_rivers") && catalogue.contains("lake_water"));
+
+    for (who, step) in [
+        ("provider", app::catalogue::Move::TakeOffline),
+        ("authority", app::catalogue::Move::Approve),
+    ] {
+        let op = house.person(who).await;
+        app::catalogue::step(&house.app, &op, &entry.id, step, "换源").await.unwrap();
+    }
+    assert_eq!(list(json!({})).await, json!(["companies", "lake_water"]));
+    assert_eq!(list(json!({ "offset": 1 })).await, json!(["lake_water"]));
+    assert_eq!(orgs().await, [json!(2)]);
+    assert_eq!(done(&client, "tag_list", json!({ "query": "河流" })).await, json!([]));
+    for path in ["/catalog.ttl", "/data.json", "/api/3/action/current_package_list_with_resources"]
+    {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status.as_u16(), 200, "{path}");
+        assert!(!answer.text.contains("hangzhou_rivers"), "{path}: {}", answer.text);
+    }
+}
+
 #[tokio::test]
 async fn a_search_speaks_solr() {
     let house = furnished().await;

@@ -23,6 +23,7 @@ mod flow;
 mod harvested;
 mod ledgers;
 mod mcp;
+mod released;
 mod routes;
 mod standards;
 mod tiles;

@@ -138,8 +138,7 @@ async fn fill(door: &Door, visit: &Visit, posted: &Posted, error: Option<&Error>
 /// What may be attached, in words and for the file chooser.
 pub(super) fn file_rules(door: &Door) -> Value {
     let rules = &door.app.rules.basket.attachment;
-    let accept: Vec<String> = rules.kinds.iter().map(|k| format!(".{}", k.ext)).collect();
-    context! { most => rules.most, bytes => rules.bytes, kinds => rules.words(), accept => accept.join(",") }
+    context! { most => rules.most, bytes => rules.bytes, kinds => rules.words(), accept => rules.accept() }
 }
 
 /// What the forms of all three kinds need.

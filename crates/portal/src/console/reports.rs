@@ -100,7 +100,7 @@ async fn show(door: &Door, visit: &Visit, id: &str, told: Told<'_>) -> Answer {
         import => told.import.map(|i| context! { saved => i.saved, read => i.read, kept => i.kept, count => i.fault_count, faults => value(&i.faults) }),
         agreement => figures(visit, &view, &agreement, told.posted),
         events => value(&events.items), done => visit.q("done"),
-        accept => rules.kinds.iter().map(|k| format!(".{}", k.ext)).collect::<Vec<_>>().join(","),
+        accept => rules.accept(),
         error => told.error.as_ref().map(|e| visit.t(e.zh(), e.en())),
         code => told.error.as_ref().map(|e| e.code().as_str()),
         fields => value(told.error.as_ref().map(Error::fields).unwrap_or_default()),

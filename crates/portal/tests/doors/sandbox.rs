@@ -146,3 +146,32 @@ async fn a_sandbox_is_worked_in_by_its_members_and_watched_at_the_desk() {
         assert_eq!(run.status, StatusCode::NOT_FOUND, "{who}");
     }
 }
+
+#[tokio::test]
+async fn an_interface_over_a_result_leads_to_the_release_that_it_came_by() {
+    let house = House::new().await;
+    let served = house.served_release().await;
+    let interface = served.release.outlet.unwrap().interface;
+    let versions = house.app.store.interface_versions(&interface).await.unwrap();
+    let path = format!("/console/interfaces/{}", versions[0].id);
+    let mut consumer = Browser::of(&house, "consumer").await;
+    let page = consumer.get(&path).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+    assert!(page.text().contains(&format!("id=\"interface-code\">{interface}")));
+    let link = page.after("id=\"to-release\" href=\"");
+    let release = format!("release-{}", served.release.id);
+    assert_eq!(link, format!("/console/sandboxes/{}#{release}", served.project));
+    assert!(!page.text().contains("id=\"to-entry\""), "there is no entry behind it");
+    // The link leads to where the release is told, with the interface that it became.
+    let sandbox = consumer.get(&format!("/console/sandboxes/{}", served.project)).await.text();
+    let told = sandbox.split(&format!("id=\"{release}\"")).nth(1).unwrap();
+    let told = told.split("</article>").next().unwrap();
+    assert!(told.contains(&format!("/api/interface/{interface}")), "{told}");
+    // For who is no member there is neither.
+    for who in ["county", "citizen"] {
+        let mut other = Browser::of(&house, who).await;
+        let page = other.get(&path).await;
+        assert!(page.status.is_client_error(), "{who}: {}", page.status);
+        assert!(!page.text().contains("to-release") && !page.text().contains(&served.project));
+    }
+}

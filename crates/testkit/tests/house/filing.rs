@@ -95,9 +95,10 @@ async fn files_go_with_a_form(house: House) {
     let consumer = house.person("consumer").await;
     let letter = b"%PDF-1.7 letter of the department";
     for (name, content, code) in [
-        ("函.exe", letter.as_slice(), Code::InvalidInput),
-        ("函", letter.as_slice(), Code::InvalidInput),
+        ("函.exe", b"MZ a program".as_slice(), Code::InvalidInput),
         ("函.pdf", b"MZ not a pdf".as_slice(), Code::InvalidInput),
+        ("函.docx", b"PK\x03\x04 no archive".as_slice(), Code::InvalidInput),
+        ("函.pdf", b"\0\0\0\x20ftypisom a film".as_slice(), Code::InvalidInput),
         ("函.pdf", b"".as_slice(), Code::InvalidInput),
         ("a\u{7}.pdf", letter.as_slice(), Code::InvalidInput),
     ] {
@@ -113,6 +114,15 @@ async fn files_go_with_a_form(house: House) {
     assert_eq!(e.code(), Code::TooLarge);
     let folder = house.folder().join("inbox/attachments");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing of the refused is left");
+
+    // What a file is its content tells, and its name says so.
+    for (name, named) in [("函.exe", "函.exe.pdf"), ("函", "函.pdf"), ("函.png", "函.png.pdf")]
+    {
+        let file = basket::attach(app, &consumer, None, name, bytes(letter)).await.unwrap();
+        assert_eq!((file.name.as_str(), file.media.as_str()), (named, "application/pdf"));
+        basket::detach(app, &consumer, &file.id).await.unwrap();
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nor of what was taken away");
 
     let kept =
         basket::attach(app, &consumer, None, "C:\\x\\申请函.pdf", bytes(letter)).await.unwrap();

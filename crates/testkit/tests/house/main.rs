@@ -78,6 +78,7 @@ mod reportkill;
 mod reportsheet;
 mod restricted;
 mod returning;
+mod roll;
 mod sandbox;
 mod sandboxout;
 mod schema;

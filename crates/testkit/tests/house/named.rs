@@ -8,10 +8,10 @@ use model::account::{ApplicationNew, Role, UserChange, UserNew};
 use model::code::SyncMode;
 use model::restricted::{PaperKind, UseApplication};
 use model::sandbox::SandboxStage;
-use testkit::{CONSUMER_ORG, House, PASSWORD, PROVIDER_ORG, use_of};
+use testkit::{BY_AREA, CONSUMER_ORG, House, PASSWORD, PROVIDER_ORG, use_of};
 
 use crate::restricted::restricted_open;
-use crate::sandbox::{BY_AREA, Team, sandboxed};
+use crate::sandbox::{Team, sandboxed};
 
 /// A further person.
 async fn person(house: &House, name: &str, shown: &str, org: Option<&str>, role: Role) -> String {

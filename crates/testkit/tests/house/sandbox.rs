@@ -12,29 +12,10 @@ use model::sandbox::release::{Check, ColumnPart, ReleaseState, ReleaseWay, Sandb
 use model::sandbox::{RunKind, RunState, SandboxRun, SandboxStage};
 use model::{Code, Op};
 use policy::{Action, Target};
-use testkit::{CONSUMER_ORG, House, PASSWORD, PROVIDER_ORG};
+use testkit::{BY_AREA, CONSUMER_ORG, House, PASSWORD, PROVIDER_ORG, sandbox_people};
 
 use crate::railway::until;
 use crate::sqlwire::agree;
-
-/// Six people in one district, five in another, two in a third.
-fn people() -> String {
-    let mut text = "sfzh,xm,sjh,csrq,region_code\n".to_owned();
-    let mut number = 0;
-    for (region, many) in [("330106", 6), ("330102", 5), ("330200", 2)] {
-        for _ in 0..many {
-            number += 1;
-            let first = format!("33010619900101{number:03}");
-            let check = model::ident::citizen_check(&first).unwrap();
-            text.push_str(&format!(
-                "{first}{check},张三,138001380{number:02},1990-01-01,{region}\n"
-            ));
-        }
-    }
-    text
-}
-
-pub(crate) const BY_AREA: &str = "select case region_code when '330106' then '西湖区' when '330102' then '上城区' else '宁波市' end as area, count(*) as n from renkou group by 1";
 
 /// A sandbox over `renkou`, led by `consumer`.
 pub(crate) struct Team {
@@ -53,7 +34,10 @@ pub(crate) async fn sandboxed(house: House) -> Team {
     // Plain, so that it can be asked about.
     region.grade = model::code::Grade::L1;
     house.publish(draft).await;
-    house.collect("renkou", "people.csv", people().as_bytes(), SyncMode::Full).await.unwrap();
+    house
+        .collect("renkou", "people.csv", sandbox_people().as_bytes(), SyncMode::Full)
+        .await
+        .unwrap();
     let application = secret.application.id;
     let request = agree(&house, &application, "renkou", true).await;
     let owner = house.person("consumer").await;

@@ -18,9 +18,9 @@ use model::sandbox::release::{Check, ReleaseState, ReleaseWay, SandboxRelease};
 use model::sandbox::{ExtensionState, RunState, SandboxStage};
 use model::value::Value;
 use model::{Actor, Code, Op};
-use testkit::{CONSUMER_ORG, ENTERPRISE_ORG, House, PASSWORD, use_of};
+use testkit::{BY_AREA, CONSUMER_ORG, ENTERPRISE_ORG, House, PASSWORD, use_of};
 
-use crate::sandbox::{BY_AREA, Team, checks, code, sandboxed};
+use crate::sandbox::{Team, checks, code, sandboxed};
 
 /// An application as who it is when it calls, a second later than the last call.
 async fn caller(house: &House, application: &str) -> Op {

@@ -83,7 +83,7 @@ fn ms(took: Duration) -> f64 {
 /// Data change while the server runs: facts are right at once, and nobody waits long for them.
 pub(crate) async fn after_changes(bench: &Bench, tally: &mut Tally) {
     let (mut searched, mut indexed) = (Vec::new(), Vec::new());
-    let (mut home, mut listed) = (Vec::new(), Vec::new());
+    let (mut home, mut listed, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for change in 1..=CHANGES {
         let rows = SMALL_ROWS + change * MORE;
         collect(bench, rows);
@@ -93,6 +93,10 @@ pub(crate) async fn after_changes(bench: &Bench, tally: &mut Tally) {
         let (took, names) = bench.action("package_list", &[("limit", "10")]).await;
         assert_eq!(names.as_array().map(Vec::len), Some(10));
         listed.push(took);
+        let (took, names) = bench.action("package_list", &[]).await;
+        let told = names.as_array().map_or(0, |all| all.len() as u64);
+        assert!(told >= bench.sets, "{told} names of {} sets", bench.sets);
+        whole.push(took);
         let own = (0..rows).filter(|row| made::volume(*row) >= BUSY).count() as u64;
         let filters = format!(r#"{{"volume":{{"gte":{BUSY}}}}}"#);
         // Twice: as it is counted, and as it is known.
@@ -103,12 +107,13 @@ pub(crate) async fn after_changes(bench: &Bench, tally: &mut Tally) {
             assert_eq!(total, own, "the filtered total is that of the data now");
         }
     }
-    for (name, what, times) in [
-        ("search_changed", "package_search right after a change", &searched),
-        ("home_changed", "home page right after a change", &home),
-        ("list_changed", "package_list right after a change", &listed),
+    for (name, what, times, most) in [
+        ("search_changed", "package_search right after a change", &searched, Most::default()),
+        ("home_changed", "home page right after a change", &home, Most::p95(PAGE_P95)),
+        ("list_changed", "package_list right after a change", &listed, Most::p95(PAGE_P95)),
+        ("list_whole", "package_list, all names in one answer", &whole, Most::default()),
     ] {
-        tally.times(name, what, times, Most::default());
+        tally.times(name, what, times, most);
     }
     tally.times("index_changed", "open index right after a change", &indexed, Most::p95(PAGE_P95));
 }
