@@ -112,10 +112,15 @@ impl Op {
             by: "",
         }
     }
+    /// An operation that begins at `at`, with an id of its own.
+    #[must_use]
+    pub fn begun(actor: Actor, source: String, at: DateTime<Utc>) -> Self {
+        Self::new(actor, new_id(at), source, at)
+    }
     /// The platform acting by itself at `at`.
     #[must_use]
     pub fn system(at: DateTime<Utc>) -> Self {
-        Self::new(Actor::System, new_id(at), "-".into(), at)
+        Self::begun(Actor::System, "-".into(), at)
     }
     /// Whether the caller's token reaches a resource or interface of this code.
     #[must_use]
@@ -162,5 +167,6 @@ pub fn stamp(at: DateTime<Utc>) -> String {
 fn new_id(at: DateTime<Utc>) -> String {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
     let ts = uuid::Timestamp::from_unix(uuid::NoContext, seconds, at.timestamp_subsec_nanos());
-    uuid::Uuid::new_v7(ts).simple().to_string()
+    let mut digits = uuid::Uuid::encode_buffer();
+    uuid::Uuid::new_v7(ts).simple().encode_lower(&mut digits).to_owned()
 }
