@@ -5,6 +5,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::account::Role;
+use crate::digits;
 use crate::usage::Way;
 
 /// Who acts.
@@ -161,7 +162,10 @@ pub fn day_of(stamp: &str) -> Option<NaiveDate> {
 /// RFC 3339 UTC with milliseconds, sortable as text.
 #[must_use]
 pub fn stamp(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+    match digits::stamp(&at.naive_utc()) {
+        Some(stamp) => digits::text(&stamp).to_owned(),
+        None => at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+    }
 }
 
 fn new_id(at: DateTime<Utc>) -> String {
