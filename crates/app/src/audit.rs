@@ -15,14 +15,18 @@ use policy::{Action, Permit, Target};
 use crate::{App, evidence};
 
 /// Writes one record and waits until it is durable (group commit). *every-release-audited*: a release calls it before it answers.
-pub async fn record(app: &App, event: AuditEvent) -> Result<()> {
-    let begun = std::time::Instant::now();
-    let written = app.store.audit().append(event).await;
-    metrics::histogram!("qt_audit_append_seconds").record(begun.elapsed().as_secs_f64());
-    if written.is_err() {
-        metrics::counter!("qt_audit_failures_total").increment(1);
+pub fn record(app: &App, event: AuditEvent) -> impl Future<Output = Result<()>> {
+    // Shared from here on: an event is large, and what waits for its record is handed on with it.
+    let event = Arc::new(event);
+    async move {
+        let begun = std::time::Instant::now();
+        let written = app.store.audit().append(event).await;
+        metrics::histogram!("qt_audit_append_seconds").record(begun.elapsed().as_secs_f64());
+        if written.is_err() {
+            metrics::counter!("qt_audit_failures_total").increment(1);
+        }
+        written.map(|_| ())
     }
-    written.map(|_| ())
 }
 
 /// An event with what `op` knows filled in.
