@@ -129,15 +129,13 @@ impl Nonces {
         if seen.first_key_value().is_some_and(|(first, _)| (first + 1) * 60_000 < oldest) {
             *seen = seen.split_off(&oldest.div_euclid(60_000));
         }
-        if !seen.contains_key(&minute) {
-            // About as full as the fullest that is kept, so that its set does not grow by and by.
-            let room = seen.values().map(HashSet::len).max().unwrap_or(0);
-            seen.insert(
-                minute,
-                Marks::with_capacity_and_hasher(room, BuildHasherDefault::default()),
-            );
-        }
-        if seen.entry(minute).or_default().insert(mark) {
+        let room = match seen.contains_key(&minute) {
+            true => 0,
+            // About as full as the fullest that is kept, so that the set does not grow by and by.
+            false => seen.values().map(HashSet::len).max().unwrap_or(0),
+        };
+        let new = || Marks::with_capacity_and_hasher(room, BuildHasherDefault::default());
+        if seen.entry(minute).or_insert_with(new).insert(mark) {
             Ok(())
         } else {
             Err(Error::of(Code::Replayed))
