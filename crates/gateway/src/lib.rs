@@ -5,7 +5,6 @@
 //! `ROUTES.md` lists every route; each is tried by nobody and by a stranger.
 
 mod answer;
-mod around;
 mod caller;
 mod changes;
 mod ckan;
@@ -16,6 +15,7 @@ pub mod dialect;
 mod evidence;
 mod flood;
 mod flow;
+mod frame;
 mod interface;
 mod ledger;
 mod mcp;
@@ -42,8 +42,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
-use crate::around::AroundLayer;
-pub use crate::around::{Answering, Around};
+use crate::frame::Frame;
+pub use crate::frame::{Answering, Framed};
 
 /// A certificate that a caller showed and the listener verified: its SHA-256, lower hex (RFC 8705). The listener puts it into the
 /// request's extensions.
@@ -148,11 +148,12 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
 /// The same with a layer of the caller's around every route and every refusal of one.
 pub fn router_within<L>(app: Arc<App>, config: GatewayConfig, outer: L) -> Router
 where
-    L: Layer<Around<Route>> + Clone + Send + Sync + 'static,
+    L: Layer<Framed<Route>> + Clone + Send + Sync + 'static,
     L::Service: Service<Request, Response = Response, Error = Infallible>,
     L::Service: Clone + Send + Sync + 'static,
     <L::Service as Service<Request>>::Future: Send + 'static,
 {
+    app::audit::measured();
     let door = door(app, config);
     let witnessed = Router::new()
         .merge(rows::router())
@@ -164,7 +165,7 @@ where
         .merge(ledger::router())
         .merge(changes::router())
         .method_not_allowed_fallback(answer::no_such_method)
-        .layer((outer.clone(), AroundLayer::witnessing(door.clone())));
+        .layer((outer.clone(), Frame::witnessing(door.clone())));
     Router::new()
         .merge(evidence::router())
         .merge(delta::router())
@@ -177,7 +178,7 @@ where
         .merge(token::router())
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::no_such_method)
-        .layer((outer, AroundLayer::plain()))
+        .layer((outer, Frame::plain()))
         .merge(witnessed)
         .with_state(door)
 }

@@ -16,13 +16,13 @@ use tower::{Layer, Service};
 
 use crate::{Door, evidence};
 
-/// Puts [`Around`] around routes.
+/// Puts what stands around every route around it.
 #[derive(Clone)]
-pub(crate) struct AroundLayer {
+pub(crate) struct Frame {
     witness: Option<Door>,
 }
 
-impl AroundLayer {
+impl Frame {
     /// For routes whose answers have no receipts.
     pub(crate) fn plain() -> Self {
         Self { witness: None }
@@ -34,28 +34,28 @@ impl AroundLayer {
     }
 }
 
-impl<S> Layer<S> for AroundLayer {
-    type Service = Around<S>;
+impl<S> Layer<S> for Frame {
+    type Service = Framed<S>;
 
-    fn layer(&self, inner: S) -> Around<S> {
-        Around { inner, witness: self.witness.clone() }
+    fn layer(&self, inner: S) -> Framed<S> {
+        Framed { inner, witness: self.witness.clone() }
     }
 }
 
 /// A route with what stands around it.
 #[derive(Clone)]
-pub struct Around<S> {
+pub struct Framed<S> {
     inner: S,
     witness: Option<Door>,
 }
 
-impl<S> fmt::Debug for Around<S> {
+impl<S> fmt::Debug for Framed<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Around").field("witnessed", &self.witness.is_some()).finish_non_exhaustive()
+        f.debug_struct("Framed").field("witnessed", &self.witness.is_some()).finish_non_exhaustive()
     }
 }
 
-impl<S> Service<Request> for Around<S>
+impl<S> Service<Request> for Framed<S>
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + Unpin + 'static,
