@@ -3,7 +3,7 @@
 //! What leaves as a stream has two records: one before the first byte (*every-release-audited*), and one with the rows
 //! and bytes that truly left, which [`Tally`] writes when the stream ends, fails or is given up.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -14,15 +14,36 @@ use policy::{Action, Permit, Target};
 
 use crate::{App, evidence};
 
+/// How long records are waited for.
+static SECONDS: OnceLock<metrics::Histogram> = OnceLock::new();
+
+fn seconds() -> metrics::Histogram {
+    metrics::histogram!("qt_audit_append_seconds")
+}
+
+/// Looks the chain's figure up once for all: a registry costs every record more than counting. A door that is opened calls it, when
+/// the recorder of figures, if any, is installed; until then each record looks it up.
+pub fn measured() {
+    let _ = SECONDS.get_or_init(seconds);
+}
+
 /// Writes one record and waits until it is durable (group commit). *every-release-audited*: a release calls it before it answers.
-pub async fn record(app: &App, event: AuditEvent) -> Result<()> {
-    let begun = std::time::Instant::now();
-    let written = app.store.audit().append(event).await;
-    metrics::histogram!("qt_audit_append_seconds").record(begun.elapsed().as_secs_f64());
-    if written.is_err() {
-        metrics::counter!("qt_audit_failures_total").increment(1);
+pub fn record(app: &App, event: AuditEvent) -> impl Future<Output = Result<()>> {
+    // Shared from here on: an event is large, and what waits for its record is handed on with it.
+    let event = Arc::new(event);
+    async move {
+        let begun = std::time::Instant::now();
+        let written = app.store.audit().append(event).await;
+        let took = begun.elapsed().as_secs_f64();
+        match SECONDS.get() {
+            Some(figure) => figure.record(took),
+            None => seconds().record(took),
+        }
+        if written.is_err() {
+            metrics::counter!("qt_audit_failures_total").increment(1);
+        }
+        written.map(|_| ())
     }
-    written.map(|_| ())
 }
 
 /// An event with what `op` knows filled in.

@@ -149,10 +149,7 @@ impl App {
     /// An operation of `actor` at the present time.
     #[must_use]
     pub fn op(&self, actor: Actor, source: &str) -> Op {
-        let mut op = Op::system(self.now());
-        op.actor = actor;
-        source.clone_into(&mut op.source);
-        op
+        Op::begun(actor, source.to_owned(), self.now())
     }
 }
 

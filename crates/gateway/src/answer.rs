@@ -224,33 +224,41 @@ pub(crate) fn page(page: &RowPage, around: Around<'_>) -> Result<Response> {
             }
         },
     };
-    let range = content_range(around.first, n, page.total);
+    let text = |value: &str| {
+        let unfit = "a header of an answer";
+        HeaderValue::from_bytes(value.as_bytes()).map_err(|e| Error::internal(unfit).caused_by(e))
+    };
     // As PostgREST: 206 when the total is known and this is not all of it.
     let status = match page.total {
         Some(total) if n < total && n > 0 => StatusCode::PARTIAL_CONTENT,
         _ => StatusCode::OK,
     };
-    let mut answer = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, HeaderValue::from_static(mime))
-        .header(header::CONTENT_RANGE, range)
-        .header(RANGE_UNIT, HeaderValue::from_static("items"))
-        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(mime));
+    headers.insert(header::CONTENT_RANGE, text(&content_range(around.first, n, page.total))?);
+    headers.insert(RANGE_UNIT, HeaderValue::from_static("items"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(next) = around.next {
-        answer = answer.header(header::LINK, format!("<{next}>; rel=\"next\""));
+        headers.insert(header::LINK, text(&format!("<{next}>; rel=\"next\""))?);
     }
     if !around.masked.is_empty() {
-        answer = answer.header(MASKED, around.masked.join(","));
+        headers.insert(MASKED, text(&around.masked.join(","))?);
     }
     if let Some(left) = around.calls_left {
-        answer = answer.header(CALLS_LEFT, left);
+        headers.insert(CALLS_LEFT, HeaderValue::from(left));
     }
     if let Some(mark) = around.mark {
-        answer = answer.header(WATERMARK, mark);
+        headers.insert(WATERMARK, text(mark)?);
     }
     let body = if around.method == Method::HEAD { Body::empty() } else { Body::from(bytes) };
-    answer.body(body).map_err(|e| Error::internal("cannot build the answer").caused_by(e))
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    Ok(answer)
 }
+
+/// Headers of an answer at most, with those that are put to it on its way out: room for them is made at once.
+const HEADERS: usize = 12;
 
 /// `0-24/3000`; `*` where a number is not known or there is no row.
 fn content_range(first: Option<u64>, rows: u64, total: Option<u64>) -> String {
@@ -279,32 +287,41 @@ pub(crate) fn json(page: &RowPage) -> Result<Vec<u8>> {
 
 /// Rows as JSON objects: what stands before each value is the same in every row and written once.
 struct Objects {
-    before: Vec<String>,
+    /// `{"a":,"b":`
+    names: Vec<u8>,
+    /// Where what stands before each value ends.
+    ends: Vec<usize>,
 }
 
 impl Objects {
     fn of(columns: &[String]) -> Result<Self> {
-        let before = columns.iter().enumerate().map(|(n, name)| {
-            let name = serde_json::to_string(name).map_err(broken)?;
-            Ok(format!("{}{name}:", if n == 0 { '{' } else { ',' }))
-        });
-        before.collect::<Result<_>>().map(|before| Self { before })
+        let room = columns.iter().map(|name| name.len() + 4).sum();
+        let (mut names, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(columns.len()));
+        for (n, name) in columns.iter().enumerate() {
+            names.push(if n == 0 { b'{' } else { b',' });
+            serde_json::to_writer(&mut names, name).map_err(broken)?;
+            names.push(b':');
+            ends.push(names.len());
+        }
+        Ok(Self { names, ends })
     }
 
     /// Objects with commas between, behind `open` and before `close`.
     fn write(&self, open: &str, rows: &[Row], close: &str) -> Result<Vec<u8>> {
-        let names: usize = self.before.iter().map(|b| b.len() + VALUE).sum();
-        let mut bytes = Vec::with_capacity(rows.len() * (names + 2) + 2);
+        let row = self.names.len() + self.ends.len() * VALUE + 2;
+        let mut bytes = Vec::with_capacity(rows.len() * row + 2);
         bytes.extend_from_slice(open.as_bytes());
         for (n, row) in rows.iter().enumerate() {
             if n > 0 {
                 bytes.push(b',');
             }
-            if self.before.is_empty() {
+            if self.ends.is_empty() {
                 bytes.push(b'{');
             }
-            for (before, value) in self.before.iter().zip(row) {
-                bytes.extend_from_slice(before.as_bytes());
+            let mut begins = 0;
+            for (ends, value) in self.ends.iter().zip(row) {
+                bytes.extend_from_slice(self.names.get(begins..*ends).unwrap_or_default());
+                begins = *ends;
                 serde_json::to_writer(&mut bytes, value).map_err(broken)?;
             }
             bytes.push(b'}');
@@ -342,6 +359,71 @@ mod tests {
         assert_eq!(of("text/html, */*;q=0.8"), Ok(Form::Json));
         assert_eq!(of("application/json;q=0"), Err(Code::NotAcceptable));
         assert_eq!(of("text/html"), Err(Code::NotAcceptable));
+    }
+
+    #[test]
+    fn names_of_columns_are_escaped_once_for_all_rows() {
+        use model::value::Value;
+        let page = |columns: &[&str], rows: Vec<Row>| RowPage {
+            columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+            rows,
+            total: None,
+            next: None,
+        };
+        let rows = vec![
+            vec![Value::Integer(1), Value::Text("甲\"".into())],
+            vec![Value::Null, Value::Boolean(true)],
+        ];
+        let written = |page: &RowPage| String::from_utf8(json(page).unwrap()).unwrap();
+        assert_eq!(
+            written(&page(&["a", "\"b\n"], rows)),
+            r#"[{"a":1,"\"b\n":"甲\""},{"a":null,"\"b\n":true}]"#
+        );
+        assert_eq!(written(&page(&[], vec![vec![], vec![]])), "[{},{}]");
+        assert_eq!(written(&page(&["a"], vec![])), "[]");
+    }
+
+    #[test]
+    fn a_page_tells_of_itself_in_headers() {
+        let page_of = |total, rows| RowPage {
+            columns: vec!["a".into()],
+            rows: vec![vec![model::value::Value::Integer(1)]; rows],
+            total,
+            next: None,
+        };
+        let (get, masked) = (Method::GET, ["a".to_owned(), "b".to_owned()]);
+        let around = |next: Option<&str>, mark| Around {
+            form: Form::Json,
+            method: &get,
+            first: Some(0),
+            next: next.map(str::to_owned),
+            masked: &masked,
+            calls_left: Some(41),
+            mark,
+        };
+        let told = |answer: &Response, name: &str| {
+            answer.headers().get(name).map(|v| v.to_str().unwrap().to_owned())
+        };
+        let answer =
+            page(&page_of(Some(5), 2), around(Some("http://x/?after=t"), Some("m1"))).unwrap();
+        assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
+        for (name, value) in [
+            ("content-type", "application/json; charset=utf-8"),
+            ("content-range", "0-1/5"),
+            ("range-unit", "items"),
+            ("cache-control", "no-store"),
+            ("link", "<http://x/?after=t>; rel=\"next\""),
+            ("x-qt-masked", "a,b"),
+            ("x-qt-calls-left", "41"),
+            ("x-qt-watermark", "m1"),
+        ] {
+            assert_eq!(told(&answer, name).as_deref(), Some(value), "{name}");
+        }
+        let answer = page(&page_of(None, 1), around(None, None)).unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers().len(), 6);
+        // What is no header is an error of ours, never a panic.
+        assert!(page(&page_of(None, 1), around(Some("a\nb"), None)).is_err());
     }
 
     #[test]

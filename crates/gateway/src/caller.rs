@@ -5,11 +5,21 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use app::account::{self, SignedCall};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
+use axum::http::{HeaderName, header as head};
 use model::{Actor, Code, Error, Kind, Op, Result};
 
 use crate::answer::Refusal;
 use crate::flood::{Tell, network};
 use crate::{ClientCertificate, Door};
+
+// Names that are looked for in every call are read once.
+static KEY: HeaderName = HeaderName::from_static("x-qt-key");
+static ALGORITHM: HeaderName = HeaderName::from_static("x-qt-algorithm");
+static TIMESTAMP: HeaderName = HeaderName::from_static("x-qt-timestamp");
+static NONCE: HeaderName = HeaderName::from_static("x-qt-nonce");
+static PURPOSE: HeaderName = HeaderName::from_static("x-qt-purpose");
+pub(crate) static SIGNATURE: HeaderName = HeaderName::from_static("x-qt-signature");
+pub(crate) static PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The operation a request opens, with its caller made sure of.
 pub(crate) struct Caller(pub(crate) Op);
@@ -30,7 +40,7 @@ impl Caller {
         body: &[u8],
     ) -> Result<Self, Refusal> {
         let address = address(parts);
-        let mut op = door.app.op(Actor::Nobody, &address.to_string());
+        let mut op = Op::begun(Actor::Nobody, address.to_string(), door.app.now());
         door.tidy(op.at.timestamp());
         let known = async {
             let (actor, scope) = actor(parts, door, network(address), &op, body).await?;
@@ -49,7 +59,7 @@ impl Caller {
             }
             Err(error) => {
                 if error.kind() == Kind::Unauthenticated {
-                    failed(parts, door, network(address), &op, &error).await?;
+                    Box::pin(failed(parts, door, network(address), &op, &error)).await?;
                 }
                 Err(Refusal::new(error, &op))
             }
@@ -117,18 +127,19 @@ async fn actor(
     op: &Op,
     body: &[u8],
 ) -> Result<(Actor, Vec<String>)> {
-    let Some(key) = header(parts, "x-qt-key")? else {
-        let token = parts.headers.get(axum::http::header::AUTHORIZATION);
+    let Some(key) = header(parts, &KEY)? else {
+        let token = parts.headers.get(head::AUTHORIZATION);
         if let Some(token) = token.and_then(|v| v.to_str().ok()?.strip_prefix("Bearer ")) {
             guessing(door, network, op)?;
-            let (actor, scope) = account::token_call(&door.app, op, token.trim()).await?;
+            let called = account::token_call(&door.app, op, token.trim());
+            let (actor, scope) = Box::pin(called).await?;
             limited(parts, &scope)?;
             return Ok((actor, scope));
         }
         if let Some(shown) = parts.extensions.get::<ClientCertificate>() {
             guessing(door, network, op)?;
-            let actor = account::certificate_call(&door.app, op, shown.thumbprint()).await?;
-            return Ok((actor, Vec::new()));
+            let called = account::certificate_call(&door.app, op, shown.thumbprint());
+            return Ok((Box::pin(called).await?, Vec::new()));
         }
         if door.anonymous.check_key(&network).is_err() {
             return Err(Error::of(Code::RateLimited));
@@ -136,7 +147,7 @@ async fn actor(
         return Ok((Actor::Nobody, Vec::new()));
     };
     guessing(door, network, op)?;
-    let needed = |name: &'static str| {
+    let needed = |name: &'static HeaderName| {
         header(parts, name)?.ok_or_else(|| {
             Error::new(
                 Code::SignatureMissing,
@@ -151,26 +162,28 @@ async fn actor(
         query: parts.uri.query().unwrap_or_default(),
         body,
         key,
-        algorithm: header(parts, "x-qt-algorithm")?.unwrap_or("HMAC-SHA256"),
-        timestamp: needed("x-qt-timestamp")?,
-        nonce: needed("x-qt-nonce")?,
-        signature: needed("x-qt-signature")?,
+        algorithm: header(parts, &ALGORITHM)?.unwrap_or("HMAC-SHA256"),
+        timestamp: needed(&TIMESTAMP)?,
+        nonce: needed(&NONCE)?,
+        signature: needed(&SIGNATURE)?,
     };
     Ok((account::verify_call(&door.app, &call).await?, Vec::new()))
 }
 
 /// Whether the caller is known by the certificate of its connection: whoever signs or brings a token is known by that.
 fn by_certificate(parts: &Parts) -> bool {
-    let bearer = parts.headers.get(axum::http::header::AUTHORIZATION);
-    let bearer = bearer.is_some_and(|v| v.as_bytes().starts_with(b"Bearer "));
+    let bearer = || {
+        let told = parts.headers.get(head::AUTHORIZATION);
+        told.is_some_and(|v| v.as_bytes().starts_with(b"Bearer "))
+    };
     parts.extensions.get::<ClientCertificate>().is_some()
-        && !parts.headers.contains_key("x-qt-key")
-        && !bearer
+        && !parts.headers.contains_key(&KEY)
+        && !bearer()
 }
 
 /// What the caller says the call is for: `X-Qt-Purpose`, percent-encoded UTF-8.
 pub(crate) fn purpose(parts: &Parts, door: &Door) -> Result<String> {
-    let Some(told) = header(parts, "x-qt-purpose")? else { return Ok(String::new()) };
+    let Some(told) = header(parts, &PURPOSE)? else { return Ok(String::new()) };
     let most = door.app.rules.bounds.purpose_most;
     let text = percent_encoding::percent_decode_str(told).decode_utf8().ok();
     let text = text.map(|t| t.trim().to_owned());
@@ -209,7 +222,7 @@ pub(crate) fn guessing(door: &Door, network: IpAddr, op: &Op) -> Result<()> {
     ))
 }
 
-fn header<'a>(parts: &'a Parts, name: &str) -> Result<Option<&'a str>> {
+fn header<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>> {
     parts
         .headers
         .get(name)

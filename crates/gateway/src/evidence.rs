@@ -4,7 +4,6 @@
 //! what was asked and what was answered (`app::evidence`), bound to both by their hashes.
 
 use std::convert::Infallible;
-use std::task::{Context, Poll};
 
 use app::account::SignedCall;
 use axum::body::{Body, to_bytes};
@@ -13,14 +12,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use futures::future::{BoxFuture, Either};
 use model::evidence::Receipt;
 use model::{Actor, Code, Error, Result};
 use serde_json::json;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Service, ServiceExt};
 
 use crate::Door;
 use crate::answer::{REQUEST_ID, Refusal};
+use crate::caller::{PREFER, SIGNATURE};
 
 pub(crate) const EVIDENCE: HeaderName = HeaderName::from_static("x-qt-evidence");
 
@@ -33,61 +32,27 @@ async fn keys(State(door): State<Door>) -> Response {
     Json(json!({ "keys": app::evidence::keys(&door.app) })).into_response()
 }
 
-/// Puts a receipt beside the answer when the caller asks for one.
-#[derive(Clone)]
-pub(crate) struct Witness(pub(crate) Door);
-
-impl<S> Layer<S> for Witness {
-    type Service = Witnessed<S>;
-
-    fn layer(&self, inner: S) -> Witnessed<S> {
-        Witnessed { inner, door: self.0.clone() }
-    }
-}
-
-/// A route whose answers may have a receipt.
-#[derive(Clone)]
-pub(crate) struct Witnessed<S> {
-    inner: S,
-    door: Door,
-}
-
-impl<S> Service<Request> for Witnessed<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Either<S::Future, BoxFuture<'static, std::result::Result<Response, Infallible>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        if !wanted(request.headers()) {
-            return Either::Left(self.inner.call(request));
-        }
-        let (route, door) = (self.inner.clone(), self.door.clone());
-        Either::Right(Box::pin(async move {
-            Ok(match witnessed(&door, request, route).await {
-                Ok(response) => response,
-                Err(error) => Refusal::new(error, &door.app.op(Actor::Nobody, "-")).into_response(),
-            })
-        }))
-    }
-}
-
 /// Whether a signed call asks for a receipt.
-fn wanted(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-qt-signature")
+pub(crate) fn wanted(headers: &HeaderMap) -> bool {
+    headers.contains_key(&SIGNATURE)
         && headers
-            .get_all("prefer")
+            .get_all(&PREFER)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .any(|part| part.trim().eq_ignore_ascii_case("evidence"))
+}
+
+/// The answer of a route with a receipt beside it.
+pub(crate) async fn answered(
+    door: Door,
+    request: Request,
+    route: impl Service<Request, Response = Response, Error = Infallible>,
+) -> std::result::Result<Response, Infallible> {
+    Ok(match witnessed(&door, request, route).await {
+        Ok(response) => response,
+        Err(error) => Refusal::new(error, &door.app.op(Actor::Nobody, "-")).into_response(),
+    })
 }
 
 async fn witnessed(

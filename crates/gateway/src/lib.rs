@@ -15,6 +15,7 @@ pub mod dialect;
 mod evidence;
 mod flood;
 mod flow;
+mod frame;
 mod interface;
 mod ledger;
 mod mcp;
@@ -26,6 +27,7 @@ mod rows;
 mod service;
 mod token;
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -33,9 +35,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use app::App;
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::Route;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tower_http::set_header::SetResponseHeaderLayer;
+use tower::layer::util::Identity;
+use tower::{Layer, Service};
+
+use crate::frame::Frame;
+pub use crate::frame::{Answering, Framed};
 
 /// A certificate that a caller showed and the listener verified: its SHA-256, lower hex (RFC 8705). The listener puts it into the
 /// request's extensions.
@@ -134,24 +142,20 @@ impl Door {
 
 /// All routes of the door. The recorder of figures, if any, is installed before.
 pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
-    let per_second = NonZeroU32::new(config.anonymous_per_second).unwrap_or(NonZeroU32::MIN);
-    let quota = Quota::per_second(per_second)
-        .allow_burst(per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
-    let figures = Figures {
-        seconds: metrics::histogram!("qt_gateway_call_seconds"),
-        ok: metrics::counter!("qt_gateway_calls_total", "outcome" => "ok"),
-        refused: metrics::counter!("qt_gateway_calls_total", "outcome" => "refused"),
-    };
-    let door = Door(Arc::new(Inner {
-        app,
-        config,
-        anonymous: RateLimiter::keyed(quota),
-        flood: flood::Flood::new(FAILURES_A_SECOND),
-        descriptions: openapi::Descriptions::default(),
-        figures,
-        tidied: AtomicI64::new(i64::MIN),
-    }));
-    Router::new()
+    router_within(app, config, Identity::new())
+}
+
+/// The same with a layer of the caller's around every route and every refusal of one.
+pub fn router_within<L>(app: Arc<App>, config: GatewayConfig, outer: L) -> Router
+where
+    L: Layer<Framed<Route>> + Clone + Send + Sync + 'static,
+    L::Service: Service<Request, Response = Response, Error = Infallible>,
+    L::Service: Clone + Send + Sync + 'static,
+    <L::Service as Service<Request>>::Future: Send + 'static,
+{
+    app::audit::measured();
+    let door = door(app, config);
+    let witnessed = Router::new()
         .merge(rows::router())
         .merge(flow::router())
         .merge(interface::router())
@@ -160,7 +164,9 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(described::router())
         .merge(ledger::router())
         .merge(changes::router())
-        .route_layer(evidence::Witness(door.clone()))
+        .method_not_allowed_fallback(answer::no_such_method)
+        .layer((outer.clone(), Frame::witnessing(door.clone())));
+    Router::new()
         .merge(evidence::router())
         .merge(delta::router())
         .merge(ckan::router())
@@ -172,10 +178,27 @@ pub fn router(app: Arc<App>, config: GatewayConfig) -> Router {
         .merge(token::router())
         .fallback(answer::no_such_route)
         .method_not_allowed_fallback(answer::no_such_method)
-        // What a set holds is no page, whatever a browser makes of it.
-        .layer(SetResponseHeaderLayer::overriding(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
+        .layer((outer, Frame::plain()))
+        .merge(witnessed)
         .with_state(door)
+}
+
+fn door(app: Arc<App>, config: GatewayConfig) -> Door {
+    let per_second = NonZeroU32::new(config.anonymous_per_second).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::per_second(per_second)
+        .allow_burst(per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
+    let figures = Figures {
+        seconds: metrics::histogram!("qt_gateway_call_seconds"),
+        ok: metrics::counter!("qt_gateway_calls_total", "outcome" => "ok"),
+        refused: metrics::counter!("qt_gateway_calls_total", "outcome" => "refused"),
+    };
+    Door(Arc::new(Inner {
+        app,
+        config,
+        anonymous: RateLimiter::keyed(quota),
+        flood: flood::Flood::new(FAILURES_A_SECOND),
+        descriptions: openapi::Descriptions::default(),
+        figures,
+        tidied: AtomicI64::new(i64::MIN),
+    }))
 }

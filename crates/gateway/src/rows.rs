@@ -1,8 +1,9 @@
 //! `GET /api/v1/{resource}`: rows of one resource in the PostgREST dialect.
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, header};
 use axum::response::Response;
 use axum::routing::get;
 use model::usage::Way;
@@ -10,7 +11,7 @@ use model::{Code, Error, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::answer::{self, Around, Form, Refusal};
-use crate::caller::Caller;
+use crate::caller::{Caller, PREFER};
 use crate::{Door, dialect};
 
 pub(crate) fn router() -> Router<Door> {
@@ -21,43 +22,29 @@ async fn rows(
     State(door): State<Door>,
     Caller(mut op): Caller,
     Path(resource): Path<String>,
-    method: Method,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Refusal> {
     let started = std::time::Instant::now();
+    let (asked, _) = request.into_parts();
     op.way = Way::Api;
-    let answer =
-        release(&door, &op, &resource, &method, query.as_deref().unwrap_or_default(), &headers)
-            .await;
+    let answer = release(&door, &op, &resource, &asked).await;
     let figures = &door.figures;
     figures.seconds.record(started.elapsed().as_secs_f64());
     if answer.is_ok() { &figures.ok } else { &figures.refused }.increment(1);
     answer.map(|a| answer::told_by(a, &op)).map_err(|e| Refusal::new(e, &op))
 }
 
-async fn release(
-    door: &Door,
-    op: &model::Op,
-    resource: &str,
-    method: &Method,
-    query: &str,
-    headers: &HeaderMap,
-) -> Result<Response> {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let form = Form::choose(text(header::ACCEPT))?;
-    let asked = dialect::read(
-        query,
-        &dialect::Preferences {
-            prefer: headers.get("prefer").and_then(|v| v.to_str().ok()),
-            range: text(header::RANGE),
-        },
-        &door.app.rules.call,
-    )?;
-    let releasing = app::sharing::query(&door.app, op, resource, &asked.query);
+async fn release(door: &Door, op: &model::Op, resource: &str, request: &Parts) -> Result<Response> {
+    let text = |name: &HeaderName| request.headers.get(name).and_then(|v| v.to_str().ok());
+    let form = Form::choose(text(&header::ACCEPT))?;
+    let query = request.uri.query().unwrap_or_default();
+    let preferences = dialect::Preferences { prefer: text(&PREFER), range: text(&header::RANGE) };
+    let asked = dialect::read(query, &preferences, &door.app.rules.call)?;
+    // Boxed, for it is handed on twice before it begins.
+    let releasing = Box::pin(app::sharing::query(&door.app, op, resource, &asked.query));
     let release = match tokio::time::timeout(LONGEST, releasing).await {
         Ok(done) => done?,
-        Err(_) => return Err(too_slow(door, op, resource).await),
+        Err(_) => return Err(Box::pin(too_slow(door, op, resource)).await),
     };
     let rows = release.page.rows.len() as u64;
     let next = release.page.next.as_deref().map(|token| {
@@ -66,7 +53,7 @@ async fn release(
     });
     let around = Around {
         form,
-        method,
+        method: &request.method,
         first: asked.first,
         next,
         masked: &release.masked,

@@ -10,7 +10,7 @@
 
 use model::audit::{AuditEvent, AuditFault, AuditRecord, AuditVerdict};
 
-use crate::hash::sm3_hex;
+use crate::hash::{HashAlgorithm, Hasher};
 
 /// What stands before the first record.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -29,25 +29,25 @@ pub fn link(prev_hash: &str, seq: i64, event: AuditEvent) -> AuditRecord {
     AuditRecord { seq, prev_hash: prev_hash.to_owned(), hash, event }
 }
 
-/// Hash and canonical JSON of an event as record `seq` behind `prev_hash`: what is kept of the record need not be written a second
-/// time.
-#[must_use]
-pub fn link_text(prev_hash: &str, seq: i64, event: &AuditEvent) -> (String, String) {
-    let mut text = String::with_capacity(1024);
-    text.push_str(prev_hash);
-    write_canonical(&mut text, seq, event);
-    let hash = sm3_hex(text.as_bytes());
-    text.drain(..prev_hash.len());
-    (hash, text)
+/// Writes the canonical JSON of an event as record `seq` behind `prev_hash` into `text`, in place of what stood there; answers the
+/// record's hash. What is kept of a record need not be written a second time.
+pub fn link_text(text: &mut String, prev_hash: &str, seq: i64, event: &AuditEvent) -> String {
+    text.clear();
+    write_canonical(text, seq, event);
+    digest_text(prev_hash, text)
 }
 
 /// Hash of a record: 64 lower hex digits.
 #[must_use]
 pub fn digest(prev_hash: &str, seq: i64, event: &AuditEvent) -> String {
-    let mut text = String::with_capacity(1024);
-    text.push_str(prev_hash);
-    write_canonical(&mut text, seq, event);
-    sm3_hex(text.as_bytes())
+    digest_text(prev_hash, &canonical(seq, event))
+}
+
+fn digest_text(prev_hash: &str, text: &str) -> String {
+    let mut hasher = Hasher::new(HashAlgorithm::Sm3);
+    hasher.update(prev_hash.as_bytes());
+    hasher.update(text.as_bytes());
+    hasher.finish()
 }
 
 /// The canonical JSON of a record, as it is hashed.

@@ -39,8 +39,8 @@ impl Hasher {
     #[must_use]
     pub fn finish(self) -> String {
         match self.0 {
-            State::Sha256(h) => hex::encode(h.finalize()),
-            State::Sm3(h) => hex::encode(h.finalize()),
+            State::Sha256(h) => digits(h.finalize().into()),
+            State::Sm3(h) => digits(h.finalize().into()),
         }
     }
 }
@@ -57,13 +57,21 @@ pub fn hex_of(algorithm: HashAlgorithm, bytes: &[u8]) -> String {
 /// SHA-256 as 64 lower hex digits.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    digits(Sha256::digest(bytes).into())
 }
 
 /// SM3 as 64 lower hex digits.
 #[must_use]
 pub fn sm3_hex(bytes: &[u8]) -> String {
-    hex::encode(Sm3::digest(bytes))
+    digits(Sm3::digest(bytes).into())
+}
+
+/// At once: `hex::encode` puts letter to letter.
+fn digits(fingerprint: [u8; 32]) -> String {
+    let mut digits = [0; 64];
+    // There is room for two digits of each byte: it does not fail.
+    let _ = hex::encode_to_slice(fingerprint, &mut digits);
+    String::from_utf8_lossy(&digits).into_owned()
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 //! where the hash of the body follows the algorithm (SHA-256 or SM3). The window of time and the memory of nonces
 //! are the gateway's matter.
 
+use std::borrow::Cow;
+
 use hmac::{Hmac, KeyInit, Mac};
 use model::{Code, Error, Result};
 use sha2::Sha256;
@@ -61,11 +63,11 @@ impl Algorithm {
     }
     /// Hex hash of a whole body; an empty body is answered without hashing.
     #[must_use]
-    pub fn body_hash(self, body: &[u8]) -> String {
+    pub fn body_hash(self, body: &[u8]) -> Cow<'static, str> {
         match (self, body.is_empty()) {
-            (Algorithm::HmacSha256, true) => EMPTY_SHA256.to_owned(),
-            (Algorithm::HmacSm3, true) => EMPTY_SM3.to_owned(),
-            _ => hex_of(self.hash(), body),
+            (Algorithm::HmacSha256, true) => Cow::Borrowed(EMPTY_SHA256),
+            (Algorithm::HmacSm3, true) => Cow::Borrowed(EMPTY_SM3),
+            _ => Cow::Owned(hex_of(self.hash(), body)),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod code;
 pub mod contest;
 pub mod delivery;
 pub mod delta;
+mod digits;
 pub mod dispatch;
 pub mod entry;
 pub mod error;

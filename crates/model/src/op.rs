@@ -5,6 +5,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::account::Role;
+use crate::digits;
 use crate::usage::Way;
 
 /// Who acts.
@@ -112,10 +113,15 @@ impl Op {
             by: "",
         }
     }
+    /// An operation that begins at `at`, with an id of its own.
+    #[must_use]
+    pub fn begun(actor: Actor, source: String, at: DateTime<Utc>) -> Self {
+        Self::new(actor, new_id(at), source, at)
+    }
     /// The platform acting by itself at `at`.
     #[must_use]
     pub fn system(at: DateTime<Utc>) -> Self {
-        Self::new(Actor::System, new_id(at), "-".into(), at)
+        Self::begun(Actor::System, "-".into(), at)
     }
     /// Whether the caller's token reaches a resource or interface of this code.
     #[must_use]
@@ -156,11 +162,15 @@ pub fn day_of(stamp: &str) -> Option<NaiveDate> {
 /// RFC 3339 UTC with milliseconds, sortable as text.
 #[must_use]
 pub fn stamp(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+    match digits::stamp(&at.naive_utc()) {
+        Some(stamp) => digits::text(&stamp).to_owned(),
+        None => at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+    }
 }
 
 fn new_id(at: DateTime<Utc>) -> String {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
     let ts = uuid::Timestamp::from_unix(uuid::NoContext, seconds, at.timestamp_subsec_nanos());
-    uuid::Uuid::new_v7(ts).simple().to_string()
+    let mut digits = uuid::Uuid::encode_buffer();
+    uuid::Uuid::new_v7(ts).simple().encode_lower(&mut digits).to_owned()
 }

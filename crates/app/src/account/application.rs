@@ -155,6 +155,10 @@ pub(crate) async fn credential(app: &App, key: &str) -> Result<Option<Arc<Creden
     if let Some(known) = app.accounts.credentials.get(key) {
         return Ok(Some(known));
     }
+    Box::pin(read_credential(app, key)).await
+}
+
+async fn read_credential(app: &App, key: &str) -> Result<Option<Arc<Credential>>> {
     let Some((application, sealed)) = app.store.application_by_key(key).await? else {
         return Ok(None);
     };

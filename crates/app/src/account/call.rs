@@ -1,7 +1,7 @@
 //! Signed calls: signature, window of time, and the memory of nonces against replay.
 
 use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use chrono::{DateTime, Utc};
 use guard::signature::{self, Algorithm, SignedRequest};
@@ -72,7 +72,7 @@ pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
     // The nonce is taken only now: a stranger cannot use up someone's nonces.
     app.accounts.nonces.take(call.key, call.nonce, timestamp, now - window)?;
     if app.store.backend() == Backend::Postgres
-        && !app.store.nonce_insert(call.key, call.nonce, timestamp).await?
+        && !Box::pin(app.store.nonce_insert(call.key, call.nonce, timestamp)).await?
     {
         return Err(Error::of(Code::Replayed));
     }
@@ -83,8 +83,29 @@ pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
 #[derive(Debug)]
 pub(super) struct Nonces {
     start: i64,
-    seen: Mutex<BTreeMap<i64, HashSet<u64>>>,
+    seen: Mutex<BTreeMap<i64, Marks>>,
     hasher: RandomState,
+}
+
+/// Nonces of one minute, by the hash of key and nonce: nobody outside knows it, and it is not hashed again.
+type Marks = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+/// A hash of what is a hash.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Nonces {
@@ -108,7 +129,13 @@ impl Nonces {
         if seen.first_key_value().is_some_and(|(first, _)| (first + 1) * 60_000 < oldest) {
             *seen = seen.split_off(&oldest.div_euclid(60_000));
         }
-        if seen.entry(minute).or_default().insert(mark) {
+        let room = match seen.contains_key(&minute) {
+            true => 0,
+            // About as full as the fullest that is kept, so that the set does not grow by and by.
+            false => seen.values().map(HashSet::len).max().unwrap_or(0),
+        };
+        let new = || Marks::with_capacity_and_hasher(room, BuildHasherDefault::default());
+        if seen.entry(minute).or_insert_with(new).insert(mark) {
             Ok(())
         } else {
             Err(Error::of(Code::Replayed))

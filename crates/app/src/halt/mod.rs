@@ -61,7 +61,7 @@ impl Memory {
         {
             return Ok(());
         }
-        self.take_in(app).await
+        Box::pin(self.take_in(app)).await
     }
 
     /// Takes in what changed. Called after a change of this process, too, so that it holds when the click returns.
@@ -108,7 +108,7 @@ pub async fn admit(app: &App, op: &Op, caller: &Actor) -> Result<()> {
     let Err(refusal) = app.policy.going(HaltKind::Application, id) else { return Ok(()) };
     if app.halts.tells(op) {
         let as_caller = Op { actor: caller.clone(), ..op.clone() };
-        audit::refused(app, &as_caller, "application.call", id, &refusal).await?;
+        Box::pin(audit::refused(app, &as_caller, "application.call", id, &refusal)).await?;
     }
     Err(refusal)
 }

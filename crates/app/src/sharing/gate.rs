@@ -9,7 +9,7 @@ use std::time::Instant;
 use chrono::NaiveDate;
 use model::audit::AuditEvent;
 use model::entry::Entry;
-use model::query::{Comparison, Condition, RowPage, RowQuery};
+use model::query::{RowPage, RowQuery};
 use model::request::{Request, RequestFilter, RequestState};
 use model::value::{Row, Value};
 use model::{Actor, Code, Error, Op, Result};
@@ -18,9 +18,10 @@ use store::request::RequestScope;
 
 use super::bearing::{self, Bearing};
 use super::bounds::{self, Bound, Held};
+use super::fingerprint::fingerprint;
 use super::flowing::{Footing, Mark};
 use super::quota::{Meter, Pools};
-use super::resource::{Ground, in_scope};
+use super::resource::{Ground, Reached, in_scope};
 use super::{Callable, Release, paging};
 use crate::{App, audit, dispatch};
 
@@ -121,7 +122,7 @@ pub(crate) async fn enter(app: &App, op: &Op, code: &str, action: Action) -> Res
 /// A refusal of which there may be a flood: one record a second tells of all.
 async fn told(app: &App, op: &Op, code: &str, action: Action, meter: &Meter, e: Error) -> Error {
     match meter.tells(op) {
-        Some(untold) => refuse_many(app, op, code, action, e, untold).await,
+        Some(untold) => Box::pin(refuse_many(app, op, code, action, e, untold)).await,
         None => e,
     }
 }
@@ -195,7 +196,7 @@ impl Pass {
             true => self.told_of(query),
             false => Vec::new(),
         };
-        match bound.ask(app, op, query.filter.as_ref(), &items).await {
+        match Box::pin(bound.ask(app, op, query.filter.as_ref(), &items)).await {
             Ok(counted) => Ok(counted),
             Err(e) => Err(self.refuse(app, op, e).await),
         }
@@ -206,7 +207,7 @@ impl Pass {
         if let (Some(counted), Some(bound)) = (counted, &self.access.bound)
             && e.kind().ours()
         {
-            bound.unask(app, counted).await;
+            Box::pin(bound.unask(app, counted)).await;
         }
     }
 
@@ -253,23 +254,32 @@ impl Pass {
     }
 
     /// Writes the record of what is about to leave; without it nothing may.
-    pub(crate) async fn told(&self, app: &App, op: &Op, mut event: AuditEvent) -> Result<()> {
+    pub(crate) fn told(
+        &self,
+        app: &App,
+        op: &Op,
+        mut event: AuditEvent,
+    ) -> impl Future<Output = Result<()>> {
         event.micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
-        let kept = match &self.bearing {
-            Some(bearing) => {
-                event.scope = format!("{} mark {}", event.scope, bearing.name()).trim().to_owned();
-                bearing.keep(app, op, &self.access.grant, event.rows).await
-            }
-            None => Ok(()),
-        };
-        let written = match kept {
-            Ok(()) => audit::record(app, event).await,
-            Err(e) => Err(e),
-        };
-        if written.is_err() {
-            self.meter.uncount(op);
+        if let Some(bearing) = &self.bearing {
+            event.scope = format!("{} mark {}", event.scope, bearing.name()).trim().to_owned();
         }
-        written
+        let rows = event.rows;
+        let recording = audit::record(app, event);
+        async move {
+            let kept = match &self.bearing {
+                Some(bearing) => Box::pin(bearing.keep(app, op, &self.access.grant, rows)).await,
+                None => Ok(()),
+            };
+            let written = match kept {
+                Ok(()) => recording.await,
+                Err(e) => Err(e),
+            };
+            if written.is_err() {
+                self.meter.uncount(op);
+            }
+            written
+        }
     }
 
     /// Masked columns among those a query selects.
@@ -289,7 +299,8 @@ impl Pass {
 
 /// Refusals leave a record, too; a refusal stands even when its record cannot be written.
 async fn refuse(app: &App, op: &Op, code: &str, action: Action, e: Error) -> Error {
-    refuse_many(app, op, code, action, e, 0).await
+    // Boxed, as all that few calls come by: calls carry what they wait for with them.
+    Box::pin(refuse_many(app, op, code, action, e, 0)).await
 }
 
 /// The same for a refusal that stands also for `untold` ones before it, which left no record.
@@ -327,21 +338,42 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
     app.shares.look(app, op).await?;
     app.halts.look(app).await?;
     let (mark, day) = (Mark::of(app), op.today());
-    // The public is granted the same whoever it is: one access for all addresses.
-    let caller = match &op.actor {
-        Actor::Nobody => "",
-        known => known.id(),
-    };
-    let key = match action {
-        Action::RowsQuery => format!("{caller}\n{code}"),
-        other => format!("{caller}\n{code}\n{}", other.as_str()),
-    };
+    let key = key(op, code, action);
     if let Some(kept) = app.shares.access.get(&key)
         && kept.mark == mark
         && kept.day == day
     {
         return Ok(kept);
     }
+    let access = Arc::new(Box::pin(decided(app, op, reached, action, (mark, day))).await?);
+    app.shares.access.insert(key, Arc::clone(&access));
+    Ok(access)
+}
+
+/// By what the access of a caller to a resource is kept.
+fn key(op: &Op, code: &str, action: Action) -> String {
+    // The public is granted the same whoever it is: one access for all addresses.
+    let caller = match &op.actor {
+        Actor::Nobody => "",
+        known => known.id(),
+    };
+    let other = match action {
+        Action::RowsQuery => "",
+        other => other.as_str(),
+    };
+    let mut key = String::with_capacity(caller.len() + code.len() + other.len() + 2);
+    [caller, "\n", code, "\n", other].into_iter().for_each(|part| key.push_str(part));
+    key
+}
+
+/// Decides anew; `since` was taken before.
+async fn decided(
+    app: &App,
+    op: &Op,
+    reached: Reached<'_>,
+    action: Action,
+    since: (Mark, NaiveDate),
+) -> Result<Access> {
     let ground = Ground::of(app, op, reached, action).await?;
     let (entry, via) = (Arc::clone(&ground.known.entry), ground.via());
     let row_cap = match action {
@@ -365,7 +397,8 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
         _ => "",
     };
     let bound = bounds::of(app, application, grant.request().unwrap_or_default(), &entry).await?;
-    let access = Arc::new(Access {
+    let (mark, day) = since;
+    Ok(Access {
         bound,
         mark,
         day,
@@ -377,9 +410,7 @@ async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Ac
         released: ground.released(),
         meter,
         pools,
-    });
-    app.shares.access.insert(key, Arc::clone(&access));
-    Ok(access)
+    })
 }
 
 fn masked(grant: &Grant) -> Vec<String> {
@@ -408,7 +439,7 @@ pub(crate) async fn read(
     match (served, query.limit == Some(limit)) {
         (true, true) => app.store.serving().query(grant, query).await,
         (true, false) => app.store.serving().query(grant, &limited(query)).await,
-        (false, _) => paging::from_lake(app, grant, entry, limited(query), limit).await,
+        (false, _) => Box::pin(paging::from_lake(app, grant, entry, limited(query), limit)).await,
     }
 }
 
@@ -456,37 +487,6 @@ pub(crate) fn row_bytes(row: &Row) -> u64 {
         .sum()
 }
 
-/// Columns and operators of a condition, never values: `(sfzh eq & (age gt | age is_null))`.
-pub(crate) fn fingerprint(condition: &Condition) -> String {
-    let join = |all: &[Condition], with: &str| {
-        format!("({})", all.iter().map(fingerprint).collect::<Vec<_>>().join(with))
-    };
-    match condition {
-        Condition::Column { column, comparison } => format!("{column} {}", operator(comparison)),
-        Condition::Not(inner) => format!("!{}", fingerprint(inner)),
-        Condition::And(all) => join(all, " & "),
-        Condition::Or(all) => join(all, " | "),
-    }
-}
-
-fn operator(comparison: &Comparison) -> String {
-    match comparison {
-        Comparison::Eq(_) => "eq",
-        Comparison::Neq(_) => "neq",
-        Comparison::Gt(_) => "gt",
-        Comparison::Gte(_) => "gte",
-        Comparison::Lt(_) => "lt",
-        Comparison::Lte(_) => "lte",
-        Comparison::Like(_) => "like",
-        Comparison::Ilike(_) => "ilike",
-        Comparison::In(values) => return format!("in[{}]", values.len()),
-        Comparison::IsNull => "is_null",
-        Comparison::IsTrue => "is_true",
-        Comparison::IsFalse => "is_false",
-    }
-    .to_owned()
-}
-
 /// Resources the caller may call now: by approved applications, and what is freely open (the first 1000 by code).
 pub async fn callable(app: &App, op: &Op) -> Result<Vec<Callable>> {
     let row_cap = app.rules.call.max_rows;
@@ -525,22 +525,4 @@ pub async fn callable(app: &App, op: &Op) -> Result<Vec<Callable>> {
     }
     found.sort_by(|a, b| a.entry.draft.code.cmp(&b.entry.draft.code));
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fingerprint_tells_columns_and_operators_but_no_value() {
-        let is = |column: &str, comparison| Condition::Column { column: column.into(), comparison };
-        let c = Condition::And(vec![
-            is("sfzh", Comparison::Eq("330106199001011234".into())),
-            Condition::Not(Box::new(Condition::Or(vec![
-                is("xm", Comparison::In(vec!["张三".into(), "李四".into()])),
-                is("age", Comparison::IsNull),
-            ]))),
-        ]);
-        assert_eq!(fingerprint(&c), "(sfzh eq & !(xm in[2] | age is_null))");
-    }
 }

@@ -3,7 +3,7 @@
 //! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
 //! `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
 //! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `resource` says of what and by which application, `flowing`
-//! ends streams whose grant has ended, `quota` counts the calls, `bearing` marks what is served of a sandbox's results.
+//! ends streams whose grant has ended, `quota` counts the calls, `fingerprint` tells the audit what was compared, `bearing` marks what is served of a sandbox's results.
 
 mod agreed;
 mod ask;
@@ -11,6 +11,7 @@ mod batch;
 mod bearing;
 mod bounding;
 pub(crate) mod bounds;
+mod fingerprint;
 pub(crate) mod flowing;
 mod gate;
 mod inbox;
@@ -36,7 +37,8 @@ pub(crate) use ask::{end_of, give_up};
 pub(crate) use batch::granted;
 pub use bounding::{BoundsView, bounds, set_bounds};
 pub use bounds::BoundsRules;
-pub(crate) use gate::{Pass, enter, fingerprint, meter, purpose, read, release_event, row_bytes};
+pub(crate) use fingerprint::fingerprint;
+pub(crate) use gate::{Pass, enter, meter, purpose, read, release_event, row_bytes};
 pub use gate::{callable, query};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
@@ -137,7 +139,7 @@ impl Memory {
         {
             return Ok(());
         }
-        let stored = app.store.ledger_epoch().await?;
+        let stored = Box::pin(app.store.ledger_epoch()).await?;
         if self.stored.swap(stored, Ordering::Relaxed) != stored {
             self.forget();
         }

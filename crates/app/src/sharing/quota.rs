@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use model::dispatch::HolderKind;
 use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
@@ -50,7 +51,7 @@ pub(crate) type Pools = Arc<[Pool]>;
 
 #[derive(Clone, Debug, Default)]
 struct Lot {
-    day: String,
+    day: NaiveDate,
     left: u64,
     /// Calls taken out of the store in all, including `left`.
     taken: u64,
@@ -96,12 +97,12 @@ impl Meter {
         pools: &Pools,
     ) -> Result<u64> {
         self.rate(op, quota.calls_per_second)?;
-        let (day, second) = (op.today().to_string(), op.at.timestamp());
+        let (day, second) = (op.today(), op.at.timestamp());
         loop {
-            if let Some(answer) = self.of_lot(&day, second, quota.calls_per_day, pools) {
+            if let Some(answer) = self.of_lot(day, second, quota.calls_per_day, pools) {
                 return answer;
             }
-            self.refill(app, &day, second, quota.calls_per_day, pools).await?;
+            Box::pin(self.refill(app, day, second, quota.calls_per_day, pools)).await?;
         }
     }
 
@@ -123,7 +124,7 @@ impl Meter {
     /// A call that failed through no fault of the caller does not count.
     pub(crate) fn uncount(&self, op: &Op) {
         let mut lot = self.lot.lock();
-        if lot.day == op.today().to_string() {
+        if lot.day == op.today() {
             lot.left += 1;
         }
     }
@@ -139,7 +140,13 @@ impl Meter {
     }
 
     /// `None` when the lot is empty and another may be taken.
-    fn of_lot(&self, day: &str, second: i64, quota: u64, pools: &[Pool]) -> Option<Result<u64>> {
+    fn of_lot(
+        &self,
+        day: NaiveDate,
+        second: i64,
+        quota: u64,
+        pools: &[Pool],
+    ) -> Option<Result<u64>> {
         let mut lot = self.lot.lock();
         if lot.day != day {
             return None;
@@ -159,7 +166,7 @@ impl Meter {
     async fn refill(
         &self,
         app: &App,
-        day: &str,
+        day: NaiveDate,
         second: i64,
         quota: u64,
         pools: &Pools,
@@ -182,7 +189,7 @@ impl Meter {
                 let key = QuotaKey {
                     application: application.clone(),
                     entry: entry.clone(),
-                    day: day.to_owned(),
+                    day: day.to_string(),
                 };
                 let took = app.store.quota_take(&key, want, quota, pools).await?;
                 match took.short.and_then(|n| pools.get(n)) {
@@ -205,7 +212,7 @@ impl Meter {
         let mut lot = self.lot.lock();
         let left = if lot.day == day { lot.left } else { 0 };
         *lot = Lot {
-            day: day.to_owned(),
+            day,
             left: left + got,
             taken,
             used_up_at: (got == 0 && short.is_none()).then_some(quota),
@@ -218,7 +225,7 @@ impl Meter {
     }
 
     /// Whether an unused part of a lot out of this pool lies here.
-    fn holds(&self, day: &str, pool: &Pool) -> bool {
+    fn holds(&self, day: NaiveDate, pool: &Pool) -> bool {
         let lot = self.lot.lock();
         lot.day == day && lot.left > 0 && lot.pools.iter().any(|p| p.holder == pool.holder)
     }
@@ -244,12 +251,13 @@ impl Meter {
             let mut lot = self.lot.lock();
             let left = std::mem::take(&mut lot.left);
             lot.taken = lot.taken.saturating_sub(left);
-            (lot.day.clone(), left, Arc::clone(&lot.pools))
+            (lot.day, left, Arc::clone(&lot.pools))
         };
         let Some((application, entry)) = self.kept.as_ref().filter(|_| left > 0) else {
             return Ok(());
         };
-        let key = QuotaKey { application: application.clone(), entry: entry.clone(), day };
+        let (application, entry) = (application.clone(), entry.clone());
+        let key = QuotaKey { application, entry, day: day.to_string() };
         app.store.quota_return(&key, left, &pools).await
     }
 
@@ -268,7 +276,7 @@ impl Meter {
 
 /// Has the other callers of this process put back what they took out of a pool and did not use; at most once a second.
 /// Answers whether anything went back.
-async fn gather(app: &App, day: &str, second: i64, pool: &Pool) -> Result<bool> {
+async fn gather(app: &App, day: NaiveDate, second: i64, pool: &Pool) -> Result<bool> {
     if app.shares.gathered.swap(second, Ordering::Relaxed) == second {
         return Ok(false);
     }
@@ -343,29 +351,29 @@ mod tests {
     #[test]
     fn a_lot_is_given_out_exactly_and_by_day() {
         let meter = Meter::new(None);
-        assert!(meter.of_lot("2026-03-02", 1, 10, &[]).is_none());
-        *meter.lot.lock() =
-            Lot { day: "2026-03-02".into(), left: 2, taken: 2, pool_left: 100, ..Lot::default() };
-        assert_eq!(meter.of_lot("2026-03-02", 1, 10, &[]).unwrap().unwrap(), 9);
-        assert_eq!(meter.of_lot("2026-03-02", 1, 10, &[]).unwrap().unwrap(), 8);
-        assert!(meter.of_lot("2026-03-02", 1, 10, &[]).is_none());
+        let [today, tomorrow] = [2, 3].map(|day| NaiveDate::from_ymd_opt(2026, 3, day).unwrap());
+        assert!(meter.of_lot(today, 1, 10, &[]).is_none());
+        *meter.lot.lock() = Lot { day: today, left: 2, taken: 2, pool_left: 100, ..Lot::default() };
+        assert_eq!(meter.of_lot(today, 1, 10, &[]).unwrap().unwrap(), 9);
+        assert_eq!(meter.of_lot(today, 1, 10, &[]).unwrap().unwrap(), 8);
+        assert!(meter.of_lot(today, 1, 10, &[]).is_none());
         meter.lot.lock().used_up_at = Some(10);
-        let refused = meter.of_lot("2026-03-02", 1, 10, &[]).unwrap();
+        let refused = meter.of_lot(today, 1, 10, &[]).unwrap();
         assert_eq!(refused.unwrap_err().code(), Code::QuotaUsedUp);
         // A larger quota or another day is looked up anew.
-        assert!(meter.of_lot("2026-03-02", 1, 20, &[]).is_none());
-        assert!(meter.of_lot("2026-03-03", 1, 10, &[]).is_none());
+        assert!(meter.of_lot(today, 1, 20, &[]).is_none());
+        assert!(meter.of_lot(tomorrow, 1, 10, &[]).is_none());
         // A pool without anything left refuses for a second, then it is asked again.
         meter.lot.lock().used_up_at = None;
         let pool = |limit| Pool { holder: Holder::new(HolderKind::Org, "o"), limit };
         meter.lot.lock().short = Some((7, pool(50)));
-        let refused = meter.of_lot("2026-03-02", 7, 10, &[pool(50)]).unwrap().unwrap_err();
+        let refused = meter.of_lot(today, 7, 10, &[pool(50)]).unwrap().unwrap_err();
         assert!(
             refused.en().contains("organisation") && refused.en().contains("50"),
             "{refused:?}"
         );
-        assert!(meter.of_lot("2026-03-02", 8, 10, &[pool(50)]).is_none());
-        assert!(meter.of_lot("2026-03-02", 7, 10, &[pool(60)]).is_none(), "a raise holds at once");
+        assert!(meter.of_lot(today, 8, 10, &[pool(50)]).is_none());
+        assert!(meter.of_lot(today, 7, 10, &[pool(60)]).is_none(), "a raise holds at once");
     }
 
     #[test]

@@ -4,13 +4,13 @@
 //! addresses, users, keys, paths, queries, headers, bodies; who did what stands in the audit chain.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
-use futures::future::BoxFuture;
 use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
 use tower::{Layer, Service};
@@ -98,11 +98,11 @@ pub(super) struct Watched<S> {
 impl<S> Service<Request> for Watched<S>
 where
     S: Service<Request, Response = Response>,
-    S::Future: Send + 'static,
+    S::Future: Unpin,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+    type Future = Watching<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -112,13 +112,31 @@ where
         let started = Instant::now();
         let method = method(&request);
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let (answering, watch) = (self.inner.call(request), Arc::clone(&self.watch));
-        Box::pin(async move {
-            let response = answering.await?;
-            let route = route.as_ref().map_or("-", MatchedPath::as_str);
-            watch.answered(method, route, &response, started.elapsed());
-            Ok(response)
-        })
+        let answering = self.inner.call(request);
+        Watching { answering, watch: Arc::clone(&self.watch), started, method, route }
+    }
+}
+
+/// A call under way.
+pub(super) struct Watching<F> {
+    answering: F,
+    watch: Arc<Watch>,
+    started: Instant,
+    method: &'static str,
+    route: Option<MatchedPath>,
+}
+
+impl<F, E> Future for Watching<F>
+where
+    F: Future<Output = Result<Response, E>> + Unpin,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(Pin::new(&mut self.answering).poll(cx))?;
+        let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
+        self.watch.answered(self.method, route, &response, self.started.elapsed());
+        Poll::Ready(Ok(response))
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
+use tower::Service;
 use tower_http::timeout::TimeoutBody;
 
 /// How long a connection is waited for.
@@ -117,7 +117,8 @@ pub(super) async fn answer(
         if let Some(certificate) = &calls.certificate {
             request.extensions_mut().insert(certificate.clone());
         }
-        calls.router.clone().oneshot(request)
+        // A router is always ready.
+        calls.router.clone().call(request)
     });
     let io = TokioIo::new(stream);
     // What a connection breaks off by is its caller's doing; it is no error of ours.

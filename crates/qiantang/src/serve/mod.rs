@@ -181,34 +181,34 @@ pub fn portal_router(
             ..portal::PortalConfig::default()
         },
     );
-    around(
-        "portal",
-        router.merge(probes::public(Arc::clone(app))),
-        config.portal.behind_proxy,
-        config,
-    )
+    let router = router.merge(probes::public(Arc::clone(app))).layer(watched("portal", config));
+    behind(router, config.portal.behind_proxy)
 }
 
 /// The machines' door for an app.
 pub fn gateway_router(app: &Arc<App>, url: &str, config: &Config) -> Router {
     let metrics = probes::metrics_handle()
         .map(|handle| Arc::new(move || handle.render()) as Arc<dyn Fn() -> String + Send + Sync>);
-    let router = gateway::router(
+    let router = gateway::router_within(
         Arc::clone(app),
         gateway::GatewayConfig {
             public_url: url.to_owned(),
             anonymous_per_second: config.gateway.anonymous_per_second,
             metrics,
         },
+        watched("gateway", config),
     );
-    around("gateway", router, config.gateway.behind_proxy, config)
+    behind(router, config.gateway.behind_proxy)
 }
 
-/// What every door has around it: the caller's true address, figures and the access log.
-fn around(door: &'static str, router: Router, behind_proxy: bool, config: &Config) -> Router {
-    let watch = Arc::new(access::Watch::new(door, config.log.access));
-    let router = router.layer(access::WatchLayer(watch));
-    if behind_proxy { router.layer(from_fn(proxy::true_address)) } else { router }
+/// What every door has around its routes: figures and the access log.
+fn watched(door: &'static str, config: &Config) -> access::WatchLayer {
+    access::WatchLayer(Arc::new(access::Watch::new(door, config.log.access)))
+}
+
+/// A door behind a proxy of ours takes the caller's true address from it.
+fn behind(router: Router, proxy: bool) -> Router {
+    if proxy { router.layer(from_fn(proxy::true_address)) } else { router }
 }
 
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {

@@ -212,8 +212,8 @@ mod tests {
             reason: "x".repeat(size),
             ..AuditEvent::default()
         };
-        let linked = tail.link((0..records).map(|n| Arc::new(event(n))).collect());
-        let lot = Lot::of(&tail.hash, &linked);
+        let events: Vec<_> = (0..records).map(|n| Arc::new(event(n))).collect();
+        let lot = tail.link(&events);
         tail.keep(lot.last(), lot.hash());
         lot
     }

@@ -3,10 +3,13 @@
 
 use std::ops::Range;
 
-use super::write::Linked;
+use guard::chain;
+use model::audit::AuditEvent;
 
 /// Columns of the table that questions ask for, beside number, hashes and body.
 const COLUMNS: usize = 5;
+/// Bytes of a line for which room is made ahead.
+const LINE: usize = 768;
 
 #[derive(Debug, Default)]
 pub(super) struct Lot {
@@ -38,24 +41,31 @@ pub(super) struct Kept<'a> {
 }
 
 impl Lot {
-    /// Packs records that follow the one with hash `before`.
-    pub(super) fn of(before: &str, records: &[Linked]) -> Self {
-        let mut lot = Self { before: before.to_owned(), ..Self::default() };
-        lot.first = records.first().map_or(0, |r| r.seq);
-        lot.lines.reserve(records.iter().map(|r| r.body.len() + 96).sum());
-        records.iter().for_each(|r| lot.push(r));
+    /// Links events behind record `last`, whose hash is `before`.
+    pub(super) fn of<'a>(
+        last: i64,
+        before: &str,
+        events: impl ExactSizeIterator<Item = &'a AuditEvent>,
+    ) -> Self {
+        let mut lot = Self { first: last + 1, before: before.to_owned(), ..Self::default() };
+        lot.lines.reserve(events.len() * LINE);
+        lot.places.reserve(events.len());
+        let (mut body, mut hash) = (String::with_capacity(LINE), before.to_owned());
+        for (seq, event) in (lot.first..).zip(events) {
+            hash = chain::link_text(&mut body, &hash, seq, event);
+            lot.push(seq, &hash, &body, event);
+        }
         lot
     }
 
-    fn push(&mut self, record: &Linked) {
+    fn push(&mut self, seq: i64, hash: &str, body: &str, e: &AuditEvent) {
         use std::fmt::Write;
         // Writing into a String cannot fail.
-        let _ = write!(self.lines, "{} ", record.seq);
-        let hash = append(&mut self.lines, &record.hash);
+        let _ = write!(self.lines, "{seq} ");
+        let hash = append(&mut self.lines, hash);
         self.lines.push(' ');
-        let body = append(&mut self.lines, &record.body);
+        let body = append(&mut self.lines, body);
         self.lines.push('\n');
-        let e = &record.event;
         let columns = [&e.ts, &e.actor, &e.action, &e.object, &e.result]
             .map(|text| append(&mut self.columns, text).end);
         self.places.push(Place { hash, body, columns });

@@ -101,10 +101,10 @@ impl AuditLog {
     }
 
     /// Appends a record and waits until it is durable; answers its number. *every-release-audited* rests on this.
-    pub async fn append(&self, event: AuditEvent) -> Result<i64> {
+    pub async fn append(&self, event: impl Into<Arc<AuditEvent>>) -> Result<i64> {
         let (done, outcome) = oneshot::channel();
         let gone = || Error::of(Code::AuditUnavailable);
-        let event = Arc::new(event);
+        let event = event.into();
         let pending = Pending { event: Arc::clone(&event), done };
         self.queue.send(Order::Write(pending)).await.map_err(|_| gone())?;
         let number = outcome.await.map_err(|_| gone())?;

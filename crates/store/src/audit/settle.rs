@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use model::audit::AuditEvent;
 use model::{Code, Error, Result};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
@@ -18,7 +19,6 @@ use super::head;
 use super::lot::Lot;
 use super::meter::{Meter, Sums};
 use super::meter_sqlite;
-use super::write::Linked;
 
 /// Bytes of records that are written without waiting for more.
 const ENOUGH: usize = 4 << 20;
@@ -123,11 +123,11 @@ impl Settling {
         self.shared.written.store(seq, Ordering::Release);
     }
 
-    /// Hands over what the journal holds now.
-    pub(super) fn put(&self, lot: Lot, records: &[Linked]) {
+    /// Hands over what the journal holds now, made of these events.
+    pub(super) fn put(&self, lot: Lot, events: &[Arc<AuditEvent>]) {
         let mut state = self.shared.state.lock();
         let first = state.gathered.lots.is_empty();
-        records.iter().for_each(|r| state.gathered.sums.add(&r.event));
+        events.iter().for_each(|event| state.gathered.sums.add(event));
         state.gathered.bytes += lot.size();
         state.held += lot.size();
         state.gathered.lots.push(lot);
@@ -249,10 +249,10 @@ pub(super) fn write_one(
     connection: &mut rusqlite::Connection,
     meter: &mut Meter,
     lot: Lot,
-    records: &[Linked],
+    events: &[Arc<AuditEvent>],
 ) -> rusqlite::Result<()> {
     let mut gathered = Gathered::default();
-    records.iter().for_each(|r| gathered.sums.add(&r.event));
+    events.iter().for_each(|event| gathered.sums.add(event));
     gathered.lots.push(lot);
     write(connection, meter, &gathered)
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::fault::Break;
+use super::lot::Lot;
 use super::{Order, Pending};
 
 /// Records in one commit at most.
@@ -29,19 +30,10 @@ impl Tail {
 
     /// Links events to the chain, behind the record of a break if one is still untold. The tail moves only when
     /// `keep` is called after the commit.
-    pub(super) fn link(&self, events: Vec<Arc<AuditEvent>>) -> Vec<Linked> {
-        let (mut seq, mut hash) = (self.seq, self.hash.clone());
-        let told =
-            self.broken.as_ref().zip(events.first()).map(|(b, next)| Arc::new(b.event(next)));
-        told.into_iter()
-            .chain(events)
-            .map(|event| {
-                seq += 1;
-                let (next, body) = guard::chain::link_text(&hash, seq, &event);
-                let prev_hash = std::mem::replace(&mut hash, next.clone());
-                Linked { seq, prev_hash, hash: next, body, event }
-            })
-            .collect()
+    pub(super) fn link(&self, events: &[Arc<AuditEvent>]) -> Lot {
+        let told = self.broken.as_ref().zip(events.first()).map(|(b, next)| b.event(next));
+        let all: Vec<&AuditEvent> = told.iter().chain(events.iter().map(Arc::as_ref)).collect();
+        Lot::of(self.seq, &self.hash, all.into_iter())
     }
 
     pub(super) fn keep(&mut self, seq: i64, hash: &str) {
@@ -49,15 +41,6 @@ impl Tail {
         hash.clone_into(&mut self.hash);
         self.broken = None;
     }
-}
-
-/// A record in its place, with the canonical JSON that is hashed and kept.
-pub(super) struct Linked {
-    pub(super) seq: i64,
-    pub(super) prev_hash: String,
-    pub(super) hash: String,
-    pub(super) body: String,
-    pub(super) event: Arc<AuditEvent>,
 }
 
 pub(super) type Waiting = oneshot::Sender<Result<i64>>;

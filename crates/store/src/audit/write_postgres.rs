@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Receiver;
 use super::Order;
 use super::fault::Break;
 use super::head::{self, Head};
+use super::lot::Kept;
 use super::meter::{Meter, Sums};
 use super::meter_postgres;
 use super::write::{BATCH, Sorted, Tail, Told, sorted, warn};
@@ -75,7 +76,8 @@ async fn write(pool: &AnyPool, meter: &mut Meter, events: Vec<Arc<AuditEvent>>) 
     let at_head: Option<String> = row.try_get("at_head").map_err(fail)?;
     tail.broken = Break::find(noted.as_ref(), tail.seq, at_head.as_deref(), 1);
     warn(tail.broken.as_ref());
-    let records = tail.link(events);
+    let lot = tail.link(&events);
+    let records: Vec<Kept<'_>> = lot.records().collect();
     for chunk in records.chunks(500) {
         // The builder of sqlx writes `?` for an `Any` connection, which PostgreSQL does not read.
         let marks: Vec<String> = (0..chunk.len())
@@ -90,34 +92,24 @@ async fn write(pool: &AnyPool, meter: &mut Meter, events: Vec<Arc<AuditEvent>>) 
         );
         let mut insert = sqlx::query(sqlx::AssertSqlSafe(sql));
         for r in chunk {
-            insert = insert
-                .bind(r.seq)
-                .bind(r.event.ts.as_str())
-                .bind(r.event.actor.as_str())
-                .bind(r.event.action.as_str())
-                .bind(r.event.object.as_str())
-                .bind(r.event.result.as_str())
-                .bind(r.prev_hash.as_str())
-                .bind(r.hash.as_str())
-                .bind(r.body.as_str());
+            insert = insert.bind(r.seq);
+            for text in r.columns.into_iter().chain([r.prev_hash, r.hash, r.body]) {
+                insert = insert.bind(text);
+            }
         }
         insert.execute(&mut *tx).await.map_err(fail)?;
     }
-    if let Some(r) = records.last() {
-        sqlx::query(
-            "INSERT INTO meta (name, value) VALUES ('audit.head', $1)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        )
-        .bind(format!("{} {}", r.seq, r.hash))
-        .execute(&mut *tx)
-        .await
-        .map_err(fail)?;
-    }
-    let (first, last) =
-        records.first().zip(records.last()).map_or((0, 0), |(first, last)| (first.seq, last.seq));
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ('audit.head', $1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(format!("{} {}", lot.last(), lot.hash()))
+    .execute(&mut *tx)
+    .await
+    .map_err(fail)?;
     let mut sums = Sums::default();
-    records.iter().for_each(|r| sums.add(&r.event));
-    meter_postgres::count(&mut tx, meter, &sums, first, last).await?;
+    events.iter().for_each(|event| sums.add(event));
+    meter_postgres::count(&mut tx, meter, &sums, lot.first(), lot.last()).await?;
     tx.commit().await.map_err(fail)?;
-    Ok(last)
+    Ok(lot.last())
 }

@@ -15,10 +15,10 @@ use super::checkpoint::Checkpoints;
 use super::fault::Break;
 use super::head::{self, Head, HeadFile};
 use super::journal::{Journal, Line};
-use super::lot::Lot;
+use super::lot::{Kept, Lot};
 use super::meter::Meter;
 use super::settle::{self, Settled, Settling};
-use super::write::{BATCH, Linked, Sorted, Tail, Told, Waiting, bell, sorted, warn};
+use super::write::{BATCH, Sorted, Tail, Told, Waiting, bell, sorted, warn};
 use super::{Order, meter_sqlite};
 use crate::StoreConfig;
 use crate::db::{AUDIT_SQL, fail};
@@ -111,13 +111,14 @@ fn recover(
     let mut taken = 0;
     while rest.peek().is_some() {
         let lines: Vec<Line> = rest.by_ref().take(BATCH).collect();
-        let records = follow(&tail, &lines);
-        let Some(end) = records.last() else { break };
-        let lot = Lot::of(&tail.hash, &records);
-        tail.keep(end.seq, &end.hash);
-        settle::write_one(connection, meter, lot, &records).map_err(broken)?;
-        taken += records.len();
-        if records.len() < lines.len() {
+        let (lot, events) = follow(&tail, &lines);
+        if events.is_empty() {
+            break;
+        }
+        tail.keep(lot.last(), lot.hash());
+        settle::write_one(connection, meter, lot, &events).map_err(broken)?;
+        taken += events.len();
+        if events.len() < lines.len() {
             break;
         }
     }
@@ -131,17 +132,20 @@ fn recover(
     Ok(())
 }
 
-/// The records that follow from the end, up to the first that does not.
-fn follow(tail: &Tail, lines: &[Line]) -> Vec<Linked> {
+/// The records that follow from the end, up to the first that does not, and what they tell.
+fn follow(tail: &Tail, lines: &[Line]) -> (Lot, Vec<Arc<AuditEvent>>) {
     let read = |line: &Line| serde_json::from_str::<AuditEvent>(&line.body).ok().map(Arc::new);
-    let events: Vec<_> = lines.iter().map_while(read).collect();
-    let mut records = tail.link(events);
-    let fits = |(r, line): &(&Linked, &Line)| {
-        (r.seq, &r.hash, &r.body) == (line.seq, &line.hash, &line.body)
+    let mut events: Vec<_> = lines.iter().map_while(read).collect();
+    let lot = tail.link(&events);
+    let fits = |(r, line): &(Kept<'_>, &Line)| {
+        (r.seq, r.hash, r.body) == (line.seq, line.hash.as_str(), line.body.as_str())
     };
-    let fitting = records.iter().zip(lines).take_while(fits).count();
-    records.truncate(fitting);
-    records
+    let fitting = lot.records().zip(lines).take_while(fits).count();
+    if fitting == events.len() {
+        return (lot, events);
+    }
+    events.truncate(fitting);
+    (tail.link(&events), events)
 }
 
 /// The table's end.
@@ -199,15 +203,14 @@ impl Writer {
     }
 
     fn write(&mut self, events: Vec<Arc<AuditEvent>>, callers: Vec<Waiting>) {
-        let records = self.tail.link(events);
-        let lot = Lot::of(&self.tail.hash, &records);
+        let lot = self.tail.link(&events);
         let outcome = self.commit(&lot);
         let (last, written) = (lot.last(), outcome.is_ok());
         if written {
-            self.settling.put(lot, &records);
+            self.settling.put(lot, &events);
         }
-        // The records before their callers are told: what these put together they take apart.
-        drop(records);
+        // The events before their callers are told: what these put together they take apart.
+        drop(events);
         // A runtime that is shutting down has no one left to tell.
         let _ = self.bell.send(Told::of(callers, last, outcome));
     }
