@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use model::{Actor, Code, Error, Kind, Op, Result};
 
 use crate::answer::Refusal;
+use crate::evidence::Asker;
 use crate::flood::{Tell, network};
 use crate::{ClientCertificate, Door};
 
@@ -44,6 +45,9 @@ impl Caller {
                 op.purpose = purpose;
                 if by_certificate(parts) {
                     op.by = "mtls";
+                }
+                if let Some(asker) = parts.extensions.get::<Asker>() {
+                    asker.known(&op, proof(parts));
                 }
                 Ok(Self(op))
             }
@@ -166,6 +170,15 @@ fn by_certificate(parts: &Parts) -> bool {
     parts.extensions.get::<ClientCertificate>().is_some()
         && !parts.headers.contains_key("x-qt-key")
         && !bearer
+}
+
+/// How a caller that is known proved who it is, as a receipt says it.
+fn proof(parts: &Parts) -> &'static str {
+    match parts.headers.contains_key("x-qt-key") {
+        true => "hmac",
+        false if by_certificate(parts) => "mtls",
+        false => "oauth2",
+    }
 }
 
 /// What the caller says the call is for: `X-Qt-Purpose`, percent-encoded UTF-8.

@@ -15,11 +15,11 @@ use testkit::House;
 
 use crate::client::Client;
 
-const KEY: &str = "/gateway/app/refreshTokenByKey.htm";
+pub(crate) const KEY: &str = "/gateway/app/refreshTokenByKey.htm";
 const SEC: &str = "/gateway/app/refreshTokenBySec.htm";
 
 /// An application with a grant of so many calls a day, and the code of an interface.
-async fn furnish(house: &House, calls_per_day: u64) -> (ApplicationSecret, String) {
+pub(crate) async fn furnish(house: &House, calls_per_day: u64) -> (ApplicationSecret, String) {
     let app = &house.app;
     house.publish(testkit::draft("tongji")).await;
     let rows =
@@ -50,18 +50,24 @@ async fn furnish(house: &House, calls_per_day: u64) -> (ApplicationSecret, Strin
     (secret, made.code)
 }
 
-fn signed(house: &House, key: &str, secret: &str) -> String {
+pub(crate) fn signed(house: &House, key: &str, secret: &str) -> String {
     let time = house.app.now().timestamp_millis().to_string();
     format!("appKey={key}&requestTime={time}&sign={}", sign(key, secret.as_bytes(), &time))
 }
 
-async fn refresh(house: &House, client: &Client, path: &str, key: &str, secret: &str) -> Value {
+pub(crate) async fn refresh(
+    house: &House,
+    client: &Client,
+    path: &str,
+    key: &str,
+    secret: &str,
+) -> Value {
     let answer = client.get(&format!("{path}?{}", signed(house, key, secret))).await;
     assert_eq!(answer.status.as_u16(), 200);
     answer.json()
 }
 
-fn text(value: &Value, name: &str) -> String {
+pub(crate) fn text(value: &Value, name: &str) -> String {
     value["datas"][name].as_str().unwrap().to_owned()
 }
 
