@@ -28,6 +28,7 @@ pub(crate) mod lease;
 pub mod ledger;
 pub mod news;
 pub mod notice;
+mod noticing;
 pub mod opening;
 pub mod operation;
 pub mod org;

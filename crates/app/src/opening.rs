@@ -85,6 +85,7 @@ pub use versions::{Changed, Version, VersionDifference, differences, versions};
 pub(crate) use withdraw::moved;
 pub use withdraw::{withdraw, withdrawals, withdrawn};
 
+use crate::sharing::bounds;
 use crate::sharing::flowing::{Footing, Mark, while_standing};
 use crate::sharing::{fingerprint, read, release_event};
 use crate::{App, Page, audit};
@@ -369,12 +370,19 @@ async fn open_entry(app: &App, code: &str) -> Result<Entry> {
     })
 }
 
-/// A grant as open data. Its existence is public, so that a refusal may say why; it is recorded.
+/// A grant as open data, within what bounds calls of the entry, by whichever page they are made. Its existence is public, so that a
+/// refusal may say why; it is recorded.
 async fn grant(app: &App, op: &Op, entry: &Entry, action: Action, row_cap: u64) -> Result<Grant> {
     app.halts.look(app).await?;
     let refusal = if entry.freely_open() {
         match app.policy.grant(op, &GrantAsk { action, entry, via: Via::Open, row_cap }) {
-            Ok(grant) => return Ok(grant),
+            Ok(grant) => {
+                let bound = bounds::of(app, "", "", entry).await?;
+                match bound.map_or(Ok(()), |bound| bound.admit(op, action).map(drop)) {
+                    Ok(()) => return Ok(grant),
+                    Err(e) => e,
+                }
+            }
             Err(e) => e,
         }
     } else {

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+/// What lies further ahead of now than a whole span and this (µs) was taken before the clock was set back, and fills nothing.
+const SET_BACK: i64 = 60_000_000;
+
 /// Instant (µs) until which what was taken so far fills the rate.
 #[derive(Debug, Default)]
 pub(crate) struct Rate {
@@ -14,7 +17,10 @@ impl Rate {
         let each = each(most, span);
         let mut filled = self.filled.load(Ordering::Relaxed);
         loop {
-            let from = filled.max(now);
+            let from = match filled.saturating_sub(now) > span.saturating_add(SET_BACK) {
+                true => now,
+                false => filled.max(now),
+            };
             if from - now > span - each {
                 return false;
             }
@@ -53,5 +59,15 @@ mod tests {
         rate.put_back(10, second);
         assert!(take(100_000) && !take(100_000));
         assert_eq!((0..50).filter(|_| take(5_000_000)).count(), 10);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_shut_the_door() {
+        let (rate, second, hour) = (Rate::default(), 1_000_000, 3_600_000_000);
+        assert!(rate.take(hour, 10, second));
+        assert_eq!((0..50).filter(|_| rate.take(0, 10, second)).count(), 10);
+        // A call that took a while and asks by the time it began at gives nothing away.
+        assert!((0..50).filter(|_| rate.take(hour, 10, second)).count() == 10);
+        assert!(!rate.take(hour - 30_000_000, 10, second));
     }
 }

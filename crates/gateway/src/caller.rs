@@ -9,6 +9,7 @@ use axum::http::{HeaderName, header as head};
 use model::{Actor, Code, Error, Kind, Op, Result};
 
 use crate::answer::Refusal;
+use crate::evidence::Asker;
 use crate::flood::{Tell, network};
 use crate::{ClientCertificate, Door};
 
@@ -18,7 +19,7 @@ static ALGORITHM: HeaderName = HeaderName::from_static("x-qt-algorithm");
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-qt-timestamp");
 static NONCE: HeaderName = HeaderName::from_static("x-qt-nonce");
 static PURPOSE: HeaderName = HeaderName::from_static("x-qt-purpose");
-pub(crate) static SIGNATURE: HeaderName = HeaderName::from_static("x-qt-signature");
+static SIGNATURE: HeaderName = HeaderName::from_static("x-qt-signature");
 pub(crate) static PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The operation a request opens, with its caller made sure of.
@@ -54,6 +55,9 @@ impl Caller {
                 op.purpose = purpose;
                 if by_certificate(parts) {
                     op.by = "mtls";
+                }
+                if let Some(asker) = parts.extensions.get::<Asker>() {
+                    asker.known(&op, proof(parts));
                 }
                 Ok(Self(op))
             }
@@ -179,6 +183,15 @@ fn by_certificate(parts: &Parts) -> bool {
     parts.extensions.get::<ClientCertificate>().is_some()
         && !parts.headers.contains_key(&KEY)
         && !bearer()
+}
+
+/// How a caller that is known proved who it is, as a receipt says it.
+fn proof(parts: &Parts) -> &'static str {
+    match parts.headers.contains_key("x-qt-key") {
+        true => "hmac",
+        false if by_certificate(parts) => "mtls",
+        false => "oauth2",
+    }
 }
 
 /// What the caller says the call is for: `X-Qt-Purpose`, percent-encoded UTF-8.

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{address, failed, guessing, purpose};
+use crate::evidence::Asker;
 use crate::flood::network;
 use crate::interface::{page_of, read};
 use crate::{Door, rows};
@@ -180,7 +181,14 @@ async fn call(
         op.purpose = purpose(&parts, &door)?;
         let calling = interface::call(&door.app, &op, code, given.rest);
         match tokio::time::timeout(rows::LONGEST, calling).await {
-            Ok(answer) => told(&op, given.size, answer?),
+            Ok(answer) => {
+                let told = told(&op, given.size, answer?)?;
+                // A refusal is `200`, too: only what was answered has a receipt.
+                if let Some(asker) = parts.extensions.get::<Asker>() {
+                    asker.known(&op, "irs");
+                }
+                Ok(told)
+            }
             Err(_) => Err(rows::too_slow(&door, &op, code).await),
         }
     }

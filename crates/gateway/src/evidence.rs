@@ -1,9 +1,11 @@
 //! Receipts beside answers, and the keys they are checked by.
 //!
-//! A caller that signs may ask for a receipt by `Prefer: evidence`; the answer then carries `X-Qt-Evidence`: a signed statement of
-//! what was asked and what was answered (`app::evidence`), bound to both by their hashes.
+//! A caller that has proved who it is, whichever way, may ask for a receipt by `Prefer: evidence`; the answer then carries
+//! `X-Qt-Evidence`: a signed statement of what was asked and what was answered (`app::evidence`), bound to both by their hashes.
+//! Whose call it was is told by whoever made sure of it ([`Asker`]), never by what the request says of itself.
 
 use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 
 use app::account::SignedCall;
 use axum::body::{Body, to_bytes};
@@ -13,13 +15,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use model::evidence::Receipt;
-use model::{Actor, Code, Error, Result};
+use model::{Actor, Code, Error, Op, Result};
 use serde_json::json;
 use tower::{Service, ServiceExt};
 
 use crate::Door;
-use crate::answer::{REQUEST_ID, Refusal};
-use crate::caller::{PREFER, SIGNATURE};
+use crate::answer::Refusal;
+use crate::caller::PREFER;
 
 pub(crate) const EVIDENCE: HeaderName = HeaderName::from_static("x-qt-evidence");
 
@@ -32,15 +34,36 @@ async fn keys(State(door): State<Door>) -> Response {
     Json(json!({ "keys": app::evidence::keys(&door.app) })).into_response()
 }
 
-/// Whether a signed call asks for a receipt.
+/// Who made the call a receipt is asked for, as the route found out. It travels with the request and is filled in on the way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asker(Arc<OnceLock<Asked>>);
+
+#[derive(Debug)]
+struct Asked {
+    key: String,
+    by: &'static str,
+    request_id: String,
+}
+
+impl Asker {
+    /// The caller is made sure of; `by` says how: `hmac`, `oauth2`, `mtls`, `irs`. Nobody gets no receipt.
+    pub(crate) fn known(&self, op: &Op, by: &'static str) {
+        if let Actor::Application { key, .. } = &op.actor {
+            let request_id = op.request_id.clone();
+            // The first to find out is right.
+            let _ = self.0.set(Asked { key: key.clone(), by, request_id });
+        }
+    }
+}
+
+/// Whether a call asks for a receipt.
 pub(crate) fn wanted(headers: &HeaderMap) -> bool {
-    headers.contains_key(&SIGNATURE)
-        && headers
-            .get_all(&PREFER)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|part| part.trim().eq_ignore_ascii_case("evidence"))
+    headers
+        .get_all(&PREFER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case("evidence"))
 }
 
 /// The answer of a route with a receipt beside it.
@@ -61,37 +84,47 @@ async fn witnessed(
     route: impl Service<Request, Response = Response, Error = Infallible>,
 ) -> Result<Response> {
     let most = usize::try_from(door.app.rules.evidence.most_bytes).unwrap_or(usize::MAX);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, most).await.map_err(|_| too_large(most))?;
+    let asker = Asker::default();
+    parts.extensions.insert(asker.clone());
     let asked = parts.clone();
     let request = Request::from_parts(parts, Body::from(body.clone()));
     let Ok(response) = route.oneshot(request).await;
-    if !response.status().is_success() {
+    // For nobody, and of a refusal, there is none.
+    let Some(caller) = asker.0.get().filter(|_| response.status().is_success()) else {
         return Ok(response);
-    }
+    };
     let (mut head, answer) = response.into_parts();
     let answer = to_bytes(answer, most).await.map_err(|_| too_large(most))?;
     let word = |headers: &HeaderMap, name: &str| {
         headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
     };
-    let (key, algorithm) =
-        (word(&asked.headers, "x-qt-key"), word(&asked.headers, "x-qt-algorithm"));
-    let (timestamp, nonce) =
-        (word(&asked.headers, "x-qt-timestamp"), word(&asked.headers, "x-qt-nonce"));
-    let call = SignedCall {
-        method: asked.method.as_str(),
-        path: asked.uri.path(),
-        query: asked.uri.query().unwrap_or_default(),
-        body: &body,
-        key: &key,
-        algorithm: if algorithm.is_empty() { "HMAC-SHA256" } else { &algorithm },
-        timestamp: &timestamp,
-        nonce: &nonce,
-        signature: "",
+    let (method, path) = (asked.method.as_str(), asked.uri.path());
+    let query = asked.uri.query().unwrap_or_default();
+    let call = match caller.by {
+        "hmac" => {
+            let algorithm = word(&asked.headers, "x-qt-algorithm");
+            let signed = SignedCall {
+                method,
+                path,
+                query,
+                body: &body,
+                key: &caller.key,
+                algorithm: if algorithm.is_empty() { "HMAC-SHA256" } else { &algorithm },
+                timestamp: &word(&asked.headers, "x-qt-timestamp"),
+                nonce: &word(&asked.headers, "x-qt-nonce"),
+                signature: "",
+            };
+            signed.canonical()?
+        }
+        _ => app::evidence::plain_call(method, path, query, &body),
     };
     let receipt = Receipt {
         platform: door.config.public_url.clone(),
-        request_id: word(&head.headers, REQUEST_ID.as_str()),
+        request_id: caller.request_id.clone(),
+        application: caller.key.clone(),
+        by: caller.by.to_owned(),
         status: head.status.as_u16(),
         content_type: word(&head.headers, header::CONTENT_TYPE.as_str()),
         ..Receipt::default()

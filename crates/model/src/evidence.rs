@@ -12,7 +12,11 @@ pub struct Receipt {
     pub request_id: String,
     /// Access key of the application that called.
     pub application: String,
-    /// Of the call's canonical text: method, path, query, body hash, time stamp, nonce (as it was signed).
+    /// How it proved who it is: `hmac`, `oauth2`, `mtls`, `irs`. Empty in receipts from before there were others than the first.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// Of the call's canonical text: method, path, query, body hash, time stamp, nonce, as it was signed by `hmac`. Of the others the
+    /// body hash is SHA-256, and time stamp and nonce are empty lines.
     pub request_hash: String,
     pub status: u16,
     pub content_type: String,

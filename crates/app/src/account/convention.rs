@@ -75,7 +75,10 @@ impl std::fmt::Debug for Issued {
 /// Calls of one application by the convention.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
+    /// Of calls that were signed right: nobody else can use it up.
     rate: Rate,
+    /// Of wrong signatures for which it is looked up whether a secret that has ended made them.
+    wrong: Rate,
     /// Second in which a wrong signature was last looked up in the store.
     asked: AtomicI64,
 }
@@ -122,6 +125,7 @@ pub async fn convention_by_key(
     if !convention::verify(sign.key, &known.secret, sign.time, sign.sign) {
         return Err(Error::of(Code::SignatureMismatch));
     }
+    within_pace(app, op, &known.application.id)?;
     give(app, op, &known).await
 }
 
@@ -135,35 +139,47 @@ pub async fn convention_by_refresh(
     let now = op.at.timestamp_millis();
     let id = &known.application.id;
     if !matches(app, id, REFRESH, now, sign).await? {
-        return Err(wrong_or_ended(app, id, REFRESH, now, sign).await?);
+        return Err(wrong_or_ended(app, op, id, REFRESH, sign).await?);
     }
+    within_pace(app, op, id)?;
     give(app, op, &known).await
 }
 
 /// Who signed a call with a request secret.
 pub async fn convention_call(app: &App, op: &Op, sign: &ConventionSign<'_>) -> Result<Actor> {
     let known = known(app, op, sign).await?;
-    let (now, second) = (op.at.timestamp_millis(), op.at.timestamp());
     let id = &known.application.id;
+    if !by_request_secret(app, op, id, sign).await? {
+        return Err(wrong_or_ended(app, op, id, REQUEST, sign).await?);
+    }
+    within_pace(app, op, id)?;
+    Ok(known.actor.clone())
+}
+
+/// Whether a request secret that is good made the signature.
+async fn by_request_secret(
+    app: &App,
+    op: &Op,
+    id: &str,
+    sign: &ConventionSign<'_>,
+) -> Result<bool> {
+    let (now, second) = (op.at.timestamp_millis(), op.at.timestamp());
     let issued = match app.accounts.issued.get(id) {
         Some(kept) => kept,
         None => read(app, id, now, second).await?,
     };
     if right(&issued, now, sign) {
-        return Ok(known.actor.clone());
+        return Ok(true);
     }
     // Another process may have given one out since; the store is asked once a second at most.
-    let pace = pace(app, id);
-    if issued.read_at != second && pace.asked.swap(second, Ordering::Relaxed) != second {
-        let issued = read(app, id, now, second).await?;
-        if right(&issued, now, sign) {
-            return Ok(known.actor.clone());
-        }
+    if issued.read_at == second || pace(app, id).asked.swap(second, Ordering::Relaxed) == second {
+        return Ok(false);
     }
-    Err(wrong_or_ended(app, id, REQUEST, now, sign).await?)
+    let issued = read(app, id, now, second).await?;
+    Ok(right(&issued, now, sign))
 }
 
-/// The application behind a key, within its pace and the window of time.
+/// The application behind a key, within the window of time.
 async fn known(app: &App, op: &Op, sign: &ConventionSign<'_>) -> Result<Arc<Credential>> {
     app.shares.look(app, op).await?;
     let time: i64 = sign.time.parse().map_err(|_| {
@@ -178,17 +194,21 @@ async fn known(app: &App, op: &Op, sign: &ConventionSign<'_>) -> Result<Arc<Cred
         return Err(Error::of(Code::TimestampOutOfWindow));
     }
     // An unknown key and a wrong signature read the same.
-    let known =
-        credential(app, sign.key).await?.ok_or_else(|| Error::of(Code::SignatureMismatch))?;
+    credential(app, sign.key).await?.ok_or_else(|| Error::of(Code::SignatureMismatch))
+}
+
+/// Takes a call out of the application's pace. Only one that is signed right: whoever knows no more than the key, which is no
+/// secret, uses up nothing of the application's. Wrong ones are limited by address, at the door.
+fn within_pace(app: &App, op: &Op, application: &str) -> Result<()> {
     let most = app.rules.interface.convention.calls_per_second;
-    if !pace(app, &known.application.id).rate.take(op.at.timestamp_micros(), most, 1_000_000) {
-        return Err(Error::new(
-            Code::RateLimited,
-            format!("调用过于频繁：该方式每个应用每秒最多 {most} 次"),
-            format!("too many calls: {most} a second of one application by this convention"),
-        ));
+    if pace(app, application).rate.take(op.at.timestamp_micros(), most, 1_000_000) {
+        return Ok(());
     }
-    Ok(known)
+    Err(Error::new(
+        Code::RateLimited,
+        format!("调用过于频繁：该方式每个应用每秒最多 {most} 次"),
+        format!("too many calls: {most} a second of one application by this convention"),
+    ))
 }
 
 fn pace(app: &App, application: &str) -> Arc<Pace> {
@@ -239,14 +259,18 @@ async fn matches(
     Ok(false)
 }
 
-/// Why no good secret fits: one that has ended would, or none.
+/// Why no good secret fits: one that has ended would, or none. A flood of wrong ones is not looked up one by one.
 async fn wrong_or_ended(
     app: &App,
+    op: &Op,
     application: &str,
     kind: &str,
-    now: i64,
     sign: &ConventionSign<'_>,
 ) -> Result<Error> {
+    let (now, most) = (op.at.timestamp_millis(), app.rules.interface.convention.calls_per_second);
+    if !pace(app, application).wrong.take(op.at.timestamp_micros(), most, 1_000_000) {
+        return Ok(Error::of(Code::SignatureMismatch));
+    }
     let remembered = app.rules.interface.convention.remember_hours.saturating_mul(3_600_000);
     let ended = matches(app, application, kind, now.saturating_sub(remembered), sign).await?;
     Ok(Error::of(if ended { Code::SecretExpired } else { Code::SignatureMismatch }))

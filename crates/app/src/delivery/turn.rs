@@ -227,7 +227,7 @@ impl Work {
     pub(super) async fn still(&self, was: &Granted) -> Result<()> {
         let now = granted(&self.app, &self.delivery, Some(was.clone())).await?;
         if now.shape == was.shape {
-            return Ok(());
+            return now.in_bulk();
         }
         Err(Error::new(
             Code::Stale,

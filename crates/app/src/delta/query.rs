@@ -9,7 +9,7 @@ use policy::port::{LakeVersion, ShareColumn, ShareFile, ShareHints, ShareView};
 
 use super::made::{self, Wanted};
 use super::read;
-use super::shared::{self, Named, Table, count, find, uncount};
+use super::shared::{self, Named, Table, admit, count, find, uncount};
 use crate::{App, audit};
 
 /// Context of tokens by which a version's addresses are renewed.
@@ -114,7 +114,8 @@ pub async fn query(
     let Some(wanted) = chosen(&versions, &asked.at)? else {
         return metadata(app, op, named).await;
     };
-    let _held = count(app, op, &table, 0).await?;
+    let _held = admit(app, op, &table).await?;
+    count(app, op, &table, 0).await?;
     let view = match made::view(app, op, &table, Wanted::Version(wanted.version)).await {
         Ok(view) => view,
         Err(e) => {
@@ -169,7 +170,8 @@ pub async fn changes(
             ),
         ));
     }
-    let _held = count(app, op, &table, 0).await?;
+    let _held = admit(app, op, &table).await?;
+    count(app, op, &table, 0).await?;
     let until = read::until(app, op);
     let mut files = Vec::new();
     let mut columns = None;

@@ -3,7 +3,8 @@
 //!
 //! A read that began before the address ended goes on: clients read a file in ranges, and a long one must not break in the middle.
 //! Reading a file is counted as one call and recorded before its first byte; ranges of the same read are not counted again, unless
-//! more is taken than the file holds twice.
+//! more is taken than the file holds twice. Addresses and hours that bound the application are asked at every request, and a read
+//! has one place among the calls under way for as long as bytes of it flow, in however many ranges.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,11 +17,12 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use guard::{hash, signature};
 use model::audit::AuditEvent;
-use model::{Code, Error, Op, Result};
+use model::{Code, Error, Kind, Op, Result};
 use policy::Grant;
 use policy::port::{ShareColumn, ShareFile, ShareView};
 
-use super::shared::{self, FILES_A_SECOND, Table, count, uncount};
+use super::shared::{self, FILES_A_SECOND, Table, admit, count, uncount};
+use crate::sharing::bounds::Held;
 use crate::sharing::flowing::{Footing, Mark, while_standing};
 use crate::{App, account, audit};
 
@@ -38,6 +40,13 @@ pub(super) struct Begun {
     last: AtomicI64,
     noted: AtomicI64,
     taken: AtomicU64,
+}
+
+/// Bytes on their way: what is recorded when they break off, and the read's place among the calls under way.
+struct Telling {
+    app: Arc<App>,
+    broken: AuditEvent,
+    _held: Held,
 }
 
 /// What an address says.
@@ -245,6 +254,7 @@ impl Reading {
         app: &Arc<App>,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let held = self.enter(app).await?;
         let begun = match &self.begun {
             Some(begun) if begun.taken.load(Ordering::Relaxed) <= self.most() => Arc::clone(begun),
             _ => self.begin(app).await?,
@@ -258,24 +268,44 @@ impl Reading {
         }
         let bytes = app.lake.share_read(&self.table.grant, &self.claims.file, range).await?;
         let standing = Footing::new(app, &self.op, &self.table.grant, self.mark);
-        Ok(self.telling(app, while_standing(standing, bytes)))
+        Ok(self.telling(app, while_standing(standing, bytes), held))
     }
 
-    /// The same bytes; why they broke off is recorded. Their beginning was, with the whole of the file.
+    /// Lets this request in: hours and addresses are those of now. All requests of one read are one call under way. A refusal is
+    /// recorded.
+    async fn enter(&self, app: &App) -> Result<Held> {
+        let op = Op { request_id: format!("delta {}", self.id), ..self.op.clone() };
+        match admit(app, &op, &self.table).await {
+            Ok(held) => Ok(held),
+            Err(refusal) => {
+                // Of too many at once there may be a flood.
+                if refusal.kind() != Kind::Exhausted {
+                    let grant = &self.table.grant;
+                    let action = grant.action().as_str();
+                    audit::refused(app, &self.op, action, grant.code(), &refusal).await?;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The same bytes, with their place until the last has gone; why they broke off is recorded. Their beginning was, with the whole
+    /// of the file.
     fn telling(
         &self,
         app: &Arc<App>,
         bytes: BoxStream<'static, Result<Bytes>>,
+        held: Held,
     ) -> BoxStream<'static, Result<Bytes>> {
         let action = format!("{}.end", self.table.grant.action().as_str());
         let broken = audit::event(&self.op, &action, self.table.grant.code());
         let broken = AuditEvent { scope: format!("delta file={}", self.claims.file), ..broken };
-        let (app, broken) = (Arc::clone(app), Arc::new(broken));
+        let telling = Arc::new(Telling { app: Arc::clone(app), broken, _held: held });
         let told = bytes.then(move |piece| {
-            let (app, broken) = (Arc::clone(&app), Arc::clone(&broken));
+            let telling = Arc::clone(&telling);
             async move {
                 if let Err(error) = &piece {
-                    audit::broken(&app, AuditEvent::clone(&broken), error).await;
+                    audit::broken(&telling.app, telling.broken.clone(), error).await;
                 }
                 piece
             }
@@ -292,7 +322,7 @@ impl Reading {
         if now >= self.claims.until {
             return Err(ended());
         }
-        let _held = count(app, &self.op, &self.table, FILES_A_SECOND).await?;
+        count(app, &self.op, &self.table, FILES_A_SECOND).await?;
         let Claims { file, version, rows, bytes, .. } = &self.claims;
         let columns = app.lake.share_columns(&self.table.grant, *version).await?;
         let scope = format!("delta file={file} version={version}");

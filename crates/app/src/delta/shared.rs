@@ -193,18 +193,22 @@ async fn gone(app: &App, op: &Op, name: &str) -> Result<Error> {
 /// Reads of files in a second: a question may name many small ones, and only its addresses open them.
 pub(super) const FILES_A_SECOND: u32 = 1000;
 
-/// Counts one call of a table, at the pace that was agreed or at a quicker one; answers its place among the calls under way.
-pub(super) async fn count(app: &App, op: &Op, table: &Table, pace: u32) -> Result<Held> {
+/// Lets a call of a table in, within what bounds the application there; answers its place among the calls under way.
+pub(super) async fn admit(app: &App, op: &Op, table: &Table) -> Result<Held> {
+    let kept = kept_now(app, op).await?;
+    let bound = kept.bounds.get(table.grant.code());
+    Ok(bound.map(|b| b.admit(op, Action::RowsBatch)).transpose()?.unwrap_or_default())
+}
+
+/// Counts one call of a table, at the pace that was agreed or at a quicker one.
+pub(super) async fn count(app: &App, op: &Op, table: &Table, pace: u32) -> Result<()> {
     let Actor::Application { id, org, .. } = &op.actor else {
         return Err(Error::of(Code::SignatureMissing));
     };
-    let kept = kept_now(app, op).await?;
-    let bound = kept.bounds.get(table.grant.code());
-    let held = bound.map(|b| b.admit(op, Action::RowsBatch)).transpose()?.unwrap_or_default();
-    let Some(mut quota) = table.grant.quota() else { return Ok(held) };
+    let Some(mut quota) = table.grant.quota() else { return Ok(()) };
     quota.calls_per_second = quota.calls_per_second.max(pace);
     let pools = dispatch::pools(app, id, org).await?.into();
-    meter(app, id, table).count(app, op, quota, &pools).await.map(|_| held)
+    meter(app, id, table).count(app, op, quota, &pools).await.map(|_| ())
 }
 
 /// A call that came to nothing does not count.

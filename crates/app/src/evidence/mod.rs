@@ -12,6 +12,7 @@ mod stamp;
 
 use guard::evidence::{self, Notary, PublicKey, StatementKind, Tree};
 use guard::hash::sm3_hex;
+use guard::signature::Algorithm;
 use model::audit::AuditFault;
 use model::delivery::DeliveryReceipt;
 use model::evidence::{Proof, Receipt, Seal, Sealed};
@@ -21,7 +22,6 @@ use policy::{Action, Target};
 use serde::{Deserialize, Serialize};
 
 pub use self::stamp::{Stamping, read_stamp, stamp, stamp_token, stamping};
-use crate::account::SignedCall;
 use crate::{App, Page, audit};
 
 /// Rules of evidence (`rules/evidence.toml`).
@@ -82,12 +82,19 @@ pub fn keys(app: &App) -> Vec<KeyText> {
     }]
 }
 
-/// The signed receipt of an answer to a call. `told` brings what the door knows of the answer; time, caller and hashes are filled in.
-pub fn witness(app: &App, call: &SignedCall<'_>, answer: &[u8], told: Receipt) -> Result<String> {
+/// The text of a call that its caller did not sign: that of one that is signed by HMAC-SHA256, with empty lines for time stamp and
+/// nonce. `query` is raw, without `?`.
+#[must_use]
+pub fn plain_call(method: &str, path: &str, query: &str, body: &[u8]) -> String {
+    format!("{method}\n{path}\n{query}\n{}\n\n", Algorithm::HmacSha256.body_hash(body))
+}
+
+/// The signed receipt of an answer to a call of this text. `told` brings what the door knows of caller and answer; time and hashes
+/// are filled in.
+pub fn witness(app: &App, call: &str, answer: &[u8], told: Receipt) -> Result<String> {
     let receipt = Receipt {
         at: app.op(model::Actor::Nobody, "-").stamp(),
-        application: call.key.to_owned(),
-        request_hash: sm3_hex(call.canonical()?.as_bytes()),
+        request_hash: sm3_hex(call.as_bytes()),
         answer_hash: sm3_hex(answer),
         answer_bytes: answer.len() as u64,
         ..told

@@ -147,7 +147,7 @@ pub async fn create(app: &App, op: &Op, new: ExchangeNew) -> Result<ExchangeView
         id,
     };
     if way == ExchangeWay::Out {
-        leaving::agreed(app, &exchange.entry, &exchange.request).await.map_err(|e| {
+        leaving::agreed(app, &exchange).await.map_err(|e| {
             let (zh, en) = watch::words(&e);
             e.field("request", zh, en)
         })?;

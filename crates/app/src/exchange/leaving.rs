@@ -1,6 +1,7 @@
 //! Rows of an entry on their way to another organisation: only against a `Grant` made from an approved share application, with its
-//! masks and filters, and only after the audit record of the release is written (*every-release-audited*). A file is followed by
-//! its manifest and its done-file; then the receiver's receipt is waited for and compared.
+//! masks and filters, within the bounds that were set, and only after the audit record of the release is written
+//! (*every-release-audited*). A file is followed by its manifest and its done-file; then the receiver's receipt is waited for and
+//! compared.
 
 use chrono::NaiveDate;
 use futures::StreamExt;
@@ -9,17 +10,20 @@ use guard::hash::{HashAlgorithm, Hasher};
 use model::audit::AuditEvent;
 use model::entry::Entry;
 use model::exchange::{
-    Count, ExchangeCipher, ExchangeFile, ExchangeFormat, ExchangeSignature, FileState, Receipt,
+    Count, Exchange, ExchangeCipher, ExchangeFile, ExchangeFormat, ExchangeSignature, FileState,
+    Receipt,
 };
 use model::halt::HaltKind;
 use model::query::RowQuery;
 use model::request::{Request, RequestState};
 use model::{Actor, Code, Error, Op, Result};
+use policy::port::ShelfPlace;
 use policy::{Action, Grant, GrantAsk, Via};
 use tokio::io::AsyncWriteExt;
 
 use super::receipt_of;
 use super::watch::Work;
+use crate::sharing::bounds::{self, Bound, Held};
 use crate::sharing::flowing::Mark;
 use crate::{App, audit};
 
@@ -28,7 +32,7 @@ const PAGE: u32 = 200;
 
 /// One turn: what is under way goes on, receipts are looked for, and a new version of the entry is sent.
 pub(super) async fn turn(work: &mut Work) -> Result<()> {
-    let mut after = None::<String>;
+    let (mut after, mut bounded) = (None::<String>, None);
     for waiting in [1, 2] {
         loop {
             let page = work
@@ -40,7 +44,11 @@ pub(super) async fn turn(work: &mut Work) -> Result<()> {
             after = Some(last.id.clone());
             for mut file in page {
                 match file.state {
-                    FileState::Writing => write(work, &mut file).await?,
+                    // What waits for its hours keeps no receipt from being read.
+                    FileState::Writing => match write(work, &mut file).await {
+                        Err(e) if bounds::passes(&e) => bounded = Some(e),
+                        written => written?,
+                    },
                     FileState::Sent | FileState::Overdue => compare(work, &mut file).await?,
                     _ => {}
                 }
@@ -48,7 +56,10 @@ pub(super) async fn turn(work: &mut Work) -> Result<()> {
         }
         after = None;
     }
-    let (entry, _, _) = agreed(&work.app, &work.exchange.entry, &work.exchange.request).await?;
+    if let Some(refusal) = bounded {
+        return Err(refusal);
+    }
+    let Agreed { entry, .. } = agreed(&work.app, &work.exchange).await?;
     let newest = work.app.lake.newest(&entry.draft.code).await?;
     match newest {
         Some(newest) if work.figures.sent_version.is_none_or(|sent| newest.version > sent) => {
@@ -58,13 +69,63 @@ pub(super) async fn turn(work: &mut Work) -> Result<()> {
     }
 }
 
-/// The entry, the approved application behind an exchange, and the grant made from it now.
-pub(super) async fn agreed(
-    app: &App,
-    entry: &str,
-    request: &str,
-) -> Result<(Entry, Request, Grant)> {
-    let refused = || {
+/// What an exchange sends by, as it stands now.
+pub(super) struct Agreed {
+    entry: Entry,
+    /// The approved share application behind it.
+    request: Request,
+    grant: Grant,
+    bound: Option<Bound>,
+    /// Of the application that it was approved for.
+    op: Op,
+}
+
+impl Agreed {
+    /// Lets a file out as one call: where it may go to, its hours, and its place among the calls under way. A refusal is recorded.
+    async fn enter(&self, app: &App, place: &ShelfPlace) -> Result<Held> {
+        let Some(bound) = &self.bound else { return Ok(Held::default()) };
+        let op = self.now(app, place);
+        match bound.admit(&op, Action::RowsDownload) {
+            Ok(held) => Ok(held),
+            Err(refusal) => Err(refused(app, &op, &self.entry, refusal).await?),
+        }
+    }
+
+    /// Fails when the hours are over, or it may not go there any more.
+    fn within(&self, app: &App, place: &ShelfPlace) -> Result<()> {
+        self.bound.as_ref().map_or(Ok(()), |bound| bound.within(&self.now(app, place)))
+    }
+
+    /// The application as it would call now, from where its file is put, for what was agreed.
+    fn now(&self, app: &App, place: &ShelfPlace) -> Op {
+        Op {
+            at: app.now(),
+            source: address_of(place).to_owned(),
+            purpose: self.grant.purpose().to_owned(),
+            ..self.op.clone()
+        }
+    }
+}
+
+/// The address that a place is reached at: of a bucket that of its service. A folder has none (`-`).
+fn address_of(place: &ShelfPlace) -> &str {
+    let endpoint = place.options.iter().find(|(name, _)| name == "endpoint");
+    let service = endpoint.and_then(|(_, url)| url.split_once("://"));
+    service.and_then(|(_, rest)| rest.split('/').next()).unwrap_or("-")
+}
+
+/// A refusal of what the gate would refuse, once it is recorded.
+async fn refused(app: &App, op: &Op, entry: &Entry, refusal: Error) -> Result<Error> {
+    let action = Action::RowsDownload.as_str();
+    audit::refused(app, op, action, &entry.draft.code, &refusal).await?;
+    Ok(refusal)
+}
+
+/// The entry, the approved application behind an exchange, and the grant made from it now. A resource that is asked for one subject
+/// at a time is not sent whole.
+pub(super) async fn agreed(app: &App, exchange: &Exchange) -> Result<Agreed> {
+    let (entry, request) = (exchange.entry.as_str(), exchange.request.as_str());
+    let ended = || {
         Error::new(
             Code::NoGrant,
             "没有有效的共享授权：发送须以已批准且未到期的共享申请为依据，请接收方重新申请",
@@ -81,14 +142,14 @@ pub(super) async fn agreed(
         .request_get(request)
         .await?
         .filter(|r| r.state == RequestState::Approved && r.entry == entry.id)
-        .ok_or_else(refused)?;
+        .ok_or_else(ended)?;
     crate::restricted::clean_use(app, &Op::system(app.now()), &request).await?;
     let application = app
         .store
         .application_get(&request.application)
         .await?
         .filter(|a| a.active)
-        .ok_or_else(refused)?;
+        .ok_or_else(ended)?;
     let op = Op {
         actor: Actor::Application {
             id: application.id,
@@ -109,13 +170,13 @@ pub(super) async fn agreed(
     app.halts.look(app).await?;
     let grant = match app.policy.grant(&op, &ask) {
         Ok(grant) => grant,
-        Err(refusal) => {
-            audit::refused(app, &op, Action::RowsDownload.as_str(), &entry.draft.code, &refusal)
-                .await?;
-            return Err(refusal);
-        }
+        Err(refusal) => return Err(self::refused(app, &op, &entry, refusal).await?),
     };
-    Ok((entry, request, grant))
+    let bound = bounds::of(app, op.actor.id(), &request.id, &entry).await?;
+    if let Some(Err(refusal)) = bound.as_ref().map(Bound::in_bulk) {
+        return Err(self::refused(app, &op, &entry, refusal).await?);
+    }
+    Ok(Agreed { entry, request, grant, bound, op })
 }
 
 /// A version of the entry is to be sent: kept first, so that a crash leaves a file to go on with.
@@ -165,12 +226,12 @@ async fn send(work: &mut Work, version: i64) -> Result<()> {
 /// Writing → sent. Done again after a crash it writes the same names.
 async fn write(work: &mut Work, file: &mut ExchangeFile) -> Result<()> {
     let mark = Mark::of(&work.app);
-    let (entry, request, grant) =
-        agreed(&work.app, &work.exchange.entry, &work.exchange.request).await?;
+    let agreed = agreed(&work.app, &work.exchange).await?;
+    let _held = agreed.enter(&work.app, &work.place).await?;
     let part = work.scratch("send");
-    let written = fill(work, file, (&entry, &grant, mark), &part).await;
+    let written = fill(work, file, (&agreed, mark), &part).await;
     let put = match written {
-        Ok(()) => deliver(work, file, &grant, &request, &part).await,
+        Ok(()) => deliver(work, file, &agreed, &part).await,
         Err(e) => Err(e),
     };
     for made in [part.clone(), sealed_name(&part)] {
@@ -197,17 +258,17 @@ async fn write(work: &mut Work, file: &mut ExchangeFile) -> Result<()> {
 async fn fill(
     work: &Work,
     file: &mut ExchangeFile,
-    (entry, grant, mut mark): (&Entry, &Grant, Mark),
+    (agreed, mut mark): (&Agreed, Mark),
     part: &std::path::Path,
 ) -> Result<()> {
+    let Agreed { entry, request, grant, .. } = agreed;
+    let mut renewed = None::<Agreed>;
     let here = |e: std::io::Error| Error::of(Code::StoreUnavailable).caused_by(e);
     let columns: Vec<String> = grant.columns().iter().map(|c| c.identifier.clone()).collect();
     let mut out = tokio::io::BufWriter::new(tokio::fs::File::create(part).await.map_err(here)?);
     if work.exchange.format == ExchangeFormat::Csv {
         out.write_all(&csv_row(columns.iter().map(String::as_str))?).await.map_err(here)?;
     }
-    let request = work.app.store.request_get(&work.exchange.request).await?;
-    let application = request.map(|r| r.application).unwrap_or_default();
     let mut stream = work.app.lake.scan(grant, &RowQuery::default(), file.version).await?;
     let mut rows = 0_u64;
     while let Some(chunk) = stream.next().await {
@@ -215,9 +276,14 @@ async fn fill(
         let now = Op::system(work.app.now());
         grant.check_time(now.at)?;
         if mark.moved(&work.app, &now).await? {
-            agreed(&work.app, &work.exchange.entry, &work.exchange.request).await?;
+            let again = self::agreed(&work.app, &work.exchange).await?;
+            if again.grant.shape() != grant.shape() {
+                return Err(changed());
+            }
+            renewed = Some(again);
         }
-        going(work, &application, entry).await?;
+        renewed.as_ref().unwrap_or(agreed).within(&work.app, &work.place)?;
+        going(work, &request.application, entry).await?;
         let mut text = Vec::new();
         for row in &chunk.rows {
             match work.exchange.format {
@@ -259,6 +325,15 @@ async fn fill(
     Ok(())
 }
 
+/// What is sent would not be what is granted now: it is written anew.
+fn changed() -> Error {
+    Error::new(
+        Code::Stale,
+        "授权的内容刚刚变化，将按新的授权重新发送",
+        "the grant has just changed; what it allows now is sent",
+    )
+}
+
 /// Nothing more is written, and nothing sent, for an application or a resource under an emergency stop.
 async fn going(work: &Work, application: &str, entry: &Entry) -> Result<()> {
     let app = &work.app;
@@ -281,10 +356,10 @@ fn sealed_name(part: &std::path::Path) -> std::path::PathBuf {
 async fn deliver(
     work: &Work,
     file: &mut ExchangeFile,
-    grant: &Grant,
-    request: &Request,
+    agreed: &Agreed,
     part: &std::path::Path,
 ) -> Result<()> {
+    let Agreed { request, grant, .. } = agreed;
     let (key, plain, sealed) = (work.secrets.key.clone(), part.to_owned(), sealed_name(part));
     let cipher = work.exchange.cipher;
     let (send, bytes, sha256, sm3) = tokio::task::spawn_blocking(move || {

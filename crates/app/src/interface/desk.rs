@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta};
 use guard::keys;
+use model::asset::Node;
 use model::interface::{Arguments, Interface, InterfaceDraft, InterfaceState};
 use model::request::{RequestFilter, RequestState};
-use model::{Actor, Code, Error, Op, Result};
+use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::interface::InterfaceFilter;
@@ -186,7 +187,12 @@ pub async fn step(app: &App, op: &Op, id: &str, to: &Move) -> Result<Interface> 
     app.interfaces.follow(app).await?;
     recorded(app, op, "interface.step", &new, to.to.as_str()).await?;
     if new.state.live() || old.state.live() {
-        tell(app, op, &new).await?;
+        let kind = match new.state {
+            InterfaceState::Deprecated => "interface.deprecated",
+            InterfaceState::Offline => "interface.offline",
+            _ => "interface.published",
+        };
+        tell(app, op, &new, kind).await?;
     }
     Ok(new)
 }
@@ -210,6 +216,8 @@ pub async fn set_share(app: &App, op: &Op, id: &str, percent: u8) -> Result<Inte
     app.store.interface_update(&permit, &[(new.clone(), old.updated_at)]).await?;
     app.interfaces.follow(app).await?;
     recorded(app, op, "interface.share", &new, &new.share.to_string()).await?;
+    // Who answers a caller changes with it.
+    tell(app, op, &new, "interface.share").await?;
     Ok(new)
 }
 
@@ -379,38 +387,56 @@ async fn recorded(
     audit::record(app, event).await
 }
 
-/// Tells those who may call it that something changes for them.
-async fn tell(app: &App, op: &Op, interface: &Interface) -> Result<()> {
-    let system = Op { actor: Actor::System, ..op.clone() };
-    let permit =
-        app.policy.permit(&system, Action::SystemWork, &Target::plain("System", "interface"))?;
+/// Tells those for whom something changes, each once: who may call one of its resources, and who subscribes to one.
+async fn tell(app: &App, op: &Op, interface: &Interface, kind: &'static str) -> Result<()> {
+    let (system, permit) = app.platform(op)?;
+    let mut words = format!("v{} {}", interface.version, interface.code);
+    match interface.state {
+        InterfaceState::Published if interface.share < 100 => {
+            words.push_str(&format!(" {}%", interface.share));
+        }
+        _ if interface.until.is_empty() => {}
+        _ => words.push_str(&format!(" {}", interface.until)),
+    }
     let told = Told {
+        // By it the store tells each person once, however many resources they are told for.
         mark: format!("interface:{}:{}:{}", interface.id, interface.state, interface.updated_at),
-        kind: match interface.state {
-            InterfaceState::Deprecated => "interface.deprecated",
-            InterfaceState::Offline => "interface.offline",
-            _ => "interface.published",
-        },
+        kind,
         title: interface.draft.title.clone(),
-        words: match interface.until.as_str() {
-            "" => format!("v{} {}", interface.version, interface.code),
-            until => format!("v{} {} {until}", interface.version, interface.code),
-        },
+        words,
         href: format!("/console/interfaces/{}", interface.id),
     };
-    let mut filter = RequestFilter {
-        entry: Some(interface.entry.clone()),
-        state: Some(RequestState::Approved),
-        limit: 1000,
-        ..RequestFilter::default()
-    };
-    loop {
-        let page = app.store.request_list(&filter, &RequestScope::All).await?;
-        let people: Vec<String> = page.iter().map(|r| r.applicant.clone()).collect();
-        notice::tell(app, &system, &permit, &people, &told).await?;
-        match page.last() {
-            Some(last) if page.len() == 1000 => filter.after = Some(last.id.clone()),
-            _ => return Ok(()),
+    for entry in resources(app, interface).await? {
+        let subscribed = notice::who_follow(app, &system, &Node::entry(&entry)).await?;
+        notice::tell(app, &system, &permit, &subscribed, &told).await?;
+        let mut filter = RequestFilter {
+            entry: Some(entry),
+            state: Some(RequestState::Approved),
+            limit: 1000,
+            ..RequestFilter::default()
+        };
+        loop {
+            let page = app.store.request_list(&filter, &RequestScope::All).await?;
+            let people: Vec<String> = page.iter().map(|r| r.applicant.clone()).collect();
+            notice::tell(app, &system, &permit, &people, &told).await?;
+            match page.last() {
+                Some(last) if page.len() == 1000 => filter.after = Some(last.id.clone()),
+                _ => break,
+            }
         }
     }
+    Ok(())
+}
+
+/// Ids of the entries it reads: its first resource, and those joined to it.
+async fn resources(app: &App, interface: &Interface) -> Result<Vec<String>> {
+    let mut entries = vec![interface.entry.clone()];
+    for part in &interface.draft.part {
+        if let Some(entry) = app.store.entry_get(&part.entry).await?
+            && !entries.contains(&entry.id)
+        {
+            entries.push(entry.id);
+        }
+    }
+    Ok(entries)
 }

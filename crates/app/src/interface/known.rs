@@ -9,6 +9,7 @@ use model::{Op, Result};
 use parking_lot::RwLock;
 
 use crate::App;
+use crate::noticing::Noticing;
 
 /// Versions read at once.
 const AT_ONCE: u32 = 1000;
@@ -21,8 +22,8 @@ pub struct Memory {
     /// Number of the last change taken in.
     seen: AtomicI64,
     ready: AtomicBool,
-    /// When the clock was last looked at, milliseconds.
-    looked: AtomicI64,
+    /// When the store's number of changes was last looked at.
+    looked: Noticing,
     /// One at a time takes changes in.
     taking: tokio::sync::Mutex<()>,
     /// What the administrator decided of the older convention.
@@ -42,19 +43,10 @@ impl std::fmt::Debug for Memory {
 impl Memory {
     /// Notices what other processes changed, at most every `follow_ms`; the first call reads all.
     pub(crate) async fn look(&self, app: &App, op: &Op) -> Result<()> {
-        let now = op.at.timestamp_millis();
-        if self.ready.load(Ordering::Acquire) {
-            let last = self.looked.load(Ordering::Relaxed);
-            if now.saturating_sub(last) < app.rules.interface.follow_ms
-                || self
-                    .looked
-                    .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                    .is_err()
-            {
-                return Ok(());
-            }
+        let due = self.looked.due(op.at.timestamp_millis(), app.rules.interface.follow_ms);
+        if self.ready.load(Ordering::Acquire) && !due {
+            return Ok(());
         }
-        self.looked.store(now, Ordering::Relaxed);
         self.follow(app).await
     }
 

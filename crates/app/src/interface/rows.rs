@@ -80,7 +80,7 @@ pub(super) async fn verify(
     })
 }
 
-/// Figures by group; small groups are not told.
+/// Figures by group; small groups are not told, and nothing by which one subject of a bounded resource could be worked out.
 pub(super) async fn statistics(
     app: &App,
     op: &Op,
@@ -104,6 +104,7 @@ pub(super) async fn statistics(
         smallest: rules.smallest_group,
         most: rules.most_groups,
     };
+    pass.figures(app, op, &ask).await?;
     let look = async {
         if !pass.served() && app.lake.newest(pass.grant().code()).await?.is_some() {
             return Err(Error::new(

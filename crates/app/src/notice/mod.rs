@@ -11,6 +11,7 @@ use policy::{Action, Permit, Target};
 
 use crate::{App, Page, audit};
 
+pub(crate) use watch::who_follow;
 pub use watch::{Watch, watch};
 
 /// Subscriptions one person keeps.

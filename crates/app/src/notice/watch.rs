@@ -121,6 +121,19 @@ async fn knows(app: &App, op: &Op, node: &Node) -> Result<bool> {
     }
 }
 
+/// People who subscribe to a thing and may still know of it; `system` is the platform's.
+pub(crate) async fn who_follow(app: &App, system: &Op, node: &Node) -> Result<Vec<String>> {
+    let mut people = Vec::new();
+    for of in app.store.subscribers(Watched::Thing, &node.key()).await? {
+        if let Some(op) = reader(app, system, &of.owner).await?
+            && knows(app, &op, node).await?
+        {
+            people.push(of.owner);
+        }
+    }
+    Ok(people)
+}
+
 /// Tells subscribers of these things.
 async fn things(app: &App, system: &Op, permit: &Permit, changes: &[Change]) -> Result<()> {
     for change in changes {

@@ -141,6 +141,7 @@ pub async fn distinct(
     }
     let by = by.iter().map(|c| (c.clone(), c.clone())).collect();
     let ask = Grouping { by, measures: Vec::new(), filter, smallest: 0, most };
+    pass.figures(app, op, &ask).await?;
     let look = app.store.serving().statistics(pass.grant(), &ask);
     let groups = pass.timed(app, op, look).await?;
     let event = AuditEvent {

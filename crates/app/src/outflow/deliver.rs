@@ -9,15 +9,16 @@ use model::batch::Operation;
 use model::code::SyncMode;
 use model::op::stamp;
 use model::outflow::{Outflow, OutflowDay, OutflowFigures, OutflowState, OutflowWish};
-use model::{Error, Result};
+use model::{Error, Op, Result};
 use parking_lot::Mutex;
-use policy::Permit;
 use policy::port::{ChangeSpan, Changes, OutletAddress, OutletChange, OutletLine};
+use policy::{Action, Permit};
 use tokio::time::Instant;
 
 use super::granted::{self, Granted};
 use super::place::Place;
 use super::work::{self, Ended};
+use crate::sharing::bounds::Held;
 use crate::{App, audit, collection, lease};
 
 /// How often the lease is renewed and figures are kept.
@@ -160,6 +161,28 @@ impl Work {
         Ok(true)
     }
 
+    /// Lets what is delivered now in as one call under way of the application: hours and addresses it may be brought at. A refusal
+    /// is recorded.
+    async fn enter(&self, granted: &Granted) -> Result<Held> {
+        let Some(bound) = &granted.bound else { return Ok(Held::default()) };
+        let op = self.op(granted);
+        match bound.admit(&op, Action::RowsFlow) {
+            Ok(held) => Ok(held),
+            Err(refusal) => {
+                let (app, code) = (&self.app, granted.grant.code());
+                audit::refused(app, &op, Action::RowsFlow.as_str(), code, &refusal).await?;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The application as it would call now from where its rows are brought, for what was agreed.
+    fn op(&self, granted: &Granted) -> Op {
+        let host = self.outflow.place.rsplit_once(':').map_or("-", |(host, _)| host);
+        let op = self.app.op(granted.actor.clone(), host);
+        Op { purpose: granted.grant.purpose().to_owned(), ..op }
+    }
+
     /// A span in one transaction.
     async fn deliver(
         &self,
@@ -168,6 +191,7 @@ impl Work {
         span: &ChangeSpan,
         mode: SyncMode,
     ) -> Result<()> {
+        let _held = self.enter(granted).await?;
         let mut changes = self.app.lake.changes(&granted.grant, span).await?;
         way.line.begin(way.at.as_deref(), mode).await?;
         let mut done = Done::default();
@@ -182,6 +206,7 @@ impl Work {
     /// The first delivery, in several transactions, so that it goes on where it was cut off.
     async fn fill(&self, way: &mut Open, granted: &Granted, span: &ChangeSpan) -> Result<()> {
         self.figures.lock().state = OutflowState::Snapshot;
+        let _held = self.enter(granted).await?;
         let most = self.app.rules.outflow.snapshot_rows.max(1) as u64;
         let mut changes = self.app.lake.changes(&granted.grant, span).await?;
         let mode = if span.after.is_none() { SyncMode::Full } else { SyncMode::Incremental };
@@ -206,11 +231,11 @@ impl Work {
         self.commit(way, &place, &mut done).await
     }
 
-    /// Fails when the flow is not granted any more, or otherwise than when the transaction began.
+    /// Fails when the flow is not granted any more, or otherwise than when the transaction began, or its hours are over.
     async fn still(&self, granted: &Granted) -> Result<()> {
         let now = granted::of(&self.app, &self.outflow, Some(granted.clone())).await?;
         if now.shape == granted.shape {
-            return Ok(());
+            return now.within(&self.op(&now));
         }
         Err(Error::new(
             model::Code::Stale,

@@ -1,6 +1,8 @@
 //! The grant of a flow: which rows of an entry, how masked, for which receiver. Kept while the ledger stays as it is. Deliveries
 //! (`crate::delivery`) go by grants of the same kind.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 use guard::hash::sha256_hex;
 use guard::mask::output_type;
@@ -15,6 +17,7 @@ use model::{Actor, Code, Error, Op, Result};
 use policy::port::{OutletColumn, ROW_ID};
 use policy::{BatchAsk, FlowAsk, Grant};
 
+use crate::sharing::bounds::{self, Bound};
 use crate::{App, audit, sharing};
 
 /// A grant with all that delivering by it needs.
@@ -31,6 +34,8 @@ pub(crate) struct Granted {
     pub(crate) columns: Vec<OutletColumn>,
     /// The row's own name goes out, because the key does not go out plainly.
     pub(crate) named: bool,
+    /// What bounds the application at the entry; nothing where nothing is set.
+    pub(crate) bound: Option<Arc<Bound>>,
     made: Made,
 }
 
@@ -105,7 +110,9 @@ pub(crate) async fn by_request(
     let made = moment(app, &Op::system(app.now()));
     let gone = || Error::of(Code::GrantExpired);
     let entry = app.store.entry_get(&request.entry).await?.ok_or_else(gone)?;
-    for_request(app, &entry, request, wanted, made).await
+    let granted = for_request(app, &entry, request, wanted, made).await?;
+    granted.in_bulk()?;
+    Ok(granted)
 }
 
 async fn for_request(
@@ -149,11 +156,18 @@ async fn for_request(
             app.policy.grant_batch(&app.op(actor.clone(), "delivery"), &ask)?
         }
     };
-    Granted::of(entry.clone(), grant, actor, made)
+    let bound = bounds::of(app, actor.id(), &request.id, entry).await?;
+    Granted::of(entry.clone(), grant, actor, bound, made)
 }
 
 impl Granted {
-    pub(crate) fn of(entry: Entry, grant: Grant, actor: Actor, made: Made) -> Result<Self> {
+    pub(crate) fn of(
+        entry: Entry,
+        grant: Grant,
+        actor: Actor,
+        bound: Option<Bound>,
+        made: Made,
+    ) -> Result<Self> {
         if grant.key().is_empty() {
             return Err(Error::new(
                 Code::RuleBroken,
@@ -185,8 +199,21 @@ impl Granted {
             grant,
             actor,
             named,
+            bound: bound.map(Arc::new),
             made,
         })
+    }
+
+    /// Fails where the entry is asked for one subject at a time: its rows do not leave by these ways.
+    pub(crate) fn in_bulk(&self) -> Result<()> {
+        self.bound.as_ref().map_or(Ok(()), |bound| bound.in_bulk())
+    }
+
+    /// Fails when what goes on may not: by its hours, by the address that `op` is from, or in bulk.
+    pub(crate) fn within(&self, op: &Op) -> Result<()> {
+        let Some(bound) = &self.bound else { return Ok(()) };
+        bound.in_bulk()?;
+        bound.within(op)
     }
 
     /// A row of the lake's changes as it goes out.

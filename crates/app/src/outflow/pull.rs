@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use model::batch::Operation;
+use model::halt::HaltKind;
 use model::value::Row;
 use model::{Actor, Code, Error, Op, Result};
 use policy::port::{ChangeSpan, ROW_ID};
@@ -15,6 +16,7 @@ use policy::{Action, FlowAsk};
 use tokio::time::Instant;
 
 use super::granted::Granted;
+use crate::sharing::{bounds, flowing};
 use crate::{App, audit, dispatch, sharing};
 
 /// What a receiver asks.
@@ -138,7 +140,27 @@ async fn granted(app: &App, op: &Op, code: &str, items: &[String]) -> Result<Gra
     }
     let ask = FlowAsk { entry: &entry, request: &request, region: &region, items: &items };
     let grant = app.policy.grant_flow(op, &ask)?;
-    Granted::of(entry, grant, op.actor.clone(), made)
+    let bound = bounds::of(app, op.actor.id(), &request.id, &entry).await?;
+    Granted::of(entry, grant, op.actor.clone(), bound, made)
+}
+
+/// What let a receiver in must stand when it has waited: its application, the interface it came by, the grant as it was, hours and
+/// addresses, and no stop of any of them.
+async fn still(app: &App, op: &Op, code: &str, ask: &PullAsk, was: &Granted) -> Result<()> {
+    let now = granted(app, op, code, &ask.items).await?;
+    flowing::in_use(app, &op.actor).await?;
+    if !op.interface.is_empty() {
+        app.policy.going(HaltKind::Interface, &op.interface)?;
+    }
+    if now.shape != was.shape {
+        return Err(Error::new(
+            Code::Stale,
+            "等待期间授权的内容有变化，请按原位置 after 重新获取",
+            "what is granted has changed while you waited: ask again with the same `after`",
+        ));
+    }
+    now.within(op)?;
+    now.grant.check_time(op.at)
 }
 
 async fn answer(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulled> {
@@ -146,9 +168,7 @@ async fn answer(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulled>
     let limit = ask.limit.unwrap_or(rules.pull_rows).clamp(1, rules.pull_rows_most);
     let granted = granted(app, op, code, &ask.items).await?;
     granted.grant.check_time(op.at)?;
-    let request = granted.grant.request().unwrap_or_default();
-    let bound = sharing::bounds::of(app, op.actor.id(), request, &granted.entry).await?;
-    let _held = bound.as_ref().map(|b| b.admit(op, Action::RowsFlow)).transpose()?;
+    let _held = granted.bound.as_ref().map(|b| b.admit(op, Action::RowsFlow)).transpose()?;
     let calls_left = count(app, op, &granted).await?;
     let stand = ask.after.as_deref().map(|token| Stand::open(app, code, token)).transpose()?;
     let stand = stand.filter(|stand| stand.shape == granted.shape);
@@ -182,12 +202,11 @@ async fn answer(app: &App, op: &Op, code: &str, ask: &PullAsk) -> Result<Pulled>
     };
     let more =
         taken.mark.is_some() || (span.is_some() && ahead(app, &granted, &next).await?.is_some());
-    // The agreement may have ended while the receiver waited.
     let rows: Vec<Row> = taken.changes.iter().map(|(_, row)| row.clone()).collect();
     let deletes = taken.changes.iter().filter(|(o, _)| *o == Operation::Delete).count();
-    let now = app.op(op.actor.clone(), &op.source);
+    let now = Op { at: app.now(), ..op.clone() };
     if ask.wait > 0 {
-        self::granted(app, &now, code, &ask.items).await?;
+        still(app, &now, code, ask, &granted).await?;
     }
     granted.grant.check_time(now.at)?;
     let scope = format!("upsert {} delete {deletes}", rows.len() - deletes);

@@ -11,6 +11,7 @@ use store::lease::Lease;
 use store::outflow::OutflowRecord;
 
 use super::deliver;
+use crate::sharing::bounds;
 use crate::{App, audit, follow, lease};
 
 /// Outflows looked at together.
@@ -128,7 +129,9 @@ async fn settle(app: &Arc<App>, id: &str, ended: Result<Ended>) -> Result<()> {
         }
         Err(error) => {
             tracing::warn!(outflow.id = id, error = error.operator_text(), "an outflow broke off");
-            let mends = !matches!(error.kind(), Kind::Unavailable | Kind::Internal);
+            // Hours that come and calls at once that end wait for nobody.
+            let passes = bounds::passes(&error);
+            let mends = !passes && !matches!(error.kind(), Kind::Unavailable | Kind::Internal);
             let rules = &app.rules.outflow;
             let pause = follow::pause(rules.retry_first_ms, rules.retry_longest_ms, mends);
             figures.failures = app.outflows.following.put_off(id, pause);

@@ -4,6 +4,8 @@
 //! empty option. Calls under way are counted by their request, in this process: one call that enters several resources counts once,
 //! and is given back when it is dropped, whatever became of it. Subjects are counted in the store before their record is read, all
 //! of a call or none: exact over processes, and a crash loses no count (an ask that was counted and not answered stays counted).
+//! Where subjects are counted, or must have authorised it, nothing leaves by which they were not named: no file, no changes, no list
+//! of what values there are, and figures only of groups that nobody can choose ([`Bound::figures`]).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +16,9 @@ use guard::addresses::Addresses;
 use model::bounds::{Bounds, BoundsKind, SubjectBound, opens};
 use model::code::DataType;
 use model::entry::Entry;
+use model::interface::How;
 use model::op::china;
-use model::query::{Comparison, Condition};
+use model::query::{Comparison, Condition, Grouping};
 use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
 use policy::{Action, Grant, Target};
@@ -77,6 +80,12 @@ struct Subject {
     kind: BoundsKind,
     bound: SubjectBound,
     number: bool,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound").field("entry", &self.entry).finish_non_exhaustive()
+    }
 }
 
 /// A call under way; dropping it gives its places back.
@@ -193,17 +202,11 @@ impl Bound {
     /// Lets a call in, or says which bound keeps it out, until when, and who can change it.
     pub(crate) fn admit(&self, op: &Op, action: Action) -> Result<Held> {
         for rule in &self.rules {
-            rule.admit(op)?;
+            rule.within(op)?;
+            rule.purpose(op)?;
         }
-        let mut one_by_one = self
-            .subjects
-            .iter()
-            .map(|s| s.kind)
-            .chain(self.authorised.iter().map(|(kind, _)| *kind));
-        if !matches!(action, Action::RowsQuery | Action::RowsVerify)
-            && let Some(kind) = one_by_one.next()
-        {
-            return Err(in_bulk(kind));
+        if !matches!(action, Action::RowsQuery | Action::RowsVerify) {
+            self.in_bulk()?;
         }
         let mut held = Held::default();
         for rule in &self.rules {
@@ -226,6 +229,38 @@ impl Bound {
             held.0.push((Arc::clone(under), op.request_id.clone()));
         }
         Ok(held)
+    }
+
+    /// Addresses and hours alone: of what was let in before and goes on.
+    pub(crate) fn within(&self, op: &Op) -> Result<()> {
+        self.rules.iter().try_for_each(|rule| rule.within(op))
+    }
+
+    /// Fails where the resource is asked for one subject at a time, so that nothing of it leaves in bulk.
+    pub(crate) fn in_bulk(&self) -> Result<()> {
+        self.one_by_one().map_or(Ok(()), |kind| Err(in_bulk(kind)))
+    }
+
+    /// What first lets the resource be asked for one subject at a time only.
+    fn one_by_one(&self) -> Option<BoundsKind> {
+        let counted = self.subjects.first().map(|s| s.kind);
+        counted.or_else(|| self.authorised.first().map(|(kind, _)| *kind))
+    }
+
+    /// Fails where figures would tell of one subject, uncounted. Where subjects must have authorised it, or small groups are told,
+    /// none are given. Where they are counted, groups are those of the description: two answers to conditions of the caller's own
+    /// differ by one subject's value, and a least or largest value is one subject's.
+    pub(crate) fn figures(&self, ask: &Grouping) -> Result<()> {
+        if !self.authorised.is_empty() || ask.smallest < 2 {
+            return self.in_bulk();
+        }
+        let one = |how: &How| matches!(how, How::Min | How::Max);
+        match self.one_by_one() {
+            Some(kind) if ask.filter.is_some() || ask.measures.iter().any(|(how, ..)| one(how)) => {
+                Err(figures(kind))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether subjects must have authorised what is asked about them.
@@ -317,7 +352,7 @@ impl Bound {
 }
 
 impl Rule {
-    fn admit(&self, op: &Op) -> Result<()> {
+    fn within(&self, op: &Op) -> Result<()> {
         if let Some(addresses) = &self.addresses
             && !address(&op.source).is_some_and(|from| addresses.hold(from))
         {
@@ -346,6 +381,10 @@ impl Rule {
                 ),
             ));
         }
+        Ok(())
+    }
+
+    fn purpose(&self, op: &Op) -> Result<()> {
         if self.bounds.purpose && op.purpose.is_empty() {
             return Err(self.refusal(
                 Code::PurposeMissing,
@@ -417,9 +456,30 @@ fn in_bulk(kind: BoundsKind) -> Error {
         kind,
         Code::OutOfBounds,
         "subject-bulk",
-        "该资源按主体限次或须主体授权，不能以整份文件、变化或 SQL 取得",
-        "the resource is limited by subject, or needs its authorisation: it is not given as a file, by changes or by SQL",
+        "该资源按主体限次或须主体授权，不能以整份文件、变化、取值清单或 SQL 取得",
+        "the resource is limited by subject, or needs its authorisation: it is not given as a file, by changes, as a list of \
+         values or by SQL",
     )
+}
+
+fn figures(kind: BoundsKind) -> Error {
+    refusal(
+        kind,
+        Code::OutOfBounds,
+        "subject-figures",
+        "该资源按主体限次，统计只按接口固定的分组给出：不接受查询条件，也不给出最大值、最小值，以免推算出单个主体的值",
+        "the resource is limited by subject: figures are given by the groups of the description alone, without conditions and \
+         without least or largest values, by which one subject's value could be worked out",
+    )
+}
+
+/// Whether a refusal passes by itself: hours that come, calls at once that end.
+pub(crate) fn passes(refusal: &Error) -> bool {
+    let ends = |reason: &String| {
+        reason.starts_with("bounds.")
+            && (reason.ends_with(".window") || reason.ends_with(".concurrency"))
+    };
+    refusal.reasons().iter().any(ends)
 }
 
 /// Values an item is compared with by equality, wherever the rest of the condition leads: others cannot be among the rows.

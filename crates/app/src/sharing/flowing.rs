@@ -80,15 +80,7 @@ impl Footing {
     /// Decides anew, as for a call that is made now; what is granted then must hold what is on its way.
     async fn again(&self) -> Result<()> {
         let app = &self.app;
-        if let Actor::Application { key, .. } = &self.op.actor
-            && account::credential(app, key).await?.is_none()
-        {
-            return Err(Error::new(
-                Code::NoGrant,
-                "应用已停用，传输中止；请启用应用后重新获取",
-                "the application was stopped and the transfer with it: start it, then fetch anew",
-            ));
-        }
+        in_use(app, &self.op.actor).await?;
         let code = self.grant.code();
         let (entry, request) = match self.grant.request() {
             Some(_) => resolve(app, &self.op, code).await?,
@@ -120,6 +112,19 @@ impl Footing {
             .with_reasons(vec!["open.withdrawn".to_owned()])
         })
     }
+}
+
+/// Fails when the application that rows go to was stopped meanwhile.
+pub(crate) async fn in_use(app: &App, receiver: &Actor) -> Result<()> {
+    let Actor::Application { key, .. } = receiver else { return Ok(()) };
+    if account::credential(app, key).await?.is_some() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::NoGrant,
+        "应用已停用，传输中止；请启用应用后重新获取",
+        "the application was stopped and the transfer with it: start it, then fetch anew",
+    ))
 }
 
 /// Whether a grant releases all that another does, masked alike, of the same rows.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use chrono::NaiveDate;
 use model::audit::AuditEvent;
 use model::entry::Entry;
-use model::query::{RowPage, RowQuery};
+use model::query::{Grouping, RowPage, RowQuery};
 use model::request::{Request, RequestFilter, RequestState};
 use model::value::{Row, Value};
 use model::{Actor, Code, Error, Op, Result};
@@ -198,6 +198,14 @@ impl Pass {
         };
         match Box::pin(bound.ask(app, op, query.filter.as_ref(), &items)).await {
             Ok(counted) => Ok(counted),
+            Err(e) => Err(self.refuse(app, op, e).await),
+        }
+    }
+
+    /// Refuses figures that tell of one subject where a bound counts subjects or asks for their authorisation.
+    pub(crate) async fn figures(&self, app: &App, op: &Op, ask: &Grouping) -> Result<()> {
+        match self.access.bound.as_ref().map_or(Ok(()), |bound| bound.figures(ask)) {
+            Ok(()) => Ok(()),
             Err(e) => Err(self.refuse(app, op, e).await),
         }
     }

@@ -30,6 +30,7 @@ use model::{Op, Result};
 use policy::{Action, Grant, Target};
 
 use crate::App;
+use crate::noticing::Noticing;
 
 pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
@@ -51,8 +52,8 @@ pub struct Memory {
     epoch: AtomicU64,
     /// The store's epoch as last seen.
     stored: AtomicI64,
-    /// When it was last looked at, milliseconds.
-    looked: AtomicI64,
+    /// When it was last looked at.
+    looked: Noticing,
     access: moka::sync::Cache<String, Arc<gate::Access>>,
     /// Resources as they stand, by code.
     resources: moka::sync::Cache<String, Arc<resource::Known>>,
@@ -80,7 +81,7 @@ impl Default for Memory {
         Self {
             epoch: AtomicU64::new(1),
             stored: AtomicI64::new(-1),
-            looked: AtomicI64::new(i64::MIN),
+            looked: Noticing::default(),
             access: moka::sync::Cache::builder()
                 // Weighed by columns: about half a kilobyte each.
                 .weigher(|_, access: &Arc<gate::Access>| access.weight())
@@ -128,15 +129,12 @@ impl Memory {
 
     /// Notices within a second what another process changed.
     pub(crate) async fn look(&self, app: &App, op: &Op) -> Result<()> {
-        let now = op.at.timestamp_millis();
-        let last = self.looked.load(Ordering::Relaxed);
-        let due = now.saturating_sub(last) >= 1000;
-        if !due
-            || self
-                .looked
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_err()
-        {
+        self.look_at(app, op.at.timestamp_millis()).await
+    }
+
+    /// The same where there is no operation yet; `now` is what the clock says, milliseconds since 1970.
+    pub(crate) async fn look_at(&self, app: &App, now: i64) -> Result<()> {
+        if !self.looked.due(now, 1000) {
             return Ok(());
         }
         let stored = Box::pin(app.store.ledger_epoch()).await?;

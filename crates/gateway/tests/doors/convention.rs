@@ -1,6 +1,7 @@
 //! The older calling convention through the door: who refreshes and calls as its programs do gets rows; wrong, ended and too many
 //! are told by the codes those programs know.
 
+use app::account::{self, ConventionSign};
 use app::sharing;
 use axum::http::Method;
 use chrono::TimeDelta;
@@ -14,11 +15,11 @@ use testkit::House;
 
 use crate::client::Client;
 
-const KEY: &str = "/gateway/app/refreshTokenByKey.htm";
+pub(crate) const KEY: &str = "/gateway/app/refreshTokenByKey.htm";
 const SEC: &str = "/gateway/app/refreshTokenBySec.htm";
 
 /// An application with a grant of so many calls a day, and the code of an interface.
-async fn furnish(house: &House, calls_per_day: u64) -> (ApplicationSecret, String) {
+pub(crate) async fn furnish(house: &House, calls_per_day: u64) -> (ApplicationSecret, String) {
     let app = &house.app;
     house.publish(testkit::draft("tongji")).await;
     let rows =
@@ -49,18 +50,24 @@ async fn furnish(house: &House, calls_per_day: u64) -> (ApplicationSecret, Strin
     (secret, made.code)
 }
 
-fn signed(house: &House, key: &str, secret: &str) -> String {
+pub(crate) fn signed(house: &House, key: &str, secret: &str) -> String {
     let time = house.app.now().timestamp_millis().to_string();
     format!("appKey={key}&requestTime={time}&sign={}", sign(key, secret.as_bytes(), &time))
 }
 
-async fn refresh(house: &House, client: &Client, path: &str, key: &str, secret: &str) -> Value {
+pub(crate) async fn refresh(
+    house: &House,
+    client: &Client,
+    path: &str,
+    key: &str,
+    secret: &str,
+) -> Value {
     let answer = client.get(&format!("{path}?{}", signed(house, key, secret))).await;
     assert_eq!(answer.status.as_u16(), 200);
     answer.json()
 }
 
-fn text(value: &Value, name: &str) -> String {
+pub(crate) fn text(value: &Value, name: &str) -> String {
     value["datas"][name].as_str().unwrap().to_owned()
 }
 
@@ -186,4 +193,49 @@ async fn wrong_ended_and_too_many_are_told_by_their_codes() {
     assert_eq!(client.get(KEY).await.refusal(), (404, "not_found".into()));
     let denied = app::account::convention_set(&house.app, &consumer, "on").await.unwrap_err();
     assert_eq!(denied.code(), model::Code::Denied);
+}
+
+/// The key is no secret: who knows it alone uses up none of the application's calls, from however many addresses. Right calls are
+/// within their pace all the same.
+#[tokio::test]
+async fn who_knows_the_key_alone_uses_up_no_calls() {
+    let house = House::new().await;
+    let (owner, _) = furnish(&house, 1000).await;
+    let client = Client::new(&house);
+    let key = owner.application.key.as_str();
+    let first = refresh(&house, &client, KEY, key, &owner.secret).await;
+    let (refreshing, request) = (text(&first, "refreshSecret"), text(&first, "requestSecret"));
+    // One moment, so that no pace recovers meanwhile.
+    house.clock.forward(TimeDelta::seconds(1));
+    let op = house.nobody();
+    let time = op.at.timestamp_millis().to_string();
+    let made = |secret: &str| sign(key, secret.as_bytes(), &time);
+    let call = async |mark: &str| {
+        let sign = ConventionSign { key, time: &time, sign: mark };
+        account::convention_call(&house.app, &op, &sign).await.map(drop)
+    };
+    let wrong = made("guessed");
+    let most = house.app.rules.interface.convention.calls_per_second;
+    for _ in 0..2 * most {
+        assert_eq!(call(&wrong).await.unwrap_err().code(), model::Code::SignatureMismatch);
+    }
+    let right = made(&request);
+    call(&right).await.unwrap();
+    for secret in [&owner.secret, &refreshing] {
+        let mark = made(secret);
+        let sign = ConventionSign { key, time: &time, sign: &mark };
+        let given = match *secret == owner.secret {
+            true => account::convention_by_key(&house.app, &op, &sign).await,
+            false => account::convention_by_refresh(&house.app, &op, &sign).await,
+        };
+        given.unwrap();
+    }
+    let mut passed = 0;
+    for _ in 0..2 * most {
+        match call(&right).await {
+            Ok(()) => passed += 1,
+            Err(refused) => assert_eq!(refused.code(), model::Code::RateLimited),
+        }
+    }
+    assert_eq!(passed, most - 3, "three of the second were taken");
 }

@@ -1,15 +1,23 @@
 //! Receipts beside answers: bound to call and answer, checked by the platform's public keys.
 
 use app::evidence::{self, KeyText, Statement};
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use guard::evidence::PublicKey;
-use guard::hash::sm3_hex;
+use guard::hash::{sha256_hex, sm3_hex};
 use model::code::SyncMode;
 use testkit::House;
 
 use crate::client::Client;
+use crate::convention::{KEY, furnish, refresh, signed, text};
 
 const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n";
+
+async fn keys(client: &Client) -> Vec<PublicKey> {
+    let told = client.get("/evidence/keys").await.json()["keys"].clone();
+    let told: Vec<KeyText> = serde_json::from_value(told).unwrap();
+    told.iter().map(|key| PublicKey::of(&key.public_key)).collect()
+}
 
 #[tokio::test]
 async fn an_answer_comes_with_its_receipt_when_it_is_asked_for() {
@@ -18,9 +26,7 @@ async fn an_answer_comes_with_its_receipt_when_it_is_asked_for() {
     house.collect("lake_water", "w.csv", ROWS, SyncMode::Full).await.unwrap();
     let (_, app) = house.application("核验应用").await;
     let client = Client::new(&house);
-    let told: Vec<KeyText> =
-        serde_json::from_value(client.get("/evidence/keys").await.json()["keys"].clone()).unwrap();
-    let keys: Vec<PublicKey> = told.iter().map(|key| PublicKey::of(&key.public_key)).collect();
+    let keys = keys(&client).await;
 
     let path = "/api/v1/lake_water?id=eq.1";
     let (key, secret) = (&app.application.key, &app.secret);
@@ -38,6 +44,7 @@ async fn an_answer_comes_with_its_receipt_when_it_is_asked_for() {
     assert_eq!(receipt.answer_hash, sm3_hex(answer.text.as_bytes()));
     assert_eq!(receipt.answer_bytes, answer.text.len() as u64);
     assert_eq!((&receipt.application, receipt.status), (key, 200));
+    assert_eq!(receipt.by, "hmac");
     assert_eq!(receipt.request_id, answer.header("x-request-id"));
     assert_eq!((receipt.platform.as_str(), receipt.request_hash.len()), ("http://gate.test", 64));
     // The same call once more is another one: its time and nonce are.
@@ -71,4 +78,66 @@ async fn an_answer_comes_with_its_receipt_when_it_is_asked_for() {
         let refused = client.signed(Method::GET, path, key, secret, &prefer).await;
         assert!(refused.status.is_client_error() && refused.header("x-qt-evidence").is_empty());
     }
+}
+
+/// A token, a certificate and a signature of the older convention prove as much as one of ours; what a request says of itself beside
+/// makes no receipt another's; a refusal has none, also where it is `200`.
+#[tokio::test]
+async fn whoever_proves_who_it_is_may_have_a_receipt() {
+    let house = House::new().await;
+    let (owner, code) = furnish(&house, 1000).await;
+    let client = Client::new(&house);
+    let keys = keys(&client).await;
+    let (key, id) = (owner.application.key.as_str(), owner.application.id.as_str());
+    let token = app::account::token(&house.app, &house.nobody(), key, &owner.secret, "");
+    let bearer = format!("Bearer {}", token.await.unwrap().token);
+    let thumbprint = sha256_hex(b"a certificate");
+    let consumer = house.person("consumer").await;
+    app::account::certificate_add(&house.app, &consumer, id, "前置机", &thumbprint).await.unwrap();
+    let secrets = refresh(&house, &client, KEY, key, &owner.secret).await;
+    let query = signed(&house, key, &text(&secrets, "requestSecret"));
+    let irs = format!("/gateway/api/330000/dataSharing/{code}.htm?{query}");
+    let send = async |path: &str, headers: &[(&str, &str)], certificate: Option<&str>| {
+        let mut request = Request::builder().uri(path).header("prefer", "evidence");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        if let Some(thumbprint) = certificate {
+            let shown = gateway::ClientCertificate::of(thumbprint.to_owned());
+            request.extensions_mut().insert(shown);
+        }
+        client.send_request(request).await
+    };
+    let rows = "/api/v1/tongji?id=eq.1";
+    let feigned = [
+        ("x-qt-key", "another"),
+        ("x-qt-signature", "x"),
+        ("x-qt-timestamp", "1"),
+        ("x-qt-nonce", "n"),
+    ];
+    let auditor = house.person("auditor").await;
+    for (path, headers, certificate, how) in [
+        (rows, vec![("authorization", bearer.as_str())], None, "oauth2"),
+        (rows, vec![], Some(thumbprint.as_str()), "mtls"),
+        (irs.as_str(), vec![], None, "irs"),
+        (irs.as_str(), feigned.to_vec(), None, "irs"),
+    ] {
+        let answer = send(path, &headers, certificate).await;
+        assert_eq!(answer.status.as_u16(), 200, "{how}: {}", answer.text);
+        let read = evidence::read(answer.header("x-qt-evidence"), &keys).unwrap();
+        let Statement::Receipt(receipt) = read else { panic!("not a receipt: {how}") };
+        assert_eq!((receipt.application.as_str(), receipt.by.as_str()), (key, how));
+        assert_eq!(receipt.answer_hash, sm3_hex(&answer.bytes), "{how}");
+        let (at, query) = path.split_once('?').unwrap();
+        let call = format!("GET\n{at}\n{query}\n{}\n\n", sha256_hex(b""));
+        assert_eq!(receipt.request_hash, sm3_hex(call.as_bytes()), "{how}");
+        let filter = model::audit::AuditFilter { limit: 50, ..Default::default() };
+        let records = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
+        assert!(records.iter().any(|r| r.event.trace_id == receipt.request_id), "{how}");
+    }
+    let unknown = irs.replace(&code, "0000000000000000");
+    let refused = send(&unknown, &[], None).await;
+    assert_eq!((refused.status.as_u16(), refused.header("x-qt-evidence")), (200, ""));
+    assert_eq!(refused.json()["code"], "91");
 }

@@ -18,6 +18,11 @@ pub(super) const NOTICES: Words = &[
     ("approval.covered", "席位无人，转主管部门办理", "Nobody holds a seat: the authority answers"),
     ("approval.unheld", "席位无人，且主管部门无人可办", "Nobody at all can answer a seat"),
     ("interface.published", "可调用的接口有新发布", "An interface you may call was published"),
+    (
+        "interface.share",
+        "可调用的接口调整了新版本比例",
+        "A version of an interface you may call is given to another share of callers",
+    ),
     ("interface.deprecated", "可调用的接口将停用", "An interface you may call is deprecated"),
     ("halt.begun", "已被紧急停用", "Under an emergency stop"),
     ("halt.lifted", "紧急停用已解除", "An emergency stop was lifted"),

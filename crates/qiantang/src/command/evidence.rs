@@ -62,7 +62,8 @@ struct Check {
     /// Of a receipt: the answer as it was received; its hash must be the receipt's. 应答内容。
     #[arg(long, value_name = "FILE")]
     answer: Option<PathBuf>,
-    /// Of a receipt: the call's text as it was signed; its hash must be the receipt's. 请求的签名原文。
+    /// Of a receipt: the call's text as it was signed (of a call by token, certificate or the older convention: with empty lines for
+    /// time stamp and nonce); its hash must be the receipt's. 请求的签名原文（令牌、证书等方式的时间戳与随机数两行为空）。
     #[arg(long, value_name = "FILE")]
     call: Option<PathBuf>,
     /// Of a receipt: proof of the audit record of its call, which says when it was there already. 该调用审计记录的证明。

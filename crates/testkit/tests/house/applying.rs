@@ -39,7 +39,7 @@ async fn register(house: &House, op: &Op, org: &str) -> model::Result<Applicatio
 }
 
 /// The caller of a signed call, as the gateway asks for it.
-async fn call(house: &House, of: &ApplicationSecret, nonce: &str) -> model::Result<Op> {
+pub(crate) async fn call(house: &House, of: &ApplicationSecret, nonce: &str) -> model::Result<Op> {
     let timestamp = house.app.now().timestamp_millis();
     let body_hash = Algorithm::HmacSm3.body_hash(b"");
     let signature = SignedRequest {

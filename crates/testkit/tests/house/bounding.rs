@@ -43,7 +43,7 @@ async fn granted(house: &House, application: &str) -> Request {
     request
 }
 
-async fn people(house: &House) {
+pub(crate) async fn people(house: &House) {
     house.publish(testkit::person_draft("renkou")).await;
     house.collect("renkou", "people.csv", PEOPLE.as_bytes(), SyncMode::Full).await.unwrap();
 }
@@ -64,7 +64,7 @@ async fn ask(house: &House, op: &Op, key: &str) -> model::Result<usize> {
     sharing::query(&house.app, op, "renkou", &by(key)).await.map(|r| r.page.rows.len())
 }
 
-async fn set(
+pub(crate) async fn set(
     house: &House,
     who: &str,
     kind: BoundsKind,
@@ -75,11 +75,11 @@ async fn set(
     sharing::set_bounds(&house.app, &op, kind, id, bounds).await
 }
 
-fn told(error: &Error) -> (Code, String) {
+pub(crate) fn told(error: &Error) -> (Code, String) {
     (error.code(), error.reasons().join(","))
 }
 
-fn windows(all: &[&str]) -> Vec<Window> {
+pub(crate) fn windows(all: &[&str]) -> Vec<Window> {
     all.iter().map(|w| Window::parse(w).unwrap()).collect()
 }
 

@@ -4,6 +4,8 @@ use app::delta::{self, Asked, Named, Point, Span};
 use app::sharing;
 use chrono::TimeDelta;
 use futures::TryStreamExt;
+use model::audit::AuditFilter;
+use model::bounds::{Bounds, BoundsKind, Window};
 use model::code::SyncMode;
 use model::dispatch::Job;
 use model::request::{Period, RequestNew};
@@ -142,4 +144,62 @@ async fn views_come_and_go(house: House) {
     assert!(ended.expires_at.is_some());
 }
 
-crate::on_both!(tokens, views_come_and_go);
+/// A read that has begun keeps to the bounds as they are: its address works from nowhere else and in no other hours, and it has its
+/// place among the calls under way while bytes of it flow, one for all its ranges.
+async fn a_read_keeps_to_bounds(house: House) {
+    let (op, id, _) = granted(&house).await;
+    let app = &house.app;
+    let ask = async || {
+        let op = app.op(op.actor.clone(), "10.1.2.3");
+        delta::query(app, &op, &TABLE, &Asked::default()).await
+    };
+    let answer = ask().await.unwrap();
+    let file = answer.files.first().unwrap();
+    let token = file.address.split_once("?t=").unwrap().1.split('&').next().unwrap();
+    let flowing = async |source: &str| {
+        let op = app.op(model::Actor::Nobody, source);
+        delta::open(app, &op, &file.file.name, token).await?.bytes(app, 0..4).await
+    };
+    let read = async |source: &str| {
+        let bytes = flowing(source).await?;
+        bytes.try_collect::<Vec<_>>().await.map(|pieces| pieces.concat().len())
+    };
+    let bound = async |bounds: Bounds| {
+        let security = house.person("security").await;
+        sharing::set_bounds(app, &security, BoundsKind::Application, &id, bounds).await.unwrap();
+    };
+    assert_eq!(read("10.9.9.9").await.unwrap(), 4, "it begins");
+
+    bound(Bounds { addresses: vec!["10.1.0.0/16".into()], ..Bounds::default() }).await;
+    let away = read("10.9.9.9").await.unwrap_err();
+    assert_eq!(
+        (away.code(), away.reasons()),
+        (Code::OutOfBounds, &["bounds.application.address".to_owned()][..])
+    );
+    assert_eq!(read("10.1.9.9").await.unwrap(), 4);
+    // The house stands on a Monday.
+    let closed = vec![Window::parse("6 08:00-09:00").unwrap()];
+    bound(Bounds { windows: closed, ..Bounds::default() }).await;
+    let late = read("10.1.9.9").await.unwrap_err();
+    assert_eq!(late.reasons(), ["bounds.application.window"]);
+
+    bound(Bounds { concurrency: Some(1), ..Bounds::default() }).await;
+    let under_way = flowing("10.1.2.3").await.unwrap();
+    assert_eq!(read("10.1.2.3").await.unwrap(), 4, "another range of the same read");
+    let busy = ask().await.unwrap_err();
+    assert_eq!(
+        (busy.code(), busy.reasons()),
+        (Code::RateLimited, &["bounds.application.concurrency".to_owned()][..])
+    );
+    drop(under_way);
+    ask().await.unwrap();
+    assert_eq!(read("10.1.2.3").await.unwrap(), 4);
+    let auditor = house.person("auditor").await;
+    let filter =
+        AuditFilter { action: Some("rows.batch".into()), limit: 100, ..AuditFilter::default() };
+    let records = app::audit::list(app, &auditor, &filter).await.unwrap();
+    let denied = records.iter().filter(|r| r.event.reason.contains("out_of_bounds")).count();
+    assert_eq!(denied, 2, "{records:?}");
+}
+
+crate::on_both!(tokens, views_come_and_go, a_read_keeps_to_bounds);

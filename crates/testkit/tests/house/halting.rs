@@ -292,7 +292,62 @@ async fn no_file_is_sent(house: House) {
     assert!(files.iter().any(|f| f.state == FileState::Sent) && there() > 0, "{files:?}");
 }
 
-crate::on_both!(nothing_leaves, what_is_under_way_ends, no_file_is_sent);
+/// Who waits for changes is asked again when they come: an interface that was stopped meanwhile, and an application that was taken
+/// out of use, get none.
+async fn who_waits_is_asked_again(house: House) {
+    let app = &house.app;
+    let consumer = house.person("consumer").await;
+    let (caller, secret) = house.application("等待应用").await;
+    let id = secret.application.id.as_str();
+    filled(&house, "tongji", 3).await;
+    granted(&house, id, "tongji").await;
+    let text =
+        "title = \"变化\"\nkind = \"incremental\"\nentry = \"tongji\"\n[[return]]\nitem = \"id\"\n";
+    let code = published(&house, text).await;
+    let ask = async |after: &str| {
+        let mut given = Arguments::default();
+        if !after.is_empty() {
+            given.add("after", after);
+            given.add("wait", "30");
+        }
+        let answer = interface::call(app, &now(&house, &caller), &code, given).await?;
+        let Body::Changes(pulled) = answer.body else { panic!("no changes") };
+        Ok::<_, model::Error>(pulled)
+    };
+    let mut next = ask("").await.unwrap().next;
+    for (n, wanted) in [Code::Halted, Code::NoGrant].into_iter().enumerate() {
+        let refused = {
+            let mut waiting = Box::pin(ask(&next));
+            let early = tokio::time::timeout(Duration::from_millis(700), &mut waiting).await;
+            assert!(early.is_err(), "all that is asked before a wait was asked");
+            let halt = match wanted {
+                Code::Halted => Some(stop(&house, HaltKind::Interface, &code).await),
+                _ => {
+                    app::account::set_application_active(app, &consumer, id, false).await.unwrap();
+                    None
+                }
+            };
+            let more = format!("id,name,amount,day\n{},新,1.00,2026-03-01\n", 100 + n);
+            let landed = house.collect("tongji", "m.csv", more.as_bytes(), SyncMode::Incremental);
+            landed.await.unwrap();
+            let refused = waiting.await.unwrap_err();
+            match halt {
+                Some(halt) => lift(&house, &halt).await,
+                None => {
+                    app::account::set_application_active(app, &consumer, id, true).await.unwrap();
+                }
+            }
+            refused
+        };
+        assert_eq!(refused.code(), wanted, "{refused}");
+        // What came meanwhile is not lost for who may have it.
+        let pulled = ask(&next).await.unwrap();
+        assert_eq!(pulled.changes.len(), 1);
+        next = pulled.next;
+    }
+}
+
+crate::on_both!(nothing_leaves, what_is_under_way_ends, no_file_is_sent, who_waits_is_asked_again);
 
 /// A call of the resource by a process.
 async fn query(house: &House, caller: &Op) -> model::Result<()> {

@@ -7,6 +7,7 @@ use app::interface::{self, Answer, Body, Move};
 use app::sharing;
 use chrono::TimeDelta;
 use futures::TryStreamExt;
+use model::asset::Node;
 use model::audit::AuditFilter;
 use model::code::SyncMode;
 use model::interface::{Arguments, Interface, InterfaceState};
@@ -22,7 +23,7 @@ pub(crate) const PEOPLE: &str = "sfzh,xm,sjh,csrq,region_code\n\
     440524188001010014,李四,13900139000,1880-01-01,330200\n";
 
 /// Twelve rows: seven of one name, four of another, one alone.
-fn figures() -> String {
+pub(crate) fn figures() -> String {
     let names = ["甲", "甲", "甲", "甲", "甲", "甲", "甲", "乙", "乙", "乙", "乙", "丙"];
     let line =
         |(n, name): (usize, &&str)| format!("{},{name},{}.50,2026-01-{:02}\n", n + 1, n, n + 1);
@@ -494,6 +495,43 @@ async fn a_life(house: House) {
     assert!(kinds.contains("interface.deprecated") && kinds.contains("interface.offline"));
 }
 
+/// A change is told, once each, to all whom it concerns: who may call any of the resources and who follows one of them; also that a
+/// version is given to another share of callers.
+async fn those_whom_a_change_concerns_are_told(house: House) {
+    let app = &house.app;
+    let provider = house.person("provider").await;
+    let left = house.publish(testkit::draft("left")).await;
+    let right = house.publish(testkit::draft("right")).await;
+    // The consumer may call the second resource only; the city follows both, the stranger nothing.
+    let (_, secret) = house.application("组合应用").await;
+    granted(&house, &secret.application.id, "right", &["id", "name"]).await;
+    let city = house.person("city").await;
+    for entry in [&left, &right] {
+        app::notice::subscribe_thing(app, &city, &Node::entry(&entry.id)).await.unwrap();
+    }
+    let text = "title = \"组合\"\nkind = \"composed\"\nentry = \"left\"\n\
+        [[param]]\nname = \"id\"\nitem = \"id\"\nrequired = true\n\
+        [[part]]\nname = \"r\"\nentry = \"right\"\nitem = \"id\"\nequals = \"id\"\n\
+        [[return]]\nitem = \"name\"\n[[return]]\nitem = \"r.name\"\nname = \"other\"\n";
+    let first = published(&house, text).await;
+    let second = interface::version(app, &provider, &first.id).await.unwrap();
+    live(&house, &second.id, 30).await;
+    interface::set_share(app, &provider, &second.id, 60).await.unwrap();
+    let told = async |who: &str| {
+        let op = house.person(who).await;
+        let all = app::notice::list(app, &op, false, None, 100).await.unwrap().items;
+        let of = |kind: &str| all.iter().filter(|n| n.kind == kind).count();
+        (of("interface.published"), of("interface.share"))
+    };
+    for (who, wanted) in [("consumer", (2, 1)), ("city", (2, 1)), ("stranger", (0, 0))] {
+        assert_eq!(told(who).await, wanted, "{who}");
+    }
+    let op = house.person("consumer").await;
+    let all = app::notice::list(app, &op, false, None, 100).await.unwrap().items;
+    let share = all.into_iter().find(|n| n.kind == "interface.share").unwrap();
+    assert_eq!(share.words, format!("v2 {} 60%", first.code));
+}
+
 /// Thousands of interfaces: one is found by its code, and a change of another process is seen without reading the others anew.
 async fn many(house: House) {
     let app = &house.app;
@@ -534,5 +572,6 @@ crate::on_both!(
     a_join,
     changes_and_files,
     a_life,
+    those_whom_a_change_concerns_are_told,
     many
 );

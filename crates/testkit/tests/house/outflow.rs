@@ -3,6 +3,7 @@
 use app::{outflow, sharing};
 use chrono::TimeDelta;
 use model::audit::AuditFilter;
+use model::bounds::{Bounds, BoundsKind, SubjectBound};
 use model::code::SyncMode;
 use model::outflow::{OutflowNew, OutflowState};
 use model::source::SourceKind;
@@ -326,6 +327,75 @@ async fn a_given_table_is_checked_and_a_pause_holds() {
     assert!(waits.waits() && waits.figures.zh.contains("varying(3)"), "{waits:?}");
     source.run("ALTER TABLE own.t ALTER name TYPE text").await;
     held("3丙*,4很****").await;
+    outflow::stop(app).await;
+    working.abort();
+}
+
+/// A flow keeps to hours, to addresses and to what is asked one by one: it waits, or says what stands in the way, and nothing comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_keeps_to_bounds() {
+    let cluster = Postgres::start();
+    let _ = cluster.database("city");
+    let house = House::new().await;
+    settle(&house).await;
+    let app = &house.app;
+    let entry = house.publish(regional("firms")).await;
+    land(&house, "firms", SyncMode::Full, &[("I", 1, "甲一", 1, "330110")]).await;
+    let county = house.person("county").await;
+    let request = agreed(&house, "county", "firms", &ITEMS).await;
+    let place = database(&house, "county", SourceKind::Postgres, cluster.port(), "city").await;
+    let bound = async |bounds: Bounds| {
+        crate::bounding::set(&house, "security", BoundsKind::Entry, &entry.id, bounds)
+            .await
+            .unwrap();
+    };
+    let counted = || Bounds {
+        subject: Some(SubjectBound { item: "id".into(), per_day: 3 }),
+        ..Bounds::default()
+    };
+    let listed = |cidr: &str| Bounds { addresses: vec![cidr.into()], ..Bounds::default() };
+    bound(counted()).await;
+    let refused = outflow::create(app, &county, &new(&request, &place)).await.unwrap_err();
+    assert_eq!(refused.reasons(), ["bounds.entry.subject-bulk"], "{refused}");
+
+    // The house stands on a Monday: it waits for its hours.
+    bound(Bounds { windows: crate::bounding::windows(&["6 08:00-09:00"]), ..Bounds::default() })
+        .await;
+    let made = outflow::create(app, &county, &new(&request, &place)).await.unwrap();
+    let id = made.outflow.id.as_str();
+    let working = delivering(app);
+    let source = Source::open(cluster.port(), "city").await;
+    let says = async |wanted: OutflowState, word: &str| {
+        until(word, async || {
+            let view = outflow::get(app, &county, id).await.unwrap();
+            let found = view.figures.state == wanted && view.figures.zh.contains(word);
+            if found { Ok(()) } else { Err(format!("{:?}", view.figures)) }
+        })
+        .await;
+    };
+    let rows = async || source.one("SELECT count(*) FROM firms").await;
+    says(OutflowState::Waiting, "时段").await;
+    assert_eq!(rows().await, "0");
+    bound(listed("127.0.0.0/8")).await;
+    state(&house, id, OutflowState::Level).await;
+    assert_eq!(rows().await, "1");
+
+    for (n, bounds, word) in [(2, listed("10.1.0.0/16"), "127.0.0.1"), (3, counted(), "主体限次")]
+    {
+        bound(bounds).await;
+        let line = ("I", n, "后来", n, "330110");
+        land(&house, "firms", SyncMode::Incremental, &[line]).await;
+        says(OutflowState::Refused, word).await;
+        assert_eq!(rows().await, "1", "{word}");
+    }
+    bound(Bounds::default()).await;
+    state(&house, id, OutflowState::Level).await;
+    assert_eq!(rows().await, "3");
+    let auditor = house.person("auditor").await;
+    let filter =
+        AuditFilter { action: Some("rows.flow".into()), limit: 500, ..AuditFilter::default() };
+    let records = app::audit::list(app, &auditor, &filter).await.unwrap();
+    assert!(records.iter().any(|r| r.event.reason.contains("out_of_bounds")), "{records:?}");
     outflow::stop(app).await;
     working.abort();
 }
