@@ -17,16 +17,19 @@ pub(crate) struct Masks {
     /// Edition of the file, for people.
     #[serde(rename = "version")]
     _version: String,
-    region: RegionItems,
+    region: ItemNames,
+    /// A file from before there was one limits no rows by organisation.
+    #[serde(default)]
+    organisation: ItemNames,
     #[serde(rename = "name", default)]
     names: Vec<NameRule>,
     #[serde(rename = "grade", default)]
     grades: Vec<GradeRule>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RegionItems {
+struct ItemNames {
     identifiers: Vec<String>,
 }
 
@@ -201,6 +204,11 @@ impl Masks {
     /// The item that holds the region code of a row.
     pub(crate) fn region_item<'a>(&self, items: &'a [Item]) -> Option<&'a Item> {
         items.iter().find(|i| self.region.identifiers.contains(&i.identifier))
+    }
+
+    /// The item that holds the credit code of the organisation a row belongs to.
+    pub(crate) fn org_item<'a>(&self, items: &'a [Item]) -> Option<&'a Item> {
+        items.iter().find(|i| self.organisation.identifiers.contains(&i.identifier))
     }
 }
 

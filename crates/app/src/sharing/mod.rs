@@ -1,7 +1,7 @@
 //! Sharing: applications for a resource, their review, and the one gate through which rows leave by interface.
 //!
 //! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
-//! `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
+//! `rows` checks which rows alone are agreed and narrows them, `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
 //! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `resource` says of what and by which application, `flowing`
 //! ends streams whose grant has ended, `quota` counts the calls, `bearing` marks what is served of a sandbox's results.
 
@@ -18,6 +18,7 @@ mod look;
 mod paging;
 mod quota;
 mod resource;
+mod rows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -42,6 +43,7 @@ pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
 pub(crate) use quota::Meter;
 pub(crate) use resource::resolve;
+pub use rows::{limit_rows, may_limit, org_item};
 
 /// Cached grants and quota counters.
 pub struct Memory {

@@ -34,6 +34,7 @@ async fn furnish(house: &House, calls_per_day: u64) -> (ApplicationSecret, Strin
         period: Period::Days { days: 30 },
         calls_per_day,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     sharing::apply(app, &house.person("consumer").await, ask).await.unwrap();

@@ -33,6 +33,7 @@ async fn granted(house: &House, application: &str) -> Request {
         period: Period::Days { days: 300 },
         calls_per_day: 10_000_000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();

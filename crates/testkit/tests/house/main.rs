@@ -77,6 +77,7 @@ mod reportkill;
 mod reportsheet;
 mod restricted;
 mod returning;
+mod rowrange;
 mod sandbox;
 mod sandboxout;
 mod schema;
