@@ -199,6 +199,10 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
         Via::Open => Some(Quota {
             calls_per_day: limits.quota_open.calls_per_day,
             calls_per_second: limits.quota_open.calls_per_second,
+            burst: limits
+                .quota_open
+                .calls_per_second
+                .saturating_mul(limits.quota_open.burst_seconds),
         }),
         Via::Request(request) | Via::Released(request) => {
             let rule = limits.quota_request;
@@ -213,7 +217,8 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
             let burst = calls_per_day.saturating_mul(rule.burst).div_ceil(SECONDS_PER_DAY);
             let calls_per_second =
                 u32::try_from(burst).unwrap_or(u32::MAX).max(rule.calls_per_second_least);
-            Some(Quota { calls_per_day, calls_per_second })
+            let burst = calls_per_second.saturating_mul(rule.burst_seconds);
+            Some(Quota { calls_per_day, calls_per_second, burst })
         }
     }
 }

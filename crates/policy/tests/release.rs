@@ -367,11 +367,16 @@ fn row_caps_and_quotas_follow_the_limits() {
     let quota = |calls_per_day| {
         by_request(&app, &e, &Request { calls_per_day, ..r.clone() }).unwrap().quota().unwrap()
     };
-    assert_eq!(quota(0), Quota { calls_per_day: 10_000, calls_per_second: 20 });
-    assert_eq!(quota(86_400_000), Quota { calls_per_day: 86_400_000, calls_per_second: 10_000 });
+    let all = |calls_per_day, calls_per_second| Quota {
+        calls_per_day,
+        calls_per_second,
+        burst: calls_per_second,
+    };
+    assert_eq!(quota(0), all(10_000, 20));
+    assert_eq!(quota(86_400_000), all(86_400_000, 10_000));
     assert_eq!(quota(u64::MAX).calls_per_second, u32::MAX);
     let open_quota = by(&app, Action::RowsQuery, &open(e.clone()), Via::Open).unwrap().quota();
-    assert_eq!(open_quota, Some(Quota { calls_per_day: 100_000, calls_per_second: 50 }));
+    assert_eq!(open_quota, Some(all(100_000, 50)));
     assert_eq!(by(&app, Action::RowsDownload, &open(e), Via::Open).unwrap().quota(), None);
 }
 

@@ -37,11 +37,13 @@ pub(crate) use ask::{end_of, give_up};
 pub(crate) use batch::granted;
 pub use bounding::{BoundsView, bounds, set_bounds};
 pub use bounds::BoundsRules;
-pub(crate) use gate::{Pass, enter, fingerprint, meter, purpose, read, release_event, row_bytes};
+pub(crate) use gate::{
+    Pass, enter, fingerprint, lets_in, meter, purpose, read, release_event, row_bytes,
+};
 pub use gate::{callable, query};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
-pub(crate) use quota::Meter;
+pub(crate) use quota::{Meter, lot_size};
 pub(crate) use resource::resolve;
 pub use rows::{limit_rows, may_limit, org_item};
 
@@ -61,6 +63,8 @@ pub struct Memory {
     gathered: AtomicI64,
     /// Calls under way, by what bounds them.
     pub(crate) under: parking_lot::Mutex<std::collections::HashMap<String, bounds::Under>>,
+    /// Their rates, likewise.
+    pub(crate) rates: parking_lot::Mutex<bounds::Rates>,
     /// One bringing-up of search at a time.
     pub(crate) indexing: tokio::sync::Mutex<()>,
     /// With which state of the ledger search is level.
@@ -103,6 +107,7 @@ impl Default for Memory {
                 .build(),
             gathered: AtomicI64::new(i64::MIN),
             under: parking_lot::Mutex::default(),
+            rates: parking_lot::Mutex::default(),
             indexing: tokio::sync::Mutex::new(()),
             level: parking_lot::Mutex::default(),
             net: tokio::sync::RwLock::default(),
@@ -192,6 +197,7 @@ pub async fn flush(app: &App) -> Result<()> {
     for (_, meter) in &app.shares.meters {
         meter.give_back(app).await?;
     }
+    crate::interface::give_back(app, i64::MAX).await?;
     let op = Op::system(app.now());
     let platform = Target::plain("System", "platform");
     let permit = app.policy.permit(&op, Action::SystemWork, &platform)?;
@@ -218,7 +224,7 @@ pub(crate) async fn give_back_idle(app: &App) -> Result<()> {
     for (_, meter) in &app.shares.meters {
         meter.give_back_idle(app, before).await?;
     }
-    Ok(())
+    crate::interface::give_back(app, before).await
 }
 
 /// The epoch of what callers may do, having noticed what other processes changed: a description made at one epoch

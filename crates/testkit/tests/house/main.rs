@@ -38,6 +38,7 @@ mod harvestkill;
 mod identity;
 mod intake;
 mod interface;
+mod interfacequota;
 mod kafka;
 mod ledger;
 mod misfits;
