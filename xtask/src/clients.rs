@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::Outcome;
 use crate::browser::Demo;
 use crate::python::environment;
-use crate::shell::{self, Scratch, cargo, program, read};
+use crate::shell::{self, Scratch, cargo, find, program, read};
 
 pub(crate) const HELP: &str = "\
 Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on every description that /openapi/index.json
@@ -44,11 +44,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let demo = Demo::start(&binary, scratch.path(), &[])?;
     let alone = |flag: &str| args.iter().any(|a| a == flag);
     let outcome = match seconds {
-        Some(seconds) => fuzz(&demo, &scratch, seconds).and_then(|()| {
-            let older = scratch.path().join("irs.py");
-            std::fs::write(&older, include_str!("clients/irs.py")).map_err(|e| e.to_string())?;
-            shell::run(program("python3").arg(&older).arg(&demo.ready))
-        }),
+        Some(seconds) => {
+            fuzz(&demo, &scratch, seconds).and_then(|()| older(&demo, scratch.path()).map(|_| ()))
+        }
         None => Ok(()),
     };
     let outcome = outcome.and_then(|()| match alone("--delta") || alone("--doors") {
@@ -66,6 +64,34 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let tail = demo.server.tail();
     demo.server.stop()?;
     outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))
+}
+
+/// Step of `cargo xtask test`: the program of the older calling convention against a demo of the present build.
+pub(crate) fn run_older() -> Outcome<Option<String>> {
+    shell::run(&mut cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"]))?;
+    let scratch = Scratch::new("older")?;
+    let demo = Demo::start(&shell::target().join("debug/qiantang"), scratch.path(), &[])?;
+    let said = older(&demo, scratch.path());
+    let tail = demo.server.tail();
+    demo.server.stop()?;
+    said.map(Some).map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))
+}
+
+/// Runs that program; answers the line it ends with.
+fn older(demo: &Demo, scratch: &Path) -> Outcome<String> {
+    let python = find("python3").ok_or("`python3` is missing: cargo xtask setup --for test")?;
+    let file = scratch.join("irs.py");
+    std::fs::write(&file, include_str!("clients/irs.py")).map_err(|e| e.to_string())?;
+    // The demo is on this machine, whatever proxy the environment names.
+    let said = read(program(python).arg(&file).arg(&demo.ready).env("no_proxy", "127.0.0.1"))?;
+    print!("{said}");
+    let last = said.lines().last().unwrap_or_default().trim();
+    match last.starts_with("older convention: ") {
+        true => Ok(last.to_owned()),
+        false => Err(format!(
+            "the program of the older convention did not say that all is well: `{last}`"
+        )),
+    }
 }
 
 fn fuzz(demo: &Demo, scratch: &Scratch, seconds: u32) -> Outcome {

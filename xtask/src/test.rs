@@ -4,15 +4,16 @@ use std::time::Instant;
 
 use crate::setup::{self, Purpose};
 use crate::shell::{cargo, run_keeping};
-use crate::{Outcome, arrows, browser, shell, tidy};
+use crate::{Outcome, arrows, browser, clients, shell, tidy};
 
 pub(crate) const HELP: &str = "\
 Installs what is missing, then: fmt, tidy, arrows, clippy, unit and integration tests (with a throw-away PostgreSQL
-and MariaDB), and browser tests against a running demo. Stops at the first failure.
+and MariaDB), a program of the older calling convention (IRS, standard Python) and browser tests, each against a running
+demo. Stops at the first failure.
 
 Usage: cargo xtask test [STEP…]
 
-Steps: setup fmt tidy arrows clippy rust browser (all by default, always in this order)
+Steps: setup fmt tidy arrows clippy rust older browser (all by default, always in this order)
 
 Examples:
   cargo xtask test
@@ -29,6 +30,7 @@ const STEPS: &[Step] = &[
     ("arrows", || quietly(arrows::run(&[]))),
     ("clippy", clippy),
     ("rust", rust_tests),
+    ("older", clients::run_older),
     ("browser", browser::run_tests),
 ];
 

@@ -42,6 +42,11 @@ impl Rate {
     }
 }
 
+/// The span (µs) in which a burst fills up, where in the long run `per_second` are let through: `take(now, burst, span)`.
+pub(crate) fn span(per_second: u32, burst: u32) -> i64 {
+    i64::from(burst).saturating_mul(1_000_000) / i64::from(per_second.max(1))
+}
+
 fn each(most: u32, span: i64) -> i64 {
     span / i64::from(most.max(1))
 }
@@ -49,6 +54,19 @@ fn each(most: u32, span: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_burst_larger_than_a_second_fills_up_at_the_rate() {
+        let rate = Rate::default();
+        let take = |now| rate.take(now, 5, span(2, 5));
+        assert_eq!((0..50).filter(|_| take(0)).count(), 5);
+        assert!(!take(400_000) && take(500_000) && !take(500_000));
+        assert_eq!((0..50).filter(|_| take(1_500_000)).count(), 2, "two a second");
+        assert_eq!((0..50).filter(|_| take(60_000_000)).count(), 5, "never more at once");
+        let small = Rate::default();
+        assert_eq!((0..50).filter(|_| small.take(0, 1, span(20, 1))).count(), 1);
+        assert!(small.take(50_000, 1, span(20, 1)));
+    }
 
     #[test]
     fn so_many_at_once_and_then_one_by_one() {

@@ -25,6 +25,9 @@ pub struct Bounds {
     /// Calls under way at once, in each process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// Calls a second in the long run, and how many may come at once; in each process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateBound>,
     /// Addresses and networks that may call (`10.1.0.0/16`); none named: any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
@@ -48,6 +51,24 @@ impl Bounds {
     #[must_use]
     pub fn any(&self) -> bool {
         *self != Self::default()
+    }
+}
+
+/// A rate with its burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateBound {
+    pub per_second: u32,
+    /// Calls that may come at once after a pause; a second's when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+}
+
+impl RateBound {
+    /// Calls that may come at once.
+    #[must_use]
+    pub fn at_once(&self) -> u32 {
+        self.burst.unwrap_or(self.per_second).max(1)
     }
 }
 

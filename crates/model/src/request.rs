@@ -1,5 +1,7 @@
 //! Share applications (共享申请) and what they turn into: an agreement that a grant is made from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::code::{Grade, OpenType, ShareType};
@@ -116,6 +118,51 @@ pub enum Period {
     },
 }
 
+/// Rows alone that are agreed, beside the area: those of one organisation, and those with certain values. Nothing set limits nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RowRange {
+    /// 统一社会信用代码 of the organisation whose rows these are; empty = of any. Needs an item that holds it.
+    pub org: String,
+    /// All of these hold.
+    pub only: Vec<RowValues>,
+}
+
+/// Rows in which an item has one of the values, written as the item's type is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowValues {
+    /// Identifier of an item of the entry, wanted or not.
+    pub item: String,
+    pub values: Vec<String>,
+}
+
+impl RowRange {
+    /// Whether it limits anything.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Whether it lets no row through that `wider` keeps back, as far as their words tell.
+    #[must_use]
+    pub fn within(&self, wider: &RowRange) -> bool {
+        let narrows = |of: &RowValues| {
+            let mut same = self.only.iter().filter(|mine| mine.item == of.item);
+            same.any(|mine| mine.values.iter().all(|v| of.values.contains(v)))
+        };
+        (wider.org.is_empty() || self.org == wider.org) && wider.only.iter().all(narrows)
+    }
+}
+
+/// `org=91330000MA… & status in (1,2)`: for records.
+impl fmt::Display for RowRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let org = (!self.org.is_empty()).then(|| format!("org={}", self.org));
+        let only = self.only.iter().map(|o| format!("{} in ({})", o.item, o.values.join(",")));
+        f.write_str(&org.into_iter().chain(only).collect::<Vec<_>>().join(" & "))
+    }
+}
+
 /// What an applicant fills in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestNew {
@@ -136,6 +183,9 @@ pub struct RequestNew {
     /// Rows only of this region (GB/T 2260), when the entry has a region column; empty = all.
     #[serde(default)]
     pub area_range: String,
+    /// Rows only of an organisation or with certain values.
+    #[serde(default)]
+    pub row_range: RowRange,
     /// Wanted by SQL, too (批量共享), not by interface alone.
     #[serde(default)]
     pub by_sql: bool,
@@ -166,6 +216,8 @@ pub struct Request {
     pub period: Period,
     pub calls_per_day: u64,
     pub area_range: String,
+    #[serde(default)]
+    pub row_range: RowRange,
     /// Agreed for SQL, too (批量共享), not for the interface alone.
     #[serde(default)]
     pub by_sql: bool,
@@ -195,7 +247,7 @@ pub struct RequestStep {
     pub at: String,
     pub actor: String,
     pub actor_name: String,
-    /// `submit approve reject undo revoke expire`
+    /// `submit limit approve reject undo revoke expire`
     pub action: String,
     pub from: String,
     pub to: String,
@@ -217,4 +269,42 @@ pub struct RequestFilter {
     pub state: Option<RequestState>,
     pub after: Option<String>,
     pub limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(org: &str, only: &[(&str, &[&str])]) -> RowRange {
+        let values = |v: &[&str]| v.iter().map(|v| (*v).to_owned()).collect();
+        RowRange {
+            org: org.into(),
+            only: only
+                .iter()
+                .map(|(item, v)| RowValues { item: (*item).into(), values: values(v) })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_range_is_narrowed_and_never_widened() {
+        let agreed = range("", &[("status", &["1", "2"])]);
+        assert!(agreed.within(&RowRange::default()) && agreed.any());
+        assert!(agreed.within(&agreed));
+        assert!(range("o", &[("status", &["2"]), ("kind", &["a"])]).within(&agreed));
+        assert!(!range("", &[("status", &["2", "3"])]).within(&agreed));
+        assert!(!range("", &[("kind", &["1"])]).within(&agreed));
+        assert!(!RowRange::default().within(&agreed));
+        assert!(!RowRange::default().within(&range("o", &[])));
+        assert!(!range("p", &[]).within(&range("o", &[])));
+        let told = range("o", &[("status", &["1", "2"]), ("kind", &["a"])]).to_string();
+        assert_eq!(told, "org=o & status in (1,2) & kind in (a)");
+        assert_eq!(RowRange::default().to_string(), "");
+    }
+
+    #[test]
+    fn what_was_kept_before_there_were_ranges_limits_nothing() {
+        let none: RowRange = serde_json::from_str("{}").unwrap();
+        assert!(!none.any());
+    }
 }

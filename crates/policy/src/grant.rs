@@ -55,7 +55,10 @@ pub struct GrantColumn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub calls_per_day: u64,
+    /// In the long run, in each process.
     pub calls_per_second: u32,
+    /// Calls that may come at once after a pause, in each process.
+    pub burst: u32,
 }
 
 /// Made by [`crate::Policy::grant`] only. Engines apply it inside their plan, so no caller can skip it.

@@ -5,7 +5,7 @@
 //! changes something asks for a `Permit`. Neither has a public constructor.
 //!
 //! Inside: `engine` decides, by `cedar` (our words as Cedar entities) and the files under `rules/` (read by `rules`);
-//! `release` makes grants, `assess` those of the check before opening, `halt` holds the emergency stops that keep it from making them; `matrix` prints the whole permission table for review.
+//! `release` makes grants, `rows` says which rows they let through, `assess` those of the check before opening, `halt` holds the emergency stops that keep it from making them; `matrix` prints the whole permission table for review.
 
 mod action;
 mod assess;
@@ -19,6 +19,7 @@ mod matrix;
 mod permit;
 pub mod port;
 mod release;
+mod rows;
 mod rules;
 
 pub use action::{Action, Target};

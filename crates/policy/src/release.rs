@@ -1,11 +1,9 @@
 //! Making grants: which columns, rows, masks, how many and how often, once Cedar has said yes.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use model::code::{DataType, Grade, OpenType};
+use model::code::{Grade, OpenType};
 use model::item::Item;
 use model::mask::Mask;
-use model::query::{Comparison, Condition};
-use model::region::{self, RegionLevel};
 use model::request::Request;
 use model::{Actor, Code, Error, Op, Result};
 
@@ -145,61 +143,10 @@ impl Policy {
         Some(self.masks().of(item, today).cloned().unwrap_or(Mask::Replace))
     }
 
-    /// The item that holds the region code of a row: an area range needs one.
-    #[must_use]
-    pub fn region_item<'a>(&self, items: &'a [Item]) -> Option<&'a Item> {
-        self.masks().region_item(items)
-    }
-
     /// Most calls a day that are granted without a person having looked at the application.
     #[must_use]
     pub fn calls_at_once_most(&self) -> u64 {
         self.limits().quota_request.at_once_most
-    }
-
-    /// Rows of the agreed region. An entry without a region item releases nothing by such an agreement: it must never
-    /// release more than was agreed.
-    fn row_filter(&self, ask: &GrantAsk<'_>) -> Result<Option<Condition>> {
-        let Via::Request(request) = ask.via else { return Ok(None) };
-        let area = request.area_range.trim();
-        if area.is_empty() {
-            return Ok(None);
-        }
-        let Some(item) = self.region_item(&ask.entry.draft.items) else {
-            return Err(Error::new(
-                Code::NoGrant,
-                "共享申请限定了区域范围，而该资源没有行政区划数据项，无法按区域提供，请撤回后重新申请",
-                "the agreement is limited to an area, and the resource has no region item to limit it by: withdraw it and \
-                 apply anew",
-            )
-            .with_reasons(vec!["area.no-region-item".to_owned()]));
-        };
-        let level = region::level_of(area).map_err(|e| {
-            Error::new(
-                Code::NoGrant,
-                format!("共享申请的区域范围有误：{}", e.zh()),
-                format!("the area range of the share application is wrong: {}", e.en()),
-            )
-        })?;
-        Ok(Some(within(item, area, level)))
-    }
-}
-
-/// Rows whose region code lies in `area`.
-fn within(item: &Item, area: &str, level: RegionLevel) -> Condition {
-    let column = |comparison| Condition::Column { column: item.identifier.clone(), comparison };
-    let digits = match level {
-        RegionLevel::County => return column(Comparison::Eq(area.to_owned())),
-        RegionLevel::City => 4,
-        RegionLevel::Province => 2,
-    };
-    let prefix: String = area.chars().take(digits).collect();
-    match item.data_type {
-        DataType::Integer | DataType::Decimal | DataType::Float => Condition::And(vec![
-            column(Comparison::Gte(format!("{prefix:0<6}"))),
-            column(Comparison::Lte(format!("{prefix:9<6}"))),
-        ]),
-        _ => column(Comparison::Like(format!("{prefix}%"))),
     }
 }
 
@@ -252,6 +199,10 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
         Via::Open => Some(Quota {
             calls_per_day: limits.quota_open.calls_per_day,
             calls_per_second: limits.quota_open.calls_per_second,
+            burst: limits
+                .quota_open
+                .calls_per_second
+                .saturating_mul(limits.quota_open.burst_seconds),
         }),
         Via::Request(request) | Via::Released(request) => {
             let rule = limits.quota_request;
@@ -266,7 +217,8 @@ fn quota(limits: &Limits, ask: &GrantAsk<'_>) -> Option<Quota> {
             let burst = calls_per_day.saturating_mul(rule.burst).div_ceil(SECONDS_PER_DAY);
             let calls_per_second =
                 u32::try_from(burst).unwrap_or(u32::MAX).max(rule.calls_per_second_least);
-            Some(Quota { calls_per_day, calls_per_second })
+            let burst = calls_per_second.saturating_mul(rule.burst_seconds);
+            Some(Quota { calls_per_day, calls_per_second, burst })
         }
     }
 }

@@ -17,16 +17,19 @@ pub(crate) struct Masks {
     /// Edition of the file, for people.
     #[serde(rename = "version")]
     _version: String,
-    region: RegionItems,
+    region: ItemNames,
+    /// A file from before there was one limits no rows by organisation.
+    #[serde(default)]
+    organisation: ItemNames,
     #[serde(rename = "name", default)]
     names: Vec<NameRule>,
     #[serde(rename = "grade", default)]
     grades: Vec<GradeRule>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RegionItems {
+struct ItemNames {
     identifiers: Vec<String>,
 }
 
@@ -95,6 +98,8 @@ pub(crate) struct RequestQuota {
     pub(crate) calls_per_second_least: u32,
     pub(crate) burst: u64,
     pub(crate) at_once_most: u64,
+    #[serde(default = "one_second")]
+    pub(crate) burst_seconds: u32,
     #[serde(default = "RequestQuota::statements_least")]
     pub(crate) statements_least: u64,
 }
@@ -110,6 +115,13 @@ impl RequestQuota {
 pub(crate) struct OpenQuota {
     pub(crate) calls_per_day: u64,
     pub(crate) calls_per_second: u32,
+    #[serde(default = "one_second")]
+    pub(crate) burst_seconds: u32,
+}
+
+/// A rule file that does not say lets a second's calls come at once.
+fn one_second() -> u32 {
+    1
 }
 
 impl Masks {
@@ -202,6 +214,11 @@ impl Masks {
     pub(crate) fn region_item<'a>(&self, items: &'a [Item]) -> Option<&'a Item> {
         items.iter().find(|i| self.region.identifiers.contains(&i.identifier))
     }
+
+    /// The item that holds the credit code of the organisation a row belongs to.
+    pub(crate) fn org_item<'a>(&self, items: &'a [Item]) -> Option<&'a Item> {
+        items.iter().find(|i| self.organisation.identifiers.contains(&i.identifier))
+    }
 }
 
 impl NameRule {
@@ -239,9 +256,21 @@ impl Limits {
                 return Err(broken("limits.toml", &what));
             }
         }
+        for (name, seconds) in [
+            ("quota_request", limits.quota_request.burst_seconds),
+            ("quota_open", limits.quota_open.burst_seconds),
+        ] {
+            if !(1..=MOST_BURST_SECONDS).contains(&seconds) {
+                let what = format!("[{name}] needs burst_seconds of 1 to {MOST_BURST_SECONDS}");
+                return Err(broken("limits.toml", &what));
+            }
+        }
         Ok(limits)
     }
 }
+
+/// An hour's calls at once.
+const MOST_BURST_SECONDS: u32 = 3600;
 
 fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
     toml::from_str(text).map_err(|e| broken(file, &e))
@@ -346,6 +375,12 @@ mod tests {
         assert!(Limits::read(limits).is_ok());
         assert!(Limits::read(&limits.replacen("default = 1000", "default = 100000", 1)).is_err());
         assert!(Limits::read(&limits.replacen("burst =", "bursts =", 1)).is_err());
+        let seconds =
+            |n: &str| limits.replace("burst_seconds = 1", &format!("burst_seconds = {n}"));
+        assert!(Limits::read(&seconds("60")).is_ok());
+        let error = Limits::read(&seconds("0")).unwrap_err();
+        assert!(error.en().contains("burst_seconds"), "{error}");
+        assert!(Limits::read(&limits.replace("burst_seconds = 1\n", "")).is_ok(), "a second's");
     }
 
     #[test]

@@ -142,6 +142,7 @@ pub(crate) fn request() -> Request {
         period: Period::Days { days: 90 },
         calls_per_day: 0,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
         state: RequestState::Approved,
         due: None,

@@ -5,7 +5,7 @@ use model::code::{DataType, Grade, OnlineState, OpenType, ShareType};
 use model::entry::Entry;
 use model::mask::Mask;
 use model::query::{Comparison, Condition};
-use model::request::{Request, RequestState, RequestWay};
+use model::request::{Request, RequestState, RequestWay, RowRange, RowValues};
 use model::{Actor, Code, Op};
 use policy::{Action, Grant, GrantAsk, Quota, Via};
 
@@ -201,6 +201,43 @@ fn the_area_range_limits_rows_by_the_region_item() {
 }
 
 #[test]
+fn the_row_range_limits_rows_by_organisation_and_by_values() {
+    let plain = |identifier: &str| item(identifier, identifier, DataType::Text, Grade::L1);
+    let e = entry(vec![plain("id"), plain("xzqh"), plain("dwdm"), plain("status")]);
+    let filter = |e: &Entry, area: &str, row_range: RowRange| {
+        let r = Request { area_range: area.into(), row_range, ..request() };
+        by_request(&application("app-1"), e, &r).map(|g| g.row_filter().cloned())
+    };
+    let only = |item: &str, values: &[&str]| RowValues {
+        item: item.into(),
+        values: values.iter().map(|v| (*v).to_owned()).collect(),
+    };
+    let on = |column: &str, comparison| Condition::Column { column: column.into(), comparison };
+    let of = |org: &str, only: Vec<RowValues>| RowRange { org: org.into(), only };
+    let org = on("dwdm", Comparison::Eq("91330100799655058B".into()));
+    let found = filter(&e, "", of("91330100799655058B", vec![])).unwrap();
+    assert_eq!(found, Some(org.clone()));
+    let one = filter(&e, "", of("", vec![only("status", &["1"])])).unwrap();
+    assert_eq!(one, Some(on("status", Comparison::Eq("1".into()))));
+    // All of them hold together.
+    let all = of("91330100799655058B", vec![only("status", &["1", "2"])]);
+    let several = on("status", Comparison::In(vec!["1".into(), "2".into()]));
+    let area = on("xzqh", Comparison::Eq("330106".into()));
+    assert_eq!(filter(&e, "330106", all).unwrap(), Some(Condition::And(vec![area, org, several])));
+    // What cannot be kept any more releases nothing.
+    let less = entry(vec![plain("id")]);
+    let refused = |range| filter(&less, "", range).unwrap_err();
+    let error = refused(of("91330100799655058B", vec![]));
+    assert_eq!(
+        (error.code(), error.reasons().join("")),
+        (Code::NoGrant, "rows.no-org-item".into())
+    );
+    for range in [of("", vec![only("status", &["1"])]), of("", vec![only("id", &[])])] {
+        assert_eq!(refused(range).reasons(), ["rows.no-item"]);
+    }
+}
+
+#[test]
 fn an_open_request_follows_the_open_attribute_at_every_call() {
     let r = Request { way: RequestWay::Open, org: String::new(), ..request() };
     let app = application("app-1");
@@ -330,11 +367,16 @@ fn row_caps_and_quotas_follow_the_limits() {
     let quota = |calls_per_day| {
         by_request(&app, &e, &Request { calls_per_day, ..r.clone() }).unwrap().quota().unwrap()
     };
-    assert_eq!(quota(0), Quota { calls_per_day: 10_000, calls_per_second: 20 });
-    assert_eq!(quota(86_400_000), Quota { calls_per_day: 86_400_000, calls_per_second: 10_000 });
+    let all = |calls_per_day, calls_per_second| Quota {
+        calls_per_day,
+        calls_per_second,
+        burst: calls_per_second,
+    };
+    assert_eq!(quota(0), all(10_000, 20));
+    assert_eq!(quota(86_400_000), all(86_400_000, 10_000));
     assert_eq!(quota(u64::MAX).calls_per_second, u32::MAX);
     let open_quota = by(&app, Action::RowsQuery, &open(e.clone()), Via::Open).unwrap().quota();
-    assert_eq!(open_quota, Some(Quota { calls_per_day: 100_000, calls_per_second: 50 }));
+    assert_eq!(open_quota, Some(all(100_000, 50)));
     assert_eq!(by(&app, Action::RowsDownload, &open(e), Via::Open).unwrap().quota(), None);
 }
 

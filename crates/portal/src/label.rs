@@ -303,6 +303,7 @@ const REQUEST_MOVES: Words = &[
     ("revoke", "撤销授权", "Revoke"),
 ];
 const STEPS: Words = &[
+    ("limit", "限定行范围", "Rows limited"),
     ("create", "编制", "Compiled"),
     ("edit", "修改", "Edited"),
     ("submit", "提交", "Submitted"),

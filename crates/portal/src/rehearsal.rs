@@ -90,6 +90,13 @@ fn request() -> Request {
         period: Period::Days { days: 90 },
         calls_per_day: 1000,
         area_range: "330100".into(),
+        row_range: model::request::RowRange {
+            org: "91330100799655058B".into(),
+            only: vec![model::request::RowValues {
+                item: "id".into(),
+                values: vec!["1".into(), "<script>".into()],
+            }],
+        },
         by_sql: false,
         state: RequestState::Approved,
         due: None,
@@ -97,6 +104,15 @@ fn request() -> Request {
         applicant: "u2".into(),
         created_at: AT.into(),
         updated_at: AT.into(),
+    }
+}
+
+/// The part of a form that says which rows alone.
+fn row_form(full: bool) -> Value {
+    context! {
+        by_org => full, orgs => vec![context! { uscc => "91330100799655058B", name => "某局" }], org => "91330100799655058B",
+        known => vec![context! { value => "id", name => "编号 id" }],
+        lines => vec![context! { n => 1, item => "id", values => "1\n2" }, context! { n => 2, item => "", values => "" }],
     }
 }
 
@@ -356,9 +372,9 @@ fn own(template: &str, full: bool) -> Value {
         "console/request.html" => context! { items => vec![
             context! { identifier => "id", item => value(&items[0]) },
             context! { identifier => "gone", item => value(None::<Item>) },
-        ] },
+        ], may_limit => full, row_org_name => "某局", limit_reason => "", row_form => row_form(full) },
         "console/apply.html" => {
-            context! { items => vec![context! { item => value(&items[0]), offered => full, ticked => true }] }
+            context! { row_form => row_form(full), items => vec![context! { item => value(&items[0]), offered => full, ticked => true }] }
         }
         "console/run.html" if full => {
             let row = Quarantined {

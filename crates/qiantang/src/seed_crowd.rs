@@ -97,6 +97,7 @@ async fn one_application(app: &App, n: usize) -> Result<Caller> {
         period: Period::Days { days: 180 },
         calls_per_day: CALLS_PER_DAY,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let mut request = app::sharing::apply(app, &owner, new).await?;

@@ -33,6 +33,7 @@ pub mod harvest;
 pub mod identity;
 pub mod idle;
 pub mod interface;
+pub mod interface_day;
 pub mod job;
 pub mod lease;
 pub mod link;

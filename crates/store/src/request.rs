@@ -1,6 +1,8 @@
 //! Share applications in the control store, and their steps.
 
-use model::request::{Period, Request, RequestFilter, RequestState, RequestStep, RequestWay};
+use model::request::{
+    Period, Request, RequestFilter, RequestState, RequestStep, RequestWay, RowRange,
+};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ struct Body {
     period: Period,
     calls_per_day: u64,
     area_range: String,
+    #[serde(default)]
+    row_range: RowRange,
     #[serde(default)]
     by_sql: bool,
     #[serde(default)]
@@ -129,14 +133,46 @@ impl Store {
         .await
         .map_err(fail)?;
         if done.rows_affected() != 1 {
-            return Err(Error::new(
-                Code::WrongState,
-                "申请刚被处理过，请刷新后查看",
-                "the application was just decided, reload to see it",
-            ));
+            return Err(moved_meanwhile());
         }
         let (from, to) = (request.state.as_str(), change.to.as_str());
         write_step(&mut tx, op, &request.id, change.action, from, to, &change.reason).await?;
+        touch(&mut tx).await?;
+        tx.commit().await.map_err(fail)
+    }
+
+    /// Limits the rows of an application that is decided or approved, with its step; `WrongState` when it has changed meanwhile.
+    pub async fn request_limit(
+        &self,
+        permit: &Permit,
+        op: &Op,
+        request: &Request,
+        range: &RowRange,
+        reason: &str,
+    ) -> Result<()> {
+        permit.require(&[
+            Action::RequestReviewProvider,
+            Action::RequestReviewAuthority,
+            Action::RequestRevoke,
+        ])?;
+        let limited = Request { row_range: range.clone(), ..request.clone() };
+        let mut tx = self.db.begin().await?;
+        let done = sqlx::query(
+            "UPDATE request SET body = $1, updated_at = $2 WHERE id = $3 AND state = $4 AND updated_at = $5",
+        )
+        .bind(body(&limited)?)
+        .bind(op.stamp())
+        .bind(request.id.as_str())
+        .bind(request.state.as_str())
+        .bind(request.updated_at.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(fail)?;
+        if done.rows_affected() != 1 {
+            return Err(moved_meanwhile());
+        }
+        let state = request.state.as_str();
+        write_step(&mut tx, op, &request.id, "limit", state, state, reason).await?;
         touch(&mut tx).await?;
         tx.commit().await.map_err(fail)
     }
@@ -343,6 +379,14 @@ impl Applicant<'_> {
     }
 }
 
+fn moved_meanwhile() -> Error {
+    Error::new(
+        Code::WrongState,
+        "申请刚被处理过，请刷新后查看",
+        "the application was just decided, reload to see it",
+    )
+}
+
 async fn write_step(
     tx: &mut Transaction<'static, Any>,
     op: &Op,
@@ -378,6 +422,7 @@ fn body(r: &Request) -> Result<String> {
         period: r.period.clone(),
         calls_per_day: r.calls_per_day,
         area_range: r.area_range.clone(),
+        row_range: r.row_range.clone(),
         by_sql: r.by_sql,
         way: r.way,
     })
@@ -403,6 +448,7 @@ fn read(row: &AnyRow) -> Result<Request> {
         period: b.period,
         calls_per_day: b.calls_per_day,
         area_range: b.area_range,
+        row_range: b.row_range,
         by_sql: b.by_sql,
         state: RequestState::parse(&word)
             .ok_or_else(|| Error::internal(format!("request state `{word}` is unknown")))?,

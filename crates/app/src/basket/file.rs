@@ -264,6 +264,7 @@ pub(super) fn wanted(form: &Form, asset: &AssetRef, want: &Want) -> RequestNew {
         period: form.period.clone(),
         calls_per_day,
         area_range,
+        row_range: Default::default(),
         by_sql: matches!(want, Want::Batch { .. }),
     }
 }

@@ -207,6 +207,7 @@ pub(super) async fn count(app: &App, op: &Op, table: &Table, pace: u32) -> Resul
     };
     let Some(mut quota) = table.grant.quota() else { return Ok(()) };
     quota.calls_per_second = quota.calls_per_second.max(pace);
+    quota.burst = quota.burst.max(quota.calls_per_second);
     let pools = dispatch::pools(app, id, org).await?.into();
     meter(app, id, table).count(app, op, quota, &pools).await.map(|_| ())
 }

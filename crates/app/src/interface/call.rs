@@ -8,7 +8,7 @@ use model::query::{Groups, RowPage};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
 
-use super::{FileRows, compose, outward, proxied, rows};
+use super::{FileRows, compose, outward, proxied, quota, rows};
 use crate::outflow::Pulled;
 use crate::{App, audit};
 
@@ -56,10 +56,20 @@ pub async fn call(app: &Arc<App>, op: &Op, code: &str, mut given: Arguments) -> 
         Ok(asked) => asked,
         Err(e) => return Err(refuse(app, &within, code, e).await),
     };
-    match by_kind(app, &within, &interface, &asked).await {
-        // What the caller may not know of is not there, whichever way it asks.
-        Err(e) if e.code() == Code::NotFound => Err(missing(code)),
-        answered => answered,
+    let counted = quota::count(app, &within, &interface).await?;
+    match (by_kind(app, &within, &interface, &asked).await, counted) {
+        (Ok(answer), None) => Ok(answer),
+        (Ok(answer), Some(counted)) => {
+            let calls_left = answer.calls_left.into_iter().chain(counted.left).min();
+            Ok(Answer { calls_left, ..answer })
+        }
+        (Err(e), counted) => {
+            if let Some(counted) = counted {
+                counted.put_back();
+            }
+            // What the caller may not know of is not there, whichever way it asks.
+            Err(if e.code() == Code::NotFound { missing(code) } else { e })
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, TimeDelta};
 use guard::keys;
 use model::asset::Node;
-use model::interface::{Arguments, Interface, InterfaceDraft, InterfaceState};
+use model::interface::{Arguments, Interface, InterfaceDraft, InterfaceQuota, InterfaceState};
 use model::request::{RequestFilter, RequestState};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::interface::InterfaceFilter;
+use store::interface_day::InterfaceDay;
 use store::request::RequestScope;
 
 use super::call::{self, Answer, missing};
@@ -72,6 +73,7 @@ pub async fn create(app: &App, op: &Op, text: &str) -> Result<Interface> {
         region: entry.draft.region.clone(),
         entry: entry.id.clone(),
         until: String::new(),
+        quota: Default::default(),
         created_by: op.actor.id().to_owned(),
         created_at: op.stamp(),
         updated_at: op.stamp(),
@@ -219,6 +221,74 @@ pub async fn set_share(app: &App, op: &Op, id: &str, percent: u8) -> Result<Inte
     // Who answers a caller changes with it.
     tell(app, op, &new, "interface.share").await?;
     Ok(new)
+}
+
+/// Most that a quota may be: calls a day, and a second.
+const MOST_A_DAY: u64 = 1_000_000_000_000;
+const MOST_A_SECOND: u32 = 1_000_000;
+
+/// Sets how often the interface may be called, whichever version answers. Every process keeps to it within `follow_ms`, this one at once.
+pub async fn set_quota(app: &App, op: &Op, id: &str, quota: InterfaceQuota) -> Result<Interface> {
+    let old = visible(app, op, id).await?;
+    let permit = keep(app, op, &old).await?;
+    quota_fits(&quota)?;
+    let versions = app.store.interface_versions(&old.code).await?;
+    let changes: Vec<(Interface, String)> = versions
+        .into_iter()
+        .map(|v| {
+            let before = v.updated_at.clone();
+            (Interface { quota, updated_at: after(op, &v), ..v }, before)
+        })
+        .collect();
+    app.store.interface_update(&permit, &changes).await?;
+    app.interfaces.follow(app).await?;
+    let changed = changes.into_iter().map(|(v, _)| v).find(|v| v.id == old.id);
+    let changed = changed.ok_or_else(|| missing(&old.code))?;
+    let told = serde_json::to_string(&quota)
+        .map_err(|e| Error::internal("cannot write JSON").caused_by(e))?;
+    recorded(app, op, "interface.quota", &changed, &told).await?;
+    Ok(changed)
+}
+
+/// Calls of an interface today by all callers, as far as they are counted for its quota (lots that processes hold included).
+pub async fn called_today(app: &App, op: &Op, interface: &Interface) -> Result<u64> {
+    let day = op.today().to_string();
+    let key = InterfaceDay { code: interface.code.clone(), application: String::new(), day };
+    app.store.interface_called(&key).await
+}
+
+fn quota_fits(quota: &InterfaceQuota) -> Result<()> {
+    let wrong = |field: &str, zh: String, en: String| {
+        Error::invalid(zh.clone(), en.clone()).field(field, zh, en)
+    };
+    for (field, number) in
+        [("per_day", quota.per_day), ("application_per_day", quota.application_per_day)]
+    {
+        if number.is_some_and(|n| !(1..=MOST_A_DAY).contains(&n)) {
+            return Err(wrong(
+                field,
+                format!("每日次数为 1 至 {MOST_A_DAY}；停用请用“紧急停用”或下线"),
+                format!("calls a day are 1 to {MOST_A_DAY}; to stop it, take it offline"),
+            ));
+        }
+    }
+    for (field, number) in [("per_second", quota.per_second), ("burst", quota.burst)] {
+        if number.is_some_and(|n| !(1..=MOST_A_SECOND).contains(&n)) {
+            return Err(wrong(
+                field,
+                format!("每秒次数和突发次数为 1 至 {MOST_A_SECOND}"),
+                format!("calls a second, and at once, are 1 to {MOST_A_SECOND}"),
+            ));
+        }
+    }
+    if quota.burst.is_some() && quota.per_second.is_none() {
+        return Err(wrong(
+            "burst",
+            "突发次数须与每秒次数一并设定".into(),
+            "a burst is set together with calls a second".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// A share that leaves nobody without an answer: part of the callers only beside another published version.

@@ -30,6 +30,8 @@ pub struct Memory {
     convention: RwLock<String>,
     /// Whether it is on when nothing was decided.
     configured: bool,
+    /// Calls of interfaces that have quotas.
+    pub(super) counters: super::quota::Counters,
     /// Services behind interfaces.
     pub(super) proxied: super::proxied::Memory,
 }
@@ -179,6 +181,7 @@ mod tests {
             region: "330000".into(),
             entry: "e1".into(),
             until: String::new(),
+            quota: Default::default(),
             created_by: "u".into(),
             created_at: String::new(),
             updated_at: String::new(),

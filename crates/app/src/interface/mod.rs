@@ -6,6 +6,7 @@
 //! sketch    a description to start from, drawn from an entry
 //! known     the interfaces in memory, by code; follows the store's clock
 //! call      one call: which version, then by kind: `rows`, `compose`, `outward`, `proxied`
+//! quota     how often it may be called, by all and by each application
 //! describe  OpenAPI and samples of one interface
 //! released  those over results that left a data sandbox
 //! ```
@@ -21,6 +22,7 @@ mod desk;
 mod known;
 mod outward;
 mod proxied;
+mod quota;
 mod released;
 mod rows;
 mod sketch;
@@ -31,12 +33,13 @@ use serde::Deserialize;
 pub use self::call::{Answer, Body, call};
 pub use self::describe::{Documented, described, documented, openapi, sample_query};
 pub use self::desk::{
-    InterfacePage, InterfaceView, Move, change, create, get, list, may_keep, moves, set_share,
-    step, trial, version,
+    InterfacePage, InterfaceView, Move, called_today, change, create, get, list, may_keep, moves,
+    set_quota, set_share, step, trial, version,
 };
 pub use self::known::Memory;
 pub use self::outward::{FileForm, FileRows};
 pub use self::proxied::{UpstreamStanding, standing};
+pub(crate) use self::quota::give_back;
 pub(crate) use self::released::publish;
 pub use self::sketch::sketch;
 

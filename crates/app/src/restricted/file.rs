@@ -136,6 +136,7 @@ async fn no_clash(app: &App, op: &Op, filed: &UseApplication) -> Result<()> {
             period: Period::Until { date: filed.until.to_string() },
             calls_per_day: filed.calls_per_day,
             area_range: String::new(),
+            row_range: Default::default(),
             by_sql: false,
         };
         sharing::refuse_clash(app, op, &ask).await?;

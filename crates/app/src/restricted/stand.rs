@@ -75,6 +75,7 @@ async fn grants(app: &App, system: &Op, permit: &Permit, a: &UseApplication) -> 
                 period: Period::Until { date: a.until.to_string() },
                 calls_per_day: a.calls_per_day,
                 area_range: String::new(),
+                row_range: Default::default(),
                 by_sql: method.is_some_and(|m| m.sandbox),
             },
             applicant: a.applicant.clone(),

@@ -7,6 +7,7 @@ use model::{Code, Error, FieldError, Op, Result};
 use policy::{Action, Permit, Target};
 
 use super::ask::{check, end_if_over, end_of, refuse_faults, request, settled, unconditional, way};
+use super::rows;
 use crate::{App, audit, catalogue};
 
 /// What was agreed to, and with whom.
@@ -39,9 +40,10 @@ pub(crate) struct Prepared {
 pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prepared> {
     let found = app.store.entry_get(&new.entry).await?;
     let full = found.as_ref().is_some_and(|e| catalogue::whole(app, op, e));
-    // What limits the rows counts whether the applicant sees it or not.
+    // What limits the rows to an area or an organisation counts whether the applicant sees it or not.
     let by_region =
         found.as_ref().is_some_and(|e| app.policy.region_item(&e.draft.items).is_some());
+    let by_org = found.as_ref().and_then(|e| app.policy.org_item(&e.draft.items)).cloned();
     let entry = found
         .and_then(|e| catalogue::seen(app, op, e))
         .ok_or_else(|| Error::not_found("目录", "entry", &new.entry))?;
@@ -75,9 +77,11 @@ pub(crate) async fn prepare(app: &App, op: &Op, new: &RequestNew) -> Result<Prep
     let at_once = full
         && way == RequestWay::Share
         && unconditional(&entry, &wanted.items)
+        && rows::harmless(&entry, &wanted.row_range)
         && wanted.calls_per_day <= app.policy.calls_at_once_most();
     let mut faults = check(op, &entry, &wanted, at_once);
     faults.extend(area_fault(&wanted, by_region));
+    faults.extend(rows::faults(&entry, by_org.as_ref(), Some(way), &wanted.row_range));
     refuse_faults(faults)?;
     if way == RequestWay::Open {
         return Err(elsewhere(&entry));
@@ -165,6 +169,8 @@ pub(crate) async fn grant_agreed(
     let mut faults = check(system, &entry, &granted, true);
     let by_region = app.policy.region_item(&entry.draft.items).is_some();
     faults.extend(area_fault(&granted, by_region));
+    let by_org = app.policy.org_item(&entry.draft.items);
+    faults.extend(rows::faults(&entry, by_org, Some(granted.way), &granted.row_range));
     refuse_faults(faults)?;
     granted.id = agreed.id;
     granted.applicant = agreed.applicant;

@@ -12,6 +12,7 @@ use store::request::RequestChange;
 
 use super::agreed::{Prepared, prepare};
 use super::look::visible;
+use super::rows;
 use crate::App;
 use crate::audit;
 
@@ -89,6 +90,7 @@ pub(super) fn request(
         period: new.period,
         calls_per_day: new.calls_per_day,
         area_range: new.area_range.trim().to_owned(),
+        row_range: rows::tidy(entry, new.row_range),
         by_sql: new.by_sql,
         state: RequestState::ProviderAuditing,
         due: None,
@@ -413,18 +415,22 @@ pub(super) async fn settled(
     reason: String,
 ) -> Result<()> {
     app.shares.forget();
+    let scope = match request.row_range.any() {
+        true => format!("{} {}", request.entry_code, request.row_range),
+        false => request.entry_code.clone(),
+    };
     let event = AuditEvent {
         columns: request.items.join(","),
         purpose: request.scene.clone(),
         request: request.id.clone(),
-        scope: request.entry_code.clone(),
+        scope,
         reason,
         ..audit::event(op, word, &request.id)
     };
     audit::record(app, event).await
 }
 
-fn wrong_state(state: RequestState) -> Error {
+pub(super) fn wrong_state(state: RequestState) -> Error {
     Error::new(
         Code::WrongState,
         format!("申请处于“{}”，不能进行此操作", state.zh()),
@@ -432,7 +438,7 @@ fn wrong_state(state: RequestState) -> Error {
     )
 }
 
-fn reason_needed(zh: &str, en: &str) -> Error {
+pub(super) fn reason_needed(zh: &str, en: &str) -> Error {
     Error::invalid(format!("{zh}须写明理由"), format!("{en} needs a reason")).field(
         "reason",
         "请填写理由",

@@ -117,6 +117,19 @@ fn check(app: &App, kind: BoundsKind, holder: &Holder, bounds: &Bounds) -> Resul
             format!("{most} addresses at most"),
         ));
     }
+    if let Some(rate) = bounds.rate {
+        let most = rules.rate_most;
+        let fits = |n: u32| (1..=most).contains(&n);
+        for (field, number) in [("rate", Some(rate.per_second)), ("burst", rate.burst)] {
+            if number.is_some_and(|n| !fits(n)) {
+                return Err(wrong(
+                    field,
+                    format!("每秒次数和突发次数为 1 至 {most}"),
+                    format!("calls a second, and at once, are 1 to {most}"),
+                ));
+            }
+        }
+    }
     Addresses::parse(&bounds.addresses)?;
     if bounds.windows.len() > rules.windows_most {
         let most = rules.windows_most;

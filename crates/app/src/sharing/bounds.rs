@@ -27,6 +27,7 @@ use store::bounds::SubjectKey;
 
 use crate::App;
 use crate::authorisation::gate as authorisation;
+use crate::rate::{Rate, span};
 
 /// Limits and defaults (`rules/bounds.toml`).
 #[derive(Clone, Debug, Deserialize)]
@@ -34,12 +35,18 @@ pub struct BoundsRules {
     pub effective: String,
     pub halt_follow_ms: i64,
     pub concurrency_most: u32,
+    #[serde(default = "rate_most")]
+    pub rate_most: u32,
     pub addresses_most: usize,
     pub windows_most: usize,
     pub per_day_most: u32,
     pub purpose_most: usize,
     pub kept_days: i64,
     pub default: Defaults,
+}
+
+fn rate_most() -> u32 {
+    1_000_000
 }
 
 /// What holds where nothing is set.
@@ -74,6 +81,7 @@ struct Rule {
     bounds: Bounds,
     addresses: Option<Addresses>,
     under: Option<Under>,
+    rate: Option<Arc<Rate>>,
 }
 
 struct Subject {
@@ -87,6 +95,9 @@ impl std::fmt::Debug for Bound {
         f.debug_struct("Bound").field("entry", &self.entry).finish_non_exhaustive()
     }
 }
+
+/// Rates of what bounds callers, by kind and holder: kept as long as the process, whatever is remembered of grants.
+pub(crate) type Rates = HashMap<String, Arc<Rate>>;
 
 /// A call under way; dropping it gives its places back.
 #[derive(Default)]
@@ -178,6 +189,10 @@ impl Bound {
             let key = format!("{kind}\n{holder}");
             Arc::clone(app.shares.under.lock().entry(key).or_default())
         });
+        let rate = bounds.rate.map(|_| {
+            let key = format!("{kind}\n{holder}");
+            Arc::clone(app.shares.rates.lock().entry(key).or_default())
+        });
         if let Some(subject) = &bounds.subject {
             let item = entry.draft.item(&subject.item);
             let number = item.is_some_and(|i| {
@@ -195,7 +210,7 @@ impl Bound {
         {
             self.authorised.push((kind, item.clone()));
         }
-        self.rules.push(Rule { kind, bounds: bounds.clone(), addresses, under });
+        self.rules.push(Rule { kind, bounds: bounds.clone(), addresses, under, rate });
         Ok(())
     }
 
@@ -394,6 +409,20 @@ impl Rule {
                  statement: /* purpose: … */",
             ));
         }
+        // Last, so that what is refused for another reason takes nothing.
+        if let (Some(rate), Some(bound)) = (&self.rate, self.bounds.rate) {
+            let (per_second, burst) = (bound.per_second, bound.at_once());
+            if !rate.take(op.at.timestamp_micros(), burst, span(per_second, burst)) {
+                return Err(self.refusal(
+                    Code::RateLimited,
+                    "rate",
+                    &format!("调用过于频繁：每秒最多 {per_second} 次（突发 {burst} 次），请稍后再试"),
+                    &format!(
+                        "too many calls: {per_second} a second at most ({burst} at once), try again shortly"
+                    ),
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -561,6 +590,7 @@ mod tests {
             bounds,
             addresses: None,
             under: Some(Arc::clone(&under)),
+            rate: None,
         };
         let bound = Bound {
             application: "a".into(),

@@ -340,6 +340,11 @@ async fn count(app: &App, op: &Op, access: &Access, meter: &Meter) -> Result<Opt
     }
 }
 
+/// Whether a caller would be granted a resource: nothing is counted, nothing is recorded.
+pub(crate) async fn lets_in(app: &App, op: &Op, code: &str, action: Action) -> bool {
+    access(app, op, code, action).await.is_ok()
+}
+
 async fn access(app: &App, op: &Op, code: &str, action: Action) -> Result<Arc<Access>> {
     // Of every call, also where what was decided before is kept.
     let reached = in_scope(op, code)?;

@@ -1,7 +1,7 @@
 //! Sharing: applications for a resource, their review, and the one gate through which rows leave by interface.
 //!
 //! `ask` files and decides applications, `agreed` turns what an approval (`crate::approval`) agreed to into the same,
-//! `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
+//! `rows` checks which rows alone are agreed and narrows them, `bounds` and `bounding` keep calls within hours, addresses, calls at once and asks about one subject,
 //! `look` shows them, `inbox` says what awaits whom, `gate` releases rows, `resource` says of what and by which application, `flowing`
 //! ends streams whose grant has ended, `quota` counts the calls, `fingerprint` tells the audit what was compared, `bearing` marks what is served of a sandbox's results.
 
@@ -19,6 +19,7 @@ mod look;
 mod paging;
 mod quota;
 mod resource;
+mod rows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -39,12 +40,13 @@ pub(crate) use batch::granted;
 pub use bounding::{BoundsView, bounds, set_bounds};
 pub use bounds::BoundsRules;
 pub(crate) use fingerprint::fingerprint;
-pub(crate) use gate::{Pass, enter, meter, purpose, read, release_event, row_bytes};
+pub(crate) use gate::{Pass, enter, lets_in, meter, purpose, read, release_event, row_bytes};
 pub use gate::{callable, query};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
-pub(crate) use quota::Meter;
+pub(crate) use quota::{Meter, lot_size};
 pub(crate) use resource::resolve;
+pub use rows::{limit_rows, may_limit, org_item};
 
 /// Cached grants and quota counters.
 pub struct Memory {
@@ -62,6 +64,8 @@ pub struct Memory {
     gathered: AtomicI64,
     /// Calls under way, by what bounds them.
     pub(crate) under: parking_lot::Mutex<std::collections::HashMap<String, bounds::Under>>,
+    /// Their rates, likewise.
+    pub(crate) rates: parking_lot::Mutex<bounds::Rates>,
     /// One bringing-up of search at a time.
     pub(crate) indexing: tokio::sync::Mutex<()>,
     /// With which state of the ledger search is level.
@@ -99,6 +103,7 @@ impl Default for Memory {
                 .build(),
             gathered: AtomicI64::new(i64::MIN),
             under: parking_lot::Mutex::default(),
+            rates: parking_lot::Mutex::default(),
             indexing: tokio::sync::Mutex::new(()),
             level: parking_lot::Mutex::default(),
             net: tokio::sync::RwLock::default(),
@@ -182,6 +187,7 @@ pub async fn flush(app: &App) -> Result<()> {
     for (_, meter) in &app.shares.meters {
         meter.give_back(app).await?;
     }
+    crate::interface::give_back(app, i64::MAX).await?;
     let op = Op::system(app.now());
     let platform = Target::plain("System", "platform");
     let permit = app.policy.permit(&op, Action::SystemWork, &platform)?;
@@ -208,7 +214,7 @@ pub(crate) async fn give_back_idle(app: &App) -> Result<()> {
     for (_, meter) in &app.shares.meters {
         meter.give_back_idle(app, before).await?;
     }
-    Ok(())
+    crate::interface::give_back(app, before).await
 }
 
 /// The epoch of what callers may do, having noticed what other processes changed: a description made at one epoch

@@ -25,7 +25,7 @@ use store::meter::{Pool, QuotaKey, Taken};
 
 use crate::App;
 use crate::catalogue::rules::QuotaRules;
-use crate::rate::Rate;
+use crate::rate::{Rate, span};
 
 /// The counters of one caller at one resource.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Meter {
         quota: Quota,
         pools: &Pools,
     ) -> Result<u64> {
-        self.rate(op, quota.calls_per_second)?;
+        self.rate(op, quota)?;
         let (day, second) = (op.today(), op.at.timestamp());
         loop {
             if let Some(answer) = self.of_lot(day, second, quota.calls_per_day, pools) {
@@ -261,15 +261,19 @@ impl Meter {
         app.store.quota_return(&key, left, &pools).await
     }
 
-    /// At most `per_second` calls in any second.
-    fn rate(&self, op: &Op, per_second: u32) -> Result<()> {
-        if self.rate.take(op.at.timestamp_micros(), per_second, 1_000_000) {
+    /// So many calls a second in the long run, and no more than the burst at once.
+    fn rate(&self, op: &Op, quota: Quota) -> Result<()> {
+        let Quota { calls_per_second, burst, .. } = quota;
+        let burst = burst.max(1);
+        if self.rate.take(op.at.timestamp_micros(), burst, span(calls_per_second, burst)) {
             return Ok(());
         }
         Err(Error::new(
             Code::RateLimited,
-            format!("调用过于频繁：每秒最多 {per_second} 次，请稍后再试"),
-            format!("too many calls: {per_second} a second at most, try again shortly"),
+            format!("调用过于频繁：每秒最多 {calls_per_second} 次（突发 {burst} 次），请稍后再试"),
+            format!(
+                "too many calls: {calls_per_second} a second at most ({burst} at once), try again shortly"
+            ),
         ))
     }
 }
@@ -310,7 +314,7 @@ fn pool_used_up(kind: HolderKind, limit: u64) -> Error {
     )
 }
 
-fn lot_size(rules: &QuotaRules, quota: u64) -> u64 {
+pub(crate) fn lot_size(rules: &QuotaRules, quota: u64) -> u64 {
     (quota / rules.lots.max(1)).clamp(1, rules.largest_lot.max(1))
 }
 
@@ -339,13 +343,20 @@ mod tests {
     fn the_rate_lets_a_second_of_calls_through_and_recovers() {
         let meter = Meter::new(None);
         let mut now = op("2026-03-02T01:00:00Z");
-        let passed = (0..50).filter(|_| meter.rate(&now, 10).is_ok()).count();
+        let ten = Quota { calls_per_day: 1000, calls_per_second: 10, burst: 10 };
+        let passed = (0..50).filter(|_| meter.rate(&now, ten).is_ok()).count();
         assert_eq!(passed, 10);
         now.at += TimeDelta::milliseconds(100);
-        assert!(meter.rate(&now, 10).is_ok());
-        assert_eq!(meter.rate(&now, 10).unwrap_err().code(), Code::RateLimited);
+        assert!(meter.rate(&now, ten).is_ok());
+        assert_eq!(meter.rate(&now, ten).unwrap_err().code(), Code::RateLimited);
         now.at += TimeDelta::seconds(5);
-        assert_eq!((0..50).filter(|_| meter.rate(&now, 10).is_ok()).count(), 10);
+        assert_eq!((0..50).filter(|_| meter.rate(&now, ten).is_ok()).count(), 10);
+        // A burst of three seconds, at the same rate.
+        now.at += TimeDelta::seconds(60);
+        let burst = Quota { burst: 30, ..ten };
+        assert_eq!((0..50).filter(|_| meter.rate(&now, burst).is_ok()).count(), 30);
+        now.at += TimeDelta::seconds(1);
+        assert_eq!((0..50).filter(|_| meter.rate(&now, burst).is_ok()).count(), 10);
     }
 
     #[test]

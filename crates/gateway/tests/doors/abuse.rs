@@ -72,6 +72,7 @@ async fn scene(calls_per_day: u64) -> Scene {
             period: Period::Days { days: 30 },
             calls_per_day,
             area_range: area.into(),
+            row_range: Default::default(),
             by_sql: false,
         };
         let consumer = house.person("consumer").await;

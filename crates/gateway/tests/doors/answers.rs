@@ -94,6 +94,7 @@ async fn agreed(house: &House) -> model::account::ApplicationSecret {
         period: Period::Days { days: 30 },
         calls_per_day: 2,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     app::sharing::apply(&house.app, &consumer, new).await.unwrap();

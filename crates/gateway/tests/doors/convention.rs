@@ -35,6 +35,7 @@ pub(crate) async fn furnish(house: &House, calls_per_day: u64) -> (ApplicationSe
         period: Period::Days { days: 30 },
         calls_per_day,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     sharing::apply(app, &house.person("consumer").await, ask).await.unwrap();

@@ -67,6 +67,7 @@ async fn granted_of(mask: Option<Mask>, rows: &str) -> Granted {
             period: Period::Days { days: 30 },
             calls_per_day: 1000,
             area_range: if by_sql { "330100".into() } else { String::new() },
+            row_range: Default::default(),
             by_sql,
         };
         request = sharing::apply(&house.app, &consumer, ask).await.unwrap().id;

@@ -38,6 +38,7 @@ async fn county(house: &House) -> (ApplicationSecret, String) {
         period: Period::Days { days: 30 },
         calls_per_day: 1000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let request = sharing::apply(&house.app, &op, ask).await.unwrap();

@@ -27,6 +27,7 @@ async fn furnish(house: &House) -> ApplicationSecret {
             period: Period::Days { days: 30 },
             calls_per_day: 1000,
             area_range: String::new(),
+            row_range: Default::default(),
             by_sql: false,
         };
         let asked = sharing::apply(&house.app, &house.person("consumer").await, ask).await.unwrap();

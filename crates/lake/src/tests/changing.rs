@@ -67,6 +67,7 @@ fn grant(items: &[&str], region: &str) -> Grant {
         period: Period::Long,
         calls_per_day: 1000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
         state: RequestState::Approved,
         due: None,

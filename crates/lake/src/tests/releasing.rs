@@ -99,6 +99,7 @@ fn request(entry: &Entry, items: &[&str], area: &str) -> Request {
         period: Period::Long,
         calls_per_day: 1000,
         area_range: area.into(),
+        row_range: Default::default(),
         by_sql: false,
         state: RequestState::Approved,
         due: None,

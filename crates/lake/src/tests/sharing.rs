@@ -38,6 +38,7 @@ fn grant(entry: &Entry, items: &[&str], area: &str, action: Action) -> Grant {
         period: Period::Long,
         calls_per_day: 1000,
         area_range: area.into(),
+        row_range: Default::default(),
         by_sql: true,
         state: RequestState::Approved,
         due: None,

@@ -102,12 +102,37 @@ pub struct Interface {
     /// Day after which a deprecated version goes offline, `YYYY-MM-DD`; empty when none was said.
     #[serde(default)]
     pub until: String,
+    /// How often it may be called; the same of all versions.
+    #[serde(default)]
+    pub quota: InterfaceQuota,
     pub created_by: String,
     pub created_at: String,
     pub updated_at: String,
     /// The description as written.
     pub text: String,
     pub draft: InterfaceDraft,
+}
+
+/// How often an interface may be called, whatever the callers' own quotas are; nothing set limits nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InterfaceQuota {
+    /// Calls a day of all callers together.
+    pub per_day: Option<u64>,
+    /// Calls a day of each application.
+    pub application_per_day: Option<u64>,
+    /// Calls a second of all callers together, in each process.
+    pub per_second: Option<u32>,
+    /// Calls that may come at once, after a pause; a second's when nothing is set.
+    pub burst: Option<u32>,
+}
+
+impl InterfaceQuota {
+    /// Whether anything is set.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 /// What is described.

@@ -11,7 +11,7 @@ use model::entry::Entry;
 use model::request::{Period, RequestNew, RequestWay};
 use model::{Error, Kind, Result};
 
-use crate::console::{done, or_empty};
+use crate::console::{done, or_empty, row_range};
 use crate::form::Posted;
 use crate::view::value;
 use crate::visit::{Visit, encode};
@@ -63,12 +63,21 @@ async fn form(
             context! { item => value(item), offered, ticked }
         })
         .collect();
+    // Rows are chosen by what is offered only.
+    let known: Vec<(String, String)> = entry
+        .draft
+        .items
+        .iter()
+        .filter(|item| way.offers(item))
+        .map(|item| (item.identifier.clone(), item.name_cn.clone()))
+        .collect();
+    let row_form = row_range::form(door, visit, entry, &known, &row_range::read(posted));
     let kept = |name: &str, default: &str| {
         let value = posted.get(name);
         if value.is_empty() { default.to_owned() } else { value.to_owned() }
     };
     let context = context! {
-        entry => value(entry), items, way => way.as_str(),
+        entry => value(entry), items, row_form, way => way.as_str(),
         at_once_most => app::sharing::calls_at_once_most(&door.app),
         applications => value(applications.iter().filter(|a| a.active).collect::<Vec<_>>()),
         error => error.map(|e| visit.t(e.zh(), e.en()).to_owned()),
@@ -112,6 +121,7 @@ fn read(entry: &Entry, posted: &Posted) -> Result<RequestNew> {
         period: period(posted)?,
         calls_per_day: posted.number("calls_per_day")?,
         area_range: posted.get("area_range").to_owned(),
+        row_range: row_range::read(posted),
         by_sql: !posted.get("by_sql").is_empty(),
     })
 }

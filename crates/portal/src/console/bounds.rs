@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use minijinja::{Value, context};
-use model::bounds::{Bounds, BoundsKind, SubjectBound, Window};
+use model::bounds::{Bounds, BoundsKind, RateBound, SubjectBound, Window};
 use model::halt::HaltKind;
 use model::{Error, Kind, Result};
 
@@ -58,6 +58,8 @@ async fn page(
         addresses => posted("addresses").unwrap_or_else(|| lines(set.addresses.clone())),
         windows => posted("windows")
             .unwrap_or_else(|| lines(set.windows.iter().map(ToString::to_string).collect())),
+        rate => posted("rate").unwrap_or_else(|| text(set.rate.map(|r| r.per_second))),
+        burst => posted("burst").unwrap_or_else(|| text(set.rate.and_then(|r| r.burst))),
         subject_item => posted("subject_item")
             .unwrap_or_else(|| set.subject.as_ref().map(|s| s.item.clone()).unwrap_or_default()),
         subject_per_day => posted("subject_per_day")
@@ -135,7 +137,19 @@ fn read(posted: &Posted) -> Result<Bounds> {
             .field("subject_per_day", "与数据项一并填写", "together with the item"));
         }
     };
+    let rate = match (number("rate")?, number("burst")?) {
+        (None, None) => None,
+        (Some(per_second), burst) => Some(RateBound { per_second, burst }),
+        (None, Some(_)) => {
+            return Err(Error::invalid(
+                "突发次数须与每秒次数一并设定",
+                "a burst is set together with calls a second",
+            )
+            .field("burst", "与每秒次数一并填写", "together with calls a second"));
+        }
+    };
     Ok(Bounds {
+        rate,
         concurrency: number("concurrency")?,
         addresses: lines("addresses"),
         windows: windows.collect::<Result<_>>()?,

@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use model::halt::HaltKind;
-use model::interface::{Arguments, Interface, InterfaceState, Kind};
+use model::interface::{Arguments, Interface, InterfaceQuota, InterfaceState, Kind};
 use model::{Error, Kind as Fault};
 use serde_json::json;
 
@@ -31,6 +31,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/interfaces/{id}/edit", get(edit_page).post(edit))
         .route("/console/interfaces/{id}/step", post(step))
         .route("/console/interfaces/{id}/share", post(share))
+        .route("/console/interfaces/{id}/quota", post(set_quota))
         .route("/console/interfaces/{id}/version", post(version))
         .route("/console/interfaces/{id}/try", post(trial))
         .route("/console/interfaces/{id}/openapi.json", get(openapi))
@@ -139,10 +140,17 @@ struct Tried {
 }
 
 async fn one(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
-    show(&door, &visit, &id, None).await
+    show(&door, &visit, &id, None, None).await
 }
 
-async fn show(door: &Door, visit: &Visit, id: &str, tried: Option<Tried>) -> Answer {
+/// The page, with what was tried on it or what is wrong with the quota typed.
+async fn show(
+    door: &Door,
+    visit: &Visit,
+    id: &str,
+    tried: Option<Tried>,
+    wrong: Option<(&Error, &Posted)>,
+) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let (view, versions) = interface::get(app, op, id).await?;
     let documented = interface::documented(app, op, id).await?;
@@ -182,6 +190,10 @@ async fn show(door: &Door, visit: &Visit, id: &str, tried: Option<Tried>) -> Ans
         answer => tried.as_ref().and_then(|t| t.outcome.as_ref().ok()),
         error => tried.as_ref().and_then(|t| t.outcome.as_ref().err()).map(|e| visit.t(e.zh(), e.en())),
         code => tried.as_ref().and_then(|t| t.outcome.as_ref().err()).map(|e| e.code().as_str()),
+        quota => quota_form(&view.interface.quota, wrong.map(|(_, posted)| posted)),
+        quota_error => wrong.map(|(e, _)| visit.t(e.zh(), e.en()).to_owned()),
+        quota_fields => value(wrong.map(|(e, _)| e.fields()).unwrap_or_default()),
+        called => interface::called_today(app, op, &view.interface).await?,
         upstream => value(interface::standing(app, op, &view.interface)),
         halt => value(app::halt::of(app, HaltKind::Interface, &view.interface.code).await?),
         may_halt => app::halt::may_halt(app, op, HaltKind::Interface),
@@ -191,7 +203,58 @@ async fn show(door: &Door, visit: &Visit, id: &str, tried: Option<Tried>) -> Ans
         callable => view.interface.state != InterfaceState::Draft
             && view.interface.state != InterfaceState::Offline,
     };
-    door.page(visit, "console/interface.html", context).await
+    door.page_with(visit, "console/interface.html", context, wrong.map(|(error, _)| error)).await
+}
+
+/// What is set, or what was typed in its place.
+fn quota_form(set: &InterfaceQuota, typed: Option<&Posted>) -> Value {
+    let shown = |name: &str, set: Option<u64>| match typed {
+        Some(posted) => posted.get(name).to_owned(),
+        None => set.map(|n| n.to_string()).unwrap_or_default(),
+    };
+    context! {
+        per_day => shown("per_day", set.per_day),
+        application_per_day => shown("application_per_day", set.application_per_day),
+        per_second => shown("per_second", set.per_second.map(u64::from)),
+        burst => shown("burst", set.burst.map(u64::from)),
+    }
+}
+
+/// What was typed; nothing typed sets nothing.
+fn quota_of(posted: &Posted) -> Result<InterfaceQuota, Error> {
+    let a_day = |name: &str| match posted.get(name) {
+        "" => Ok(None),
+        _ => posted.number::<u64>(name).map(Some),
+    };
+    let a_second = |name: &str| match posted.get(name) {
+        "" => Ok(None),
+        _ => posted.number::<u32>(name).map(Some),
+    };
+    Ok(InterfaceQuota {
+        per_day: a_day("per_day")?,
+        application_per_day: a_day("application_per_day")?,
+        per_second: a_second("per_second")?,
+        burst: a_second("burst")?,
+    })
+}
+
+async fn set_quota(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    let kept = match quota_of(&posted) {
+        Ok(quota) => interface::set_quota(&door.app, &visit.op, &id, quota).await,
+        Err(e) => Err(e),
+    };
+    match kept {
+        Ok(_) => done(&format!("/console/interfaces/{}", encode(&id)), "saved"),
+        Err(e) if e.kind() == Fault::Invalid => {
+            show(&door, &visit, &id, None, Some((&e, &posted))).await
+        }
+        Err(e) => Err(e.into()),
+    }
 }
 
 fn samples(documented: &Documented, url: &str, key: &str) -> Vec<Value> {
@@ -222,7 +285,7 @@ async fn trial(
     let application = posted.get("application").to_owned();
     let called = interface::trial(&door.app, &visit.op, &id, &application, given).await;
     let outcome = called.and_then(|answer| written(&answer));
-    show(&door, &visit, &id, Some(Tried { pairs, application, outcome })).await
+    show(&door, &visit, &id, Some(Tried { pairs, application, outcome }), None).await
 }
 
 /// The answer as the page shows it.

@@ -48,6 +48,7 @@ mod report_plans;
 mod reports;
 mod requests;
 mod restricted;
+mod row_range;
 mod runs;
 mod sandboxes;
 mod schema;

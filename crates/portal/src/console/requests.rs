@@ -10,7 +10,7 @@ use model::halt::HaltKind;
 use model::request::{RequestFilter, RequestState};
 use model::{Error, Kind};
 
-use crate::console::{PAGE, done, next_link};
+use crate::console::{PAGE, done, next_link, row_range};
 use crate::form::Posted;
 use crate::view::value;
 use crate::visit::Visit;
@@ -21,6 +21,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/requests", get(list))
         .route("/console/requests/{id}", get(detail))
         .route("/console/requests/{id}/decide", post(decide))
+        .route("/console/requests/{id}/rows", post(limit))
 }
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
@@ -45,9 +46,14 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
 }
 
 async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {
+    page(&door, &visit, &id, None).await
+}
+
+/// The application, with what was wrong with a form on it.
+async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Posted)>) -> Answer {
     let (app, op) = (&door.app, &visit.op);
-    let request = app::sharing::get(app, op, &id).await?;
-    let steps = app::sharing::steps(app, op, &id).await?;
+    let request = app::sharing::get(app, op, id).await?;
+    let steps = app::sharing::steps(app, op, id).await?;
     let moves = app::sharing::moves(app, op, &request).await?;
     // Names of the wanted items, as far as the reader may see the entry.
     let entry = match app::catalogue::get(app, op, &request.entry).await {
@@ -64,16 +70,44 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         })
         .collect();
     let delivers = app::delivery::of_request(app, op, &request);
+    let may_limit = entry.is_some() && app::sharing::may_limit(app, op, &request);
+    let row_form = entry.as_ref().map(|e| {
+        let known: Vec<(String, String)> =
+            e.draft.items.iter().map(|i| (i.identifier.clone(), i.name_cn.clone())).collect();
+        let range = wrong.map_or_else(|| request.row_range.clone(), |(_, p)| row_range::read(p));
+        row_range::form(door, visit, e, &known, &range)
+    });
     let context = context! {
-        delivers,
+        delivers, may_limit, row_form,
+        row_org_name => row_range::org_name(door, visit, &request.row_range.org),
+        limit_reason => wrong.map(|(_, p)| p.get("reason")).unwrap_or_default(),
+        error => wrong.map(|(e, _)| visit.t(e.zh(), e.en()).to_owned()),
+        fields => value(wrong.map(|(e, _)| e.fields()).unwrap_or_default()),
         request => value(&request), steps => value(&steps), moves, items,
         entry_seen => entry.is_some(),
         halt => value(app::halt::of(app, HaltKind::Entry, &request.entry).await?),
         app_halt => value(app::halt::of(app, HaltKind::Application, &request.application).await?),
-        endpoint => format!("{}/api/v1/{}", door.gateway(&visit), request.entry_code),
+        endpoint => format!("{}/api/v1/{}", door.gateway(visit), request.entry_code),
         done => visit.q("done"),
     };
-    door.page(&visit, "console/request.html", context).await
+    door.page_with(visit, "console/request.html", context, wrong.map(|(error, _)| error)).await
+}
+
+/// Which rows alone are agreed, narrowed by who decides it.
+async fn limit(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    let (range, reason) = (row_range::read(&posted), posted.get("reason"));
+    match app::sharing::limit_rows(&door.app, &visit.op, &id, range, reason).await {
+        Ok(_) => done(&format!("/console/requests/{id}"), "limited"),
+        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
+            page(&door, &visit, &id, Some((&error, &posted))).await
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn decide(

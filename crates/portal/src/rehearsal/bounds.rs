@@ -18,7 +18,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
                 default => !full, set_at => AT, set_by => "安全员", may_set => full, may_halt => full,
             },
             form => context! {
-                concurrency => "8", addresses => "10.0.0.0/8", windows => "1-5 08:30-17:30", subject_item => "id",
+                concurrency => "8", rate => "20", burst => "", addresses => "10.0.0.0/8", windows => "1-5 08:30-17:30", subject_item => "id",
                 subject_per_day => "5", authorised => "id", purpose => full,
             },
             items => vec![context! { value => "id", name => "编号" }], here => "/console/bounds/entry/e1",

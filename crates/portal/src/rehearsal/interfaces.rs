@@ -3,7 +3,7 @@
 use app::interface::InterfaceView;
 use app::project::sandbox::Origin;
 use minijinja::{Value, context};
-use model::interface::{Interface, InterfaceDraft, InterfaceState};
+use model::interface::{Interface, InterfaceDraft, InterfaceQuota, InterfaceState};
 
 use super::AT;
 use crate::view::value;
@@ -23,6 +23,12 @@ fn view(full: bool) -> InterfaceView {
             region: "330100".into(),
             entry: "e1".into(),
             until: if full { "2026-12-01".into() } else { String::new() },
+            quota: InterfaceQuota {
+                per_day: full.then_some(10_000),
+                application_per_day: full.then_some(100),
+                per_second: full.then_some(20),
+                burst: full.then_some(50),
+            },
             created_by: "u1".into(),
             created_at: AT.into(),
             updated_at: AT.into(),
@@ -63,7 +69,8 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             samples => vec![context! { id => "curl", name => "curl", run => "bash call.sh", text => "<b>" }],
             applications => if full { vec![context! { id => "a1", name => "应用 <b>" }] } else { vec![] },
             application => full.then_some("a1"), answer => full.then_some("{\"rows\": \"<b>\"}"),
-            upstream => (), published => full, editable => !full, callable => full,
+            called => 12, quota => context! { per_day => "10000", application_per_day => "", per_second => "20", burst => "" },
+            quota_error => full.then_some("有误"), quota_fields => Vec::<Value>::new(), upstream => (), published => full, editable => !full, callable => full,
         },
         "console/convention.html" => context! {
             c => context! { on => full, decided => if full { "on" } else { "" }, configured => !full, applications => 3 },

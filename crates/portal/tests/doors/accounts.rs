@@ -176,6 +176,7 @@ async fn what_is_overdue_is_marked() {
         period: model::request::Period::Days { days: 30 },
         calls_per_day: 10,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let request = app::sharing::apply(&house.app, &consumer, new).await.unwrap();

@@ -240,3 +240,55 @@ async fn catalogues_go_out_and_come_back_unchanged() {
     let page = authority.upload("/console/import", &[], "bad.csv", "名称\n甲\n".as_bytes()).await;
     assert!(page.text().contains("role=\"alert\""), "{}", page.text());
 }
+
+/// Which rows alone: chosen when applying, narrowed when deciding; what is wrong is told beside what was typed.
+#[tokio::test]
+async fn rows_are_limited_on_the_pages() {
+    let house = House::new().await;
+    published(&house).await;
+    let mut consumer = Browser::of(&house, "consumer").await;
+    consumer.post("/console/applications", &[("name", "按行应用"), ("description", "走查")]).await;
+    let form = consumer.get("/apply/walked").await;
+    assert!(form.text().contains("id=\"row-range\"") && !form.text().contains("name=\"row_org\""));
+    let application = form.after("<option value=\"");
+    let filled = |value: &'static str| {
+        [
+            ("application", application.clone()),
+            ("items", "id".to_owned()),
+            ("scene", "核对费用".to_owned()),
+            ("legal_basis", "有关规定第一条".to_owned()),
+            ("period", "90".to_owned()),
+            ("calls_per_day", "1000".to_owned()),
+            ("row_item_1", "fee".to_owned()),
+            ("row_values_1", value.to_owned()),
+        ]
+    };
+    let wrong = filled("许多\n12.5");
+    let wrong: Vec<(&str, &str)> = wrong.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let page = consumer.post("/apply/walked", &wrong).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
+    assert!(page.text().contains("row_values") && page.text().contains("许多\n12.5"));
+    let good = filled("12.5\r\n13");
+    let good: Vec<(&str, &str)> = good.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let page = consumer.post("/apply/walked", &good).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    let request = page.location.split('?').next().unwrap().to_owned();
+    let seen = consumer.get(&request).await.text();
+    assert!(seen.contains("12.50、13.00") && !seen.contains("id=\"limit-rows\""), "{seen}");
+
+    let mut provider = Browser::of(&house, "provider").await;
+    assert!(provider.get(&request).await.text().contains("id=\"limit-rows\""));
+    let path = format!("{request}/rows");
+    let wider = [("row_item_1", "id"), ("row_values_1", "1"), ("reason", "只需其一")];
+    let page = provider.post(&path, &wider).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
+    assert!(page.text().contains("只需其一"), "what was typed stays");
+    let narrower = [("row_item_1", "fee"), ("row_values_1", "13"), ("reason", "只需其一")];
+    let page = provider.post(&path, &narrower).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    let seen = consumer.get(&request).await.text();
+    assert!(!seen.contains("12.50、") && seen.contains("限定行范围"), "{seen}");
+    let mut english = Browser::of(&house, "consumer").await;
+    let seen = english.get(&format!("{request}?lang=en")).await.text();
+    assert!(seen.contains("Rows limited") && seen.contains("Rows with"), "{seen}");
+}

@@ -412,6 +412,7 @@ async fn granted(house: &House) -> (String, String) {
         period: model::request::Period::Days { days: 300 },
         calls_per_day: 10_000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let consumer = house.person("consumer").await;

@@ -48,6 +48,7 @@ pub(crate) async fn receiving(scene: &str, by_sql: bool) -> Receiving {
         period: Period::Long,
         calls_per_day: 100,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql,
     };
     let request = sharing::apply(&house.app, &op, ask).await.unwrap().id;

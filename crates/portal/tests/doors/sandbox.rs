@@ -30,6 +30,7 @@ async fn granted(house: &House) -> String {
         period: Period::Days { days: 30 },
         calls_per_day: 1000,
         area_range: "330000".into(),
+        row_range: Default::default(),
         by_sql: true,
     };
     let consumer = house.person("consumer").await;

@@ -71,6 +71,7 @@ fn ask(
             period: Period::Days { days: 180 },
             calls_per_day: 10_000,
             area_range: String::new(),
+            row_range: Default::default(),
             by_sql: true,
         },
         until_in_days: None,

@@ -181,6 +181,7 @@ async fn scene() -> Scene {
             period: Period::Days { days: 30 },
             calls_per_day: 1_000_000,
             area_range: area.into(),
+            row_range: Default::default(),
             by_sql: true,
         };
         let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();

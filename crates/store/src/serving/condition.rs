@@ -82,7 +82,7 @@ impl Writer<'_> {
                     Some((n, c)) => self.comparison(n, c.kind, column, comparison),
                     // An item that joined after the last landing is null in every row; a grant's own filter
                     // on a column we do not hold must not let everything through.
-                    None if gate.is_some() => {
+                    None if gate.is_some() || !matches!(comparison, Comparison::IsNull) => {
                         self.absent(comparison);
                         Ok(())
                     }

@@ -29,6 +29,7 @@ fn wanted(application: &str, entry: &str, items: &[&str]) -> RequestNew {
         period: Period::Days { days: 90 },
         calls_per_day: 100,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     }
 }

@@ -35,6 +35,7 @@ async fn bound(house: &House) -> (Op, String, String) {
         period: Period::Days { days: 300 },
         calls_per_day: 10_000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();

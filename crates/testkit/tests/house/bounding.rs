@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use model::audit::AuditFilter;
-use model::bounds::{Bounds, BoundsKind, SubjectBound, Window};
+use model::bounds::{Bounds, BoundsKind, RateBound, SubjectBound, Window};
 use model::code::SyncMode;
 use model::interface::{Arguments, Interface, InterfaceState};
 use model::query::{Comparison, Condition, RowQuery};
@@ -33,6 +33,7 @@ async fn granted(house: &House, application: &str) -> Request {
         period: Period::Days { days: 300 },
         calls_per_day: 10_000_000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();
@@ -155,6 +156,8 @@ async fn each_says_which_it_is(house: House) {
     for wrong in [
         Bounds { addresses: vec!["10.1.0.0/40".into()], ..Bounds::default() },
         Bounds { concurrency: Some(0), ..Bounds::default() },
+        Bounds { rate: Some(RateBound { per_second: 0, burst: None }), ..Bounds::default() },
+        Bounds { rate: Some(RateBound { per_second: 1, burst: Some(0) }), ..Bounds::default() },
         Bounds {
             subject: Some(SubjectBound { item: "xm".into(), per_day: 3 }),
             ..Bounds::default()
@@ -269,4 +272,39 @@ async fn a_place_is_given_back(house: House) {
     }
 }
 
-crate::on_both!(each_says_which_it_is, subjects_are_counted, a_place_is_given_back);
+/// A rate with its burst, narrower than what the share application has by itself; one that is set for the resource is shared by all.
+async fn a_rate(house: House) {
+    let (caller, secret) = house.application("查询应用").await;
+    let (other, second) = house.application("另一应用").await;
+    people(&house).await;
+    let request = granted(&house, &secret.application.id).await;
+    granted(&house, &second.application.id).await;
+    let now = |caller: &Op| house.app.op(caller.actor.clone(), "-");
+    let of = |per_second, burst| Bounds {
+        rate: Some(RateBound { per_second, burst }),
+        ..Bounds::default()
+    };
+    set(&house, "provider", BoundsKind::Request, &request.id, of(2, Some(4))).await.unwrap();
+    house.clock.forward(TimeDelta::seconds(10));
+    for _ in 0..4 {
+        assert_eq!(ask(&house, &now(&caller), ONE).await.unwrap(), 1);
+    }
+    let e = ask(&house, &now(&caller), ONE).await.unwrap_err();
+    assert_eq!(told(&e), (Code::RateLimited, "bounds.request.rate".into()));
+    assert_eq!(ask(&house, &now(&other), ONE).await.unwrap(), 1, "another's rate is its own");
+    house.clock.forward(TimeDelta::seconds(1));
+    for _ in 0..2 {
+        assert_eq!(ask(&house, &now(&caller), ONE).await.unwrap(), 1);
+    }
+    assert_eq!(ask(&house, &now(&caller), ONE).await.unwrap_err().code(), Code::RateLimited);
+
+    set(&house, "security", BoundsKind::Entry, &request.entry, of(3, None)).await.unwrap();
+    house.clock.forward(TimeDelta::seconds(10));
+    for caller in [&caller, &other, &other] {
+        assert_eq!(ask(&house, &now(caller), ONE).await.unwrap(), 1);
+    }
+    let e = ask(&house, &now(&caller), ONE).await.unwrap_err();
+    assert_eq!(told(&e), (Code::RateLimited, "bounds.entry.rate".into()));
+}
+
+crate::on_both!(each_says_which_it_is, subjects_are_counted, a_place_is_given_back, a_rate);

@@ -31,6 +31,7 @@ async fn granted(house: &House) -> (Op, String, String) {
         period: Period::Days { days: 30 },
         calls_per_day: 1000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: true,
     };
     let request = sharing::apply(&house.app, &consumer, ask).await.unwrap();

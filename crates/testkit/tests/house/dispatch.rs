@@ -40,6 +40,7 @@ pub(crate) async fn caller(house: &House, entry: &str, calls: u64) -> (Op, Strin
         period: Period::Days { days: 365 },
         calls_per_day: calls,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let request = sharing::apply(&house.app, &consumer, new).await.unwrap();

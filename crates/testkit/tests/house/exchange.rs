@@ -342,6 +342,7 @@ pub(crate) async fn approved(house: &House, application: &str, entry: &str) -> S
         period: Period::Days { days: 30 },
         calls_per_day: 10,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let consumer = house.person("consumer").await;

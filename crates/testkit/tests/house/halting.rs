@@ -52,6 +52,7 @@ async fn granted(house: &House, application: &str, entry: &str) {
         period: Period::Days { days: 30 },
         calls_per_day: 10_000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: true,
     };
     let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();

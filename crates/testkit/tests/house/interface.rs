@@ -41,6 +41,7 @@ pub(crate) fn wanted(application: &str, entry: &str, items: &[&str]) -> RequestN
         period: Period::Days { days: 30 },
         calls_per_day: 1000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     }
 }

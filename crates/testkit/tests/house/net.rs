@@ -174,6 +174,7 @@ async fn usage_counts_of_late(house: House) {
         period: model::request::Period::Long,
         calls_per_day: 100,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     app::sharing::apply(app, &consumer, new).await.unwrap();

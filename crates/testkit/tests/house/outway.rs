@@ -135,6 +135,7 @@ async fn approved(
         period: Period::Days { days: 90 },
         calls_per_day: 1000,
         area_range: area.into(),
+        row_range: Default::default(),
         by_sql,
     };
     let request = sharing::apply(app, &op, ask).await.unwrap();

@@ -136,6 +136,7 @@ async fn granted(house: &House, application: &str, items: &[&str], area: &str) {
         period: Period::Days { days: 30 },
         calls_per_day: 10_000,
         area_range: area.into(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();

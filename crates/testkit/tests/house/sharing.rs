@@ -24,6 +24,7 @@ fn wanted(application: &str, entry: &str, items: &[&str]) -> RequestNew {
         period: Period::Days { days: 30 },
         calls_per_day: 10,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     }
 }

@@ -107,6 +107,7 @@ async fn agree(house: &House, application: &str, entry: &str, items: &[&str]) {
         period: Period::Days { days: 30 },
         calls_per_day: 10_000_000,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: true,
     };
     let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();

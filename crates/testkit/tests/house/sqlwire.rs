@@ -56,6 +56,7 @@ pub(crate) async fn agree(house: &House, application: &str, entry: &str, by_sql:
         period: Period::Days { days: 30 },
         calls_per_day: 10_000_000,
         area_range: "330000".into(),
+        row_range: Default::default(),
         by_sql,
     };
     let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();

@@ -131,6 +131,7 @@ async fn what_is_open_and_what_is_shared(house: House) {
         period: Period::Days { days: 30 },
         calls_per_day: 100,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
     };
     let request = sharing::apply(app, &consumer, wanted).await.unwrap();

@@ -169,6 +169,7 @@ fn agreement(
         period: Period::Long,
         calls_per_day: outlet.calls_per_day,
         area_range: String::new(),
+        row_range: Default::default(),
         by_sql: false,
         state: RequestState::Approved,
         due: None,

@@ -264,6 +264,7 @@ async fn grant(house: &House, application: &str, code: &str) {
         period: Period::Days { days: 30 },
         calls_per_day: 10_000_000,
         area_range: if code == "bench_settle" { "330000".into() } else { String::new() },
+        row_range: Default::default(),
         by_sql: true,
     };
     let request = app::sharing::apply(&house.app, &consumer, wanted).await.unwrap();
