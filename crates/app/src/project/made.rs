@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::code::{DataType, Grade, OnlineState, OpenType, PublishState, ShareType};
 use model::entry::{Entry, EntryDraft, Profile};
 use model::item::Item;
-use model::project::result::{Made, MadeColumn, MadeFrom, MadeItem, ProjectResult};
+use model::project::result::{Made, MadeBy, MadeColumn, MadeFrom, MadeItem, ProjectResult};
 use model::{Code, Error, Op, Result};
 use policy::Action;
 use policy::port::{SqlColumn, SqlTable};
@@ -136,6 +136,18 @@ pub(super) fn sources(
         }]);
     }
     made.sources
+}
+
+/// Results behind what a statement reads, with the statements that made them: those that it names, and those they were made from.
+pub(super) fn behind(asked: &[(String, Vec<String>)], results: &[ProjectResult]) -> Vec<MadeBy> {
+    let mut all = Vec::new();
+    for result in results.iter().filter(|r| asked.iter().any(|(code, _)| r.code() == code)) {
+        all.extend(result.made.behind.iter().cloned());
+        all.push(MadeBy { code: result.code().to_owned(), sql: result.made.sql.clone() });
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// What is known of the columns that a statement may read, by `table.column`.

@@ -255,9 +255,14 @@ impl Job<'_> {
         };
         let rows = sitting.batches(&file.sql).await?;
         let sources = room.sources();
-        let origins = made::Origins::of(&sources, &results);
+        let origins = made::Origins::of(&sources, &room.results());
         let items = made::items(&seen.columns, &origins)?;
-        let made = Made { columns: made::columns(&seen.columns, &origins), sources };
+        let made = Made {
+            columns: made::columns(&seen.columns, &origins),
+            sources,
+            sql: file.sql.clone(),
+            behind: room.behind(),
+        };
         let op = Op::system(app.now());
         let org = app.store.org_require(&held.project.org).await?;
         let table = made::table(held, &job.name, &job.title, items, &op, &org.region);

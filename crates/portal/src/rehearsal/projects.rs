@@ -76,6 +76,7 @@ pub(super) fn result(full: bool) -> Value {
                 masked: full,
                 ..MadeColumn::default()
             }],
+            ..Made::default()
         },
         run: "r1".into(),
         version: 1,

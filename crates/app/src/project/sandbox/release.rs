@@ -364,7 +364,7 @@ mod tests {
             ..MadeColumn::default()
         };
         let draft = serde_json::json!({
-            "project": "p", "name": name, "made": Made { sources: Vec::new(), columns: columns.iter().map(line).collect() },
+            "project": "p", "name": name, "made": Made { columns: columns.iter().map(line).collect(), ..Made::default() },
             "run": "", "version": 1, "rows": 1, "bytes": 1, "made_at": "", "entry": null, "hidden": true,
             "table": table(name),
         });
