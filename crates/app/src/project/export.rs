@@ -2,7 +2,7 @@
 //! within a term, by who asked. The statement runs when it is fetched, by the grants of then.
 //!
 //! A frozen statement is not all: it may read a result, and whoever works in the project may have that made of something else. So what
-//! it reads is frozen, too ([`ExportReads`]: granted resources with items, masks and row filters, their providers, the statements of
+//! it reads is frozen, too ([`Reads`]: granted resources with items, masks and row filters, their providers, the statements of
 //! jobs behind it), shown to those who decide, and compared when it is allowed and with what the run really read before anything is
 //! handed out. What is not the same is refused and asked anew, so that those whose data it is decide.
 
@@ -15,7 +15,7 @@ use chrono::TimeDelta;
 use model::audit::AuditEvent;
 use model::flow::{Fact, Facts, Phase, State, Subject};
 use model::op::stamp;
-use model::project::reads::ExportReads;
+use model::project::reads::Reads;
 use model::project::result::{MadeBy, MadeFrom};
 use model::project::{ExportFormat, ProjectExport};
 use model::{Code, Error, Op, Result};
@@ -179,7 +179,7 @@ pub(super) async fn providers(app: &App, sources: &[MadeFrom]) -> Result<Vec<Str
 }
 
 /// Those of an export who own data besides its first provider: each of them decides, too. The place is there when there are none.
-fn others(reads: &ExportReads, owner: &str) -> Places {
+fn others(reads: &Reads, owner: &str) -> Places {
     let others: Vec<&String> = reads.providers.iter().filter(|org| *org != owner).collect();
     if others.is_empty() {
         return Places::from([("others".to_owned(), owner.to_owned())]);
@@ -188,7 +188,7 @@ fn others(reads: &ExportReads, owner: &str) -> Places {
     others.into_iter().enumerate().map(|(at, org)| (name(at), org.clone())).collect()
 }
 
-fn facts(reads: &ExportReads, format: ExportFormat) -> Facts {
+fn facts(reads: &Reads, format: ExportFormat) -> Facts {
     let grade = reads.sources.iter().flat_map(|s| &s.items).map(|i| i.grade).max();
     let number = grade.map_or(1, |g| i64::from(g as u8) + 1);
     let providers = i64::try_from(reads.providers.len()).unwrap_or(i64::MAX);
@@ -200,12 +200,12 @@ fn facts(reads: &ExportReads, format: ExportFormat) -> Facts {
 }
 
 /// What is read, with those whose data it is.
-async fn reads(app: &App, sources: Vec<MadeFrom>, behind: Vec<MadeBy>) -> Result<ExportReads> {
-    Ok(ExportReads { providers: providers(app, &sources).await?, sources, behind })
+pub(super) async fn reads(app: &App, sources: Vec<MadeFrom>, behind: Vec<MadeBy>) -> Result<Reads> {
+    Ok(Reads { providers: providers(app, &sources).await?, sources, behind })
 }
 
 /// Fails where nothing tells how a result behind it was made: nobody could decide on it.
-fn known(reads: &ExportReads) -> Result<()> {
+fn known(reads: &Reads) -> Result<()> {
     match reads.behind.iter().find(|made| made.sql.is_empty()) {
         None => Ok(()),
         Some(made) => Err(Error::new(

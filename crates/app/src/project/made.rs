@@ -50,7 +50,7 @@ pub(super) fn views(found: Vec<ProjectResult>, now: &[SqlTable]) -> Vec<ResultVi
     found
         .into_iter()
         .map(|result| {
-            let (zh, en) = match stands(&result.made, now) {
+            let (zh, en) = match stands(&result.made.sources, now) {
                 Ok(()) => Default::default(),
                 Err(e) => (e.zh().to_owned(), e.en().to_owned()),
             };
@@ -60,8 +60,8 @@ pub(super) fn views(found: Vec<ProjectResult>, now: &[SqlTable]) -> Vec<ResultVi
 }
 
 /// Fails, naming what has changed, unless everything a result was made from is granted now as it was then.
-pub(super) fn stands(made: &Made, now: &[SqlTable]) -> Result<()> {
-    for source in &made.sources {
+pub(super) fn stands(sources: &[MadeFrom], now: &[SqlTable]) -> Result<()> {
+    for source in sources {
         let table = now.iter().find(|t| t.grant.code() == source.code).ok_or_else(|| {
             Error::new(
                 Code::GrantExpired,

@@ -178,7 +178,7 @@ impl Room {
         let mut tables: Vec<SqlTable> = Vec::new();
         for result in self.app.store.project_results(&self.project).await? {
             let unseen = result.hidden && self.of != Use::Reviewed;
-            if unseen || made::stands(&result.made, &granted).is_err() {
+            if unseen || made::stands(&result.made.sources, &granted).is_err() {
                 continue;
             }
             let ask = GrantAsk {

@@ -305,7 +305,7 @@ impl Job<'_> {
         let before = results.iter().find(|r| r.name == job.name);
         match (before, room.granted().await) {
             (Some(before), Ok(granted)) if error.code() == Code::NoGrant => {
-                made::stands(&before.made, &granted).err().unwrap_or(error)
+                made::stands(&before.made.sources, &granted).err().unwrap_or(error)
             }
             _ => error,
         }

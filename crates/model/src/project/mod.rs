@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `job` is the text of a scheduled job and its runs; what jobs make is a [`result::ProjectResult`]. What an approval of an export is
-//! about is a [`reads::ExportReads`].
+//! about is a [`reads::Reads`].
 
 pub mod job;
 pub mod reads;
@@ -14,7 +14,7 @@ pub mod result;
 
 use serde::{Deserialize, Serialize};
 
-use self::reads::ExportReads;
+use self::reads::Reads;
 use crate::code::code_list;
 use crate::{Error, Result};
 
@@ -142,7 +142,7 @@ pub struct ProjectExport {
     pub tables: Vec<(String, Vec<String>)>,
     /// What is behind these tables: what is decided on, and compared again before anything leaves.
     #[serde(default)]
-    pub reads: ExportReads,
+    pub reads: Reads,
     /// Columns of the result.
     pub columns: Vec<String>,
     pub applicant: String,

@@ -1,5 +1,6 @@
-//! What an export reads, as those who decide on it see it. A statement may read a table that a job made, and the job may be written
-//! anew: the statement stays as it was, and what it gives does not. So an approval is about this, and not about a text alone.
+//! What an export, or a run of a sandbox over whole data, reads: what those who decide on it see. A statement may read a table that a
+//! job made, and the job may be written anew: the statement stays as it was, and what it gives does not. So a decision is about this,
+//! and not about a text alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use crate::code::Grade;
 
 /// What a statement reads, through the results of jobs down to what was granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportReads {
+pub struct Reads {
     /// Granted resources with their items, grades, masks and row filters, and the share applications that granted them.
     pub sources: Vec<MadeFrom>,
     /// Organisations whose data these are, that of the highest grade first.
@@ -19,7 +20,7 @@ pub struct ExportReads {
     pub behind: Vec<MadeBy>,
 }
 
-impl ExportReads {
+impl Reads {
     /// Names of what is not the same now: codes of resources and results; where only whose data they are has changed, the
     /// organisations. Empty: everything is as it was. The order of things, and how they are called, does not matter.
     #[must_use]
@@ -93,12 +94,12 @@ mod tests {
 
     #[test]
     fn whatever_is_read_otherwise_is_named() {
-        let was = ExportReads {
+        let was = Reads {
             sources: vec![source("renkou", "keep(6,4)")],
             providers: vec!["a".into()],
             behind: vec![by("_t_one", "select 1"), by("_t_two", "select x from _t_one")],
         };
-        let with = |change: &dyn Fn(&mut ExportReads)| {
+        let with = |change: &dyn Fn(&mut Reads)| {
             let mut now = was.clone();
             change(&mut now);
             was.changed(&now)
@@ -116,6 +117,6 @@ mod tests {
         assert_eq!(with(&|now| now.behind[0].sql = "select 2".into()), ["_t_one"]);
         assert_eq!(with(&|now| now.behind.push(by("_t_one", "select 2"))), ["_t_one"]);
         assert_eq!(with(&|now| now.providers.push("b".into())), ["b"]);
-        assert_eq!(ExportReads::default().changed(&was), ["_t_one", "_t_two", "renkou"]);
+        assert_eq!(Reads::default().changed(&was), ["_t_one", "_t_two", "renkou"]);
     }
 }
