@@ -75,6 +75,7 @@ pub(super) struct Room {
 #[derive(Default)]
 struct Begun {
     at: Option<Instant>,
+    purpose: String,
     sources: Vec<MadeFrom>,
     /// Tables that it reads, with the columns.
     asked: Vec<(String, Vec<String>)>,
@@ -400,7 +401,7 @@ impl SqlRoom for Room {
         let results = app.store.project_results(&self.project).await?;
         self.steady(&codes, &results).await?;
         let tables = self.all(&project, &codes).await?;
-        let own = Op { purpose, ..app.op(caller.actor.clone(), &self.source) };
+        let own = Op { purpose: purpose.clone(), ..app.op(caller.actor.clone(), &self.source) };
         let held = self.desk.admit(&own, &codes).await?;
         desk::count(app, &own, &tables).await?;
         let key = match &caller.actor {
@@ -419,8 +420,13 @@ impl SqlRoom for Room {
         }
         self.note(&op, ask, "running", "").await?;
         let sources = made::sources(&tables, &ask.tables, &results);
-        *self.begun.lock() =
-            Begun { at: Some(Instant::now()), sources, asked: ask.tables.clone(), results };
+        *self.begun.lock() = Begun {
+            at: Some(Instant::now()),
+            purpose,
+            sources,
+            asked: ask.tables.clone(),
+            results,
+        };
         let cap = tables.iter().map(|t| t.grant.row_cap()).min().unwrap_or(u64::MAX);
         let rules = &app.rules.project;
         Ok(SqlTurn {
@@ -458,6 +464,7 @@ impl SqlRoom for Room {
         };
         let event = audit::event(&op, &format!("{}.end", Action::RowsSql.as_str()), &object);
         let mut event = self.event(&op, key, event);
+        event.purpose = self.begun.lock().purpose.clone();
         event.rows = end.rows;
         event.bytes = end.bytes;
         event.scope = format!("{} ms", end.millis);
