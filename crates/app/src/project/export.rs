@@ -268,7 +268,7 @@ pub(crate) async fn deliver(
     let found = app.store.project_export_get(id).await?;
     let found = found
         .ok_or_else(|| Error::internal(format!("no export behind the approval `{}`", held.id)))?;
-    if let Err(refusal) = same(&changed(app, system, &found).await?) {
+    if let Err(refusal) = same(&Box::pin(changed(app, system, &found)).await?) {
         audit::refused(app, system, "project.export.allow", id, &refusal).await?;
         return Err(refusal);
     }
@@ -310,7 +310,11 @@ async fn view(app: &App, op: &Op, held: &Held, mut export: ProjectExport) -> Res
     let phase = State::fold(&approval::events_of(app, &export.approval).await?)?.phase;
     let open = export.until.as_deref().is_some_and(|until| until > op.stamp().as_str());
     Ok(ExportView {
-        ready: mine && open && export.taken_at.is_none() && held.may(app, op, Action::ProjectWork),
+        ready: mine
+            && open
+            && phase == Phase::Approved
+            && export.taken_at.is_none()
+            && held.may(app, op, Action::ProjectWork),
         expired: export.until.is_some() && !open && export.taken_at.is_none(),
         phase,
         export,
@@ -331,7 +335,7 @@ pub async fn about(app: &App, op: &Op, subject: &Subject) -> Result<Option<Expor
     let seen = approval::get(app, op, &export.approval).await?;
     let project = app.store.project_get(&export.project).await?;
     let changed = match seen.state.phase {
-        Phase::Running => changed(app, op, &export).await?,
+        Phase::Running => Box::pin(changed(app, op, &export)).await?,
         _ => Vec::new(),
     };
     let sql = opened(app, &export)?;
@@ -364,7 +368,8 @@ pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, export: &str) -> Result<Fe
         ));
     }
     // Told before anything is computed.
-    covered(app, op, &found, &changed(app, op, &found).await?).await?;
+    let now = Box::pin(changed(app, op, &found)).await?;
+    covered(app, op, &found, &now).await?;
     let own = application(app, &held, &op.source).await?;
     let place = app.projects.place(id, app.rules.project.statements)?;
     let room = Room::new(app, op, id, &op.new_id(), Use::Export, longest(app));

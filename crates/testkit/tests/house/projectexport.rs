@@ -243,10 +243,10 @@ async fn a_purpose_is_told(house: House) {
     house.clock.forward(TimeDelta::seconds(1));
     let authority = house.person("authority").await;
     let within = usage::within(&house.nobody(), UsageFilter::default()).unwrap();
-    let by = usage::table(app, &authority, &within, UsageBy::Purpose, None, 0).await.unwrap();
+    let by = usage::table(app, &authority, &within, UsageBy::Purpose, None, 0).await.unwrap().items;
     for word in ["年报核对", "每日统计", "按年龄统计", "交业务处核对"] {
         let used = |r: &UsageRow| r.word == word && r.usage.calls > 0 && r.usage.rows > 0;
-        assert!(by.items.iter().any(used), "{word}: {by:?}");
+        assert!(by.iter().any(used), "{word}: {by:?}");
     }
     // At the SQL door nothing is told for a statement: it says so itself.
     let client = t.g.connect().await;
