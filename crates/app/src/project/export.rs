@@ -222,16 +222,12 @@ fn known(reads: &Reads) -> Result<()> {
     }
 }
 
-/// What of an export is not read now as it was when it was asked for, by what is granted and recorded now.
+/// What of an export is not read now as it was when it was asked for, by what is granted and recorded now. Fails with `wrong_state` while
+/// the application is stopped.
 async fn changed(app: &App, op: &Op, export: &ProjectExport) -> Result<Vec<String>> {
-    let all = || -> Vec<String> { export.tables.iter().map(|(code, _)| code.clone()).collect() };
-    let Some(held) = load(app, &export.project).await? else { return Ok(all()) };
-    let own = match application(app, &held, &op.source).await {
-        Ok(own) => own,
-        // A stopped application is granted nothing.
-        Err(e) if e.code() == Code::WrongState => return Ok(all()),
-        Err(e) => return Err(e),
-    };
+    let missing = || Error::not_found("项目", "project", &export.project);
+    let held = load(app, &export.project).await?.ok_or_else(missing)?;
+    let own = application(app, &held, &op.source).await?;
     let tables = granted_anew(app, &held, &own).await?;
     let results = app.store.project_results(&export.project).await?;
     let sources = made::sources(&tables, &export.tables, &results);
@@ -335,7 +331,13 @@ pub async fn about(app: &App, op: &Op, subject: &Subject) -> Result<Option<Expor
     let seen = approval::get(app, op, &export.approval).await?;
     let project = app.store.project_get(&export.project).await?;
     let changed = match seen.state.phase {
-        Phase::Running => Box::pin(changed(app, op, &export)).await?,
+        Phase::Running => match Box::pin(changed(app, op, &export)).await {
+            // A stopped application is granted nothing.
+            Err(e) if e.code() == Code::WrongState => {
+                export.tables.iter().map(|(code, _)| code.clone()).collect()
+            }
+            now => now?,
+        },
         _ => Vec::new(),
     };
     let sql = opened(app, &export)?;
