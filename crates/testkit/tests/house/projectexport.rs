@@ -16,8 +16,9 @@ use model::project::result::MadeBy;
 use model::project::{ExportFormat, ProjectExport};
 use model::request::{Period, RequestNew};
 use model::usage::{UsageBy, UsageFilter, UsageRow};
-use model::{Code, Result};
+use model::{Code, Op, Result};
 use policy::port::{ReadOptions, Source};
+use policy::{Action, Target};
 use testkit::{House, PROVIDER_ORG, STRANGER_ORG};
 
 use crate::project::{Team, decide, team};
@@ -172,6 +173,19 @@ async fn only_what_was_decided_on(house: House) {
     decide(house, "authority", &anew.approval, true).await;
     let rows = t.fetch(&anew).await.unwrap();
     assert!(rows.len() == 2 && rows.iter().all(|r| r.contains("****")), "{rows:?}");
+
+    // Nobody decides on a table of which nothing tells how it was made, as of one from before that was kept.
+    let system = Op::system(app.now());
+    let work = Target::plain("System", "projects");
+    let permit = app.policy.permit(&system, Action::SystemWork, &work).unwrap();
+    let mut old = app.store.project_results(&t.id).await.unwrap().remove(0);
+    old.made.sql.clear();
+    app.store.project_result_put(&permit, &old).await.unwrap();
+    let ask =
+        project::ask(app, &t.developer, &t.id, TAKEN, ExportFormat::Csv, "交业务处核对").await;
+    let unknown = ask.unwrap_err();
+    assert_eq!(unknown.code(), Code::RuleBroken);
+    assert!(unknown.en().contains("`_team_job`") && unknown.en().contains("run its job anew"));
 
     // A grant that was made anew is another one, though it grants the same.
     let direct = t.export("select region_code as a from renkou").await;
