@@ -62,7 +62,7 @@ async fn places(app: &App, beginning: &Beginning) -> Result<Places> {
         std::iter::successors(Some(region.to_owned()), |r| model::region::parent_of(r))
             .find_map(|r| orgs.iter().find(|o| o.authority && o.region == r))
     };
-    let mut places = Places::new();
+    let mut places = beginning.more.clone();
     places.insert("owner".into(), owner.id.clone());
     places.insert("applicant".into(), beginning.applicant_org.clone());
     if let Some(authority) = authority_of(&owner.region) {

@@ -14,7 +14,7 @@ use super::Places;
 use crate::{App, audit};
 
 /// The shipped flow files.
-const SHIPPED: [&str; 7] = [
+const SHIPPED: [&str; 8] = [
     include_str!("../../rules/flows/share_1.toml"),
     include_str!("../../rules/flows/asset_1.toml"),
     include_str!("../../rules/flows/demand_1.toml"),
@@ -22,6 +22,7 @@ const SHIPPED: [&str; 7] = [
     include_str!("../../rules/flows/dispute_1.toml"),
     include_str!("../../rules/flows/quota_1.toml"),
     include_str!("../../rules/flows/export_1.toml"),
+    include_str!("../../rules/flows/export_2.toml"),
 ];
 
 /// Longest flow file, bytes.
@@ -160,7 +161,11 @@ pub async fn publish(app: &App, op: &Op, text: &str) -> Result<Arc<Flow>> {
         )
         .field("version", "请提高版本号", "raise the version"));
     }
-    let known = ["owner", "applicant", "authority", "superior"];
+    let mut known = vec!["owner", "applicant", "authority", "superior"];
+    if flow.id == "export" {
+        // Its other providers: a seat for each of them.
+        known.push("others");
+    }
     if let Some(place) = flow.places().into_iter().find(|p| !known.contains(p)) {
         return Err(Error::invalid(
             format!("席位的单位 `{place}` 未知，可用：{}", known.join("、")),

@@ -41,6 +41,9 @@ pub(crate) struct Beginning {
     pub(crate) applicant_org: String,
     /// Organisation that owns what is applied for.
     pub(crate) owner_org: String,
+    /// Organisations of places that this flow has besides the usual ones (owner, applicant, authority, superior). A place of several
+    /// organisations is named `place`, `place.2`, `place.3` …
+    pub(crate) more: Places,
     pub(crate) facts: Facts,
 }
 

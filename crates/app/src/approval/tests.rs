@@ -246,6 +246,61 @@ fn shipped_flows_end_whichever_way_they_are_answered() {
     }
 }
 
+/// An export over data of three providers: the first decides, then each of the others on a seat of its own, then the authority; one
+/// refusal is enough.
+#[test]
+fn every_provider_of_an_export_decides() {
+    let flow = flow(include_str!("../../rules/flows/export_2.toml"));
+    let calendar = calendar();
+    let begun = |providers: i64, grade: i64| {
+        let places = [
+            ("owner", "first"),
+            ("applicant", "asks"),
+            ("authority", "bureau"),
+            ("others", "second"),
+            ("others.2", "third"),
+        ];
+        let start = Start {
+            subject: Subject { kind: "export".into(), id: "x".into() },
+            title: "甲".into(),
+            applicant: "applicant".into(),
+            applicant_org: "asks".into(),
+            places: places.iter().map(|(p, o)| ((*p).to_owned(), (*o).to_owned())).collect(),
+            facts: Facts::from([
+                ("providers".to_owned(), Fact::Number(providers)),
+                ("grade".to_owned(), Fact::Number(grade)),
+            ]),
+        };
+        model::flow::start(&flow, &by("applicant", &calendar, "2026-03-02"), start).unwrap()
+    };
+    let refused = |step: &str, seat: u32| Command::Decide {
+        step: step.into(),
+        seat,
+        approve: false,
+        reason: "too_much".into(),
+        opinion: "因".into(),
+    };
+    let mut events = begun(3, 2);
+    let state = run(&flow, &mut events, "a", answer("provider", 0, true)).unwrap();
+    let orgs: Vec<&str> = state.open[0].seats.iter().map(|s| s.org.as_deref().unwrap()).collect();
+    assert_eq!((open_steps(&state), orgs), (vec!["others"], vec!["second", "third"]));
+    let state = run(&flow, &mut events, "b", answer("others", 0, true)).unwrap();
+    assert_eq!(open_steps(&state), ["others"], "the third has not said anything");
+    let mut other = events.clone();
+    let state = run(&flow, &mut other, "c", refused("others", 1)).unwrap();
+    assert_eq!(state.phase, Phase::Refused);
+    let state = run(&flow, &mut events, "c", answer("others", 1, true)).unwrap();
+    assert_eq!(open_steps(&state), ["authority"]);
+    let state = run(&flow, &mut events, "d", answer("authority", 0, true)).unwrap();
+    assert_eq!(open_steps(&state), ["allow"]);
+    // Of one provider nobody else is asked, but for the authority from L3 on.
+    for (grade, next) in [(2, "allow"), (3, "authority")] {
+        let mut events = begun(1, grade);
+        let state = run(&flow, &mut events, "a", answer("provider", 0, true)).unwrap();
+        assert_eq!(open_steps(&state), [next]);
+    }
+}
+
 #[test]
 fn an_unconditional_share_waits_for_nobody() {
     let flow = flow(SHIPPED[0]);

@@ -181,6 +181,7 @@ pub async fn dispute(app: &App, op: &Op, id: &str, detail: &str) -> Result<Bundl
         title: format!("{}：{detail}", part.asset.title),
         applicant_org: bundle.org.clone(),
         owner_org: part.asset.org.clone(),
+        more: approval::Places::new(),
         facts,
     };
     let begun = approval::begin(app, op, &permit, beginning).await?;

@@ -298,6 +298,7 @@ async fn keep(
             title: part.asset.title.clone(),
             applicant_org: org.clone(),
             owner_org: part.asset.org.clone(),
+            more: approval::Places::new(),
             facts: part.facts,
         };
         let begun = approval::begin(app, op, permit, beginning).await?;

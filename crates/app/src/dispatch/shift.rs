@@ -48,6 +48,7 @@ pub async fn ask(app: &App, op: &Op, new: MoveNew) -> Result<QuotaMove> {
         title: format!("{}：{} → {}，{}", new.resource.zh(), from.name, to.name, new.amount),
         applicant_org: org.clone(),
         owner_org: from.org.clone(),
+        more: approval::Places::new(),
         facts: facts(&new, &from, &to, &org),
     };
     let begun = approval::begin(app, op, &permit, beginning).await?;

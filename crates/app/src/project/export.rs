@@ -1,5 +1,10 @@
 //! Taking a result out: asked for with a reason, its statement frozen; allowed by an approval (the flow `export`); fetched once
 //! within a term, by who asked. The statement runs when it is fetched, by the grants of then.
+//!
+//! A frozen statement is not all: it may read a result, and whoever works in the project may have that made of something else. So what
+//! it reads is frozen, too ([`Reads`]: granted resources with items, masks and row filters, their providers, the statements of
+//! jobs behind it), shown to those who decide, and compared when it is allowed and with what the run really read before anything is
+//! handed out. What is not the same is refused and asked anew, so that those whose data it is decide.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,15 +15,16 @@ use chrono::TimeDelta;
 use model::audit::AuditEvent;
 use model::flow::{Fact, Facts, Phase, State, Subject};
 use model::op::stamp;
-use model::project::result::MadeFrom;
+use model::project::reads::Reads;
+use model::project::result::{MadeBy, MadeFrom};
 use model::project::{ExportFormat, ProjectExport};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit};
 use serde::Serialize;
 
-use super::room::{Room, Use, application, granted};
-use super::{Held, held, made, sandbox, seen, work};
-use crate::approval::{self, Beginning};
+use super::room::{Room, Use, application, granted, granted_anew};
+use super::{Held, held, load, made, sandbox, seen, work};
+use crate::approval::{self, Beginning, Places};
 use crate::wire::desk::Desk;
 use crate::{App, Page, audit};
 
@@ -35,6 +41,16 @@ pub struct ExportView {
     /// The reader may fetch it now.
     pub ready: bool,
     pub expired: bool,
+}
+
+/// What an approval is about, as those who decide see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExportAsked {
+    pub export: ProjectExport,
+    /// Name of its project.
+    pub project: String,
+    /// What it reads that is not as it was when it was asked for, by name: it cannot be allowed any more. Told while it is decided on.
+    pub changed: Vec<String>,
 }
 
 /// A result on its way out: an open file that is removed already.
@@ -77,8 +93,9 @@ pub async fn ask(
     let tables = granted(&Desk::new(Arc::clone(app)), &held, &own).await?;
     let results = app.store.project_results(id).await?;
     let sources = made::sources(&tables, &looked.tables, &results);
-    let providers = providers(app, &sources).await?;
-    let Some(owner) = providers.first().cloned() else {
+    let reads = reads(app, sources, made::behind(&looked.tables, &results)).await?;
+    known(&reads)?;
+    let Some(owner) = reads.providers.first().cloned() else {
         return Err(Error::new(
             Code::RuleBroken,
             "该语句没有读取任何授权数据，无需导出审批",
@@ -93,6 +110,7 @@ pub async fn ask(
         reason: reason.to_owned(),
         columns: looked.columns.iter().map(|c| c.item.identifier.clone()).collect(),
         tables: looked.tables,
+        reads,
         applicant: op.actor.id().to_owned(),
         applicant_name: op.actor.name().to_owned(),
         approval: String::new(),
@@ -112,8 +130,9 @@ pub async fn ask(
             format.zh()
         ),
         applicant_org: held.project.org.clone(),
+        facts: facts(&export.reads, format),
+        more: others(&export.reads, &owner),
         owner_org: owner,
-        facts: facts(&sources, providers.len(), format),
     };
     let begun = approval::begin(app, op, &permit, beginning).await?;
     let export = ProjectExport {
@@ -159,17 +178,82 @@ pub(super) async fn providers(app: &App, sources: &[MadeFrom]) -> Result<Vec<Str
     Ok(graded.into_iter().map(|(_, org)| org).filter(|org| known.insert(org.clone())).collect())
 }
 
-fn facts(sources: &[MadeFrom], providers: usize, format: ExportFormat) -> Facts {
-    let grade = sources.iter().flat_map(|s| &s.items).map(|i| i.grade).max();
+/// Those of an export who own data besides its first provider: each of them decides, too. The place is there when there are none.
+fn others(reads: &Reads, owner: &str) -> Places {
+    let others: Vec<&String> = reads.providers.iter().filter(|org| *org != owner).collect();
+    if others.is_empty() {
+        return Places::from([("others".to_owned(), owner.to_owned())]);
+    }
+    let name = |at: usize| if at == 0 { "others".to_owned() } else { format!("others.{}", at + 1) };
+    others.into_iter().enumerate().map(|(at, org)| (name(at), org.clone())).collect()
+}
+
+fn facts(reads: &Reads, format: ExportFormat) -> Facts {
+    let grade = reads.sources.iter().flat_map(|s| &s.items).map(|i| i.grade).max();
     let number = grade.map_or(1, |g| i64::from(g as u8) + 1);
+    let providers = i64::try_from(reads.providers.len()).unwrap_or(i64::MAX);
     Facts::from([
-        ("providers".to_owned(), Fact::Number(i64::try_from(providers).unwrap_or(i64::MAX))),
+        ("providers".to_owned(), Fact::Number(providers)),
         ("grade".to_owned(), Fact::Number(number)),
         ("format".to_owned(), Fact::Text(format.as_str().to_owned())),
     ])
 }
 
-/// Lets out what an approval granted; granting it again changes nothing.
+/// What is read, with those whose data it is.
+pub(super) async fn reads(app: &App, sources: Vec<MadeFrom>, behind: Vec<MadeBy>) -> Result<Reads> {
+    Ok(Reads { providers: providers(app, &sources).await?, sources, behind })
+}
+
+/// Fails where nothing tells how a result behind it was made: nobody could decide on it.
+fn known(reads: &Reads) -> Result<()> {
+    match reads.behind.iter().find(|made| made.sql.is_empty()) {
+        None => Ok(()),
+        Some(made) => Err(Error::new(
+            Code::RuleBroken,
+            format!(
+                "结果表 `{}` 没有记录产生它的语句（平台升级前产生），请先重新运行其作业",
+                made.code
+            ),
+            format!(
+                "nothing tells by which statement the result `{}` was made (it is from before the platform kept that): run its job anew first",
+                made.code
+            ),
+        )),
+    }
+}
+
+/// What of an export is not read now as it was when it was asked for, by what is granted and recorded now. Fails with `wrong_state` while
+/// the application is stopped.
+async fn changed(app: &App, op: &Op, export: &ProjectExport) -> Result<Vec<String>> {
+    let missing = || Error::not_found("项目", "project", &export.project);
+    let held = load(app, &export.project).await?.ok_or_else(missing)?;
+    let own = application(app, &held, &op.source).await?;
+    let tables = granted_anew(app, &held, &own).await?;
+    let results = app.store.project_results(&export.project).await?;
+    let sources = made::sources(&tables, &export.tables, &results);
+    let now = reads(app, sources, made::behind(&export.tables, &results)).await?;
+    Ok(export.reads.changed(&now))
+}
+
+/// Fails, naming what has changed, when there is anything.
+fn same(changed: &[String]) -> Result<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::WrongState,
+        format!(
+            "导出所读的数据（{}）自申请以来已改变，原审批不再适用；请重新申请，由现在涉及的各数源单位审核",
+            changed.join("、")
+        ),
+        format!(
+            "what the export reads ({}) has changed since it was asked for, and the decision does not cover it: ask anew, so that everybody whose data it is now decides",
+            changed.join(", ")
+        ),
+    ))
+}
+
+/// Lets out what an approval granted; granting it again changes nothing. It fails when what was decided on has changed meanwhile.
 pub(crate) async fn deliver(
     app: &App,
     system: &Op,
@@ -180,6 +264,10 @@ pub(crate) async fn deliver(
     let found = app.store.project_export_get(id).await?;
     let found = found
         .ok_or_else(|| Error::internal(format!("no export behind the approval `{}`", held.id)))?;
+    if let Err(refusal) = same(&Box::pin(changed(app, system, &found)).await?) {
+        audit::refused(app, system, "project.export.allow", id, &refusal).await?;
+        return Err(refusal);
+    }
     let until = system.at + TimeDelta::days(app.rules.project.export.term_days.clamp(1, 365));
     app.store.project_export_allow(permit, id, &stamp(until)).await?;
     let mut event = audit::event(system, "project.export.allow", id);
@@ -218,7 +306,11 @@ async fn view(app: &App, op: &Op, held: &Held, mut export: ProjectExport) -> Res
     let phase = State::fold(&approval::events_of(app, &export.approval).await?)?.phase;
     let open = export.until.as_deref().is_some_and(|until| until > op.stamp().as_str());
     Ok(ExportView {
-        ready: mine && open && export.taken_at.is_none() && held.may(app, op, Action::ProjectWork),
+        ready: mine
+            && open
+            && phase == Phase::Approved
+            && export.taken_at.is_none()
+            && held.may(app, op, Action::ProjectWork),
         expired: export.until.is_some() && !open && export.taken_at.is_none(),
         phase,
         export,
@@ -231,22 +323,32 @@ fn opened(app: &App, export: &ProjectExport) -> Result<String> {
 }
 
 /// What an approval is about, for those who may see the approval.
-pub async fn about(
-    app: &App,
-    op: &Op,
-    subject: &Subject,
-) -> Result<Option<(ProjectExport, String)>> {
+pub async fn about(app: &App, op: &Op, subject: &Subject) -> Result<Option<ExportAsked>> {
     if subject.kind != SUBJECT {
         return Ok(None);
     }
     let Some(export) = app.store.project_export_get(&subject.id).await? else { return Ok(None) };
-    approval::get(app, op, &export.approval).await?;
+    let seen = approval::get(app, op, &export.approval).await?;
     let project = app.store.project_get(&export.project).await?;
+    let changed = match seen.state.phase {
+        Phase::Running => match Box::pin(changed(app, op, &export)).await {
+            // A stopped application is granted nothing.
+            Err(e) if e.code() == Code::WrongState => {
+                export.tables.iter().map(|(code, _)| code.clone()).collect()
+            }
+            now => now?,
+        },
+        _ => Vec::new(),
+    };
     let sql = opened(app, &export)?;
-    Ok(Some((ProjectExport { sql, ..export }, project.map(|p| p.name).unwrap_or_default())))
+    Ok(Some(ExportAsked {
+        export: ProjectExport { sql, ..export },
+        project: project.map(|p| p.name).unwrap_or_default(),
+        changed,
+    }))
 }
 
-/// Fetches what was allowed, once.
+/// Fetches what was allowed, once, as long as it is what was decided on.
 pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, export: &str) -> Result<Fetched> {
     let (held, permit) = held(app, op, id, Action::ProjectWork).await?;
     let missing = || Error::not_found("导出申请", "export", export);
@@ -267,14 +369,21 @@ pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, export: &str) -> Result<Fe
             "the export is not approved, has expired, or was fetched already",
         ));
     }
+    // Told before anything is computed.
+    let now = Box::pin(changed(app, op, &found)).await?;
+    covered(app, op, &found, &now).await?;
     let own = application(app, &held, &op.source).await?;
     let place = app.projects.place(id, app.rules.project.statements)?;
-    let room = Arc::new(Room::new(app, op, id, &op.new_id(), Use::Export, longest(app)));
+    let room = Room::new(app, op, id, &op.new_id(), Use::Export, longest(app));
+    let room = Arc::new(room.because(&found.reason));
     let path = app.folders.inbox.join(format!("export-{}", op.new_id()));
     let saved =
         work::sit(app, &own, &room, None)?.save(&view.export.sql, found.format, &path).await;
     drop(place);
     let (saved, file) = taken_away(path, saved).await?;
+    // What counts is what was read: a job may have run since.
+    let read = reads(app, room.sources(), room.behind()).await?;
+    covered(app, op, &found, &found.reads.changed(&read)).await?;
     // Only when it is written whole is it taken: what fails on the way may be tried again.
     app.store.project_export_take(&permit, export, &op.stamp(), saved.rows, saved.bytes).await?;
     let event = AuditEvent {
@@ -295,6 +404,13 @@ pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, export: &str) -> Result<Fe
         format: found.format,
         bytes: saved.bytes,
     })
+}
+
+/// Fails, and records it, unless nothing has changed of what was decided on.
+async fn covered(app: &App, op: &Op, export: &ProjectExport, changed: &[String]) -> Result<()> {
+    let Err(refusal) = same(changed) else { return Ok(()) };
+    audit::refused(app, op, "project.export.take", &export.id, &refusal).await?;
+    Err(refusal)
 }
 
 /// Opens the written file and takes its name away, so that nothing of it stays.

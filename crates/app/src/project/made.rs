@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::code::{DataType, Grade, OnlineState, OpenType, PublishState, ShareType};
 use model::entry::{Entry, EntryDraft, Profile};
 use model::item::Item;
-use model::project::result::{Made, MadeColumn, MadeFrom, MadeItem, ProjectResult};
+use model::project::result::{Made, MadeBy, MadeColumn, MadeFrom, MadeItem, ProjectResult};
 use model::{Code, Error, Op, Result};
 use policy::Action;
 use policy::port::{SqlColumn, SqlTable};
@@ -50,7 +50,7 @@ pub(super) fn views(found: Vec<ProjectResult>, now: &[SqlTable]) -> Vec<ResultVi
     found
         .into_iter()
         .map(|result| {
-            let (zh, en) = match stands(&result.made, now) {
+            let (zh, en) = match stands(&result.made.sources, now) {
                 Ok(()) => Default::default(),
                 Err(e) => (e.zh().to_owned(), e.en().to_owned()),
             };
@@ -60,8 +60,8 @@ pub(super) fn views(found: Vec<ProjectResult>, now: &[SqlTable]) -> Vec<ResultVi
 }
 
 /// Fails, naming what has changed, unless everything a result was made from is granted now as it was then.
-pub(super) fn stands(made: &Made, now: &[SqlTable]) -> Result<()> {
-    for source in &made.sources {
+pub(super) fn stands(sources: &[MadeFrom], now: &[SqlTable]) -> Result<()> {
+    for source in sources {
         let table = now.iter().find(|t| t.grant.code() == source.code).ok_or_else(|| {
             Error::new(
                 Code::GrantExpired,
@@ -136,6 +136,18 @@ pub(super) fn sources(
         }]);
     }
     made.sources
+}
+
+/// Results behind what a statement reads, with the statements that made them: those that it names, and those they were made from.
+pub(super) fn behind(asked: &[(String, Vec<String>)], results: &[ProjectResult]) -> Vec<MadeBy> {
+    let mut all = Vec::new();
+    for result in results.iter().filter(|r| asked.iter().any(|(code, _)| r.code() == code)) {
+        all.extend(result.made.behind.iter().cloned());
+        all.push(MadeBy { code: result.code().to_owned(), sql: result.made.sql.clone() });
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// What is known of the columns that a statement may read, by `table.column`.

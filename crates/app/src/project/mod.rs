@@ -4,7 +4,7 @@
 //! keep    open, change and close a project; members; what it may use and has used
 //! room    who answers for its statements (`policy::port::SqlRoom`): the grants, quota, records — as the SQL door's desk does
 //! work    the workspace: run, explain, cancel, what was run
-//! export  a result is asked to be taken out, allowed by an approval, fetched once
+//! export  a result is asked to be taken out, allowed by an approval, fetched once while it is what was decided on
 //! job     scheduled SQL as texts; tick begins runs, turn does one
 //! sandbox a project whose whole data are worked on and not seen, with a release desk (`project::sandbox`)
 //! made    results of jobs: whether they may still be read, and drafts for the catalogue
@@ -42,7 +42,7 @@ use policy::{Action, Permit, Target};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::export::{ExportView, Fetched, about, ask, exports, fetch};
+pub use self::export::{ExportAsked, ExportView, Fetched, about, ask, exports, fetch};
 pub(crate) use self::export::{SUBJECT, deliver};
 pub use self::job::{
     JobView, cancel as cancel_run, job, jobs, pause, remove, resume, run_now, runs, save,

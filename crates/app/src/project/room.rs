@@ -1,5 +1,9 @@
 //! Who answers for the statements of a project: what may be read, whether there is compute left, what is recorded.
+//!
+//! Every statement has a purpose, which the gate, the records and the meter are told: what it says at its head as at the SQL door
+//! (`/* purpose: … */`), else what was decided on (an export, a run of a sandbox), else what the project is for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,8 +12,8 @@ use async_trait::async_trait;
 use chrono::Datelike;
 use model::audit::AuditEvent;
 use model::dispatch::Resource;
-use model::project::ProjectStatement;
-use model::project::result::MadeFrom;
+use model::project::result::{MadeBy, MadeFrom, ProjectResult};
+use model::project::{Project, ProjectStatement};
 use model::{Actor, Code, Error, Op, Result};
 use parking_lot::Mutex;
 use policy::port::{SqlAsk, SqlCaller, SqlEnd, SqlLimits, SqlRoom, SqlTable, SqlTables, SqlTurn};
@@ -57,8 +61,12 @@ pub(super) struct Room {
     id: String,
     of: Use,
     longest: Duration,
+    /// What was decided on says what its statement is for; empty: nothing was.
+    reason: String,
     /// Knows the application's grants and keeps them for a moment.
     desk: Desk,
+    /// Which run had made each result when the statement was about to be planned, by code.
+    offered: Mutex<HashMap<String, String>>,
     begun: Mutex<Begun>,
     charged: AtomicU64,
 }
@@ -67,8 +75,12 @@ pub(super) struct Room {
 #[derive(Default)]
 struct Begun {
     at: Option<Instant>,
+    purpose: String,
     sources: Vec<MadeFrom>,
-    codes: Vec<String>,
+    /// Tables that it reads, with the columns.
+    asked: Vec<(String, Vec<String>)>,
+    /// Results of the project, as they were made when its rows were opened.
+    results: Vec<ProjectResult>,
 }
 
 impl Room {
@@ -88,10 +100,17 @@ impl Room {
             id: id.to_owned(),
             of,
             longest,
+            reason: String::new(),
             desk: Desk::new(Arc::clone(app)),
+            offered: Mutex::default(),
             begun: Mutex::default(),
             charged: AtomicU64::new(0),
         }
+    }
+
+    /// The same, for a statement that was decided on for a reason.
+    pub(super) fn because(self, reason: &str) -> Self {
+        Self { reason: reason.to_owned(), ..self }
     }
 
     /// Granted resources that the statement read, as they were granted.
@@ -99,9 +118,20 @@ impl Room {
         self.begun.lock().sources.clone()
     }
 
+    /// Results behind what the statement read, with the statements that had made them.
+    pub(super) fn behind(&self) -> Vec<MadeBy> {
+        let begun = self.begun.lock();
+        made::behind(&begun.asked, &begun.results)
+    }
+
+    /// Results of the project, as they were made when the statement's rows were opened.
+    pub(super) fn results(&self) -> Vec<ProjectResult> {
+        self.begun.lock().results.clone()
+    }
+
     /// Tables that the statement reads.
     pub(super) fn codes(&self) -> Vec<String> {
-        self.begun.lock().codes.clone()
+        self.begun.lock().asked.iter().map(|(code, _)| code.clone()).collect()
     }
 
     /// Milliseconds charged so far.
@@ -149,7 +179,7 @@ impl Room {
         let mut tables: Vec<SqlTable> = Vec::new();
         for result in self.app.store.project_results(&self.project).await? {
             let unseen = result.hidden && self.of != Use::Reviewed;
-            if unseen || made::stands(&result.made, &granted).is_err() {
+            if unseen || made::stands(&result.made.sources, &granted).is_err() {
                 continue;
             }
             let ask = GrantAsk {
@@ -186,6 +216,32 @@ impl Room {
                 Ok(table.clone())
             })
             .collect()
+    }
+
+    /// Fails when a result that a statement reads was made anew while it was planned: its rows and what is kept of how they were made
+    /// are written one after the other, and nobody could say which rows these are. As the record is the same before and after the
+    /// tables were opened, and the lake's newest rows are its run's, so are the rows that were opened.
+    async fn steady(&self, codes: &[&str], results: &[ProjectResult]) -> Result<()> {
+        for result in results.iter().filter(|r| codes.contains(&r.code())) {
+            let offered = self.offered.lock().get(result.code()).cloned();
+            let newest = self.app.lake.newest(result.code()).await?;
+            let there = newest.is_some_and(|version| version.parcel == result.run);
+            if !there || offered.as_ref() != Some(&result.run) {
+                return Err(Error::new(
+                    Code::StoreUnavailable,
+                    format!("结果表 `{}` 正在更新，请稍后再试", result.code()),
+                    format!("the result `{}` is being made anew: try again shortly", result.code()),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a statement is for.
+    fn purpose(&self, project: &Project, text: &str) -> String {
+        let told = desk::purpose(&self.app, text);
+        let else_for = if self.reason.is_empty() { &project.purpose } else { &self.reason };
+        if told.is_empty() { desk::words(&self.app, else_for) } else { told }
     }
 
     /// Fails when an answer may not be shown any more.
@@ -328,16 +384,24 @@ impl SqlRoom for Room {
     }
 
     async fn tables(&self, _: &SqlCaller) -> Result<Arc<SqlTables>> {
-        Ok(Arc::new(SqlTables { tables: self.now(&self.held().await?).await? }))
+        let held = self.held().await?;
+        let results = self.app.store.project_results(&self.project).await?;
+        *self.offered.lock() =
+            results.iter().map(|r| (r.code().to_owned(), r.run.clone())).collect();
+        Ok(Arc::new(SqlTables { tables: self.now(&held).await? }))
     }
 
     async fn begin(&self, caller: &SqlCaller, ask: &SqlAsk) -> Result<SqlTurn> {
-        let (app, op) = (&self.app, self.op());
+        let app = &self.app;
         let project = self.held().await?;
         self.compute_left(&project).await?;
+        let purpose = self.purpose(&project.project, &ask.text);
+        let op = Op { purpose: purpose.clone(), ..self.op() };
         let codes: Vec<&str> = ask.tables.iter().map(|(code, _)| code.as_str()).collect();
+        let results = app.store.project_results(&self.project).await?;
+        self.steady(&codes, &results).await?;
         let tables = self.all(&project, &codes).await?;
-        let own = app.op(caller.actor.clone(), &self.source);
+        let own = Op { purpose: purpose.clone(), ..app.op(caller.actor.clone(), &self.source) };
         let held = self.desk.admit(&own, &codes).await?;
         desk::count(app, &own, &tables).await?;
         let key = match &caller.actor {
@@ -355,12 +419,13 @@ impl SqlRoom for Room {
             audit::record(app, self.event(&op, key, event)).await?;
         }
         self.note(&op, ask, "running", "").await?;
-        let results = app.store.project_results(&self.project).await?;
         let sources = made::sources(&tables, &ask.tables, &results);
         *self.begun.lock() = Begun {
             at: Some(Instant::now()),
+            purpose,
             sources,
-            codes: codes.iter().map(|c| (*c).to_owned()).collect(),
+            asked: ask.tables.clone(),
+            results,
         };
         let cap = tables.iter().map(|t| t.grant.row_cap()).min().unwrap_or(u64::MAX);
         let rules = &app.rules.project;
@@ -399,6 +464,7 @@ impl SqlRoom for Room {
         };
         let event = audit::event(&op, &format!("{}.end", Action::RowsSql.as_str()), &object);
         let mut event = self.event(&op, key, event);
+        event.purpose = self.begun.lock().purpose.clone();
         event.rows = end.rows;
         event.bytes = end.bytes;
         event.scope = format!("{} ms", end.millis);

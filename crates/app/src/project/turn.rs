@@ -255,9 +255,14 @@ impl Job<'_> {
         };
         let rows = sitting.batches(&file.sql).await?;
         let sources = room.sources();
-        let origins = made::Origins::of(&sources, &results);
+        let origins = made::Origins::of(&sources, &room.results());
         let items = made::items(&seen.columns, &origins)?;
-        let made = Made { columns: made::columns(&seen.columns, &origins), sources };
+        let made = Made {
+            columns: made::columns(&seen.columns, &origins),
+            sources,
+            sql: file.sql.clone(),
+            behind: room.behind(),
+        };
         let op = Op::system(app.now());
         let org = app.store.org_require(&held.project.org).await?;
         let table = made::table(held, &job.name, &job.title, items, &op, &org.region);
@@ -300,7 +305,7 @@ impl Job<'_> {
         let before = results.iter().find(|r| r.name == job.name);
         match (before, room.granted().await) {
             (Some(before), Ok(granted)) if error.code() == Code::NoGrant => {
-                made::stands(&before.made, &granted).err().unwrap_or(error)
+                made::stands(&before.made.sources, &granted).err().unwrap_or(error)
             }
             _ => error,
         }

@@ -370,9 +370,14 @@ impl Desk {
 }
 
 /// What a statement says it is for, in a comment at its head: `/* purpose: … */`.
-fn purpose(app: &App, text: &str) -> String {
+pub(crate) fn purpose(app: &App, text: &str) -> String {
     let comment = text.trim_start().strip_prefix("/*").and_then(|t| t.split_once("*/"));
     let told = comment.and_then(|(c, _)| c.trim().strip_prefix("purpose:")).unwrap_or_default();
+    words(app, told)
+}
+
+/// A purpose as it is recorded: without control characters, and no longer than purposes may be.
+pub(crate) fn words(app: &App, told: &str) -> String {
     let plain = told.trim().chars().filter(|c| !c.is_control());
     plain.take(app.rules.bounds.purpose_most).collect()
 }

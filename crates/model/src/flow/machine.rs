@@ -35,7 +35,8 @@ pub struct Start {
     pub title: String,
     pub applicant: String,
     pub applicant_org: String,
-    /// Organisation of each place the flow's seats name.
+    /// Organisation of each place the flow's seats name. A place of several organisations is named `others`, `others.2` …: a seat rule
+    /// that names it gives each of them a seat.
     pub places: BTreeMap<String, String>,
     pub facts: Facts,
 }
@@ -452,11 +453,12 @@ impl<'a> Run<'a> {
     fn review(&self, review: &Review) -> Result<Open> {
         let mut seats: Vec<Seat> = Vec::with_capacity(review.seats.len());
         for rule in &review.seats {
-            let seat = self.resolve(rule)?;
-            // Two roles of an applicant without an organisation are the same person.
-            let twice = seat.user.is_some() && seats.iter().any(|s| s.user == seat.user);
-            if !twice {
-                seats.push(seat);
+            for seat in self.seats(rule)? {
+                // Two roles of an applicant without an organisation are the same person.
+                let twice = seat.user.is_some() && seats.iter().any(|s| s.user == seat.user);
+                if !twice {
+                    seats.push(seat);
+                }
             }
         }
         let day = |days: u32| self.by.calendar.add_working_days(self.by.today, days).to_string();
@@ -492,6 +494,23 @@ impl<'a> Run<'a> {
             due: None,
             timers: Vec::new(),
         }
+    }
+
+    /// The seats of a rule: one, or one for each organisation of its place (`others`, `others.2` …).
+    fn seats(&self, rule: &SeatRule) -> Result<Vec<Seat>> {
+        let mut seats = vec![self.resolve(rule)?];
+        if let Some(place) = &rule.at {
+            let of = |name: &String| {
+                name.strip_prefix(place.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            };
+            let more = self.state()?.places.iter().filter(|(name, _)| of(name));
+            seats.extend(more.map(|(_, org)| Seat {
+                role: rule.role,
+                org: Some(org.clone()),
+                ..Seat::default()
+            }));
+        }
+        Ok(seats)
     }
 
     fn resolve(&self, rule: &SeatRule) -> Result<Seat> {

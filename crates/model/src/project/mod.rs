@@ -5,13 +5,16 @@
 //!      └── project: name, purpose, quota, which of them ──────┴── members ── statements, exports, jobs → results
 //! ```
 //!
-//! `job` is the text of a scheduled job and its runs; what jobs make is a [`result::ProjectResult`].
+//! `job` is the text of a scheduled job and its runs; what jobs make is a [`result::ProjectResult`]. What an approval of an export is
+//! about is a [`reads::Reads`].
 
 pub mod job;
+pub mod reads;
 pub mod result;
 
 use serde::{Deserialize, Serialize};
 
+use self::reads::Reads;
 use crate::code::code_list;
 use crate::{Error, Result};
 
@@ -127,7 +130,7 @@ pub struct ProjectStatement {
     pub state: String,
 }
 
-/// A result that is asked to be taken out, with its statement frozen.
+/// A result that is asked to be taken out, with its statement frozen and, beside it, what that statement reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectExport {
     pub id: String,
@@ -137,6 +140,9 @@ pub struct ProjectExport {
     pub reason: String,
     /// Tables that it reads, with the columns, as planned when it was asked for.
     pub tables: Vec<(String, Vec<String>)>,
+    /// What is behind these tables: what is decided on, and compared again before anything leaves.
+    #[serde(default)]
+    pub reads: Reads,
     /// Columns of the result.
     pub columns: Vec<String>,
     pub applicant: String,

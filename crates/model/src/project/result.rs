@@ -12,6 +12,20 @@ use crate::item::Item;
 pub struct Made {
     pub sources: Vec<MadeFrom>,
     pub columns: Vec<MadeColumn>,
+    /// The statement that made it; empty where none did (samples, uploads, programs), and of what was made before this was kept.
+    #[serde(default)]
+    pub sql: String,
+    /// Tables of the project that it was made from, through all of them, each as it had been made then.
+    #[serde(default)]
+    pub behind: Vec<MadeBy>,
+}
+
+/// A table of a project, and the statement that had made it. A name alone does not tell what a table holds: whoever may write its job
+/// can have it made of something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MadeBy {
+    pub code: String,
+    pub sql: String,
 }
 
 /// One granted resource behind a result.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::code_list;
 use crate::project::ProjectRole;
+use crate::project::reads::Reads;
 
 /// What makes a project a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct SandboxRun {
     pub versions: Vec<String>,
     /// SM3 over kind, statement or program, inputs and their versions.
     pub digest: String,
+    /// Of one over whole data: what is behind its inputs, as it was when this was asked. What is read is compared with it.
+    #[serde(default)]
+    pub reads: Reads,
     pub reason: String,
     pub state: RunState,
     pub reviews: Vec<Review>,

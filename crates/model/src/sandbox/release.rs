@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Review;
 use crate::code::{Grade, code_list};
-use crate::project::result::Made;
+use crate::project::result::{Made, MadeFrom};
 
 code_list! {
     /// What a column of a result is.
@@ -126,6 +126,9 @@ pub struct SandboxRelease {
     pub grade: Grade,
     /// SM3 of the frozen rows.
     pub digest: String,
+    /// What the frozen rows were made from: they leave as long as all of it is granted as it was.
+    #[serde(default)]
+    pub sources: Vec<MadeFrom>,
     /// What made it: the statement, or the program's digest with its inputs.
     pub made_by: String,
     pub findings: Vec<OutFinding>,

@@ -132,7 +132,9 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         follows => seen.follows, may_urge => seen.follows && state.phase == Phase::Running,
         may_withdraw => seen.follows && !state.phase.over(), may_take_back => seen.may_take_back,
         drawing => value(drawing::draw(&seen.flow, Some(state), visit.lang)),
-        taken_out => export.map(|(export, project)| context! { project, ..value(export) }),
+        taken_out => export.map(|asked| {
+            context! { project => &asked.project, changed => &asked.changed, ..value(&asked.export) }
+        }),
         done => visit.q("done"),
     };
     door.page(&visit, "console/approval.html", context).await

@@ -1,8 +1,10 @@
 //! Made-up projects for their pages.
 
 use minijinja::{Value, context};
+use model::code::Grade;
 use model::project::job::{ProjectJob, ProjectRun, RunCause, RunStage, RunState};
-use model::project::result::{Made, MadeColumn, MadeFrom, ProjectResult};
+use model::project::reads::Reads;
+use model::project::result::{Made, MadeBy, MadeColumn, MadeFrom, MadeItem, ProjectResult};
 use model::project::{
     ExportFormat, Project, ProjectExport, ProjectMember, ProjectQuota, ProjectRole,
     ProjectStatement,
@@ -76,6 +78,7 @@ pub(super) fn result(full: bool) -> Value {
                 masked: full,
                 ..MadeColumn::default()
             }],
+            ..Made::default()
         },
         run: "r1".into(),
         version: 1,
@@ -108,7 +111,31 @@ fn job(full: bool) -> Value {
 
 /// The result that an approval is about.
 pub(super) fn taken_out() -> Value {
-    value(asked(true))
+    context! { project => "停车场 <b>", changed => vec!["_p_daily"], ..value(asked(true)) }
+}
+
+/// What an export reads.
+pub(super) fn reads(full: bool) -> Reads {
+    let item = MadeItem {
+        identifier: "id".into(),
+        name_cn: "停车场 <b>".into(),
+        grade: Grade::L3,
+        mask: if full { "keep(1,0)".into() } else { String::new() },
+    };
+    Reads {
+        sources: vec![
+            MadeFrom {
+                code: "parking".into(),
+                title: "停车场 <b>".into(),
+                items: vec![item],
+                rows: "f".into(),
+                ..MadeFrom::default()
+            },
+            MadeFrom { code: "counted".into(), title: "计数".into(), ..MadeFrom::default() },
+        ],
+        providers: vec!["o1".into(), "o2".into()],
+        behind: vec![MadeBy { code: "_p_daily".into(), sql: "select '<b>'".into() }],
+    }
 }
 
 fn asked(full: bool) -> ProjectExport {
@@ -119,6 +146,7 @@ fn asked(full: bool) -> ProjectExport {
         format: ExportFormat::Csv,
         reason: "停车场 <b>".into(),
         tables: vec![("parking".into(), vec!["id".into()])],
+        reads: reads(full),
         columns: vec!["id".into()],
         applicant: "u1".into(),
         applicant_name: "li".into(),

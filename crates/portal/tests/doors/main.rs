@@ -21,6 +21,7 @@ mod dispatch;
 mod exchanges;
 mod harvests;
 mod identity;
+mod interfaces;
 mod ledger;
 mod ledgers;
 mod look;

@@ -61,6 +61,7 @@ mod policies;
 mod privilege;
 mod production;
 mod project;
+mod projectexport;
 mod projectjob;
 mod projectkill;
 mod proxied;

@@ -78,7 +78,7 @@ impl Team {
         .await
     }
 
-    async fn cells(&self, op: &Op, sql: &str) -> Vec<Vec<String>> {
+    pub(crate) async fn cells(&self, op: &Op, sql: &str) -> Vec<Vec<String>> {
         let answer = self.ask(op, sql).await;
         assert_eq!(answer.state, "done", "{sql}: {:?}", answer.error);
         let text = |v: &model::value::Value| v.to_text().unwrap_or_default();
@@ -275,7 +275,7 @@ async fn what_it_may_use(house: House) {
 }
 
 /// Decides on the seat that a person holds.
-async fn decide(house: &House, who: &str, approval: &str, approve: bool) {
+pub(crate) async fn decide(house: &House, who: &str, approval: &str, approve: bool) {
     let op = house.person(who).await;
     let seen = approval::get(&house.app, &op, approval).await.unwrap();
     let (step, seat, _) = seen.mine.first().cloned().unwrap_or_else(|| panic!("{who} has no seat"));
@@ -309,8 +309,9 @@ async fn taken_out(house: House) {
     assert_eq!(code(fetch(&t.developer, &export.id).await), Code::WrongState, "not decided yet");
     let provider = house.person("provider").await;
     let subject = model::flow::Subject { kind: "export".into(), id: export.id.clone() };
-    let (about, name) = project::about(app, &provider, &subject).await.unwrap().unwrap();
-    assert_eq!((about.sql.as_str(), name.as_str()), (sql, "人口统计"), "who decides sees what");
+    let about = project::about(app, &provider, &subject).await.unwrap().unwrap();
+    let seen = (about.export.sql.as_str(), about.project.as_str());
+    assert_eq!(seen, (sql, "人口统计"), "who decides sees what");
     decide(house, "provider", &export.approval, true).await;
     assert_eq!(
         code(fetch(&t.developer, &export.id).await),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use app::project::sandbox::{self, ReleaseAsk, RunAsk};
 use app::project::{self, Answered};
+use app::sharing;
 use model::account::{Role, UserNew};
 use model::code::SyncMode;
 use model::project::{ExportFormat, ProjectNew};
@@ -367,4 +368,31 @@ async fn who_and_until_when(house: House) {
     assert_eq!(code(sandbox::sample(app, &owner, &b.id, "renkou").await), Code::WrongState);
 }
 
-crate::on_both!(what_is_seen, what_leaves, programs, who_and_until_when);
+/// What was agreed to is a run over what was behind its tables then: by another grant, though the statement is the same, it is asked anew.
+async fn what_is_behind_a_run(house: House) {
+    let b = sandboxed(house).await;
+    let app = &b.house.app;
+    let run = b.ask(Team::sql(SandboxStage::Production, "by_area", BY_AREA)).await;
+    assert_eq!(run.reads.providers, [PROVIDER_ORG]);
+    let source = &run.reads.sources[0];
+    assert_eq!((source.code.as_str(), source.request.as_str()), ("renkou", b.request.as_str()));
+    for who in ["reviewer", "authority"] {
+        b.decide(who, &run.id, true).await.unwrap();
+    }
+    let provider = b.house.person("provider").await;
+    sharing::revoke(app, &provider, &b.request, "不再需要").await.unwrap();
+    agree(&b.house, &b.application, "renkou", true).await;
+    sandbox::begin(app, &b.owner, &b.id, &run.id).await.unwrap();
+    let ended = b.ended(&run.id).await;
+    assert_eq!(ended.state, RunState::Failed);
+    let (zh, en) = ended.error.unwrap();
+    assert!(en.contains("(renkou)") && en.contains("ask anew"), "{en}");
+    assert!(zh.contains("重新申请"), "{zh}");
+    let results = project::results(app, &b.owner, &b.id).await.unwrap();
+    assert!(results.is_empty(), "nothing was made");
+    let done = b.reviewed(Team::sql(SandboxStage::Production, "by_area", BY_AREA)).await;
+    let release = b.release(&done.into, "n", true).await;
+    assert_eq!(release.sources[0].code, "renkou", "who decides on it sees what it is made from");
+}
+
+crate::on_both!(what_is_seen, what_leaves, programs, what_is_behind_a_run, who_and_until_when);

@@ -22,7 +22,7 @@ pub async fn sample(app: &Arc<App>, op: &Op, id: &str, code: &str) -> Result<Pro
         return Err(Error::not_found("授权数据表", "granted table", code));
     }
     let place = app.projects.place(id, app.rules.project.statements)?;
-    let mut reading = land::read(app, op, &held, &land::whole(code), Use::Reviewed).await?;
+    let mut reading = land::read(app, op, &held, &land::whole(code), Use::Reviewed, "").await?;
     let mut chosen = Chosen::new(app.rules.sandbox.sample);
     while let Some(batch) = reading.rows.next().await {
         chosen.take(batch?);

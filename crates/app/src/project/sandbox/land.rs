@@ -24,28 +24,36 @@ use crate::project::{Held, made, system, turn, work};
 pub(super) struct Reading {
     pub(super) items: Vec<Item>,
     pub(super) made: Made,
+    /// Results of the project, as they were made when these rows were opened.
+    pub(super) results: Vec<ProjectResult>,
     pub(super) rows: BoxStream<'static, Result<Batch>>,
     /// Held until the rows are read.
     pub(super) sitting: Arc<dyn SqlSitting>,
 }
 
-/// Plans, counts, records and begins a statement.
+/// Plans, counts, records and begins a statement. `reason` says what it was agreed to for; empty: what the sandbox is for.
 pub(super) async fn read(
     app: &Arc<App>,
     op: &Op,
     held: &Held,
     sql: &str,
     of: Use,
+    reason: &str,
 ) -> Result<Reading> {
-    let sitting = sit(app, op, held, of).await?;
+    let sitting = sit(app, op, held, of, reason).await?;
     let seen = sitting.0.look(sql).await?;
     let rows = sitting.0.batches(sql).await?;
     let sources = sitting.1.sources();
-    let results = app.store.project_results(&held.project.id).await?;
+    let results = sitting.1.results();
     let origins = made::Origins::of(&sources, &results);
     let items = made::items(&seen.columns, &origins)?;
-    let made = Made { columns: made::columns(&seen.columns, &origins), sources };
-    Ok(Reading { items, made, rows, sitting: sitting.0 })
+    let made = Made {
+        columns: made::columns(&seen.columns, &origins),
+        sources,
+        sql: sql.to_owned(),
+        behind: sitting.1.behind(),
+    };
+    Ok(Reading { items, made, results, rows, sitting: sitting.0 })
 }
 
 /// A place for one statement of a member.
@@ -54,12 +62,14 @@ pub(super) async fn sit(
     op: &Op,
     held: &Held,
     of: Use,
+    reason: &str,
 ) -> Result<(Arc<dyn SqlSitting>, Arc<Room>)> {
     let own = application(app, held, &op.source).await?;
     let longest = Duration::from_secs(app.rules.project.job.timeout_seconds.max(1));
     // Each statement has records of its own.
     let id = Op::system(app.now()).new_id();
-    let room = Arc::new(Room::new(app, op, &held.project.id, &id, of, longest));
+    let room = Room::new(app, op, &held.project.id, &id, of, longest);
+    let room = Arc::new(room.because(reason));
     Ok((work::sit(app, &own, &room, None)?, room))
 }
 

@@ -41,14 +41,14 @@ pub(super) const RELEASED: &str = "r_";
 const CODE: usize = 16;
 
 /// What a release is to become, before anybody looks at it.
-pub(super) fn planned(app: &App, held: &Held, mark: &str, made: &Made) -> Outlet {
+pub(super) fn planned(app: &App, held: &Held, mark: &str, made: Made) -> Outlet {
     let name = format!("{RELEASED}{mark}");
     Outlet {
         table: held.project.table(&name),
         name,
         interface: String::new(),
         calls_per_day: app.rules.sandbox.release.calls,
-        made: made.clone(),
+        made,
     }
 }
 
@@ -135,7 +135,7 @@ async fn standing(app: &App, own: &Op, held: &Held, made: &Made) -> Result<Strin
         return Err(over());
     }
     let now = granted_anew(app, held, own).await?;
-    made::stands(made, &now)?;
+    made::stands(&made.sources, &now)?;
     let date = held.project.sandbox.as_ref().map(|t| t.until.clone()).unwrap_or_default();
     let term = sharing::end_of(own, &Period::Until { date })?;
     let behind = now.iter().filter(|t| made.sources.iter().any(|s| s.code == t.grant.code()));

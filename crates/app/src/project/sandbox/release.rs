@@ -12,7 +12,7 @@ use guard::watermark;
 use model::audit::AuditEvent;
 use model::code::Grade;
 use model::op::stamp;
-use model::project::result::ProjectResult;
+use model::project::result::{Made, MadeFrom, ProjectResult};
 use model::sandbox::release::{
     Check, ColumnPart, OutColumn, OutFinding, OutTable, ReleaseState, ReleaseWay, SandboxRelease,
 };
@@ -72,7 +72,8 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: ReleaseAsk) -> Result<S
     let result = results.iter().find(wanted).ok_or_else(|| {
         Error::not_found("生产运行的结果", "result of a reviewed run", &ask.result)
     })?;
-    let providers = export::providers(app, &result.made.sources).await?;
+    let (mut table, sources) = frozen(app, op, &held, result, &ask).await?;
+    let providers = export::providers(app, &sources).await?;
     if providers.is_empty() {
         return Err(Error::new(
             Code::RuleBroken,
@@ -80,7 +81,6 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: ReleaseAsk) -> Result<S
             "the result was made from nothing that was granted",
         ));
     }
-    let mut table = frozen(app, op, &held, result, &ask.parts).await?;
     let rules = out_rules(app);
     if ask.hide {
         hide(&mut table, rules.k);
@@ -100,6 +100,7 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: ReleaseAsk) -> Result<S
         grade: table.columns.iter().map(|c| c.grade).max().unwrap_or(Grade::L1),
         columns: table.columns,
         digest: sm3_hex(&content),
+        sources,
         made_by: made_by(app, id, &result.name).await?,
         findings,
         state: if stopped { ReleaseState::Stopped } else { ReleaseState::Asked },
@@ -115,10 +116,13 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: ReleaseAsk) -> Result<S
     };
     let release = match ask.way {
         ReleaseWay::Download => release,
-        ReleaseWay::Interface => SandboxRelease {
-            outlet: Some(outlet::planned(app, &held, &release.mark, &result.made)),
-            ..release
-        },
+        ReleaseWay::Interface => {
+            let made = Made { sources: release.sources.clone(), ..result.made.clone() };
+            SandboxRelease {
+                outlet: Some(outlet::planned(app, &held, &release.mark, made)),
+                ..release
+            }
+        }
     };
     // What was stopped is not kept.
     let kept = if stopped { b"".as_slice() } else { &content };
@@ -151,30 +155,36 @@ fn out_rules(app: &App) -> OutRules {
     OutRules { k: rules.k, rows: rules.rows, grade: rules.grade }
 }
 
-/// The rows of a result, one more than may leave at most.
+/// The rows of a result, one more than may leave at most, and what they were made from.
 async fn frozen(
     app: &Arc<App>,
     op: &Op,
     held: &Held,
     result: &ProjectResult,
-    parts: &BTreeMap<String, ColumnPart>,
-) -> Result<OutTable> {
+    ask: &ReleaseAsk,
+) -> Result<(OutTable, Vec<MadeFrom>)> {
     let most = app.rules.sandbox.release.rows.saturating_add(1);
     let column = |item: &model::item::Item| OutColumn {
         name: item.identifier.clone(),
-        part: parts.get(&item.identifier).copied().unwrap_or(ColumnPart::Group),
+        part: ask.parts.get(&item.identifier).copied().unwrap_or(ColumnPart::Group),
         grade: item.grade,
     };
     let columns: Vec<OutColumn> = result.items().iter().map(column).collect();
     let names: Vec<String> = columns.iter().map(|c| format!("\"{}\"", c.name)).collect();
     let sql = format!("SELECT {} FROM \"{}\" LIMIT {most}", names.join(", "), result.code());
-    let mut reading = land::read(app, op, held, &sql, Use::Reviewed).await?;
+    let reason = ask.reason.trim();
+    let mut reading = land::read(app, op, held, &sql, Use::Reviewed, reason).await?;
+    // Columns and checks are those of the result as it was when this began.
+    let same = |r: &ProjectResult| r.code() == result.code() && r.run == result.run;
+    if !reading.results.iter().any(same) {
+        return Err(Error::of(Code::Stale));
+    }
     let mut rows = Vec::new();
     while let Some(batch) = reading.rows.next().await {
         rows.extend(land::texts(&batch?));
     }
     drop(reading.sitting);
-    Ok(OutTable { columns, rows })
+    Ok((OutTable { columns, rows }, reading.made.sources))
 }
 
 /// Writes `*` over small counts and what is measured of groups without a count that is shown.
@@ -285,9 +295,11 @@ pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, release: &str) -> Result<R
     }
     let own = application(app, &held, &op.source).await?;
     let now = granted(&Desk::new(Arc::clone(app)), &held, &own).await?;
-    let results = app.store.project_results(id).await?;
-    let result = results.iter().find(|r| r.name == found.result).ok_or_else(gone)?;
-    made::stands(&result.made, &now)?;
+    // What these rows were made from, not what a result of that name has been made from since.
+    if found.sources.is_empty() {
+        return Err(gone());
+    }
+    made::stands(&found.sources, &now)?;
     let (mut table, digest) = table_of(app, release).await?;
     if digest != found.digest {
         return Err(Error::internal(format!("the rows of release `{release}` have changed")));
@@ -354,7 +366,7 @@ pub(super) fn gone() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::project::result::{Made, MadeColumn};
+    use model::project::result::MadeColumn;
 
     fn result(name: &str, columns: &[(&str, &[&str], &[&str])]) -> ProjectResult {
         let line = |(name, from, by): &(&str, &[&str], &[&str])| MadeColumn {
@@ -364,7 +376,7 @@ mod tests {
             ..MadeColumn::default()
         };
         let draft = serde_json::json!({
-            "project": "p", "name": name, "made": Made { sources: Vec::new(), columns: columns.iter().map(line).collect() },
+            "project": "p", "name": name, "made": Made { columns: columns.iter().map(line).collect(), ..Made::default() },
             "run": "", "version": 1, "rows": 1, "bytes": 1, "made_at": "", "entry": null, "hidden": true,
             "table": table(name),
         });

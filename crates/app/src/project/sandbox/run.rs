@@ -1,5 +1,5 @@
 //! Runs: over samples and uploads at once; over whole data when the statement, or the program, with its inputs was reviewed. What is
-//! run is compared with what was reviewed by its digest.
+//! run is compared with what was reviewed by its digest, and what it reads by what was behind its inputs then.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use model::audit::AuditEvent;
 use model::batch::Batch;
 use model::item::Item;
 use model::op::stamp;
+use model::project::reads::Reads;
 use model::project::result::{Made, MadeColumn, ProjectResult};
 use model::sandbox::{RunFigures, RunKind, RunState, SandboxRun, SandboxStage, outcome, seats};
 use model::{Code, Error, Op, Result};
@@ -93,6 +94,7 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: RunAsk) -> Result<Sandb
         inputs: Vec::new(),
         versions: Vec::new(),
         digest: String::new(),
+        reads: Reads::default(),
         reason: reason.to_owned(),
         state: RunState::Ready,
         reviews: Vec::new(),
@@ -116,15 +118,15 @@ pub async fn ask(app: &Arc<App>, op: &Op, id: &str, ask: RunAsk) -> Result<Sandb
         let own = application(app, &held, &op.source).await?;
         let tables = granted(&Desk::new(Arc::clone(app)), &held, &own).await?;
         let sources = made::sources(&tables, &asked, &results);
-        let providers = export::providers(app, &sources).await?;
-        if providers.is_empty() {
+        run.reads = export::reads(app, sources, made::behind(&asked, &results)).await?;
+        if run.reads.providers.is_empty() {
             return Err(Error::new(
                 Code::RuleBroken,
                 "该运行没有读取任何授权数据，请作为开发运行",
                 "the run reads nothing that was granted: run it in development",
             ));
         }
-        run.reviews = seats(&providers);
+        run.reviews = seats(&run.reads.providers);
         run.state = RunState::Asked;
     }
     app.store.sandbox_run_insert(&permit, &run).await?;
@@ -161,7 +163,8 @@ async fn statement(
             Error::invalid("请写一条查询语句", "write a query").field("sql", "必填", "required")
         );
     }
-    let looked = land::sit(app, op, held, of(run.stage)).await?.0.look(sql).await?;
+    let sitting = land::sit(app, op, held, of(run.stage), &run.reason).await?.0;
+    let looked = sitting.look(sql).await?;
     sql.clone_into(&mut run.sql);
     run.inputs = looked.tables.iter().map(|(code, _)| code.clone()).collect();
     Ok(looked.tables)
@@ -196,7 +199,7 @@ async fn inputs(
             return Err(Error::not_found("数据表", "table", code));
         }
         // Planned as it will be read: what may not be is refused now.
-        let sitting = land::sit(app, op, held, of(run.stage)).await?.0;
+        let sitting = land::sit(app, op, held, of(run.stage), &run.reason).await?.0;
         asked.extend(sitting.look(&land::whole(code)).await?.tables);
     }
     Ok(asked)
@@ -324,10 +327,43 @@ fn told(run: &SandboxRun, error: &Error) -> (String, String) {
 }
 
 async fn sql(app: &Arc<App>, op: &Op, held: &Held, run: &mut SandboxRun) -> Result<()> {
-    let reading = land::read(app, op, held, &run.sql, of(run.stage)).await?;
+    let reading = land::read(app, op, held, &run.sql, of(run.stage), &run.reason).await?;
+    reviewed(app, run, &reading.made, replaced(run, &reading.results)).await?;
     let kept = keep(app, held, run, reading.items, reading.made, reading.rows).await;
     drop(reading.sitting);
     kept
+}
+
+/// Inputs of a run that are tables of the project and hold something else than when it was asked for.
+fn replaced(run: &SandboxRun, results: &[ProjectResult]) -> Vec<String> {
+    let now = versions(&run.inputs, results);
+    let inputs = run.inputs.iter().zip(run.versions.iter().zip(&now));
+    inputs.filter(|(_, (was, is))| was != is).map(|(code, _)| code.clone()).collect()
+}
+
+/// Fails unless what was read of whole data is what was decided on: the same grants, of the same organisations, and no input
+/// `changed`. A digest of the statement does not tell that.
+async fn reviewed(
+    app: &App,
+    run: &SandboxRun,
+    made: &Made,
+    mut changed: Vec<String>,
+) -> Result<()> {
+    if run.stage != SandboxStage::Production {
+        return Ok(());
+    }
+    let now = export::reads(app, made.sources.clone(), made.behind.clone()).await?;
+    changed.extend(run.reads.changed(&now));
+    if changed.is_empty() {
+        return Ok(());
+    }
+    changed.sort();
+    changed.dedup();
+    Err(Error::new(
+        Code::WrongState,
+        format!("所读数据（{}）自审核后已改变，请重新申请", changed.join("、")),
+        format!("what it reads ({}) has changed since the review: ask anew", changed.join(", ")),
+    ))
 }
 
 /// Lands the rows of a run as the result that it makes.
@@ -362,9 +398,13 @@ async fn wasm(app: &Arc<App>, op: &Op, held: &Held, run: &mut SandboxRun) -> Res
     let mut from: Vec<String> = Vec::new();
     let mut grade = model::code::Grade::L1;
     let (mut tables, mut left) = (Vec::new(), rules.input_mib << 20);
+    let mut changed = Vec::new();
     for code in run.inputs.clone() {
-        let mut reading = land::read(app, op, held, &land::whole(&code), of(run.stage)).await?;
+        let whole = land::whole(&code);
+        let mut reading = land::read(app, op, held, &whole, of(run.stage), &run.reason).await?;
         made.and(&reading.made.sources);
+        made.behind.extend(reading.made.behind.iter().cloned());
+        changed.extend(replaced(run, &reading.results));
         let head: Vec<String> = reading.items.iter().map(|i| i.identifier.clone()).collect();
         from.extend(head.iter().map(|name| format!("{code}.{name}")));
         grade = reading.items.iter().map(|i| i.grade).max().unwrap_or(grade).max(grade);
@@ -387,6 +427,9 @@ async fn wasm(app: &Arc<App>, op: &Op, held: &Held, run: &mut SandboxRun) -> Res
         left = left.saturating_sub(table.len());
         tables.push(table);
     }
+    made.behind.sort();
+    made.behind.dedup();
+    reviewed(app, run, &made, changed).await?;
     let limits = ProgramLimits {
         fuel: rules.fuel,
         memory_bytes: rules.memory_mib << 20,
