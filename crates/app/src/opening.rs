@@ -4,7 +4,8 @@
 //! shares, `plan`, `assess`, `withdraw` and `recheck` are how things come to be open and cease to be (rules of the risk check in
 //! `risk`), `inside` counts what lies in a box, `ground` tells where the data of regions lie, `names` finds places by their names,
 //! `tiles` draws vector tiles (`tile` writes one, `clip` cuts at its edges), `measure` walks over open sets in the background and
-//! counts empty cells (`fullness`) and places (`ground`), `index` and `metadata` score openness; `rules` is their rule file.
+//! counts empty cells (`fullness`) and places (`ground`), `index`, `metadata` and `response` score openness;
+//! `rules` is their rule file.
 
 mod assess;
 mod chart;
@@ -21,6 +22,7 @@ mod names;
 pub mod place;
 mod plan;
 mod recheck;
+mod response;
 mod risk;
 mod rules;
 mod standing;

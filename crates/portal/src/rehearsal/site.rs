@@ -32,6 +32,7 @@ fn scores(word: &str, full: bool) -> Value {
     context! {
         word, sets => 3, cells => 1000, total => 61.5, quantity => 30.0, capacity => 40.0, quality => 90.0,
         timeliness => 50.0, metadata => 70.1, coverage => 20.0, points => 284.0, failing,
+        used => full.then_some(75.0), reply => full.then_some(90.5), reply_days => full.then_some(3),
     }
 }
 
@@ -125,8 +126,11 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             },
             rules => context! {
                 effective => "2026-01-01", basis => "依据", full_sets => 100.0, full_cells => 1e7, fragments => 3, low_cells => 500,
-                missing_percent => 50.0, stiff_percent => 80.0,
-                weight => context! { quantity => 15.0, capacity => 15.0, quality => 25.0, timeliness => 20.0, metadata => 15.0, coverage => 10.0 },
+                missing_percent => 50.0, stiff_percent => 80.0, use_days => 90,
+                weight => context! {
+                    quantity => 10.0, capacity => 10.0, quality => 25.0, timeliness => 20.0, metadata => 15.0, coverage => 10.0,
+                    used => 5.0, reply => 5.0,
+                },
             },
             defects => app::opening::DEFECTS.to_vec(), asks => value(app::opening::metadata::ASKS), most => 405,
         },
