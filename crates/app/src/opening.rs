@@ -270,6 +270,25 @@ pub async fn download_lines(
     pour_lines(app, op, code, version, &RowQuery::default(), form).await
 }
 
+/// The same as one Parquet file. A set without data is `UnsupportedFormat`: nothing says what its columns hold.
+pub async fn download_columns(
+    app: &Arc<App>,
+    op: &Op,
+    code: &str,
+    version: Option<i64>,
+) -> Result<Download<Lines>> {
+    let (tap, query) = (tap(app, op, code, version).await?, RowQuery::default());
+    if tap.known.is_none() {
+        return Err(Error::new(
+            Code::UnsupportedFormat,
+            "该数据集还没有数据，不能下载 Parquet",
+            "this data set holds no data yet, Parquet is not offered",
+        ));
+    }
+    let rows = app.lake.column_file(&tap.grant, &query, version).await?;
+    flowing(app, op, tap, &query, rows).await
+}
+
 /// The rows of a freely open data set that a query asks for, as many as there are; audited as a download is.
 pub async fn dump(app: &Arc<App>, op: &Op, code: &str, query: &RowQuery) -> Result<Download> {
     pour(app, op, code, None, query).await

@@ -113,6 +113,9 @@ pub(super) fn formats(dataset: &Dataset) -> Vec<&'static str> {
     if dataset.geometry.is_some() {
         all.push("geojson");
     }
+    if dataset.entry.data_at.is_some() {
+        all.push("parquet");
+    }
     all
 }
 

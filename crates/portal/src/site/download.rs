@@ -62,6 +62,7 @@ async fn download(
         "xml" => Some(Format::Xml),
         "rdf" => Some(Format::Rdf),
         "geojson" => Some(Format::GeoJson),
+        "parquet" => Some(Format::Parquet),
         "xlsx" => None,
         _ => return Err(nowhere().into()),
     };
@@ -88,6 +89,13 @@ async fn download(
         Some(format @ Format::Csv { bom }) => {
             let (lines, form) = (app::opening::download_lines, export::line_form(bom));
             let download = lines(&door.app, &visit.op, &code, version, form).await?;
+            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+            let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
+            (download.dataset, format, body)
+        }
+        Some(format @ Format::Parquet) => {
+            let columns = app::opening::download_columns;
+            let download = columns(&door.app, &visit.op, &code, version).await?;
             let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
             let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
             (download.dataset, format, body)

@@ -93,6 +93,7 @@ const PAGES: [&str; 26] = [
     "/data/{}/download.xml",
     "/data/{}/download.rdf",
     "/data/{}/download.geojson",
+    "/data/{}/download.parquet",
     "/data/{}/metadata.json",
     "/data/{}/metadata.csv",
     "/data/{}/metadata.rdf",
