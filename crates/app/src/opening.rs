@@ -62,7 +62,8 @@ pub use ground::{Ground, OutlineSet, RegionGround, ground};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
 pub use inside::{Inside, inside};
 pub use machines::{
-    Head, Listing, callable, changed_at, columns, distinct, found, heads, listing, organisations,
+    Head, Listing, callable, changed_at, columns, distinct, found, grouped, heads, listing,
+    organisations,
 };
 pub use measure::{SetsMeasured, measure};
 pub use names::{Place, PlaceKind, meant, places};
