@@ -149,6 +149,7 @@ const LOOKS = {
   elder: [["qt_look", "elder"]],
   dark: [["qt_theme", "dark"]],
   "largest-dark": [["qt_look", "largest"], ["qt_theme", "dark"]],
+  english: [["qt_lang", "en"]],
 };
 
 for (const [name, role, path] of PAGES) {
@@ -164,6 +165,7 @@ for (const [name, role, path] of PAGES) {
         page.on("pageerror", (e) => faults.push(String(e)));
         const answer = await page.goto(portal + path);
         expect(answer.status()).toBe(200);
+        await expect(page.locator("html")).toHaveAttribute("lang", look === "english" ? /^en/ : /^zh/);
         // Every script of the page has run when the load event fires; charts and maps draw after it.
         await page.waitForLoadState("networkidle");
         await picture(page, `page-${called}-${size}`);
