@@ -112,6 +112,9 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             own => full.then_some(2), may_register => full, sql => full, sign_up => !full,
             real_name => full.then(|| value(super::realnames::standing(full))), staff => false,
             parts => ["gateway", "store", "lake", "search", "audit"].map(|part| context! { part, ok => full }).to_vec(),
+            changes => if full { ["created", "changed", "retired"].map(|happened| context! {
+                happened, at => AT, code => "parking", title => "停车场 <b>", version => 2,
+            }).to_vec() } else { Vec::new() },
         },
         "site/city.html" => context! {
             site => context! { slug => "hangzhou", region => "330100" }, province => "钱塘", city_name => "杭州市",

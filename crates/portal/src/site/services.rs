@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use minijinja::{Value, context};
+use model::asset::Ledger;
+use model::change::ChangeFilter;
 use model::search::{SearchPage, SearchQuery};
 use model::{Code, Error, Result};
 
@@ -26,6 +28,8 @@ const LAYERS: usize = 4;
 const WHOLE: i64 = 5000;
 /// Outlines that are drawn under the layers: those of the largest regions, the smaller ones would be most of what is fetched.
 const GROUND: usize = 2;
+/// Changes of open data that the developers' page tells.
+const CHANGES: u32 = 10;
 /// Sets whose features in a box are counted for one page.
 const COUNTED: usize = 12;
 
@@ -323,7 +327,17 @@ async fn developer(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     };
     let org = visit.session.as_ref().and_then(|s| s.user.org.clone());
     let may = |org: &str| app::account::may_register(&door.app, &visit.op, org);
+    let filter = ChangeFilter {
+        ledger: Some(Ledger::Data),
+        open: true,
+        limit: CHANGES,
+        ..ChangeFilter::default()
+    };
+    let mut changes = app::ledger::changes(&door.app, &visit.public_op(), &filter).await?.items;
+    // Of what may not be known any more only that it went is told, and that by the feed.
+    changes.retain(|change| !change.gone);
     let context = context! {
+        changes => value(&changes),
         window => call.window_seconds, default_rows => call.default_rows, max_rows => call.max_rows,
         max_offset => call.max_offset, sql => !door.config.sql_address.is_empty(),
         sign_up => !door.app.rules.signup.open.kinds().is_empty(),

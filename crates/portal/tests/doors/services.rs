@@ -170,6 +170,11 @@ async fn interfaces_maps_and_the_developers_page_name_what_is_open() {
     let developer = nobody.get("/developer").await.text();
     assert!(developer.contains("/login?next=/console/applications"), "{developer}");
     assert!(developer.contains("http://gate.test/openapi.json"), "{developer}");
+    assert!(developer.contains("id=\"mcp-address\">http://gate.test/mcp<"), "{developer}");
+    let log =
+        developer.split("id=\"change-log\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(log.contains("/data/plain/api") && log.contains("/data/placed/api"), "{log}");
+    assert!(!log.contains("closed"), "{log}");
     let known = Browser::of(&house, "consumer").await.get("/developer").await.text();
     assert!(known.contains("id=\"own\""), "{known}");
 }
