@@ -54,6 +54,7 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
     let standing = app::opening::standing(&door.app, &visit.op, &dataset).await?;
     let (filled, by_item) = filled(&standing);
     let voice = opinion::of(&door, &visit, &dataset).await;
+    let follows = opinion::follows(&door, &visit, &dataset).await;
     let origin = app::harvest::origin(&door.app, draft.code.as_str()).await?;
     let context = context! {
         dataset => value(&dataset),
@@ -61,7 +62,7 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         items => value(&draft.items),
         formats => formats(&dataset), files => files(&door, &dataset),
         preview => preview.map(|page| table(&visit, &dataset, &page)),
-        trouble, related, voice, landed => value(&landed), origin => origin.as_ref().map(told),
+        trouble, related, voice, follows, landed => value(&landed), origin => origin.as_ref().map(told),
         jsonld => metadata::json_ld(&door, &visit, &dataset, origin.as_ref()),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         too_long => dataset.entry.rows > 1_048_575,
