@@ -116,6 +116,7 @@ async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
         "/catalogue.csv",
         "/catalogue.rdf",
         "/sitemap.xml",
+        "/sitemap/1.xml",
         "/feed.atom",
         "/data",
     ] {
@@ -123,6 +124,9 @@ async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
         let text = nobody.get(path).await.text().replace("%5F", "_");
         assert!(text.contains("open_two"), "{path}: {text}");
         assert!(!text.contains("closed_one") && !text.contains("备注"), "{path}");
+    }
+    for none in ["/sitemap/0.xml", "/sitemap/2.xml", "/sitemap/x.xml", "/sitemap/1"] {
+        assert_eq!(nobody.get(none).await.status, StatusCode::NOT_FOUND, "{none}");
     }
     let items = nobody.get("/data/open_two/metadata.csv").await.text();
     assert!(items.contains("金额") && !items.contains("remark"));
