@@ -58,7 +58,7 @@ pub use assess::{
 };
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
-pub use ground::{Ground, OutlineSet, RegionGround, ground};
+pub use ground::{Ground, OutlineSet, Reaching, RegionGround, ground, reaching};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
 pub use inside::{Inside, inside};
 pub use machines::{

@@ -92,7 +92,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "site/maps.html" => context! {
             docs => list(value(hit().doc)), chosen => vec!["parking"], most => 4,
             area => full.then(|| context! { west => 120.0, south => 30.0, east => 121.0, north => 31.0 }),
-            within => full.then(|| vec![context! { doc => value(hit().doc), inside => context! { features => 3, more => true } }]),
+            uncounted => full, within => full.then(|| vec![context! { doc => value(hit().doc), inside => context! { features => 3, more => true } }]),
             sources => if full { "/data/parking/map.geojson" } else { "" }, place => full.then_some("停车场 <b>"),
             ground => if full { "/data/zj_boundary_city/map.geojson" } else { "/maps/regions.geojson" }, grounded => 2,
             outlines => list(context! { code => "zj_boundary_city", title => "停车场 <b>", title_en => "", attribution => "停车场 <b>" }),

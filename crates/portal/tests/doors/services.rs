@@ -210,6 +210,15 @@ async fn sets_are_found_by_an_area() {
     for path in ["/data/lakes/tiles/5/99/0", "/data/nothing/tiles/5/13/26"] {
         assert_eq!(nobody.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
+    // A set that is measured is found whatever page of the list it stands on; with words those they find.
+    let system = model::Op::system(house.app.now());
+    app::opening::measure(&house.app, &system).await.unwrap();
+    let beyond = nobody.get("/maps?bbox=120,30,121,31&page=7").await.text();
+    let list = beyond.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(list.contains("/data/lakes") && list.contains("/data/shores"), "{list}");
+    assert!(!beyond.contains("id=\"uncounted\""), "{beyond}");
+    let none = nobody.get("/maps?bbox=120,30,121,31&q=nothingatall").await.text();
+    assert!(none.contains("id=\"nothing-within\""), "{none}");
     let east = nobody.get("/maps?west=121&south=29&east=122&north=30").await.text();
     let list = east.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
     assert!(list.contains("/data/lakes") && !list.contains("/data/shores"), "{list}");
