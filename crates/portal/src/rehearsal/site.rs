@@ -59,7 +59,8 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     Some(match template {
         "site/dataset.html" => context! {
             applies_inside => full,
-            standing => standing(full), filled => full.then_some("91.7"), filter,
+            standing => standing(full), filled => full.then_some("91.7"), filter, quality => "88.5",
+            quality_parts => ["filled", "accepted", "fresh", "described"].map(|word| context! { word, score => "90.0" }).to_vec(),
             origin => full.then(|| crate::site::dataset::told(&super::harvests::origin())),
             files => list(context! { format => "csv", known => context! { bytes => 1024, sha256 => "0f" } }),
             by_item => list(context! { identifier => "id", percent => "100.0" }), licence => licence(),

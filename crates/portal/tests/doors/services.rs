@@ -100,6 +100,17 @@ async fn a_set_says_how_it_stands_how_it_may_be_used_and_how_it_is_cited() {
     assert!(part("freshness").contains("按期更新"), "{}", part("freshness"));
     // 11 of 12 cells hold something.
     assert!(part("filled").contains("91.7%"), "{}", part("filled"));
+    let quality = part("quality").split("</dd>").next().unwrap().to_owned();
+    for told in ["/ 100", "完整", "归集合格", "时效", "元数据"] {
+        assert!(quality.contains(told), "{told}: {quality}");
+    }
+    let score = |text: &str| -> f64 {
+        let rest = text.split("<strong class=\"num\">").nth(1).unwrap();
+        rest.split('<').next().unwrap().parse().unwrap()
+    };
+    let (before, quality_now) =
+        (score(&quality), |text: &str| score(text.split("id=\"quality\"").nth(1).unwrap()));
+    assert!((50.0..=100.0).contains(&before), "{quality}");
     assert!(part("licence").contains("免费"), "{}", part("licence"));
     let cite = part("cite");
     assert!(cite.contains("[DS/OL]") && cite.contains("http://site.test/data/told"), "{cite}");
@@ -107,6 +118,7 @@ async fn a_set_says_how_it_stands_how_it_may_be_used_and_how_it_is_cited() {
     house.clock.forward(TimeDelta::days(10));
     let late = nobody.get("/data/told?lang=en").await.text();
     assert!(late.contains("older than its cycle"), "{late}");
+    assert!(quality_now(&late) < before - 20.0, "late data count: {late}");
     assert!(late.contains("Free: nothing is charged"), "{late}");
 }
 
