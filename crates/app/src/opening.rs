@@ -271,6 +271,49 @@ pub async fn download_lines(
     pour_lines(app, op, code, version, &RowQuery::default(), form).await
 }
 
+/// How the rows of a whole file come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Rows,
+    Lines(LineForm),
+    Columns,
+}
+
+/// Rows of a whole file, in the shape that was asked for.
+#[derive(Debug)]
+pub enum Read {
+    Rows(Download),
+    Bytes(Download<Lines>),
+}
+
+/// The rows of a whole file, read through inside the house to learn how large the file is: whoever asks sends nothing of them on. Recorded
+/// as that, not as a release.
+pub async fn read_through(app: &Arc<App>, op: &Op, code: &str, shape: Shape) -> Result<Read> {
+    let (tap, query) = (tap(app, op, code, None).await?, RowQuery::default());
+    let (lake, grant) = (&app.lake, &tap.grant);
+    Ok(match shape {
+        _ if tap.known.is_none() => {
+            let none: BoxStream<'static, Result<Rows>> = Box::pin(futures::stream::empty());
+            Read::Rows(told(app, op, tap, &query, none, SIZED).await?)
+        }
+        Shape::Rows => {
+            let rows = lake.scan(grant, &query, None).await?;
+            Read::Rows(told(app, op, tap, &query, rows, SIZED).await?)
+        }
+        Shape::Lines(form) => {
+            let rows = lake.lines(grant, &query, None, form).await?;
+            Read::Bytes(told(app, op, tap, &query, rows, SIZED).await?)
+        }
+        Shape::Columns => {
+            let rows = lake.column_file(grant, &query, None).await?;
+            Read::Bytes(told(app, op, tap, &query, rows, SIZED).await?)
+        }
+    })
+}
+
+/// What is recorded of a file that was measured.
+const SIZED: &str = "open.sized";
+
 /// The same as one Parquet file. A set without data is `UnsupportedFormat`: nothing says what its columns hold.
 pub async fn download_columns(
     app: &Arc<App>,
@@ -369,6 +412,19 @@ async fn flowing<T: Send + 'static>(
     query: &RowQuery,
     rows: BoxStream<'static, Result<T>>,
 ) -> Result<Download<T>> {
+    let action = tap.grant.action().as_str();
+    told(app, op, tap, query, rows, action).await
+}
+
+/// The same, recorded under a name.
+async fn told<T: Send + 'static>(
+    app: &Arc<App>,
+    op: &Op,
+    tap: Tap,
+    query: &RowQuery,
+    rows: BoxStream<'static, Result<T>>,
+    action: &str,
+) -> Result<Download<T>> {
     let Tap { entry, grant, mark, known } = tap;
     let rows = while_standing(Footing::new(app, op, &grant, mark), rows);
     let all = grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone()));
@@ -391,7 +447,7 @@ async fn flowing<T: Send + 'static>(
             .to_owned(),
         purpose: grant.purpose().to_owned(),
         masks: grant.masks_text(),
-        ..audit::event(op, grant.action().as_str(), &entry.draft.code)
+        ..audit::event(op, action, &entry.draft.code)
     };
     audit::record(app, event).await?;
     let org = app.store.org_get(&entry.draft.org).await?;
