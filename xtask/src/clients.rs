@@ -20,8 +20,9 @@ names: the resources, each interface, and the doors of tokens and of the older c
 Fails on a server error or on an answer that the description does not name. Then a program of the province's older calling
 convention (standard Python, written from its description alone) fetches data, and psql, psycopg 3, SQLAlchemy, ADBC and the JDBC
 driver use the SQL door (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
-changes (`--delta`: this alone). Last, the doors for anybody (`--doors`: these alone): ckanapi, frictionless, mlcroissant, OWSLib, sickle
-and mcp (from PyPI), ogrinfo and ogr2ogr (Debian's gdal-bin), the conformance suite of MCP and openid-client (from npm).
+changes (`--delta`: this alone). Last, the doors for anybody (`--doors`: these alone): ckanapi, frictionless, mlcroissant, OWSLib, sickle,
+mcp, feedparser, extruct, pyshacl with the shapes of DCAT-AP 3, and pyarrow (from PyPI), ogrinfo and ogr2ogr (Debian's gdal-bin),
+LibreOffice (libreoffice-calc-nogui), the conformance suite of MCP and openid-client (from npm).
 
 Usage: cargo xtask clients [--seconds N | --sql | --delta | --doors]
 

@@ -5,7 +5,8 @@
 //! `risk`), `inside` counts what lies in a box, `ground` tells where the data of regions lie, `names` finds places by their names,
 //! `roll` keeps names and sums of all that is open level with the ledger,
 //! `tiles` draws vector tiles (`tile` writes one, `clip` cuts at its edges), `measure` walks over open sets in the background and
-//! counts empty cells (`fullness`) and places (`ground`), `index` and `metadata` score openness; `rules` is their rule file.
+//! counts empty cells (`fullness`) and places (`ground`), `index`, `metadata` and `response` score openness;
+//! `rules` is their rule file.
 
 mod assess;
 mod chart;
@@ -22,6 +23,7 @@ mod names;
 pub mod place;
 mod plan;
 mod recheck;
+mod response;
 mod risk;
 mod roll;
 mod rules;
@@ -58,11 +60,11 @@ pub use assess::{
 };
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
-pub use ground::{Ground, OutlineSet, RegionGround, ground};
+pub use ground::{Ground, OutlineSet, Reaching, RegionGround, ground, reaching};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
 pub use inside::{Inside, inside};
 pub use machines::{
-    Head, callable, changed_at, columns, distinct, found, heads, organisations, sets,
+    Head, callable, changed_at, columns, distinct, found, grouped, heads, organisations, sets,
 };
 pub use measure::{SetsMeasured, measure};
 pub use names::{Place, PlaceKind, meant, places};
@@ -252,6 +254,68 @@ pub async fn download_lines(
     pour_lines(app, op, code, version, &RowQuery::default(), form).await
 }
 
+/// How the rows of a whole file come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Rows,
+    Lines(LineForm),
+    Columns,
+}
+
+/// Rows of a whole file, in the shape that was asked for.
+#[derive(Debug)]
+pub enum Read {
+    Rows(Download),
+    Bytes(Download<Lines>),
+}
+
+/// The rows of a whole file, read through inside the house to learn how large the file is: whoever asks sends nothing of them on. Recorded
+/// as that, not as a release.
+pub async fn read_through(app: &Arc<App>, op: &Op, code: &str, shape: Shape) -> Result<Read> {
+    let (tap, query) = (tap(app, op, code, None).await?, RowQuery::default());
+    let (lake, grant) = (&app.lake, &tap.grant);
+    Ok(match shape {
+        _ if tap.known.is_none() => {
+            let none: BoxStream<'static, Result<Rows>> = Box::pin(futures::stream::empty());
+            Read::Rows(told(app, op, tap, &query, none, SIZED).await?)
+        }
+        Shape::Rows => {
+            let rows = lake.scan(grant, &query, None).await?;
+            Read::Rows(told(app, op, tap, &query, rows, SIZED).await?)
+        }
+        Shape::Lines(form) => {
+            let rows = lake.lines(grant, &query, None, form).await?;
+            Read::Bytes(told(app, op, tap, &query, rows, SIZED).await?)
+        }
+        Shape::Columns => {
+            let rows = lake.column_file(grant, &query, None).await?;
+            Read::Bytes(told(app, op, tap, &query, rows, SIZED).await?)
+        }
+    })
+}
+
+/// What is recorded of a file that was measured.
+const SIZED: &str = "open.sized";
+
+/// The same as one Parquet file. A set without data is `UnsupportedFormat`: nothing says what its columns hold.
+pub async fn download_columns(
+    app: &Arc<App>,
+    op: &Op,
+    code: &str,
+    version: Option<i64>,
+) -> Result<Download<Lines>> {
+    let (tap, query) = (tap(app, op, code, version).await?, RowQuery::default());
+    if tap.known.is_none() {
+        return Err(Error::new(
+            Code::UnsupportedFormat,
+            "该数据集还没有数据，不能下载 Parquet",
+            "this data set holds no data yet, Parquet is not offered",
+        ));
+    }
+    let rows = app.lake.column_file(&tap.grant, &query, version).await?;
+    flowing(app, op, tap, &query, rows).await
+}
+
 /// The rows of a freely open data set that a query asks for, as many as there are; audited as a download is.
 pub async fn dump(app: &Arc<App>, op: &Op, code: &str, query: &RowQuery) -> Result<Download> {
     pour(app, op, code, None, query).await
@@ -331,6 +395,19 @@ async fn flowing<T: Send + 'static>(
     query: &RowQuery,
     rows: BoxStream<'static, Result<T>>,
 ) -> Result<Download<T>> {
+    let action = tap.grant.action().as_str();
+    told(app, op, tap, query, rows, action).await
+}
+
+/// The same, recorded under a name.
+async fn told<T: Send + 'static>(
+    app: &Arc<App>,
+    op: &Op,
+    tap: Tap,
+    query: &RowQuery,
+    rows: BoxStream<'static, Result<T>>,
+    action: &str,
+) -> Result<Download<T>> {
     let Tap { entry, grant, mark, known } = tap;
     let rows = while_standing(Footing::new(app, op, &grant, mark), rows);
     let all = grant.columns().iter().map(|c| (c.identifier.clone(), c.name_cn.clone()));
@@ -353,7 +430,7 @@ async fn flowing<T: Send + 'static>(
             .to_owned(),
         purpose: grant.purpose().to_owned(),
         masks: grant.masks_text(),
-        ..audit::event(op, grant.action().as_str(), &entry.draft.code)
+        ..audit::event(op, action, &entry.draft.code)
     };
     audit::record(app, event).await?;
     let org = app.store.org_get(&entry.draft.org).await?;

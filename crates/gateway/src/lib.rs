@@ -67,13 +67,20 @@ pub struct GatewayConfig {
     pub public_url: String,
     /// Calls per second and address for callers who do not sign.
     pub anonymous_per_second: u32,
+    /// Whether CKAN's `datastore_search_sql` is answered (one SELECT of a closed grammar over one open table).
+    pub ckan_sql: bool,
     /// Writes the metrics page; `None` hides it.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { public_url: String::new(), anonymous_per_second: 200, metrics: None }
+        Self {
+            public_url: String::new(),
+            anonymous_per_second: 200,
+            ckan_sql: false,
+            metrics: None,
+        }
     }
 }
 

@@ -242,6 +242,15 @@ impl policy::port::Lake for DeltaLake {
         self.lines_granted(grant, query, version, form).await
     }
 
+    async fn column_file(
+        &self,
+        grant: &Grant,
+        query: &RowQuery,
+        version: Option<i64>,
+    ) -> Result<BoxStream<'static, Result<Lines>>> {
+        self.column_file_granted(grant, query, version).await
+    }
+
     async fn ahead(
         &self,
         code: &str,

@@ -68,6 +68,7 @@
 mod cells;
 mod change;
 mod cluster;
+mod column_file;
 mod commit;
 mod compact;
 mod constant;

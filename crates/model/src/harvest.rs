@@ -97,6 +97,7 @@ const MEDIA: &[(&str, &str)] = &[
     ("XLSX", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ("XLS", "application/vnd.ms-excel"),
     ("PDF", "application/pdf"),
+    ("PARQUET", "application/vnd.apache.parquet"),
     ("ZIP", "application/zip"),
     ("HTML", "text/html"),
     ("TXT", "text/plain"),

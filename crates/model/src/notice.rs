@@ -20,11 +20,12 @@ pub struct NoticeNew {
 }
 
 /// Kinds of notices; each has a name in both languages where it is shown.
-pub const KINDS: [&str; 58] = [
+pub const KINDS: [&str; 59] = [
     "search.new",
     "search.changed",
     "thing.changed",
     "thing.retired",
+    "thing.fresh",
     "quality",
     "approval.remind",
     "approval.urge",

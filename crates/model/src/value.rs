@@ -118,7 +118,8 @@ pub struct LineForm {
     pub harmless: bool,
 }
 
-/// Rows that are lines of text already, each ended by CR LF.
+/// Rows that are bytes of a file already: lines of text, each ended by CR LF, or a piece of a file by column, whose rows are
+/// those it completes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lines {
     pub rows: usize,

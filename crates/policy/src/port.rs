@@ -107,6 +107,15 @@ pub trait Lake: Prints + Shares {
         form: LineForm,
     ) -> Result<BoxStream<'static, Result<Lines>>>;
 
+    /// The same rows as one Parquet file (zstd), in pieces; nothing at all where nothing has landed. The same version, grant and
+    /// query make the same bytes. Streams in memory bounded by one row group.
+    async fn column_file(
+        &self,
+        grant: &Grant,
+        query: &RowQuery,
+        version: Option<i64>,
+    ) -> Result<BoxStream<'static, Result<Lines>>>;
+
     /// What lies before a receiver that holds version `from`: a span of at most `most` parcels. `None` when it is level, or
     /// nothing has landed. A version the lake does not know (it was set back) is `WrongState`.
     async fn ahead(

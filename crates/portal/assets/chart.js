@@ -3,7 +3,9 @@
 // Kinds: `bar` (stacked), `row` (bars that lie), `line`, `pie`, `scatter` (both columns are numbers).
 (function () {
   "use strict";
-  if (!window.echarts) { return; }
+  // Room that was kept for a chart which is not drawn is given back.
+  function leave(box) { box.classList.remove("kept"); }
+  if (!window.echarts) { document.querySelectorAll(".chart.kept").forEach(leave); return; }
   var charts = [];
   function text(cell) { return cell.textContent.trim().replace(/\s+/g, " "); }
   function number(cell) { return cell ? Number(cell.textContent.replace(/[^0-9.\-]/g, "")) || 0 : 0; }
@@ -76,11 +78,12 @@
     charts = [];
     document.querySelectorAll("[data-chart]").forEach(function (box) {
       var table = document.getElementById(box.getAttribute("data-chart"));
-      if (!table) { return; }
+      if (!table) { leave(box); return; }
       var rows = Array.from(table.tBodies[0].rows).filter(function (r) { return r.cells.length > 1; });
-      if (!rows.length) { return; }
+      if (!rows.length) { leave(box); return; }
       box.hidden = false;
-      var fold = table.closest("details");
+      // Where room was kept nothing may move: the table stays open.
+      var fold = box.classList.contains("kept") ? null : table.closest("details");
       if (fold) { fold.open = false; }
       var chart = echarts.init(box, null, { renderer: "canvas" });
       chart.setOption(options(box, table, rows));

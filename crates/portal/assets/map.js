@@ -4,7 +4,10 @@
 (function () {
   "use strict";
   var box = document.getElementById("map-canvas");
-  if (!box || !window.maplibregl) { return; }
+  if (!box) { return; }
+  // Room that was kept for a map which is not drawn is given back.
+  function leave() { box.classList.remove("kept"); box.hidden = true; }
+  if (!window.maplibregl) { leave(); return; }
   maplibregl.setWorkerUrl(box.getAttribute("data-worker"));
   var COLOURS = ["#0f766e", "#b45309", "#2f5fa8", "#86479c"];
   // Where nothing tells the extent: Zhejiang.
@@ -20,7 +23,7 @@
   // Without its ground the map is drawn all the same.
   function under(address) { return Promise.resolve(fetched(address)).catch(function () { return { features: [] }; }); }
   Promise.all([Promise.all(told("data-source").map(fetched)), Promise.all(told("data-ground").map(under))])
-    .then(function (both) { draw(both[0], both[1]); }).catch(function () { box.hidden = true; });
+    .then(function (both) { draw(both[0], both[1]); }).catch(leave);
 
   // What is looked at: west, south, east, north.
   function asked() {
@@ -75,28 +78,41 @@
     return all;
   }
 
-  // A rectangle drawn with Shift goes into the four fields beside the map and is looked for; without a mouse they are filled in by hand.
+  // A rectangle drawn with Shift, or by mouse, pen or finger after the button was pressed, goes into the four fields beside the map and
+  // is looked for; without any of them the fields are filled in by hand.
   function area(map) {
-    var form = document.getElementById("area-form");
+    var form = document.getElementById("area-form"), button = document.getElementById("draw-area");
     if (!form) { return; }
     map.boxZoom.disable();
-    var canvas = map.getCanvas(), from = null;
+    var canvas = map.getCanvas(), from = null, drawing = false;
+    function turn(on) {
+      drawing = on;
+      button.setAttribute("aria-pressed", String(on));
+      canvas.style.touchAction = on ? "none" : "";
+      canvas.style.cursor = on ? "crosshair" : "";
+      if (on) { map.dragPan.disable(); map.touchZoomRotate.disable(); } else { map.dragPan.enable(); map.touchZoomRotate.enable(); }
+    }
+    if (button) {
+      button.hidden = false;
+      button.addEventListener("click", function () { turn(!drawing); });
+    }
     function place(event) {
       var edge = canvas.getBoundingClientRect();
       return map.unproject([event.clientX - edge.left, event.clientY - edge.top]);
     }
     function field(name, number) { form.elements[name].value = number.toFixed(5); }
-    canvas.addEventListener("mousedown", function (event) {
-      if (!event.shiftKey || event.button !== 0) { return; }
+    canvas.addEventListener("pointerdown", function (event) {
+      if (!(event.shiftKey || drawing) || event.button !== 0) { return; }
       event.preventDefault();
       from = place(event);
       map.dragPan.disable();
     }, true);
-    window.addEventListener("mouseup", function (event) {
+    window.addEventListener("pointercancel", function () { from = null; });
+    window.addEventListener("pointerup", function (event) {
       if (!from) { return; }
       var to = place(event), begun = from;
       from = null;
-      map.dragPan.enable();
+      if (!drawing) { map.dragPan.enable(); }
       field("west", Math.max(-180, Math.min(begun.lng, to.lng)));
       field("south", Math.max(-90, Math.min(begun.lat, to.lat)));
       field("east", Math.min(180, Math.max(begun.lng, to.lng)));
@@ -109,7 +125,7 @@
     var looked = asked(), grounds = ground.flatMap(function (data) { return data.features; });
     var bounds = looked || extent(all.flatMap(function (data) { return data.features; })) || extent(grounds);
     if (!bounds && all.some(function (data) { return data.tiles; })) { bounds = AROUND; }
-    if (!bounds) { box.hidden = true; return; }
+    if (!bounds) { leave(); return; }
     box.hidden = false;
     var sources = {
       grid: { type: "geojson", data: grid(bounds) },

@@ -123,6 +123,8 @@ pub struct GatewayPart {
     pub anonymous_per_second: u32,
     /// Serve the province's older calling convention (MD5, legacy) until an administrator decides otherwise.
     pub older_convention: bool,
+    /// Answer CKAN's `datastore_search_sql`: one SELECT of a closed grammar over one open table.
+    pub ckan_sql: bool,
     /// A reverse proxy of ours stands in front: callers' addresses are the last hop of `X-Forwarded-For`.
     pub behind_proxy: bool,
 }
@@ -206,6 +208,7 @@ impl Default for GatewayPart {
             public_url: String::new(),
             anonymous_per_second: 200,
             older_convention: false,
+            ckan_sql: false,
             behind_proxy: false,
         }
     }

@@ -181,6 +181,31 @@ impl Store {
             .collect()
     }
 
+    /// A page of the subscriptions to entries whose data changed after a stamp and after they were subscribed to, by subscription id,
+    /// each with the stamp of the data.
+    pub async fn subscribers_of_data(
+        &self,
+        since: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<(Subscription, String)>> {
+        let sql = format!(
+            "SELECT s.*, e.data_at AS data_at FROM subscription s JOIN entry e ON e.id = SUBSTR(s.subject, 6)
+             WHERE s.kind = 'thing' AND s.subject LIKE 'data:%' AND s.id > $2 AND e.data_at > $1 AND e.data_at > s.created_at
+             ORDER BY s.id LIMIT {}",
+            page(limit)
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(since)
+            .bind(after)
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(|row| Ok((read_subscription(row)?, text(row, "data_at")?)))
+            .collect()
+    }
+
     /// A page of the subscribed searches with their query strings, by subscription id.
     pub async fn searches_watched(
         &self,

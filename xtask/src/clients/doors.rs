@@ -1,11 +1,12 @@
-//! Clients of the doors for anybody against a demo: those of CKAN first, then those of the other protocols, and of the identity provider.
+//! Clients of the doors for anybody against a demo: those of CKAN first, then those of the other protocols, of what the open site tells
+//! machines, and of the identity provider.
 
 use std::path::Path;
 
 use crate::Outcome;
 use crate::browser::Demo;
 use crate::python::environment;
-use crate::shell::{self, program, read};
+use crate::shell::{self, find, program, read};
 
 /// The suite of MCP that runs on Node.js 20, and what of it a server without fixtures can be asked.
 const SUITE: &str = "@modelcontextprotocol/conformance@0.1.9";
@@ -17,9 +18,12 @@ const OIDC: &str = "openid-client@6.9.0";
 pub(super) fn run(demo: &Demo, scratch: &Path) -> Outcome {
     read(program("ogrinfo").arg("--version"))
         .map_err(|why| format!("ogrinfo is needed (Debian: gdal-bin): {why}"))?;
+    let office = ["soffice", "libreoffice"].into_iter().find_map(find).ok_or(
+        "LibreOffice is needed (Debian: libreoffice-calc-nogui): it opens the workbooks that are downloaded",
+    )?;
     let bin = environment(
         "doorclients",
-        "ckanapi, frictionless, mlcroissant, owslib, sickle, mcp",
+        "ckanapi, frictionless, mlcroissant, owslib, sickle, mcp, feedparser, extruct, pyshacl, pyarrow",
         &[
             "ckanapi==4.11",
             "frictionless==5.21.0",
@@ -27,14 +31,20 @@ pub(super) fn run(demo: &Demo, scratch: &Path) -> Outcome {
             "OWSLib==0.35.0",
             "sickle==0.7.0",
             "mcp==2.3.0",
+            "feedparser==6.0.14",
+            "extruct==0.18.0",
+            "pyshacl==0.40.1",
+            "pyarrow",
         ],
     )?;
-    for (name, text) in
-        [("ckan.py", include_str!("ckan.py")), ("doors.py", include_str!("doors.py"))]
-    {
+    for (name, text) in [
+        ("ckan.py", include_str!("ckan.py")),
+        ("doors.py", include_str!("doors.py")),
+        ("pages.py", include_str!("pages.py")),
+    ] {
         let script = scratch.join(name);
         std::fs::write(&script, text).map_err(|e| e.to_string())?;
-        shell::run(program(bin.join("python")).arg(&script).arg(&demo.ready))?;
+        shell::run(program(bin.join("python")).arg(&script).arg(&demo.ready).arg(&office))?;
     }
     let url = format!("{}/mcp", demo.gateway()?);
     identity(demo, scratch)?;

@@ -1,5 +1,5 @@
-//! Subscriptions follow the change feed; reminders tell organisations what of theirs is left lying. A chore of the
-//! worker: it remembers its place in the feed, and a notice that was given already is not given again.
+//! Subscriptions follow the change feed, and the data of what is subscribed to; reminders tell organisations what of theirs is left
+//! lying. A chore of the worker: it remembers its place in the feed, and a notice that was given already is not given again.
 
 use chrono::{DateTime, TimeDelta};
 use model::account::Role;
@@ -16,6 +16,8 @@ use crate::{App, ledger};
 /// Where the feed was read up to, and which period was reminded of: names in the store.
 const PLACE: &str = "watch_at";
 const REMINDED: &str = "quality_reminded";
+/// Up to when new data were told of.
+const FRESH: &str = "watch_data_at";
 /// Changes of a round.
 const LOT: u32 = 200;
 /// A change may become visible a little later than it is stamped (a long transaction): so much is read again.
@@ -38,6 +40,7 @@ pub struct Watch {
 pub async fn watch(app: &App, op: &Op) -> Result<Watch> {
     let permit = app.policy.permit(op, Action::SystemWork, &Target::plain("System", "platform"))?;
     let mut done = Watch { changes: follow(app, op, &permit).await?, reminded: 0 };
+    fresh(app, op, &permit).await?;
     done.reminded = remind(app, op, &permit).await?;
     Ok(done)
 }
@@ -101,6 +104,35 @@ async fn reader(app: &App, system: &Op, id: &str) -> Result<Option<Op>> {
     Ok(Some(Op { actor: Actor::User { id, name, org, region, roles }, ..system.clone() }))
 }
 
+/// Tells who follows a data set that it has new data: once a day, however often they come.
+async fn fresh(app: &App, system: &Op, permit: &Permit) -> Result<()> {
+    let kept = app.store.meta_get(FRESH).await?;
+    if let Some(at) = kept {
+        let since = behind(system, &Position { at, id: "0".into() }).at;
+        let mut after = String::new();
+        loop {
+            let page = app.store.subscribers_of_data(&since, &after, LOT).await?;
+            let Some((last, _)) = page.last() else { break };
+            after.clone_from(&last.id);
+            for (of, data_at) in page {
+                let Some(node) = Node::parse(&of.subject) else { continue };
+                let Some(op) = reader(app, system, &of.owner).await? else { continue };
+                let Some(href) = place(app, &op, &node).await? else { continue };
+                let day = data_at.get(..10).unwrap_or(&data_at);
+                let told = Told {
+                    mark: format!("fresh:{}:{day}", of.subject),
+                    kind: "thing.fresh",
+                    title: of.title,
+                    words: String::new(),
+                    href,
+                };
+                tell(app, system, permit, &[of.owner], &told).await?;
+            }
+        }
+    }
+    app.store.meta_set(permit, FRESH, &system.stamp()).await
+}
+
 fn href(node: &Node) -> String {
     match node.ledger {
         Ledger::Data => format!("/console/entries/{}", node.id),
@@ -108,15 +140,19 @@ fn href(node: &Node) -> String {
     }
 }
 
-/// Whether a person may know of a thing now.
-async fn knows(app: &App, op: &Op, node: &Node) -> Result<bool> {
+/// Where a person finds a thing; `None` when they may not know of it now. Who does not work here is led to the open site.
+async fn place(app: &App, op: &Op, node: &Node) -> Result<Option<String>> {
+    let outside = op.actor.roles().iter().all(|r| matches!(r, Role::Enterprise | Role::Citizen));
     let found = match node.ledger {
-        Ledger::Data => crate::catalogue::get(app, op, &node.id).await.map(|_| ()),
-        _ => ledger::get(app, op, &node.id).await.map(|_| ()),
+        Ledger::Data => crate::catalogue::get(app, op, &node.id).await.map(|entry| match outside {
+            true => format!("/data/{}", entry.draft.code),
+            false => href(node),
+        }),
+        _ => ledger::get(app, op, &node.id).await.map(|_| href(node)),
     };
     match found {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == model::Kind::NotFound => Ok(false),
+        Ok(href) => Ok(Some(href)),
+        Err(e) if e.kind() == model::Kind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
 }
@@ -144,7 +180,8 @@ async fn things(app: &App, system: &Op, permit: &Permit, changes: &[Change]) -> 
             if change.at <= of.created_at {
                 continue;
             }
-            let known = knows(app, &op, &change.node).await?;
+            let place = place(app, &op, &change.node).await?;
+            let known = place.is_some();
             let retired = !known || change.happened == Happened::Retired;
             let told = Told {
                 mark: format!("thing:{key}:{}", change.at),
@@ -152,7 +189,7 @@ async fn things(app: &App, system: &Op, permit: &Permit, changes: &[Change]) -> 
                 // Of what they may no longer know, they are told no more than they knew.
                 title: if known { change.title.clone() } else { of.title.clone() },
                 words: String::new(),
-                href: if known { href(&change.node) } else { "/console/notices".into() },
+                href: place.unwrap_or_else(|| "/console/notices".into()),
             };
             tell(app, system, permit, &[of.owner], &told).await?;
         }

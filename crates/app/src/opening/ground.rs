@@ -246,6 +246,35 @@ pub async fn ground(app: &App, _op: &Op) -> Result<Ground> {
     Ok(Ground { sets: sets.collect(), outlines, regions: found })
 }
 
+/// A set whose features reach into a box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reaching {
+    pub code: String,
+    pub title: String,
+    pub title_en: String,
+}
+
+/// Freely open sets whose features reach into a box (west, south, east, north) by what was measured of all of them, those with the most
+/// features first. Whether any lies in it is counted by [`super::inside`].
+pub async fn reaching(app: &App, _op: &Op, bbox: [f64; 4], most: usize) -> Result<Vec<Reaching>> {
+    let mut measured = app.store.open_places().await?;
+    measured.retain(|p| p.bounds.is_some_and(|own| place::touches(bbox, own)));
+    measured.sort_by_key(|p| std::cmp::Reverse(p.features));
+    let ids: Vec<String> = measured.iter().map(|p| p.entry.clone()).collect();
+    let heads = app.store.entry_heads(&ids).await?;
+    let open: HashMap<String, Entry> =
+        heads.into_iter().filter(Entry::freely_open).map(|e| (e.id.clone(), e)).collect();
+    let told = ids.iter().filter_map(|id| {
+        let d = &open.get(id)?.draft;
+        Some(Reaching {
+            code: d.code.clone(),
+            title: d.title.clone(),
+            title_en: d.title_en.clone(),
+        })
+    });
+    Ok(told.take(most).collect())
+}
+
 /// Where a region is: around its outline, else around the features that sets have of it and of what lies in it.
 fn placed(
     region: &Region,

@@ -1,7 +1,8 @@
 //! 开放指数, the open index: how well each city and each department opens, computed from the store by published rules.
 //!
-//! One walk over the open entries puts a line down for each: how large, how full, how fresh, how well described. Scores are
-//! means of these lines, and each score knows the sets that fail it. It is kept for a while, and made anew when the day has
+//! One walk over the open entries puts a line down for each: how large, how full, how fresh, how well described, whether anybody
+//! uses it. Scores are means of these lines, and each score knows the sets that fail it; how the public is answered is told by
+//! `response`. It is kept for a while, and made anew when the day has
 //! changed (a set goes stale by the calendar) or, after some minutes, when the ledger has.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,6 +15,7 @@ use model::{Error, Op, Result};
 use serde::Serialize;
 
 use super::metadata;
+use super::response::{self, Replies};
 use super::rules::{IndexRules, Weights};
 use crate::{App, dispatch};
 
@@ -78,6 +80,12 @@ pub struct Scores {
     pub metadata: f64,
     /// Themes with at least one set, of those anyone in the province has.
     pub coverage: f64,
+    /// Sets that anybody had rows of lately, of those that have been open long enough; `None` where none has.
+    pub used: Option<f64>,
+    /// Tickets of the public answered in time, of those that were answered or are due; `None` where there were none.
+    pub reply: Option<f64>,
+    /// Median of the working days to the first answer.
+    pub reply_days: Option<i64>,
     /// Mean points of metadata, of `metadata::MOST`.
     pub points: f64,
     /// Sets that fail, by the word of the defect.
@@ -85,8 +93,8 @@ pub struct Scores {
 }
 
 /// What a set can fail.
-pub const DEFECTS: [&str; 6] =
-    ["fragmented", "low_capacity", "missing", "stiff", "late", "described"];
+pub const DEFECTS: [&str; 7] =
+    ["fragmented", "low_capacity", "missing", "stiff", "late", "described", "unused"];
 
 /// A set that fails something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,6 +118,8 @@ struct Line {
     cells: u64,
     /// Whether a declared cycle says when it is due.
     due: bool,
+    /// Whether it has been open long enough, with rows, to be judged by its use.
+    tried: bool,
 }
 
 impl Line {
@@ -191,6 +201,7 @@ pub async fn failing(
 async fn compute(app: &App, op: &Op) -> Result<Index> {
     let rules = &app.rules.site.index;
     let measures = app.store.open_measures().await?;
+    let use_of = response::usage(app, op, rules.use_days).await?;
     let mut lines: Vec<Line> = Vec::new();
     let mut shapes: Vec<String> = Vec::new();
     let mut after = None::<String>;
@@ -200,7 +211,12 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
         after = Some(last.draft.code.clone());
         for entry in &page {
             let measured = measures.get(&entry.id).map(|(_, cells, missing)| (*cells, *missing));
-            lines.push(line(app, op, rules, entry, measured)?);
+            let mut line = line(app, op, rules, entry, measured)?;
+            line.tried = use_of.tried(entry);
+            if line.tried && !use_of.had(entry) {
+                line.failing.defects.push("unused");
+            }
+            lines.push(line);
             shapes.push(format!("{}\n{}", entry.draft.org, shape(&entry.draft.title)));
         }
     }
@@ -219,18 +235,25 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
     let known: HashSet<&str> = lines.iter().map(|l| l.domain).collect();
     let mut themes: Vec<String> = known.iter().map(|d| (*d).to_owned()).collect();
     themes.sort();
-    let by = |word: &dyn Fn(&Line) -> String| {
+    let replies = response::replies(app, op).await?;
+    let by = |word: &dyn Fn(&Line) -> String, answered: &HashMap<String, Replies>| {
         let mut groups: BTreeMap<String, Vec<&Line>> = BTreeMap::new();
         for line in &lines {
             groups.entry(word(line)).or_default().push(line);
         }
-        let mut all: Vec<Scores> =
-            groups.into_iter().map(|(w, l)| scores(rules, w, &l, known.len())).collect();
+        let none = Replies::default();
+        let mut all: Vec<Scores> = groups
+            .into_iter()
+            .map(|(word, lines)| {
+                let answered = answered.get(&word).unwrap_or(&none);
+                scores(rules, word, &lines, known.len(), answered)
+            })
+            .collect();
         all.sort_by(|a, b| b.total.total_cmp(&a.total).then_with(|| a.word.cmp(&b.word)));
         all
     };
-    let cities = by(&|l: &Line| l.city.clone());
-    let orgs = by(&|l: &Line| l.failing.org.clone());
+    let cities = by(&|l: &Line| l.city.clone(), &replies.cities);
+    let orgs = by(&|l: &Line| l.failing.org.clone(), &replies.orgs);
     let mut counts: HashMap<(&str, &str), u64> = HashMap::new();
     for line in &lines {
         *counts.entry((line.failing.org.as_str(), line.domain)).or_default() += 1;
@@ -243,7 +266,8 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
             sets: themes.iter().map(|t| of(&o.word, t)).collect(),
         })
         .collect();
-    let whole = scores(rules, String::new(), &lines.iter().collect::<Vec<_>>(), known.len());
+    let every: Vec<&Line> = lines.iter().collect();
+    let whole = scores(rules, String::new(), &every, known.len(), &replies.whole);
     Ok(Index { at: op.stamp(), whole, cities, orgs, cover, themes, lines })
 }
 
@@ -275,10 +299,6 @@ fn line(
     if f64::from(points) < f64::from(metadata::MOST) * 0.6 {
         defects.push("described");
     }
-    let city = match draft.region.get(..4) {
-        Some(city) => format!("{city}00"),
-        None => draft.region.clone(),
-    };
     Ok(Line {
         failing: Failing {
             code: draft.code.clone(),
@@ -289,10 +309,11 @@ fn line(
             points,
             fresh_until: until.map(|d| d.to_string()),
         },
-        city,
+        city: response::city_of(&draft.region),
         domain: draft.domain.as_str(),
         cells: u64::try_from(cells).unwrap_or(0),
         due: until.is_some(),
+        tried: false,
     })
 }
 
@@ -325,7 +346,13 @@ fn shape(title: &str) -> String {
     out
 }
 
-fn scores(rules: &IndexRules, word: String, lines: &[&Line], themes: usize) -> Scores {
+fn scores(
+    rules: &IndexRules,
+    word: String,
+    lines: &[&Line],
+    themes: usize,
+    answered: &Replies,
+) -> Scores {
     let sets = lines.len() as u64;
     let cells: u64 = lines.iter().map(|l| l.cells).fold(0, u64::saturating_add);
     let mut failing: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -340,6 +367,7 @@ fn scores(rules: &IndexRules, word: String, lines: &[&Line], themes: usize) -> S
     };
     let quality = ["fragmented", "low_capacity", "missing", "stiff"];
     let due = lines.iter().filter(|l| l.due).count() as u64;
+    let tried = lines.iter().filter(|l| l.tried).count() as u64;
     let own: HashSet<&str> = lines.iter().map(|l| l.domain).collect();
     let points =
         lines.iter().map(|l| f64::from(l.failing.points)).sum::<f64>() / (sets.max(1) as f64);
@@ -355,6 +383,9 @@ fn scores(rules: &IndexRules, word: String, lines: &[&Line], themes: usize) -> S
         timeliness: good(fails("late"), due),
         metadata: points * 100.0 / f64::from(metadata::MOST),
         coverage: if themes == 0 { 0.0 } else { own.len() as f64 * 100.0 / themes as f64 },
+        used: (tried > 0).then(|| good(fails("unused"), tried)),
+        reply: answered.score(),
+        reply_days: answered.median(),
         points,
         failing,
     };
@@ -368,23 +399,33 @@ fn scores(rules: &IndexRules, word: String, lines: &[&Line], themes: usize) -> S
         &mut scores.metadata,
         &mut scores.coverage,
         &mut scores.points,
-    ] {
+    ]
+    .into_iter()
+    .chain([&mut scores.used, &mut scores.reply].into_iter().flatten())
+    {
         *score = (*score * 10.0).round() / 10.0;
     }
     scores
 }
 
+/// The mean by weight of the parts that can be told: where nobody wrote, nothing could be answered late.
 fn total(s: &Scores, w: Weights) -> f64 {
     let parts = [
-        (s.quantity, w.quantity),
-        (s.capacity, w.capacity),
-        (s.quality, w.quality),
-        (s.timeliness, w.timeliness),
-        (s.metadata, w.metadata),
-        (s.coverage, w.coverage),
+        (Some(s.quantity), w.quantity),
+        (Some(s.capacity), w.capacity),
+        (Some(s.quality), w.quality),
+        (Some(s.timeliness), w.timeliness),
+        (Some(s.metadata), w.metadata),
+        (Some(s.coverage), w.coverage),
+        (s.used, w.used),
+        (s.reply, w.reply),
     ];
-    let all: f64 = parts.iter().map(|(_, weight)| weight).sum();
-    parts.iter().map(|(score, weight)| score * weight).sum::<f64>() / all
+    let (mut sum, mut all) = (0.0, 0.0);
+    for (score, weight) in parts.into_iter().filter_map(|(score, w)| Some((score?, w))) {
+        sum += score * weight;
+        all += weight;
+    }
+    if all > 0.0 { sum / all } else { 0.0 }
 }
 
 /// 0 for nothing, 100 from `full` on, in between by orders of magnitude.

@@ -130,19 +130,25 @@ pub async fn distinct(
     filter: Option<Condition>,
     most: u64,
 ) -> Result<Groups> {
+    let by = by.iter().map(|c| (c.clone(), c.clone())).collect();
+    let ask = Grouping { by, measures: Vec::new(), filter, smallest: 0, most };
+    grouped(app, op, code, &ask).await
+}
+
+/// Figures by group of a freely open set that is held for look-ups, through the gate that rows leave by; recorded as a release.
+/// More groups than the question allows are refused.
+pub async fn grouped(app: &App, op: &Op, code: &str, ask: &Grouping) -> Result<Groups> {
     let pass = sharing::enter(app, op, code, Action::RowsQuery).await?;
     if !pass.served() {
         let error = Error::new(
             Code::InvalidQuery,
-            "该数据集没有可供查找的副本，不能去重（distinct）；请下载后自行处理",
-            "this data set has no copy for look-ups, so that distinct does not apply: download it instead",
+            "该数据集没有可供查找的副本，不能去重或分组统计；请下载后自行处理",
+            "this data set has no copy for look-ups, so that neither distinct nor groups apply: download it instead",
         );
         return Err(pass.refuse(app, op, error).await);
     }
-    let by = by.iter().map(|c| (c.clone(), c.clone())).collect();
-    let ask = Grouping { by, measures: Vec::new(), filter, smallest: 0, most };
-    pass.figures(app, op, &ask).await?;
-    let look = app.store.serving().statistics(pass.grant(), &ask);
+    pass.figures(app, op, ask).await?;
+    let look = app.store.serving().statistics(pass.grant(), ask);
     let groups = pass.timed(app, op, look).await?;
     let event = AuditEvent {
         columns: groups.columns.join(","),

@@ -80,6 +80,9 @@ pub struct IndexRules {
     pub low_cells: i64,
     pub missing_percent: f64,
     pub stiff_percent: f64,
+    /// Days within which somebody must have had rows of a set that has been open longer than that.
+    #[serde(default = "quarter")]
+    pub use_days: u64,
     pub keep_seconds: i64,
     pub weight: Weights,
 }
@@ -93,6 +96,15 @@ pub struct Weights {
     pub timeliness: f64,
     pub metadata: f64,
     pub coverage: f64,
+    /// Not counted by a rule file that says nothing of them.
+    #[serde(default)]
+    pub used: f64,
+    #[serde(default)]
+    pub reply: f64,
+}
+
+fn quarter() -> u64 {
+    90
 }
 
 /// The face of a city's site.
@@ -188,7 +200,16 @@ impl SiteRules {
             }
         }
         let w = self.index.weight;
-        let parts = [w.quantity, w.capacity, w.quality, w.timeliness, w.metadata, w.coverage];
+        let parts = [
+            w.quantity,
+            w.capacity,
+            w.quality,
+            w.timeliness,
+            w.metadata,
+            w.coverage,
+            w.used,
+            w.reply,
+        ];
         if parts.iter().any(|p| !p.is_finite() || *p < 0.0) || parts.iter().sum::<f64>() <= 0.0 {
             return wrong(
                 "开放指数的权重应为非负数且不全为零".into(),

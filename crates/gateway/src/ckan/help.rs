@@ -49,7 +49,11 @@ const ACTIONS: &[(&str, &str)] = &[
          the place of a row in the answer's order, counted from 1",
     ),
     ("datastore_info", "表的字段与行数 / fields and rows of a table. id"),
-    ("datastore_search_sql", "不提供 / not offered by this door."),
+    (
+        "datastore_search_sql",
+        "以一条 SELECT 语句取行，运营方开启后可用 / rows by one SELECT, where the operator has switched it on. sql: SELECT [DISTINCT] \
+         columns, COUNT, SUM, AVG, MIN, MAX FROM \"resource_id\" [WHERE …] [GROUP BY …] [ORDER BY …] [LIMIT n] [OFFSET n]",
+    ),
 ];
 
 pub(super) fn show(params: &Params) -> Result<Value, Fault> {

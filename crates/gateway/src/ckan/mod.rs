@@ -3,8 +3,8 @@
 //! rows leave by the gate of `/api/v1`.
 //!
 //! `params` reads what was sent, `fault` spells refusals, `shape` spells data sets, organisations and groups, `query` translates
-//! Solr's language, `catalogue` and `listed` are the actions over the catalogue, `filters` and `table` those over rows, `dump` the
-//! files.
+//! Solr's language, `catalogue` and `listed` are the actions over the catalogue, `filters` and `table` those over rows, `sql` the
+//! same by a statement, `dump` the files.
 
 pub(crate) mod catalogue;
 mod dump;
@@ -15,6 +15,7 @@ mod listed;
 mod params;
 mod query;
 pub(crate) mod shape;
+mod sql;
 pub(crate) mod table;
 
 use axum::Router;
@@ -161,6 +162,7 @@ async fn run(
         "format_autocomplete" => listed::formats(params),
         "datastore_search" => table::search(door, op, params).await,
         "datastore_info" => table::info(door, op, params).await,
+        "datastore_search_sql" if door.config.ckan_sql => sql::search(door, op, params).await,
         "datastore_search_sql" => Err(Fault::denied(
             "本接口不提供 SQL 查询，请用 datastore_search，或以应用身份连接 SQL 接口",
             "SQL is not offered by this door: use datastore_search, or connect an application to the SQL door",

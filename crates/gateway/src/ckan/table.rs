@@ -190,7 +190,7 @@ async fn distinct(
 }
 
 /// Values of one column in their order, nothing last.
-fn compare(a: Option<&Cell>, b: Option<&Cell>) -> Ordering {
+pub(super) fn compare(a: Option<&Cell>, b: Option<&Cell>) -> Ordering {
     match (a, b) {
         (Some(Cell::Integer(a)), Some(Cell::Integer(b))) => a.cmp(b),
         (Some(Cell::Decimal(a)), Some(Cell::Decimal(b))) => a.cmp(b),

@@ -10,6 +10,7 @@ use model::query::{Comparison, Condition, Order, RowQuery};
 use model::request::{Period, Request, RequestState};
 use model::value::{LineForm, Lines, Rows, Value};
 use model::{Actor, Code, Op, Result};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use policy::{Action, Grant, GrantAsk, Policy, Via};
 
 use super::entries::{House, entry, house, item, key, op_at, start, texts};
@@ -177,6 +178,37 @@ async fn lines_are_the_rows_of_a_scan() {
         let wanted = writer.into_inner().unwrap();
         assert_eq!(String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&wanted));
     }
+}
+
+/// What leaves as a file by column is what leaves as rows, masks and row filter included.
+#[tokio::test]
+async fn a_column_file_holds_the_rows_of_a_scan() {
+    let house = landed().await;
+    let grant = grant(&ITEMS, "330100", 0);
+    let query = RowQuery::default();
+    let rows = scan(&house, &grant, &query).await.unwrap();
+    let file = async || {
+        let stream = house.lake.column_file_granted(&grant, &query, None).await.unwrap();
+        let pieces: Vec<Lines> = stream.try_collect().await.unwrap();
+        assert_eq!(pieces.iter().map(|p| p.rows).sum::<usize>(), rows.rows.len());
+        pieces.into_iter().flat_map(|p| p.bytes).collect::<Vec<u8>>()
+    };
+    let bytes = file().await;
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    assert!(file().await == bytes, "the same again");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+    let names: Vec<&str> = reader.schema().fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(names, rows.columns);
+    let mut told: Vec<Vec<Value>> = Vec::new();
+    for batch in reader.build().unwrap() {
+        let batch = batch.unwrap();
+        let columns: Vec<crate::cells::Cells<'_>> =
+            batch.columns().iter().map(|c| crate::cells::Cells::of(c.as_ref()).unwrap()).collect();
+        told.extend(
+            (0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row)).collect()),
+        );
+    }
+    assert_eq!(told, rows.rows);
 }
 
 #[tokio::test]

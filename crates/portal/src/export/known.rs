@@ -1,6 +1,6 @@
-//! What is known of files that were handed out whole: size and checksum. The same version of a set makes the same bytes, so that the
-//! page can tell both beforehand, and a download that was cut off goes on where it stood (`Range`). Kept in memory: derived, and
-//! known again after the next whole download.
+//! What is known of files that were read whole: size and checksum. The same version of a set makes the same bytes, so that the page can
+//! tell both beforehand, and a download that was cut off goes on where it stood (`Range`): a file of which nothing is known yet is read
+//! through once for that. Kept in memory: derived, and known again when it is asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,15 +31,54 @@ pub(crate) struct Known {
 
 /// The files of this process, by set and format.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Files(Arc<Mutex<HashMap<String, Known>>>);
+pub(crate) struct Files {
+    all: Arc<Mutex<HashMap<String, Known>>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The mark of a file, which is known before its bytes are (`ETag`): another version is another mark.
+pub(crate) fn mark(key: &str, stamp: &str) -> String {
+    let hash = Sha256::digest(format!("{key}\n{stamp}"));
+    let short: String = hex::encode(hash).chars().take(32).collect();
+    format!("\"{short}\"")
+}
+
+/// What an answer says of a file that can be had in parts.
+pub(crate) fn offered(headers: &mut HeaderMap, mark: &str) {
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Ok(mark) = HeaderValue::from_str(mark) {
+        headers.insert(header::ETAG, mark);
+    }
+}
+
+/// Whether a part of the file of this mark is asked for.
+pub(crate) fn in_part(asked: &HeaderMap, mark: &str) -> bool {
+    let range = asked.get(header::RANGE).and_then(|v| v.to_str().ok());
+    let same = asked.get(header::IF_RANGE).is_none_or(|v| v.as_bytes() == mark.as_bytes());
+    same && range.is_some_and(|r| span(r, u64::MAX) != Span::Whole)
+}
 
 impl Files {
+    /// Reads a body to its end, so that its file is known. Who does holds the [`Files::turn`].
+    pub(crate) async fn learn(&self, body: Body, key: String, stamp: String) -> Result<(), Error> {
+        let mut read = self.remember(body, key, stamp).into_data_stream();
+        while let Some(piece) = read.next().await {
+            piece.map_err(|e| Error::internal("a file could not be read through").caused_by(e))?;
+        }
+        Ok(())
+    }
+
+    /// The turn of who reads a file through; `None` while somebody else does.
+    pub(crate) fn turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        Arc::clone(&self.turn).try_lock_owned().ok()
+    }
+
     pub(crate) fn get(&self, key: &str, stamp: &str) -> Option<Known> {
-        self.0.lock().get(key).filter(|known| known.stamp == stamp).cloned()
+        self.all.lock().get(key).filter(|known| known.stamp == stamp).cloned()
     }
 
     fn put(&self, key: String, known: Known) {
-        let mut all = self.0.lock();
+        let mut all = self.all.lock();
         if all.len() >= MOST && !all.contains_key(&key) {
             all.clear();
         }
@@ -92,19 +131,18 @@ impl Files {
 pub(crate) fn answer(
     asked: &HeaderMap,
     known: &Known,
+    mark: &str,
     mut headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let tag = format!("\"{}\"", known.sha256);
     let set = |headers: &mut HeaderMap, name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }
     };
-    set(&mut headers, header::ACCEPT_RANGES, "bytes");
-    set(&mut headers, header::ETAG, &tag);
-    let same = asked.get(header::IF_RANGE).is_none_or(|v| v.as_bytes() == tag.as_bytes());
-    let range = asked.get(header::RANGE).and_then(|v| v.to_str().ok()).filter(|_| same);
+    offered(&mut headers, mark);
+    let range = asked.get(header::RANGE).and_then(|v| v.to_str().ok());
+    let range = range.filter(|_| in_part(asked, mark));
     match range.map(|range| span(range, known.bytes)) {
         None | Some(Span::Whole) => {
             set(&mut headers, header::CONTENT_LENGTH, &known.bytes.to_string());

@@ -5,6 +5,7 @@ mod geojson;
 mod json;
 pub(crate) mod known;
 mod rdf;
+mod ready;
 pub(crate) mod xlsx;
 mod xml;
 
@@ -61,6 +62,8 @@ pub(crate) enum Format {
     Xml,
     Rdf,
     GeoJson,
+    /// By column, for programs; its pieces come ready.
+    Parquet,
 }
 
 impl Format {
@@ -71,6 +74,7 @@ impl Format {
             Format::Xml => "application/xml; charset=utf-8",
             Format::Rdf => "application/rdf+xml; charset=utf-8",
             Format::GeoJson => "application/geo+json",
+            Format::Parquet => "application/vnd.apache.parquet",
         }
     }
     pub(crate) fn encoder(self, heading: Heading) -> Box<dyn Encoder> {
@@ -80,6 +84,7 @@ impl Format {
             Format::Xml => Box::new(xml::Xml { heading }),
             Format::Rdf => Box::new(rdf::Rdf { heading, row: 0 }),
             Format::GeoJson => Box::new(geojson::GeoJson::new(heading)),
+            Format::Parquet => Box::new(ready::Ready),
         }
     }
 }
@@ -94,7 +99,7 @@ pub(crate) fn body(
     poured(encoder, rows.map(|chunk| chunk.map(Piece::Rows)).boxed(), tally)
 }
 
-/// A body of CSV whose lines come ready: what `encoder` would write of their rows.
+/// A body whose rows come ready as bytes: what `encoder` would write of them.
 pub(crate) fn lines(
     encoder: Box<dyn Encoder>,
     lines: BoxStream<'static, Result<Lines>>,

@@ -7,6 +7,7 @@ pub(super) const NOTICES: Words = &[
     ("search.changed", "订阅的搜索中有变化", "Changed in a search you subscribe to"),
     ("thing.changed", "订阅的条目有变化", "Something you subscribe to has changed"),
     ("thing.retired", "订阅的条目已停用或下线", "Something you subscribe to was retired"),
+    ("thing.fresh", "关注的数据集有新数据", "A data set you follow has new data"),
     ("quality", "台账质量提醒", "Quality of your ledgers"),
     ("delivery.failed", "推送未送达，将重试", "A delivery did not go through and is tried again"),
     ("delivery.stopped", "推送任务已停用", "A delivery has stopped"),

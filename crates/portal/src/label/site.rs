@@ -17,6 +17,7 @@ pub(super) const DEFECTS: Words = &[
     ("stiff", "生硬格式转化", "Stiff format"),
     ("late", "未按期更新", "Not updated on time"),
     ("described", "元数据不完整", "Poorly described"),
+    ("unused", "无人使用", "Used by nobody"),
 ];
 pub(super) const DIMENSIONS: Words = &[
     ("findability", "可发现", "Findability"),

@@ -32,6 +32,7 @@ fn scores(word: &str, full: bool) -> Value {
     context! {
         word, sets => 3, cells => 1000, total => 61.5, quantity => 30.0, capacity => 40.0, quality => 90.0,
         timeliness => 50.0, metadata => 70.1, coverage => 20.0, points => 284.0, failing,
+        used => full.then_some(75.0), reply => full.then_some(90.5), reply_days => full.then_some(3),
     }
 }
 
@@ -58,7 +59,8 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     Some(match template {
         "site/dataset.html" => context! {
             applies_inside => full,
-            standing => standing(full), filled => full.then_some("91.7"), filter,
+            standing => standing(full), filled => full.then_some("91.7"), filter, quality => "88.5",
+            quality_parts => ["filled", "accepted", "fresh", "described"].map(|word| context! { word, score => "90.0" }).to_vec(),
             origin => full.then(|| crate::site::dataset::told(&super::harvests::origin())),
             files => list(context! { format => "csv", known => context! { bytes => 1024, sha256 => "0f" } }),
             by_item => list(context! { identifier => "id", percent => "100.0" }), licence => licence(),
@@ -91,7 +93,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         "site/maps.html" => context! {
             docs => list(value(hit().doc)), chosen => vec!["parking"], most => 4,
             area => full.then(|| context! { west => 120.0, south => 30.0, east => 121.0, north => 31.0 }),
-            within => full.then(|| vec![context! { doc => value(hit().doc), inside => context! { features => 3, more => true } }]),
+            uncounted => full, within => full.then(|| vec![context! { doc => value(hit().doc), inside => context! { features => 3, more => true } }]),
             sources => if full { "/data/parking/map.geojson" } else { "" }, place => full.then_some("停车场 <b>"),
             ground => if full { "/data/zj_boundary_city/map.geojson" } else { "/maps/regions.geojson" }, grounded => 2,
             outlines => list(context! { code => "zj_boundary_city", title => "停车场 <b>", title_en => "", attribution => "停车场 <b>" }),
@@ -111,6 +113,9 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             own => full.then_some(2), may_register => full, sql => full, sign_up => !full,
             real_name => full.then(|| value(super::realnames::standing(full))), staff => false,
             parts => ["gateway", "store", "lake", "search", "audit"].map(|part| context! { part, ok => full }).to_vec(),
+            changes => if full { ["created", "changed", "retired"].map(|happened| context! {
+                happened, at => AT, code => "parking", title => "停车场 <b>", version => 2,
+            }).to_vec() } else { Vec::new() },
         },
         "site/city.html" => context! {
             site => context! { slug => "hangzhou", region => "330100" }, province => "钱塘", city_name => "杭州市",
@@ -125,8 +130,11 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             },
             rules => context! {
                 effective => "2026-01-01", basis => "依据", full_sets => 100.0, full_cells => 1e7, fragments => 3, low_cells => 500,
-                missing_percent => 50.0, stiff_percent => 80.0,
-                weight => context! { quantity => 15.0, capacity => 15.0, quality => 25.0, timeliness => 20.0, metadata => 15.0, coverage => 10.0 },
+                missing_percent => 50.0, stiff_percent => 80.0, use_days => 90,
+                weight => context! {
+                    quantity => 10.0, capacity => 10.0, quality => 25.0, timeliness => 20.0, metadata => 15.0, coverage => 10.0,
+                    used => 5.0, reply => 5.0,
+                },
             },
             defects => app::opening::DEFECTS.to_vec(), asks => value(app::opening::metadata::ASKS), most => 405,
         },

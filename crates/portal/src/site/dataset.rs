@@ -53,7 +53,9 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
     let landed = landed(&door, &visit, &dataset).await;
     let standing = app::opening::standing(&door.app, &visit.op, &dataset).await?;
     let (filled, by_item) = filled(&standing);
+    let (quality, quality_parts) = quality(&door, &dataset, &standing);
     let voice = opinion::of(&door, &visit, &dataset).await;
+    let follows = opinion::follows(&door, &visit, &dataset).await;
     let origin = app::harvest::origin(&door.app, draft.code.as_str()).await?;
     let context = context! {
         dataset => value(&dataset),
@@ -61,12 +63,12 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         items => value(&draft.items),
         formats => formats(&dataset), files => files(&door, &dataset),
         preview => preview.map(|page| table(&visit, &dataset, &page)),
-        trouble, related, voice, landed => value(&landed), origin => origin.as_ref().map(told),
+        trouble, related, voice, follows, landed => value(&landed), origin => origin.as_ref().map(told),
         jsonld => metadata::json_ld(&door, &visit, &dataset, origin.as_ref()),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         too_long => dataset.entry.rows > 1_048_575,
         filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val"), to => visit.q("to") },
-        standing => value(&standing), filled, by_item,
+        standing => value(&standing), filled, by_item, quality, quality_parts,
         licence => value(&door.app.rules.site.licence),
         cite => cite(&door, &visit, &dataset, landed.last().map(|l| l.version)),
         order => visit.q("order"),
@@ -112,6 +114,9 @@ pub(super) fn formats(dataset: &Dataset) -> Vec<&'static str> {
     let mut all = vec!["csv", "json", "xlsx", "xml", "rdf"];
     if dataset.geometry.is_some() {
         all.push("geojson");
+    }
+    if dataset.entry.data_at.is_some() {
+        all.push("parquet");
     }
     all
 }
@@ -199,6 +204,29 @@ fn filled(standing: &Standing) -> (Option<String>, Vec<Value>) {
         .map(|(name, n)| context! { identifier => name, percent => percent(*n, measured.rows) })
         .collect();
     (Some(percent(measured.cells - measured.missing, measured.cells)), items)
+}
+
+/// The quality of a set from 0 to 100 and the parts it is the mean of, as far as each is known: cells that hold something, rows of the
+/// last collection that were accepted, data within their cycle, points of metadata.
+fn quality(door: &Door, dataset: &Dataset, standing: &Standing) -> (String, Vec<Value>) {
+    use app::opening::metadata::{MOST, points};
+    let share = |part: f64, all: f64| if all > 0.0 { part * 100.0 / all } else { 100.0 };
+    let filled =
+        standing.measured.as_ref().map(|m| share((m.cells - m.missing) as f64, m.cells as f64));
+    let accepted =
+        (standing.read > 0).then(|| share(standing.accepted as f64, standing.read as f64));
+    let fresh = standing.fresh_until.as_ref().map(|_| if standing.stale { 0.0 } else { 100.0 });
+    let told = points(&dataset.entry, &door.app.rules.site.licence.name_zh);
+    let described = Some(share(f64::from(told), f64::from(MOST)));
+    let parts =
+        [("filled", filled), ("accepted", accepted), ("fresh", fresh), ("described", described)];
+    let known: Vec<(&str, f64)> =
+        parts.into_iter().filter_map(|(word, score)| Some((word, score?))).collect();
+    let mean = known.iter().map(|(_, score)| score).sum::<f64>() / known.len().max(1) as f64;
+    let parts = known.into_iter().map(|(word, score)| {
+        context! { word, score => format!("{score:.1}") }
+    });
+    (format!("{mean:.1}"), parts.collect())
 }
 
 /// How the set is cited: as GB/T 7714 writes it, and for BibTeX.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use app::Action;
 use app::audit::Tally;
-use app::opening::Dataset;
+use app::opening::{Dataset, Read, Shape};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -62,6 +62,7 @@ async fn download(
         "xml" => Some(Format::Xml),
         "rdf" => Some(Format::Rdf),
         "geojson" => Some(Format::GeoJson),
+        "parquet" => Some(Format::Parquet),
         "xlsx" => None,
         _ => return Err(nowhere().into()),
     };
@@ -82,12 +83,30 @@ async fn download(
         )
         .into());
     }
+    // The file as it is offered: the present version, with what its format comes with.
+    let offered =
+        format.filter(|format| version.is_none() && !matches!(format, Format::Csv { bom: false }));
+    let (key, stamp) = known_as(&dataset, &file);
+    let mark = known::mark(&key, &stamp);
+    if let Some(format) = offered
+        && known::in_part(&asked, &mark)
+        && door.files.get(&key, &stamp).is_none()
+    {
+        learn(&door, &visit, &code, format, (key, stamp)).await?;
+    }
     let tally = || Tally::new(&door.app, &visit.op, Action::RowsDownload.as_str(), &code);
     let (dataset, format, body) = match format {
         // Written where the rows are read: the most asked for, of the largest sets.
         Some(format @ Format::Csv { bom }) => {
             let (lines, form) = (app::opening::download_lines, export::line_form(bom));
             let download = lines(&door.app, &visit.op, &code, version, form).await?;
+            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+            let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
+            (download.dataset, format, body)
+        }
+        Some(format @ Format::Parquet) => {
+            let columns = app::opening::download_columns;
+            let download = columns(&door.app, &visit.op, &code, version).await?;
             let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
             let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
             (download.dataset, format, body)
@@ -107,15 +126,55 @@ async fn download(
         }
     };
     let name = format!("{}.{extension}", dataset.entry.draft.title);
-    let headers = attachment(&name, format.content_type());
-    // The file as it is offered: the present version, with what its format comes with.
-    let offered = version.is_none() && !matches!(format, Format::Csv { bom: false });
+    let mut headers = attachment(&name, format.content_type());
+    if offered.is_none() {
+        return Ok((headers, body).into_response());
+    }
+    // What the body is of: it may have changed since the beginning.
     let (key, stamp) = known_as(&dataset, &file);
-    Ok(match door.files.get(&key, &stamp).filter(|_| offered) {
-        Some(known) => known::answer(&asked, &known, headers, body),
-        None if offered => (headers, door.files.remember(body, key, stamp)).into_response(),
-        None => (headers, body).into_response(),
+    let mark = known::mark(&key, &stamp);
+    Ok(match door.files.get(&key, &stamp) {
+        Some(known) => known::answer(&asked, &known, &mark, headers, body),
+        None => {
+            known::offered(&mut headers, &mark);
+            (headers, door.files.remember(body, key, stamp)).into_response()
+        }
     })
+}
+
+/// Reads a file through, so that a part of it can be told: nothing of it leaves. One at a time; who comes meanwhile gets the whole.
+async fn learn(
+    door: &Arc<Door>,
+    visit: &Visit,
+    code: &str,
+    format: Format,
+    (key, stamp): (String, String),
+) -> Result<()> {
+    let Some(_turn) = door.files.turn() else { return Ok(()) };
+    let shape = match format {
+        Format::Csv { bom } => Shape::Lines(export::line_form(bom)),
+        Format::Parquet => Shape::Columns,
+        Format::Json | Format::Xml | Format::Rdf | Format::GeoJson => Shape::Rows,
+    };
+    let heading = |dataset: &Dataset, columns: &[(String, String)]| {
+        format.encoder(Heading::new(dataset, columns, &visit.base))
+    };
+    let (dataset, body) =
+        match app::opening::read_through(&door.app, &visit.op, code, shape).await? {
+            Read::Rows(read) => {
+                let encoder = heading(&read.dataset, &read.columns);
+                (read.dataset, export::body(encoder, read.rows, None))
+            }
+            Read::Bytes(read) => {
+                let encoder = heading(&read.dataset, &read.columns);
+                (read.dataset, export::lines(encoder, read.rows, None))
+            }
+        };
+    // It changed meanwhile: what is read is another file, and not the one that was asked for.
+    if known_as(&dataset, "").1 != stamp {
+        return Ok(());
+    }
+    door.files.learn(body, key, stamp).await
 }
 
 fn version(visit: &Visit) -> Result<Option<i64>> {

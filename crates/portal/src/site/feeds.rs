@@ -4,71 +4,124 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures::StreamExt;
 use minijinja::context;
 use model::search::SearchQuery;
+use model::{Error, Result};
 
 use crate::export::xml_text;
-use crate::site::{catalogue, facets};
+use crate::site::facets;
 use crate::view::value;
 use crate::visit::{Visit, encode};
 use crate::{Answer, Door};
 
-/// Most addresses of one site map (sitemaps.org).
-const MOST_ADDRESSES: usize = 50_000;
+/// Data sets of one file of the site map (sitemaps.org allows 50,000 addresses).
+const PART: usize = 20_000;
+/// Data sets read at once.
+const AT_ONCE: u32 = 500;
+/// Pages besides the data sets.
+const PAGES: [&str; 15] = [
+    "/",
+    "/data",
+    "/apis",
+    "/maps",
+    "/developer",
+    "/index",
+    "/interact",
+    "/showcase",
+    "/plans",
+    "/policies",
+    "/contests",
+    "/restricted/statistics",
+    "/about",
+    "/help/api",
+    "/help/errors",
+];
 
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/sitemap.xml", get(sitemap))
+        .route("/sitemap/{part}", get(part))
         .route("/robots.txt", get(robots))
         .route("/feed.atom", get(feed))
 }
 
+/// All of it, or the list of its files where one does not hold it.
 async fn sitemap(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
+    let sets = app::opening::figures(&door.app, &visit.public_op()).await?.datasets;
+    let parts = usize::try_from(sets).unwrap_or(usize::MAX).div_ceil(PART);
+    if parts <= 1 {
+        return Ok(file(addresses(&door, &visit, 0).await?));
+    }
+    let mut out = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<sitemapindex xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
+    );
+    for n in 1..=parts {
+        let base = escaped(&visit.base);
+        let _ = writeln!(out, "<sitemap><loc>{base}/sitemap/{n}.xml</loc></sitemap>");
+    }
+    out.push_str("</sitemapindex>\n");
+    Ok(file(out))
+}
+
+/// One file of a site map of several; the first has the other pages, too.
+async fn part(State(door): State<Arc<Door>>, Path(name): Path<String>, visit: Visit) -> Answer {
+    let number = name.strip_suffix(".xml").and_then(|n| n.parse::<usize>().ok());
+    let nowhere = || Error::not_found("页面", "the page", visit.uri.path());
+    let part = number.and_then(|n| n.checked_sub(1)).ok_or_else(nowhere)?;
+    Ok(file(addresses(&door, &visit, part).await?))
+}
+
+fn file(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/xml; charset=utf-8")], text).into_response()
+}
+
+/// The addresses of a file, counted from nought.
+async fn addresses(door: &Door, visit: &Visit, part: usize) -> Result<String> {
+    let base = escaped(&visit.base);
     let mut out = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
     );
-    let mut count = 0;
-    for path in [
-        "/",
-        "/data",
-        "/apis",
-        "/maps",
-        "/developer",
-        "/index",
-        "/plans",
-        "/policies",
-        "/contests",
-        "/about",
-        "/help/api",
-        "/help/errors",
-    ] {
-        let _ = writeln!(out, "<url><loc>{}{path}</loc></url>", escaped(&visit.base));
+    let op = visit.public_op();
+    let mut after = None;
+    if part == 0 {
+        for path in PAGES {
+            let _ = writeln!(out, "<url><loc>{base}{path}</loc></url>");
+        }
+        for site in &door.app.rules.site.city {
+            let _ = writeln!(out, "<url><loc>{base}/city/{}</loc></url>", site.slug);
+        }
+    } else {
+        let listing = app::opening::listing(&door.app, &op).await?;
+        let before = part.saturating_mul(PART).saturating_sub(1);
+        after = listing.sets.get(before).map(|(code, _)| code.clone());
+        if after.is_none() {
+            return Err(Error::not_found("页面", "the page", visit.uri.path()));
+        }
     }
-    for site in &door.app.rules.site.city {
-        let _ = writeln!(out, "<url><loc>{}/city/{}</loc></url>", escaped(&visit.base), site.slug);
-    }
-    let mut pages = catalogue::pages(&door, &visit);
-    while let Some(page) = pages.next().await {
-        for dataset in page? {
-            count += 1;
-            if count > MOST_ADDRESSES {
-                break;
-            }
+    let mut left = PART;
+    while left > 0 {
+        let limit = u32::try_from(left).unwrap_or(AT_ONCE).min(AT_ONCE);
+        let page = app::opening::datasets(&door.app, &op, after.as_deref(), limit).await?;
+        left = left.saturating_sub(page.items.len());
+        for dataset in page.items {
             let code = encode(&dataset.entry.draft.code);
-            let _ = write!(out, "<url><loc>{}/data/{code}</loc>", escaped(&visit.base));
+            let _ = write!(out, "<url><loc>{base}/data/{code}</loc>");
             if let Some(at) = dataset.entry.data_at.or(dataset.entry.published_at) {
                 let _ = write!(out, "<lastmod>{}</lastmod>", escaped(&at));
             }
             out.push_str("</url>\n");
         }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
     }
     out.push_str("</urlset>\n");
-    Ok(([(header::CONTENT_TYPE, "application/xml; charset=utf-8")], out).into_response())
+    Ok(out)
 }
 
 fn escaped(text: &str) -> String {

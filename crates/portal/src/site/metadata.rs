@@ -174,6 +174,7 @@ fn media_type(format: &str) -> &'static str {
         "xlsx" => crate::export::xlsx::CONTENT_TYPE,
         "xml" => "application/xml",
         "rdf" => "application/rdf+xml",
+        "parquet" => "application/vnd.apache.parquet",
         _ => "application/geo+json",
     }
 }

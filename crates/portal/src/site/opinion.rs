@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use app::opening::Dataset;
-use app::voice;
+use app::{notice, voice};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::post;
 use minijinja::{Value, context};
+use model::asset::Node;
+use model::notice::Watched;
 use model::{Error, Result};
 
 use crate::console::{done, next_link};
@@ -25,6 +27,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/data/{code}/rating", post(rate))
         .route("/data/{code}/comments", post(comment))
         .route("/data/{code}/comments/{id}", post(act))
+        .route("/data/{code}/follow", post(follow))
 }
 
 /// What the data-set page shows of it; without it the page stands all the same.
@@ -45,6 +48,36 @@ pub(super) async fn of(door: &Door, visit: &Visit, dataset: &Dataset) -> Value {
         tracing::warn!(error = error.operator_text(), "ratings and comments could not be read");
         Value::from(())
     })
+}
+
+/// Whether the reader follows the set.
+pub(super) async fn follows(door: &Door, visit: &Visit, dataset: &Dataset) -> bool {
+    let key = Node::entry(&dataset.entry.id).key();
+    let told = notice::subscribed(&door.app, &visit.op, Watched::Thing, &key).await;
+    told.unwrap_or_else(|error| {
+        tracing::warn!(error = error.operator_text(), "a subscription could not be read");
+        false
+    })
+}
+
+/// From now on its changes and new data are told under Notices, or not any more.
+async fn follow(
+    State(door): State<Arc<Door>>,
+    Path(code): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    visit.session()?;
+    may_write(&visit)?;
+    let (app, op) = (&door.app, &visit.op);
+    let dataset = app::opening::dataset(app, op, &code).await?;
+    let node = Node::entry(&dataset.entry.id);
+    if posted.get("do") == "end" {
+        notice::unsubscribe(app, op, Watched::Thing, &node.key()).await?;
+        return done(&back(&code), "unfollowed");
+    }
+    notice::subscribe_thing(app, op, &node).await?;
+    done(&back(&code), "followed")
 }
 
 fn back(code: &str) -> String {

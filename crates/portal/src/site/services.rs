@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use minijinja::{Value, context};
+use model::asset::Ledger;
+use model::change::ChangeFilter;
 use model::search::{SearchPage, SearchQuery};
 use model::{Code, Error, Result};
 
@@ -26,6 +28,8 @@ const LAYERS: usize = 4;
 const WHOLE: i64 = 5000;
 /// Outlines that are drawn under the layers: those of the largest regions, the smaller ones would be most of what is fetched.
 const GROUND: usize = 2;
+/// Changes of open data that the developers' page tells.
+const CHANGES: u32 = 10;
 /// Sets whose features in a box are counted for one page.
 const COUNTED: usize = 12;
 
@@ -88,9 +92,12 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     // Four numbers say where; a name does when it can mean one place only.
     let meant = app::opening::meant(&places).and_then(|p| p.bounds).map(seen);
     let area = area(&visit)?.or(meant);
-    let within = match area {
-        Some(bbox) => Some(found_in(&door, &visit, &found, bbox).await?),
-        None => None,
+    let (within, uncounted) = match area {
+        Some(bbox) => {
+            let (within, uncounted) = found_in(&door, &visit, &found, bbox).await?;
+            (Some(within), uncounted)
+        }
+        None => (None, false),
     };
     let asked: Vec<&str> = visit.qs("layer").take(LAYERS).collect();
     let first = || found.hits.first().map(|h| h.doc.code.clone());
@@ -111,7 +118,7 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     }
     let context = context! {
         q => visit.q("q"), total => found.total, page, pages, layers, chosen, most => LAYERS,
-        area => area.map(|[west, south, east, north]| context! { west, south, east, north }), within,
+        area => area.map(|[west, south, east, north]| context! { west, south, east, north }), within, uncounted,
         sources => sources.join(" "), place => visit.q("place").map(str::trim).filter(|p| !p.is_empty()),
         places => places.iter().map(|p| place_shown(&visit, p)).collect::<Vec<_>>(),
         ground => ground_shown(&ground), outlines => value(&ground.outlines),
@@ -282,19 +289,30 @@ fn area(visit: &Visit) -> Result<Option<[f64; 4]>> {
     }
 }
 
-/// Sets of the page that have features in the box, most first.
+/// Sets that have features in the box, most first, and whether more reach into it than were counted. Without words all open sets are
+/// asked about, the likeliest by what was measured of them first; with words those that were found by them.
 async fn found_in(
     door: &Door,
     visit: &Visit,
     found: &SearchPage,
     bbox: [f64; 4],
-) -> Result<Vec<Value>> {
+) -> Result<(Vec<Value>, bool)> {
     let nobody = visit.public_op();
+    let mut asked: Vec<(String, Value)> = Vec::new();
+    if visit.q("q").is_none_or(|q| q.trim().is_empty()) {
+        let likely = app::opening::reaching(&door.app, &nobody, bbox, COUNTED + 1).await?;
+        asked.extend(likely.into_iter().map(|set| (set.code.clone(), value(&set))));
+    }
+    for hit in found.hits.iter().filter(|h| h.doc.open_type == "unconditional") {
+        if !asked.iter().any(|(code, _)| *code == hit.doc.code) {
+            asked.push((hit.doc.code.clone(), value(&hit.doc)));
+        }
+    }
+    let uncounted = asked.len() > COUNTED;
     let mut all = Vec::new();
-    let free = found.hits.iter().filter(|h| h.doc.open_type == "unconditional");
-    for hit in free.take(COUNTED) {
-        match app::opening::inside(&door.app, &nobody, &hit.doc.code, bbox).await {
-            Ok(Some(inside)) if inside.features > 0 => all.push((inside, &hit.doc)),
+    for (code, doc) in asked.into_iter().take(COUNTED) {
+        match app::opening::inside(&door.app, &nobody, &code, bbox).await {
+            Ok(Some(inside)) if inside.features > 0 => all.push((inside, doc)),
             Ok(_) => {}
             // It went while the page was made, or is stopped: the others are told all the same.
             Err(e) if !e.kind().ours() => {
@@ -304,10 +322,8 @@ async fn found_in(
         }
     }
     all.sort_by_key(|(inside, _)| std::cmp::Reverse(inside.features));
-    Ok(all
-        .into_iter()
-        .map(|(inside, doc)| context! { inside => value(inside), doc => value(doc) })
-        .collect())
+    let told = all.into_iter().map(|(inside, doc)| context! { inside => value(inside), doc });
+    Ok((told.collect(), uncounted))
 }
 
 async fn developer(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
@@ -323,7 +339,17 @@ async fn developer(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     };
     let org = visit.session.as_ref().and_then(|s| s.user.org.clone());
     let may = |org: &str| app::account::may_register(&door.app, &visit.op, org);
+    let filter = ChangeFilter {
+        ledger: Some(Ledger::Data),
+        open: true,
+        limit: CHANGES,
+        ..ChangeFilter::default()
+    };
+    let mut changes = app::ledger::changes(&door.app, &visit.public_op(), &filter).await?.items;
+    // Of what may not be known any more only that it went is told, and that by the feed.
+    changes.retain(|change| !change.gone);
     let context = context! {
+        changes => value(&changes),
         window => call.window_seconds, default_rows => call.default_rows, max_rows => call.max_rows,
         max_offset => call.max_offset, sql => !door.config.sql_address.is_empty(),
         sign_up => !door.app.rules.signup.open.kinds().is_empty(),

@@ -35,6 +35,7 @@ async fn a_file_that_left_is_recorded_with_its_true_rows_and_bytes() {
         ("/data/places/download.csv", 5003),
         ("/data/places/download.xlsx", 5003),
         ("/data/places/download.json", 5003),
+        ("/data/places/download.parquet", 5003),
         ("/data/places/map.geojson", 5000),
     ] {
         let file = nobody.get(path).await;

@@ -103,6 +103,13 @@ impl Browser {
         self.send(Request::get(path).header(name, value), Body::empty()).await
     }
 
+    /// The same with several.
+    pub(crate) async fn get_with_all(&mut self, path: &str, headers: &[(&str, &str)]) -> Page {
+        let request = Request::get(path);
+        let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
+        self.send(request, Body::empty()).await
+    }
+
     /// Posts a form as it is, without adding the token.
     pub(crate) async fn post_raw(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
         let text: Vec<String> =

@@ -100,6 +100,17 @@ async fn a_set_says_how_it_stands_how_it_may_be_used_and_how_it_is_cited() {
     assert!(part("freshness").contains("按期更新"), "{}", part("freshness"));
     // 11 of 12 cells hold something.
     assert!(part("filled").contains("91.7%"), "{}", part("filled"));
+    let quality = part("quality").split("</dd>").next().unwrap().to_owned();
+    for told in ["/ 100", "完整", "归集合格", "时效", "元数据"] {
+        assert!(quality.contains(told), "{told}: {quality}");
+    }
+    let score = |text: &str| -> f64 {
+        let rest = text.split("<strong class=\"num\">").nth(1).unwrap();
+        rest.split('<').next().unwrap().parse().unwrap()
+    };
+    let (before, quality_now) =
+        (score(&quality), |text: &str| score(text.split("id=\"quality\"").nth(1).unwrap()));
+    assert!((50.0..=100.0).contains(&before), "{quality}");
     assert!(part("licence").contains("免费"), "{}", part("licence"));
     let cite = part("cite");
     assert!(cite.contains("[DS/OL]") && cite.contains("http://site.test/data/told"), "{cite}");
@@ -107,6 +118,7 @@ async fn a_set_says_how_it_stands_how_it_may_be_used_and_how_it_is_cited() {
     house.clock.forward(TimeDelta::days(10));
     let late = nobody.get("/data/told?lang=en").await.text();
     assert!(late.contains("older than its cycle"), "{late}");
+    assert!(quality_now(&late) < before - 20.0, "late data count: {late}");
     assert!(late.contains("Free: nothing is charged"), "{late}");
 }
 
@@ -116,36 +128,63 @@ async fn a_download_that_was_cut_off_goes_on_where_it_stood() {
     open_set(&house, "large", "330000").await;
     let mut nobody = Browser::new(&house);
     let path = "/data/large/download.csv";
-    // Before anybody had it whole, nothing is known of it and a part cannot be told.
+    // Nobody has had it whole: its size is not known, and a part is told all the same, after it was read through once.
     assert!(!nobody.get("/data/large").await.text().contains("id=\"files\""));
-    let whole = nobody.get_with(path, "range", "bytes=5-").await;
-    assert_eq!((whole.status, whole.headers.get("content-range")), (StatusCode::OK, None));
-    let size = whole.bytes.len();
     let header = |page: &crate::browser::Page, name: &str| {
         page.headers.get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
     };
-    let again = nobody.get(path).await;
+    let part = nobody.get_with(path, "range", "bytes=5-").await;
+    assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
+    let whole = nobody.get(path).await;
+    let size = whole.bytes.len();
+    assert_eq!(header(&part, "content-range"), format!("bytes 5-{}/{size}", size - 1));
+    assert_eq!(part.bytes, whole.bytes[5..]);
+    assert_eq!(header(&whole, "content-length"), size.to_string());
+    let tag = header(&whole, "etag");
     assert_eq!(
-        (again.bytes == whole.bytes, header(&again, "content-length")),
-        (true, size.to_string())
+        (header(&part, "etag"), header(&whole, "accept-ranges")),
+        (tag.clone(), "bytes".into())
     );
-    let tag = header(&again, "etag");
-    let rest = nobody.get_with(path, "range", "bytes=20-").await;
-    assert_eq!(rest.status, StatusCode::PARTIAL_CONTENT);
-    assert_eq!(header(&rest, "content-range"), format!("bytes 20-{}/{size}", size - 1));
-    assert_eq!(rest.bytes, whole.bytes[20..]);
+    let page = nobody.get("/data/large").await.text();
+    assert!(page.contains("id=\"files\"") && page.contains("SHA-256"), "{page}");
     let beyond = nobody.get_with(path, "range", &format!("bytes={size}-")).await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
-    let page = nobody.get("/data/large").await.text();
-    assert!(page.contains("id=\"files\"") && page.contains(tag.trim_matches('"')), "{page}");
-    // New data are another file.
+    // Other formats, a first download among them: its mark is told before its size is known.
+    for format in ["json", "parquet"] {
+        let path = format!("/data/large/download.{format}");
+        let whole = nobody.get(&path).await;
+        assert_eq!(
+            (header(&whole, "accept-ranges").as_str(), header(&whole, "etag").len()),
+            ("bytes", 34)
+        );
+        let rest = nobody.get_with(&path, "range", "bytes=20-").await;
+        assert_eq!(rest.status, StatusCode::PARTIAL_CONTENT, "{format}");
+        assert!(rest.bytes == whole.bytes[20..], "{format}");
+    }
+    // Reading it through was no release; each answer was one.
+    let auditor = house.person("auditor").await;
+    let count = async |action: &str| {
+        let filter = model::audit::AuditFilter {
+            action: Some(action.to_owned()),
+            limit: 100,
+            ..model::audit::AuditFilter::default()
+        };
+        let found = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
+        found.iter().filter(|r| r.event.action == action).count()
+    };
+    assert_eq!((count("open.sized").await, count("rows.download").await), (1, 7));
+    // New data are another file: who goes on with the former one gets the whole of the new.
     house
         .collect("large", "more.csv", b"id,name,amount,day\n1,x,1,2026-01-01\n", SyncMode::Full)
         .await
         .unwrap();
     assert!(!nobody.get("/data/large").await.text().contains("id=\"files\""));
-    let fresh = nobody.get_with(path, "range", "bytes=20-").await;
+    let mut fresh = nobody.get_with_all(path, &[("range", "bytes=20-"), ("if-range", &tag)]).await;
     assert_eq!(fresh.status, StatusCode::OK, "a part of what is no more is not told");
+    assert_ne!(header(&fresh, "etag"), tag);
+    let tag = header(&fresh, "etag");
+    fresh = nobody.get_with_all(path, &[("range", "bytes=20-"), ("if-range", &tag)]).await;
+    assert_eq!(fresh.status, StatusCode::PARTIAL_CONTENT);
 }
 
 #[tokio::test]
@@ -170,6 +209,11 @@ async fn interfaces_maps_and_the_developers_page_name_what_is_open() {
     let developer = nobody.get("/developer").await.text();
     assert!(developer.contains("/login?next=/console/applications"), "{developer}");
     assert!(developer.contains("http://gate.test/openapi.json"), "{developer}");
+    assert!(developer.contains("id=\"mcp-address\">http://gate.test/mcp<"), "{developer}");
+    let log =
+        developer.split("id=\"change-log\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(log.contains("/data/plain/api") && log.contains("/data/placed/api"), "{log}");
+    assert!(!log.contains("closed"), "{log}");
     let known = Browser::of(&house, "consumer").await.get("/developer").await.text();
     assert!(known.contains("id=\"own\""), "{known}");
 }
@@ -205,6 +249,15 @@ async fn sets_are_found_by_an_area() {
     for path in ["/data/lakes/tiles/5/99/0", "/data/nothing/tiles/5/13/26"] {
         assert_eq!(nobody.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
+    // A set that is measured is found whatever page of the list it stands on; with words those they find.
+    let system = model::Op::system(house.app.now());
+    app::opening::measure(&house.app, &system).await.unwrap();
+    let beyond = nobody.get("/maps?bbox=120,30,121,31&page=7").await.text();
+    let list = beyond.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(list.contains("/data/lakes") && list.contains("/data/shores"), "{list}");
+    assert!(!beyond.contains("id=\"uncounted\""), "{beyond}");
+    let none = nobody.get("/maps?bbox=120,30,121,31&q=nothingatall").await.text();
+    assert!(none.contains("id=\"nothing-within\""), "{none}");
     let east = nobody.get("/maps?west=121&south=29&east=122&north=30").await.text();
     let list = east.split("id=\"within-list\"").nth(1).unwrap().split("</table>").next().unwrap();
     assert!(list.contains("/data/lakes") && !list.contains("/data/shores"), "{list}");

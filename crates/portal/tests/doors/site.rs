@@ -51,6 +51,7 @@ async fn an_open_set_is_found_shown_and_downloaded() {
         ("xml", "application/xml; charset=utf-8"),
         ("rdf", "application/rdf+xml; charset=utf-8"),
         ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        ("parquet", "application/vnd.apache.parquet"),
     ] {
         let file = nobody.get(&format!("/data/open_one/download.{format}")).await;
         assert_eq!(
@@ -59,7 +60,7 @@ async fn an_open_set_is_found_shown_and_downloaded() {
             "{}",
             file.text()
         );
-        if format != "xlsx" {
+        if !["xlsx", "parquet"].contains(&format) {
             assert!(file.text().contains("乙,丙"), "{format}: {}", file.text());
         }
         assert!(!file.text().contains("内部"), "{format}");
@@ -70,6 +71,9 @@ async fn an_open_set_is_found_shown_and_downloaded() {
     let json: serde_json::Value =
         serde_json::from_slice(&nobody.get("/data/open_one/download.json").await.bytes).unwrap();
     assert_eq!(json[1]["amount"], 20.0);
+    let columns = nobody.get("/data/open_one/download.parquet").await.bytes;
+    assert!(columns.starts_with(b"PAR1") && columns.ends_with(b"PAR1"));
+    assert!(text.contains("id=\"download-parquet\"") && text.contains("download.parquet\""));
     let refused = nobody.get("/data/open_one/download.geojson").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.text().contains("unsupported_format"));
@@ -112,6 +116,7 @@ async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
         "/catalogue.csv",
         "/catalogue.rdf",
         "/sitemap.xml",
+        "/sitemap/1.xml",
         "/feed.atom",
         "/data",
     ] {
@@ -119,6 +124,9 @@ async fn metadata_catalogue_and_feeds_name_only_what_is_open() {
         let text = nobody.get(path).await.text().replace("%5F", "_");
         assert!(text.contains("open_two"), "{path}: {text}");
         assert!(!text.contains("closed_one") && !text.contains("备注"), "{path}");
+    }
+    for none in ["/sitemap/0.xml", "/sitemap/2.xml", "/sitemap/x.xml", "/sitemap/1"] {
+        assert_eq!(nobody.get(none).await.status, StatusCode::NOT_FOUND, "{none}");
     }
     let items = nobody.get("/data/open_two/metadata.csv").await.text();
     assert!(items.contains("金额") && !items.contains("remark"));

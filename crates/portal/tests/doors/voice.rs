@@ -132,6 +132,29 @@ async fn guests_read_how_to_sign_in_and_hidden_sets_answer_like_nothing() {
 }
 
 #[tokio::test]
+async fn a_data_set_is_followed_from_its_page() {
+    let house = House::new().await;
+    house.publish(testkit::draft("tongji")).await;
+    let mut nobody = Browser::new(&house);
+    let page = nobody.get("/data/tongji").await.text();
+    assert!(
+        page.contains("id=\"follow-sign-in\"") && !page.contains("id=\"follow-button\""),
+        "{page}"
+    );
+    let mut citizen = Browser::of(&house, "citizen").await;
+    let page = citizen.get("/data/tongji").await.text();
+    assert!(page.contains("关注此数据集"), "{page}");
+    let sent = citizen.post("/data/tongji/follow", &[("do", "follow")]).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text());
+    let page = citizen.get("/data/tongji?done=followed").await.text();
+    assert!(page.contains("取消关注") && page.contains("已关注"), "{page}");
+    assert!(citizen.get("/console/notices").await.text().contains("data:"));
+    let sent = citizen.post("/data/tongji/follow", &[("do", "end")]).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER);
+    assert!(citizen.get("/data/tongji").await.text().contains("关注此数据集"));
+}
+
+#[tokio::test]
 async fn comments_are_escaped_and_moderated() {
     let house = House::new().await;
     house.publish(testkit::draft("tongji")).await;

@@ -141,6 +141,60 @@ test("the layers of the map are drawn", async ({ page }) => {
   await picture(page, "maps-layers");
 });
 
+for (const way of ["button", "shift"]) {
+  test(`an area drawn on the map finds the data sets in it (${way})`, async ({ page }) => {
+    await page.goto(`${portal}/maps`);
+    const canvas = page.locator("#map-canvas canvas");
+    await expect(canvas).toBeVisible();
+    if (way === "button") {
+      await page.locator("#draw-area").click();
+      await expect(page.locator("#draw-area")).toHaveAttribute("aria-pressed", "true");
+    }
+    await canvas.evaluate((e) => e.scrollIntoView({ block: "center" }));
+    const box = await canvas.boundingBox();
+    if (way === "shift") await page.keyboard.down("Shift");
+    await page.mouse.move(box.x + 6, box.y + 6);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 4 });
+    await page.mouse.move(box.x + box.width - 60, box.y + box.height - 6, { steps: 4 });
+    await Promise.all([page.waitForURL(/west=/), page.mouse.up()]);
+    if (way === "shift") await page.keyboard.up("Shift");
+    const asked = new URL(page.url()).searchParams;
+    expect(Number(asked.get("west"))).toBeLessThan(Number(asked.get("east")));
+    expect(Number(asked.get("south"))).toBeLessThan(Number(asked.get("north")));
+    await expect(page.locator("#within-list tbody tr").first(), "what is on the map is in the area").toBeVisible();
+    await picture(page, `maps-drawn-${way}`);
+  });
+}
+
+// Nothing moves under the reader's eye: what scripts draw and show has its room before.
+const STEADY = ["/", "/data?q=企业", `/data/${open.code}`, `/data/${open.code}/chart`, "/maps", "/index", "/developer", "/city/hangzhou", "/interact", "/about"];
+for (const [size, viewport] of [["desktop", { width: 1280, height: 900 }], ["phone", { width: 390, height: 844 }]]) {
+  test(`no page moves while it is loaded, on a ${size}`, async ({ browser }) => {
+    const context = await browser.newContext({ viewport });
+    await context.addInitScript(() => {
+      window.moved = [];
+      const name = (node) => (node ? node.id || node.className || node.nodeName : "?");
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) {
+          if (!entry.hadRecentInput) window.moved.push({ by: entry.value, what: entry.sources.map((s) => String(name(s.node))) });
+        }
+      }).observe({ type: "layout-shift", buffered: true });
+    });
+    const page = await context.newPage();
+    for (const path of STEADY) {
+      await page.goto(portal + path);
+      await page.waitForLoadState("networkidle");
+      // Shifts are told with the next frames.
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      const moved = await page.evaluate(() => window.moved);
+      const sum = moved.reduce((all, m) => all + m.by, 0);
+      expect(sum, `${path}: ${JSON.stringify(moved)}`).toBeLessThanOrEqual(0.01);
+    }
+    await context.close();
+  });
+}
+
 test("a place is found by its name, with and without script", async ({ page, browser }) => {
   await page.goto(`${portal}/maps`);
   await page.fill("#place", "余杭区");

@@ -149,11 +149,25 @@ const LOOKS = {
   elder: [["qt_look", "elder"]],
   dark: [["qt_theme", "dark"]],
   "largest-dark": [["qt_look", "largest"], ["qt_theme", "dark"]],
+  english: [["qt_lang", "en"]],
 };
 
-for (const [name, role, path] of PAGES) {
+// Who uses the open site: its pages are held to every look, those of the console to the plain one.
+const OUTSIDE = ["nobody", "citizen", "enterprise", "debtor"];
+
+// Pages that lists lead to: the first of each list, by its selector.
+const LED = [
+  ["plan", "nobody", "/plans", 'article.hit a[href^="/plans/"]'],
+  ["policy", "nobody", "/policies", 'article.hit a[href^="/policies/"]'],
+  ["contest", "nobody", "/contests", 'article.hit a[href^="/contests/"]'],
+  ["ticket", "nobody", "/interact", 'h2 a[href^="/interact/"]'],
+  ["showcase-page", "nobody", "/showcase", 'article.hit a[href^="/showcase/"]'],
+  ["use", "enterprise", "/restricted", '#uses a[href^="/restricted/"]'],
+];
+
+for (const [name, role, path, first] of [...PAGES, ...LED]) {
   for (const [look, cookies] of Object.entries(LOOKS)) {
-    if (role !== "nobody" && look !== "plain") continue;
+    if (!OUTSIDE.includes(role) && look !== "plain") continue;
     for (const [size, viewport] of Object.entries(SIZES)) {
       const called = look === "plain" ? name : `${name}-${look}`;
       test(`${called} on a ${size}`, async ({ browser }) => {
@@ -162,8 +176,13 @@ for (const [name, role, path] of PAGES) {
         const faults = [];
         page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
         page.on("pageerror", (e) => faults.push(String(e)));
-        const answer = await page.goto(portal + path);
+        let answer = await page.goto(portal + path);
         expect(answer.status()).toBe(200);
+        if (first) {
+          answer = await page.goto(portal + (await page.locator(first).first().getAttribute("href")));
+          expect(answer.status()).toBe(200);
+        }
+        await expect(page.locator("html")).toHaveAttribute("lang", look === "english" ? /^en/ : /^zh/);
         // Every script of the page has run when the load event fires; charts and maps draw after it.
         await page.waitForLoadState("networkidle");
         await picture(page, `page-${called}-${size}`);

@@ -75,6 +75,19 @@ test("everybody reads the public answer, the citizen alone the rest, and judges 
   await expect(page.locator("#timeline")).toContainText("5 / 5");
 });
 
+test("a citizen follows a data set, and not any more", async ({ browser }) => {
+  const page = await signedIn(browser, "citizen");
+  await page.goto(`${portal}/data/${open.code}`);
+  await page.locator("#follow-button").click();
+  await expect(page.locator("#follow-button")).toHaveText("取消关注");
+  await page.goto(`${portal}/console/notices`);
+  await expect(page.locator("#subscriptions")).toContainText(open.title ?? "");
+  await page.goto(`${portal}/data/${open.code}`);
+  await page.locator("#follow-button").click();
+  await expect(page.locator("#follow-button")).toHaveText("关注此数据集");
+  await page.context().close();
+});
+
 test("a comment is harmless, without script too", async ({ browser }) => {
   const context = await browser.newContext({ javaScriptEnabled: false });
   const page = await context.newPage();

@@ -194,6 +194,7 @@ pub fn gateway_router(app: &Arc<App>, url: &str, config: &Config) -> Router {
         gateway::GatewayConfig {
             public_url: url.to_owned(),
             anonymous_per_second: config.gateway.anonymous_per_second,
+            ckan_sql: config.gateway.ckan_sql,
             metrics,
         },
         watched("gateway", config),

@@ -6,7 +6,7 @@ mod ticket;
 
 pub use comment::CommentFilter;
 pub use showcase::ShowcaseFilter;
-pub use ticket::{TicketCount, TicketFilter};
+pub use ticket::{TicketCount, TicketFilter, TicketReplies};
 
 use model::Result;
 use policy::Action;

@@ -42,6 +42,18 @@ pub struct TicketCount {
     pub count: u64,
 }
 
+/// How tickets of a kind at one desk were answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketReplies {
+    pub org: String,
+    pub kind: TicketKind,
+    /// Working days to the first answer; -1: not answered.
+    pub days: i64,
+    pub count: u64,
+    /// Those of them that the desk should have answered by now, for the first time or again.
+    pub overdue: u64,
+}
+
 /// What jobs and desks look for; see the migration `voice`.
 fn waits(ticket: &Ticket) -> i64 {
     match ticket.state {
@@ -253,6 +265,33 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Tickets by desk, kind and working days to the first answer, with those that are overdue on a day (`YYYY-MM-DD`).
+    pub async fn ticket_replies(&self, today: &str) -> Result<Vec<TicketReplies>> {
+        sqlx::query(
+            "SELECT org, kind, days, COUNT(*) AS n,
+             CAST(COALESCE(SUM(CASE WHEN waits = 1 AND due < $1 THEN 1 ELSE 0 END), 0) AS BIGINT) AS late
+             FROM ticket GROUP BY org, kind, days",
+        )
+        .bind(today)
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(fail)?
+        .iter()
+        .map(|row| {
+            let count = |name| Ok::<_, Error>(u64::try_from(number(row, name)?).unwrap_or(0));
+            let word = text(row, "kind")?;
+            Ok(TicketReplies {
+                org: text(row, "org")?,
+                kind: TicketKind::parse(&word)
+                    .ok_or_else(|| Error::internal(format!("ticket kind `{word}`")))?,
+                days: number(row, "days")?,
+                count: count("n")?,
+                overdue: count("late")?,
+            })
+        })
+        .collect()
     }
 
     /// An account supports a ticket; a second time changes nothing and answers `false`.

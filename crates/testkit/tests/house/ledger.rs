@@ -366,6 +366,7 @@ async fn the_door(house: House) {
     let config = gateway::GatewayConfig {
         public_url: "http://gateway".into(),
         anonymous_per_second: 100,
+        ckan_sql: false,
         metrics: None,
     };
     let door = gateway::router(std::sync::Arc::clone(&house.app), config);

@@ -6,7 +6,7 @@ use app::{ledger, notice};
 use chrono::TimeDelta;
 use model::asset::{Ledger, Node};
 use model::change::{ChangeFilter, Happened, Position};
-use model::code::OpenType;
+use model::code::{OpenType, SyncMode};
 use model::notice::Watched;
 use model::{Code, Op};
 use testkit::House;
@@ -223,6 +223,49 @@ async fn subscriptions(house: House) {
     );
 }
 
+/// Who follows a data set learns of new data once a day, from the time of following on, and is led to the open site.
+async fn followers(house: House) {
+    let app = &house.app;
+    let rows = |n: u32| format!("id,name,amount,day\n{n},a,1.50,2026-01-01\n");
+    let land = async |n: u32| {
+        house.collect("tongji", "c.csv", rows(n).as_bytes(), SyncMode::Full).await.unwrap();
+    };
+    let entry = house.publish(testkit::draft("tongji")).await;
+    land(1).await;
+    round(&house).await;
+    let citizen = house.person("citizen").await;
+    notice::subscribe_thing(app, &citizen, &Node::entry(&entry.id)).await.unwrap();
+    round(&house).await;
+    let fresh = async || {
+        let op = house.person("citizen").await;
+        let page = notice::list(app, &op, false, None, 50).await.unwrap();
+        page.items.into_iter().filter(|n| n.kind == "thing.fresh").collect::<Vec<_>>()
+    };
+    assert!(fresh().await.is_empty(), "what was there before is no news");
+    for n in 2..4 {
+        house.clock.forward(TimeDelta::seconds(61));
+        land(n).await;
+        round(&house).await;
+    }
+    let told = fresh().await;
+    assert_eq!(told.len(), 1, "once a day: {told:?}");
+    assert_eq!(
+        (told[0].title.as_str(), told[0].href.as_str()),
+        (entry.draft.title.as_str(), "/data/tongji")
+    );
+    house.clock.forward(TimeDelta::days(1));
+    land(4).await;
+    round(&house).await;
+    assert_eq!(fresh().await.len(), 2, "the next day");
+    let op = house.person("citizen").await;
+    let key = Node::entry(&entry.id).key();
+    notice::unsubscribe(app, &op, Watched::Thing, &key).await.unwrap();
+    house.clock.forward(TimeDelta::days(1));
+    land(5).await;
+    round(&house).await;
+    assert_eq!(fresh().await.len(), 2);
+}
+
 /// What is left lying is told to the organisation that can mend it, once a period.
 async fn reminders(house: House) {
     house.asset("provider", Ledger::Component, "C-1", "无人问津").await;
@@ -246,4 +289,4 @@ async fn reminders(house: House) {
     assert_eq!(newest[0].words, "stale=1 orphans=1 entries=1");
 }
 
-crate::on_both!(the_feed, subscriptions, reminders);
+crate::on_both!(the_feed, subscriptions, followers, reminders);

@@ -1,12 +1,14 @@
 //! What the open site tells of sets besides their rows: charts, versions, how full and how fresh they are, cities, the index.
 
 use app::opening::{self, ChartAsk, Step};
+use app::voice::{self, TicketOrder};
 use chrono::TimeDelta;
 use model::Code;
 use model::audit::AuditFilter;
 use model::code::{OpenType, SyncMode, UpdateCycle};
 use model::interface::How;
-use model::query::{Comparison, Condition};
+use model::query::{Comparison, Condition, RowQuery};
+use model::voice::ticket::{Deed, TicketKind, TicketNew};
 use testkit::House;
 
 const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-20\n3,a,3.00,2026-02-03\n4,,,2026-02-04\n";
@@ -223,4 +225,57 @@ async fn index(house: House) {
     assert_eq!(e.code(), Code::NotFound);
 }
 
-crate::on_both!(charts, charts_of_what_is_closed, versions, standing, cities, index);
+/// What nobody uses and who answers late is counted, each at its city and department; what is new, or may still be answered, is not.
+async fn use_and_replies(house: House) {
+    for code in ["called", "forgotten"] {
+        let mut draft = testkit::draft(code);
+        draft.region = "330100".into();
+        house.publish(draft).await;
+        house.collect(code, "c.csv", ROWS, SyncMode::Full).await.unwrap();
+    }
+    let citizen = house.person("citizen").await;
+    let ask = |kind, entry: &str, title: &str| TicketNew {
+        kind: Some(kind),
+        entry: entry.into(),
+        title: title.into(),
+        text: "请核实。".into(),
+        ..TicketNew::default()
+    };
+    let file = async |new| voice::file(&house.app, &citizen, new).await.unwrap();
+    let quick = file(ask(TicketKind::Question, "called", "怎样下载")).await;
+    file(ask(TicketKind::Fault, "called", "金额有误")).await;
+    let look = async || opening::index(&house.app, &house.nobody()).await.unwrap();
+    let index = look().await;
+    assert_eq!((index.whole.used, index.whole.reply, index.whole.reply_days), (None, None, None));
+    let provider = house.person("provider").await;
+    let answer = TicketOrder::new(Deed::Answer, "点击下载按钮");
+    voice::act(&house.app, &provider, &quick.id, answer).await.unwrap();
+
+    house.clock.forward(TimeDelta::days(100));
+    opening::preview(&house.app, &house.nobody(), "called", &RowQuery::default()).await.unwrap();
+    let index = look().await;
+    // One of two is used; one was answered at once, one is overdue.
+    assert_eq!((index.whole.used, index.whole.reply), (Some(50.0), Some(50.0)));
+    assert_eq!(index.whole.reply_days, Some(0));
+    assert_eq!(index.whole.failing.get("unused"), Some(&1));
+    let org = index.orgs.iter().find(|o| o.sets == 2).unwrap();
+    assert_eq!((org.used, org.reply), (Some(50.0), Some(50.0)));
+    let hangzhou = index.cities.iter().find(|c| c.word == "330100").unwrap();
+    assert_eq!(hangzhou.used, Some(50.0), "the sets are the city's");
+    assert_eq!(hangzhou.reply, None, "the desk is a department of the province");
+    let nobody = house.nobody();
+    let unused =
+        opening::failing(&house.app, &nobody, (None, None), "unused", None, 9).await.unwrap();
+    let codes: Vec<_> = unused.items.iter().map(|f| f.code.as_str()).collect();
+    assert_eq!(codes, ["forgotten"]);
+}
+
+crate::on_both!(
+    charts,
+    charts_of_what_is_closed,
+    versions,
+    standing,
+    cities,
+    index,
+    use_and_replies
+);

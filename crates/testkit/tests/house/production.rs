@@ -91,6 +91,7 @@ async fn gate(house: &House) -> String {
     let config = gateway::GatewayConfig {
         public_url: "http://127.0.0.1".into(),
         anonymous_per_second: 100,
+        ckan_sql: false,
         metrics: None,
     };
     let router = gateway::router(Arc::clone(&house.app), config);

@@ -1,8 +1,8 @@
 //! DCAT in its three spellings (Turtle, JSON-LD, RDF/XML): one writer for the open-data site, the console and the machines'
 //! door. What is written is handed on piece by piece: no more than one piece is in memory.
 //!
-//! The vocabulary follows DCAT-AP: access rights and update frequencies are the authority tables of the European
-//! Publications Office where they have the word; columns are CSVW.
+//! The vocabulary follows DCAT-AP 3, whose shapes it satisfies (`cargo xtask clients --doors`): whatever a property leads to is
+//! described with its class. `vocabulary` has the words of the authority tables; columns are CSVW.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -18,6 +18,8 @@ use oxttl::TurtleSerializer;
 use oxttl::turtle::WriterTurtleSerializer;
 use parking_lot::Mutex;
 
+use super::vocabulary::{access_right, datatype, file_type, frequency, media_type};
+
 const DCAT: &str = "http://www.w3.org/ns/dcat#";
 const DCT: &str = "http://purl.org/dc/terms/";
 const FOAF: &str = "http://xmlns.com/foaf/0.1/";
@@ -26,7 +28,7 @@ const CSVW: &str = "http://www.w3.org/ns/csvw#";
 const XSD: &str = "http://www.w3.org/2001/XMLSchema#";
 const RDFS: &str = "http://www.w3.org/2000/01/rdf-schema#";
 const HYDRA: &str = "http://www.w3.org/ns/hydra/core#";
-const AUTHORITY: &str = "http://publications.europa.eu/resource/authority/";
+const PROV: &str = "http://www.w3.org/ns/prov#";
 
 /// How RDF is spelt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,8 +214,13 @@ impl Dcat {
     pub fn new(format: RdfFormat, whole: Whole) -> Result<Self> {
         let mut this = Self::open(format, whole, false)?;
         let iri = node(&this.whole.base.clone())?;
-        this.class(&iri, DCAT, "Catalog")?;
         let (title, title_en) = (this.whole.title.clone(), this.whole.title_en.clone());
+        let publisher = node(&format!("{}#publisher", this.whole.base))?;
+        this.class(&publisher, FOAF, "Agent")?;
+        this.words(&publisher, FOAF, "name", &title, "zh")?;
+        this.words(&publisher, FOAF, "name", &title_en, "en")?;
+        this.class(&iri, DCAT, "Catalog")?;
+        this.link(&iri, DCT, "publisher", &publisher)?;
         this.words(&iri, DCT, "title", &title, "zh")?;
         this.words(&iri, DCT, "title", &title_en, "en")?;
         this.words(&iri, DCT, "description", &title, "zh")?;
@@ -235,6 +242,7 @@ impl Dcat {
             ("csvw", CSVW),
             ("xsd", XSD),
             ("rdfs", RDFS),
+            ("prov", PROV),
         ];
         let spelling = match format {
             RdfFormat::Turtle => {
@@ -296,6 +304,21 @@ impl Dcat {
             distributions.push(self.distribution(thing, d)?);
         }
         let table = self.columns(thing)?;
+        let access = match thing.access {
+            Some(access) => Some(self.term(&access_right(access), "RightsStatement", "")?),
+            None => None,
+        };
+        let cycle = match thing.cycle {
+            Some(cycle) => Some(self.term(&frequency(cycle), "Frequency", "")?),
+            None => None,
+        };
+        let page = match thing.page.as_str() {
+            "" => None,
+            page => Some(node(page)?),
+        };
+        if let Some(page) = &page {
+            self.class(page, FOAF, "Document")?;
+        }
         self.class(&iri, DCAT, class)?;
         self.plain(&iri, DCT, "identifier", &thing.identifier)?;
         self.words(&iri, DCT, "title", &thing.title, "zh")?;
@@ -308,43 +331,22 @@ impl Dcat {
         self.moment(&iri, "modified", &thing.modified)?;
         self.words(&iri, DCT, "rights", &thing.rights, "zh")?;
         self.plain(&iri, DCAT, "version", &thing.version)?;
-        if let Some(access) = thing.access {
-            let word = match access {
-                ShareType::Unconditional => "PUBLIC",
-                ShareType::Restricted => "RESTRICTED",
-                ShareType::None => "NON_PUBLIC",
-            };
-            self.link(
-                &iri,
-                DCT,
-                "accessRights",
-                &node(&format!("{AUTHORITY}access-right/{word}"))?,
-            )?;
-        }
-        if let Some(cycle) = thing.cycle {
-            let word = frequency(cycle);
-            self.link(
-                &iri,
-                DCT,
-                "accrualPeriodicity",
-                &node(&format!("{AUTHORITY}frequency/{word}"))?,
-            )?;
-        }
         for (vocabulary, property, other) in [
+            (DCT, "accessRights", access),
+            (DCT, "accrualPeriodicity", cycle),
             (DCT, "publisher", publisher),
             (DCT, "spatial", region),
             (DCAT, "theme", theme),
             (CSVW, "tableSchema", table),
+            (DCAT, "landingPage", page),
         ] {
             if let Some(other) = other {
                 self.link(&iri, vocabulary, property, &other)?;
             }
         }
-        if !thing.page.is_empty() {
-            self.link(&iri, DCAT, "landingPage", &node(&thing.page)?)?;
-        }
+        // A page, or whatever else it is there: `dct:source` would have to be a data set.
         if !thing.source.is_empty() {
-            self.link(&iri, DCT, "source", &node(&thing.source)?)?;
+            self.link(&iri, PROV, "wasDerivedFrom", &node(&thing.source)?)?;
         }
         if let Some(creator) = creator {
             self.link(&iri, DCT, "creator", &creator)?;
@@ -382,6 +384,7 @@ impl Dcat {
         let iri = node(&format!("{}org/{}", self.whole.base, encoded(id)))?;
         if self.known.insert(iri.as_str().to_owned()) {
             self.class(&iri, FOAF, "Organization")?;
+            self.class(&iri, FOAF, "Agent")?;
             self.plain(&iri, DCT, "identifier", id)?;
             self.words(&iri, FOAF, "name", zh, "zh")?;
             self.words(&iri, FOAF, "name", en, "en")?;
@@ -426,13 +429,22 @@ impl Dcat {
 
     fn distribution(&mut self, thing: &Thing, d: &Distribution) -> Result<NamedNode> {
         let iri = node(&format!("{}#{}", thing.iri, encoded(&d.word)))?;
+        let word = if d.format.is_empty() { d.word.to_uppercase() } else { d.format.clone() };
+        let format = match file_type(&word) {
+            Some(known) => known,
+            None => format!("{}format/{}", self.whole.base, encoded(&word)),
+        };
+        let format = self.term(&format, "MediaTypeOrExtent", &word)?;
+        let media = match media_type(&d.media_type) {
+            Some(media) => Some(self.term(&media, "MediaType", "")?),
+            None => None,
+        };
         self.class(&iri, DCAT, "Distribution")?;
         self.words(&iri, DCT, "title", &d.title, "zh")?;
-        match d.format.as_str() {
-            "" => self.plain(&iri, DCT, "format", &d.word.to_uppercase())?,
-            format => self.plain(&iri, DCT, "format", format)?,
+        self.link(&iri, DCT, "format", &format)?;
+        if let Some(media) = media {
+            self.link(&iri, DCAT, "mediaType", &media)?;
         }
-        self.plain(&iri, DCAT, "mediaType", &d.media_type)?;
         if let Some(bytes) = d.bytes {
             let size = Literal::new_typed_literal(bytes.to_string(), xsd::NON_NEGATIVE_INTEGER);
             self.triple(&iri, DCAT, "byteSize", size.as_ref().into())?;
@@ -470,6 +482,16 @@ impl Dcat {
             }
         }
         Ok(Some(table))
+    }
+
+    /// A word of a table, described once: its class, and its name where the table is our own or others read it by that.
+    fn term(&mut self, iri: &str, class: &str, label: &str) -> Result<NamedNode> {
+        let iri = node(iri)?;
+        if self.known.insert(iri.as_str().to_owned()) {
+            self.class(&iri, DCT, class)?;
+            self.plain(&iri, RDFS, "label", label)?;
+        }
+        Ok(iri)
     }
 
     fn class(&mut self, of: &NamedNode, vocabulary: &str, word: &str) -> Result<()> {
@@ -546,35 +568,4 @@ pub(crate) fn encoded(text: &str) -> String {
     const KEPT: &percent_encoding::AsciiSet =
         &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     percent_encoding::utf8_percent_encode(text, KEPT).to_string()
-}
-
-/// A word of the authority's table of frequencies.
-fn frequency(cycle: UpdateCycle) -> &'static str {
-    match cycle {
-        UpdateCycle::RealTime => "UPDATE_CONT",
-        UpdateCycle::Daily => "DAILY",
-        UpdateCycle::Weekly => "WEEKLY",
-        UpdateCycle::Monthly => "MONTHLY",
-        UpdateCycle::Quarterly => "QUARTERLY",
-        UpdateCycle::HalfYearly => "ANNUAL_2",
-        UpdateCycle::Yearly => "ANNUAL",
-        UpdateCycle::Irregular => "IRREG",
-        UpdateCycle::Never => "NEVER",
-        UpdateCycle::Other => "OTHER",
-    }
-}
-
-/// A word of CSVW's built-in types.
-fn datatype(of: DataType) -> &'static str {
-    match of {
-        DataType::Text => "string",
-        DataType::Integer => "integer",
-        DataType::Decimal => "decimal",
-        DataType::Float => "double",
-        DataType::Boolean => "boolean",
-        DataType::Date => "date",
-        DataType::DateTime => "datetime",
-        DataType::Geometry => "anyAtomicType",
-        DataType::Json => "json",
-    }
 }

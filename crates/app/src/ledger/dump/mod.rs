@@ -4,6 +4,7 @@
 
 mod dcat;
 mod thing;
+mod vocabulary;
 mod workbook;
 
 use std::collections::HashMap;

@@ -101,6 +101,13 @@ fn the_three_spellings_say_the_same() {
         "<https://site.test/org/o%201%2F%E7%A9%BA> <http://xmlns.com/foaf/0.1/name> \"某局\"@zh",
         "<http://www.w3.org/ns/dcat#downloadURL> <https://site.test/data/parking/download.csv>",
         "<http://www.w3.org/ns/csvw#required> \"true\"^^<http://www.w3.org/2001/XMLSchema#boolean>",
+        "<https://site.test/#publisher> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://xmlns.com/foaf/0.1/Agent>",
+        "<https://site.test/> <http://purl.org/dc/terms/publisher> <https://site.test/#publisher>",
+        "<http://purl.org/dc/terms/format> <http://publications.europa.eu/resource/authority/file-type/CSV>",
+        "<http://www.w3.org/ns/dcat#mediaType> <https://www.iana.org/assignments/media-types/text/csv>",
+        "<https://www.iana.org/assignments/media-types/text/csv> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> \
+         <http://purl.org/dc/terms/MediaType>",
+        "frequency/ANNUAL_2> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://purl.org/dc/terms/Frequency>",
         "<http://purl.org/dc/terms/creator> <https://site.test/data/parking#creator>",
         "<http://www.w3.org/ns/dcat#byteSize> \"2048\"^^<http://www.w3.org/2001/XMLSchema#nonNegativeInteger>",
         "\"2026-03-02T01:00:00.000Z\"^^<http://www.w3.org/2001/XMLSchema#dateTime>",

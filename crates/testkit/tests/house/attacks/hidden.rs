@@ -82,7 +82,7 @@ fn without(text: &str, letter: impl Fn(char) -> char) -> String {
     out
 }
 
-const PAGES: [&str; 26] = [
+const PAGES: [&str; 27] = [
     "/data/{}",
     "/data/{}/chart",
     "/data/{}/versions",
@@ -93,6 +93,7 @@ const PAGES: [&str; 26] = [
     "/data/{}/download.xml",
     "/data/{}/download.rdf",
     "/data/{}/download.geojson",
+    "/data/{}/download.parquet",
     "/data/{}/metadata.json",
     "/data/{}/metadata.csv",
     "/data/{}/metadata.rdf",
@@ -215,7 +216,8 @@ async fn forms_are_answered_as_for_a_set_that_never_was() {
     let doors = house(true).await;
     let mut citizen = doors.person("citizen").await;
     let thing = "data:{}";
-    let forms: [(&str, &[(&str, &str)]); 13] = [
+    let forms: [(&str, &[(&str, &str)]); 14] = [
+        ("/data/{}/follow", &[("do", "follow")]),
         ("/data/{}/rating", &[("stars", "5")]),
         ("/data/{}/comments", &[("text", "很好用的数据")]),
         ("/data/{}/comments/1", &[("do", "report"), ("reason", "广告")]),
