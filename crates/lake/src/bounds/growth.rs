@@ -225,7 +225,8 @@ fn replaces(args: &[ColumnarValue], rows: usize) -> Need {
         0 => text.at(row) + 1,
         part => text.at(row) / part,
     };
-    let made = |row: usize, times: i128| text.at(row).saturating_add(times.saturating_mul(by.at(row)));
+    let made =
+        |row: usize, times: i128| text.at(row).saturating_add(times.saturating_mul(by.at(row)));
     let rough = all(each(rows, |row| made(row, most(row))));
     if rough.all <= CALL as u128 {
         return rough;

@@ -39,8 +39,8 @@ pub(crate) use self::constants::check as check_constants;
 use self::function::Bounded;
 use self::growth::Growth;
 pub(crate) use self::room::Room;
-use self::within::Within;
 pub(crate) use self::within::NAME as WITHIN;
+use self::within::Within;
 
 /// Longest value in bytes that a function makes out of a number: `repeat`, `lpad`, `range` and their like.
 pub(crate) const MADE: usize = 64 << 10;

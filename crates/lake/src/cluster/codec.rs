@@ -1,4 +1,5 @@
-//! What of a plan is ours, as bytes: the fence, masks, and the shells of functions that grow. All else is written by DataFusion and Ballista.
+//! What of a plan is ours, as bytes: the fence, masks, and the shells of functions that grow. All else is written by DataFusion
+//! and Ballista.
 //!
 //! No key is ever written. A mask is its rule, its column, its grantee and the print of a key; whoever reads it derives the
 //! grantee's keys from a master key of its own, and refuses if that one's print is another ([decision 30](../../../docs/decisions/0030-cluster.md)).
