@@ -413,6 +413,24 @@ fn outside(lengths: impl Iterator<Item = u32>) -> usize {
     lengths.filter(|length| *length > IN_VIEW).map(|length| length as usize).sum()
 }
 
+/// Bytes of the widest value of a column; of what is no text or list, on an average.
+pub(super) fn widest(column: &ArrayRef) -> usize {
+    match column.data_type() {
+        ArrowType::Utf8 => column.as_string::<i32>().offsets().lengths().max().unwrap_or(0),
+        ArrowType::LargeUtf8 => column.as_string::<i64>().offsets().lengths().max().unwrap_or(0),
+        ArrowType::Utf8View => {
+            column.as_string_view().lengths().max().map_or(0, |most| most as usize)
+        }
+        ArrowType::List(_) => {
+            let lists = column.as_list::<i32>();
+            let inside = lists.values();
+            let unit = weigh(inside) / inside.len().max(1) + 1;
+            lists.offsets().lengths().max().unwrap_or(0).saturating_mul(unit)
+        }
+        _ => weigh(column) / column.len().max(1),
+    }
+}
+
 /// The longest text of a column; 0 for what is no text.
 pub(super) fn longest(column: &ArrayRef) -> usize {
     match sizes(Some(&ColumnarValue::Array(ArrayRef::clone(column)))) {

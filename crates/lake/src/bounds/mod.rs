@@ -11,15 +11,16 @@
 //! within     the same around the operator `||`, which is no function
 //! room       what a session's functions have made and is still held by somebody
 //! constants  constants that would be written out for every row
+//! sides      rows that joins would repeat
 //! ```
 //!
-//! What no shell stands around: CASE and conversions, which give at most what they are given, and joins, which repeat the values
-//! of their sides. The table functions `range` and `generate_series` give rows as they are asked for; they stay as they are.
+//! What no shell stands around: CASE and conversions, which give about what they are given. The table functions `range` and `generate_series` give rows as they are asked for; they stay as they are.
 
 mod constants;
 mod function;
 mod growth;
 mod room;
+mod sides;
 mod within;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub(crate) use self::constants::check as check_constants;
 use self::function::Bounded;
 use self::growth::Growth;
 pub(crate) use self::room::Room;
+pub(crate) use self::sides::watch as watch_sides;
 pub(crate) use self::within::NAME as WITHIN;
 use self::within::Within;
 
@@ -50,6 +52,8 @@ pub(crate) const VALUE: usize = 4 << 20;
 pub(crate) const CALL: usize = 256 << 20;
 /// Most bytes of constants that the steps of a statement write out for each row, together.
 pub(crate) const CONSTANTS: usize = 32 << 10;
+/// Widest row in bytes that goes into a join, which may repeat it for each row of a batch.
+pub(crate) const WIDTH: usize = 128 << 10;
 /// What functions may have made, in bytes, beyond what a statement's pool holds of it.
 pub(crate) const UNDER_WAY: usize = 64 << 20;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
+use datafusion::physical_plan::collect;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::*;
@@ -150,6 +151,34 @@ async fn columns_count_together_and_give_back_what_they_took() {
         let rows = bounded(&columns(2), &room).await.unwrap();
         assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 4000);
     }
+}
+
+#[tokio::test]
+async fn wide_rows_are_not_repeated() {
+    let room = Room::beside(64 << 20);
+    // Aggregates hold what they make in the pool; a join would make it again for each row that it meets.
+    let wide = "(select string_agg(repeat(cast(n as varchar), 1000), '') s from generate_series(1, 500) a(n)) w";
+    for sql in [
+        format!("select s, m from {wide}, generate_series(1, 50) b(m)"),
+        format!(
+            "select length(s || m) from {wide} join generate_series(1, 50) b(m) on length(s) > m"
+        ),
+        format!("select s, unnest(range(0, 40)) from {wide}"),
+    ] {
+        let context = context(functions(&room));
+        let plan = context.state().create_logical_plan(&sql).await.unwrap();
+        let plan = context.state().create_physical_plan(&bind(plan, &room).unwrap()).await.unwrap();
+        let plan = watch_sides(plan).unwrap();
+        let found = collect(plan, context.task_ctx()).await;
+        let error = found.err().unwrap_or_else(|| panic!("{sql}"));
+        assert!(refusal(&error).is_some_and(|r| r.en.contains("join")), "{sql}: {error}");
+    }
+    let narrow = "select count(*), max(length(a.t)) from (select n, repeat('x', n) t from generate_series(1, 900) a(n)) a join generate_series(1, 900) b(m) on a.n = b.m";
+    let context = context(functions(&room));
+    let plan = context.state().create_logical_plan(narrow).await.unwrap();
+    let plan = context.state().create_physical_plan(&bind(plan, &room).unwrap()).await.unwrap();
+    let rows = collect(watch_sides(plan).unwrap(), context.task_ctx()).await.unwrap();
+    assert_eq!(rows, plain(narrow).await.unwrap());
 }
 
 #[tokio::test]

@@ -340,10 +340,10 @@ impl Session {
         }
         // Constants are computed now: where they do not hold up others, and whoever waits may stop waiting.
         let state = self.context.state();
-        let planning = tokio::task::spawn_blocking(move || {
+        let planning = tokio::task::spawn_blocking(move || -> PlanResult<LogicalPlan> {
             let plan = state.optimize(&plan)?;
             bounds::check_constants(&plan)?;
-            PlanResult::Ok(plan)
+            Ok(plan)
         });
         let stopped = |e: tokio::task::JoinError| {
             of_house(&Error::internal("wire: planning stopped").caused_by(e))
