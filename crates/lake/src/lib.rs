@@ -65,6 +65,7 @@
 //! object store ([`upload`]); reading, encoding and writing run side by side and only a row group is held, whose columns
 //! are encoded on all processors ([`rowgroup`]).
 
+mod bounds;
 mod cells;
 mod change;
 mod cluster;

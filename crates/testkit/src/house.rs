@@ -250,13 +250,18 @@ impl House {
 
     /// Opens the SQL door over the house's lake; answers where it listens.
     pub async fn sql(&self) -> std::net::SocketAddr {
+        self.sql_with(None).await
+    }
+
+    /// The same with a certificate.
+    pub async fn sql_with(&self, tls: Option<&lake::TlsFiles>) -> std::net::SocketAddr {
         let config = lake::LakeConfig {
             memory_limit_bytes: 64 << 20,
             ..lake::LakeConfig::new(self.folder.join("lake").to_string_lossy())
         };
         let lake = Arc::new(lake::DeltaLake::open(&config, self.app.keys.mask()).unwrap());
         let desk = Arc::new(app::wire::Desk::new(Arc::clone(&self.app)));
-        let door = lake::SqlDoor::new(lake, desk, None).unwrap();
+        let door = lake::SqlDoor::new(lake, desk, tls).unwrap();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(door.serve(listener, std::future::pending()));
@@ -285,6 +290,8 @@ fn quick() -> Rules {
     rules.rail.count_seconds = 1;
     rules.rail.retry_first_ms = 50;
     rules.rail.retry_longest_ms = 500;
+    rules.sql.waiting = 12;
+    rules.sql.sign_in_seconds = 5;
     rules.project.memory_mb = 32;
     rules.project.look_ms = 50;
     rules.project.grid_rows = 50;

@@ -162,7 +162,7 @@ pub(crate) async fn who_follow(app: &App, system: &Op, node: &Node) -> Result<Ve
     let mut people = Vec::new();
     for of in app.store.subscribers(Watched::Thing, &node.key()).await? {
         if let Some(op) = reader(app, system, &of.owner).await?
-            && knows(app, &op, node).await?
+            && place(app, &op, node).await?.is_some()
         {
             people.push(of.owner);
         }

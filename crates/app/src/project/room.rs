@@ -378,6 +378,9 @@ impl SqlRoom for Room {
             statements: rules.statements,
             connections: 1,
             connections_all: 1,
+            waiting: 1,
+            waiting_all: 1,
+            sign_in: self.longest,
             text: rules.text_bytes,
             look: Duration::from_millis(rules.look_ms.max(50)),
         }

@@ -36,9 +36,28 @@ pub struct SqlRules {
     pub statements: usize,
     pub connections: usize,
     pub connections_all: usize,
+    /// Files of operators may be older than these three.
+    #[serde(default = "waiting")]
+    pub waiting: usize,
+    #[serde(default = "waiting_all")]
+    pub waiting_all: usize,
+    #[serde(default = "sign_in_seconds")]
+    pub sign_in_seconds: u64,
     pub text_bytes: usize,
     pub look_ms: u64,
     pub kept_days: i64,
+}
+
+fn waiting() -> usize {
+    40
+}
+
+fn waiting_all() -> usize {
+    200
+}
+
+fn sign_in_seconds() -> u64 {
+    10
 }
 
 /// Reads the rules; the shipped ones when the file says nothing.
@@ -54,6 +73,9 @@ impl SqlRules {
             statements: self.statements.max(1),
             connections: self.connections.max(1),
             connections_all: self.connections_all.max(1),
+            waiting: self.waiting.max(1),
+            waiting_all: self.waiting_all.max(1),
+            sign_in: Duration::from_secs(self.sign_in_seconds.max(1)),
             text: self.text_bytes,
             look: Duration::from_millis(self.look_ms.max(50)),
         }

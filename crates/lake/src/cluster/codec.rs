@@ -1,4 +1,5 @@
-//! What of a plan is ours, as bytes: the fence, and masks. All else is written by DataFusion and Ballista.
+//! What of a plan is ours, as bytes: the fence, masks, and the shells of functions that grow. All else is written by DataFusion
+//! and Ballista.
 //!
 //! No key is ever written. A mask is its rule, its column, its grantee and the print of a key; whoever reads it derives the
 //! grantee's keys from a master key of its own, and refuses if that one's print is another ([decision 30](../../../docs/decisions/0030-cluster.md)).
@@ -16,6 +17,7 @@ use model::mask::Mask;
 use serde_json::{Value, json};
 
 use super::fence::Fence;
+use crate::bounds::{self, Room};
 use crate::masking::{self, MaskFunction, Masking};
 
 /// Begins what is ours: no message of Ballista's begins so.
@@ -25,12 +27,16 @@ const OURS: &[u8] = b"\xffqiantang\x01";
 pub(super) struct HouseCodec {
     /// `None` in a scheduler: it hands masks on and could not apply one.
     masks: Option<MaskKey>,
+    /// What functions of the plans read here may make.
+    room: Arc<Room>,
     ballista: BallistaPhysicalExtensionCodec,
 }
 
 impl HouseCodec {
-    pub(super) fn new(masks: Option<MaskKey>) -> Self {
-        Self { masks, ballista: BallistaPhysicalExtensionCodec::default() }
+    /// Functions may make so many bytes, and a little more.
+    pub(super) fn new(masks: Option<MaskKey>, memory: usize) -> Self {
+        let room = Room::beside(memory);
+        Self { masks, room, ballista: BallistaPhysicalExtensionCodec::default() }
     }
 }
 
@@ -75,6 +81,8 @@ impl PhysicalExtensionCodec for HouseCodec {
         if let Some(function) = any.downcast_ref::<MaskFunction>() {
             let (mask, column, grantee, key) = function.told();
             write(buf, &json!({ "mask": mask, "column": column, "grantee": grantee, "key": key }));
+        } else if let Some(name) = bounds::shell(node) {
+            write(buf, &json!({ "bounded": name }));
         }
         Ok(())
     }
@@ -84,6 +92,9 @@ impl PhysicalExtensionCodec for HouseCodec {
             return self.ballista.try_decode_udf(name, buf);
         };
         let text = |key: &str| said.get(key).and_then(Value::as_str);
+        if let Some(name) = text("bounded") {
+            return bounds::named(name, &self.room).map(Arc::new).ok_or_else(unread);
+        }
         let mask: Option<Mask> =
             said.get("mask").and_then(|m| serde_json::from_value(m.clone()).ok());
         let (Some(mask), Some(column), Some(grantee), Some(key)) =

@@ -85,7 +85,7 @@ pub async fn serve_executor(
         .max_encoding_message_size(MESSAGE);
     let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> = BallistaCodec::new(
         Arc::new(BallistaLogicalExtensionCodec::default()),
-        Arc::new(HouseCodec::new(Some(masks))),
+        Arc::new(HouseCodec::new(Some(masks), config.memory_limit_bytes)),
     );
     let asking = poll_loop(
         scheduler.clone(),

@@ -103,7 +103,7 @@ impl Cluster {
             scheduler: config.scheduler.clone(),
             trust: Arc::new(Trust::read(&config.trust)?),
             partitions: config.partitions.max(1),
-            codec: HouseCodec::new(Some(masks.clone())),
+            codec: HouseCodec::new(Some(masks.clone()), 0),
             known: SessionContext::new().task_ctx(),
             session: new_instance_id(),
             way: tokio::sync::OnceCell::new(),

@@ -83,7 +83,7 @@ fn settings(config: &SchedulerConfig, trust: &Arc<Trust>, at: SocketAddr) -> Bal
         grpc_server_max_decoding_message_size: message,
         grpc_server_max_encoding_message_size: message,
         grpc_client_max_message_size: message,
-        override_physical_codec: Some(Arc::new(HouseCodec::new(None))),
+        override_physical_codec: Some(Arc::new(HouseCodec::new(None, 0))),
         override_create_grpc_client_endpoint: Some(trust.ways()),
         use_tls: true,
         disable_rest_api: true,

@@ -27,6 +27,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use super::client::Trouble;
 use super::fence::Fence;
 use super::{Cluster, MESSAGE};
+use crate::bounds;
 use crate::wire::barrier;
 
 /// A plan as it goes to the scheduler.
@@ -48,7 +49,7 @@ pub(crate) async fn begin(
     {
         return Ok(rows);
     }
-    execute_stream(state.create_physical_plan(plan).await?, task)
+    execute_stream(bounds::watch_sides(state.create_physical_plan(plan).await?)?, task)
 }
 
 /// Into how many pieces plans of this session are cut, if they are to leave this process.

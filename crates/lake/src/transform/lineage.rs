@@ -14,6 +14,8 @@ use datafusion::logical_expr::{
 };
 use model::{Error, Result};
 
+use crate::bounds;
+
 /// Lineage of one column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -364,6 +366,8 @@ fn children(expr: &Expr) -> Result<Vec<Expr>> {
 /// What an expression does to its values; `None` when it passes them on.
 fn name_of(expr: &Expr) -> Option<String> {
     Some(match expr {
+        // A shell only: what is inside tells its own name.
+        Expr::ScalarFunction(f) if f.name() == bounds::WITHIN => return None,
         Expr::ScalarFunction(f) => f.name().to_owned(),
         Expr::AggregateFunction(f) => f.func.name().to_owned(),
         Expr::WindowFunction(f) => match &f.fun {

@@ -33,8 +33,8 @@ use policy::port::{Chunk, Transform, TransformAsk, TransformColumn, TransformPla
 use self::fit::Fit;
 use self::function::Books;
 use self::session::Session;
-use crate::fault;
 use crate::lake::DeltaLake;
+use crate::{bounds, fault};
 
 /// Part of the query memory that the tables to look things up in may take as hash tables.
 const HASHED_PART: usize = 4;
@@ -125,6 +125,7 @@ impl DeltaLake {
         let known = session.known(ask);
         let optimised =
             session.state.optimize(logical).map_err(|e| words::refused(&ask.sql, e, &known))?;
+        bounds::check_constants(&optimised).map_err(|e| words::refused(&ask.sql, e, &known))?;
         let scans = scans(&optimised).map_err(|e| words::refused(&ask.sql, e, &known))?;
         let books = session.books_used(logical)?;
         let main = session::main_input(ask);

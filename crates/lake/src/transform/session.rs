@@ -18,6 +18,7 @@ use super::function::{self, Books};
 use super::input::Input;
 use super::words::{self, Known};
 use super::{each_expression, shared_books};
+use crate::bounds::{self, Room};
 use crate::lake::DeltaLake;
 
 /// A SELECT longer than this was not written by hand.
@@ -28,6 +29,7 @@ pub(super) struct Session {
     pub(super) state: SessionState,
     pub(super) inputs: Vec<Arc<Input>>,
     pub(super) books: Arc<Books>,
+    room: Arc<Room>,
 }
 
 /// The input that may be long.
@@ -56,7 +58,8 @@ impl Session {
         let options = config.options_mut();
         options.sql_parser.collect_spans = true;
         options.execution.enable_recursive_ctes = false;
-        let mut scalar = SessionStateDefaults::default_scalar_functions();
+        let room = Room::beside(lake.memory_limit());
+        let mut scalar = bounds::functions(&room);
         scalar.extend(function::all(&books));
         // Not the default features: they bring table functions, file formats and table factories.
         let state = SessionStateBuilder::new()
@@ -83,7 +86,7 @@ impl Session {
             }
             inputs.push(table);
         }
-        Ok(Self { state: context.state(), inputs, books })
+        Ok(Self { state: context.state(), inputs, books, room })
     }
 
     pub(super) fn known(&self, ask: &TransformAsk) -> Known {
@@ -118,7 +121,7 @@ impl Session {
                 format!("the statement has the parameter `{name}`: write a value in its place"),
             ));
         }
-        Ok(plan)
+        bounds::bind(plan, &self.room).map_err(|e| words::refused(&ask.sql, e, &known))
     }
 
     /// Inputs that functions look things up in, by name.

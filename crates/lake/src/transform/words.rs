@@ -19,9 +19,9 @@ pub(super) fn bad_sql(zh: impl Into<String>, en: impl Into<String>) -> Error {
 
 /// Why a function or a conversion refuses one value, in both languages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) zh: String,
-    pub(super) en: String,
+pub(crate) struct Refusal {
+    pub(crate) zh: String,
+    pub(crate) en: String,
 }
 
 impl std::fmt::Display for Refusal {

@@ -7,9 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{CopyOption, Ident, Statement};
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::StreamExt;
@@ -28,7 +25,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::flow::Flow;
-use super::memory::StatementPool;
+use super::memory::Allowance;
 use super::session::Session;
 use super::words::{of_house, told};
 use super::{asked, copy, values};
@@ -36,8 +33,6 @@ use crate::fault;
 use crate::lake::DeltaLake;
 use crate::transform::lineage;
 
-/// Part of a statement's memory that a sort sets aside.
-const RESERVED_PART: usize = 32;
 /// Batches waiting for the file.
 const WAITING: usize = 2;
 /// What Excel knows UTF-8 by.
@@ -63,25 +58,11 @@ impl Bench {
 
 impl SqlBench for Bench {
     fn open(&self, terms: SqlTerms) -> Result<Arc<dyn SqlSitting>> {
-        let lake = &self.lake;
         let name = terms.caller.actor.name().to_owned();
         let place = Arc::new(Semaphore::new(1));
-        let mut session = Session::new(lake, terms.room, terms.caller, &name, place)?;
+        let memory = Allowance::alone(terms.memory);
+        let mut session = Session::new(&self.lake, terms.room, terms.caller, &name, place, memory)?;
         session.cut = terms.most;
-        let common = lake.runtime();
-        let pool = StatementPool::new(terms.memory, Arc::clone(&common.memory_pool));
-        let runtime = RuntimeEnvBuilder::from_runtime_env(&common)
-            .with_memory_pool(Arc::new(pool))
-            .build_arc()
-            .map_err(|e| fault::plan("memory of a statement", e))?;
-        let mut state = SessionStateBuilder::new_from_existing(session.context.state())
-            .with_runtime_env(runtime)
-            .build();
-        // What a sort sets aside for merging what it spilled must leave room for the rows.
-        let options = &mut state.config_mut().options_mut().execution;
-        options.sort_spill_reservation_bytes =
-            options.sort_spill_reservation_bytes.min(terms.memory / RESERVED_PART);
-        session.context = SessionContext::new_with_state(state);
         Ok(Arc::new(Sitting { session, parser: PostgresCompatibilityParser::new() }))
     }
 }

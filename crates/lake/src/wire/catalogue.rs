@@ -17,6 +17,7 @@ use super::functions;
 use super::relations::{PgCatalog, Relations};
 use super::settings::Settings;
 use super::table::GrantedTable;
+use crate::bounds::{self, Room};
 use crate::lake::{DeltaLake, STATEMENT_ROWS};
 
 /// Name of the one database.
@@ -108,6 +109,7 @@ pub(super) fn context(
     granted: &Arc<Granted>,
     user: &str,
     settings: &Arc<Settings>,
+    room: &Arc<Room>,
 ) -> PlanResult<SessionContext> {
     let mut config = SessionConfig::new()
         .with_target_partitions(lake.threads())
@@ -122,7 +124,7 @@ pub(super) fn context(
         .with_config(config)
         .with_runtime_env(lake.runtime())
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_scalar_functions(bounds::functions(room))
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())

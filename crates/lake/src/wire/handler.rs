@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
 use async_trait::async_trait;
@@ -41,6 +41,7 @@ use super::run::{Prepared, Reply};
 use super::serve::{Door, Seat};
 use super::session::Session;
 use super::startup::Phase;
+use super::waiting::Place;
 use super::words::{fatal, told};
 
 /// Most rows of one Execute or FETCH that are named beforehand.
@@ -50,6 +51,8 @@ const MOST_ROWS: usize = i32::MAX as usize;
 pub(super) struct Connection {
     pub(super) door: Arc<Door>,
     pub(super) phase: tokio::sync::Mutex<Phase>,
+    /// Its place as long as nobody has signed in.
+    waiting: Mutex<Option<Place>>,
     inside: Inside,
 }
 
@@ -63,13 +66,15 @@ impl Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(door: Arc<Door>) -> Self {
-        Self { door, phase: tokio::sync::Mutex::default(), inside: Inside::default() }
+    pub(super) fn new(door: Arc<Door>, place: Place) -> Self {
+        let (phase, waiting) = (tokio::sync::Mutex::default(), Mutex::new(Some(place)));
+        Self { door, phase, waiting, inside: Inside::default() }
     }
 
     pub(super) fn open(&self, session: Session, seat: Seat) {
         // A connection signs in once.
         let _ = self.inside.set((Arc::new(session), seat));
+        drop(self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     pub(super) fn session(&self) -> Option<&Arc<Session>> {

@@ -1,14 +1,14 @@
 //! SQL over the PostgreSQL wire: a server in front of granted tables.
 //!
 //! ```text
-//! serve      accept, TLS, limits of connections
+//! serve      accept, TLS, limits of connections (waiting: before anybody has signed in)
 //! startup    SCRAM-SHA-256, and nothing else (`guard::scram`; the names behind it are `policy::port::SqlDesk`'s)
 //! handler    simple and extended protocol, portals, COPY TO STDOUT, cancel
 //! firewall   which statements are taken at all, before anything is planned
 //! session    one connection: its tables, settings, cursors
-//! run        statement → plan → recorded → rows, watched while they flow (asked, flow, cursor, copy, settings, words)
+//! run        statement → plan → recorded → rows, watched while they flow (asked, flow, cursor, copy, memory, settings, words)
 //! table      a grant as a table: row filter and masks inside, nothing of them to be seen from outside
-//! bench      the same way for workspaces of projects, without the protocol (memory, values)
+//! bench      the same way for workspaces of projects, without the protocol (values)
 //! catalogue  pg_catalog and information_schema of what is granted: tables (relations), what clients ask them (questions, functions)
 //! ```
 //!
@@ -42,6 +42,7 @@ mod settings;
 mod startup;
 mod table;
 mod values;
+mod waiting;
 mod words;
 
 pub use bench::Bench;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use arrow_pg::datatypes::arrow_schema_to_pg_fields;
-use datafusion::common::ParamValues;
+use datafusion::common::{ParamValues, Result as PlanResult};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SQLOptions;
@@ -32,7 +32,7 @@ use super::session::Session;
 use super::settings::assignments;
 use super::words::{of_house, of_plan, syntax, told};
 use super::{copy, firewall, moments, questions};
-use crate::cluster;
+use crate::{bounds, cluster};
 
 /// A statement that was taken and planned once; it is planned anew when it runs, with what is granted then.
 #[derive(Clone, Debug)]
@@ -195,7 +195,7 @@ impl Session {
             .with_allow_dml(false)
             .with_allow_statements(false);
         only_reads.verify_plan(&plan).map_err(|_| told("42501", "只能查询", "reading only"))?;
-        Ok(plan)
+        bounds::bind(plan, &self.room).map_err(of_plan)
     }
 
     /// Runs a statement. `values` are its parameters, `format` is that of its columns.
@@ -338,7 +338,17 @@ impl Session {
             let cut = LogicalPlanBuilder::from(plan).limit(0, self.cut);
             plan = cut.and_then(LogicalPlanBuilder::build).map_err(of_plan)?;
         }
-        self.context.state().optimize(&plan).map_err(of_plan)
+        // Constants are computed now: where they do not hold up others, and whoever waits may stop waiting.
+        let state = self.context.state();
+        let planning = tokio::task::spawn_blocking(move || -> PlanResult<LogicalPlan> {
+            let plan = state.optimize(&plan)?;
+            bounds::check_constants(&plan)?;
+            Ok(plan)
+        });
+        let stopped = |e: tokio::task::JoinError| {
+            of_house(&Error::internal("wire: planning stopped").caused_by(e))
+        };
+        planning.await.map_err(stopped)?.map_err(of_plan)
     }
 
     /// Counts and records a query, then begins it.
@@ -350,12 +360,7 @@ impl Session {
     ) -> Result<Flow, (PgWireError, bool)> {
         let fresh = |e| (e, false);
         let (began, most) = (Instant::now(), self.most());
-        let plan = tokio::select! {
-            biased;
-            () = self.cancel.asked() => return Err(fresh(cancelled())),
-            () = tokio::time::sleep(most) => return Err(fresh(too_long(most))),
-            plan = self.planned(query, values) => plan.map_err(fresh)?,
-        };
+        // Planning is work, too.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             fresh(told(
                 "53300",
@@ -366,7 +371,15 @@ impl Session {
                 ),
             ))
         })?;
+        let plan = tokio::select! {
+            biased;
+            () = self.cancel.asked() => return Err(fresh(cancelled())),
+            () = tokio::time::sleep(most) => return Err(fresh(too_long(most))),
+            plan = self.planned(query, values) => plan.map_err(fresh)?,
+        };
         let tables = tables(&plan).map_err(fresh)?;
+        let state = self.statement().map_err(fresh)?;
+        let task = state.task_ctx();
         let ask = SqlAsk { text: text.to_owned(), shape: firewall::shape(text), tables };
         let turn = self.desk.begin(&self.caller, &ask).await;
         let turn = turn.map_err(|e| fresh(of_house(&e)))?;
@@ -379,8 +392,6 @@ impl Session {
             most,
             place,
         );
-        let state = self.context.state();
-        let task = self.context.task_ctx();
         let starting = async {
             let schema = Arc::new(plan.schema().as_arrow().clone());
             let batches = cluster::begin(self.cluster.as_ref(), &state, &plan, task).await;

@@ -20,12 +20,14 @@ use pgwire::tokio::{TlsAcceptor, process_socket};
 use policy::port::SqlDesk;
 use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::handler::{Connection, Handlers};
+use super::memory::{Allowance, Share};
 use super::session::Session;
-use super::words::of_house;
+use super::waiting::{Place, Waiting};
+use super::words::{fatal, of_house};
 use crate::lake::DeltaLake;
 
 /// How often idle sessions are looked for.
@@ -52,8 +54,9 @@ pub(super) struct Door {
     pub(super) desk: Arc<dyn SqlDesk>,
     pub(super) parser: PostgresCompatibilityParser,
     tls: Option<TlsAcceptor>,
-    /// Connections of all.
+    /// Connections on which somebody has signed in; on which nobody has.
     room: Arc<Semaphore>,
+    waiting: Arc<Waiting>,
     /// By application: its connections, and the statements it may run at once.
     applications: Mutex<HashMap<String, Weak<Application>>>,
     /// Sessions by process id, with the secret that cancels them.
@@ -64,17 +67,24 @@ pub(super) struct Door {
 struct Application {
     connections: Arc<Semaphore>,
     statements: Arc<Semaphore>,
+    memory: Share,
 }
 
-/// The place of one connection among those of its application.
+/// The place of one connection among those of its application, and among all.
 pub(super) struct Seat {
     application: Arc<Application>,
-    _one: tokio::sync::OwnedSemaphorePermit,
+    _one: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl Seat {
     pub(super) fn places(&self) -> Arc<Semaphore> {
         Arc::clone(&self.application.statements)
+    }
+
+    /// Memory of its statements.
+    pub(super) fn memory(&self) -> Allowance {
+        Allowance::shared(self.application.memory.clone())
     }
 }
 
@@ -92,6 +102,7 @@ impl SqlDoor {
             parser: PostgresCompatibilityParser::new(),
             tls: tls.map(acceptor).transpose()?,
             room: Arc::new(Semaphore::new(limits.connections_all)),
+            waiting: Waiting::new(&limits),
             applications: Mutex::default(),
             sessions: Mutex::default(),
             next: AtomicI32::new(1),
@@ -108,7 +119,16 @@ impl SqlDoor {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, from)) => {
                         let door = Arc::clone(&self.0);
-                        connections.spawn(connection(door, stream, from));
+                        match door.waiting.take(from.ip().to_canonical()) {
+                            Ok(place) => {
+                                connections.spawn(connection(door, stream, from, place));
+                            }
+                            Err(refusal) => {
+                                tracing::warn!("too many connections for SQL have not signed in");
+                                let waiting = Arc::clone(&door.waiting);
+                                connections.spawn(waiting.turn_away(stream, refusal));
+                            }
+                        }
                     }
                     Err(e) => {
                         // Out of file handles, perhaps: others may close theirs meanwhile.
@@ -127,33 +147,33 @@ impl SqlDoor {
     }
 }
 
-async fn connection(door: Arc<Door>, stream: TcpStream, from: SocketAddr) {
-    let Ok(_place) = Arc::clone(&door.room).try_acquire_owned() else {
-        tracing::warn!("all connections for SQL are taken");
-        return;
-    };
+async fn connection(door: Arc<Door>, stream: TcpStream, from: SocketAddr, place: Place) {
     let tls = door.tls.clone();
-    let connection = Arc::new(Connection::new(Arc::clone(&door)));
-    let idle = {
-        let connection = Arc::clone(&connection);
-        async move {
-            loop {
-                tokio::time::sleep(IDLE_LOOK).await;
-                if connection.session().is_some_and(|s| s.idle() > s.limits.idle.max(s.most())) {
-                    return;
-                }
-            }
-        }
-    };
+    let connection = Arc::new(Connection::new(Arc::clone(&door), place));
+    let overdue = overdue(&connection, door.desk.limits().sign_in);
     tokio::select! {
         served = process_socket(stream, tls, Handlers(Arc::clone(&connection))) => {
             if let Err(e) = served {
                 tracing::debug!(error = %e, loopback = from.ip().is_loopback(), "a connection for SQL broke");
             }
         }
-        () = idle => tracing::info!("an idle connection for SQL was closed"),
+        why = overdue => tracing::info!(why, "a connection for SQL was closed"),
     }
     door.sessions().retain(|_, (_, session)| session.strong_count() > 0);
+}
+
+/// Returns why a connection is to be closed, once there is a reason.
+async fn overdue(connection: &Connection, sign_in: Duration) -> &'static str {
+    tokio::time::sleep(sign_in).await;
+    if connection.session().is_none() {
+        return "nobody signed in in time";
+    }
+    loop {
+        tokio::time::sleep(IDLE_LOOK).await;
+        if connection.session().is_some_and(|s| s.idle() > s.limits.idle.max(s.most())) {
+            return "idle";
+        }
+    }
 }
 
 impl Door {
@@ -166,8 +186,17 @@ impl Door {
     }
 
     /// A place for one more connection of an application.
-    pub(super) fn seat(&self, application: &str) -> Option<Seat> {
+    pub(super) fn seat(&self, application: &str) -> PgWireResult<Seat> {
         let limits = self.desk.limits();
+        let of_all = Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
+            tracing::warn!("all connections for SQL are taken");
+            let most = limits.connections_all;
+            fatal(
+                "53300",
+                format!("SQL 连接总数已达上限 {most}，请稍后再试"),
+                format!("all {most} connections for SQL are taken: try again shortly"),
+            )
+        })?;
         let application = {
             let mut all = self.applications.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|_, known| known.strong_count() > 0);
@@ -177,14 +206,22 @@ impl Door {
                     let new = Arc::new(Application {
                         connections: Arc::new(Semaphore::new(limits.connections)),
                         statements: Arc::new(Semaphore::new(limits.statements)),
+                        memory: Share::new(self.lake.memory_limit()),
                     });
                     all.insert(application.to_owned(), Arc::downgrade(&new));
                     new
                 }
             }
         };
-        let one = Arc::clone(&application.connections).try_acquire_owned().ok()?;
-        Some(Seat { application, _one: one })
+        let one = Arc::clone(&application.connections).try_acquire_owned().map_err(|_| {
+            let most = limits.connections;
+            fatal(
+                "53300",
+                format!("该应用的连接数已达上限 {most}，请关闭不用的连接"),
+                format!("the application has its {most} connections: close some that are not used"),
+            )
+        })?;
+        Ok(Seat { application, _one: one, _of_all: of_all })
     }
 
     /// Process id and secret by which a connection's statements are cancelled.

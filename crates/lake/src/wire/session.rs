@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
 use model::{Error, Result};
 use pgwire::error::PgWireResult;
@@ -15,13 +17,17 @@ use tokio::sync::Semaphore;
 use super::catalogue::{self, Granted};
 use super::cursor::Cursor;
 use super::flow::Cancel;
+use super::memory::Allowance;
 use super::settings::Settings;
-use super::words::{of_house, told};
+use super::words::{of_house, of_plan, told};
+use crate::bounds::Room;
 use crate::cluster::Cluster;
 use crate::lake::DeltaLake;
 
 /// Most cursors of one session.
 const CURSORS: usize = 100;
+/// Part of a statement's memory that a sort sets aside for merging what it spilled: the rows must find room, too.
+const RESERVED_PART: usize = 32;
 
 pub(super) struct Session {
     pub(super) desk: Arc<dyn SqlRoom>,
@@ -33,6 +39,11 @@ pub(super) struct Session {
     pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) settings: Arc<Settings>,
     pub(super) cancel: Arc<Cancel>,
+    /// Memory of its statements, and that of the lake it is taken from.
+    memory: Allowance,
+    common: Arc<RuntimeEnv>,
+    /// What functions of its statements may make.
+    pub(super) room: Arc<Room>,
     /// Statements that the application may run at once, over all its connections.
     pub(super) places: Arc<Semaphore>,
     /// Most rows that are wanted of a statement; `None`: all.
@@ -56,10 +67,12 @@ impl Session {
         caller: SqlCaller,
         user: &str,
         places: Arc<Semaphore>,
+        memory: Allowance,
     ) -> Result<Self> {
         let granted = Arc::new(Granted::new(Arc::clone(lake)));
         let settings = Arc::new(Settings::default());
-        let context = catalogue::context(lake, &granted, user, &settings)
+        let room = Room::beside(memory.most());
+        let context = catalogue::context(lake, &granted, user, &settings, &room)
             .map_err(|e| Error::internal("wire: a session's catalogue").caused_by(e))?;
         Ok(Self {
             limits: desk.limits(),
@@ -70,6 +83,9 @@ impl Session {
             cluster: lake.cluster(),
             settings,
             cancel: Arc::default(),
+            memory,
+            common: lake.runtime(),
+            room,
             places,
             cut: None,
             cursors: Mutex::default(),
@@ -83,6 +99,18 @@ impl Session {
         let tables = self.desk.tables(&self.caller).await.map_err(|e| of_house(&e))?;
         self.granted.set(tables);
         Ok(())
+    }
+
+    /// What one statement runs in: the session's settings, and a pool of its own.
+    pub(super) fn statement(&self) -> PgWireResult<SessionState> {
+        let runtime = self.memory.runtime(&self.common).map_err(of_plan)?;
+        let mut state = SessionStateBuilder::new_from_existing(self.context.state())
+            .with_runtime_env(runtime)
+            .build();
+        let execution = &mut state.config_mut().options_mut().execution;
+        execution.sort_spill_reservation_bytes =
+            execution.sort_spill_reservation_bytes.min(self.memory.most() / RESERVED_PART);
+        Ok(state)
     }
 
     /// Longest a statement may take.

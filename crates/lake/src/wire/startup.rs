@@ -131,17 +131,10 @@ impl Connection {
             Actor::Application { key, .. } => key.clone(),
             other => other.id().to_owned(),
         };
-        let seat = self.door.seat(caller.actor.id()).ok_or_else(|| {
-            let most = desk.limits().connections;
-            fatal(
-                "53300",
-                format!("该应用的连接数已达上限 {most}，请关闭不用的连接"),
-                format!("the application has its {most} connections: close some that are not used"),
-            )
-        })?;
-        let places = seat.places();
+        let seat = self.door.seat(caller.actor.id())?;
+        let (places, memory) = (seat.places(), seat.memory());
         let room: Arc<dyn SqlRoom> = Arc::<dyn SqlDesk>::clone(desk);
-        let session = Session::new(&self.door.lake, room, caller, &user, places)
+        let session = Session::new(&self.door.lake, room, caller, &user, places, memory)
             .map_err(|e| ending(of_house(&e)))?;
         for (name, value) in client.metadata() {
             if matches!(name.as_str(), "user" | "database" | "options" | "replication") {

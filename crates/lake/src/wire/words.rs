@@ -6,7 +6,7 @@ use model::{Code, Error};
 use pgwire::error::{ErrorInfo, PgWireError};
 
 use crate::fault;
-use crate::transform::words::{of_row, root};
+use crate::transform::words::{Refusal, of_row, root};
 
 /// An error of a statement.
 pub(super) fn told(state: &str, zh: impl AsRef<str>, en: impl AsRef<str>) -> PgWireError {
@@ -47,10 +47,14 @@ pub(super) fn of_house(error: &Error) -> PgWireError {
 
 /// An error of planning or running.
 pub(super) fn of_plan(error: DataFusionError) -> PgWireError {
-    if let DataFusionError::External(cause) = root(&error)
-        && let Some(known) = cause.downcast_ref::<Error>()
-    {
-        return of_house(known);
+    if let DataFusionError::External(cause) = root(&error) {
+        if let Some(known) = cause.downcast_ref::<Error>() {
+            return of_house(known);
+        }
+        // What would be made is too large.
+        if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+            return told("54000", &refusal.zh, &refusal.en);
+        }
     }
     match root(&error) {
         DataFusionError::SQL(parse, _) => syntax(&parse.to_string()),

@@ -64,6 +64,11 @@ pub struct SqlLimits {
     /// Connections of one application, and of all together.
     pub connections: usize,
     pub connections_all: usize,
+    /// Connections of one address on which nobody has signed in yet, and of all addresses together.
+    pub waiting: usize,
+    pub waiting_all: usize,
+    /// How long signing in may take.
+    pub sign_in: Duration,
     /// Longest statement text in bytes.
     pub text: usize,
     /// How often a statement under way is asked for again.

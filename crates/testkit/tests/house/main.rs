@@ -89,6 +89,7 @@ mod sandboxout;
 mod schema;
 mod sharing;
 mod signup;
+mod sqlbounds;
 mod sqlcatalogue;
 mod sqlfuzz;
 mod sqlwire;

@@ -242,6 +242,14 @@ async fn too_much(house: House) {
     let wide = "select count(*) from generate_series(1, 3000000) a(n) join generate_series(1, 3000000) b(m) on a.n = b.m";
     let refusal = t.refused(&t.developer, wide).await;
     assert!(refusal.contains("more memory"), "{refusal}");
+    // What a function would make is nowhere counted by the engine: it is refused before.
+    for made in [
+        "select array_length(generate_series(1, 400000000)) as n",
+        "select length(repeat(xm, 1000000000)) as n from renkou",
+    ] {
+        let refusal = t.refused(&t.developer, made).await;
+        assert!(refusal.contains("at most 65536 are made"), "{refusal}");
+    }
     let sorted = "select max(r) from (select row_number() over (order by -n) as r from generate_series(1, 3000000) a(n)) x";
     assert_eq!(t.cells(&t.developer, sorted).await, [["3000000"]], "what can be spilled is");
 }

@@ -72,7 +72,7 @@ impl Granted {
         self.try_connect(&self.key, &self.password).await.unwrap()
     }
 
-    async fn try_connect(
+    pub(crate) async fn try_connect(
         &self,
         user: &str,
         password: &str,

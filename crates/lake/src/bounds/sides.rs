@@ -1,0 +1,141 @@
+//! Sides of joins, and what is unnested: their values are repeated for every row they meet, by steps that count only what they hold.
+//! So at the door a row that would fill memory by being repeated for one batch does not go into such a step. (A transformation is
+//! written by who keeps the data: its rows may be as wide as they are.)
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result as PlanResult};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
+    SymmetricHashJoinExec,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::StreamExt;
+
+use super::{WIDTH, growth};
+use crate::transform::words::Refusal;
+
+/// The plan with a look at each side of its joins.
+pub(crate) fn watch(plan: Arc<dyn ExecutionPlan>) -> PlanResult<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| {
+        let repeats = node.is::<HashJoinExec>()
+            || node.is::<SortMergeJoinExec>()
+            || node.is::<NestedLoopJoinExec>()
+            || node.is::<CrossJoinExec>()
+            || node.is::<SymmetricHashJoinExec>()
+            || node.is::<PiecewiseMergeJoinExec>()
+            || node.is::<UnnestExec>();
+        if !repeats {
+            return Ok(Transformed::no(node));
+        }
+        let sides = node.children().into_iter().map(|side| {
+            let (input, properties) = (Arc::clone(side), Arc::clone(side.properties()));
+            Arc::new(Side { input, properties }) as Arc<dyn ExecutionPlan>
+        });
+        let sides: Vec<Arc<dyn ExecutionPlan>> = sides.collect();
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+        Ok(Transformed::yes(node.replace_children(sides, options)?))
+    })
+    .data()
+}
+
+/// Rows on their way into a step that repeats them.
+struct Side {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl fmt::Debug for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Side").finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for Side {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Side")
+    }
+}
+
+impl ExecutionPlan for Side {
+    fn name(&self) -> &'static str {
+        "Side"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> PlanResult<TreeNodeRecursion>,
+    ) -> PlanResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
+        let properties = Arc::clone(input.properties());
+        Ok(Arc::new(Self { input, properties }))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> PlanResult<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        let rows = input.map(|batch: PlanResult<RecordBatch>| -> PlanResult<RecordBatch> {
+            let batch = batch?;
+            narrow(&batch)?;
+            Ok(batch)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+}
+
+/// Refuses rows that are too wide to be repeated.
+fn narrow(batch: &RecordBatch) -> PlanResult<()> {
+    let all: usize = batch.columns().iter().map(growth::weigh).sum();
+    if all <= WIDTH {
+        return Ok(());
+    }
+    let width: usize = batch.columns().iter().map(growth::widest).sum();
+    match width > WIDTH {
+        true => Err(wide(width)),
+        false => Ok(()),
+    }
+}
+
+fn wide(width: usize) -> DataFusionError {
+    Refusal {
+        zh: format!(
+            "参与连接或展开的一行约 {width} 字节，至多 {WIDTH} 字节：请先去掉或截取（left、substr）长的列，连接之后再取"
+        ),
+        en: format!(
+            "a row that goes into a join or is unnested has about {width} bytes, at most {WIDTH} go: leave long columns out or cut them (left, substr), and fetch them after the join"
+        ),
+    }
+    .into()
+}
