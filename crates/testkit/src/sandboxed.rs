@@ -113,6 +113,7 @@ impl House {
             calls_per_day: 1000,
             area_range: "330000".into(),
             by_sql: true,
+            row_range: model::request::RowRange::default(),
         };
         let consumer = self.person("consumer").await;
         let request = sharing::apply(&self.app, &consumer, wanted).await.unwrap();

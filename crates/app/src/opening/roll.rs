@@ -357,7 +357,7 @@ mod tests {
             org: format!("org-{}", n % 7),
             region: ["330000", "330100", "330106", "330200"][(n % 4) as usize].to_owned(),
             domain: Domain::ALL[(n % 3) as usize],
-            free: n % 2 > 0,
+            free: !n.is_multiple_of(2),
             tags: (0..n % 3).map(|t| format!("tag-{}", (n + t) % 5)).collect(),
             items: n % 11,
             rows: n * 10,

@@ -89,8 +89,9 @@ async fn whoever_proves_who_it_is_may_have_a_receipt() {
     let client = Client::new(&house);
     let keys = keys(&client).await;
     let (key, id) = (owner.application.key.as_str(), owner.application.id.as_str());
-    let token = app::account::token(&house.app, &house.nobody(), key, &owner.secret, "");
-    let bearer = format!("Bearer {}", token.await.unwrap().token);
+    let nobody = house.nobody();
+    let token = app::account::token(&house.app, &nobody, key, &owner.secret, "").await.unwrap();
+    let bearer = format!("Bearer {}", token.token);
     let thumbprint = sha256_hex(b"a certificate");
     let consumer = house.person("consumer").await;
     app::account::certificate_add(&house.app, &consumer, id, "前置机", &thumbprint).await.unwrap();

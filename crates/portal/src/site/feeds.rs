@@ -97,7 +97,7 @@ async fn addresses(door: &Door, visit: &Visit, part: usize) -> Result<String> {
     } else {
         let listing = app::opening::listing(&door.app, &op).await?;
         let before = part.saturating_mul(PART).saturating_sub(1);
-        after = listing.sets.get(before).map(|(code, _)| code.clone());
+        after = listing.sets.get(before).map(|set| set.code.clone());
         if after.is_none() {
             return Err(Error::not_found("页面", "the page", visit.uri.path()));
         }

@@ -49,6 +49,7 @@ async fn grant(house: &House, application: &str) {
         calls_per_day: 1000,
         area_range: String::new(),
         by_sql: false,
+        row_range: model::request::RowRange::default(),
     };
     let consumer = house.person("consumer").await;
     let request = sharing::apply(&house.app, &consumer, wanted).await.unwrap();

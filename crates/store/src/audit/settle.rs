@@ -22,8 +22,8 @@ use super::meter_sqlite;
 
 /// Bytes of records that are written without waiting for more.
 const ENOUGH: usize = 4 << 20;
-/// How long the first of them waits for others.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long the first of them waits for others: pages of the indexes are written once for all of them. Readers do not wait for it.
+const PAUSE: Duration = Duration::from_millis(300);
 /// Bytes of records on their way at most; the writer of the journal waits beyond.
 const MOST: usize = 64 << 20;
 /// Between two tries after a failure.

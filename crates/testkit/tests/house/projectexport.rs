@@ -66,6 +66,7 @@ async fn another_provider(t: &Team) {
         calls_per_day: 10_000,
         area_range: "330000".into(),
         by_sql: true,
+        row_range: model::request::RowRange::default(),
     };
     let consumer = house.person("consumer").await;
     let request = sharing::apply(app, &consumer, wanted).await.unwrap();
