@@ -74,6 +74,7 @@ mod commit;
 mod compact;
 mod constant;
 mod datafile;
+mod depth;
 mod encode;
 mod fault;
 mod filter;

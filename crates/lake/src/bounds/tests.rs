@@ -120,8 +120,17 @@ async fn what_would_fill_memory_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn joining_to_itself_again_and_again_ends() {
+/// With the stack that threads of the server have: a chain of a hundred is planned one within the other.
+#[test]
+fn joining_to_itself_again_and_again_ends() {
+    let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(joined());
+    });
+    thread.unwrap().join().unwrap();
+}
+
+async fn joined() {
     let room = Room::beside(64 << 20);
     let chained = |piece: &str, by: &str, count: usize| vec![piece; count].join(by);
     let from = "from (select repeat('x', 60000) s)";

@@ -19,9 +19,9 @@ use model::Result;
 use policy::port::{ShareHints, ShareView};
 use serde_json::Value as Json;
 
-use crate::filter;
 use crate::schema::{self, Kind, Shape};
 use crate::view::named;
+use crate::{depth, filter};
 
 /// Longest hint, and most of them.
 const LONGEST: usize = 16 << 10;
@@ -84,6 +84,7 @@ fn conditions(hints: &ShareHints, shapes: &[Shape]) -> Vec<Expr> {
     let session = SessionContext::new();
     if let Ok(schema) = DFSchema::try_from(schema::arrow_schema(shapes)) {
         let sql = hints.sql.iter().take(MOST).filter(|text| text.len() <= LONGEST);
+        let sql = sql.filter(|text| depth::of_text(text).is_ok());
         let read = sql.filter_map(|text| session.parse_sql_expr(text, &schema).ok());
         found.extend(read.filter_map(|expr| certain(&expr, shapes, false, 0)));
     }

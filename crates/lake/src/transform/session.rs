@@ -19,6 +19,7 @@ use super::input::Input;
 use super::words::{self, Known};
 use super::{each_expression, shared_books};
 use crate::bounds::{self, Room};
+use crate::depth;
 use crate::lake::DeltaLake;
 
 /// A SELECT longer than this was not written by hand.
@@ -166,6 +167,8 @@ fn single_query(sql: &str) -> Result<Statement> {
     if sql.trim().is_empty() {
         return Err(words::bad_sql("请写一条 SELECT 语句", "write one SELECT statement"));
     }
+    let complex = |r: words::Refusal| words::bad_sql(r.zh, r.en);
+    depth::of_text(sql).map_err(complex)?;
     let mut statements = DFParserBuilder::new(sql)
         .build()
         .and_then(|mut parser| parser.parse_statements())

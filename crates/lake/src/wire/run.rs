@@ -32,7 +32,8 @@ use super::session::Session;
 use super::settings::assignments;
 use super::words::{of_house, of_plan, syntax, told};
 use super::{copy, firewall, moments, questions};
-use crate::{bounds, cluster};
+use crate::transform::words::Refusal;
+use crate::{bounds, cluster, depth};
 
 /// A statement that was taken and planned once; it is planned anew when it runs, with what is granted then.
 #[derive(Clone, Debug)]
@@ -96,7 +97,10 @@ impl Session {
                     ),
                 ));
             }
+            let complex = |r: Refusal| told("54001", r.zh, r.en);
+            depth::of_text(text).map_err(complex)?;
             let mut statements = parser.parse(text).map_err(|e| syntax(&e.to_string()))?;
+            statements.iter().try_for_each(depth::of_tables).map_err(complex)?;
             statements.iter_mut().for_each(questions::fit);
             statements.iter().try_for_each(firewall::check)?;
             Ok(statements)

@@ -16,6 +16,8 @@ pub(super) fn spawn(
     let failed = |e: io::Error| model::Error::internal("threads of the SQL door").caused_by(e);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("sql")
+        // Statements are planned one expression within the other; the system gives a page when it is touched.
+        .thread_stack_size(32 << 20)
         .enable_all()
         .build()
         .map_err(failed)?;

@@ -27,6 +27,29 @@ async fn one(client: &Client, sql: &str) -> String {
     rows(client, sql).await[0][0].clone().unwrap()
 }
 
+/// A chain that goes so deep that planning it would take the whole stack is refused before it is read, and nobody notices.
+async fn chains_take_no_stack(house: House) {
+    let g = granted(house).await;
+    let client = g.connect().await;
+    let chained = |piece: &str, by: &str| format!("select {}", vec![piece; 4000].join(by));
+    let from: Vec<String> = (0..300).map(|n| format!("renkou r{n}")).collect();
+    for sql in [
+        chained("1", "+"),
+        chained("'a'", "||"),
+        chained("1", " union all select "),
+        format!("select count(*) from renkou where {}", vec!["xm = 'a'"; 4000].join(" or ")),
+        format!("select 1 from {}", from.join(", ")),
+    ] {
+        let (code, told) = refused(&client, &sql).await;
+        assert_eq!(code, "54001", "{sql:.60}: {told}");
+        assert!(told.contains("至多") && told.contains("at most"), "{sql:.60}: {told}");
+        assert_eq!(client.prepare(&sql).await.unwrap_err().code().unwrap().code(), "54001");
+    }
+    let many = vec!["'a'"; 4000].join(", ");
+    let sql = format!("select count(*) from renkou where region_code in ({many})");
+    assert_eq!(one(&client, &sql).await, "0");
+}
+
 /// A statement that would fill memory by a function is refused in both languages, by either protocol, and the door goes on.
 async fn functions_fill_nothing(house: House) {
     let g = granted(house).await;
@@ -99,7 +122,7 @@ async fn too_large_fails_alone(house: House) {
     assert_eq!(one(&large, "select count(*) from renkou").await, "2");
 }
 
-crate::on_both!(functions_fill_nothing, too_large_fails_alone);
+crate::on_both!(chains_take_no_stack, functions_fill_nothing, too_large_fails_alone);
 
 /// What a connection that was turned away is told, after the words of a client.
 async fn told(g: &Granted, asks_tls: bool) -> String {
