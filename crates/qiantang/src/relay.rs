@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::App;
 use model::{Code, Error, Result};
@@ -23,6 +24,8 @@ use crate::folder::DataFolder;
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "command.sock";
+/// How often, and how long apart, a server that is starting is looked for.
+const STARTING: (u32, Duration) = (20, Duration::from_millis(100));
 /// Longest order in bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -131,10 +134,19 @@ async fn attend(stream: UnixStream, app: Arc<App>, keeper: Arc<DataFolder>) {
     let _ = work.await;
 }
 
-/// Hands the present command line to the server that holds `data`. `None`: nobody listens there.
+/// Hands the present command line to the server that holds `data`. A server that is starting holds it before it listens, so it is
+/// given a moment. `None`: nobody listens there.
 pub fn hand_over(data: &Path) -> Option<Result<ExitCode>> {
-    let stream = std::os::unix::net::UnixStream::connect(data.join(SOCKET)).ok()?;
-    Some(converse(stream))
+    for _ in 0..STARTING.0 {
+        if let Ok(stream) = std::os::unix::net::UnixStream::connect(data.join(SOCKET)) {
+            return Some(converse(stream));
+        }
+        if !DataFolder::held(data) {
+            return None;
+        }
+        std::thread::sleep(STARTING.1);
+    }
+    None
 }
 
 fn converse(mut stream: std::os::unix::net::UnixStream) -> Result<ExitCode> {

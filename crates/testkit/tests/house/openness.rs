@@ -238,7 +238,7 @@ async fn use_and_replies(house: House) {
         kind: Some(kind),
         entry: entry.into(),
         title: title.into(),
-        text: "请核实。".into(),
+        text: "请核实后答复。".into(),
         ..TicketNew::default()
     };
     let file = async |new| voice::file(&house.app, &citizen, new).await.unwrap();

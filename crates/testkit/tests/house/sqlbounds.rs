@@ -31,13 +31,13 @@ async fn one(client: &Client, sql: &str) -> String {
 async fn chains_take_no_stack(house: House) {
     let g = granted(house).await;
     let client = g.connect().await;
-    let chained = |piece: &str, by: &str| format!("select {}", vec![piece; 4000].join(by));
+    let chained = |piece: &str, by: &str| format!("select {}", vec![piece; 2000].join(by));
     let from: Vec<String> = (0..300).map(|n| format!("renkou r{n}")).collect();
     for sql in [
         chained("1", "+"),
         chained("'a'", "||"),
         chained("1", " union all select "),
-        format!("select count(*) from renkou where {}", vec!["xm = 'a'"; 4000].join(" or ")),
+        format!("select count(*) from renkou where {}", vec!["xm = 'a'"; 2000].join(" or ")),
         format!("select 1 from {}", from.join(", ")),
     ] {
         let (code, told) = refused(&client, &sql).await;
@@ -45,7 +45,7 @@ async fn chains_take_no_stack(house: House) {
         assert!(told.contains("至多") && told.contains("at most"), "{sql:.60}: {told}");
         assert_eq!(client.prepare(&sql).await.unwrap_err().code().unwrap().code(), "54001");
     }
-    let many = vec!["'a'"; 4000].join(", ");
+    let many = vec!["'a'"; 2000].join(", ");
     let sql = format!("select count(*) from renkou where region_code in ({many})");
     assert_eq!(one(&client, &sql).await, "0");
 }
