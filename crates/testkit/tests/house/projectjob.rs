@@ -1,7 +1,5 @@
 //! Scheduled SQL of projects: tables with lineage, what stands before what, cost, and what ends with a grant.
 
-use std::path::PathBuf;
-
 use app::project::{self, JobView};
 use chrono::TimeDelta;
 use model::Code;
@@ -280,108 +278,9 @@ async fn ends_with_its_grant(house: House) {
     assert!(left.en.contains("developer"), "{left:?}");
 }
 
-/// Files of a table's rows, moved out of reach: whoever reads it meets a store that does not answer.
-struct Away(Vec<PathBuf>);
-
-impl Away {
-    fn of(house: &House, code: &str) -> Self {
-        let (mut files, mut folders) = (Vec::new(), vec![house.folder().join("lake").join(code)]);
-        while let Some(folder) = folders.pop() {
-            for found in std::fs::read_dir(folder).unwrap() {
-                let path = found.unwrap().path();
-                let rows = path.extension().is_some_and(|e| e == "parquet");
-                // The log has files of its own.
-                if path.ends_with("_delta_log") {
-                    continue;
-                }
-                if path.is_dir() {
-                    folders.push(path);
-                } else if rows {
-                    files.push(path);
-                }
-            }
-        }
-        assert!(!files.is_empty(), "`{code}` has no rows");
-        for file in &files {
-            std::fs::rename(file, file.with_extension("away")).unwrap();
-        }
-        Self(files)
-    }
-
-    fn back(&self) {
-        for file in &self.0 {
-            std::fs::rename(file.with_extension("away"), file).unwrap();
-        }
-    }
-}
-
-/// A run that fails by what may pass is tried again after a pause, and its history says how often; its rows are there once. When all
-/// tries are used up it has failed, and what was made before stays. What will not pass is not tried again.
-async fn tried_again(house: House) {
-    let t = team(house).await;
-    let app = &t.house().app;
-    t.save("ages", AGES, "[retry]\ntimes = 2\nfirst = \"1m\"\nlongest = \"10m\"\n").await;
-    let away = Away::of(t.house(), "renkou");
-    let run = project::run_now(app, &t.developer, &t.id, "ages").await.unwrap();
-    for failures in 1..=2 {
-        let failed = until("an attempt that failed", async || {
-            t.tick().await;
-            let now = t.runs("ages").await.remove(0);
-            let there = now.state == RunState::Retrying && now.failures == failures;
-            if there { Ok(now) } else { Err(format!("{now:?}")) }
-        })
-        .await;
-        assert_eq!((failed.id.as_str(), failed.version), (run.id.as_str(), None));
-        assert!(failed.finished_at.is_none() && !failed.zh.is_empty() && !failed.en.is_empty());
-        assert!(failed.ready_at > failed.created_at, "after a pause: {failed:?}");
-        // Before its time nothing is begun.
-        t.tick().await;
-        let waits = t.runs("ages").await.remove(0);
-        assert_eq!((waits.state, waits.failures), (RunState::Retrying, failures));
-        assert!(project::results(app, &t.owner, &t.id).await.unwrap().is_empty());
-        assert_eq!(app.lake.bytes("_team_ages").await.unwrap(), 0, "no half result");
-        if failures == 2 {
-            away.back();
-        }
-        t.house().clock.forward(TimeDelta::minutes(11));
-    }
-    let done = t.ended("ages", &run.id).await;
-    assert_eq!((done.state, done.failures, done.rows), (RunState::Succeeded, 2, 2), "{done:?}");
-    assert_eq!(done.version, Some(0));
-    assert_eq!(t.runs("ages").await.len(), 1, "all attempts are one run");
-    assert_eq!(app.lake.versions("_team_ages").await.unwrap().len(), 1, "and one version");
-    let counted = t.cells(&t.viewer, "select count(*) as n from _team_ages").await;
-    assert_eq!(counted, [["2"]]);
-    // Every attempt has a record of its own.
-    let owner = t.house().person("consumer").await;
-    let ran = project::statements(app, &owner, &t.id, true, None, 50).await.unwrap().items;
-    let outcomes: Vec<&str> =
-        ran.iter().filter(|s| s.kind == "job").map(|s| s.outcome.as_str()).collect();
-    assert_eq!(outcomes, ["ok", "failed", "failed"]);
-
-    let gone = Away::of(t.house(), "renkou");
-    let again = project::run_now(app, &t.developer, &t.id, "ages").await.unwrap();
-    let failed = until("it gives up", async || {
-        t.house().clock.forward(TimeDelta::minutes(11));
-        t.tick().await;
-        let all = t.runs("ages").await;
-        let now = all.into_iter().find(|r| r.id == again.id).ok_or("it is not there")?;
-        if now.state.ended() { Ok(now) } else { Err(format!("{now:?}")) }
-    })
-    .await;
-    assert_eq!((failed.state, failed.failures), (RunState::Failed, 3), "{failed:?}");
-    gone.back();
-    assert_eq!(t.cells(&t.viewer, "select count(*) as n from _team_ages").await, [["2"]]);
-    let quota = t.quota().await;
-    t.change(ProjectQuota { units_per_month: 0, ..quota }, &["renkou"]).await;
-    let refused = t.run("ages").await;
-    assert_eq!((refused.state, refused.failures), (RunState::Failed, 1), "{refused:?}");
-}
-
 crate::on_both!(
     a_table_is_made,
     refused_texts,
-    tried_again,
     in_order,
     cancelled,
     over_quota,
