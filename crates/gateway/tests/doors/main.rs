@@ -13,6 +13,7 @@
 mod abuse;
 mod answers;
 mod ckan;
+mod ckansql;
 mod client;
 mod convention;
 mod cut;
