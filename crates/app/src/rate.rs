@@ -1,6 +1,6 @@
-//! A rate: so many at once, so many in a span of time (the generic cell rate algorithm in one number).
+//! A rate: so many at once, so many in a span of time (the generic cell rate algorithm in one number); and what is told of a flood.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// What lies further ahead of now than a whole span and this (µs) was taken before the clock was set back, and fills nothing.
 const SET_BACK: i64 = 60_000_000;
@@ -49,6 +49,32 @@ pub(crate) fn span(per_second: u32, burst: u32) -> i64 {
 
 fn each(most: u32, span: i64) -> i64 {
     span / i64::from(most.max(1))
+}
+
+/// Refusals that may come in a flood: one a second is told, for all before it.
+#[derive(Debug)]
+pub(crate) struct Flood {
+    /// Second in which one was last told.
+    told: AtomicI64,
+    /// Those since then that were not; the next that is told stands for them, too.
+    untold: AtomicU64,
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        Self { told: AtomicI64::new(i64::MIN), untold: AtomicU64::new(0) }
+    }
+}
+
+impl Flood {
+    /// Whether the refusal of now is to be told, and how many before it were not.
+    pub(crate) fn tells(&self, second: i64) -> Option<u64> {
+        if self.told.swap(second, Ordering::Relaxed) == second {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.untold.swap(0, Ordering::Relaxed))
+    }
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub use self::replay::replay;
 pub(crate) use self::retry::{StandingQuery, standing_query};
 pub use self::retry::{may_retry, retry};
 pub(crate) use self::serve::bring;
-pub(crate) use self::spool::safe_name;
+pub(crate) use self::spool::{safe_name, unwritable};
 pub use self::spool::{spool, spool_file};
 pub use self::tidy::{Tidied, tidy};
 pub(crate) use self::work::{blank_run, check_chunk};

@@ -226,7 +226,8 @@ fn write(
     done.map_err(unwritable)
 }
 
-fn unwritable(e: std::io::Error) -> Error {
+/// The inbox cannot be written.
+pub(crate) fn unwritable(e: std::io::Error) -> Error {
     Error::new(
         Code::StoreUnavailable,
         "收件目录无法写入，请检查磁盘空间和权限后重试",

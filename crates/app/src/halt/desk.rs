@@ -4,11 +4,9 @@ use model::asset::Node;
 use model::bounds::BoundsKind;
 use model::halt::{Halt, HaltKind};
 use model::notice::Watched;
-use model::request::{RequestFilter, RequestState};
 use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Target};
 use serde::Serialize;
-use store::request::RequestScope;
 
 use crate::notice::{self, Told};
 use crate::{App, Page, audit};
@@ -265,21 +263,8 @@ async fn tell(app: &App, op: &Op, halt: &Halt) -> Result<()> {
     };
     let node = Node::entry(&entry).key();
     let subscribed = app.store.subscribers(Watched::Thing, &node).await?;
-    let mut people: Vec<String> = subscribed.into_iter().map(|s| s.owner).collect();
-    let mut filter = RequestFilter {
-        entry: Some(entry),
-        state: Some(RequestState::Approved),
-        limit: 1000,
-        ..RequestFilter::default()
-    };
-    loop {
-        let page = app.store.request_list(&filter, &RequestScope::All).await?;
-        people.extend(page.iter().map(|r| r.applicant.clone()));
-        notice::tell(app, &system, &permit, &people, &told(href.clone())).await?;
-        people.clear();
-        match page.last() {
-            Some(last) if page.len() == 1000 => filter.after = Some(last.id.clone()),
-            _ => return Ok(()),
-        }
-    }
+    let people: Vec<String> = subscribed.into_iter().map(|s| s.owner).collect();
+    let told = told(href);
+    notice::tell(app, &system, &permit, &people, &told).await?;
+    notice::tell_granted(app, &system, &permit, entry, &told).await
 }

@@ -7,13 +7,11 @@ use chrono::{DateTime, NaiveDate, TimeDelta};
 use guard::keys;
 use model::asset::Node;
 use model::interface::{Arguments, Interface, InterfaceDraft, InterfaceQuota, InterfaceState};
-use model::request::{RequestFilter, RequestState};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
 use serde::Serialize;
 use store::interface::InterfaceFilter;
 use store::interface_day::InterfaceDay;
-use store::request::RequestScope;
 
 use super::call::{self, Answer, missing};
 use super::check::check;
@@ -479,21 +477,7 @@ async fn tell(app: &App, op: &Op, interface: &Interface, kind: &'static str) -> 
     for entry in resources(app, interface).await? {
         let subscribed = notice::who_follow(app, &system, &Node::entry(&entry)).await?;
         notice::tell(app, &system, &permit, &subscribed, &told).await?;
-        let mut filter = RequestFilter {
-            entry: Some(entry),
-            state: Some(RequestState::Approved),
-            limit: 1000,
-            ..RequestFilter::default()
-        };
-        loop {
-            let page = app.store.request_list(&filter, &RequestScope::All).await?;
-            let people: Vec<String> = page.iter().map(|r| r.applicant.clone()).collect();
-            notice::tell(app, &system, &permit, &people, &told).await?;
-            match page.last() {
-                Some(last) if page.len() == 1000 => filter.after = Some(last.id.clone()),
-                _ => break,
-            }
-        }
+        notice::tell_granted(app, &system, &permit, entry, &told).await?;
     }
     Ok(())
 }

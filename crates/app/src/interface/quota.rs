@@ -6,7 +6,6 @@
 //! that strangers cannot use an interface up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::interface::{Interface, InterfaceQuota, Kind};
@@ -15,8 +14,8 @@ use parking_lot::Mutex;
 use policy::Action;
 use store::interface_day::InterfaceDay;
 
-use crate::rate::{Rate, span};
-use crate::{App, audit, sharing};
+use crate::rate::{Flood, Rate, span};
+use crate::{App, sharing};
 
 /// The counters of this process.
 pub(crate) struct Counters(moka::sync::Cache<String, Arc<Counter>>);
@@ -44,9 +43,7 @@ struct Counter {
     lot: Mutex<Lot>,
     /// One taker at a time.
     taking: tokio::sync::Mutex<()>,
-    /// Second in which a refusal was last written into the audit, and refusals since then that were not.
-    told: AtomicI64,
-    untold: AtomicU64,
+    flood: Flood,
 }
 
 #[derive(Debug, Default)]
@@ -172,8 +169,7 @@ impl Counter {
             rate: Rate::default(),
             lot: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
-            told: AtomicI64::new(i64::MIN),
-            untold: AtomicU64::new(0),
+            flood: Flood::default(),
         }
     }
 
@@ -236,20 +232,12 @@ impl Counter {
 
     /// A refusal with its record; of a flood one record a second tells of all.
     async fn refuse(&self, app: &App, op: &Op, e: Error) -> Error {
-        let second = op.at.timestamp();
-        if self.told.swap(second, Ordering::Relaxed) == second {
-            self.untold.fetch_add(1, Ordering::Relaxed);
-            return e;
+        match self.flood.tells(op.at.timestamp()) {
+            Some(untold) => {
+                sharing::refuse_many(app, op, &self.code, "interface.call", e, untold).await
+            }
+            None => e,
         }
-        let mut event = audit::refusal(op, "interface.call", &self.code, &e);
-        match self.untold.swap(0, Ordering::Relaxed) {
-            0 => {}
-            untold => event.calls = untold.saturating_add(1),
-        }
-        if let Err(trouble) = audit::record(app, event).await {
-            tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
-        }
-        e
     }
 
     async fn give_back(&self, app: &App, before: i64) -> Result<()> {

@@ -6,8 +6,10 @@
 mod watch;
 
 use model::notice::{Notice, NoticeNew, Subscription, Watched};
+use model::request::{RequestFilter, RequestState};
 use model::{Error, Op, Result};
 use policy::{Action, Permit, Target};
+use store::request::RequestScope;
 
 use crate::{App, Page, audit};
 
@@ -60,6 +62,34 @@ pub(crate) async fn give(app: &App, op: &Op, people: Result<Vec<String>>, told: 
     };
     if let Err(e) = given.await {
         tracing::warn!(error = e.operator_text(), "a notice was not given");
+    }
+}
+
+/// Applications of those who are told together.
+const TOGETHER: u32 = 1000;
+
+/// Tells whoever was granted a resource (`entry`: its id), each once.
+pub(crate) async fn tell_granted(
+    app: &App,
+    system: &Op,
+    permit: &Permit,
+    entry: String,
+    told: &Told,
+) -> Result<()> {
+    let mut filter = RequestFilter {
+        entry: Some(entry),
+        state: Some(RequestState::Approved),
+        limit: TOGETHER,
+        ..RequestFilter::default()
+    };
+    loop {
+        let page = app.store.request_list(&filter, &RequestScope::All).await?;
+        let people: Vec<String> = page.iter().map(|r| r.applicant.clone()).collect();
+        tell(app, system, permit, &people, told).await?;
+        match page.last() {
+            Some(last) if page.len() == TOGETHER as usize => filter.after = Some(last.id.clone()),
+            _ => return Ok(()),
+        }
     }
 }
 

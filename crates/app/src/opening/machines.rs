@@ -62,25 +62,23 @@ pub async fn changed_at(app: &App, dataset: &Dataset) -> Result<String> {
 /// Open data sets by id without their items, in the order asked for; what is not open is left out.
 pub async fn heads(app: &App, _op: &Op, ids: &[String]) -> Result<Vec<Head>> {
     let entries = app.store.entry_heads(ids).await?;
-    let mut by_id: HashMap<String, Entry> =
-        entries.into_iter().filter(Entry::open).map(|e| (e.id.clone(), e)).collect();
-    let regions = app.store.regions_list().await?;
-    let mut orgs: HashMap<String, Option<Org>> = HashMap::new();
-    let mut out = Vec::with_capacity(ids.len());
-    for id in ids {
-        let Some(mut entry) = by_id.remove(id) else { continue };
+    let mut heads = named(app, entries, ids).await?;
+    for head in &mut heads {
         // Who compiled it is not the public's business.
-        entry.created_by = String::new();
-        let org = org_of(app, &mut orgs, &entry.draft.org).await?;
-        let region = regions.iter().find(|r| r.code == entry.draft.region).cloned();
-        out.push(Head { entry, org, region });
+        head.entry.created_by = String::new();
     }
-    Ok(out)
+    Ok(heads)
 }
 
 /// Open data sets by id with their open items, in the order asked for; what is not open is left out.
 pub async fn sets(app: &App, _op: &Op, ids: &[String]) -> Result<Vec<Dataset>> {
     let entries = app.store.entries_of(ids).await?;
+    let found = named(app, entries, ids).await?.into_iter();
+    Ok(found.map(|h| view(h.entry, h.org.as_ref(), h.region.iter())).collect())
+}
+
+/// Entries that are open with the names of their organisations and regions, in the order of `ids`.
+async fn named(app: &App, entries: Vec<Entry>, ids: &[String]) -> Result<Vec<Head>> {
     let mut by_id: HashMap<String, Entry> =
         entries.into_iter().filter(Entry::open).map(|e| (e.id.clone(), e)).collect();
     let regions = app.store.regions_list().await?;
@@ -89,7 +87,8 @@ pub async fn sets(app: &App, _op: &Op, ids: &[String]) -> Result<Vec<Dataset>> {
     for id in ids {
         let Some(entry) = by_id.remove(id) else { continue };
         let org = org_of(app, &mut orgs, &entry.draft.org).await?;
-        out.push(view(entry, org.as_ref(), regions.iter()));
+        let region = regions.iter().find(|r| r.code == entry.draft.region).cloned();
+        out.push(Head { entry, org, region });
     }
     Ok(out)
 }

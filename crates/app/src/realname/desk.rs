@@ -169,7 +169,7 @@ pub async fn decide(
         upload::forget(app, &file.id).await;
     }
     record(app, op, word, &filing).await?;
-    tell(app, op, &filing).await;
+    tell(app, op, &filing, "realname.decided").await;
     Ok(filing)
 }
 
@@ -299,11 +299,11 @@ fn elsewhere(kind: SubjectKind) -> Error {
     Error::new(Code::RuleBroken, zh, en).with_reasons(vec!["realname.elsewhere".to_owned()])
 }
 
-/// Tells the person what was decided.
-async fn tell(app: &App, op: &Op, filing: &RealNameFiling) {
+/// Tells the person what was decided, then or later.
+pub(super) async fn tell(app: &App, op: &Op, filing: &RealNameFiling, kind: &'static str) {
     let told = Told {
-        mark: format!("realname.decided:{}", filing.id),
-        kind: "realname.decided",
+        mark: format!("{kind}:{}", filing.id),
+        kind,
         title: filing.state.zh().to_owned(),
         words: filing.reason.clone(),
         href: "/account/realname".to_owned(),

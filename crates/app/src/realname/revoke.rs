@@ -8,10 +8,9 @@ use model::realname::{RealNameFiling, RealNameState};
 use model::voice::plain;
 use model::{Code, Error, Op, Result};
 
-use super::desk::{held, org_of};
+use super::desk::{held, org_of, tell};
 use super::details;
 use super::file::record;
-use crate::notice::{self, Told};
 use crate::{App, authorisation, restricted};
 
 /// Revokes a verification. `seen`: the filing's edit as the caller saw it. An enterprise's account leaves its organisation, its sessions
@@ -54,14 +53,7 @@ pub async fn revoke(
     app.accounts.forget();
     record(app, op, "realname.revoke", &filing).await?;
     authorisation::voided(app, op, &filing.account, &ended).await?;
-    let told = Told {
-        mark: format!("realname.revoked:{}", filing.id),
-        kind: "realname.revoked",
-        title: filing.state.zh().to_owned(),
-        words: filing.reason.clone(),
-        href: "/account/realname".to_owned(),
-    };
-    notice::give(app, op, Ok(vec![filing.account.clone()]), &told).await;
+    tell(app, op, &filing, "realname.revoked").await;
     restricted::party_revoked(app, op, &filing.account, &filing.id).await;
     Ok(filing)
 }

@@ -122,7 +122,7 @@ pub(crate) async fn enter(app: &App, op: &Op, code: &str, action: Action) -> Res
 /// A refusal of which there may be a flood: one record a second tells of all.
 async fn told(app: &App, op: &Op, code: &str, action: Action, meter: &Meter, e: Error) -> Error {
     match meter.tells(op) {
-        Some(untold) => Box::pin(refuse_many(app, op, code, action, e, untold)).await,
+        Some(untold) => Box::pin(refuse_many(app, op, code, action.as_str(), e, untold)).await,
         None => e,
     }
 }
@@ -308,21 +308,21 @@ impl Pass {
 /// Refusals leave a record, too; a refusal stands even when its record cannot be written.
 async fn refuse(app: &App, op: &Op, code: &str, action: Action, e: Error) -> Error {
     // Boxed, as all that few calls come by: calls carry what they wait for with them.
-    Box::pin(refuse_many(app, op, code, action, e, 0)).await
+    Box::pin(refuse_many(app, op, code, action.as_str(), e, 0)).await
 }
 
 /// The same for a refusal that stands also for `untold` ones before it, which left no record.
-async fn refuse_many(
+pub(crate) async fn refuse_many(
     app: &App,
     op: &Op,
     code: &str,
-    action: Action,
+    action: &str,
     e: Error,
     untold: u64,
 ) -> Error {
     // What a caller wrote into the address may be of any length.
     let object: String = code.chars().take(80).collect();
-    let mut event = audit::refusal(op, action.as_str(), &object, &e);
+    let mut event = audit::refusal(op, action, &object, &e);
     if untold > 0 {
         event.calls = untold.saturating_add(1);
     }

@@ -40,7 +40,9 @@ pub(crate) use batch::granted;
 pub use bounding::{BoundsView, bounds, set_bounds};
 pub use bounds::BoundsRules;
 pub(crate) use fingerprint::fingerprint;
-pub(crate) use gate::{Pass, enter, lets_in, meter, purpose, read, release_event, row_bytes};
+pub(crate) use gate::{
+    Pass, enter, lets_in, meter, purpose, read, refuse_many, release_event, row_bytes,
+};
 pub use gate::{callable, query};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};

@@ -13,7 +13,7 @@
 //! process hold and have not used are put back first, so that the last call of a pool is given out, too.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -25,7 +25,7 @@ use store::meter::{Pool, QuotaKey, Taken};
 
 use crate::App;
 use crate::catalogue::rules::QuotaRules;
-use crate::rate::{Rate, span};
+use crate::rate::{Flood, Rate, span};
 
 /// The counters of one caller at one resource.
 #[derive(Debug)]
@@ -38,10 +38,8 @@ pub(crate) struct Meter {
     lot: Mutex<Lot>,
     /// One taker at a time.
     taking: tokio::sync::Mutex<()>,
-    /// Second in which a refusal was last written into the audit.
-    told: AtomicI64,
-    /// Refusals since then that left no record of their own; the next record stands for them, too.
-    untold: AtomicU64,
+    /// Refusals that are written into the audit, and those that leave no record of their own.
+    flood: Flood,
     /// Time that look-ups took and nobody has written down yet, microseconds.
     micros: AtomicU64,
 }
@@ -82,8 +80,7 @@ impl Meter {
             rate: Rate::default(),
             lot: Mutex::new(Lot::default()),
             taking: tokio::sync::Mutex::new(()),
-            told: AtomicI64::new(i64::MIN),
-            untold: AtomicU64::new(0),
+            flood: Flood::default(),
             micros: AtomicU64::new(0),
         }
     }
@@ -131,12 +128,7 @@ impl Meter {
 
     /// Whether this refusal is to be recorded, and how many before it were not: floods of refusals leave one record a second.
     pub(crate) fn tells(&self, op: &Op) -> Option<u64> {
-        let second = op.at.timestamp();
-        if self.told.swap(second, Ordering::Relaxed) == second {
-            self.untold.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(self.untold.swap(0, Ordering::Relaxed))
+        self.flood.tells(op.at.timestamp())
     }
 
     /// `None` when the lot is empty and another may be taken.

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub use sort::FileSort;
 
 use crate::App;
+use crate::collection::unwritable;
 
 /// Bytes read at a time.
 const STEP: usize = 64 * 1024;
@@ -242,15 +243,6 @@ async fn write(
     file.flush().await.map_err(unwritable)?;
     file.sync_all().await.map_err(unwritable)?;
     Ok((size, hasher.finish()))
-}
-
-fn unwritable(e: std::io::Error) -> Error {
-    Error::new(
-        Code::StoreUnavailable,
-        "收件目录无法写入，请检查磁盘空间和权限后重试",
-        "the inbox cannot be written; check disk space and permissions, then try again",
-    )
-    .caused_by(e)
 }
 
 async fn discard(place: &Path) {
