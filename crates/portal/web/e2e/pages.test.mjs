@@ -155,6 +155,18 @@ const LOOKS = {
 // Who uses the open site: its pages are held to every look, those of the console to the plain one.
 const OUTSIDE = ["nobody", "citizen", "enterprise", "debtor"];
 
+// Each role signs in once: what is looked at here is the page, not the way in.
+const sessions = new Map();
+async function session(browser, role) {
+  if (role === "nobody") return undefined;
+  if (!sessions.has(role)) {
+    const page = await signedIn(browser, role);
+    sessions.set(role, await page.context().storageState());
+    await page.context().close();
+  }
+  return sessions.get(role);
+}
+
 // Pages that lists lead to: the first of each list, by its selector.
 const LED = [
   ["plan", "nobody", "/plans", 'article.hit a[href^="/plans/"]'],
@@ -168,32 +180,37 @@ const LED = [
 for (const [name, role, path, first] of [...PAGES, ...LED]) {
   for (const [look, cookies] of Object.entries(LOOKS)) {
     if (!OUTSIDE.includes(role) && look !== "plain") continue;
-    for (const [size, viewport] of Object.entries(SIZES)) {
-      const called = look === "plain" ? name : `${name}-${look}`;
-      test(`${called} on a ${size}`, async ({ browser }) => {
-        const page = role === "nobody" ? await (await browser.newContext({ viewport })).newPage() : await signedIn(browser, role, { viewport });
-        await page.context().addCookies(cookies.map(([cookie, value]) => ({ name: cookie, value, url: portal })));
-        const faults = [];
-        page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
-        page.on("pageerror", (e) => faults.push(String(e)));
-        let answer = await page.goto(portal + path);
+    const called = look === "plain" ? name : `${name}-${look}`;
+    test(`${called} on a desktop and on a phone`, async ({ browser }) => {
+      const context = await browser.newContext({ viewport: SIZES.desktop, storageState: await session(browser, role) });
+      await context.addCookies(cookies.map(([cookie, value]) => ({ name: cookie, value, url: portal })));
+      const page = await context.newPage();
+      const faults = [];
+      page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
+      page.on("pageerror", (e) => faults.push(String(e)));
+      let answer = await page.goto(portal + path);
+      expect(answer.status()).toBe(200);
+      if (first) {
+        answer = await page.goto(portal + (await page.locator(first).first().getAttribute("href")));
         expect(answer.status()).toBe(200);
-        if (first) {
-          answer = await page.goto(portal + (await page.locator(first).first().getAttribute("href")));
-          expect(answer.status()).toBe(200);
-        }
-        await expect(page.locator("html")).toHaveAttribute("lang", look === "english" ? /^en/ : /^zh/);
-        // Every script of the page has run when the load event fires; charts and maps draw after it.
-        await page.waitForLoadState("networkidle");
+      }
+      if (role !== "nobody") expect(page.url(), `${role} should be signed in`).not.toMatch(/\/login/);
+      await expect(page.locator("html")).toHaveAttribute("lang", look === "english" ? /^en/ : /^zh/);
+      // Every script of the page has run when the load event fires; charts and maps draw after it.
+      await page.waitForLoadState("networkidle");
+      // A desktop's window is made a phone's: what is drawn must follow, as when a tablet is turned.
+      for (const [size, viewport] of Object.entries(SIZES)) {
+        await page.setViewportSize(viewport);
         await picture(page, `page-${called}-${size}`);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        expect(wide, "the page scrolls sideways").toBeLessThanOrEqual(1);
+        expect(wide, `the page scrolls sideways on a ${size}`).toBeLessThanOrEqual(1);
         const { violations } = await new AxeBuilder({ page }).analyze();
-        expect(violations.map((v) => `${v.id}: ${v.help} — ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`)).toEqual([]);
-        expect(faults).toEqual([]);
-        await page.context().close();
-      });
-    }
+        const told = violations.map((v) => `${v.id}: ${v.help} — ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`);
+        expect(told, `axe on a ${size}`).toEqual([]);
+      }
+      expect(faults).toEqual([]);
+      await context.close();
+    });
   }
 }
 
