@@ -1,7 +1,8 @@
 //! Receipts beside answers, and the keys they are checked by.
 //!
 //! A caller that has proved who it is, whichever way, may ask for a receipt by `Prefer: evidence`; the answer then carries
-//! `X-Qt-Evidence`: a signed statement of what was asked and what was answered (`app::evidence`), bound to both by their hashes.
+//! `X-Qt-Evidence`: a signed statement of what was asked and what was answered (`app::evidence`), bound to both by their hashes. It is
+//! signed by what the platform usually signs by; `evidence=sm2` and `evidence=ed25519` name either.
 //! Whose call it was is told by whoever made sure of it ([`Asker`]), never by what the request says of itself.
 
 use std::convert::Infallible;
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use model::evidence::Receipt;
+use model::restricted::SigningAlgorithm;
 use model::{Actor, Code, Error, Op, Result};
 use serde_json::json;
 use tower::{Service, ServiceExt};
@@ -58,12 +60,33 @@ impl Asker {
 
 /// Whether a call asks for a receipt.
 pub(crate) fn wanted(headers: &HeaderMap) -> bool {
+    preference(headers).is_some()
+}
+
+/// What a call says of its receipt behind the `=`; nothing says nothing. Of several the first counts (RFC 7240 §2).
+fn preference(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(&PREFER)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case("evidence"))
+        .find_map(|part| {
+            let said = part.split(';').next().unwrap_or_default();
+            let (name, value) = said.split_once('=').unwrap_or((said, ""));
+            let is_it = name.trim().eq_ignore_ascii_case("evidence");
+            is_it.then(|| value.trim().trim_matches('"'))
+        })
+}
+
+/// What the receipt is to be signed by; nothing leaves it to the platform.
+fn chosen(headers: &HeaderMap) -> Result<Option<SigningAlgorithm>> {
+    match preference(headers) {
+        None | Some("") => Ok(None),
+        Some(name) => app::evidence::algorithm(name).map(Some).map_err(|e| {
+            let said = "evidence=sm2, evidence=ed25519";
+            e.field("Prefer", said, said)
+        }),
+    }
 }
 
 /// The answer of a route with a receipt beside it.
@@ -84,6 +107,8 @@ async fn witnessed(
     route: impl Service<Request, Response = Response, Error = Infallible>,
 ) -> Result<Response> {
     let most = usize::try_from(door.app.rules.evidence.most_bytes).unwrap_or(usize::MAX);
+    // Who asks for what there is not is told before anything is released and counted.
+    let by = chosen(request.headers())?;
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, most).await.map_err(|_| too_large(most))?;
     let asker = Asker::default();
@@ -129,7 +154,7 @@ async fn witnessed(
         content_type: word(&head.headers, header::CONTENT_TYPE.as_str()),
         ..Receipt::default()
     };
-    let statement = app::evidence::witness(&door.app, &call, &answer, receipt)?;
+    let statement = app::evidence::witness(&door.app, by, &call, &answer, receipt)?;
     let value = HeaderValue::from_str(&statement)
         .map_err(|e| Error::internal("a receipt as a header").caused_by(e))?;
     head.headers.insert(EVIDENCE, value);

@@ -154,8 +154,10 @@ fn common_parameters() -> Value {
         ),
         "Prefer": in_header(
             "Prefer",
-            "count=exact or count=estimated: the total in Content-Range / 要求总数",
-            json!({ "type": "string", "enum": ["count=exact", "count=planned", "count=estimated"] }),
+            "count=exact or count=estimated: the total in Content-Range; evidence: a signed receipt in X-Qt-Evidence, by SM2 or Ed25519 where one is named; several are parted by commas / 要求总数；要求签名回执",
+            json!({ "type": "string", "enum": [
+                "count=exact", "count=planned", "count=estimated", "evidence", "evidence=sm2", "evidence=ed25519",
+            ] }),
         ),
         "Range": in_header(
             "Range",
@@ -181,6 +183,7 @@ fn response_headers() -> Value {
         "Range-Unit": text("Always `items`"),
         "Link": text("Address of the next page, `rel=\"next\"`; absent on the last / 下一页"),
         "X-Qt-Masked": text("Items whose values are masked / 已脱敏的数据项"),
+        "X-Qt-Evidence": text("The receipt that was asked for, a JWS in compact form; /evidence/keys has the keys / 签名回执"),
         "X-Qt-Calls-Left": number("Calls left today / 今日剩余调用次数"),
         "Retry-After": number("Seconds after which the same call may succeed / 可重试的秒数"),
         "WWW-Authenticate": text("How to sign / 签名方式"),
@@ -271,7 +274,14 @@ fn resource_path(
     ] {
         let headers = referred(
             "headers",
-            &["Content-Range", "Range-Unit", "Link", "X-Qt-Masked", "X-Qt-Calls-Left"],
+            &[
+                "Content-Range",
+                "Range-Unit",
+                "Link",
+                "X-Qt-Masked",
+                "X-Qt-Calls-Left",
+                "X-Qt-Evidence",
+            ],
         );
         responses.insert(
             status.into(),

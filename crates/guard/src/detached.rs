@@ -8,7 +8,7 @@ use der::{Decode, Sequence};
 use model::restricted::SigningAlgorithm;
 use model::{Error, Result};
 
-use crate::sm2;
+use crate::{ed25519, sm2};
 
 /// What stands before the key's own bytes in a SubjectPublicKeyInfo (RFC 5280 §4.1): Ed25519 (RFC 8410), SM2 (GM/T 0009).
 const ED25519: &str = "302a300506032b6570032100";
@@ -54,12 +54,7 @@ pub fn verifies(algorithm: SigningAlgorithm, key: &str, message: &[u8], signatur
                 if signature.len() == 128 { Some(signature) } else { plain(&signature) };
             signature.is_some_and(|s| sm2::verify(key, sm2::DEFAULT_IDENTITY, message, &s))
         }
-        SigningAlgorithm::Ed25519 => {
-            let (Ok(key), Ok(signature)) = (hex::decode(key), hex::decode(&signature)) else {
-                return false;
-            };
-            webpki::ring::ED25519.verify_signature(&key, message, &signature).is_ok()
-        }
+        SigningAlgorithm::Ed25519 => ed25519::verify(key, message, &signature),
     }
 }
 

@@ -1,24 +1,25 @@
 //! Evidence that anyone can check without the platform: signed statements, and the tree of the audit chain that they rest on.
 //!
 //! A statement is a JWS in compact form (RFC 7515 §3.1): `header.payload.signature`, each base64url without padding. Its header is
-//! `{"alg":"SM2-SM3","kid":"…","typ":"…"}`; the signature is SM2 (GB/T 32918.2, identity [`IDENTITY`]) over the first two parts as
-//! text, r || s. A [`Tree`] is the Merkle hash tree of RFC 6962 §2.1 with SM3 in the place of SHA-256; its leaves are the 32 bytes of
+//! `{"alg":"…","kid":"…","typ":"…"}`; the signature is over the first two parts as text. `alg` is `SM2-SM3` (GB/T 32918.2, identity
+//! [`IDENTITY`], r || s) or `EdDSA` (RFC 8037 §3.1, Ed25519), which programs know that were written for JWS elsewhere. A key signs by its
+//! own algorithm alone: a statement that names another one than its key's is refused, whatever its signature. A [`Tree`] is the Merkle hash tree of RFC 6962 §2.1 with SM3 in the place of SHA-256; its leaves are the 32 bytes of
 //! the hashes of audit records.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use ct_merkle::{InclusionProof, RootHash};
+use model::restricted::SigningAlgorithm;
 use model::{Error, Result};
 use sm3::Sm3;
 
 use crate::hash::sm3_hex;
 use crate::keys::KeyRing;
-use crate::sm2::{self, KeyPair};
+use crate::{detached, ed25519, sm2};
 
 /// Identity of the signer in SM2.
 pub const IDENTITY: &str = "qiantang evidence";
-const ALGORITHM: &str = "SM2-SM3";
 /// Longest statement that is read, in characters.
 const LONGEST: usize = 64 * 1024;
 
@@ -52,67 +53,141 @@ impl StatementKind {
     }
 }
 
+/// The algorithm of a name: `sm2` or `ed25519`, in letters of any size.
+pub fn algorithm(name: &str) -> Result<SigningAlgorithm> {
+    SigningAlgorithm::parse(name).ok_or_else(|| unknown(name))
+}
+
+/// What `alg` of a statement's header says.
+fn jose(algorithm: SigningAlgorithm) -> &'static str {
+    match algorithm {
+        SigningAlgorithm::Sm2 => "SM2-SM3",
+        SigningAlgorithm::Ed25519 => "EdDSA",
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let shown: String = name.chars().take(40).collect();
+    Error::invalid(
+        format!("不支持签名算法 `{shown}`：存证可用 sm2 或 ed25519"),
+        format!("unknown signature algorithm `{shown}`: evidence is signed by sm2 or ed25519"),
+    )
+}
+
 /// A key by which statements are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     /// Sixteen hex digits of the key's SM3 hash.
     pub id: String,
-    /// Uncompressed point, 130 hex digits.
+    pub algorithm: SigningAlgorithm,
+    /// Of SM2 the uncompressed point, 130 hex digits; of Ed25519 64.
     pub hex: String,
 }
 
 impl PublicKey {
-    /// The key of 130 hex digits.
-    #[must_use]
-    pub fn of(hex: &str) -> Self {
+    fn of(algorithm: SigningAlgorithm, hex: String) -> Self {
         let id = sm3_hex(hex.as_bytes()).chars().take(16).collect();
-        Self { id, hex: hex.to_owned() }
+        Self { id, algorithm, hex }
+    }
+
+    /// The key as it was handed out: the name of its algorithm, and its hex digits.
+    pub fn read(name: &str, text: &str) -> Result<Self> {
+        let named = algorithm(name)?;
+        let (found, hex) = detached::read_key(text)?;
+        if found != named {
+            return Err(Error::invalid(
+                format!("公钥与所标算法不符：标为 {named}，实为 {found}"),
+                format!(
+                    "the public key is not of the algorithm it is said to be of: {named} is said, it is {found}"
+                ),
+            ));
+        }
+        Ok(Self::of(found, hex))
     }
 }
 
-/// Signs statements by a key derived from the master key.
-#[derive(Clone, Debug)]
+/// Signs statements by keys derived from the master key, one of each algorithm.
+#[derive(Debug)]
 pub struct Notary {
-    pair: KeyPair,
-    public: PublicKey,
+    sm2: sm2::KeyPair,
+    ed25519: ed25519::KeyPair,
+    /// Of SM2 first.
+    public: [PublicKey; 2],
+    signing: SigningAlgorithm,
 }
 
 impl Notary {
-    pub fn new(keys: &KeyRing) -> Result<Self> {
-        let pair = KeyPair::derived(keys, "evidence", IDENTITY)?;
-        let public = PublicKey::of(&pair.public_hex());
-        Ok(Self { pair, public })
+    /// `signing` is what is signed by where nobody asked for one of the two.
+    pub fn new(keys: &KeyRing, signing: SigningAlgorithm) -> Result<Self> {
+        let sm2 = sm2::KeyPair::derived(keys, "evidence", IDENTITY)?;
+        let ed25519 = ed25519::KeyPair::derived(keys, "evidence ed25519")?;
+        let public = [
+            PublicKey::of(SigningAlgorithm::Sm2, sm2.public_hex()),
+            PublicKey::of(SigningAlgorithm::Ed25519, ed25519.public_hex()),
+        ];
+        Ok(Self { sm2, ed25519, public, signing })
     }
 
+    /// Every key statements may be signed by, whichever is the usual one: what was signed before that was changed is still checked.
     #[must_use]
-    pub fn public(&self) -> &PublicKey {
+    pub fn keys(&self) -> &[PublicKey] {
         &self.public
     }
 
-    /// The statement of a JSON text.
+    /// What is signed by where nobody asked for one of the two.
+    #[must_use]
+    pub fn signing(&self) -> SigningAlgorithm {
+        self.signing
+    }
+
+    /// The statement of a JSON text, signed by the usual algorithm.
     pub fn sign(&self, kind: StatementKind, payload: &str) -> Result<String> {
+        self.sign_by(self.signing, kind, payload)
+    }
+
+    /// The statement of a JSON text, signed by this algorithm.
+    pub fn sign_by(
+        &self,
+        algorithm: SigningAlgorithm,
+        kind: StatementKind,
+        payload: &str,
+    ) -> Result<String> {
+        let [of_sm2, of_ed25519] = &self.public;
+        let public = match algorithm {
+            SigningAlgorithm::Sm2 => of_sm2,
+            SigningAlgorithm::Ed25519 => of_ed25519,
+        };
         let header = format!(
-            r#"{{"alg":"{ALGORITHM}","kid":"{}","typ":"{}"}}"#,
-            self.public.id,
+            r#"{{"alg":"{}","kid":"{}","typ":"{}"}}"#,
+            jose(algorithm),
+            public.id,
             kind.as_str()
         );
         let signed = format!("{}.{}", BASE64URL.encode(header), BASE64URL.encode(payload));
-        let signature = hex::decode(self.pair.sign(signed.as_bytes())?)
-            .map_err(|e| Error::internal("SM2 signature").caused_by(e))?;
+        let signature = match algorithm {
+            SigningAlgorithm::Sm2 => self.sm2.sign(signed.as_bytes())?,
+            SigningAlgorithm::Ed25519 => self.ed25519.sign(signed.as_bytes()),
+        };
+        let signature = hex::decode(signature)
+            .map_err(|e| Error::internal("signature of a statement").caused_by(e))?;
         Ok(format!("{signed}.{}", BASE64URL.encode(signature)))
     }
 }
 
-/// Reads a statement signed by one of `keys`: its kind and its JSON text. Fails, saying which, when it is none, of another
-/// algorithm, signed by a key that is not among them, or altered.
-pub fn read(statement: &str, keys: &[PublicKey]) -> Result<(StatementKind, String)> {
+/// A statement whose signature fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    pub kind: StatementKind,
+    /// Its JSON text.
+    pub payload: String,
+    /// What it is signed by.
+    pub algorithm: SigningAlgorithm,
+}
+
+/// Reads a statement signed by one of `keys`. Fails, saying which, when it is none, of an algorithm that is not known or not its key's,
+/// signed by a key that is not among them, or altered.
+pub fn read(statement: &str, keys: &[PublicKey]) -> Result<Checked> {
     let statement = statement.trim();
-    let malformed = || {
-        Error::invalid(
-            "不是存证声明：应为三段以点分隔的 base64url 文本",
-            "this is no statement of evidence: three base64url parts with dots between are expected",
-        )
-    };
     let mut parts = statement.split('.');
     let (Some(header), Some(payload), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -129,24 +204,55 @@ pub fn read(statement: &str, keys: &[PublicKey]) -> Result<(StatementKind, Strin
     let word =
         |name: &str| header.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
     let kind = StatementKind::parse(word("typ")).ok_or_else(malformed)?;
-    if word("alg") != ALGORITHM {
-        return Err(malformed());
-    }
-    let id = word("kid");
-    let key = keys.iter().find(|key| key.id == id).ok_or_else(|| {
-        Error::invalid(
-            format!("没有编号为 {id} 的公钥，无法核验；请取得签发平台的公钥（/evidence/keys）"),
-            format!("there is no public key {id} to check it by: get the issuing platform's keys (/evidence/keys)"),
-        )
-    })?;
+    let named = word("alg");
+    let algorithm = SigningAlgorithm::ALL.iter().copied().find(|a| jose(*a) == named);
+    let algorithm = algorithm.ok_or_else(|| unknown(named))?;
+    let key = key_of(word("kid"), algorithm, keys)?;
     let signed = statement.rsplit_once('.').map_or("", |(signed, _)| signed);
-    if !sm2::verify(&key.hex, IDENTITY, signed.as_bytes(), &hex::encode(bytes(signature)?)) {
+    let signature = hex::encode(bytes(signature)?);
+    let fits = match algorithm {
+        SigningAlgorithm::Sm2 => sm2::verify(&key.hex, IDENTITY, signed.as_bytes(), &signature),
+        SigningAlgorithm::Ed25519 => ed25519::verify(&key.hex, signed.as_bytes(), &signature),
+    };
+    if !fits {
         return Err(Error::invalid(
             "签名不符：声明被改动过，或不是该平台签发",
             "the signature does not fit: the statement was altered, or is not of this platform",
         ));
     }
-    Ok((kind, text(payload)?))
+    Ok(Checked { kind, payload: text(payload)?, algorithm })
+}
+
+/// The key of this id, which must be of the algorithm that the statement names.
+fn key_of<'a>(
+    id: &str,
+    algorithm: SigningAlgorithm,
+    keys: &'a [PublicKey],
+) -> Result<&'a PublicKey> {
+    let key = keys.iter().find(|key| key.id == id).ok_or_else(|| {
+        let id: String = id.chars().take(40).collect();
+        Error::invalid(
+            format!("没有编号为 {id} 的公钥，无法核验；请取得签发平台的公钥（/evidence/keys）"),
+            format!("there is no public key {id} to check it by: get the issuing platform's keys (/evidence/keys)"),
+        )
+    })?;
+    if key.algorithm != algorithm {
+        return Err(Error::invalid(
+            format!("签名算法不符：声明标为 {algorithm}，编号为 {id} 的公钥却属 {}", key.algorithm),
+            format!(
+                "the algorithm does not fit: the statement says {algorithm}, the public key {id} is of {}",
+                key.algorithm
+            ),
+        ));
+    }
+    Ok(key)
+}
+
+fn malformed() -> Error {
+    Error::invalid(
+        "不是存证声明：应为三段以点分隔的 base64url 文本",
+        "this is no statement of evidence: three base64url parts with dots between are expected",
+    )
 }
 
 /// The tree of a stretch of the audit chain, kept in memory while proofs are made.
@@ -203,30 +309,92 @@ mod tests {
     use super::*;
 
     fn notary(n: u8) -> Notary {
-        Notary::new(&KeyRing::from_bytes(&[n; 32]).unwrap()).unwrap()
+        Notary::new(&KeyRing::from_bytes(&[n; 32]).unwrap(), SigningAlgorithm::Sm2).unwrap()
     }
 
     #[test]
     fn a_statement_is_read_by_its_key_and_no_letter_may_change() {
         let (ours, theirs) = (notary(1), notary(2));
-        let statement = ours.sign(StatementKind::Receipt, r#"{"rows":3}"#).unwrap();
-        let keys = [theirs.public().clone(), ours.public().clone()];
-        let (kind, payload) = read(&statement, &keys).unwrap();
-        assert_eq!((kind, payload.as_str()), (StatementKind::Receipt, r#"{"rows":3}"#));
-        assert!(read(&statement, &keys[..1]).unwrap_err().en().contains("no public key"));
-        for at in 0..statement.len() {
-            let mut other: Vec<u8> = statement.bytes().collect();
-            other[at] = if other[at] == b'A' { b'B' } else { b'A' };
-            let other = String::from_utf8(other).unwrap();
-            assert!(read(&other, &keys).is_err(), "letter {at}");
+        let both = [theirs.keys(), ours.keys()].concat();
+        for algorithm in SigningAlgorithm::ALL.iter().copied() {
+            let sign =
+                |by: &Notary, text: &str| by.sign_by(algorithm, StatementKind::Receipt, text);
+            let statement = sign(&ours, r#"{"rows":3}"#).unwrap();
+            let checked = read(&statement, &both).unwrap();
+            let payload = r#"{"rows":3}"#.to_owned();
+            assert_eq!(checked, Checked { kind: StatementKind::Receipt, payload, algorithm });
+            let e = read(&statement, theirs.keys()).unwrap_err();
+            assert!(e.en().contains("no public key"), "{e}");
+            for at in 0..statement.len() {
+                let mut other: Vec<u8> = statement.bytes().collect();
+                other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+                let other = String::from_utf8(other).unwrap();
+                assert!(read(&other, &both).is_err(), "{algorithm}: letter {at}");
+            }
+            // Signed by another under the first one's name.
+            let forged = sign(&theirs, r#"{"rows":4}"#).unwrap();
+            let of = |notary: &Notary| {
+                notary.keys().iter().find(|k| k.algorithm == algorithm).unwrap().clone()
+            };
+            let renamed = PublicKey { id: of(&theirs).id, ..of(&ours) };
+            assert!(read(&forged, &[renamed]).unwrap_err().en().contains("does not fit"));
         }
-        // Signed by another under the first one's name.
-        let forged = theirs.sign(StatementKind::Receipt, r#"{"rows":4}"#).unwrap();
-        let renamed = PublicKey { id: theirs.public().id.clone(), hex: ours.public().hex.clone() };
-        assert!(read(&forged, &[renamed]).unwrap_err().en().contains("does not fit"));
         for text in ["", "a.b", "a.b.c.d", "....", "e30.e30.e30"] {
-            assert!(read(text, &keys).is_err(), "{text}");
+            assert!(read(text, &both).is_err(), "{text}");
         }
+    }
+
+    /// The header of a statement says what it is signed by, and is believed only where the key is of that kind.
+    #[test]
+    fn an_algorithm_is_not_taken_for_another() {
+        let ours = notary(1);
+        let labelled = |statement: &str, alg: &str| {
+            let (head, rest) = statement.split_once('.').unwrap();
+            let head = String::from_utf8(BASE64URL.decode(head).unwrap()).unwrap();
+            let mut head: serde_json::Value = serde_json::from_str(&head).unwrap();
+            head["alg"] = alg.into();
+            format!("{}.{rest}", BASE64URL.encode(head.to_string()))
+        };
+        for algorithm in SigningAlgorithm::ALL.iter().copied() {
+            let statement = ours.sign_by(algorithm, StatementKind::Receipt, "{}").unwrap();
+            for alg in ["none", "HS256", "ES256", "", "sm2"] {
+                let e = read(&labelled(&statement, alg), ours.keys()).unwrap_err();
+                assert!(e.en().contains("unknown signature algorithm"), "{alg}: {e}");
+                assert!(e.zh().contains("不支持签名算法"), "{alg}: {}", e.zh());
+            }
+            let other = match algorithm {
+                SigningAlgorithm::Sm2 => "EdDSA",
+                SigningAlgorithm::Ed25519 => "SM2-SM3",
+            };
+            let e = read(&labelled(&statement, other), ours.keys()).unwrap_err();
+            assert!(e.en().contains("the algorithm does not fit"), "{e}");
+        }
+    }
+
+    #[test]
+    fn what_is_signed_by_without_being_asked_is_chosen_and_both_keys_are_handed_out() {
+        let ring = KeyRing::from_bytes(&[1; 32]).unwrap();
+        for signing in SigningAlgorithm::ALL.iter().copied() {
+            let notary = Notary::new(&ring, signing).unwrap();
+            let statement = notary.sign(StatementKind::Seal, "{}").unwrap();
+            // The keys are the same, whichever is the usual one.
+            assert_eq!(notary.keys(), notary_keys());
+            assert_eq!(read(&statement, notary.keys()).unwrap().algorithm, signing);
+            for key in notary.keys() {
+                assert_eq!(PublicKey::read(key.algorithm.en(), &key.hex).unwrap(), *key);
+                let upper = key.hex.to_uppercase();
+                assert_eq!(PublicKey::read(key.algorithm.as_str(), &upper).unwrap(), *key);
+            }
+        }
+        let keys = notary_keys();
+        let swapped = PublicKey::read("Ed25519", &keys[0].hex).unwrap_err();
+        assert!(swapped.en().contains("sm2") && swapped.zh().contains("不符"), "{swapped}");
+        assert!(PublicKey::read("SM2", "12").is_err());
+        assert!(PublicKey::read("RSA", &keys[0].hex).unwrap_err().en().contains("`RSA`"));
+    }
+
+    fn notary_keys() -> Vec<PublicKey> {
+        notary(1).keys().to_vec()
     }
 
     proptest::proptest! {

@@ -329,7 +329,7 @@ fn things(full: bool) -> Value {
         too_long => full, filter => context! { col => (), op => (), val => (), actor => (), action => (), object => (), result => (), from => (), to => () },
         order => (), endpoint => "http://gate/api/v1/x", url => "http://gate/api/v1/x?limit=5", answer => some(Value::from("[]")),
         selected => vec!["id"], first => "id", api_path => "/api/v1/x", tried => full, col => (), op => (), val => (), limit => "5",
-        window => 300, default_rows => 100, max_rows => 1000, max_offset => 10_000,
+        window => 300, default_rows => 100, max_rows => 1000, max_offset => 10_000, signing => "sm2",
         codes => vec![context! { code => "denied", status => 403, zh => "无权", en => "no", help_zh => "请联系管理员", help_en => "ask the administrator" }],
         status => 403, heading => "无权", own => full, zh => "无权", en => "no", reasons => vec!["rule-1"], help => "问管理员", sign_in => full,
         name => some(Value::from("li")), account => context! { name => "li", display_name => "李", org => "o1", roles => vec!["authority"], created_at => AT },
@@ -506,7 +506,7 @@ fn own(template: &str, full: bool) -> Value {
         "console/audit.html" => context! { filter => value(AuditFilter::default()) },
         "console/audit_seals.html" => context! {
             seals => vec![value(model::evidence::Sealed { stamp: full.then(Default::default), ..Default::default() })],
-            may_export => true, stamping => full,
+            may_export => true, stamping => full, signing => if full { "ed25519" } else { "sm2" },
         },
         other => ledgers::of(other, full)
             .or_else(|| channels::of(other, full))

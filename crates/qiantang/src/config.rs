@@ -2,6 +2,7 @@
 
 mod advice;
 mod cluster;
+mod evidence;
 mod identity;
 mod log;
 mod paper;
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 
 pub use self::advice::calendar_advice;
 pub use self::cluster::ClusterPart;
+pub use self::evidence::EvidencePart;
 pub use self::identity::IdentityPart;
 pub use self::log::{LogFormat, LogPart};
 pub use self::paper::PaperPart;
@@ -48,6 +50,7 @@ pub struct Config {
     pub cluster: ClusterPart,
     pub tls: TlsPart,
     pub tsa: TsaPart,
+    pub evidence: EvidencePart,
     pub paper: PaperPart,
     pub operation: OperationPart,
     pub log: LogPart,
@@ -166,6 +169,7 @@ impl Default for Config {
             cluster: ClusterPart::default(),
             tls: TlsPart::default(),
             tsa: TsaPart::default(),
+            evidence: EvidencePart::default(),
             paper: PaperPart::default(),
             operation: OperationPart::default(),
             log: LogPart::default(),
@@ -331,6 +335,7 @@ impl Config {
         self.check_cluster()?;
         self.check_tls()?;
         self.check_tsa()?;
+        self.signing()?;
         self.check_identity()?;
         self.outgoing()?;
         let kept = absolute(&self.data.folder);

@@ -111,6 +111,7 @@ impl House {
         let exchange = config.exchange_folders();
         let outgoing = ingest::outgoing::Outgoing::new(config.outgoing()?);
         let stamping = config.stamping(&outgoing)?;
+        let signing = config.signing()?;
         let services = config.identity_services()?;
         let policy = config.policy()?;
         let rules = config.rules()?;
@@ -173,7 +174,7 @@ impl House {
                 outgoing.clone(),
             ))),
             delta: app::delta::Memory::new(makers),
-            evidence: app::evidence::Memory::new(&folder.keys, stamping)?,
+            evidence: app::evidence::Memory::new(&folder.keys, signing, stamping)?,
             projects: app::project::Memory::new(
                 Arc::new(lake::Bench::new(Arc::clone(&lake))),
                 Arc::new(sandbox::Wasm),

@@ -16,6 +16,7 @@ use model::calendar::Calendar;
 use model::code::SyncMode;
 use model::entry::{Entry, EntryDraft};
 use model::parcel::Run;
+use model::restricted::SigningAlgorithm;
 use model::{Actor, Op, Result};
 use parking_lot::Mutex;
 use policy::Policy;
@@ -243,9 +244,17 @@ impl House {
             None => None,
         };
         let authorities = Some(guard::timestamp::Authorities::from_pem(authorities).unwrap());
+        self.notary(SigningAlgorithm::Sm2, Stamping { stamper, authorities });
+    }
+
+    /// Has evidence signed by this algorithm where nobody asks for another; nobody stamps seals.
+    pub fn signs_by(&mut self, algorithm: SigningAlgorithm) {
+        self.notary(algorithm, Stamping::default());
+    }
+
+    fn notary(&mut self, signing: SigningAlgorithm, stamping: Stamping) {
         let app = Arc::get_mut(&mut self.app).expect("nobody else holds the rooms yet");
-        app.evidence =
-            app::evidence::Memory::new(&app.keys, Stamping { stamper, authorities }).unwrap();
+        app.evidence = app::evidence::Memory::new(&app.keys, signing, stamping).unwrap();
     }
 
     /// Opens the SQL door over the house's lake; answers where it listens.
@@ -350,7 +359,8 @@ async fn open(folder: &Path, url: &str, clock: Arc<SetClock>, rules: Rules) -> A
         deliveries: app::delivery::Memory::default(),
         outflows: app::outflow::Memory::new(Arc::new(ingest::Outlets::reaching(outgoing.clone()))),
         delta: app::delta::Memory::new(makers),
-        evidence: app::evidence::Memory::new(&keys, Stamping::default()).unwrap(),
+        evidence: app::evidence::Memory::new(&keys, SigningAlgorithm::Sm2, Stamping::default())
+            .unwrap(),
         projects: app::project::Memory::new(
             Arc::new(lake::Bench::new(Arc::clone(&lake))),
             Arc::new(sandbox::Wasm),

@@ -7,6 +7,8 @@
 //! seals     for auditors                                      proof   a record, its path, the seal over it and that one's stamp
 //! attest    what a turn of a delivery brought                 read    a statement, a proof or a stamp, offline
 //! ```
+//!
+//! There are two keys, of SM2 and of Ed25519. What is signed by is configured; who asks for a receipt may name either.
 
 mod stamp;
 
@@ -16,7 +18,7 @@ use guard::signature::Algorithm;
 use model::audit::AuditFault;
 use model::delivery::DeliveryReceipt;
 use model::evidence::{Proof, Receipt, Seal, Sealed};
-use model::restricted::PaperStatement;
+use model::restricted::{PaperStatement, SigningAlgorithm};
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
 use serde::{Deserialize, Serialize};
@@ -53,8 +55,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(keys: &guard::KeyRing, stamping: Stamping) -> Result<Self> {
-        Ok(Self { notary: Notary::new(keys)?, stamping })
+    /// `signing` is what is signed by where nobody asked for another.
+    pub fn new(
+        keys: &guard::KeyRing,
+        signing: SigningAlgorithm,
+        stamping: Stamping,
+    ) -> Result<Self> {
+        Ok(Self { notary: Notary::new(keys, signing)?, stamping })
     }
 }
 
@@ -62,24 +69,46 @@ impl Memory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyText {
     pub kid: String,
-    /// Always `SM2`.
+    /// `SM2` or `Ed25519`.
     pub algorithm: String,
-    /// Identity of the signer in SM2.
+    /// Identity of the signer in SM2; empty for Ed25519, which knows none.
+    #[serde(default)]
     pub identity: String,
-    /// Uncompressed point, 130 hex digits.
+    /// Of SM2 the uncompressed point, 130 hex digits; of Ed25519 64.
     pub public_key: String,
 }
 
-/// Keys by which statements of this installation are checked. Anybody may have them.
+impl KeyText {
+    /// The key that statements are checked by. Fails where the text is no key of its algorithm, or that one is not known.
+    pub fn read(&self) -> Result<PublicKey> {
+        PublicKey::read(&self.algorithm, &self.public_key)
+    }
+}
+
+/// Keys by which statements of this installation are checked, that of SM2 first. Anybody may have them.
 #[must_use]
 pub fn keys(app: &App) -> Vec<KeyText> {
-    let public = app.evidence.notary.public();
-    vec![KeyText {
-        kid: public.id.clone(),
-        algorithm: "SM2".into(),
-        identity: evidence::IDENTITY.into(),
-        public_key: public.hex.clone(),
-    }]
+    let text = |key: &PublicKey| KeyText {
+        kid: key.id.clone(),
+        algorithm: key.algorithm.en().into(),
+        identity: match key.algorithm {
+            SigningAlgorithm::Sm2 => evidence::IDENTITY.into(),
+            SigningAlgorithm::Ed25519 => String::new(),
+        },
+        public_key: key.hex.clone(),
+    };
+    app.evidence.notary.keys().iter().map(text).collect()
+}
+
+/// What this process signs by where nobody asked for another.
+#[must_use]
+pub fn signing(app: &App) -> SigningAlgorithm {
+    app.evidence.notary.signing()
+}
+
+/// The algorithm of a name: `sm2` or `ed25519`. Fails, naming both, for any other.
+pub fn algorithm(name: &str) -> Result<SigningAlgorithm> {
+    evidence::algorithm(name)
 }
 
 /// The text of a call that its caller did not sign: that of one that is signed by HMAC-SHA256, with empty lines for time stamp and
@@ -89,9 +118,15 @@ pub fn plain_call(method: &str, path: &str, query: &str, body: &[u8]) -> String 
     format!("{method}\n{path}\n{query}\n{}\n\n", Algorithm::HmacSha256.body_hash(body))
 }
 
-/// The signed receipt of an answer to a call of this text. `told` brings what the door knows of caller and answer; time and hashes
-/// are filled in.
-pub fn witness(app: &App, call: &str, answer: &[u8], told: Receipt) -> Result<String> {
+/// The signed receipt of an answer to a call of this text, by the algorithm that was asked for, if any. `told` brings what the door
+/// knows of caller and answer; time and hashes are filled in.
+pub fn witness(
+    app: &App,
+    by: Option<SigningAlgorithm>,
+    call: &str,
+    answer: &[u8],
+    told: Receipt,
+) -> Result<String> {
     let receipt = Receipt {
         at: app.op(model::Actor::Nobody, "-").stamp(),
         request_hash: sm3_hex(call.as_bytes()),
@@ -99,7 +134,8 @@ pub fn witness(app: &App, call: &str, answer: &[u8], told: Receipt) -> Result<St
         answer_bytes: answer.len() as u64,
         ..told
     };
-    app.evidence.notary.sign(StatementKind::Receipt, &json(&receipt)?)
+    let by = by.unwrap_or_else(|| signing(app));
+    app.evidence.notary.sign_by(by, StatementKind::Receipt, &json(&receipt)?)
 }
 
 /// The signed receipt of a turn of a delivery.
@@ -208,14 +244,14 @@ pub(crate) struct Anchors {
 
 /// The seals, checked. One that is not ours is told.
 pub(crate) async fn anchors(app: &App) -> Result<Anchors> {
-    let keys = [app.evidence.notary.public().clone()];
+    let keys = app.evidence.notary.keys();
     let (mut anchors, mut before) = (Anchors { records: Vec::new(), fault: None }, None);
     loop {
         let kept = app.store.seals(before, 1000).await?;
         let Some(oldest) = kept.last() else { break };
         before = Some(oldest.seal.number);
         for one in kept {
-            let seal = match read(&one.statement, &keys)? {
+            let seal = match read(&one.statement, keys)? {
                 Statement::Seal(seal) if seal == one.seal => seal,
                 _ => return Err(not_what_it_says()),
             };
@@ -239,20 +275,25 @@ pub enum Statement {
 
 /// Checks a statement by public keys, without the platform.
 pub fn read(text: &str, keys: &[PublicKey]) -> Result<Statement> {
-    let (kind, payload) = evidence::read(text, keys)?;
+    read_signed(text, keys).map(|(statement, _)| statement)
+}
+
+/// The same, with what it is signed by.
+pub fn read_signed(text: &str, keys: &[PublicKey]) -> Result<(Statement, SigningAlgorithm)> {
+    let checked = evidence::read(text, keys)?;
+    let payload = checked.payload.as_str();
     let malformed = |e| not_what_it_says().caused_by(e);
-    Ok(match kind {
+    let statement = match checked.kind {
         StatementKind::Receipt => {
-            Statement::Receipt(serde_json::from_str(&payload).map_err(malformed)?)
+            Statement::Receipt(serde_json::from_str(payload).map_err(malformed)?)
         }
-        StatementKind::Seal => Statement::Seal(serde_json::from_str(&payload).map_err(malformed)?),
+        StatementKind::Seal => Statement::Seal(serde_json::from_str(payload).map_err(malformed)?),
         StatementKind::Delivery => {
-            Statement::Delivery(serde_json::from_str(&payload).map_err(malformed)?)
+            Statement::Delivery(serde_json::from_str(payload).map_err(malformed)?)
         }
-        StatementKind::Paper => {
-            Statement::Paper(serde_json::from_str(&payload).map_err(malformed)?)
-        }
-    })
+        StatementKind::Paper => Statement::Paper(serde_json::from_str(payload).map_err(malformed)?),
+    };
+    Ok((statement, checked.algorithm))
 }
 
 /// Checks a proof by public keys, without the platform: the seal's signature, the record's hash, its path to the root.

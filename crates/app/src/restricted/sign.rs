@@ -3,8 +3,8 @@
 
 use guard::detached;
 use model::restricted::{
-    PaperKind, PaperSigner, PaperStatement, SignWay, SigningAlgorithm, SigningKey, UseApplication,
-    UseDeed, UsePaper, UseSide, UseSignature,
+    PaperKind, PaperSigner, PaperStatement, SignWay, SigningKey, UseApplication, UseDeed, UsePaper,
+    UseSide, UseSignature,
 };
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
@@ -157,7 +157,7 @@ async fn by_platform(
         by_name: made.by_name.clone(),
         at: made.at.clone(),
     };
-    made.algorithm = Some(SigningAlgorithm::Sm2);
+    made.algorithm = Some(evidence::signing(app));
     made.signature = evidence::sign_paper(app, &statement)?;
     Ok(())
 }

@@ -6,17 +6,19 @@ use axum::http::{Method, Request};
 use guard::evidence::PublicKey;
 use guard::hash::{sha256_hex, sm3_hex};
 use model::code::SyncMode;
+use model::restricted::SigningAlgorithm;
 use testkit::House;
 
 use crate::client::Client;
 use crate::convention::{KEY, furnish, refresh, signed, text};
 
+const ROW: &str = "/api/v1/lake_water?id=eq.1";
 const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n";
 
 async fn keys(client: &Client) -> Vec<PublicKey> {
     let told = client.get("/evidence/keys").await.json()["keys"].clone();
     let told: Vec<KeyText> = serde_json::from_value(told).unwrap();
-    told.iter().map(|key| PublicKey::of(&key.public_key)).collect()
+    told.iter().map(|key| key.read().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -141,4 +143,85 @@ async fn whoever_proves_who_it_is_may_have_a_receipt() {
     let refused = send(&unknown, &[], None).await;
     assert_eq!((refused.status.as_u16(), refused.header("x-qt-evidence")), (200, ""));
     assert_eq!(refused.json()["code"], "91");
+}
+
+/// How often rows were given out, whoever asked.
+async fn released(house: &House) -> usize {
+    let auditor = house.person("auditor").await;
+    let action = Some("rows.query".to_owned());
+    let filter = model::audit::AuditFilter { action, limit: 100, ..Default::default() };
+    app::audit::list(&house.app, &auditor, &filter).await.unwrap().len()
+}
+
+/// Who asks may name what its receipt is signed by; who does not, gets what the platform is set up for. Both keys are handed out.
+#[tokio::test]
+async fn a_receipt_is_signed_by_what_is_asked_for_or_set_up() {
+    for usual in SigningAlgorithm::ALL.iter().copied() {
+        let mut house = House::new().await;
+        house.signs_by(usual);
+        house.publish(testkit::draft("lake_water")).await;
+        house.collect("lake_water", "w.csv", ROWS, SyncMode::Full).await.unwrap();
+        let (_, app) = house.application("核验应用").await;
+        let (key, secret) = (app.application.key.as_str(), app.secret.as_str());
+        let client = Client::new(&house);
+        let told = client.get("/evidence/keys").await.json()["keys"].clone();
+        let names: Vec<&str> =
+            told.as_array().unwrap().iter().map(|k| k["algorithm"].as_str().unwrap()).collect();
+        assert_eq!(names, ["SM2", "Ed25519"]);
+        let keys = keys(&client).await;
+        for (prefer, wanted) in [
+            ("evidence", usual),
+            ("evidence=sm2", SigningAlgorithm::Sm2),
+            ("evidence=ed25519", SigningAlgorithm::Ed25519),
+            ("count=exact, Evidence=\"ED25519\"; x=y", SigningAlgorithm::Ed25519),
+            // The first of two counts.
+            ("evidence=sm2, evidence=ed25519", SigningAlgorithm::Sm2),
+        ] {
+            let ask = async || {
+                let own = client.signature(&Method::GET, ROW, key, secret);
+                let mut headers: Vec<(&str, &str)> =
+                    own.iter().map(|(n, v)| (*n, v.as_str())).collect();
+                headers.push(("prefer", prefer));
+                let answer = client.send(Method::GET, ROW, &headers).await;
+                let (path, query) = ROW.split_once('?').unwrap();
+                let [_, (_, time), (_, nonce), _] = &own;
+                let hash = sha256_hex(b"");
+                (answer, format!("GET\n{path}\n{query}\n{hash}\n{time}\n{nonce}"))
+            };
+            let (answer, call) = ask().await;
+            assert_eq!(answer.status.as_u16(), 200, "{prefer}: {}", answer.text);
+            let statement = answer.header("x-qt-evidence");
+            let (read, by) = evidence::read_signed(statement, &keys).unwrap();
+            let Statement::Receipt(receipt) = read else { panic!("not a receipt: {prefer}") };
+            assert_eq!((by, receipt.application.as_str()), (wanted, key), "{prefer}");
+            // Bound to the answer and to the call, and to no others.
+            assert_eq!(receipt.answer_hash, sm3_hex(&answer.bytes));
+            assert_ne!(receipt.answer_hash, sm3_hex(answer.text.replace('1', "2").as_bytes()));
+            assert_eq!(receipt.request_hash, sm3_hex(call.as_bytes()));
+            assert_ne!(receipt.request_hash, sm3_hex(call.replace("eq.1", "eq.2").as_bytes()));
+            // The signature of another call's receipt does not fit, nor does the other key.
+            let (again, _) = ask().await;
+            let (_, foreign) = again.header("x-qt-evidence").rsplit_once('.').unwrap();
+            let (signed, _) = statement.rsplit_once('.').unwrap();
+            let spliced = evidence::read(&format!("{signed}.{foreign}"), &keys).unwrap_err();
+            assert!(spliced.en().contains("does not fit"), "{spliced}");
+            let other: Vec<PublicKey> =
+                keys.iter().filter(|k| k.algorithm != wanted).cloned().collect();
+            let e = evidence::read(statement, &other).unwrap_err();
+            assert!(e.en().contains("no public key"), "{e}");
+        }
+
+        // What there is not is refused before anything is given out.
+        let before = released(&house).await;
+        for prefer in ["evidence=rsa", "count=exact, evidence=none"] {
+            let refused = client.signed(Method::GET, ROW, key, secret, &[("prefer", prefer)]).await;
+            assert_eq!(refused.refusal(), (400, "invalid_input".to_owned()), "{prefer}");
+            let (zh, en) =
+                (refused.json()["message_zh"].clone(), refused.json()["message"].clone());
+            assert!(zh.as_str().unwrap().contains("不支持签名算法"), "{zh}");
+            assert!(en.as_str().unwrap().contains("unknown signature algorithm"), "{en}");
+            assert_eq!(refused.header("x-qt-evidence"), "");
+        }
+        assert_eq!(released(&house).await, before);
+    }
 }

@@ -88,6 +88,7 @@ async fn seals(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         seals => value(&page.items), next => next_link(&visit, "before", page.next.as_deref()),
         may_export => door.app.may(&visit.op, Action::AuditExport, &Target::plain("Audit", "")),
         stamping => app::evidence::stamping(&door.app),
+        signing => app::evidence::signing(&door.app).as_str(),
     };
     door.page(&visit, "console/audit_seals.html", context).await
 }

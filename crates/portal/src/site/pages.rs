@@ -27,7 +27,7 @@ async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let call = &door.app.rules.call;
     let context = context! {
         window => call.window_seconds, default_rows => call.default_rows, max_rows => call.max_rows,
-        max_offset => call.max_offset,
+        max_offset => call.max_offset, signing => app::evidence::signing(&door.app).as_str(),
     };
     door.page(&visit, "site/help_api.html", context).await
 }

@@ -115,6 +115,36 @@ async fn a_call_is_tried_as_an_application_of_ones_own() {
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
 }
 
+/// Parameters that are missing or unknown are named where the call was tried, in the language of who tries.
+#[tokio::test]
+async fn what_is_wrong_with_a_call_is_told_in_the_readers_language() {
+    let house = House::new().await;
+    let (made, secret) = published(&house).await;
+    grant(&house, &secret.application.id).await;
+    let path = format!("/console/interfaces/{}", made.id);
+    let attempt = format!("{path}/try");
+    let application = ("application", secret.application.id.as_str());
+    let mut consumer = Browser::of(&house, "consumer").await;
+    let zh = ["参数 `idcard`：必填", "参数 `xm`：没有这个参数；可用：idcard"];
+    let en = [
+        "the parameter `idcard`: is required",
+        "the parameter `xm`: there is no such parameter; use idcard",
+    ];
+    for (lang, told, others) in [("en", en, zh), ("zh", zh, en)] {
+        consumer.get(&format!("{path}?lang={lang}")).await;
+        let forms = [vec![application, ("p-idcard", "")], vec![application, ASKED, ("p-xm", "张")]];
+        for ((form, told), other) in forms.iter().zip(told).zip(others) {
+            let page = consumer.post(&attempt, form).await.text();
+            let faults = page.split("id=\"faults\"").nth(1).unwrap_or_else(|| panic!("{page}"));
+            let faults = faults.split("</div>").next().unwrap();
+            assert!(faults.contains(told) && !faults.contains(other), "{lang}: {faults}");
+            assert!(faults.contains("<code>invalid_input</code>"), "{lang}: {faults}");
+            assert!(!page.contains("id=\"answer\""), "{lang}: {page}");
+        }
+    }
+    assert!(audit(&house, "rows.query").await.iter().all(|r| r.event.result != "ok"));
+}
+
 #[tokio::test]
 async fn nobody_and_strangers_try_nothing() {
     let house = House::new().await;

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Check a receipt, a seal or a proof; needs no platform and no network. 离线核验。
+    /// Check a receipt, a seal or a proof, signed by SM2 or Ed25519; needs no platform and no network. 离线核验（SM2、Ed25519）。
     #[command(
         after_help = "Example 示例: qiantang evidence verify receipt.txt --keys keys.json --answer answer.json\n             qiantang evidence verify seal-7.txt --keys keys.json --stamp seal-7.tst --authorities tsa.pem"
     )]
@@ -43,7 +43,7 @@ enum Action {
         /// Number of the record. 记录序号。
         record: i64,
     },
-    /// Print the public keys. 公钥。
+    /// Print the public keys (SM2, Ed25519). 公钥。
     #[command(after_help = "Example 示例: qiantang evidence keys")]
     Keys,
     /// List seals and their time stamps, newest first. 签章与时间戳列表。
@@ -174,7 +174,7 @@ impl Check {
         }
         // The header as a whole line is taken, too.
         let bare = text.rsplit([' ', ':']).next().unwrap_or_default();
-        let statement = evidence::read(bare, &keys)?;
+        let (statement, algorithm) = evidence::read_signed(bare, &keys)?;
         let (recorded, stamped) = match &statement {
             Statement::Receipt(receipt) => {
                 self.fits("--stamp", [&self.stamp])?;
@@ -211,10 +211,10 @@ impl Check {
             let recorded = recorded
                 .map(|(record, seal)| serde_json::json!({ "record": record, "seal": seal }));
             out_json(
-                &serde_json::json!({ "valid": true, "statement": statement, "recorded": recorded, "stamp": stamped.json() }),
+                &serde_json::json!({ "valid": true, "algorithm": algorithm, "statement": statement, "recorded": recorded, "stamp": stamped.json() }),
             )?;
         } else {
-            out("属实 valid");
+            out(&format!("属实 valid ({})", algorithm.en()));
             out_json(&statement)?;
             if let Some((record, seal)) = &recorded {
                 out(&format!(
@@ -239,7 +239,18 @@ impl Check {
             )
             .caused_by(e)
         })?;
-        Ok(told.keys.iter().map(|key| PublicKey::of(&key.public_key)).collect())
+        told.keys
+            .iter()
+            .map(|key| {
+                let of_file = |e: Error| {
+                    Error::invalid(
+                        format!("{file} 中编号 {} 的公钥：{}", key.kid, e.zh()),
+                        format!("{file}, public key {}: {}", key.kid, e.en()),
+                    )
+                };
+                key.read().map_err(of_file)
+            })
+            .collect()
     }
 
     /// A token over a seal's statement, checked where it is said whose are trusted.

@@ -13,4 +13,5 @@ mod cluster;
 mod commands;
 mod desk;
 mod processes;
+mod receipts;
 mod stamps;

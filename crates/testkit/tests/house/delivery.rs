@@ -220,8 +220,7 @@ async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     // The receipt is checked without the platform, and says what was kept.
     let turn_id = newest(&house, id).await.unwrap().id;
     let statement = delivery::receipt(app, &hangzhou, id, &turn_id).await.unwrap();
-    let keys: Vec<PublicKey> =
-        evidence::keys(app).iter().map(|key| PublicKey::of(&key.public_key)).collect();
+    let keys: Vec<PublicKey> = evidence::keys(app).iter().map(|key| key.read().unwrap()).collect();
     let Statement::Delivery(read) = evidence::read(&statement, &keys).unwrap() else { panic!() };
     assert_eq!(*read, quiet);
     let torn = statement.replacen('.', ".A", 1);

@@ -6,6 +6,7 @@ use app::evidence::{self, Statement};
 use guard::chain;
 use guard::evidence::PublicKey;
 use model::audit::{AuditEvent, AuditFilter};
+use model::restricted::SigningAlgorithm;
 use model::{Code, Op};
 use testkit::House;
 
@@ -14,7 +15,7 @@ use crate::on_both;
 on_both!(records_are_sealed_and_proved);
 
 fn keys(house: &House) -> Vec<PublicKey> {
-    evidence::keys(&house.app).iter().map(|key| PublicKey::of(&key.public_key)).collect()
+    evidence::keys(&house.app).iter().map(|key| key.read().unwrap()).collect()
 }
 
 async fn sealed(house: &House) -> u64 {
@@ -62,6 +63,36 @@ async fn records_are_sealed_and_proved(house: House) {
         let op = house.person(who).await;
         assert!(evidence::seals(app, &op, None, 0).await.is_err(), "{who}");
         assert!(evidence::proof(app, &op, 1).await.is_err(), "{who}");
+    }
+}
+
+/// What is signed by may be changed at any time: what was signed before stands as before.
+#[tokio::test]
+async fn seals_of_both_algorithms_stand_over_one_chain() {
+    let mut house = House::new().await;
+    assert_eq!(evidence::signing(&house.app), SigningAlgorithm::Sm2);
+    house.publish(testkit::draft("lake_water")).await;
+    sealed(&house).await;
+    house.signs_by(SigningAlgorithm::Ed25519);
+    house.publish(testkit::draft("lake_air")).await;
+    sealed(&house).await;
+
+    let (app, keys) = (&house.app, keys(&house));
+    let auditor = house.person("auditor").await;
+    let seals = evidence::seals(app, &auditor, None, 0).await.unwrap().items;
+    let by: Vec<SigningAlgorithm> =
+        seals.iter().map(|one| evidence::read_signed(&one.statement, &keys).unwrap().1).collect();
+    assert_eq!(by, [SigningAlgorithm::Ed25519, SigningAlgorithm::Sm2]);
+    assert!(app::audit::verify(app, &auditor).await.unwrap().intact);
+    for one in &seals {
+        let proof = evidence::proof(app, &auditor, one.seal.first).await.unwrap();
+        assert_eq!(evidence::read_proof(&proof, &keys).unwrap(), one.seal);
+        let reads =
+            |key: &PublicKey| evidence::read_proof(&proof, std::slice::from_ref(key)).is_ok();
+        let (own, other): (Vec<PublicKey>, Vec<PublicKey>) = keys.iter().cloned().partition(reads);
+        assert_eq!((own.len(), other.len()), (1, 1), "one key of the two");
+        let e = evidence::read_proof(&proof, &other).unwrap_err();
+        assert!(e.en().contains("no public key"), "{e}");
     }
 }
 

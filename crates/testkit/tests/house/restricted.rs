@@ -333,8 +333,9 @@ async fn two_providers(house: House) {
     assert_eq!(now.state, UseState::InForce);
     let signature = now.papers[1].signatures.last().unwrap();
     assert_eq!((signature.way, signature.party.as_str()), (SignWay::Platform, "省大数据局"));
-    let keys = [guard::evidence::PublicKey::of(&restricted_keys(&house))];
-    assert!(guard::evidence::read(&signature.signature, &keys).is_ok(), "anybody may check it");
+    let keys: Vec<_> = app::evidence::keys(app).iter().map(|key| key.read().unwrap()).collect();
+    let read = guard::evidence::read(&signature.signature, &keys).expect("anybody may check it");
+    assert_eq!(signature.algorithm, Some(read.algorithm));
     assert_eq!(columns(&house, &secret, "qiye").await.unwrap(), ["id"]);
     let figures = restricted::figures(app, &house.nobody()).await.unwrap();
     assert_eq!((figures.all.in_force, figures.providers.len()), (1, 2));
@@ -379,10 +380,6 @@ async fn in_the_sandbox(house: House) {
     let made = project::sandbox::create(app, &op, project, 20).await.unwrap();
     let sample = project::sandbox::sample(app, &op, &made.id, "qiye").await.unwrap();
     assert_eq!((sample.rows, sample.table.draft.items.len()), (2, 2));
-}
-
-fn restricted_keys(house: &House) -> String {
-    app::evidence::keys(&house.app)[0].public_key.clone()
 }
 
 /// What is not signed in time lapses; what is over ends; a renewal takes its place without a gap in what may be called.

@@ -152,7 +152,7 @@ async fn seals_are_stamped_when_the_authority_answers(mut house: House) {
 
     // A proof brings the stamp of its seal, and the page of seals and the walk know them.
     let keys: Vec<PublicKey> =
-        evidence::keys(&house.app).iter().map(|key| PublicKey::of(&key.public_key)).collect();
+        evidence::keys(&house.app).iter().map(|key| key.read().unwrap()).collect();
     let proof = evidence::proof(&house.app, &auditor, 1).await.unwrap();
     let seal = evidence::read_proof(&proof, &keys).unwrap();
     let stamp = evidence::read_stamp(proof.stamp.as_ref().unwrap(), &proof.seal, &trust).unwrap();
