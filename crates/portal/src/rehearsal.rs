@@ -326,7 +326,7 @@ fn things(full: bool) -> Value {
         chips => list(vec![context! { facet => "区划", name => "杭州", href => "/data" }]),
         hidden => vec![vec!["region", "330100"]], q => some(Value::from("停")), sort => "relevance", page => 1, pages => 3, total => 40,
         follows => full, formats => vec!["csv", "xlsx", "geojson", "parquet"], preview => some(preview), trouble => (), jsonld => "{}", canonical => "http://site/data/x",
-        too_long => full, filter => context! { col => (), op => (), val => (), actor => (), action => (), object => (), result => (), from => (), to => () },
+        many_sheets => full, filter => context! { col => (), op => (), val => (), actor => (), action => (), object => (), result => (), from => (), to => () },
         order => (), endpoint => "http://gate/api/v1/x", url => "http://gate/api/v1/x?limit=5", answer => some(Value::from("[]")),
         selected => vec!["id"], first => "id", api_path => "/api/v1/x", tried => full, col => (), op => (), val => (), limit => "5",
         window => 300, default_rows => 100, max_rows => 1000, max_offset => 10_000, signing => "sm2",

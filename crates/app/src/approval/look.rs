@@ -13,7 +13,7 @@ use store::approval::{ApprovalFilter, ApprovalRow, SeatOf, SeatRow};
 use super::flows::flow_of;
 use super::leave::stands_in_for;
 use super::{Seen, Task};
-use crate::{App, Page};
+use crate::{App, Page, account};
 
 /// An approval as read from its events.
 #[derive(Debug)]
@@ -86,8 +86,19 @@ fn reads(app: &App, op: &Op, held: &Held) -> bool {
     may(&whole) || seats().any(|s| may(&Target::seat(&held.id, &held.state, s)))
 }
 
-/// One approval with its history and what the caller may do.
+/// One approval with its history and what the caller may do; people by the names shown.
 pub async fn get(app: &App, op: &Op, id: &str) -> Result<Seen> {
+    let mut seen = as_kept(app, op, id).await?;
+    let seats = seen.state.open.iter_mut().flat_map(|open| &mut open.seats);
+    let voices = seats.filter_map(|seat| seat.voice.as_mut());
+    let voices = voices.map(|voice| (voice.by.as_str(), &mut voice.by_name));
+    let events = seen.events.iter_mut().map(|event| (event.by.as_str(), &mut event.by_name));
+    account::named(app, voices.chain(events).collect()).await?;
+    Ok(seen)
+}
+
+/// The same with the login names that are kept, for rooms that ask whether it may be seen and what it came to.
+pub(crate) async fn as_kept(app: &App, op: &Op, id: &str) -> Result<Seen> {
     let held = held(app, op, id).await?;
     let mut actors = vec![op.actor.clone()];
     if held.state.applicant != op.actor.id() {

@@ -27,7 +27,7 @@ pub(crate) use act::{Begun, begin, resubmit_with, settle, started};
 pub use act::{act, resubmit, take_back, urge, withdraw};
 pub use flows::{FlowSeen, Simulated, check_text, flow_of, flows, publish, simulate};
 pub use leave::{end_leave, leaves, lend};
-pub(crate) use look::{Held, events_of, facts_of};
+pub(crate) use look::{Held, as_kept, events_of, facts_of};
 pub use look::{about, covered, get, late, list, tasks, verify};
 pub use store::approval::{ApprovalFilter, ApprovalRow, Leave};
 pub use tick::{Ticked, tick};

@@ -12,7 +12,7 @@ use super::file::{VIA, facts, start, wanted};
 use super::look::part;
 use crate::approval::{self, Beginning, Held};
 use crate::sharing::{self, Agreed};
-use crate::{App, audit};
+use crate::{App, account, audit};
 
 /// Does what an automatic step of a part's flow asks for; answers what was done.
 pub(crate) async fn deliver(
@@ -128,7 +128,7 @@ pub async fn feedback(
         score,
         solved,
         at: op.stamp(),
-        by: op.actor.name().to_owned(),
+        by: account::shown(app, op).await?,
     };
     app.store.bundle_feedback(&permit, op, &bundle.id, &feedback).await?;
     let mut event = audit::event(op, "basket.feedback", &bundle.id);
@@ -223,7 +223,7 @@ pub struct Advice {
 
 /// Who decided what before on the same thing, for readers of the approval.
 pub async fn advice(app: &App, op: &Op, part: &Part) -> Result<Advice> {
-    approval::get(app, op, &part.approval).await?;
+    approval::as_kept(app, op, &part.approval).await?;
     let AssetRef { ledger, id, .. } = &part.asset;
     let limit = &app.rules.basket.limit;
     let decided = app.store.parts_decided(*ledger, id, &part.id, limit.precedents).await?;

@@ -6,7 +6,7 @@ use model::{Error, Op, Result};
 use policy::{Action, Target};
 use store::basket::BundleFilter;
 
-use crate::{App, Page, approval};
+use crate::{App, Page, account, approval};
 
 pub(super) fn target(bundle: &Bundle) -> Target {
     Target {
@@ -28,16 +28,18 @@ pub fn follows(app: &App, op: &Op, bundle: &Bundle) -> bool {
     app.policy.decide(op, Action::ApprovalFollow, &target(bundle)).allowed
 }
 
-/// A form as the caller may see it: whole, or with the parts whose approvals the caller may read.
+/// A form as the caller may see it: whole, or with the parts whose approvals the caller may read; who filed it by the name shown.
 pub async fn bundle(app: &App, op: &Op, id: &str) -> Result<Bundle> {
     let unknown = || Error::not_found("申请单", "form", id);
     let mut bundle = app.store.bundle_get(id).await?.ok_or_else(unknown)?;
+    let filed = vec![(bundle.applicant.as_str(), &mut bundle.applicant_name)];
+    account::named(app, filed).await?;
     if sees(app, op, &bundle) {
         return Ok(bundle);
     }
     let mut seen = Vec::new();
     for part in bundle.parts {
-        match approval::get(app, op, &part.approval).await {
+        match approval::as_kept(app, op, &part.approval).await {
             Ok(_) => seen.push(part),
             Err(e) if e.kind() == model::Kind::NotFound => {}
             Err(e) => return Err(e),

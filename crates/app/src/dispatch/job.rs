@@ -246,7 +246,7 @@ async fn work(app: &Arc<App>, system: &Op, job: Job) -> Result<u64> {
         }
         Job::Openness => {
             let measured = crate::opening::measure(app, system).await?;
-            // The walk over all open sets is done here, so that a visitor seldom waits for it.
+            // All open sets are read here at first, so that a visitor seldom waits for it.
             crate::opening::index(app, system).await?;
             Ok(measured.filled + measured.placed)
         }

@@ -195,15 +195,33 @@ pub(crate) const FRESH: &str = "control.freshness";
 
 /// The day until which an entry's data are fresh, by the rule in force; `None` where none is declared.
 pub(crate) fn fresh_until(app: &App, op: &Op, entry: &Entry) -> Result<Option<NaiveDate>> {
-    let limits = &rules(app, op)?.freshness;
-    Ok(due(entry, limits.get(entry.draft.update_cycle.as_str()).copied()))
+    fresh_for(app, op, entry.draft.update_cycle, data_day(entry))
 }
 
-/// The day until which an entry's data are fresh; without data, counted from its publication.
-fn due(entry: &Entry, days: Option<i64>) -> Option<NaiveDate> {
+/// The same of data of a day, renewed in a cycle.
+pub(crate) fn fresh_for(
+    app: &App,
+    op: &Op,
+    cycle: UpdateCycle,
+    since: Option<NaiveDate>,
+) -> Result<Option<NaiveDate>> {
+    let limits = &rules(app, op)?.freshness;
+    Ok(until(since, limits.get(cycle.as_str()).copied()))
+}
+
+/// The day on which an entry's data came; without data, that of its publication.
+pub(crate) fn data_day(entry: &Entry) -> Option<NaiveDate> {
     let since = entry.data_at.as_deref().or(entry.published_at.as_deref())?;
-    let day = DateTime::parse_from_rfc3339(since).ok()?.with_timezone(&china()).date_naive();
-    day.checked_add_signed(TimeDelta::try_days(days?)?)
+    Some(DateTime::parse_from_rfc3339(since).ok()?.with_timezone(&china()).date_naive())
+}
+
+/// The day until which an entry's data are fresh.
+fn due(entry: &Entry, days: Option<i64>) -> Option<NaiveDate> {
+    until(data_day(entry), days)
+}
+
+fn until(since: Option<NaiveDate>, days: Option<i64>) -> Option<NaiveDate> {
+    since?.checked_add_signed(TimeDelta::try_days(days?)?)
 }
 
 /// Cloud resources, grants and applications that lie idle; storage by holder.

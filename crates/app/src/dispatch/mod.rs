@@ -17,7 +17,7 @@ pub use calendar::{Day, Month, ends, month};
 pub use idle::{answer, idle, propose, reclaim, reclaims, withdraw};
 pub(crate) use job::standing;
 pub use job::{JobSeen, JobStanding, due_in, every, jobs, run_job, run_now, runs};
-pub(crate) use measure::{FRESH, chain_verdict, fresh_until};
+pub(crate) use measure::{FRESH, chain_verdict, data_day, fresh_for, fresh_until};
 pub use measure::{figures, freshness, resources};
 pub use quota::{HolderSeen, Share, Used, holder, list, moves, set};
 pub(crate) use quota::{known, pools, scope, unit, used};

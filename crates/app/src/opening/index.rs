@@ -1,33 +1,31 @@
 //! 开放指数, the open index: how well each city and each department opens, computed from the store by published rules.
 //!
-//! One walk over the open entries puts a line down for each: how large, how full, how fresh, how well described, whether anybody
-//! uses it. Scores are means of these lines, and each score knows the sets that fail it; how the public is answered is told by
-//! `response`. It is kept for a while, and made anew when the day has
-//! changed (a set goes stale by the calendar) or, after some minutes, when the ledger has.
+//! A line is put down for each open set: how large, how full, how fresh, how well described, whether anybody uses it. Scores are means
+//! of these lines, and each score knows the sets that fail it; how the public is answered is told by `response`. It is kept for a
+//! while, and made anew when the day has changed (a set goes stale by the calendar) or, after some minutes, when the ledger has. What
+//! sets say of themselves is known from before (`sets`): only those that moved are read again.
+
+mod sets;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use model::code::DataType;
-use model::entry::Entry;
 use model::{Error, Op, Result};
 use serde::Serialize;
 
+use self::sets::{OpenFacts, Sets};
 use super::metadata;
-use super::response::{self, Replies};
+use super::response::{self, Replies, Use};
 use super::rules::{IndexRules, Weights};
 use crate::{App, dispatch};
-
-/// Entries of one page of the walk.
-const PAGE: u32 = 500;
 
 /// The index as last computed.
 #[derive(Debug, Default)]
 pub struct Memory {
     kept: parking_lot::Mutex<Option<Kept>>,
-    /// One walk at a time.
-    walking: tokio::sync::Mutex<()>,
+    /// What is known of the sets; one makes the index at a time.
+    sets: tokio::sync::Mutex<Sets>,
 }
 
 #[derive(Clone, Debug)]
@@ -109,22 +107,37 @@ pub struct Failing {
     pub fresh_until: Option<String>,
 }
 
-/// What is known of one set.
+/// What is found of one set.
 #[derive(Clone, Debug)]
 struct Line {
-    failing: Failing,
-    city: String,
-    domain: &'static str,
-    cells: u64,
-    /// Whether a declared cycle says when it is due.
-    due: bool,
+    set: Arc<OpenFacts>,
+    defects: Vec<&'static str>,
+    /// Where a declared cycle says when it is due.
+    fresh_until: Option<NaiveDate>,
     /// Whether it has been open long enough, with rows, to be judged by its use.
     tried: bool,
 }
 
 impl Line {
     fn fails(&self, defect: &str) -> bool {
-        self.failing.defects.contains(&defect)
+        self.defects.contains(&defect)
+    }
+
+    fn cells(&self) -> u64 {
+        u64::try_from(self.set.cells).unwrap_or(0)
+    }
+
+    fn told(&self) -> Failing {
+        let set = &self.set;
+        Failing {
+            code: set.code.clone(),
+            title: set.title.clone(),
+            org: set.org.clone(),
+            region: set.region.clone(),
+            defects: self.defects.clone(),
+            points: set.points,
+            fresh_until: self.fresh_until.map(|day| day.to_string()),
+        }
     }
 }
 
@@ -134,20 +147,20 @@ pub async fn index(app: &App, op: &Op) -> Result<Arc<Index>> {
     if let Some(index) = fresh(app, op) {
         return Ok(index);
     }
-    let walking = &app.shares.index.walking;
-    let _turn = match walking.try_lock() {
+    let sets = &app.shares.index.sets;
+    let mut sets = match sets.try_lock() {
         Ok(turn) => turn,
-        // Somebody walks already: what is known of today is told meanwhile, where there is anything.
+        // Somebody makes it already: what is known of today is told meanwhile, where there is anything.
         Err(_) => match known(app, op) {
             Some(index) => return Ok(index),
-            None => walking.lock().await,
+            None => sets.lock().await,
         },
     };
     if let Some(index) = fresh(app, op) {
         return Ok(index);
     }
     let epoch = app.shares.epoch();
-    let index = Arc::new(compute(app, op).await?);
+    let index = Arc::new(compute(app, op, &mut sets).await?);
     let kept = Kept { at: op.at, day: op.today(), epoch, index: Arc::clone(&index) };
     *app.shares.index.kept.lock() = Some(kept);
     Ok(index)
@@ -186,11 +199,11 @@ pub async fn failing(
     let mut items: Vec<Failing> = index
         .lines
         .iter()
-        .filter(|l| l.fails(defect) && open.get(&l.failing.code).is_some())
-        .filter(|l| city.is_none_or(|c| l.city == c) && org.is_none_or(|o| l.failing.org == o))
-        .filter(|l| after.is_none_or(|a| l.failing.code.as_str() > a))
+        .filter(|l| l.fails(defect) && open.get(&l.set.code).is_some())
+        .filter(|l| city.is_none_or(|c| l.set.city == c) && org.is_none_or(|o| l.set.org == o))
+        .filter(|l| after.is_none_or(|a| l.set.code.as_str() > a))
         .take(limit + 1)
-        .map(|l| l.failing.clone())
+        .map(Line::told)
         .collect();
     let more = items.len() > limit;
     items.truncate(limit);
@@ -198,41 +211,28 @@ pub async fn failing(
     Ok(crate::Page { items, next })
 }
 
-async fn compute(app: &App, op: &Op) -> Result<Index> {
+async fn compute(app: &App, op: &Op, sets: &mut Sets) -> Result<Index> {
     let rules = &app.rules.site.index;
+    sets.follow(app).await?;
     let measures = app.store.open_measures().await?;
     let use_of = response::usage(app, op, rules.use_days).await?;
-    let mut lines: Vec<Line> = Vec::new();
-    let mut shapes: Vec<String> = Vec::new();
-    let mut after = None::<String>;
-    loop {
-        let page = app.store.entry_list_open(after.as_deref(), PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.draft.code.clone());
-        for entry in &page {
-            let measured = measures.get(&entry.id).map(|(_, cells, missing)| (*cells, *missing));
-            let mut line = line(app, op, rules, entry, measured)?;
-            line.tried = use_of.tried(entry);
-            if line.tried && !use_of.had(entry) {
-                line.failing.defects.push("unused");
-            }
-            lines.push(line);
-            shapes.push(format!("{}\n{}", entry.draft.org, shape(&entry.draft.title)));
-        }
+    // In the order of their codes: pages of failing sets go by it.
+    let mut lines: Vec<Line> = Vec::with_capacity(sets.iter().len());
+    for set in sets.iter() {
+        let measured = measures.get(&set.id).map(|(_, cells, missing)| (*cells, *missing));
+        lines.push(line(app, op, set, measured, &use_of)?);
     }
     // Sets of one department that are pieces of one another by their titles.
     let mut pieces: HashMap<&str, usize> = HashMap::new();
-    for shape in &shapes {
-        *pieces.entry(shape).or_default() += 1;
+    for set in sets.iter() {
+        *pieces.entry(&set.shape).or_default() += 1;
     }
-    for (line, shape) in lines.iter_mut().zip(&shapes) {
-        if pieces.get(shape.as_str()).is_some_and(|n| *n >= rules.fragments) {
-            line.failing.defects.insert(0, "fragmented");
+    for line in &mut lines {
+        if pieces.get(line.set.shape.as_str()).is_some_and(|n| *n >= rules.fragments) {
+            line.defects.insert(0, "fragmented");
         }
     }
-    // Pages of failing sets go by the bytes of codes; a store may have an order of its own.
-    lines.sort_by(|a, b| a.failing.code.cmp(&b.failing.code));
-    let known: HashSet<&str> = lines.iter().map(|l| l.domain).collect();
+    let known: HashSet<&str> = lines.iter().map(|l| l.set.domain).collect();
     let mut themes: Vec<String> = known.iter().map(|d| (*d).to_owned()).collect();
     themes.sort();
     let replies = response::replies(app, op).await?;
@@ -252,11 +252,11 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
         all.sort_by(|a, b| b.total.total_cmp(&a.total).then_with(|| a.word.cmp(&b.word)));
         all
     };
-    let cities = by(&|l: &Line| l.city.clone(), &replies.cities);
-    let orgs = by(&|l: &Line| l.failing.org.clone(), &replies.orgs);
+    let cities = by(&|l: &Line| l.set.city.clone(), &replies.cities);
+    let orgs = by(&|l: &Line| l.set.org.clone(), &replies.orgs);
     let mut counts: HashMap<(&str, &str), u64> = HashMap::new();
     for line in &lines {
-        *counts.entry((line.failing.org.as_str(), line.domain)).or_default() += 1;
+        *counts.entry((line.set.org.as_str(), line.set.domain)).or_default() += 1;
     }
     let of = |org: &str, theme: &str| counts.get(&(org, theme)).copied().unwrap_or(0);
     let cover = orgs
@@ -274,76 +274,33 @@ async fn compute(app: &App, op: &Op) -> Result<Index> {
 fn line(
     app: &App,
     op: &Op,
-    rules: &IndexRules,
-    entry: &Entry,
+    set: &Arc<OpenFacts>,
     measured: Option<(i64, i64)>,
+    use_of: &Use,
 ) -> Result<Line> {
-    let draft = &entry.draft;
-    let items = i64::try_from(draft.items.len()).unwrap_or(i64::MAX);
-    let cells = entry.rows.saturating_mul(items);
-    let until = dispatch::fresh_until(app, op, entry)?;
-    let points = metadata::points(entry, &app.rules.site.licence.name_zh);
+    let rules = &app.rules.site.index;
+    let fresh_until = dispatch::fresh_for(app, op, set.cycle, set.since)?;
     let mut defects = Vec::new();
-    if cells < rules.low_cells {
+    if set.cells < rules.low_cells {
         defects.push("low_capacity");
     }
     if measured.is_some_and(|(all, missing)| percent(missing, all) > rules.missing_percent) {
         defects.push("missing");
     }
-    if stiff(entry, rules) {
+    if set.stiff {
         defects.push("stiff");
     }
-    if until.is_some_and(|until| until < op.today()) {
+    if fresh_until.is_some_and(|until| until < op.today()) {
         defects.push("late");
     }
-    if f64::from(points) < f64::from(metadata::MOST) * 0.6 {
+    if f64::from(set.points) < f64::from(metadata::MOST) * 0.6 {
         defects.push("described");
     }
-    Ok(Line {
-        failing: Failing {
-            code: draft.code.clone(),
-            title: draft.title.clone(),
-            org: draft.org.clone(),
-            region: draft.region.clone(),
-            defects,
-            points,
-            fresh_until: until.map(|d| d.to_string()),
-        },
-        city: response::city_of(&draft.region),
-        domain: draft.domain.as_str(),
-        cells: u64::try_from(cells).unwrap_or(0),
-        due: until.is_some(),
-        tried: false,
-    })
-}
-
-/// 生硬格式转化: hardly any item is more than an undescribed text, or no row can be addressed.
-fn stiff(entry: &Entry, rules: &IndexRules) -> bool {
-    let items = &entry.draft.items;
-    let bare = items
-        .iter()
-        .filter(|i| i.data_type == DataType::Text && i.definition.trim().is_empty())
-        .filter(|i| i.value_domain.is_empty() && i.format.is_empty() && !i.primary)
-        .count();
-    let share = |n: usize| n as f64 * 100.0 / items.len().max(1) as f64;
-    share(bare) >= rules.stiff_percent || (entry.rows > 0 && entry.draft.key().is_empty())
-}
-
-/// A title without what only tells one piece of a whole from another: numbers, brackets, and what stands in them.
-fn shape(title: &str) -> String {
-    let mut out = String::new();
-    let mut depth = 0_u32;
-    for c in title.chars() {
-        match c {
-            '(' | '（' | '[' | '【' => depth += 1,
-            ')' | '）' | ']' | '】' => depth = depth.saturating_sub(1),
-            c if depth > 0 || c.is_numeric() || c.is_whitespace() => {}
-            '年' | '月' | '日' | '第' | '期' | '季' | '度' | '批' | '一' | '二' | '三' | '四'
-            | '五' | '六' | '七' | '八' | '九' | '十' | '-' | '_' | '—' => {}
-            c => out.extend(c.to_lowercase()),
-        }
+    let tried = use_of.tried(set.rows, set.published_at.as_deref());
+    if tried && !use_of.had(&set.code) {
+        defects.push("unused");
     }
-    out
+    Ok(Line { set: Arc::clone(set), defects, fresh_until, tried })
 }
 
 fn scores(
@@ -354,10 +311,10 @@ fn scores(
     answered: &Replies,
 ) -> Scores {
     let sets = lines.len() as u64;
-    let cells: u64 = lines.iter().map(|l| l.cells).fold(0, u64::saturating_add);
+    let cells: u64 = lines.iter().map(|l| l.cells()).fold(0, u64::saturating_add);
     let mut failing: BTreeMap<&'static str, u64> = BTreeMap::new();
     for line in lines {
-        for defect in &line.failing.defects {
+        for defect in &line.defects {
             *failing.entry(defect).or_default() += 1;
         }
     }
@@ -366,11 +323,10 @@ fn scores(
         if all == 0 { 0.0 } else { (all - bad.min(all)) as f64 * 100.0 / all as f64 }
     };
     let quality = ["fragmented", "low_capacity", "missing", "stiff"];
-    let due = lines.iter().filter(|l| l.due).count() as u64;
+    let due = lines.iter().filter(|l| l.fresh_until.is_some()).count() as u64;
     let tried = lines.iter().filter(|l| l.tried).count() as u64;
-    let own: HashSet<&str> = lines.iter().map(|l| l.domain).collect();
-    let points =
-        lines.iter().map(|l| f64::from(l.failing.points)).sum::<f64>() / (sets.max(1) as f64);
+    let own: HashSet<&str> = lines.iter().map(|l| l.set.domain).collect();
+    let points = lines.iter().map(|l| f64::from(l.set.points)).sum::<f64>() / (sets.max(1) as f64);
     let mut scores = Scores {
         word,
         sets,
@@ -442,10 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_of_one_set_have_one_shape() {
-        let one = shape("企业年报（2024年第1期）");
-        assert_eq!(one, shape("企业年报 2025年 (第二期)"));
-        assert_ne!(one, shape("企业名录"));
+    fn quantities_count_by_orders_of_magnitude() {
         assert!((logarithmic(0.0, 100.0), logarithmic(100.0, 100.0)) == (0.0, 100.0));
         assert!(logarithmic(10.0, 100.0) > logarithmic(5.0, 100.0));
     }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::Days;
-use model::entry::Entry;
 use model::usage::{UsageBy, UsageFilter};
 use model::{Op, Result};
 use store::audit::{UsageAsk, UsageScope};
@@ -23,14 +22,14 @@ pub(super) struct Use {
 
 impl Use {
     /// Whether a set has rows and was open before the first of the days: a new one cannot have been found yet.
-    pub(super) fn tried(&self, entry: &Entry) -> bool {
-        let published = entry.published_at.as_deref().and_then(|at| at.get(..10));
-        entry.rows > 0 && published.is_some_and(|day| day < self.from.as_str())
+    pub(super) fn tried(&self, rows: i64, published_at: Option<&str>) -> bool {
+        let published = published_at.and_then(|at| at.get(..10));
+        rows > 0 && published.is_some_and(|day| day < self.from.as_str())
     }
 
     /// Whether anybody had rows of it.
-    pub(super) fn had(&self, entry: &Entry) -> bool {
-        self.codes.contains(&entry.draft.code)
+    pub(super) fn had(&self, code: &str) -> bool {
+        self.codes.contains(code)
     }
 }
 

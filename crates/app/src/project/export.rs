@@ -26,7 +26,7 @@ use super::room::{Room, Use, application, granted, granted_anew};
 use super::{Held, held, load, made, sandbox, seen, work};
 use crate::approval::{self, Beginning, Places};
 use crate::wire::desk::Desk;
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 
 /// Kind of the subject of an approval that lets a result out.
 pub(crate) const SUBJECT: &str = "export";
@@ -293,6 +293,9 @@ pub async fn exports(
     for export in items {
         views.push(view(app, op, &held, export).await?);
     }
+    let exports = views.iter_mut().map(|v| &mut v.export);
+    let people = exports.map(|e| (e.applicant.as_str(), &mut e.applicant_name));
+    account::named(app, people.collect()).await?;
     Ok(Page { items: views, next })
 }
 
@@ -327,8 +330,9 @@ pub async fn about(app: &App, op: &Op, subject: &Subject) -> Result<Option<Expor
     if subject.kind != SUBJECT {
         return Ok(None);
     }
-    let Some(export) = app.store.project_export_get(&subject.id).await? else { return Ok(None) };
-    let seen = approval::get(app, op, &export.approval).await?;
+    let found = app.store.project_export_get(&subject.id).await?;
+    let Some(mut export) = found else { return Ok(None) };
+    let seen = approval::as_kept(app, op, &export.approval).await?;
     let project = app.store.project_get(&export.project).await?;
     let changed = match seen.state.phase {
         Phase::Running => match Box::pin(changed(app, op, &export)).await {
@@ -341,6 +345,8 @@ pub async fn about(app: &App, op: &Op, subject: &Subject) -> Result<Option<Expor
         _ => Vec::new(),
     };
     let sql = opened(app, &export)?;
+    let asked = vec![(export.applicant.as_str(), &mut export.applicant_name)];
+    account::named(app, asked).await?;
     Ok(Some(ExportAsked {
         export: ProjectExport { sql, ..export },
         project: project.map(|p| p.name).unwrap_or_default(),

@@ -6,7 +6,7 @@ use policy::{Action, Target};
 use store::request::RequestScope;
 
 use super::ask::{approved_before, can_undo};
-use crate::{App, Page};
+use crate::{App, Page, account};
 
 /// The application, if the caller may know of it; otherwise it is not found.
 pub(super) async fn visible(app: &App, op: &Op, id: &str) -> Result<Request> {
@@ -61,10 +61,13 @@ fn scope(app: &App, op: &Op) -> RequestScope {
     RequestScope::Of { org: op.actor.org().map(str::to_owned), person: op.actor.id().to_owned() }
 }
 
-/// Steps of an application, oldest first.
+/// Steps of an application, oldest first; people by the names shown.
 pub async fn steps(app: &App, op: &Op, id: &str) -> Result<Vec<RequestStep>> {
     let request = visible(app, op, id).await?;
-    app.store.request_steps(&request.id).await
+    let mut steps = app.store.request_steps(&request.id).await?;
+    let people = steps.iter_mut().map(|s| (s.actor.as_str(), &mut s.actor_name));
+    account::named(app, people.collect()).await?;
+    Ok(steps)
 }
 
 /// Actions the caller may take on an application now: `approve reject undo revoke`. What the room would refuse (the

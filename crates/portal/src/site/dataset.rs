@@ -15,6 +15,7 @@ use model::harvest::HarvestOrigin;
 use model::query::RowPage;
 use model::search::SearchQuery;
 
+use crate::export::xlsx;
 use crate::site::{download, facets, metadata, opinion, plans};
 use crate::view::value;
 use crate::visit::{Lang, Visit, encode};
@@ -66,7 +67,7 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         trouble, related, voice, follows, landed => value(&landed), origin => origin.as_ref().map(told),
         jsonld => metadata::json_ld(&door, &visit, &dataset, origin.as_ref()),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
-        too_long => dataset.entry.rows > 1_048_575,
+        many_sheets => dataset.free && dataset.entry.rows > i64::from(xlsx::MOST_ROWS),
         filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val"), to => visit.q("to") },
         standing => value(&standing), filled, by_item, quality, quality_parts,
         licence => value(&door.app.rules.site.licence),

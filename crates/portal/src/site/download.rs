@@ -69,12 +69,6 @@ async fn download(
     let version = version(&visit)?;
     // What cannot be made is said before anything is released (and audited).
     let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
-    if format.is_none() {
-        let rows = u64::try_from(dataset.entry.rows).unwrap_or(0);
-        if rows > xlsx::MOST_ROWS && version.is_none() {
-            return Err(xlsx::too_long(rows).into());
-        }
-    }
     if format == Some(Format::GeoJson) && dataset.geometry.is_none() {
         return Err(Error::new(
             Code::UnsupportedFormat,
@@ -121,7 +115,7 @@ async fn download(
             let download = app::opening::download(&door.app, &visit.op, &code, version).await?;
             let header = download.columns.iter().map(|(id, _)| id.clone()).collect();
             let name = format!("{}.{extension}", download.dataset.entry.draft.title);
-            let body = xlsx::body(header, download.rows, Some(tally())).await?;
+            let body = xlsx::body("数据", header, download.rows, Some(tally())).await?;
             return Ok((attachment(&name, xlsx::CONTENT_TYPE), body).into_response());
         }
     };

@@ -140,6 +140,20 @@ const PAGES = [
   ["findings-fix", "provider", "/console/findings/fix?rule=ledger.item-english"],
   ["drifts", "provider", "/console/drifts"],
   ["notices", "provider", "/console/notices"],
+  ["application-certificates", "consumer", `/console/applications/${house.apps[0].id}/certificates`],
+  ["application-sql", "consumer", `/console/applications/${house.apps[0].id}/sql`],
+  ["application-usage", "consumer", `/console/applications/${house.apps[0].id}/usage`],
+  ["apply", "consumer", "/apply/fr_jbxx"],
+  ["demand", "consumer", "/console/demand"],
+  ["objection", "consumer", "/console/objection?ledger=data&id=fr_jbxx"],
+  ["import", "provider", "/console/import"],
+  ["ledger-list", "provider", "/console/ledger/application"],
+  ["ledger-import", "provider", "/console/ledger/application/import"],
+  ["ranking", "provider", "/console/ledger/ranking"],
+  ["leave", "reviewer", "/console/leave"],
+  ["quota-moves", "authority", "/console/dispatch/moves"],
+  ["sources-away", "authority", "/console/control/sources"],
+  ["organisations", "system_administrator", "/console/orgs"],
 ];
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 

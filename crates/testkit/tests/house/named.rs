@@ -1,11 +1,16 @@
 //! How people are named for people: by the name shown, with the login name only where two would be taken for one. What was signed stays
 //! as it was signed.
 
+use app::approval::{self, Act};
+use app::basket::{self, PartNew};
 use app::project::sandbox;
-use app::{account, restricted};
+use app::{account, restricted, sharing};
 use model::Op;
 use model::account::{ApplicationNew, Role, UserChange, UserNew};
+use model::asset::Ledger;
+use model::basket::{AssetRef, Form, Want};
 use model::code::SyncMode;
+use model::request::{Period, RequestNew};
 use model::restricted::{PaperKind, UseApplication};
 use model::sandbox::SandboxStage;
 use testkit::{BY_AREA, CONSUMER_ORG, House, PASSWORD, PROVIDER_ORG, use_of};
@@ -136,4 +141,102 @@ async fn in_a_sandbox(house: House) {
     assert_eq!(kept.applicant_name, "consumer", "what never changes is what is kept");
 }
 
-crate::on_both!(in_papers, in_a_sandbox);
+/// Who applies, provides and reviews is shown by a name; and something to apply for.
+async fn renamed(house: &House) {
+    shown_as(house, "consumer", "孙同学", Some(CONSUMER_ORG), Role::Consumer).await;
+    shown_as(house, "provider", "赵提供", Some(PROVIDER_ORG), Role::Provider).await;
+    shown_as(house, "reviewer", "钱审", Some(PROVIDER_ORG), Role::Reviewer).await;
+    house.publish(testkit::person_draft("renkou")).await;
+    let rows =
+        b"sfzh,xm,sjh,csrq,region_code\n11010519491231002X,A,13800138000,1949-12-31,330106\n";
+    house.collect("renkou", "p.csv", rows, SyncMode::Full).await.unwrap();
+}
+
+async fn in_a_share_application(house: House) {
+    renamed(&house).await;
+    let app = &house.app;
+    let (_, secret) = house.application("核验应用").await;
+    let consumer = house.person("consumer").await;
+    let asked = RequestNew {
+        entry: "renkou".into(),
+        application: secret.application.id,
+        items: ["sfzh", "xm"].map(str::to_owned).into(),
+        scene: "核验办事人身份".into(),
+        legal_basis: "部门职责".into(),
+        period: Period::Days { days: 30 },
+        calls_per_day: 10,
+        area_range: String::new(),
+        row_range: Default::default(),
+        by_sql: false,
+    };
+    let request = sharing::apply(app, &consumer, asked).await.unwrap();
+    for who in ["provider", "authority"] {
+        sharing::review(app, &house.person(who).await, &request.id, true, "同意").await.unwrap();
+    }
+    let steps = sharing::steps(app, &consumer, &request.id).await.unwrap();
+    let names: Vec<&str> = steps.iter().map(|s| s.actor_name.as_str()).collect();
+    assert_eq!(names, ["孙同学", "赵提供", "authority"]);
+    let kept = app.store.request_steps(&request.id).await.unwrap();
+    assert_eq!(kept[1].actor_name, "provider", "what never changes is what is kept");
+}
+
+/// A form of one part, filed by the consumer.
+async fn form(house: &House) -> model::basket::Bundle {
+    let (_, secret) = house.application("核验应用").await;
+    let consumer = house.person("consumer").await;
+    let form = Form {
+        name: "出生一件事".into(),
+        area: "government".into(),
+        apply_type: "service".into(),
+        finish_date: String::new(),
+        scene: "核验办事人身份".into(),
+        matters: "出生登记".into(),
+        business_usage: String::new(),
+        expect_effect: "少填 12 个字段".into(),
+        legal_basis: "部门职责".into(),
+        letter: "浙数函〔2026〕1号".into(),
+        contact: "张三丰".into(),
+        phone: "0571-8888 0000".into(),
+        vendor: String::new(),
+        application: secret.application.id,
+        period: Period::Days { days: 90 },
+    };
+    let asset = AssetRef {
+        ledger: Ledger::Data,
+        id: "renkou".into(),
+        title: String::new(),
+        org: String::new(),
+    };
+    let items = ["sfzh", "xm"].map(str::to_owned).into();
+    let want = Want::Api { items, calls_per_day: 100, area_range: String::new() };
+    let parts = vec![PartNew { asset, want }];
+    basket::file_share(&house.app, &consumer, form, parts).await.unwrap()
+}
+
+async fn in_an_approval(house: House) {
+    renamed(&house).await;
+    let app = &house.app;
+    let consumer = house.person("consumer").await;
+    let filed = form(&house).await;
+    let seen = basket::bundle(app, &consumer, &filed.id).await.unwrap();
+    assert_eq!(seen.applicant_name, "孙同学");
+    let id = filed.parts[0].approval.as_str();
+    // Taken in by the authority, then answered by the provider's reviewer.
+    for who in ["authority", "reviewer"] {
+        let op = house.person(who).await;
+        let seen = approval::get(app, &op, id).await.unwrap();
+        let (step, seat, _) = seen.mine[0].clone();
+        let yes = Act::Decide { approve: true, reason: String::new() };
+        approval::act(app, &op, id, &step, seat, yes, "同意").await.unwrap();
+    }
+    let seen = approval::get(app, &consumer, id).await.unwrap();
+    let mut names: Vec<&str> = seen.events.iter().map(|e| e.by_name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.contains(&"孙同学") && names.contains(&"钱审"), "{names:?}");
+    assert!(!names.contains(&"consumer") && !names.contains(&"reviewer"), "{names:?}");
+    let kept = app.store.approval_events(id).await.unwrap();
+    assert!(kept.iter().any(|e| e.by_name == "reviewer"), "what never changes is what is kept");
+}
+
+crate::on_both!(in_papers, in_a_sandbox, in_a_share_application, in_an_approval);

@@ -1,11 +1,12 @@
 //! What the open site tells of sets besides their rows: charts, versions, how full and how fresh they are, cities, the index.
 
+use app::catalogue::{self, Move};
 use app::opening::{self, ChartAsk, Step};
 use app::voice::{self, TicketOrder};
 use chrono::TimeDelta;
 use model::Code;
 use model::audit::AuditFilter;
-use model::code::{OpenType, SyncMode, UpdateCycle};
+use model::code::{Domain, OpenType, SyncMode, UpdateCycle};
 use model::interface::How;
 use model::query::{Comparison, Condition, RowQuery};
 use model::voice::ticket::{Deed, TicketKind, TicketNew};
@@ -270,6 +271,55 @@ async fn use_and_replies(house: House) {
     assert_eq!(codes, ["forgotten"]);
 }
 
+/// An index that follows what moved is the one that is made of everything anew.
+async fn the_index_follows(house: House) {
+    let two = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n";
+    for n in 1..=4 {
+        let mut draft = testkit::draft(&format!("piece_{n}"));
+        draft.title = format!("企业年报（第{n}期）");
+        draft.region = if n > 2 { "330200".into() } else { "330100".into() };
+        house.publish(draft).await;
+    }
+    let look = async |house: &House| opening::index(&house.app, &house.nobody()).await.unwrap();
+    let first = look(&house).await;
+    assert_eq!((first.whole.sets, first.whole.cells), (4, 0));
+    assert_eq!(first.whole.failing.get("fragmented"), Some(&4));
+
+    // One goes, one comes, one gets rows.
+    let gone = house.app.store.entry_get("piece_4").await.unwrap().unwrap().id;
+    for (who, step) in [("provider", Move::TakeOffline), ("authority", Move::Approve)] {
+        let op = house.person(who).await;
+        catalogue::step(&house.app, &op, &gone, step, "数据有误").await.unwrap();
+    }
+    let mut draft = testkit::draft("hupo");
+    draft.title = "湖泊".into();
+    draft.domain = Domain::Ecology;
+    house.publish(draft).await;
+    house.collect("piece_1", "t.csv", two, SyncMode::Full).await.unwrap();
+    opening::measure(&house.app, &model::Op::system(house.app.now())).await.unwrap();
+    house.clock.forward(TimeDelta::minutes(11));
+    let followed = look(&house).await;
+    assert_eq!((followed.whole.sets, followed.whole.cells), (4, 8));
+    assert_eq!(followed.whole.failing.get("fragmented"), Some(&3));
+    let failing = async |house: &House| {
+        let mut all = Vec::new();
+        for defect in opening::DEFECTS {
+            let nobody = house.nobody();
+            let of = opening::failing(&house.app, &nobody, (None, None), defect, None, 100).await;
+            all.push(of.unwrap().items);
+        }
+        all
+    };
+    let fails = failing(&house).await;
+
+    let house = house.reopen().await;
+    let anew = look(&house).await;
+    assert_eq!(followed.whole, anew.whole);
+    assert_eq!((&followed.cities, &followed.orgs), (&anew.cities, &anew.orgs));
+    assert_eq!((&followed.cover, &followed.themes), (&anew.cover, &anew.themes));
+    assert_eq!(fails, failing(&house).await);
+}
+
 crate::on_both!(
     charts,
     charts_of_what_is_closed,
@@ -277,5 +327,6 @@ crate::on_both!(
     standing,
     cities,
     index,
+    the_index_follows,
     use_and_replies
 );
