@@ -35,9 +35,10 @@ pub(crate) async fn measure(stage: &Stage<'_>, rounds: usize) -> Outcome<Value> 
     }
     let busy = Others::of(&others);
     println!("interfaces published and changed: {rounds} rounds");
-    Ok(
-        json!({ "changes": tally.columns, "back": tally.back, "quiet": quiet.json(), "others": busy.json() }),
-    )
+    Ok(json!({
+        "changes": tally.columns, "back": tally.back, "quiet": quiet.json(),
+        "others": busy.json(),
+    }))
 }
 
 /// What those were answered who call other interfaces.

@@ -24,7 +24,7 @@ const ROLES: [(&str, &str); 5] = [
 /// How long the province may take to be filled, a process to start, and to stop.
 const FILLING: Duration = Duration::from_secs(3600);
 const STARTING: Duration = Duration::from_secs(300);
-const STOPPING: Duration = Duration::from_secs(30);
+const STOPPING: Duration = Duration::from_secs(60);
 /// Lines of a log that are shown.
 const SHOWN: usize = 15;
 
