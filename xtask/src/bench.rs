@@ -6,6 +6,7 @@ mod ledger;
 mod load;
 mod portal;
 mod rail;
+mod switch;
 
 use crate::Outcome;
 use crate::setup::{self, Purpose};
@@ -15,7 +16,7 @@ pub(crate) const HELP: &str = "\
 Measures a promise against its rival in the same run. Builds in release mode, in a target directory that outlives the
 clone. The last line printed is one JSON object.
 
-Usage: cargo xtask bench gate|load|rail|ledger|recall|batch|portal [--cluster] [--seconds N] [--minutes N] [--megabytes N] [--thousands N] [--rows N] [--sets N] [--data DIR] [--profile NAME]
+Usage: cargo xtask bench gate|load|rail|ledger|recall|batch|portal|switch [--cluster] [--seconds N] [--minutes N] [--megabytes N] [--thousands N] [--rows N] [--sets N] [--rounds N] [--data DIR] [--profile NAME]
 
   gate   look-ups through the whole gate (signature, replay, quota, policy, mask, audit, metering) on a demo with a million
          rows, 2,000 applications and 3,912 interfaces, against a bare axum + SQLite look-up of the same rows, and against
@@ -34,6 +35,10 @@ Usage: cargo xtask bench gate|load|rail|ledger|recall|batch|portal [--cluster] [
   portal the open-data site with a table of 13 million rows (`--rows` takes fewer) and 100,000 open data sets (`--sets`): first
          pages and exact totals, searches with six facets, pages, CSV against the same bytes from a bare server, XLSX of a
          million rows in bounded memory, the open index; filled once, kept in the cache
+  switch a province of two gateways, a portal, an SQL door and a worker on one PostgreSQL, with 2,000 applications and 3,912
+         interfaces: from the officer's click to the first call refused, and served again, by every way out of every process,
+         for stops of an application, a resource and an interface; a new, changed and shared interface until both gateways
+         answer it, beside callers of the others; `--rounds N` of each (10). Fails with a line for each limit missed
   recall recall@10 of 50 questions written by hand on the real catalogue records of `--data DIR` (catalogue_opendata_zh)
 
 `--profile demo` gives a quick look without the release build; its figures are no promise.
@@ -41,11 +46,12 @@ Usage: cargo xtask bench gate|load|rail|ledger|recall|batch|portal [--cluster] [
 Examples:
   cargo xtask bench gate --seconds 10
   cargo xtask bench load --megabytes 1000
-  cargo xtask bench portal --rows 200000 --sets 2000";
+  cargo xtask bench portal --rows 200000 --sets 2000
+  cargo xtask bench switch --rounds 3";
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     let Some((name, options)) = args.split_first() else {
-        return Err("say which: gate, load, rail, ledger, recall, batch or portal".into());
+        return Err("say which: gate, load, rail, ledger, recall, batch, portal or switch".into());
     };
     let bench = match name.as_str() {
         "gate" => gate::run,
@@ -55,6 +61,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         "recall" => ledger::recall,
         "batch" => batch::run,
         "portal" => portal::run,
+        "switch" => switch::run,
         other => {
             return Err(format!("there is no bench `{other}`; see `cargo xtask bench --help`"));
         }
@@ -93,6 +100,8 @@ pub(crate) struct Options {
     /// Rows of the large open table, and open data sets beside it.
     pub(crate) rows: Option<u64>,
     pub(crate) sets: Option<u64>,
+    /// How often each switch is turned.
+    pub(crate) rounds: Option<u64>,
     /// Folder of real catalogue records.
     pub(crate) data: Option<std::path::PathBuf>,
     /// Also on a cluster of processes.
@@ -110,6 +119,7 @@ impl Options {
             thousands: None,
             rows: None,
             sets: None,
+            rounds: None,
             data: None,
             cluster: false,
             profile: "release".into(),
@@ -138,6 +148,7 @@ impl Options {
                 "--thousands" => options.thousands = Some(number),
                 "--rows" => options.rows = Some(number),
                 "--sets" => options.sets = Some(number),
+                "--rounds" => options.rounds = Some(number),
                 other => {
                     return Err(format!(
                         "option `{other}` is not known; see `cargo xtask bench --help`"

@@ -87,6 +87,16 @@ impl Postgres {
         self.tool("pg_ctl", &["-D", &data, "-w", "-l", &log, "-o", &self.options, "start"]);
     }
 
+    /// Stops the server and starts it again as one that is no test's: what is committed is on disk before it is answered, and there is
+    /// room for the connections of several processes.
+    pub fn durable(&mut self) {
+        self.options = self.options.replace("fsync=off", "fsync=on -c max_connections=250");
+        let data = self.data();
+        self.tool("pg_ctl", &["-D", &data, "-w", "-m", "fast", "-t", "300", "stop"]);
+        let log = format!("{data}.log");
+        self.tool("pg_ctl", &["-D", &data, "-w", "-l", &log, "-o", &self.options, "start"]);
+    }
+
     fn data(&self) -> String {
         self.folder.path().join("data").to_string_lossy().into_owned()
     }

@@ -24,7 +24,7 @@ use policy::port::{ShareColumn, ShareFile, ShareView};
 use super::shared::{self, FILES_A_SECOND, Table, admit, count, uncount};
 use crate::sharing::bounds::Held;
 use crate::sharing::flowing::{Footing, Mark, while_standing};
-use crate::{App, account, audit};
+use crate::{App, account, audit, halt};
 
 /// Purpose of the key that signs addresses.
 const KEY: &str = "delta address";
@@ -185,6 +185,7 @@ pub async fn open(app: &App, op: &Op, file: &str, token: &str) -> Result<Reading
     };
     let known = known.ok_or_else(stopped)?;
     let op = Op { actor: known.actor.clone(), ..op.clone() };
+    halt::admit(app, &op, &op.actor).await?;
     if !claims.by.is_empty() && !app.store.delta_token_stands(&claims.by, &op.stamp()).await? {
         return Err(Error::new(
             Code::SecretExpired,
@@ -193,8 +194,10 @@ pub async fn open(app: &App, op: &Op, file: &str, token: &str) -> Result<Reading
         ));
     }
     let tables = shared::granted(app, &op).await?;
-    let table = tables.iter().find(|t| t.name == claims.table);
-    let table = table.ok_or_else(|| Error::of(Code::GrantExpired))?.clone();
+    let Some(table) = tables.iter().find(|t| t.name == claims.table).cloned() else {
+        let entry = app.store.entry_get(&claims.table).await?.map(|e| e.id);
+        return Err(shared::ended(app, entry.as_deref().unwrap_or_default()));
+    };
     table.grant.check_time(op.at)?;
     if app.lake.share_id(&table.grant) != claims.view {
         return Err(Error::new(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use model::halt::HaltKind;
 use model::request::RequestState;
 use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant};
@@ -184,10 +185,16 @@ async fn gone(app: &App, op: &Op, name: &str) -> Result<Error> {
     if let Some(entry) = app.store.entry_get(&name.to_lowercase()).await? {
         let newest = app.store.request_newest(op.actor.id(), &entry.id, &states).await?;
         if newest.is_some_and(|r| r.by_sql) {
-            return Ok(Error::of(Code::GrantExpired));
+            return Ok(ended(app, &entry.id));
         }
     }
     Ok(missing(("表", "table"), name))
+}
+
+/// Why a table that was agreed is not there: a stop says so, everything else is an agreement that has ended.
+pub(super) fn ended(app: &App, entry: &str) -> Error {
+    let going = app.policy.going(HaltKind::Entry, entry);
+    going.err().unwrap_or_else(|| Error::of(Code::GrantExpired))
 }
 
 /// Reads of files in a second: a question may name many small ones, and only its addresses open them.

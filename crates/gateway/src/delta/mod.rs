@@ -85,7 +85,9 @@ impl Recipient {
         let op = door.app.op(model::Actor::Nobody, &from.to_string());
         let known = async {
             guessing(door, network(from), &op)?;
-            app::delta::by_token(&door.app, &op, token).await
+            let caller = app::delta::by_token(&door.app, &op, token).await?;
+            app::halt::admit(&door.app, &op, &caller.actor).await?;
+            Ok::<_, Error>(caller)
         };
         match known.await {
             Ok(caller) => Ok(Self { op: Op { actor: caller.actor, ..op }, by: caller.by }),

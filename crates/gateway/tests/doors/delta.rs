@@ -1,6 +1,7 @@
 //! Delta Sharing through the door: what was granted and nothing else, masked; files in ranges by signed addresses that end, that go
 //! on when a read began, and that stop with their token, application or grant; every question and every file recorded.
 
+use app::halt::{self, HaltAsk};
 use app::sharing;
 use axum::body::Body;
 use axum::http::Method;
@@ -10,6 +11,7 @@ use guard::hash::sm3_hex;
 use model::account::ApplicationSecret;
 use model::audit::AuditFilter;
 use model::code::{DataType, SyncMode};
+use model::halt::HaltKind;
 use model::item::Item;
 use model::mask::Mask;
 use model::request::{Period, RequestNew};
@@ -283,6 +285,32 @@ async fn what_is_revoked_or_stopped_is_refused_at_once() {
     assert_eq!(app.lake.shares_held().await.unwrap().len(), 1);
     app::dispatch::run_job(app, model::dispatch::Job::Lake).await;
     assert_eq!(app.lake.shares_held().await.unwrap(), []);
+}
+
+/// Whatever is asked while the application or the resource is stopped, the refusal says that it is; afterwards all goes on, addresses
+/// that were given out before included.
+#[tokio::test]
+async fn an_emergency_stop_is_told_as_one() {
+    let g = granted().await;
+    let (app, at) = (&g.house.app, g.address().await);
+    let key = g.secret.application.key.as_str();
+    for (kind, name) in [(HaltKind::Application, key), (HaltKind::Entry, "firms")] {
+        let security = g.house.person("security").await;
+        let ask = HaltAsk { kind, name: name.into(), reason: "疑似泄露".into() };
+        let stop = halt::begin(app, &security, &ask).await.unwrap();
+        for answer in
+            [g.query(json!({}), &[]).await, g.get(TABLE, &[]).await, g.client.get(&at).await]
+        {
+            assert_eq!(answer.status, 403, "{kind}: {}", answer.text);
+            assert_eq!(answer.json()["errorCode"], "halted", "{kind}: {}", answer.text);
+        }
+        let shares = g.get("/delta-sharing/shares", &[]).await;
+        let stopped = kind == HaltKind::Application;
+        assert_eq!(shares.status, if stopped { 403 } else { 200 }, "{kind}");
+        halt::lift(app, &security, &stop.id, "已排查").await.unwrap();
+        assert_eq!(g.client.get(&at).await.status, 200, "{kind}");
+        assert_eq!(lines(&g.query(json!({}), &[]).await).len(), 3, "{kind}");
+    }
 }
 
 /// Rows within Hangzhou of a file that comes in many pieces: their names cannot be told shorter.

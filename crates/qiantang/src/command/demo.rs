@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Data folder; a second start on it resumes and changes nothing. 数据目录。
     #[arg(long, value_name = "DIR", default_value = "./qiantang-data")]
     data: PathBuf,
+    /// Store in place of SQLite files in the data folder: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`. 控制库，默认为数据目录中的 SQLite。
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// Address of the portal; gateway, metrics and SQL take the next three ports (port 0: free ones). 门户地址。
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600")]
     listen: SocketAddr,
@@ -104,6 +107,9 @@ fn config(args: &Args) -> Result<Config> {
     let mut config = Config::default();
     config.data.folder.clone_from(&args.data);
     config.at_home();
+    if let Some(url) = &args.store {
+        config.store.url.clone_from(url);
+    }
     config.portal.listen = args.listen;
     config.gateway.listen = args.listen;
     config.operation.listen = args.listen;

@@ -2,7 +2,7 @@
 //! a record; and only those who may have them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use app::exchange;
 use app::halt::{self, HaltAsk};
@@ -356,11 +356,11 @@ async fn query(house: &House, caller: &Op) -> model::Result<()> {
     sharing::query(&house.app, &asked, "tongji", &RowQuery::default()).await.map(|_| ())
 }
 
-/// Waits until a process refuses; answers how long it took.
-async fn refused(house: &House, caller: &Op, since: Instant) -> Duration {
+/// Waits until a process refuses (`cargo xtask bench switch` measures how long it takes).
+async fn refused(house: &House, caller: &Op) {
     loop {
         match query(house, caller).await {
-            Err(e) if e.code() == Code::Halted => return since.elapsed(),
+            Err(e) if e.code() == Code::Halted => return,
             Err(e) => panic!("{e:?}"),
             Ok(()) => tokio::time::sleep(Duration::from_millis(2)).await,
         }
@@ -390,42 +390,12 @@ async fn every_process_refuses_soon_after_one_was_clicked() {
         let halt = stop(&house, kind, name).await;
         let here = query(&house, &caller).await.unwrap_err();
         assert_eq!(here.code(), Code::Halted, "the process clicked, at once");
-        refused(&second, &caller, Instant::now()).await;
+        refused(&second, &caller).await;
         // The second button, in the other process: there at once, here soon.
         lift(&second, &halt).await;
         query(&second, &caller).await.unwrap();
         while query(&house, &caller).await.is_err() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-    }
-}
-
-/// `cargo nextest run --run-ignored only -E 'test(from_click_to_refusal)' --no-capture`: the time from click to the first refused call.
-#[tokio::test]
-#[ignore = "a measurement, not a test"]
-async fn from_click_to_refusal() {
-    let (_cluster, house, second, _folder, caller, _) = two().await;
-    tokio::spawn(halt::follow(Arc::clone(&second.app)));
-    let (mut clicked, mut other) = (Vec::new(), Vec::new());
-    for round in 0..40_u64 {
-        // Somewhere within the other process's pause.
-        tokio::time::sleep(Duration::from_millis(50 + round * 37 % 200)).await;
-        let since = Instant::now();
-        let halt = stop(&house, HaltKind::Entry, "tongji").await;
-        clicked.push(refused(&house, &caller, since).await);
-        other.push(refused(&second, &caller, since).await);
-        lift(&house, &halt).await;
-        while query(&second, &caller).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-    for (name, mut all) in [("the process clicked", clicked), ("the other process", other)] {
-        all.sort_unstable();
-        let ms = |d: Duration| d.as_secs_f64() * 1000.0;
-        println!(
-            "{name}: median {:.0} ms, longest {:.0} ms",
-            ms(all[all.len() / 2]),
-            ms(all[all.len() - 1])
-        );
     }
 }

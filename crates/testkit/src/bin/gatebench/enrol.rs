@@ -16,10 +16,29 @@ const CALLS_PER_DAY: &str = "100000000000";
 /// What the demo says of itself when it is ready (the parts needed here).
 #[derive(Deserialize)]
 pub(crate) struct Ready {
-    portal: String,
+    pub(crate) portal: String,
     accounts: Vec<Account>,
     pub(crate) resources: Vec<Resource>,
+    #[serde(default)]
+    pub(crate) interfaces: Vec<Interface>,
     pub(crate) crowd: Option<PathBuf>,
+}
+
+/// An interface of the demo.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Interface {
+    /// Of its page in the console.
+    pub(crate) id: String,
+    pub(crate) code: String,
+    pub(crate) kind: String,
+    pub(crate) entry: String,
+    pub(crate) params: Vec<String>,
+}
+
+/// An application that was registered, and its id in the console.
+pub(crate) struct Enrolled {
+    pub(crate) app: AppKey,
+    pub(crate) id: String,
 }
 
 #[derive(Deserialize)]
@@ -43,13 +62,13 @@ pub(crate) struct Resource {
 }
 
 /// A signed-in person of the demo, using its pages.
-struct Person {
-    client: reqwest::Client,
-    portal: String,
+pub(crate) struct Person {
+    pub(crate) client: reqwest::Client,
+    pub(crate) portal: String,
 }
 
 impl Person {
-    async fn sign_in(ready: &Ready, role: &str) -> Outcome<Self> {
+    pub(crate) async fn sign_in(ready: &Ready, role: &str) -> Outcome<Self> {
         let found = ready.accounts.iter().find(|a| a.role == role);
         let account = found.ok_or_else(|| format!("the demo has no account of role {role}"))?;
         let client = reqwest::Client::builder().cookie_store(true).build()?;
@@ -59,16 +78,37 @@ impl Person {
         Ok(person)
     }
 
-    async fn page(&self, path: &str) -> Outcome<String> {
+    pub(crate) async fn page(&self, path: &str) -> Outcome<String> {
         let answer = self.client.get(format!("{}{path}", self.portal)).send().await?;
         Ok(answer.error_for_status()?.text().await?)
     }
 
-    /// Posts a form of the page `at`; answers where it led and the page there.
-    async fn post(&self, at: &str, to: &str, fields: &[(&str, &str)]) -> Outcome<(String, String)> {
+    /// The token of the forms of a page.
+    pub(crate) async fn token(&self, at: &str) -> Outcome<String> {
         let page = self.page(at).await?;
-        let csrf = between(&page, "name=\"csrf\" value=\"", "\"").ok_or("a page without csrf")?;
-        let mut form = vec![("csrf", csrf)];
+        let csrf = between(&page, "name=\"csrf\" value=\"", "\"");
+        Ok(csrf.ok_or_else(|| format!("a page without csrf: {at}"))?.to_owned())
+    }
+
+    /// Posts a form of the page `at`; answers where it led and the page there.
+    pub(crate) async fn post(
+        &self,
+        at: &str,
+        to: &str,
+        fields: &[(&str, &str)],
+    ) -> Outcome<(String, String)> {
+        let token = self.token(at).await?;
+        self.send(to, &token, fields).await
+    }
+
+    /// Sends a form with the token of its page; answers where it led and the page there.
+    pub(crate) async fn send(
+        &self,
+        to: &str,
+        token: &str,
+        fields: &[(&str, &str)],
+    ) -> Outcome<(String, String)> {
+        let mut form = vec![("csrf", token)];
         form.extend_from_slice(fields);
         let answer = self.client.post(format!("{}{to}", self.portal)).form(&form).send().await?;
         let (status, path) = (answer.status(), answer.url().path().to_owned());
@@ -82,12 +122,12 @@ impl Person {
 }
 
 /// What stands between two marks.
-fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
+pub(crate) fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
     text.split_once(from)?.1.split_once(to).map(|(found, _)| found)
 }
 
-/// Registers an application and has its request approved by all who must.
-pub(crate) async fn enrol(ready: &Ready) -> Outcome<AppKey> {
+/// Registers an application and has its request approved by all who must; `by_sql`: for batch use, too.
+pub(crate) async fn enrol(ready: &Ready, by_sql: bool) -> Outcome<Enrolled> {
     let consumer = Person::sign_in(ready, "consumer").await?;
     let name = format!("gate bench {}", now()?);
     let fields = [("name", name.as_str()), ("description", "bench")];
@@ -116,6 +156,9 @@ pub(crate) async fn enrol(ready: &Ready) -> Outcome<AppKey> {
         ("calls_per_day", CALLS_PER_DAY),
     ];
     fields.extend(ITEMS.iter().map(|i| ("items", *i)));
+    if by_sql {
+        fields.push(("by_sql", "on"));
+    }
     let (request, _) = consumer.post(&apply, &apply, &fields).await?;
     for role in ["reviewer", "authority"] {
         let person = Person::sign_in(ready, role).await?;
@@ -124,5 +167,5 @@ pub(crate) async fn enrol(ready: &Ready) -> Outcome<AppKey> {
             person.post(&request, &format!("{request}/decide"), &fields).await?;
         }
     }
-    Ok(app)
+    Ok(Enrolled { app, id })
 }

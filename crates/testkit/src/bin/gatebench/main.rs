@@ -1,6 +1,7 @@
 //! Helper of `cargo xtask bench gate`: registers an application in a running demo and has its use of a governed
 //! resource approved, by the same pages and people as always; copies the rows it may see for a bare axum + SQLite peer,
-//! signs calls ahead of the measurement, serves the peer, and compares both answers.
+//! signs calls ahead of the measurement, serves the peer, and compares both answers. For `cargo xtask bench switch` it fills a
+//! province of several processes, turns their switches and watches when each process knows.
 //!
 //! ```text
 //! gatebench plan  READY DIR               apply and be approved, copy the rows: DIR/plan.json, DIR/bare.db, DIR/rows.csv
@@ -8,6 +9,7 @@
 //! gatebench bare  DIR SCENE FILE          write the same questions as the peer is asked them
 //! gatebench peer  DIR ADDRESS [tls]       serve the bare peer, with TLS by DIR/tls.pem and DIR/tls.key
 //! gatebench check DIR SCENE ADDRESS       ask both and compare their answers
+//! gatebench switch QIANTANG DIR ROUNDS    stops and changed interfaces across processes: DIR/switch.json
 //! ```
 //!
 //! Scenes: `row` one row by its key; `list` a page of about 10 kB; `crowd` one row by thousands of applications through hundreds
@@ -19,6 +21,7 @@ mod check;
 mod enrol;
 mod peer;
 mod plan;
+mod switch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,8 +57,12 @@ async fn run(args: &[&str]) -> Outcome {
         ["check", dir, scene, address] => {
             check::check(Path::new(dir), Scene::parse(scene)?, address).await
         }
+        ["switch", qiantang, dir, rounds] => {
+            switch::run(Path::new(qiantang), Path::new(dir), rounds.parse()?).await
+        }
         _ => {
-            Err("usage: gatebench plan|sign|bare|peer|check … (see the head of its source)".into())
+            Err("usage: gatebench plan|sign|bare|peer|check|switch … (see the head of its source)"
+                .into())
         }
     }
 }

@@ -44,14 +44,21 @@ pub(crate) struct Crowd {
     pub(crate) lookups: Vec<String>,
 }
 
+impl Crowd {
+    /// Reads the file that the demo names.
+    pub(crate) fn read(file: Option<&Path>) -> Outcome<Self> {
+        let file = file.ok_or("the demo has no crowd: start it with --crowd")?;
+        Ok(serde_json::from_str(&std::fs::read_to_string(file)?)?)
+    }
+}
+
 impl Plan {
     pub(crate) fn read(dir: &Path) -> Outcome<Self> {
         Ok(serde_json::from_str(&std::fs::read_to_string(dir.join("plan.json"))?)?)
     }
 
     pub(crate) fn crowd(&self) -> Outcome<Crowd> {
-        let file = self.crowd.as_ref().ok_or("the demo has no crowd: start it with --crowd")?;
-        Ok(serde_json::from_str(&std::fs::read_to_string(file)?)?)
+        Crowd::read(self.crowd.as_deref())
     }
 }
 
@@ -59,7 +66,7 @@ pub(crate) async fn plan(ready_file: &Path, dir: &Path) -> Outcome {
     let ready: Ready = serde_json::from_str(&std::fs::read_to_string(ready_file)?)?;
     let resource = ready.resources.iter().find(|r| r.code == RESOURCE);
     let resource = resource.ok_or_else(|| format!("the demo has no resource {RESOURCE}"))?;
-    let app = enrol(&ready).await?;
+    let app = enrol(&ready, false).await?.app;
     let client = reqwest::Client::new();
     let first = page(&client, &app, &resource.url, "limit=100").await?.rows;
     let key = key_column(&client, &app, resource, &first).await?;
