@@ -34,7 +34,7 @@ const HARMLESS: [&str; 1] = ["timestampNtz"];
 const EXTENSION: &str = ".parquet";
 
 /// Rows of data files (all, or those named) as they lie; `None` when Parquet alone does not tell them.
-pub(crate) async fn files(
+pub(crate) fn files(
     session: &SessionContext,
     loaded: &Loaded<'_>,
     paths: Option<&[String]>,
@@ -102,9 +102,8 @@ impl Whole {
             .flat_map(|group| group.iter())
             .map(|file| &file.object_meta.location)
             .collect();
-        let named = self.listing.table_paths().iter();
-        let mut missing = named.filter(|url| !there.contains(url.prefix()));
-        missing.next().map(ListingTableUrl::as_str)
+        let mut named = self.listing.table_paths().iter();
+        named.find(|url| !there.contains(url.prefix())).map(ListingTableUrl::as_str)
     }
 }
 
