@@ -99,7 +99,8 @@ impl DeltaLake {
         let session = self.session(true);
         let rows =
             filter::granted(view::view(&session, &loaded).await?, grant, &loaded.columns()?)?;
-        let rows = rows.count().await.map_err(|e| fault::plan("counting granted rows", e))?;
+        let rows = rows.count().await;
+        let rows = rows.map_err(|e| fault::reading(grant.code(), "counting granted rows", e))?;
         Ok(u64::try_from(rows).unwrap_or(u64::MAX))
     }
 

@@ -34,9 +34,11 @@ impl DeltaLake {
     ) -> Result<BoxStream<'static, Result<Lines>>> {
         let (_, rows) = self.granted_rows(grant, query, version).await?;
         let Some(rows) = rows else { return Ok(stream::empty().boxed()) };
-        let batches = rows.execute_stream().await.map_err(|e| fault::plan("starting a scan", e))?;
+        let starting = rows.execute_stream().await;
+        let batches = starting.map_err(|e| fault::reading(grant.code(), "starting a scan", e))?;
         let file = ColumnFile::new(batches.schema())?;
-        let batches = batches.map_err(|e| fault::plan("reading rows", e)).boxed();
+        let code = grant.code().to_owned();
+        let batches = batches.map_err(move |e| fault::reading(&code, "reading rows", e)).boxed();
         let pieces = stream::try_unfold(Some((batches, file)), |state| async move {
             let Some((mut batches, file)) = state else { return Ok(None) };
             let batch = batches.try_next().await?;

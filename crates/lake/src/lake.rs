@@ -323,24 +323,16 @@ impl policy::port::Lake for DeltaLake {
     }
 
     async fn ping(&self) -> Result<()> {
-        let gone = |e: String| {
-            Error::new(
-                Code::StoreUnavailable,
-                "数据湖目录无法访问，请检查磁盘、挂载与权限",
-                "the lake's folder cannot be reached: check disk, mount and permissions",
-            )
-            .caused_by(e)
-        };
         if let Some(folder) = &self.folder {
-            return tokio::fs::read_dir(folder).await.map(|_| ()).map_err(|e| gone(e.to_string()));
+            return tokio::fs::read_dir(folder).await.map(|_| ()).map_err(fault::gone);
         }
-        let url = deltalake_core::ensure_table_uri(&self.root).map_err(|e| gone(e.to_string()))?;
+        let url = deltalake_core::ensure_table_uri(&self.root).map_err(fault::gone)?;
         let store = deltalake_core::logstore::logstore_for(&url, StorageConfig::default())
-            .map_err(|e| gone(e.to_string()))?
+            .map_err(fault::gone)?
             .object_store(None);
         // The first thing found is enough; an empty lake answers nothing, which is an answer.
         match store.list(None).next().await {
-            Some(Err(e)) => Err(gone(e.to_string())),
+            Some(Err(e)) => Err(fault::gone(e)),
             _ => Ok(()),
         }
     }

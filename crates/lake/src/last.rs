@@ -43,10 +43,10 @@ impl fmt::Debug for Last {
 }
 
 impl Last {
-    /// Reads keys, numbers and operations of the changes, of which there are `rows`.
-    pub(crate) async fn of(changes: &DataFrame, rows: u64) -> Result<Arc<Self>> {
+    /// Reads keys, numbers and operations of the changes of the table `code`, of which there are `rows`.
+    pub(crate) async fn of(code: &str, changes: &DataFrame, rows: u64) -> Result<Arc<Self>> {
         let columns = vec![named(HASH), named(RECORD_ID), named(OPERATION)];
-        let failed = |e| fault::plan("reading changed keys", e);
+        let failed = |e| fault::reading(code, "reading changed keys", e);
         let mut stream = changes
             .clone()
             .select(columns)

@@ -28,6 +28,8 @@
 //!   unless that is a `D`: `a 甲, b 乙2, d 丁`. The cost of merging grows with the changes, not with the base.
 //! * At version 2 keys repeat inside the base, so the last record of each key is taken from all of it: `a 甲2`. Were
 //!   they unique, the table would be read as it lies. Version 0 and 1 stay readable (time travel).
+//! * Which files make a version is the log's word. One of them that is not there, or cannot be read, is an error with the table's
+//!   name, never a smaller table ([`plain`], [`fault`]); what the log alone answers, such as a count of rows, needs no file.
 //! * Rows are ordered by `(dsc_biz_timestamp, dsc_biz_record_id)`; both only grow from parcel to parcel.
 //!
 //! # How a table stays quick

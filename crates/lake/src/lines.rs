@@ -15,8 +15,8 @@ use model::{Error, Result};
 use policy::Grant;
 
 use crate::cells::Cells;
-use crate::fault;
 use crate::lake::DeltaLake;
+use crate::scan;
 
 /// Batches that are being written at the same time.
 const AHEAD: usize = 3;
@@ -34,10 +34,9 @@ impl DeltaLake {
     ) -> Result<BoxStream<'static, Result<Lines>>> {
         let (_, rows) = self.granted_rows(grant, query, version).await?;
         let Some(rows) = rows else { return Ok(stream::empty().boxed()) };
-        let batches = rows.execute_stream().await.map_err(|e| fault::plan("starting a scan", e))?;
+        let batches = scan::started(grant.code(), rows).await?;
         let mut passed = form.passed;
         let pieces = batches
-            .map_err(|e| fault::plan("reading rows", e))
             .try_filter(|batch| std::future::ready(batch.num_rows() > 0))
             .map(move |batch| {
                 let before = passed;

@@ -3,12 +3,25 @@
 //!
 //! It holds for tables as we write them: no partition columns, no deletion vectors, columns by their names. Another tool's table
 //! may have these, and is read by Delta's reader.
+//!
+//! Which files there are is the log's word, and all of them are read or none ([`Whole`]).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::common::DFSchema;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
 use datafusion::dataframe::DataFrame;
-use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
+use datafusion::datasource::file_format::options::ReadOptions;
+use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::physical_plan::ParquetSource;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::logical_expr::{
+    EmptyRelation, Expr, LogicalPlan, TableProviderFilterPushDown, TableType,
+};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use model::Result;
 
@@ -17,9 +30,11 @@ use crate::table::Loaded;
 
 /// Features of a table that do not change how its files are read.
 const HARMLESS: [&str; 1] = ["timestampNtz"];
+/// How the names of files end that are listed.
+const EXTENSION: &str = ".parquet";
 
 /// Rows of data files (all, or those named) as they lie; `None` when Parquet alone does not tell them.
-pub(crate) async fn files(
+pub(crate) fn files(
     session: &SessionContext,
     loaded: &Loaded<'_>,
     paths: Option<&[String]>,
@@ -29,18 +44,29 @@ pub(crate) async fn files(
         return Ok(None);
     }
     let root = loaded.table.table_url().as_str().trim_end_matches('/');
-    let url = |path: &String| format!("{root}/{path}");
-    let urls: Vec<String> = match paths {
-        Some(paths) => paths.iter().map(url).collect(),
-        None => loaded.files()?.iter().map(|(path, _)| url(path)).collect(),
+    let paths: Vec<String> = match paths {
+        Some(paths) => paths.to_vec(),
+        None => loaded.files()?.into_iter().map(|(path, _)| path).collect(),
     };
-    if urls.is_empty() {
+    if paths.is_empty() {
         let schema = DFSchema::try_from(loaded.schema.as_ref().clone()).map_err(failed)?;
         let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
         return Ok(Some(DataFrame::new(session.state(), LogicalPlan::EmptyRelation(empty))));
     }
-    let options = ParquetReadOptions::default().schema(&loaded.schema);
-    session.read_parquet(urls, options).await.map(Some).map_err(failed)
+    if !paths.iter().all(|path| path.ends_with(EXTENSION)) {
+        return Ok(None);
+    }
+    let urls = paths.iter().map(|path| ListingTableUrl::parse(format!("{root}/{path}")));
+    let urls = urls.collect::<PlanResult<Vec<_>>>().map_err(failed)?;
+    let options = ParquetReadOptions::default()
+        .to_listing_options(&session.copied_config(), session.copied_table_options());
+    let config = ListingTableConfig::new_with_multi_paths(urls)
+        .with_listing_options(options)
+        .with_schema(Arc::clone(&loaded.schema));
+    let known = session.runtime_env().cache_manager.get_file_statistic_cache();
+    let listing = ListingTable::try_new(config).map_err(failed)?.with_cache(known);
+    let whole = Whole { code: loaded.code(), listing };
+    session.read_table(Arc::new(whole)).map(Some).map_err(failed)
 }
 
 fn plain(loaded: &Loaded<'_>) -> Result<bool> {
@@ -52,4 +78,68 @@ fn plain(loaded: &Loaded<'_>) -> Result<bool> {
         .flatten()
         .all(|feature| HARMLESS.contains(&feature.to_string().as_str()));
     Ok(harmless && metadata.partition_columns().is_empty() && protocol.min_reader_version() != 2)
+}
+
+/// Named files of a table, all of them.
+///
+/// DataFusion takes a name at which no file is for that of a folder, lists what is in it, which is nothing, and leaves out what has no
+/// bytes: a table that has lost its files would be an empty one. Here each file that was named is in the plan, or there is no plan.
+#[derive(Debug)]
+struct Whole {
+    code: String,
+    listing: ListingTable,
+}
+
+impl Whole {
+    /// The first file that was named and that a plan over them does not read.
+    fn missing(&self, plan: &Arc<dyn ExecutionPlan>) -> Option<&str> {
+        let read = plan
+            .downcast_ref::<DataSourceExec>()
+            .and_then(|exec| exec.downcast_to_file_source::<ParquetSource>());
+        let groups = read.map(|(config, _)| config.file_groups.as_slice()).unwrap_or_default();
+        let there: HashSet<_> = groups
+            .iter()
+            .flat_map(|group| group.iter())
+            .map(|file| &file.object_meta.location)
+            .collect();
+        let mut named = self.listing.table_paths().iter();
+        named.find(|url| !there.contains(url.prefix())).map(ListingTableUrl::as_str)
+    }
+}
+
+#[async_trait]
+impl TableProvider for Whole {
+    fn schema(&self) -> SchemaRef {
+        self.listing.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.listing.table_type()
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> PlanResult<Vec<TableProviderFilterPushDown>> {
+        self.listing.supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        // Where rows enough are found the listing stops, and which files are there is not known. The limit stays above.
+        let plan = self.listing.scan(state, projection, filters, None).await;
+        let plan = plan.map_err(|e| fault::within(&self.code, e))?;
+        let Some(file) = self.missing(&plan) else { return Ok(plan) };
+        tracing::error!(
+            entry.code = self.code,
+            file.url = file,
+            "a data file that the log names is not there, or empty"
+        );
+        Err(DataFusionError::External(Box::new(fault::unread(&self.code))))
+    }
 }

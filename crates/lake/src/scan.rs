@@ -73,7 +73,7 @@ impl DeltaLake {
     ) -> Result<BoxStream<'static, Result<Rows>>> {
         let (names, rows) = self.granted_rows(grant, query, version).await?;
         match rows {
-            Some(rows) => released(rows, names).await,
+            Some(rows) => released(grant.code(), rows, names).await,
             None => {
                 let none = Rows { columns: names, rows: Vec::new() };
                 Ok(stream::iter([Ok(none)]).boxed())
@@ -195,11 +195,14 @@ fn projection(wanted: &Wanted<'_>, stored: &[Shape], masker: &Arc<Masking>) -> V
 }
 
 /// Starts the plan. The stream has at least one piece, so that a door always learns the column names.
-async fn released(rows: DataFrame, names: Vec<String>) -> Result<BoxStream<'static, Result<Rows>>> {
-    let batches = rows.execute_stream().await.map_err(|e| fault::plan("starting a scan", e))?;
+async fn released(
+    code: &str,
+    rows: DataFrame,
+    names: Vec<String>,
+) -> Result<BoxStream<'static, Result<Rows>>> {
+    let batches = started(code, rows).await?;
     let columns = names.clone();
     let pieces = batches
-        .map_err(|e| fault::plan("reading rows", e))
         .try_filter(|batch| std::future::ready(batch.num_rows() > 0))
         .and_then(move |batch| std::future::ready(rows_of(&batch, &columns)))
         .boxed();
@@ -208,6 +211,17 @@ async fn released(rows: DataFrame, names: Vec<String>) -> Result<BoxStream<'stat
         return Ok(stream::iter([Ok(Rows { columns: names, rows: Vec::new() })]).boxed());
     }
     Ok(pieces.boxed())
+}
+
+/// Starts a plan over the rows of the table `code`.
+pub(crate) async fn started(
+    code: &str,
+    rows: DataFrame,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    let starting = rows.execute_stream().await;
+    let batches = starting.map_err(|e| fault::reading(code, "starting a scan", e))?;
+    let code = code.to_owned();
+    Ok(batches.map_err(move |e| fault::reading(&code, "reading rows", e)).boxed())
 }
 
 fn rows_of(batch: &RecordBatch, names: &[String]) -> Result<Rows> {

@@ -1,6 +1,7 @@
 //! Tables: finding, loading and remembering them, and what their metadata say of the current view.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -78,7 +79,9 @@ impl DeltaLake {
                 Some(table) => table,
                 None => {
                     // A folder that is not there holds no table; the library would make a store of its own to find that out.
-                    if self.folder.as_ref().is_some_and(|lake| !lake.join(code).exists()) {
+                    if let Some(lake) = &self.folder
+                        && !there(lake, code)?
+                    {
                         return Ok(None);
                     }
                     let table = self.blank_table(code)?;
@@ -127,6 +130,17 @@ impl DeltaLake {
             Ok(Some(table))
         }
         .boxed()
+    }
+}
+
+/// Whether a table has a folder. A lake that cannot be looked into has no tables that anybody knows of: that is no empty table.
+fn there(lake: &Path, code: &str) -> Result<bool> {
+    if lake.join(code).try_exists().map_err(fault::gone)? {
+        return Ok(true);
+    }
+    match lake.try_exists().map_err(fault::gone)? {
+        true => Ok(false),
+        false => Err(fault::gone("the lake's folder is not there")),
     }
 }
 
@@ -186,6 +200,12 @@ impl<'a> Loaded<'a> {
             schema: state.snapshot().arrow_schema(),
             table,
         })
+    }
+
+    /// The code of the entry: the table's folder.
+    pub(crate) fn code(&self) -> String {
+        let url = self.table.table_url().as_str().trim_end_matches('/');
+        url.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn version(&self) -> u64 {

@@ -143,7 +143,7 @@ pub(crate) async fn view_by(
             let changed = files(session, loaded, Some(later)).await?;
             let base = files(session, loaded, Some(base)).await?;
             if let Some(rows) = held {
-                let last = Last::of(&changed, rows).await?;
+                let last = Last::of(&loaded.code(), &changed, rows).await?;
                 let standing = changed.filter(last.stands());
                 return base
                     .filter(last.untouched())
@@ -184,7 +184,7 @@ async fn files_by(
     by: By,
 ) -> Result<DataFrame> {
     if by != By::Delta {
-        match plain::files(session, loaded, paths.as_deref()).await? {
+        match plain::files(session, loaded, paths.as_deref())? {
             Some(rows) => return Ok(rows),
             None if by == By::Sent => {
                 return Err(Error::internal("lake: a table that only Delta's reader can read"));
@@ -268,7 +268,7 @@ impl crate::lake::DeltaLake {
             .await?
             .count()
             .await
-            .map_err(|e| fault::plan("counting rows", e))?;
+            .map_err(|e| fault::reading(code, "counting rows", e))?;
         Ok(u64::try_from(rows).unwrap_or(u64::MAX))
     }
 }

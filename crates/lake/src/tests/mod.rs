@@ -6,6 +6,7 @@ mod entries;
 mod functions;
 mod landing;
 mod merging;
+mod missing;
 mod releasing;
 mod sharing;
 mod transforming;

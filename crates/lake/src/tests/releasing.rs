@@ -16,7 +16,7 @@ use policy::{Action, Grant, GrantAsk, Policy, Via};
 use super::entries::{House, entry, house, item, key, op_at, start, texts};
 
 /// `citizen`: id (key), xm (kept first character), sfzh (look-up, L3), csrq (year), sr (rounded), xzqh, gz (not shared).
-fn citizen() -> Entry {
+pub(super) fn citizen() -> Entry {
     let mut entry = entry(
         "citizen",
         vec![
@@ -111,9 +111,9 @@ fn request(entry: &Entry, items: &[&str], area: &str) -> Request {
     }
 }
 
-const ITEMS: [&str; 8] = ["id", "xm", "sfzh", "csrq", "sr", "xzqh", "ok", "at"];
+pub(super) const ITEMS: [&str; 8] = ["id", "xm", "sfzh", "csrq", "sr", "xzqh", "ok", "at"];
 
-fn grant(items: &[&str], area: &str, row_cap: u64) -> Grant {
+pub(super) fn grant(items: &[&str], area: &str, row_cap: u64) -> Grant {
     let entry = citizen();
     let request = request(&entry, items, area);
     let ask =
@@ -127,13 +127,13 @@ fn open_grant(entry: &Entry, action: Action) -> Grant {
     Policy::shipped().unwrap().grant(&nobody, &ask).unwrap()
 }
 
-async fn landed() -> House {
+pub(super) async fn landed() -> House {
     let house = house();
     house.land(0, &citizen(), "p1", SyncMode::Full, vec![citizens()]).await.unwrap();
     house
 }
 
-async fn scan(house: &House, grant: &Grant, query: &RowQuery) -> Result<Rows> {
+pub(super) async fn scan(house: &House, grant: &Grant, query: &RowQuery) -> Result<Rows> {
     let pieces: Vec<Rows> =
         house.lake.scan_granted(grant, query, None).await?.try_collect().await?;
     let columns = pieces.first().unwrap().columns.clone();

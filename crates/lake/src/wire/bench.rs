@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::flow::Flow;
 use super::memory::Allowance;
 use super::session::Session;
-use super::words::{of_house, told};
+use super::words::{code_of, of_house, told};
 use super::{asked, copy, values};
 use crate::fault;
 use crate::lake::DeltaLake;
@@ -264,7 +264,8 @@ fn of_wire(error: PgWireError) -> Error {
         return Error::internal("a statement failed").caused_by(error.to_string());
     };
     let (zh, en) = info.message.split_once(" / ").unwrap_or((&info.message, &info.message));
-    let code = match info.code.as_str() {
+    // What the house said comes back as what it was; the rest by its SQLSTATE.
+    let by_state = || match info.code.as_str() {
         "42501" => Code::Denied,
         "42P01" => Code::NoGrant,
         "53200" => Code::TooLarge,
@@ -275,5 +276,44 @@ fn of_wire(error: PgWireError) -> Error {
         "XX000" => Code::Internal,
         _ => Code::InvalidQuery,
     };
+    let code = code_of(&info).unwrap_or_else(by_state);
     Error::new(code, zh, en).with_reasons(vec![format!("sqlstate.{}", info.code)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the house says comes through the engine as what it was, words and all: whoever runs a job must know what passes.
+    #[test]
+    fn what_the_house_says_comes_back_as_it_was() {
+        for code in Code::ALL {
+            if matches!(code, Code::WrongCredentials | Code::LockedOut) {
+                // These look alike to everybody.
+                continue;
+            }
+            let back = of_wire(of_house(&Error::new(*code, "中文", "english")));
+            assert_eq!((back.code(), back.zh(), back.en()), (*code, "中文", "english"));
+        }
+    }
+
+    #[test]
+    fn a_rate_is_told_apart_from_a_quota() {
+        let state = |code| match of_house(&Error::of(code)) {
+            PgWireError::UserError(info) => info.code,
+            other => other.to_string(),
+        };
+        assert_eq!(state(Code::RateLimited), "53300");
+        assert_eq!(state(Code::QuotaUsedUp), "53400");
+        assert_eq!(state(Code::AuditUnavailable), "58030");
+        // What the engine says by itself.
+        for (sqlstate, code) in [
+            ("53300", Code::RateLimited),
+            ("57014", Code::QueryTooSlow),
+            ("42P01", Code::NoGrant),
+            ("22012", Code::InvalidQuery),
+        ] {
+            assert_eq!(of_wire(told(sqlstate, "中文", "english")).code(), code);
+        }
+    }
 }

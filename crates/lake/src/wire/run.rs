@@ -30,7 +30,7 @@ use super::cursor::{self, Cursor};
 use super::flow::{Flow, Watch, cancelled, too_long};
 use super::session::Session;
 use super::settings::assignments;
-use super::words::{of_house, of_plan, syntax, told};
+use super::words::{code_of, of_house, of_plan, syntax, told};
 use super::{copy, firewall, moments, questions};
 use crate::transform::words::Refusal;
 use crate::{bounds, cluster, depth};
@@ -127,7 +127,11 @@ impl Session {
         let ask = SqlAsk { shape: firewall::shape(&text), text, tables: Vec::new() };
         let refusal = match error {
             PgWireError::UserError(info) => {
-                let code = if info.code == "42501" { Code::Denied } else { Code::InvalidQuery };
+                let by_state = || match info.code.as_str() {
+                    "42501" => Code::Denied,
+                    _ => Code::InvalidQuery,
+                };
+                let code = code_of(info).unwrap_or_else(by_state);
                 Error::new(code, info.message.as_str(), info.message.as_str())
             }
             _ => Error::of(Code::Internal),

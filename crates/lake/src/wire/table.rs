@@ -23,11 +23,13 @@ use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, PlanProperties, ReplaceChildrenOptions,
 };
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, Statistics,
 };
 use datafusion::prelude::lit;
 use deltalake_core::DeltaTable;
+use futures::TryStreamExt;
 use guard::mask::output_type;
 use model::code::DataType;
 use model::{Error, Result};
@@ -39,7 +41,7 @@ use crate::masking::Masking;
 use crate::schema::{Kind, Shape};
 use crate::table::Loaded;
 use crate::view::{By, named};
-use crate::{cluster, filter, masking, view};
+use crate::{cluster, fault, filter, masking, view};
 
 /// One granted resource at one version of it.
 pub(super) struct GrantedTable {
@@ -77,7 +79,7 @@ impl GrantedTable {
         filters: &[Expr],
         sent: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let failed = |e| crate::fault::plan("a granted table", e);
+        let failed = |e| fault::reading(self.grant.code(), "a granted table", e);
         let loaded = Loaded::of(table)?;
         let stored = loaded.columns()?;
         let session = self.lake.session_analytic(sent);
@@ -339,7 +341,12 @@ impl ExecutionPlan for Barrier {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> PlanResult<SendableRecordBatchStream> {
-        Ok(cluster::under(self.schema(), self.inner.execute(partition, context)?))
+        let rows = self.inner.execute(partition, context);
+        let rows = rows.map_err(|e| fault::within(&self.code, e))?;
+        let (schema, code) = (rows.schema(), self.code.clone());
+        let rows = rows.map_err(move |e| fault::within(&code, e));
+        let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+        Ok(cluster::under(self.schema(), rows))
     }
 }
 

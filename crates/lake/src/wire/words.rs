@@ -2,7 +2,7 @@
 //! an inner error that might hold one.
 
 use datafusion::common::{DataFusionError, SchemaError};
-use model::{Code, Error};
+use model::{Code, Error, Kind};
 use pgwire::error::{ErrorInfo, PgWireError};
 
 use crate::fault;
@@ -23,26 +23,42 @@ fn by_severity(severity: &str, state: &str, message: &str) -> PgWireError {
     PgWireError::UserError(Box::new(info))
 }
 
-/// An error of the house.
+/// An error of the house. Its code goes along as the routine that failed: clients may read it there, and what comes back to the
+/// house ([`code_of`]) is what it was.
 pub(super) fn of_house(error: &Error) -> PgWireError {
     let state = match error.code() {
         Code::WrongCredentials | Code::LockedOut => {
             return fatal("28P01", error.zh(), error.en());
         }
-        Code::RateLimited | Code::QuotaUsedUp => "53400",
+        // Too many at once, as with statements and connections: it passes.
+        Code::RateLimited => "53300",
+        Code::QuotaUsedUp => "53400",
         Code::NoGrant | Code::GrantExpired | Code::Denied | Code::ColumnNotGranted => "42501",
         Code::NotFound => "42P01",
         Code::InvalidQuery | Code::InvalidInput => "42601",
-        Code::StoreUnavailable => "58030",
         _ => match error.kind() {
-            model::Kind::Internal => {
+            Kind::Unavailable => {
+                tracing::warn!(error = %error.operator_text(), "a statement could not be answered");
+                "58030"
+            }
+            Kind::Internal => {
                 tracing::error!(error = %error.operator_text(), "a statement failed");
                 "XX000"
             }
             _ => "42501",
         },
     };
-    told(state, error.zh(), error.en())
+    let mut told = told(state, error.zh(), error.en());
+    if let PgWireError::UserError(info) = &mut told {
+        info.routine = Some(error.code().as_str().to_owned());
+    }
+    told
+}
+
+/// The code of the house's error that this was.
+pub(super) fn code_of(info: &ErrorInfo) -> Option<Code> {
+    let word = info.routine.as_deref()?;
+    Code::ALL.iter().copied().find(|code| code.as_str() == word)
 }
 
 /// An error of planning or running.

@@ -1,15 +1,20 @@
 //! Scheduled SQL of projects: tables with lineage, what stands before what, cost, and what ends with a grant.
 
+use std::path::PathBuf;
+
 use app::project::{self, JobView};
 use chrono::TimeDelta;
 use model::Code;
+use model::bounds::{Bounds, BoundsKind, RateBound};
 use model::code::Grade;
 use model::project::ProjectQuota;
 use model::project::job::{ProjectRun, RunCause, RunState};
 use testkit::House;
 
+use crate::bounding;
 use crate::project::{Team, team};
 use crate::railway::until;
+use crate::sqlwire::try_rows;
 
 pub(crate) fn text(name: &str, sql: &str, more: &str) -> String {
     format!("name = \"{name}\"\nsql = \"\"\"\n{sql}\n\"\"\"\n{more}")
@@ -278,9 +283,156 @@ async fn ends_with_its_grant(house: House) {
     assert!(left.en.contains("developer"), "{left:?}");
 }
 
+/// Files of a table's rows, moved out of reach: its log stays and names them.
+struct Away(Vec<PathBuf>);
+
+impl Away {
+    fn of(house: &House, code: &str) -> Self {
+        let folder = house.folder().join("lake").join(code);
+        let all = std::fs::read_dir(folder).unwrap().map(|found| found.unwrap().path());
+        let files: Vec<PathBuf> =
+            all.filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect();
+        assert!(!files.is_empty(), "`{code}` has no rows");
+        for file in &files {
+            std::fs::rename(file, file.with_extension("away")).unwrap();
+        }
+        Self(files)
+    }
+
+    fn back(self) {
+        for file in self.0 {
+            std::fs::rename(file.with_extension("away"), file).unwrap();
+        }
+    }
+}
+
+impl Team {
+    /// The only job's run after its next attempt, which has failed `failures` times by now.
+    async fn attempted(&self, name: &str, failures: u32) -> ProjectRun {
+        until("an attempt that failed", async || {
+            self.tick().await;
+            let now = self.runs(name).await.remove(0);
+            let failed = now.failures == failures && now.state != RunState::Running;
+            if failed { Ok(now) } else { Err(format!("{now:?}")) }
+        })
+        .await
+    }
+
+    /// How statements of jobs ended, the first one first: outcome and state.
+    async fn attempts(&self) -> Vec<(String, String)> {
+        let owner = self.house().person("consumer").await;
+        let app = &self.house().app;
+        let ran = project::statements(app, &owner, &self.id, true, None, 50).await.unwrap().items;
+        let jobs = ran.into_iter().rev().filter(|s| s.kind == "job");
+        jobs.map(|s| (s.outcome, s.state)).collect()
+    }
+}
+
+fn pairs(told: &[(&str, &str)]) -> Vec<(String, String)> {
+    told.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+}
+
+const RETRY: &str = "[retry]\ntimes = 2\nfirst = \"1m\"\nlongest = \"10m\"\n";
+
+/// A run that fails by what may pass is tried again after a pause, and its history says how often; its rows are there once. When all
+/// tries are used up it has failed, and what was made before stays. What will not pass is not tried again.
+///
+/// What passes here: files of a table that the lake cannot reach. Nobody is answered without them.
+async fn tried_again(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    t.save("ages", AGES, RETRY).await;
+    let mut away = Some(Away::of(t.house(), "renkou"));
+    let asked = t.ask(&t.developer, "select count(*) as n from renkou").await;
+    let (zh, en) = asked.error.unwrap();
+    assert!(zh.contains("`renkou`") && zh.contains("数据文件缺失"), "{zh}");
+    assert!(en.contains("`renkou`") && en.contains("missing"), "{en}");
+    let door = t.g.connect().await;
+    for sql in ["select count(*) from renkou", "select xm from renkou", "select 1 from renkou"] {
+        let told = try_rows(&door, sql).await.unwrap_err();
+        assert_eq!(told.code().unwrap().code(), "58030", "{sql}: {told:?}");
+    }
+    let run = project::run_now(app, &t.developer, &t.id, "ages").await.unwrap();
+    for failures in 1..=2 {
+        let failed = t.attempted("ages", failures).await;
+        assert_eq!(failed.state, RunState::Retrying, "{failed:?}");
+        assert_eq!((failed.id.as_str(), failed.version), (run.id.as_str(), None));
+        assert!(failed.finished_at.is_none() && failed.ready_at > failed.created_at, "{failed:?}");
+        assert!(failed.zh.contains("`renkou`") && failed.en.contains("`renkou`"), "{failed:?}");
+        // Before its time nothing is begun.
+        t.tick().await;
+        let waits = t.runs("ages").await.remove(0);
+        assert_eq!((waits.state, waits.failures), (RunState::Retrying, failures));
+        assert!(project::results(app, &t.owner, &t.id).await.unwrap().is_empty());
+        assert_eq!(app.lake.bytes("_team_ages").await.unwrap(), 0, "no half result");
+        if failures == 2 {
+            away.take().unwrap().back();
+        }
+        t.house().clock.forward(TimeDelta::minutes(11));
+    }
+    let done = t.ended("ages", &run.id).await;
+    assert_eq!((done.state, done.failures, done.rows), (RunState::Succeeded, 2, 2), "{done:?}");
+    assert_eq!((done.version, done.en.as_str()), (Some(0), ""));
+    assert_eq!(t.runs("ages").await.len(), 1, "all attempts are one run");
+    assert_eq!(app.lake.versions("_team_ages").await.unwrap().len(), 1, "and one version");
+    let counted = t.cells(&t.viewer, "select count(*) as n from _team_ages").await;
+    assert_eq!(counted, [["2"]]);
+    // Every attempt has a record of its own.
+    let (failed, ok) = (("failed", "58030"), ("ok", ""));
+    assert_eq!(t.attempts().await, pairs(&[failed, failed, ok]));
+
+    let gone = Away::of(t.house(), "renkou");
+    let again = project::run_now(app, &t.developer, &t.id, "ages").await.unwrap();
+    for failures in 1..=3 {
+        let failed = t.attempted("ages", failures).await;
+        let state = if failures == 3 { RunState::Failed } else { RunState::Retrying };
+        assert_eq!((failed.id.as_str(), failed.state), (again.id.as_str(), state), "{failed:?}");
+        t.house().clock.forward(TimeDelta::minutes(11));
+    }
+    gone.back();
+    assert_eq!(t.cells(&t.viewer, "select count(*) as n from _team_ages").await, [["2"]]);
+    let quota = t.quota().await;
+    t.change(ProjectQuota { units_per_month: 0, ..quota }, &["renkou"]).await;
+    let refused = t.run("ages").await;
+    assert_eq!((refused.state, refused.failures), (RunState::Failed, 1), "{refused:?}");
+}
+
+/// Too many calls a second is no quota that is used up: it passes, and the job is tried again.
+async fn too_fast(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    t.save("ages", AGES, RETRY).await;
+    let rate = Some(RateBound { per_second: 1, burst: Some(1) });
+    let bounds = Bounds { rate, ..Bounds::default() };
+    let kind = BoundsKind::Request;
+    bounding::set(t.house(), "provider", kind, &t.g.request, bounds).await.unwrap();
+    t.house().clock.forward(TimeDelta::seconds(10));
+    let run = project::run_now(app, &t.developer, &t.id, "ages").await.unwrap();
+    // The one call of this second is a member's; the house's clock goes on by a millisecond a look.
+    t.cells(&t.developer, "select count(*) as n from renkou").await;
+    let failed = t.attempted("ages", 1).await;
+    assert_eq!((failed.id.as_str(), failed.state), (run.id.as_str(), RunState::Retrying));
+    assert!(failed.en.contains("too many calls: 1 a second"), "{failed:?}");
+    assert!(failed.zh.contains("过于频繁"), "{failed:?}");
+    t.house().clock.forward(TimeDelta::minutes(2));
+    let done = t.ended("ages", &run.id).await;
+    assert_eq!((done.state, done.failures, done.rows), (RunState::Succeeded, 1, 2), "{done:?}");
+    assert_eq!(t.attempts().await, pairs(&[("refused", "rate_limited"), ("ok", "")]));
+    // At the door it is told apart from a quota, too, and says the platform's own code.
+    let door = t.g.connect().await;
+    t.house().clock.forward(TimeDelta::seconds(10));
+    try_rows(&door, "select count(*) from renkou").await.unwrap();
+    let told = try_rows(&door, "select count(*) from renkou").await.unwrap_err();
+    let told = told.as_db_error().unwrap();
+    assert_eq!((told.code().code(), told.routine()), ("53300", Some("rate_limited")));
+    assert!(told.message().contains("too many calls"), "{told:?}");
+}
+
 crate::on_both!(
     a_table_is_made,
     refused_texts,
+    tried_again,
+    too_fast,
     in_order,
     cancelled,
     over_quota,

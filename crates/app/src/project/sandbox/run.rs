@@ -312,7 +312,12 @@ fn told(run: &SandboxRun, error: &Error) -> (String, String) {
             | Code::GrantExpired
             | Code::NoGrant
             | Code::Denied
+            | Code::ColumnNotGranted
+            | Code::OutOfBounds
+            | Code::PurposeMissing
+            | Code::Halted
             | Code::QuotaUsedUp
+            | Code::RateLimited
             | Code::TooLarge
             | Code::RuleBroken
     );
