@@ -45,7 +45,9 @@ impl Store {
             return Err(Error::new(
                 Code::Stale,
                 format!("目录 `{code}` 刚被他人修改，请刷新后重试"),
-                format!("the entry `{code}` was just changed by someone else, reload and try again"),
+                format!(
+                    "the entry `{code}` was just changed by someone else, reload and try again"
+                ),
             ));
         }
         let row = sqlx::query(HANGS).bind(id).bind(code).fetch_one(&mut *tx).await.map_err(fail)?;
@@ -53,7 +55,9 @@ impl Store {
             return Err(Error::new(
                 Code::WrongState,
                 format!("目录 `{code}` 已有归集任务、接口或申请等与之关联，不能放弃"),
-                format!("collections, interfaces, applications or the like hang on the entry `{code}`: it cannot be given up"),
+                format!(
+                    "collections, interfaces, applications or the like hang on the entry `{code}`: it cannot be given up"
+                ),
             ));
         }
         let mut moves = finding::Moves::new();

@@ -167,8 +167,7 @@ pub async fn personal_token_call(app: &App, op: &Op, token: &str) -> Result<Acto
     if !is_personal(token) {
         return Err(unknown());
     }
-    let (user, known) =
-        app.store.personal_token_get(&digest(token)).await?.ok_or_else(unknown)?;
+    let (user, known) = app.store.personal_token_get(&digest(token)).await?.ok_or_else(unknown)?;
     if known.expires_at <= op.stamp() {
         return Err(Error::new(
             Code::SecretExpired,

@@ -59,9 +59,9 @@ const ACTIONS: &[(&str, &str)] = &[
 pub(super) fn show(params: &Params) -> Result<Value, Fault> {
     let name = params.wanted("name")?;
     let found = ACTIONS.iter().find(|(known, _)| *known == name);
-    let text = found.map(|(_, text)| *text).or_else(|| {
-        super::WRITES.contains(&name.as_str()).then_some("只读接口不提供 / this door only reads.")
-    });
+    let text = found
+        .map(|(_, text)| *text)
+        .or_else(|| super::write::is_write(&name).then(|| super::write::help(&name)));
     text.map(|t| Value::String(t.to_owned())).ok_or_else(|| {
         let shown: String = name.chars().take(80).collect();
         Fault::not_found(&format!("没有动作 `{shown}`"), &format!("action `{shown}` was not found"))
