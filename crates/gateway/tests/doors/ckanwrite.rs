@@ -156,6 +156,14 @@ async fn a_draft_is_written_over_and_what_is_published_is_reviewed() {
     let entry = house.app.store.entry_get(&id).await.unwrap().unwrap();
     assert_eq!(entry.draft.update_cycle.as_str(), "monthly");
     assert!(entry.draft.title_en.is_empty(), "{}", entry.draft.title_en);
+    // Closed, and opened again.
+    let told = done(&client, &token, "package_patch", json!({ "id": id, "private": true })).await;
+    assert_eq!((&told["private"], &told["title"]), (&json!(true), &json!("行道树普查")));
+    let ask = json!({ "id": id, "private": false, "extras": [{ "key": "open_type", "value": "unconditional" }] });
+    assert_eq!(done(&client, &token, "package_patch", ask).await["private"], false);
+    let entry = house.app.store.entry_get(&id).await.unwrap().unwrap();
+    assert_eq!(entry.draft.open_type, OpenType::Unconditional);
+    assert_eq!(entry.draft.update_cycle.as_str(), "monthly");
     // The code stays.
     let ask = json!({ "id": id, "name": "other" });
     let (status, kind, error) = refused(&client, &token, "package_patch", ask).await;
@@ -163,24 +171,20 @@ async fn a_draft_is_written_over_and_what_is_published_is_reviewed() {
     assert!(error["name"].is_array(), "{error}");
 
     publish(&house, "street_trees").await;
-    let ask = json!({ "id": "street_trees", "title": "新的名称", "private": true });
-    let told = done(&client, &token, "package_patch", ask).await;
+    let retitled = |title: &str| json!({ "id": "street_trees", "title": title });
+    let told = done(&client, &token, "package_patch", retitled("行道树新目录")).await;
     assert_eq!(told["review"]["state"], "change-auditing");
-    assert_eq!((&told["title"], &told["private"]), (&json!("新的名称"), &json!(true)));
+    assert_eq!(told["title"], "行道树新目录");
     let public = async || done(&client, "", "package_show", json!({ "id": "street_trees" })).await;
     assert_eq!(public().await["title"], "行道树普查");
-    // Who wrote it may not review it, and under review nothing is written over.
-    let ask = json!({ "id": "street_trees", "title": "再改" });
-    assert_eq!(refused(&client, &token, "package_patch", ask).await.0, 409);
+    // Under review nothing is written over; a refused change is mended and handed in anew.
+    assert_eq!(refused(&client, &token, "package_patch", retitled("再改")).await.0, 409);
     let authority = house.person("authority").await;
-    catalogue::step(&house.app, &authority, &id, Move::Reject, "不能不开放").await.unwrap();
-    let ask = json!({ "id": "street_trees", "title": "新的名称", "private": false,
-        "extras": [{ "key": "open_type", "value": "unconditional" }] });
-    done(&client, &token, "package_patch", ask).await;
+    catalogue::step(&house.app, &authority, &id, Move::Reject, "名称不妥").await.unwrap();
+    done(&client, &token, "package_patch", retitled("行道树名录")).await;
+    assert_eq!(public().await["title"], "行道树普查");
     catalogue::step(&house.app, &authority, &id, Move::Approve, "").await.unwrap();
-    assert_eq!(public().await["title"], "新的名称");
-    let entry = house.app.store.entry_get(&id).await.unwrap().unwrap();
-    assert_eq!(entry.draft.open_type, OpenType::Unconditional);
+    assert_eq!(public().await["title"], "行道树名录");
 }
 
 #[tokio::test]
