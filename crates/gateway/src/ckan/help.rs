@@ -35,6 +35,7 @@ const ACTIONS: &[(&str, &str)] = &[
         "organization_list",
         "有开放数据的机构 / organisations with open data. all_fields, sort, limit, offset",
     ),
+    ("organization_list_for_user", "令牌所有人的单位 / the organisation of a token's owner."),
     ("organization_show", "一个机构 / one organisation. id, include_datasets"),
     ("tag_list", "标签 / tags. query, all_fields"),
     ("tag_show", "一个标签 / one tag. id, include_datasets"),
