@@ -55,11 +55,8 @@ fn entry() -> Entry {
     let mut item = Item::new("id", "编号", DataType::Text);
     item.mask = Some(Mask::Keep { head: 1, tail: 0 });
     item.primary = true;
-    draft.profile.links = vec![model::entry::Link {
-        title: "全部 <b>".into(),
-        url: "https://data.example/parking.csv".into(),
-        format: "CSV".into(),
-    }];
+    draft.profile.links =
+        model::entry::Link::read("https://data.example/parking.csv | CSV | 全部 <b>");
     draft.items = vec![item, Item::new("spaces", "泊位数", DataType::Integer)];
     Entry {
         id: "e1".into(),
