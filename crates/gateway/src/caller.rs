@@ -110,11 +110,23 @@ pub(crate) async fn failed(
     op: &Op,
     error: &Error,
 ) -> Result<(), Refusal> {
+    failed_as(parts, door, network, op, error, "application.sign").await
+}
+
+/// The same of another proof than an application's, recorded under its own word.
+pub(crate) async fn failed_as(
+    parts: &Parts,
+    door: &Door,
+    network: IpAddr,
+    op: &Op,
+    error: &Error,
+    word: &str,
+) -> Result<(), Refusal> {
     let Tell::Record(silent) = door.flood.failed(network, op.at.timestamp()) else {
         return Ok(());
     };
     let object = parts.uri.path().chars().take(200).collect::<String>();
-    let mut event = app::audit::event(op, "application.sign", &object);
+    let mut event = app::audit::event(op, word, &object);
     event.result = "denied".into();
     event.reason = error.code().as_str().into();
     if silent > 0 {

@@ -69,6 +69,8 @@ pub struct GatewayConfig {
     pub anonymous_per_second: u32,
     /// Whether CKAN's `datastore_search_sql` is answered (one SELECT of a closed grammar over one open table).
     pub ckan_sql: bool,
+    /// Whether people of departments write drafts through CKAN's actions by their personal tokens.
+    pub ckan_write: bool,
     /// Writes the metrics page; `None` hides it.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
@@ -79,6 +81,7 @@ impl Default for GatewayConfig {
             public_url: String::new(),
             anonymous_per_second: 200,
             ckan_sql: false,
+            ckan_write: false,
             metrics: None,
         }
     }

@@ -90,6 +90,21 @@ pub struct User {
     pub created_at: String,
 }
 
+/// A person's token for machine doors as shown to its owner; the token itself is told once and kept as a digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonalToken {
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its last characters, by which its owner knows it again.
+    pub tail: String,
+    pub created_at: String,
+    /// RFC 3339: no use of it is taken from then on.
+    pub expires_at: String,
+    /// RFC 3339, to the minute; `None`: never.
+    pub last_used_at: Option<String>,
+}
+
 /// What is needed to open an account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UserNew {

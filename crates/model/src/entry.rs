@@ -109,6 +109,51 @@ pub struct Profile {
     pub business_matters: String,
     /// 数据关联事项
     pub related_matters: String,
+    /// 数据链接: where else the data are had, as the department says; nothing behind them is held or fetched here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+}
+
+/// A link to data of an entry elsewhere. It is part of the declaration: reviewed, versioned and compared with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    pub title: String,
+    /// Address of the web.
+    pub url: String,
+    /// `CSV`, or as the department writes it.
+    pub format: String,
+}
+
+impl Link {
+    /// Links one a line, as forms and sheets write them: `address | format | title`.
+    #[must_use]
+    pub fn lines(links: &[Link]) -> String {
+        // A bar would part what belongs together.
+        let plain = |text: &str| text.replace(['|', '\n', '\r'], " ").trim().to_owned();
+        let lines = links.iter().map(|link| {
+            let parts = [plain(&link.url), plain(&link.format), plain(&link.title)];
+            parts.join(" | ").trim_end_matches([' ', '|']).to_owned()
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+    /// Reads such lines; what an address is worth is asked with the other rules of compiling.
+    #[must_use]
+    pub fn read(text: &str) -> Vec<Link> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines
+            .map(|line| {
+                let mut parts = line.splitn(3, '|').map(|part| part.trim().to_owned());
+                let mut next = || parts.next().unwrap_or_default();
+                Link { url: next(), format: next(), title: next() }
+            })
+            .collect()
+    }
+    /// The host it leads to; `None` for what is no address of the web.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        crate::harvest::host(&self.url)
+    }
 }
 
 impl EntryDraft {
@@ -234,4 +279,40 @@ pub struct EntryFilter {
     pub after: Option<String>,
     /// Page size, at most 1000.
     pub limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_written_one_a_line_and_read_back() {
+        let link = |url: &str, format: &str, title: &str| Link {
+            url: url.into(),
+            format: format.into(),
+            title: title.into(),
+        };
+        let links = [
+            link("https://a.example/x.csv", "CSV", "全部数据"),
+            link("https://a.example/y", "", "说明"),
+            link("https://a.example/z", "", ""),
+        ];
+        let lines = Link::lines(&links);
+        assert_eq!(lines.lines().last(), Some("https://a.example/z"));
+        assert_eq!(Link::read(&lines), links);
+        assert!(Link::read(" \n\n").is_empty());
+        assert_eq!(links.iter().filter_map(Link::host).count(), 3);
+        assert_eq!(link("javascript:alert(1)", "", "").host(), None);
+        // A bar in a title parts nothing.
+        let odd = [link("https://a.example/x", "CSV", "甲|乙")];
+        assert_eq!(Link::read(&Link::lines(&odd))[0].title, "甲 乙");
+    }
+
+    #[test]
+    fn an_entry_without_links_is_written_as_before() {
+        let told = serde_json::to_value(Profile::default()).unwrap();
+        assert!(told.get("links").is_none());
+        let older: Profile = serde_json::from_str(r#"{"theme":"a"}"#).unwrap();
+        assert!(older.links.is_empty());
+    }
 }

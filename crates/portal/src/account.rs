@@ -145,6 +145,7 @@ async fn profile(door: &Door, visit: &Visit, faults: Option<&Error>) -> Answer {
     let standing = app::realname::standing(&door.app, &visit.op).await?;
     let context = context! {
         real_name => standing.state.as_str(),
+        holds_tokens => app::account::may_hold_tokens(&door.app, &visit.op),
         account => value(&session.user),
         must_change => session.must_change,
         expires_at => &session.expires_at,

@@ -55,6 +55,8 @@ fn entry() -> Entry {
     let mut item = Item::new("id", "编号", DataType::Text);
     item.mask = Some(Mask::Keep { head: 1, tail: 0 });
     item.primary = true;
+    draft.profile.links =
+        model::entry::Link::read("https://data.example/parking.csv | CSV | 全部 <b>");
     draft.items = vec![item, Item::new("spaces", "泊位数", DataType::Integer)];
     Entry {
         id: "e1".into(),
@@ -365,7 +367,7 @@ fn things(full: bool) -> Value {
 fn own(template: &str, full: bool) -> Value {
     let items = entry().draft.items;
     match template {
-        "console/entry_form.html" if !full => context! { refused => (), items => vec![
+        "console/entry_form.html" if !full => context! { refused => (), links => "", items => vec![
             context! { i => 0, item => value(&items[0]), mask => "keep-9-9", wrong => full },
             context! { i => 1, item => value(&items[1]), mask => "", wrong => false },
         ] },
@@ -436,7 +438,7 @@ fn own(template: &str, full: bool) -> Value {
             context! { rows => if full { vec![value(row)] } else { vec![] } }
         }
         "console/entry_form.html" if full => {
-            context! { refused => value(entry_step("reject", "pub-reject")), items => vec![
+            context! { refused => value(entry_step("reject", "pub-reject")), links => "https://data.example/a.csv | CSV | <b>", items => vec![
                 context! { i => 0, item => value(&items[0]), mask => "keep-9-9", wrong => full },
             ] }
         }

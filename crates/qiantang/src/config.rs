@@ -128,6 +128,8 @@ pub struct GatewayPart {
     pub older_convention: bool,
     /// Answer CKAN's `datastore_search_sql`: one SELECT of a closed grammar over one open table.
     pub ckan_sql: bool,
+    /// Let people of departments write drafts through CKAN's actions (`ckanapi load`), each by a personal token of their own.
+    pub ckan_write: bool,
     /// A reverse proxy of ours stands in front: callers' addresses are the last hop of `X-Forwarded-For`.
     pub behind_proxy: bool,
 }
@@ -213,6 +215,7 @@ impl Default for GatewayPart {
             anonymous_per_second: 200,
             older_convention: false,
             ckan_sql: false,
+            ckan_write: false,
             behind_proxy: false,
         }
     }

@@ -11,7 +11,7 @@ use sqlx::any::AnyRow;
 
 use crate::clause::Clause;
 use crate::db::{fail, json, maybe, number, on_duplicate, page, text, to_json};
-use crate::{Store, backchannel};
+use crate::{Store, backchannel, personal_token};
 
 /// People named by one statement.
 const TOGETHER: usize = 500;
@@ -162,9 +162,17 @@ impl Store {
         Ok(shown)
     }
 
-    /// Changes what an administrator may change: name shown, organisation, roles.
-    pub async fn user_change(&self, permit: &Permit, user: &User, at: &str) -> Result<()> {
+    /// Changes what an administrator may change: name shown, organisation, roles. `other`: roles or organisation are others than before,
+    /// with which personal tokens end.
+    pub async fn user_change(
+        &self,
+        permit: &Permit,
+        user: &User,
+        at: &str,
+        other: bool,
+    ) -> Result<()> {
         permit.require(&[Action::UserManage])?;
+        let mut tx = self.db.begin().await?;
         sqlx::query(
             "UPDATE user_account SET display_name = $1, org = $2, roles = $3, updated_at = $5 WHERE id = $4",
         )
@@ -173,10 +181,13 @@ impl Store {
         .bind(to_json(&user.roles)?)
         .bind(user.id.as_str())
         .bind(at)
-        .execute(self.db.pool())
+        .execute(&mut *tx)
         .await
         .map_err(fail)?;
-        Ok(())
+        if other {
+            personal_token::end(&mut tx, &user.id).await?;
+        }
+        tx.commit().await.map_err(fail)
     }
 
     /// When an account's name, organisation or roles last changed (RFC 3339); when it was opened, if never.
@@ -193,7 +204,7 @@ impl Store {
             .transpose()
     }
 
-    /// Gives a person a one-time password, good `until` (RFC 3339), and ends their sessions.
+    /// Gives a person a one-time password, good `until` (RFC 3339), and ends their sessions and tokens.
     pub async fn user_reset(
         &self,
         permit: &Permit,
@@ -202,26 +213,34 @@ impl Store {
         until: &str,
     ) -> Result<()> {
         permit.require(&[Action::UserManage])?;
+        let mut tx = self.db.begin().await?;
         sqlx::query(
             "UPDATE user_account SET password_hash = $1, one_time_until = $2 WHERE id = $3",
         )
         .bind(password_hash)
         .bind(until)
         .bind(id)
-        .execute(self.db.pool())
+        .execute(&mut *tx)
         .await
         .map_err(fail)?;
+        personal_token::end(&mut tx, id).await?;
+        tx.commit().await.map_err(fail)?;
         self.sessions_end(id, None).await
     }
 
     pub async fn user_set_active(&self, permit: &Permit, id: &str, active: bool) -> Result<bool> {
         permit.require(&[Action::UserManage])?;
+        let mut tx = self.db.begin().await?;
         let done = sqlx::query("UPDATE user_account SET active = $1 WHERE id = $2")
             .bind(i64::from(active))
             .bind(id)
-            .execute(self.db.pool())
+            .execute(&mut *tx)
             .await
             .map_err(fail)?;
+        if !active {
+            personal_token::end(&mut tx, id).await?;
+        }
+        tx.commit().await.map_err(fail)?;
         if !active {
             self.sessions_end(id, None).await?;
         }

@@ -1,5 +1,6 @@
 """Clients of CKAN against a demo: ckanapi (PyPI) as a library and by its command line, and the questions that ckanext-harvest,
-udata's harvester and QGIS' CKAN browser ask. Nothing of them is changed but the address.
+udata's harvester and QGIS' CKAN browser ask. Nothing of them is changed but the address. Last, `ckanapi load` by a personal token
+that a person who compiles makes in the console: drafts, which a second person publishes there.
 
 Ends with an error at the first thing that is not as it should be.
 
@@ -10,6 +11,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ import requests
 from ckanapi import NotAuthorized, NotFound, RemoteCKAN, ValidationError
 
 ready = json.load(open(sys.argv[1]))
-gateway = ready["gateway"].rstrip("/")
+gateway, portal = ready["gateway"].rstrip("/"), ready["portal"].rstrip("/")
 PUBLIC = "kqzl_rb"  # air quality: freely open, with a key
 HIDDEN = "rk_jbxx"  # persons: not open
 
@@ -169,3 +171,120 @@ check(answer.headers["content-type"] == "application/json", "udata reads JSON")
 check("ckan_version" in requests.get(f"{gateway}/api/util/status").json(), "udata asks for the status")
 wrong = requests.get(f"{gateway}/api/3/action/package_search?q=colour:red")
 check(wrong.status_code == 400 and wrong.json()["error"]["__type"] == "Search Query Error", "what cannot be searched is refused")
+
+# --- ckanapi load: drafts by a token, published by people.
+
+
+class Person:
+    """Somebody at the console."""
+
+    def __init__(self, role):
+        self.session = requests.Session()
+        account = next(a for a in ready["accounts"] if a["role"] == role)
+        form = {"name": account["user"], "password": account["password"], "csrf": self.csrf("/login")}
+        self.session.post(portal + "/login", data=form).raise_for_status()
+
+    def get(self, page):
+        answer = self.session.get(portal + page)
+        answer.raise_for_status()
+        return answer.text
+
+    def csrf(self, page):
+        return re.search(r'name="csrf" value="([^"]+)"', self.session.get(portal + page).text).group(1)
+
+    def post(self, page, path, **form):
+        answer = self.session.post(portal + path, data=dict(form, csrf=self.csrf(page)))
+        answer.raise_for_status()
+        return answer.text
+
+
+provider, authority = Person("provider"), Person("authority")
+made = provider.post("/account/tokens", "/account/tokens", name="ckanapi", days="7")
+token = re.search(r'id="token">(qtp_[^<]+)<', made).group(1)
+check(token not in provider.get("/account/tokens"), "a token is shown once")
+mine = RemoteCKAN(gateway, apikey=token)
+org = mine.action.organization_list_for_user()[0]
+check(org["name"] and org["title"], f"the token is of {org['title']}")
+
+
+def load(things, file, *more, expected=0):
+    log = folder / "load.log"
+    log.unlink(missing_ok=True)
+    command = [home / "ckanapi", "load", things, "-I", str(file), "-r", gateway, "-a", token, "-l", str(log), *more]
+    done = subprocess.run(command, env=path, capture_output=True, text=True, timeout=300)
+    check(done.returncode == expected, f"ckanapi load {things} {' '.join(more)} ends with {done.returncode} {done.stderr[-300:]}")
+    # [time, record, action, error, response]
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def lines(name, all):
+    file = folder / name
+    file.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in all))
+    return file
+
+
+def package(name, title, **more):
+    return {
+        "name": name, "title": title, "notes": f"{title}，由脚本写入", "owner_org": org["name"],
+        "tags": [{"name": "脚本"}], "groups": [{"name": "ecology-and-environment"}], "license_id": "cc-by",
+        "extras": [{"key": "update_cycle", "value": "monthly"}],
+        "resources": [{"name": "全部", "url": "https://data.example/all.csv", "format": "CSV"}],
+        **more,
+    }
+
+
+ours = [package("load-trees", "行道树清单"), package("load-wells", "水井清单")]
+told = load("datasets", lines("new.jsonl", ours))
+check([t[2:] for t in told] == [["create", None, "load_trees"], ["create", None, "load_wells"]], "two drafts are made")
+for name in ("load_trees", "load-trees"):
+    refused(NotFound, f"nobody sees the draft {name}", lambda: act.package_show(id=name))
+    check(mine.action.package_show(id=name)["state"] == "draft", f"the token sees the draft {name}")
+check("load_trees" not in act.package_list(), "it is in no list")
+ours[0]["title"] = "行道树名录"
+told = load("datasets", lines("again.jsonl", ours))
+check([t[2:4] for t in told] == [["update", None]] * 2, "the same file once more updates them")
+draft = mine.action.package_show(id="load_trees")
+check(draft["title"] == "行道树名录" and draft["version"] == "2", "with what has changed")
+check(mine.action.package_show(id="load_wells")["version"] == "1", "and without a version where nothing has")
+told = load("datasets", lines("new.jsonl", ours), "-n", expected=3)
+check([t[3] for t in told] == ["ValidationError"] * 2, "--create-only is told that they are there")
+told = load("datasets", lines("unknown.jsonl", [package("load-nothing", "没有的目录")]), "-o", expected=3)
+check(told[0][3] == "NotFound", "--update-only makes nothing")
+told = load("datasets", lines("long.jsonl", [package("load-long", "长" * 600)]), expected=3)
+check(told[0][3] == "ValidationError" and "title" in told[0][4], "what is too long is told by its field")
+told = load("datasets", lines("theirs.jsonl", [package("load-theirs", "别家的", owner_org="nobody-of-ours")]), expected=3)
+check(told[0][3] == "NotAuthorized", "another organisation's is refused")
+lost = mine.action.package_create(**package("load-lost", "未保存的字段", author_email="a@example.org"))
+check(any(f["field"] == "author_email" for f in lost["not_kept"]), "what was not kept is told")
+check(mine.action.package_delete(id="load_lost") is None, "a draft is given up")
+refused(NotFound, "it is gone", lambda: mine.action.package_show(id="load_lost"))
+
+link = mine.action.resource_create(package_id="load_trees", url="https://data.example/all.json", name="接口", format="JSON")
+check(mine.action.resource_patch(id=link["id"], name="数据接口")["name"] == "数据接口", "a link is patched")
+refused(ValidationError, "a link that leads nowhere", lambda: mine.action.resource_create(package_id="load_trees", url="javascript:x"))
+refused(ValidationError, "a file", lambda: mine.action.resource_create(package_id="load_trees", upload=io.BytesIO(b"id\n1\n")))
+
+page = f"/console/entries/{draft['id']}"
+check("行道树名录" in provider.get(page), "the department sees the draft in the console")
+for who, move in ((provider, "submit"), (authority, "approve"), (provider, "put_online"), (authority, "approve")):
+    who.post(page, f"{page}/moves", move=move, reason="已核对")
+public = act.package_show(id="load_trees")
+check(public["state"] == "active" and public["title"] == "行道树名录", "published by people, anybody sees it")
+check([r["url"] for r in public["resources"]] == ["https://data.example/all.csv", "https://data.example/all.json"], "with its links")
+refused(NotAuthorized, "what is published is not deleted", lambda: mine.action.package_delete(id="load_trees"))
+changed = mine.action.package_patch(id="load_trees", notes="改过的摘要")
+check(changed["review"]["state"] == "change-auditing", "a change of it goes to review")
+check(act.package_show(id="load_trees")["notes"] == public["notes"], "and is not public before")
+provider.post(page, f"{page}/moves", move="withdraw", reason="")
+mine.action.package_delete(id="load_wells")
+
+for things, show in (("organizations", "organization_show"), ("groups", "group_show")):
+    name = org["name"] if things == "organizations" else "ecology-and-environment"
+    told = load(things, lines(f"{things}.jsonl", [mine.call_action(show, {"id": name})]))
+    check([t[2:] for t in told] == [["update", None, name]], f"ckanapi load {things}: as it is, it is answered")
+    told = load(things, lines(f"{things}.jsonl", [{"name": "nobody-of-ours", "title": "新的"}]), expected=3)
+    check(told[0][2:4] == ["create", "NotAuthorized"], f"new {things} are not made here")
+
+revoke = re.search(r'action="(/account/tokens/[^"/]+/revoke)"', provider.get("/account/tokens")).group(1)
+provider.post("/account/tokens", revoke)
+refused(NotAuthorized, "a revoked token", lambda: mine.action.package_create(**ours[1]))

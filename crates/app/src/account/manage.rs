@@ -76,7 +76,7 @@ fn not_oneself(op: &Op, id: &str, zh: &str, en: &str) -> Result<()> {
     }
 }
 
-/// Closes or reopens an account; closing ends its sessions and stops its own applications.
+/// Closes or reopens an account; closing ends its sessions and tokens and stops its own applications.
 pub async fn set_user_active(app: &App, op: &Op, id: &str, active: bool) -> Result<User> {
     let (user, permit) = managed(app, op, id).await?;
     if !active {
@@ -89,7 +89,7 @@ pub async fn set_user_active(app: &App, op: &Op, id: &str, active: bool) -> Resu
     Ok(User { active, ..user })
 }
 
-/// Changes name shown, organisation and roles. Other roles or another organisation end the person's sessions: what a session may
+/// Changes name shown, organisation and roles. Other roles or another organisation end the person's sessions and tokens: what a session may
 /// do never grows while its id stays. Nobody changes their own roles: another administrator must.
 pub async fn change_user(app: &App, op: &Op, id: &str, change: UserChange) -> Result<User> {
     let (user, permit) = managed(app, op, id).await?;
@@ -118,7 +118,7 @@ pub async fn change_user(app: &App, op: &Op, id: &str, change: UserChange) -> Re
     }
     let now =
         User { display_name: display_name.to_owned(), org: change.org, roles, ..user.clone() };
-    app.store.user_change(&permit, &now, &op.stamp()).await?;
+    app.store.user_change(&permit, &now, &op.stamp(), other).await?;
     if other {
         app.store.sessions_end(&now.id, None).await?;
     }

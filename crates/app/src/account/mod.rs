@@ -7,6 +7,7 @@ mod certificate;
 mod convention;
 mod manage;
 mod person;
+mod personal;
 pub(crate) mod register;
 mod shown;
 mod token;
@@ -36,6 +37,10 @@ pub use manage::{
 };
 pub use person::{change_password, person, session, sign_in, sign_out};
 pub(crate) use person::{citizen_of, vouched};
+pub use personal::{
+    PERSONAL, PERSONAL_DAYS_MOST, PersonalTokenMade, is_personal, may_hold_tokens,
+    personal_token_call, personal_token_make, personal_token_revoke, personal_tokens,
+};
 pub use register::{SignUpLimits, SignUpOpen, SignUpRules, SignUpTerms, SignUpWords, sign_up};
 pub(crate) use shown::{Named, named, shown};
 pub(crate) use token::application_of;

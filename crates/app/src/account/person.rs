@@ -114,7 +114,7 @@ pub async fn person(app: &App, name: &str) -> Result<Actor> {
 }
 
 /// Who a user is to policy: roles, organisation and its region.
-async fn actor_of(app: &App, user: &User) -> Result<Actor> {
+pub(super) async fn actor_of(app: &App, user: &User) -> Result<Actor> {
     let region = match &user.org {
         Some(org) => app.store.org_get(org).await?.map(|o| o.region),
         None => None,

@@ -66,6 +66,10 @@ fn fields<T: Serialize>(prefix: &str, before: &T, after: &T, found: &mut Vec<Dif
             });
         }
     }
+    // A list that is empty is not written at all.
+    for (name, was) in before.iter().filter(|(name, _)| !after.contains_key(*name)) {
+        found.push(Difference { path: format!("{prefix}{name}"), before: plain(was), after: None });
+    }
 }
 
 /// A field as a person reads it; empty is none.
@@ -74,6 +78,12 @@ fn plain(value: &Value) -> Option<String> {
         Value::Null => return None,
         Value::String(s) => s.clone(),
         Value::Array(all) => all.iter().filter_map(plain).collect::<Vec<_>>().join(", "),
+        // A link: its title, where it leads, its format.
+        Value::Object(all) => {
+            let parts = ["title", "url", "format"].iter().filter_map(|part| all.get(*part));
+            let told: Vec<String> = parts.filter_map(plain).collect();
+            if told.is_empty() { value.to_string() } else { told.join(" ") }
+        }
         other => other.to_string(),
     };
     (!text.is_empty()).then_some(text)

@@ -55,6 +55,20 @@ async fn put_now(app: &App, ids: &[&str]) -> Result<()> {
     tokio::task::spawn_blocking(move || search.put(&docs)).await.map_err(broken)?
 }
 
+/// Takes drafts that were given up out of search.
+pub(super) async fn drop_out(app: &App, id: &str) -> Result<()> {
+    let _in_turn = app.shares.indexing.lock().await;
+    drop_now(app, vec![id.to_owned()]).await
+}
+
+async fn drop_now(app: &App, ids: Vec<String>) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let search = std::sync::Arc::clone(&app.search);
+    tokio::task::spawn_blocking(move || search.remove(&ids)).await.map_err(broken)?
+}
+
 /// With which state of the ledger this process's index is level.
 #[derive(Debug, Default)]
 pub(crate) struct Level {
@@ -91,6 +105,10 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
         crate::ledger::put_now(app, ids).await?;
     }
     let level = app.shares.level.lock().entries;
+    if let Some(level) = level {
+        let gone = app.store.entries_discarded(level.saturating_add(1)).await?;
+        drop_now(app, gone).await?;
+    }
     let mut after = (level.map_or(0, |n| n.saturating_add(1)), String::new());
     loop {
         let page = app.store.entries_moved((after.0, &after.1), 500).await?;

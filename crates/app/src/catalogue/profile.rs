@@ -2,9 +2,14 @@
 
 use model::FieldError;
 use model::code::{DataType, Grade, OpenType, ShareType, UpdateCycle};
-use model::entry::EntryDraft;
+use model::entry::{EntryDraft, Link};
 
 use super::rules::CatalogueRules;
+
+/// Most links of one entry, and the longest address and format in characters.
+const LINKS: usize = 200;
+const ADDRESS: usize = 2000;
+const FORMAT: usize = 100;
 
 fn fault(field: String, zh: String, en: String) -> FieldError {
     FieldError { field, zh, en }
@@ -27,6 +32,7 @@ pub(super) fn check(rules: &CatalogueRules, draft: &EntryDraft) -> Vec<FieldErro
     ] {
         long(&mut found, field.to_owned(), zh, text, most);
     }
+    links(&mut found, rules.size.title, &p.links);
     for (i, item) in draft.items.iter().enumerate() {
         for (field, zh, text) in [
             ("standard_code", "标准数据元", &item.standard_code),
@@ -70,6 +76,32 @@ fn long(found: &mut Vec<FieldError>, field: String, zh: &str, text: &str, most: 
     if length > most {
         let en = format!("`{field}` may have {most} characters at most, it has {length}");
         found.push(fault(field, format!("{zh}最多 {most} 个字，现有 {length} 个"), en));
+    }
+}
+
+/// Links lead to the web and nowhere else: they are shown to anybody.
+fn links(found: &mut Vec<FieldError>, title: usize, links: &[Link]) {
+    if links.len() > LINKS {
+        found.push(fault(
+            "links".into(),
+            format!("数据链接最多 {LINKS} 个，现有 {} 个", links.len()),
+            format!("there may be {LINKS} links at most, there are {}", links.len()),
+        ));
+    }
+    for (i, link) in links.iter().enumerate().take(LINKS) {
+        if link.host().is_none() {
+            let shown: String = link.url.chars().take(80).collect();
+            found.push(fault(
+                format!("links[{i}].url"),
+                format!("数据链接 `{shown}` 应以 http:// 或 https:// 开头，不含用户名、口令和空格"),
+                format!(
+                    "the link `{shown}` must begin with http:// or https:// and hold no name, password or space"
+                ),
+            ));
+        }
+        long(found, format!("links[{i}].url"), "链接地址", &link.url, ADDRESS);
+        long(found, format!("links[{i}].title"), "链接名称", &link.title, title);
+        long(found, format!("links[{i}].format"), "链接格式", &link.format, FORMAT);
     }
 }
 
@@ -130,6 +162,22 @@ mod tests {
         );
         assert_eq!(faults(|d| d.items[0].timestamp = true), ["items[0].timestamp"]);
         assert_eq!(faults(|d| d.profile.theme = "长".repeat(4001)), ["theme"]);
+    }
+
+    #[test]
+    fn links_lead_to_the_web() {
+        let link = |url: &str| Link { url: url.into(), ..Link::default() };
+        assert!(faults(|d| d.profile.links = vec![link("https://a.example/x.csv")]).is_empty());
+        for bad in ["javascript:alert(1)", "ftp://a.example/", "https://u:p@a.example/", ""] {
+            let told = faults(|d| d.profile.links = vec![link("http://a.example"), link(bad)]);
+            assert_eq!(told, ["links[1].url"], "{bad}");
+        }
+        let far = format!("https://a.example/{}", "x".repeat(ADDRESS));
+        assert_eq!(faults(|d| d.profile.links = vec![link(&far)]), ["links[0].url"]);
+        assert_eq!(
+            faults(|d| d.profile.links = vec![link("https://a.example/"); LINKS + 1]),
+            ["links"]
+        );
     }
 
     #[test]

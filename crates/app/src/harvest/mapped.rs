@@ -61,8 +61,23 @@ pub(super) fn draft(
     }
     let mut draft = match known {
         Some(known) => known.clone(),
-        None => new(source, record),
+        None => EntryDraft {
+            code: code(&source.id, &record.foreign_id),
+            source_system: source.name.clone(),
+            ..linked(&source.org, &source.region, record)
+        },
     };
+    say(app, record, &mut draft);
+    draft.attribution = match record.publisher.trim() {
+        "" => source.name.clone(),
+        publisher => cut(&format!("{publisher}（{}）", source.name), size.text),
+    };
+    Ok(draft)
+}
+
+/// Writes what a record says of its data over a declaration.
+pub(super) fn say(app: &App, record: &Record, draft: &mut EntryDraft) {
+    let size = &app.rules.catalogue.size;
     draft.title = cut(&record.title, size.title);
     draft.title_en = cut(&record.title_en, size.title);
     draft.description = match record.description.trim() {
@@ -72,34 +87,44 @@ pub(super) fn draft(
     draft.tags = tags(&record.keywords, size.tags);
     draft.update_cycle = cycle(&app.rules.harvest, &record.frequency);
     draft.licence = cut(&record.licence, size.text);
-    draft.attribution = match record.publisher.trim() {
-        "" => source.name.clone(),
-        publisher => cut(&format!("{publisher}（{}）", source.name), size.text),
-    };
-    Ok(draft)
 }
 
-/// What a source does not say is said once, and is people's from then on.
-fn new(source: &HarvestSource, record: &Record) -> EntryDraft {
-    let mut way = Item::new("url", "资源地址", model::code::DataType::Text);
+/// The identifier of the one item of an entry that is known by links alone.
+pub(super) const WAY: &str = "url";
+
+/// An entry known by links alone. What a source does not say is said once, and is people's from then on.
+pub(super) fn linked(org: &str, region: &str, record: &Record) -> EntryDraft {
+    let mut way = Item::new(WAY, "资源地址", model::code::DataType::Text);
     way.name_en = "Address of the resource".into();
     way.definition = "资源在来源平台上的地址；数据由来源平台提供，本平台不归集".into();
     EntryDraft {
-        code: code(&source.id, &record.foreign_id),
         domain: domain(&record.theme),
         kind: ResourceKind::File,
         sync_mode: SyncMode::Full,
         share_type: ShareType::Unconditional,
         open_type: OpenType::Unconditional,
-        source_system: source.name.clone(),
         items: vec![way],
-        ..blank(&source.org, &source.region)
+        ..blank(org, region)
     }
 }
 
 fn domain(theme: &str) -> Domain {
+    said_domain(theme).unwrap_or(Domain::Other)
+}
+
+/// The domain of a theme as others write it: its code, its Chinese or English name, or its name as a group of CKAN's.
+pub(super) fn said_domain(theme: &str) -> Option<Domain> {
     let word = theme.rsplit(['/', '#']).next().unwrap_or_default();
-    Domain::parse(theme).or_else(|| Domain::parse(word)).unwrap_or(Domain::Other)
+    let group = |text: &str| Domain::ALL.iter().copied().find(|d| group_name(*d) == text);
+    Domain::parse(theme).or_else(|| Domain::parse(word)).or_else(|| group(theme))
+}
+
+/// A domain's name as a group of CKAN's: its English one with `-` between the words.
+#[must_use]
+pub fn group_name(domain: Domain) -> String {
+    let words = domain.en().to_ascii_lowercase();
+    let parts = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
+    parts.collect::<Vec<_>>().join("-")
 }
 
 fn cycle(rules: &HarvestRules, frequency: &str) -> UpdateCycle {
@@ -187,6 +212,7 @@ mod tests {
         }
         assert_eq!(domain("交通运输"), Domain::Traffic);
         assert_eq!(domain("https://a.example/theme/14"), Domain::Traffic);
+        assert_eq!(domain("ecology-and-environment"), Domain::Ecology);
         assert_eq!(domain("ENVI"), Domain::Other);
     }
 

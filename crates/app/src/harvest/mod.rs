@@ -5,6 +5,7 @@
 //! tick     which turns begin, and which process works at one: leases, retries, the ends
 //! turn     one turn: page by page, its position kept after each; then what was not seen
 //! mapped   a record in words of this catalogue becomes the declaration of an entry
+//! loaded   the same for what a department's own program writes: a draft of the department's, by a person's token
 //! told     where a set comes from, in words of schema.org
 //! ```
 //!
@@ -14,6 +15,7 @@
 //! is read again changes nothing. **A report**: each record that could not be taken is told with its field and what to mend.
 
 mod desk;
+mod loaded;
 mod mapped;
 mod tick;
 mod told;
@@ -29,6 +31,8 @@ pub use self::desk::{
     HarvestForm, HarvestView, create, edit, get, list, may_keep, origin, origins, pause, refusals,
     report, resume, run, sources, turns,
 };
+pub use self::loaded::{Load, Loaded, load_new, load_over};
+pub use self::mapped::group_name;
 pub use self::tick::tick;
 pub use self::told::based_on;
 

@@ -35,6 +35,7 @@ const ACTIONS: &[(&str, &str)] = &[
         "organization_list",
         "有开放数据的机构 / organisations with open data. all_fields, sort, limit, offset",
     ),
+    ("organization_list_for_user", "令牌所有人的单位 / the organisation of a token's owner."),
     ("organization_show", "一个机构 / one organisation. id, include_datasets"),
     ("tag_list", "标签 / tags. query, all_fields"),
     ("tag_show", "一个标签 / one tag. id, include_datasets"),
@@ -59,9 +60,9 @@ const ACTIONS: &[(&str, &str)] = &[
 pub(super) fn show(params: &Params) -> Result<Value, Fault> {
     let name = params.wanted("name")?;
     let found = ACTIONS.iter().find(|(known, _)| *known == name);
-    let text = found.map(|(_, text)| *text).or_else(|| {
-        super::WRITES.contains(&name.as_str()).then_some("只读接口不提供 / this door only reads.")
-    });
+    let text = found
+        .map(|(_, text)| *text)
+        .or_else(|| super::write::is_write(&name).then(|| super::write::help(&name)));
     text.map(|t| Value::String(t.to_owned())).ok_or_else(|| {
         let shown: String = name.chars().take(80).collect();
         Fault::not_found(&format!("没有动作 `{shown}`"), &format!("action `{shown}` was not found"))

@@ -1,10 +1,10 @@
 //! The Action API of CKAN (version 3), as its clients read it: `/api/3/action/{name}` and `/api/action/{name}`, by `GET` and `POST`,
 //! and `/datastore/dump/{id}`. The caller is anybody: only what is open is told, a hidden and an unknown id answer alike, and
-//! rows leave by the gate of `/api/v1`.
+//! rows leave by the gate of `/api/v1`. Where the operator has switched it on, a person's token makes drafts (`write`).
 //!
 //! `params` reads what was sent, `fault` spells refusals, `shape` spells data sets, organisations and groups, `query` translates
 //! Solr's language, `catalogue` and `listed` are the actions over the catalogue, `filters` and `table` those over rows, `sql` the
-//! same by a statement, `dump` the files.
+//! same by a statement, `dump` the files, `write` what a department's own programs hand in.
 
 pub(crate) mod catalogue;
 mod dump;
@@ -17,6 +17,7 @@ mod query;
 pub(crate) mod shape;
 mod sql;
 pub(crate) mod table;
+mod write;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -31,6 +32,7 @@ use crate::answer::{self, Refusal};
 use crate::caller::anybody;
 pub(crate) use fault::Fault;
 pub(crate) use params::Params;
+use write::Who;
 
 pub(crate) fn router() -> Router<Door> {
     Router::new()
@@ -73,14 +75,17 @@ async fn action(State(door): State<Door>, Path(name): Path<String>, request: Req
         Err(refusal) => return told(&door, &name, None, Err(refused(refusal))),
     };
     let (method, callback) = (parts.method.clone(), params::callback(&parts));
-    let outcome = match params::read(parts, body).await {
-        Ok(params) => {
-            let running = Box::pin(run(&door, &op, &name, &method, &params));
-            match tokio::time::timeout(crate::rows::LONGEST, running).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(crate::rows::too_slow(&door, &op, &name).await.into()),
+    let outcome = match write::who(&parts, &door, &op, &name).await {
+        Ok(who) => match params::read(parts, body).await {
+            Ok(params) => {
+                let running = Box::pin(run(&door, &op, &who, &name, &method, &params));
+                match tokio::time::timeout(crate::rows::LONGEST, running).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(crate::rows::too_slow(&door, &op, &name).await.into()),
+                }
             }
-        }
+            Err(fault) => Err(fault),
+        },
         Err(fault) => Err(fault),
     };
     let figures = &door.figures;
@@ -95,48 +100,17 @@ fn refused(refusal: Refusal) -> Fault {
     Fault::from(error).after(after)
 }
 
-/// Actions that would change something: there is nothing to change by this door.
-const WRITES: &[&str] = &[
-    "api_token_create",
-    "api_token_list",
-    "api_token_revoke",
-    "datastore_create",
-    "datastore_delete",
-    "datastore_records_delete",
-    "datastore_upsert",
-    "group_create",
-    "group_delete",
-    "group_patch",
-    "group_update",
-    "organization_create",
-    "organization_delete",
-    "organization_patch",
-    "organization_update",
-    "package_create",
-    "package_delete",
-    "package_patch",
-    "package_revise",
-    "package_update",
-    "resource_create",
-    "resource_delete",
-    "resource_patch",
-    "resource_update",
-    "resource_view_create",
-    "resource_view_delete",
-    "resource_view_update",
-    "tag_create",
-    "tag_delete",
-    "user_create",
-    "user_update",
-];
-
 async fn run(
     door: &Door,
     op: &Op,
+    who: &Who,
     name: &str,
     method: &Method,
     params: &Params,
 ) -> Result<Value, Fault> {
+    if let Some(told) = write::told(door, op, who, name, params).await? {
+        return Ok(told);
+    }
     match name {
         "status_show" => Ok(status_show(door)),
         "site_read" => Ok(Value::Bool(true)),
@@ -158,7 +132,7 @@ async fn run(
         "tag_list" => listed::tags(door, op, params).await,
         "tag_show" => listed::tag(door, op, params).await,
         "license_list" => Ok(shape::licences()),
-        "user_list" | "vocabulary_list" => Ok(json!([])),
+        "user_list" | "vocabulary_list" | "organization_list_for_user" => Ok(json!([])),
         "format_autocomplete" => listed::formats(params),
         "datastore_search" => table::search(door, op, params).await,
         "datastore_info" => table::info(door, op, params).await,
@@ -167,13 +141,10 @@ async fn run(
             "本接口不提供 SQL 查询，请用 datastore_search，或以应用身份连接 SQL 接口",
             "SQL is not offered by this door: use datastore_search, or connect an application to the SQL door",
         )),
-        write if WRITES.contains(&write) && *method == Method::GET => {
+        write if write::is_write(write) && *method == Method::GET => {
             Err(Fault::bare("Bad request: Please use POST method"))
         }
-        write if WRITES.contains(&write) => Err(Fault::denied(
-            "本接口只读；编目与归集请在平台上办理",
-            "this door only reads; data are catalogued and collected on the platform",
-        )),
+        write if write::is_write(write) => write::run(door, op, who, write, params).await,
         unknown => {
             let shown: String = unknown.chars().take(80).collect();
             Err(Fault::bare(format!("Bad request: Action name not known: {shown}")))

@@ -82,6 +82,14 @@ async fn multipart(request: Request) -> Result<Params, Fault> {
     let mut read = 0;
     while let Some(field) = form.next_field().await.map_err(|e| wrong(&e))? {
         let name = field.name().unwrap_or_default().to_owned();
+        if field.file_name().is_some_and(|file| !file.is_empty()) {
+            let shown: String = name.chars().take(60).collect();
+            return Err(Fault::invalid(
+                &shown,
+                "本接口不收文件；请在控制台的目录页上传，由平台检查后归集",
+                "files are not taken by this door: upload them on the entry's page in the console, where they are checked and collected",
+            ));
+        }
         let text = field.text().await.map_err(|e| wrong(&e))?;
         read += text.len();
         if read > LARGEST {
@@ -115,6 +123,11 @@ impl Params {
                 self.0.insert(name, value.into());
             }
         }
+    }
+
+    /// Everything that was sent.
+    pub(super) fn whole(&self) -> &Map<String, Value> {
+        &self.0
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Value> {

@@ -3,8 +3,8 @@
 
 use app::opening::{Dataset, Head};
 use model::code::{Domain, OpenType};
-use model::entry::Entry;
-use model::harvest::HarvestOrigin;
+use model::entry::{Entry, Link};
+use model::harvest::{Distribution, HarvestOrigin};
 use model::org::Org;
 use serde_json::{Value, json};
 
@@ -23,6 +23,8 @@ pub(super) struct Shown<'a> {
     pub(super) org: Names<'a>,
     pub(super) region: (&'a str, &'a str),
     pub(super) free: bool,
+    /// Not published: told to its own department only.
+    pub(super) draft: bool,
     /// The catalogue that brought it, if one did.
     pub(super) origin: Option<&'a HarvestOrigin>,
 }
@@ -43,6 +45,7 @@ impl<'a> Shown<'a> {
             org: Names { id: &entry.draft.org, zh: &dataset.org_name, en: &dataset.org_name_en },
             region: (&dataset.region_name, &dataset.region_name_en),
             free: dataset.free,
+            draft: false,
             origin,
         }
     }
@@ -60,6 +63,7 @@ impl<'a> Shown<'a> {
             },
             region: head.region.as_ref().map_or(("", ""), |r| (&r.name_cn, &r.name_en)),
             free: head.free(),
+            draft: false,
             origin,
         }
     }
@@ -81,11 +85,9 @@ pub(crate) fn name(id: &str) -> String {
     }
 }
 
-/// The group's name: its English one with `-` between the words.
+/// The group's name, as it is also read where data sets are written.
 pub(super) fn group_name(domain: Domain) -> String {
-    let words = domain.en().to_ascii_lowercase();
-    let parts = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
-    parts.collect::<Vec<_>>().join("-")
+    app::harvest::group_name(domain)
 }
 
 /// Whether a group is meant by its name or its id.
@@ -127,6 +129,11 @@ const LICENCES: &[(&str, &str, &str)] = &[
     ("other-open", "其他开放许可 / Other (Open)", ""),
     ("notspecified", "未注明许可 / License not specified", ""),
 ];
+
+/// Whether a licence is one of the list that has a text of its own.
+pub(super) fn is_licence(id: &str) -> bool {
+    id != "other-open" && LICENCES.iter().any(|(known, _, _)| *known == id)
+}
 
 fn licence_id(written: &str) -> &'static str {
     let plain = written.trim().to_ascii_lowercase().replace([' ', '_'], "-");
@@ -186,7 +193,8 @@ pub(super) fn package(base: &str, shown: &Shown<'_>) -> Value {
         "version": entry.version.to_string(),
         "author": author, "author_email": null, "maintainer": shown.org.zh, "maintainer_email": null,
         "license_id": licence, "license_title": title, "license_url": known.map_or("", |(_, _, url)| *url),
-        "isopen": open, "private": false, "state": "active", "type": "dataset",
+        "isopen": open && !shown.draft, "private": d.open_type == OpenType::None,
+        "state": if shown.draft { "draft" } else { "active" }, "type": "dataset",
         "owner_org": name(&d.org), "creator_user_id": null, "revision_id": null,
         "metadata_created": created(entry), "metadata_modified": modified(entry),
         "num_resources": resources.len(), "num_tags": tags.len(),
@@ -238,6 +246,11 @@ pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
     if let Some(origin) = shown.origin {
         return brought(entry, origin);
     }
+    // What is open under conditions is not handed out by a link beside them.
+    let links: &[Link] = if shown.free || shown.draft { &d.profile.links } else { &[] };
+    if shown.draft || (entry.data_at.is_none() && !links.is_empty()) {
+        return linked(entry, links, 0);
+    }
     let dump = format!("{base}/datastore/dump/{}", resource_id(entry, TABLE));
     let api = format!("{base}/api/v1/{}", encoded(&d.code));
     let free = [
@@ -260,7 +273,7 @@ pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
     )];
     let all: &[_] = if shown.free { &free } else { &bound };
     let last = entry.data_at.as_deref().map(time);
-    all.iter()
+    let own = all.iter()
         .enumerate()
         .map(|(position, (word, format, media, url, about))| {
             json!({
@@ -272,8 +285,30 @@ pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
                 "cache_url": null, "cache_last_updated": null, "position": position, "state": "active",
                 "datastore_active": *word == TABLE, "revision_id": null,
             })
+        });
+    own.chain(linked(entry, links, all.len())).collect()
+}
+
+/// What a resource's word begins with that is a link of the declaration.
+pub(super) const LINK: &str = "link";
+
+/// Links of a declaration as resources, counted from `before`.
+pub(super) fn linked(entry: &Entry, links: &[Link], before: usize) -> Vec<Value> {
+    let ways = links.iter().enumerate().filter_map(|(n, link)| Some((n, link, link.host()?)));
+    ways.map(|(n, link, host)| {
+        let way = Distribution { format: link.format.clone(), ..Distribution::default() };
+        let name = if link.title.is_empty() { &entry.draft.title } else { &link.title };
+        json!({
+            "id": resource_id(entry, &format!("{LINK}{}", n + 1)), "package_id": entry.id,
+            "name": name, "description": format!("由 {host} 提供 / provided by {host}"), "format": way.word(),
+            "mimetype": Some(way.media_type()).filter(|m| !m.is_empty()), "mimetype_inner": null, "size": null,
+            "hash": "", "url": link.url, "url_type": null, "resource_type": "file", "created": created(entry),
+            "last_modified": null, "metadata_modified": modified(entry), "cache_url": null,
+            "cache_last_updated": null, "position": before + n, "state": "active", "datastore_active": false,
+            "revision_id": null,
         })
-        .collect()
+    })
+    .collect()
 }
 
 /// Resources at another catalogue, as it tells them: links, of which nothing is held or fetched here.

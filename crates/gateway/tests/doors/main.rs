@@ -14,6 +14,7 @@ mod abuse;
 mod answers;
 mod ckan;
 mod ckansql;
+mod ckanwrite;
 mod client;
 mod convention;
 mod cut;

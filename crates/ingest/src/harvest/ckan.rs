@@ -83,6 +83,20 @@ fn read(body: &str, url: &str, start: u64, counted: Option<u64>) -> Result<Harve
     Ok(page)
 }
 
+/// One package as a client writes it: nothing is asked for, and it has no page of its own.
+pub(super) fn told(document: &str) -> Result<Record> {
+    let package: Json = serde_json::from_str(document).map_err(|e| object().caused_by(e))?;
+    if !package.is_object() {
+        return Err(object());
+    }
+    let id = any(&package, &["name", "id"]);
+    Ok(record(&package, id, ""))
+}
+
+fn object() -> Error {
+    Error::invalid("数据集应为 JSON 对象", "a data set is an object of JSON")
+}
+
 fn record(package: &Json, foreign_id: String, url: &str) -> Record {
     let extra = |names: &[&str]| {
         let found = list(package, "extras")
@@ -175,6 +189,23 @@ mod tests {
         assert_eq!(page.gone, ["c"]);
         assert_eq!(page.refused[0].field, "id");
         assert_eq!(page.next.as_deref(), Some("4/5"));
+    }
+
+    #[test]
+    fn what_a_client_writes_is_read_as_a_page_is() {
+        let whole: Json = serde_json::from_str(PAGE).unwrap();
+        let package = &whole["result"]["results"][0];
+        let one = told(&package.to_string()).unwrap();
+        let page = read(PAGE, "https://a.example/", 0, None).unwrap();
+        let from_page = &page.records[0];
+        assert_eq!((one.foreign_id.as_str(), one.address.as_str()), ("trees", ""));
+        let same = Record {
+            foreign_id: from_page.foreign_id.clone(),
+            address: from_page.address.clone(),
+            ..one
+        };
+        assert_eq!(same, *from_page);
+        assert!(told("[]").is_err() && told("{").is_err());
     }
 
     #[test]

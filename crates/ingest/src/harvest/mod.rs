@@ -18,7 +18,7 @@ mod fetch;
 mod oai;
 
 use async_trait::async_trait;
-use model::harvest::{HarvestKind, HarvestRefusal};
+use model::harvest::{HarvestKind, HarvestRefusal, Record};
 use model::{Code, Error, Result};
 use policy::port::{HarvestAsk, HarvestPage, Harvester};
 use serde_json::Value as Json;
@@ -49,6 +49,10 @@ impl Harvester for Catalogues {
             HarvestKind::DataJson => data_json::page(&self.fetcher, ask).await,
             HarvestKind::OaiPmh => oai::page(&self.fetcher, ask).await,
         }
+    }
+
+    fn package(&self, document: &str) -> Result<Record> {
+        ckan::told(document)
     }
 }
 

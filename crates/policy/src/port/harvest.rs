@@ -14,6 +14,10 @@ pub trait Harvester: Send + Sync {
     /// and was not connected to; everything that is the source's fault (unreachable, late, refusing, too large, not to be
     /// understood) is `source_unavailable`. A record that cannot be read is told in the page and fails nothing.
     async fn page(&self, ask: &HarvestAsk<'_>) -> Result<HarvestPage>;
+
+    /// One data set as CKAN's clients write it (an object of JSON), in words of this catalogue: the very reading that a page of CKAN's gets.
+    /// No address is asked. What is no such object is `invalid_input`.
+    fn package(&self, document: &str) -> Result<Record>;
 }
 
 /// Which page is wanted.

@@ -6,7 +6,7 @@ use model::code::{
     ProcessingLevel, ProviderChannel, ResourceKind, ShareType, SharedMode, SyncMode, SystemLevel,
     TableType, UpdateCycle,
 };
-use model::entry::{EntryDraft, Profile};
+use model::entry::{EntryDraft, Link, Profile};
 use model::item::Item;
 use model::mask::{Generalise, Mask};
 
@@ -98,6 +98,7 @@ fn profile(posted: &Posted, f: &mut Vec<FieldError>) -> Profile {
         app_scene: maybe(posted, "app_scene", AppScene::parse, f),
         business_matters: get("business_matters"),
         related_matters: get("related_matters"),
+        links: Link::read(posted.get("links")),
     }
 }
 

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use futures::StreamExt;
 use futures::stream;
 use minijinja::{Value, context};
-use model::entry::EntryDraft;
+use model::entry::{EntryDraft, Link};
 use model::{Code, Error, FieldError, Kind};
 
 use crate::console::{done, draft, temporary};
@@ -75,6 +75,7 @@ async fn show(door: &Door, visit: &Visit, shown: Shown<'_>) -> Answer {
         .collect();
     let context = context! {
         draft => value(shown.draft), items,
+        links => Link::lines(&shown.draft.profile.links),
         id => shown.of.as_ref().map(|of| &of.id),
         base_version => shown.of.as_ref().map(|of| of.basis.version),
         base_at => shown.of.as_ref().and_then(|of| of.basis.updated_at.as_ref()),

@@ -1,6 +1,6 @@
 //! The identity provider's doors (OpenID Connect): what it says of itself, the browser's authorize and consent pages (`leave`: signing out),
 //! and the client's token, userinfo, revocation and introspection endpoints, all under one address (the issuer). One's own real name
-//! stands in `realname`.
+//! stands in `realname`, one's tokens for programs of one's own in `tokens`.
 //!
 //! Pages stand with the other pages; what programs call stands apart (`machines`): without cookies, readable by scripts of other sites as
 //! far as `cors` lets them.
@@ -10,6 +10,7 @@ mod leave;
 mod outside;
 mod own;
 mod realname;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(outside::router())
         .merge(own::router())
         .merge(realname::router())
+        .merge(tokens::router())
 }
 
 /// Doors of programs, and forms that other sites send people with.

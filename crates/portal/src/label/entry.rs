@@ -47,6 +47,7 @@ pub(super) const ENTRY_FIELDS: Words = &[
     ("app_scene", "应用场景", "Scene of use"),
     ("business_matters", "业务事项", "Business matters"),
     ("related_matters", "数据关联事项", "Related matters"),
+    ("links", "数据链接", "Links to data"),
     ("name_cn", "中文名称", "Chinese name"),
     ("name_en", "英文名称", "English name"),
     ("definition", "定义", "Definition"),

@@ -81,6 +81,15 @@ fn identity(template: &str, full: bool) -> Option<Value> {
                 context! { name => "two", title => "另一个", linked => () },
             ] } else { vec![] },
         },
+        "account/tokens.html" => context! {
+            tokens => if full { vec![
+                context! { over => false, token => context! { id => "t1", name => "脚本 <b>", tail => "x9Az", created_at => AT, expires_at => AT, last_used_at => AT } },
+                context! { over => true, token => context! { id => "t2", name => "旧", tail => "aaaa", created_at => AT, expires_at => AT, last_used_at => () } },
+            ] } else { vec![] },
+            may_make => full, most => 366, gateway => "http://api.test", code => "invalid_input",
+            made => full.then(|| context! { name => "脚本 <b>", token => "qtp_x", until => AT }),
+            form => full.then(|| context! { name => "<b>", days => "9" }),
+        },
         "account/authorisations.html" => context! {
             subject => full.then(|| context! { kind => "person", shown => "110****2X", confirmed_by => "u9" }),
             authorisations => list, next => (), most => 365,

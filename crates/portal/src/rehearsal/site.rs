@@ -62,6 +62,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             standing => standing(full), filled => full.then_some("91.7"), filter, quality => "88.5",
             quality_parts => ["filled", "accepted", "fresh", "described"].map(|word| context! { word, score => "90.0" }).to_vec(),
             origin => full.then(|| crate::site::dataset::told(&super::harvests::origin())),
+            elsewhere => if full { crate::site::dataset::links(&super::entry().draft) } else { Vec::new() },
             files => list(context! { format => "csv", known => context! { bytes => 1024, sha256 => "0f" } }),
             by_item => list(context! { identifier => "id", percent => "100.0" }), licence => licence(),
             cite => context! { text => "某局. 停车场 <b>[DS/OL].", bibtex => "@misc{x}" },

@@ -164,7 +164,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     Some(match template {
         "site/dataset.html" => context! { voice => of_dataset(full) },
         "account/me.html" => context! {
-            real_name => if full { "verified" } else { "unverified" },
+            real_name => if full { "verified" } else { "unverified" }, holds_tokens => full,
             tickets => list(value(seen(full))), tickets_next => full.then_some("t0"),
             showcases => list(value(showcase(full))),
         },

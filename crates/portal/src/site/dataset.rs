@@ -11,6 +11,7 @@ use axum::routing::get;
 use minijinja::{Value, context};
 use model::Code;
 use model::account::Role;
+use model::entry::EntryDraft;
 use model::harvest::HarvestOrigin;
 use model::query::RowPage;
 use model::search::SearchQuery;
@@ -69,6 +70,8 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         many_sheets => dataset.free && dataset.entry.rows > i64::from(xlsx::MOST_ROWS),
         filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val"), to => visit.q("to") },
+        // What is open under conditions is not handed out by a link beside them.
+        elsewhere => if dataset.free { links(draft) } else { Vec::new() },
         standing => value(&standing), filled, by_item, quality, quality_parts,
         licence => value(&door.app.rules.site.licence),
         cite => cite(&door, &visit, &dataset, landed.last().map(|l| l.version)),
@@ -93,6 +96,18 @@ pub(crate) fn told(origin: &HarvestOrigin) -> Value {
         page => origin.page().map(|(url, host)| context! { url, host }),
         ways => ways.collect::<Vec<_>>(),
     }
+}
+
+/// Where else the department says that the data are had: links of the web alone, each with the host it leads to.
+pub(crate) fn links(draft: &EntryDraft) -> Vec<Value> {
+    let links = draft.profile.links.iter().filter_map(|link| Some((link, link.host()?)));
+    links
+        .map(|(link, host)| {
+            context! {
+                title => link.title.as_str(), url => link.url.as_str(), format => link.format.as_str(), host,
+            }
+        })
+        .collect()
 }
 
 async fn preview(door: &Door, visit: &Visit, dataset: &Dataset) -> model::Result<Option<RowPage>> {

@@ -41,4 +41,5 @@ mod site;
 mod sources;
 mod standards;
 mod supervise;
+mod tokens;
 mod voice;

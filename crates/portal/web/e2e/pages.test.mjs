@@ -52,6 +52,7 @@ const PAGES = [
   ["showcases", "authority", "/console/showcases?state=all"],
   ["profile", "citizen", "/me"],
   ["consents", "citizen", "/account/consents"],
+  ["tokens", "provider", "/account/tokens"],
   ["sign-out", "citizen", "/oauth/logout"],
   ["signed-out", "nobody", "/oauth/logout"],
   ["authorisations", "citizen", "/account/authorisations"],

@@ -13,7 +13,10 @@ use crate::house::SystemClock;
 
 /// Check a configuration file, or print one with every key. 检查配置。
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example 示例: qiantang config check --config qiantang.toml")]
+#[command(after_help = "Example 示例: qiantang config check --config qiantang.toml\n\n\
+                  Switches that are off 默认关闭的开关:\n  \
+                  [gateway] ckan_sql = true     CKAN's datastore_search_sql 以一条 SELECT 取开放数据\n  \
+                  [gateway] ckan_write = true   CKAN's actions write drafts by personal tokens (ckanapi load) 凭个人令牌写入草稿")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,

@@ -114,6 +114,7 @@ fn config(args: &Args) -> Result<Config> {
     config.gateway.listen = args.listen;
     config.operation.listen = args.listen;
     config.gateway.older_convention = true;
+    config.gateway.ckan_write = true;
     config.roles.push(ProcessRole::Sql);
     config.sql.listen = args.listen;
     let port = args.listen.port();

@@ -195,6 +195,7 @@ pub fn gateway_router(app: &Arc<App>, url: &str, config: &Config) -> Router {
             public_url: url.to_owned(),
             anonymous_per_second: config.gateway.anonymous_per_second,
             ckan_sql: config.gateway.ckan_sql,
+            ckan_write: config.gateway.ckan_write,
             metrics,
         },
         watched("gateway", config),

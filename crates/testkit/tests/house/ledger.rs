@@ -367,6 +367,7 @@ async fn the_door(house: House) {
         public_url: "http://gateway".into(),
         anonymous_per_second: 100,
         ckan_sql: false,
+        ckan_write: false,
         metrics: None,
     };
     let door = gateway::router(std::sync::Arc::clone(&house.app), config);

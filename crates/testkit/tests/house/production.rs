@@ -92,6 +92,7 @@ async fn gate(house: &House) -> String {
         public_url: "http://127.0.0.1".into(),
         anonymous_per_second: 100,
         ckan_sql: false,
+        ckan_write: false,
         metrics: None,
     };
     let router = gateway::router(Arc::clone(&house.app), config);

@@ -6,7 +6,7 @@ use model::code::{
     ProcessingLevel, ProviderChannel, ResourceKind, ShareType, SharedMode, SyncMode, SystemLevel,
     TableType, UpdateCycle,
 };
-use model::entry::EntryDraft;
+use model::entry::{EntryDraft, Link};
 use model::item::Item;
 use model::mask::{Generalise, Mask};
 
@@ -237,6 +237,16 @@ pub(super) const ENTRY: &[Column<EntryDraft>] = &[
     maybe!("app_scene", "应用场景", profile.app_scene, AppScene),
     text!("business_matters", "业务事项", profile.business_matters, false),
     text!("related_matters", "数据关联事项", profile.related_matters, false),
+    Column {
+        key: "links",
+        zh: "数据链接",
+        get: |t| Link::lines(&t.profile.links),
+        set: |t, v| {
+            t.profile.links = Link::read(v);
+            Ok(())
+        },
+        needed: false,
+    },
 ];
 
 pub(super) const ITEM: &[Column<Item>] = &[

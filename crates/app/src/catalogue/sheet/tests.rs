@@ -6,7 +6,7 @@ use model::code::{
     AppScene, DataKind, DataLevel, DataType, Grade, OpenType, ProcessingLevel, ShareType,
     SharedMode, SystemLevel,
 };
-use model::entry::{EntryDraft, Profile};
+use model::entry::{EntryDraft, Link, Profile};
 use model::item::Item;
 use model::mask::Mask;
 use proptest::prelude::*;
@@ -82,6 +82,13 @@ fn draft() -> impl Strategy<Value = EntryDraft> {
                 electronic_proof: some,
                 operation_authorized: !some,
                 sync_frequency: "每日 02:00".into(),
+                links: (0..domain % 3)
+                    .map(|n| Link {
+                        url: format!("https://a.example/{n}.csv"),
+                        format: "CSV".into(),
+                        title: format!("第{n}份"),
+                    })
+                    .collect(),
                 app_scene: some.then_some(AppScene::ALL[domain % 4]),
                 ..Profile::default()
             };
