@@ -8,6 +8,7 @@ mod browser;
 mod clients;
 mod demo;
 mod matrix;
+mod memory;
 mod python;
 mod real_data;
 mod rust;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::setup::{self, Purpose};
 use crate::shell::{cargo, run_keeping};
-use crate::{Outcome, arrows, browser, clients, shell, tidy};
+use crate::{Outcome, arrows, browser, clients, memory, shell, tidy};
 
 pub(crate) const HELP: &str = "\
 Installs what is missing, then: fmt, tidy, arrows, clippy, unit and integration tests (with a throw-away PostgreSQL
@@ -82,11 +82,17 @@ fn clippy() -> Outcome<Option<String>> {
     ])))
 }
 
-/// Unit and integration tests. Those that need a database server start a throw-away one of their own.
+/// Unit and integration tests. Those that need a database server start a throw-away one of their own. What they write stands in
+/// memory where there is enough of it.
 fn rust_tests() -> Outcome<Option<String>> {
     if !setup::has_nextest() {
         return Err("cargo-nextest is missing; run `cargo xtask setup`".into());
     }
     let mut command = cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+    let folder = memory::folder()?;
+    if let Some(folder) = &folder {
+        println!("rust: what tests write stands in memory: {}", folder.path().display());
+        command.env("TMPDIR", folder.path());
+    }
     run_keeping(&mut command, "Summary")
 }

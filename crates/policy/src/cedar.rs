@@ -132,11 +132,13 @@ impl Book {
         }
         let order: HashMap<PolicyId, usize> = in_file_order(&parsed)
             .enumerate()
-            .filter_map(|(n, p)| Some((PolicyId::new(p.annotation("id")?), n)))
+            .filter_map(|(n, p)| Some((PolicyId::new(annotation(p, "id")?), n)))
             .collect();
+        let name: EntityTypeName =
+            "Action".parse().map_err(|e| Error::internal("entity type `Action`").caused_by(e))?;
         let sections = Action::ALL
             .iter()
-            .map(|action| Ok((*action, section(*action, &set, &order)?)))
+            .map(|action| Ok((*action, section(uid(&name, action.as_str()), &set, &order)?)))
             .collect::<Result<_>>()?;
         Ok(Self { types: Types::new()?, sections, authorizer: Authorizer::new() })
     }
@@ -329,7 +331,7 @@ fn named(parsed: &PolicySet) -> Result<PolicySet> {
     }
     let mut set = PolicySet::new();
     for policy in in_file_order(parsed) {
-        let id = policy.annotation("id").unwrap_or_default();
+        let id = annotation(policy, "id").unwrap_or_default();
         if id.is_empty() || id == DEFAULT_DENY {
             let what = format!("a policy has no `@id(\"…\")`: {policy}");
             return Err(broken("policies.cedar", &what));
@@ -350,11 +352,8 @@ fn in_file_order(parsed: &PolicySet) -> impl Iterator<Item = &cedar_policy::Poli
     all.into_iter()
 }
 
-/// The part of the rules that names `action` (or any action). Asking only these gives the same decision faster.
-fn section(action: Action, set: &PolicySet, order: &HashMap<PolicyId, usize>) -> Result<Section> {
-    let name: EntityTypeName =
-        "Action".parse().map_err(|e| Error::internal("entity type `Action`").caused_by(e))?;
-    let uid = uid(&name, action.as_str());
+/// The part of the rules that names the action `uid` (or any action). Asking only these gives the same decision faster.
+fn section(uid: EntityUid, set: &PolicySet, order: &HashMap<PolicyId, usize>) -> Result<Section> {
     let mut own: Vec<&cedar_policy::Policy> = set
         .policies()
         .filter(|p| match p.action_constraint() {
@@ -370,10 +369,15 @@ fn section(action: Action, set: &PolicySet, order: &HashMap<PolicyId, usize>) ->
     Ok(Section { uid, set, rules })
 }
 
+/// What a policy says of itself. Cedar's own way to ask parses the name with a parser that it makes for it each time.
+fn annotation<'p>(policy: &'p cedar_policy::Policy, name: &str) -> Option<&'p str> {
+    policy.annotations().find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
 fn rule(policy: &cedar_policy::Policy) -> Result<Rule> {
     let id = AsRef::<str>::as_ref(policy.id()).to_owned();
-    let said = |name: &str| policy.annotation(name).unwrap_or(&id).to_owned();
-    let code = match policy.annotation("code") {
+    let said = |name: &str| annotation(policy, name).unwrap_or(&id).to_owned();
+    let code = match annotation(policy, "code") {
         None => Code::Denied,
         Some(word) => Code::ALL.iter().copied().find(|c| c.as_str() == word).ok_or_else(|| {
             broken("policies.cedar", &format!("policy `{id}`: no error code `{word}`"))

@@ -25,6 +25,7 @@ mod people;
 mod postgres;
 mod restricted;
 mod sandboxed;
+mod template;
 mod text;
 mod tsa;
 

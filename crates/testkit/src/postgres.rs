@@ -1,9 +1,19 @@
-//! A PostgreSQL cluster of the test's own: made in a temporary folder, stopped and removed at the end.
+//! A PostgreSQL cluster of the test's own: copied into a temporary folder, stopped and removed at the end.
 
 #![expect(clippy::disallowed_methods, reason = "tests start the real database server")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use crate::template::{copied, is_root, program, run};
+
+/// What every cluster is made with, after its folder.
+const MADE_WITH: [&str; 8] =
+    ["-U", "qiantang", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"];
+
+/// What every server runs with. Nothing here gives up what a server that dies must keep: its files are as they are while
+/// the machine lives, synchronised or not.
+const RUN_WITH: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c full_page_writes=off -c wal_init_zero=off -c wal_level=logical -c max_replication_slots=20 -c max_wal_senders=20";
 
 /// A running cluster.
 #[derive(Debug)]
@@ -15,41 +25,31 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes and starts a cluster with `wal_level=logical`. Panics with the remedy when the server is not installed.
+    /// Starts a cluster with `wal_level=logical`, a copy of one that was made by `initdb` for all tests: all bear one system
+    /// identifier. Panics with the remedy when the server is not installed.
     #[must_use]
     pub fn start() -> Self {
         let bin = find().expect("PostgreSQL is not installed; run `cargo xtask setup`");
         let folder = tempfile::Builder::new().prefix("qt-pg-").tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut this = Self { bin, folder, port, options: String::new() };
+        let this = Self { bin, folder, port, options: format!("-p {port} {RUN_WITH}") };
         if is_root() {
             run(Command::new("chown").arg("-R").arg("postgres").arg(this.folder.path()));
         }
-        let data = this.data();
-        this.tool(
-            "initdb",
-            &[
-                "-D",
-                &data,
-                "-U",
-                "qiantang",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-sync",
-                "--locale=C.UTF-8",
-            ],
-        );
-        let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c wal_level=logical -c max_replication_slots=20 -c max_wal_senders=20"
-        );
-        this.options = options.clone();
-        this.tool(
-            "pg_ctl",
-            &["-D", &data, "-w", "-l", &format!("{data}.log"), "-o", &options, "start"],
-        );
+        let key = format!("{} {}", program(&this.bin.join("initdb")), MADE_WITH.join(" "));
+        copied("pg", &key, Path::new(&this.data()), |new| this.initdb(new));
+        this.begin();
         this
+    }
+
+    /// Makes a cluster in a folder that is not there yet.
+    fn initdb(&self, new: &Path) {
+        std::fs::create_dir(new).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(new));
+        }
+        let new = new.to_string_lossy();
+        self.tool("initdb", &[&["-D", &new][..], &MADE_WITH[..]].concat());
     }
 
     /// Makes a new, empty database and answers its URL.
@@ -81,8 +81,12 @@ impl Postgres {
 
     /// Stops the server at once, as when its machine fails, and starts it again.
     pub fn restart(&self) {
+        self.tool("pg_ctl", &["-D", &self.data(), "-w", "-m", "immediate", "stop"]);
+        self.begin();
+    }
+
+    fn begin(&self) {
         let data = self.data();
-        self.tool("pg_ctl", &["-D", &data, "-w", "-m", "immediate", "stop"]);
         let log = format!("{data}.log");
         self.tool("pg_ctl", &["-D", &data, "-w", "-l", &log, "-o", &self.options, "start"]);
     }
@@ -110,7 +114,7 @@ impl Postgres {
         } else {
             Command::new(program)
         };
-        run(command.args(args).current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()));
+        silent(command.args(args).current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()));
     }
 }
 
@@ -121,13 +125,10 @@ impl Drop for Postgres {
     }
 }
 
-fn run(command: &mut Command) {
+/// Runs a program whose children keep its outputs: nothing is read of them.
+fn silent(command: &mut Command) {
     let status = command.status().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(status.success(), "{command:?}: {status}");
-}
-
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0"))
 }
 
 fn find() -> Option<PathBuf> {

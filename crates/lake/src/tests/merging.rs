@@ -4,7 +4,7 @@ use model::Code;
 use model::batch::Batch;
 use model::batch::Operation::{self, Delete, Insert, Update};
 use model::code::{DataType, SyncMode};
-use model::parcel::ParcelHead;
+use model::parcel::{ParcelHead, Track};
 use model::value::Value;
 
 use super::entries::{entry, flow, house, item, key, op_at, parcel, people, person, target, texts};
@@ -214,14 +214,17 @@ async fn more_commits_than_a_checkpoint_holds() {
         .land(0, &person(), "base", SyncMode::Full, vec![people(&[("k", "0", Insert)])])
         .await
         .unwrap();
-    for n in 1..=105 {
-        let rows = people(&[("k", &n.to_string(), Update)]);
-        house
-            .land(n, &person(), &format!("p{n}"), SyncMode::Incremental, vec![rows])
-            .await
-            .unwrap();
+    for n in 1..=105_i64 {
+        let rows = flow(vec![people(&[("k", &n.to_string(), Update)])]);
+        let track = Track { name: "rail-1".into(), position: format!("B.{n}") };
+        let id = format!("p{n}");
+        let head = ParcelHead { track: Some(track), ..parcel(&id, SyncMode::Incremental) };
+        house.lake.land_parcel(&op_at(n), &head, &target(&person()), rows).await.unwrap();
     }
     let reopened = super::entries::open(&house.folder);
+    // The position of a track is beyond it, too.
+    assert_eq!(reopened.find_position("person", "rail-1").await.unwrap().as_deref(), Some("B.105"));
+    assert!(reopened.find_landed("person", "p1").await.unwrap().is_some());
     let landed = reopened.find_landed("person", "p3").await.unwrap().unwrap();
     assert_eq!((landed.version, landed.rows), (3, 1));
     assert_eq!(house.people(None).await, ["k 105"]);

@@ -164,7 +164,7 @@ async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     delivery::resume(app, &ningbo, id_ningbo).await.unwrap();
     delivery::resume(app, &hangzhou, id).await.unwrap();
     let first = delivered(&house, id_ningbo, 1).await;
-    assert_eq!((first.mode, first.upserts, first.target_rows), (SyncMode::Full, 1000, Some(1000)));
+    assert_eq!((first.mode, first.upserts, first.target_rows), (SyncMode::Full, 500, Some(500)));
     let mariadb = async || at_mariadb(server.port, AT_MARIADB).await.unwrap();
     level(&house, "3302", &mariadb().await).await;
     assert_eq!(seen(&house, id_ningbo).await.delivery.state, DeliveryState::Ended);
@@ -176,8 +176,8 @@ async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     );
     house.clock.forward(TimeDelta::hours(20));
     let first = delivered(&house, id, 1).await;
-    assert_eq!((first.mode, first.from, first.upserts), (SyncMode::Full, None, 1500));
-    assert_eq!((first.deletes, first.target_rows), (0, Some(1500)));
+    assert_eq!((first.mode, first.from, first.upserts), (SyncMode::Full, None, 750));
+    assert_eq!((first.deletes, first.target_rows), (0, Some(750)));
     let source = Source::open(cluster.port(), "city").await;
     let rows = source.table(AT_POSTGRES).await;
     level(&house, "3301", &rows).await;
@@ -202,7 +202,7 @@ async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     house.clock.forward(TimeDelta::days(1));
     let second = delivered(&house, id, 2).await;
     assert_eq!((second.mode, second.from), (SyncMode::Incremental, first.version));
-    assert_eq!((second.upserts, second.deletes, second.target_rows), (3, 2, Some(1500)));
+    assert_eq!((second.upserts, second.deletes, second.target_rows), (3, 2, Some(750)));
     level(&house, "3301", &source.table(AT_POSTGRES).await).await;
     // Nights in which nothing changed, one of them missed: a receipt that says so.
     house.clock.forward(TimeDelta::days(2));
@@ -210,10 +210,10 @@ async fn what_was_agreed_comes_at_its_time_and_leaves_receipts() {
     assert_eq!(quiet.missed, 1);
     let quiet = quiet.receipt.unwrap();
     assert_eq!((quiet.upserts, quiet.deletes, quiet.sha256.as_str()), (0, 0, ""));
-    assert_eq!((quiet.version, quiet.target_rows), (second.version, Some(1500)));
+    assert_eq!((quiet.version, quiet.target_rows), (second.version, Some(750)));
     // By hand, all of it again; what goes once stays ended.
     delivery::run(app, &ningbo, id_ningbo).await.unwrap();
-    assert_eq!(delivered(&house, id_ningbo, 2).await.target_rows, Some(999));
+    assert_eq!(delivered(&house, id_ningbo, 2).await.target_rows, Some(499));
     level(&house, "3302", &mariadb().await).await;
     assert_eq!(seen(&house, id_ningbo).await.delivery.state, DeliveryState::Ended);
 
@@ -350,9 +350,9 @@ async fn a_turn_waits_for_its_target_and_for_a_stop_to_be_lifted() {
     assert!(notices.iter().any(|n| n.kind == "delivery.failed"), "{notices:?}");
     way.lead(cluster.port());
     let first = delivered(&house, id, 1).await;
-    assert_eq!((first.columns.as_str(), first.target_rows), ("id,amount", Some(500)));
+    assert_eq!((first.columns.as_str(), first.target_rows), ("id,amount", Some(250)));
     let source = Source::open(cluster.port(), "city").await;
-    assert_eq!(source.one("SELECT count(*) FROM own WHERE amount > 0").await, "500");
+    assert_eq!(source.one("SELECT count(*) FROM own WHERE amount > 0").await, "250");
 
     // Stopped by a person, in the middle of things: nothing goes until it goes on, and then from where it stands.
     land(&house, "firms", SyncMode::Incremental, &[("U", 1, "甲", 42, "330106")]).await;

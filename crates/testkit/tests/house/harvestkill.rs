@@ -1,4 +1,4 @@
-//! kill -9 in the middle of turns of harvest: a source of hundreds of records over many pages on a real socket, and the process that
+//! kill -9 in the middle of turns of harvest: a source of many records over a dozen pages on a real socket, and the process that
 //! reads it killed again and again, at first while everything is new, then while some has changed, come and gone. At the end there is
 //! exactly what the source has, once, and the report says so.
 
@@ -24,10 +24,10 @@ const STORE: &str = "QIANTANG_TEST_HARVEST_STORE";
 const TURN: &str = "QIANTANG_TEST_HARVEST_TURN";
 
 /// Records of the source at first, and of a page.
-const RECORDS: u32 = 240;
-const PAGE: u32 = 20;
+const RECORDS: u32 = 144;
+const PAGE: u32 = 12;
 /// What becomes of them before the second turn.
-const GONE: u32 = 40;
+const GONE: u32 = 24;
 const CHANGED: u32 = 30;
 const ADDED: u32 = 20;
 /// Deaths of each turn, and how long after it is ready a process dies at first, in milliseconds; each later one lives longer.

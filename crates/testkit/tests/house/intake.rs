@@ -11,7 +11,7 @@ use model::asset::{AssetFilter, Ledger};
 use testkit::{House, PROVIDER_ORG};
 
 /// Rows of each file. The whole figure (89,000) is tried by `QIANTANG_TEST_INTAKE_ROWS=89000`.
-const ROWS: u64 = 6_000;
+const ROWS: u64 = 2_500;
 const FOLDER: &str = "QIANTANG_TEST_INTAKE_DYING_IN";
 const FILE: &str = "QIANTANG_TEST_INTAKE_DYING_WITH";
 const SIZE: &str = "QIANTANG_TEST_INTAKE_ROWS";

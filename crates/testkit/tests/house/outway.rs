@@ -74,11 +74,11 @@ pub(crate) async fn settle(house: &House) {
     }
 }
 
-/// Three thousand firms of six regions, as `firms`: their numbers, names and regions.
+/// Fifteen hundred firms of six regions, as `firms`: their numbers, names and regions.
 pub(crate) async fn firms(house: &House) -> Vec<(u64, String, &'static str)> {
     house.publish(regional("firms")).await;
     let regions = ["330100", "330106", "330110", "330200", "330203", "310000"];
-    let lines: Vec<_> = (1..=3000)
+    let lines: Vec<_> = (1..=1500)
         .map(|n| (n, format!("企业{n}"), regions[usize::try_from(n % 6).unwrap()]))
         .collect();
     let all: Vec<_> =
@@ -211,7 +211,7 @@ pub(crate) fn eight_deaths(
     for n in 0..8_u32 {
         let mut told = place.to_vec();
         told.push((seed, random.random::<u64>().to_string()));
-        let after = Duration::from_millis(random.random_range(20..2500));
+        let after = Duration::from_millis(random.random_range(20..1600));
         std::thread::scope(|scope| {
             let killed = scope.spawn(|| kill(name, &told, after));
             std::thread::sleep(Duration::from_millis(400));

@@ -120,7 +120,7 @@ fn deaths(count: u32, store: impl Fn(&Postgres) -> String) {
     let writer = runtime.spawn(write_on(cluster.port(), seed, Arc::clone(&stop)));
     for _ in 0..count {
         let told = [(FOLDER, folder.path().to_string_lossy().into_owned()), (STORE, store.clone())];
-        let after = Duration::from_millis(random.random_range(20..1500));
+        let after = Duration::from_millis(random.random_range(20..1000));
         assert!(!kill("pipelinekill::pulling", &told, after), "the process ended by itself");
     }
     stop.store(true, Ordering::Relaxed);

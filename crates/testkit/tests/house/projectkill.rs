@@ -17,7 +17,7 @@ use crate::railway::until;
 
 const FOLDER: &str = "QIANTANG_TEST_PROJECT_IN";
 const STORE: &str = "QIANTANG_TEST_PROJECT_STORE";
-const ROWS: u64 = 30_000;
+const ROWS: u64 = 10_000;
 
 async fn round(house: &House) -> String {
     let owner = house.person("consumer").await;
@@ -64,7 +64,7 @@ fn deaths(count: u32, store: &str) {
     for _ in 0..count {
         let told =
             [(FOLDER, folder.path().to_string_lossy().into_owned()), (STORE, store.to_owned())];
-        let after = Duration::from_millis(random.random_range(20..1200));
+        let after = Duration::from_millis(random.random_range(20..800));
         assert!(!kill("projectkill::running", &told, after), "the process ended by itself");
     }
     runtime().block_on(async {

@@ -72,8 +72,16 @@ async fn streaming(house: &House, op: &Op, id: &str) {
     .await;
 }
 
-/// Updates, inserts and deletes rows of `firms` without pause, but never those below `from`.
-fn writer(port: u16, from: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64>) {
+/// A house that compares ranges of so small a part of the rows of the shipped rules: fewer rows are cut as more are.
+async fn fine(part: u64) -> House {
+    let mut house = House::new().await;
+    let rules = &mut Arc::get_mut(&mut house.app).unwrap().rules.oversight.reconcile;
+    (rules.chunk_rows, rules.leaf_rows) = (rules.chunk_rows / part, rules.leaf_rows / part);
+    house
+}
+
+/// Updates, inserts and deletes rows of `firms`, `many` of them from `from` on and those that it has made itself.
+fn writer(port: u16, from: i64, many: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64>) {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     let writing = tokio::spawn(async move {
@@ -81,7 +89,7 @@ fn writer(port: u16, from: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64
         let mut n: i64 = 0;
         while !seen.load(Ordering::Relaxed) {
             n += 1;
-            let (at, new) = (from + n * 7919 % 60_000, 1_000_000 + n * 10);
+            let (at, new) = (from + n * 7919 % many, 1_000_000 + n * 10);
             source
                 .run(&format!(
                     "UPDATE firms SET name = '变{n}', amount = {n} WHERE id BETWEEN {at} AND {at} + 30;
@@ -89,7 +97,7 @@ fn writer(port: u16, from: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64
                      DELETE FROM firms WHERE id >= 1000000 AND id < {new} - 20"
                 ))
                 .await;
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         n.unsigned_abs()
     });
@@ -97,16 +105,29 @@ fn writer(port: u16, from: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn three_rows_of_twenty_thousand_are_found_and_healed() {
+    three_are_found(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute: cargo nextest run --workspace --run-ignored only -E 'test(two_hundred_thousand)'"]
 async fn three_rows_of_two_hundred_thousand_are_found_and_healed() {
-    let (house, cluster) = (House::new().await, Postgres::start());
+    three_are_found(1).await;
+}
+
+/// Of a `part` of 200,000 rows, compared by as many ranges.
+async fn three_are_found(part: i64) {
+    let fewer = part.unsigned_abs();
+    let (house, cluster) = (fine(fewer).await, Postgres::start());
+    let rows = 200_000 / part;
     let _ = cluster.database("source");
     let source = Source::open(cluster.port(), "source").await;
     source
-        .run(
+        .run(&format!(
             "CREATE TABLE firms (id bigint PRIMARY KEY, name text, amount numeric(18,2), day date);
              INSERT INTO firms SELECT n, CASE WHEN n % 17 = 0 THEN '  ' WHEN n % 19 = 0 THEN NULL ELSE '企业' || n END,
-               n + 0.5, date '2026-01-01' + (n % 300)::int FROM generate_series(1, 200000) n",
-        )
+               n + 0.5, date '2026-01-01' + (n % 300)::int FROM generate_series(1, {rows}) n"
+        ))
         .await;
     let provider = house.person("provider").await;
     house.publish(draft("firms")).await;
@@ -126,25 +147,26 @@ async fn three_rows_of_two_hundred_thousand_are_found_and_healed() {
     let equal = compared(&house.app, &provider, "firms", false).await;
     assert_eq!(equal.state, ReconcileState::Equal, "{equal:?}");
     assert!(equal.pushed, "the source sums by itself");
-    assert_eq!((equal.source_rows, equal.lake_rows, equal.rows_read), (200_000, 200_000, 0));
+    let all = rows.unsigned_abs();
+    assert_eq!((equal.source_rows, equal.lake_rows, equal.rows_read), (all, all, 0));
     let chunks = equal.chunks;
     assert!((20..=21).contains(&chunks), "{chunks}");
 
     let tampered = [
-        (77_777, None, Operation::Delete),
-        (123_456, Some("篡改"), Operation::Update),
+        (7_777, None, Operation::Delete),
+        (12_345, Some("篡改"), Operation::Update),
         (900_001, Some("多出"), Operation::Insert),
     ];
     tamper(&house.app, "firms", &tampered).await;
     let found = compared(&house.app, &provider, "firms", false).await;
     assert_eq!(found.state, ReconcileState::Differs, "{found:?}");
     assert_eq!((found.missing, found.extra, found.different), (1, 1, 1), "{found:?}");
-    assert!(found.questions < 100 && found.rows_read < 3_000, "{found:?}");
+    assert!(found.questions < 100 && found.rows_read < 3_000 / fewer, "{found:?}");
     let rows = reconcile::differences(&house.app, &provider, &found.id, 0, 0).await.unwrap().items;
     let of = |kind| rows.iter().find(|d| d.kind == kind).unwrap();
-    assert_eq!(of(DifferenceKind::Missing).key, ["77777"]);
+    assert_eq!(of(DifferenceKind::Missing).key, ["7777"]);
     assert_eq!(of(DifferenceKind::Extra).key, ["900001"]);
-    assert_eq!(of(DifferenceKind::Different).key, ["123456"]);
+    assert_eq!(of(DifferenceKind::Different).key, ["12345"]);
     assert_eq!(of(DifferenceKind::Different).items, ["name", "amount", "day"]);
     let told = rail::incidents(&house.app, &provider, &id, None, 0).await.unwrap().items;
     assert!(told.iter().any(|i| i.kind == IncidentKind::Differs && i.open), "{told:?}");
@@ -162,7 +184,7 @@ async fn three_rows_of_two_hundred_thousand_are_found_and_healed() {
     }
 
     // Beside a writer: the same three and nothing else; healed; equal.
-    let (stop, writing) = writer(cluster.port(), 130_000);
+    let (stop, writing) = writer(cluster.port(), 130_000 / part, 60_000 / part);
     let beside = compared(&house.app, &provider, "firms", false).await;
     assert_eq!((beside.missing, beside.extra, beside.different), (1, 1, 1), "{beside:?}");
     reconcile::heal(&house.app, &provider, &beside.id).await.unwrap();
@@ -267,9 +289,9 @@ async fn a_mariadb_is_reconciled_and_healed() {
     server.run_sql(railmysql::READER);
     server.run_sql(
         "CREATE TABLE source.firms (id BIGINT PRIMARY KEY, name VARCHAR(80), amount DECIMAL(18,2), day DATE);
-         INSERT INTO source.firms SELECT seq, IF(seq % 13 = 0, ' ', CONCAT('企业', seq)), seq + 0.25, '2026-01-01' + INTERVAL seq % 300 DAY FROM source.seq_1_to_30000",
+         INSERT INTO source.firms SELECT seq, IF(seq % 13 = 0, ' ', CONCAT('企业', seq)), seq + 0.25, '2026-01-01' + INTERVAL seq % 300 DAY FROM source.seq_1_to_6000",
     );
-    let house = House::new().await;
+    let house = fine(5).await;
     let provider = house.person("provider").await;
     house.publish(draft("firms")).await;
     let kept = railmysql::stored(&house, &provider, server.port).await;
@@ -287,7 +309,7 @@ async fn a_mariadb_is_reconciled_and_healed() {
         "firms",
         &[
             (5, None, Operation::Delete),
-            (15_000, Some("篡改"), Operation::Update),
+            (3_000, Some("篡改"), Operation::Update),
             (40_000, Some("多出"), Operation::Insert),
         ],
     )
@@ -300,13 +322,13 @@ async fn a_mariadb_is_reconciled_and_healed() {
         let mut n = 0;
         while !seen.load(Ordering::Relaxed) {
             n += 1;
-            let at = 20_000 + n * 37 % 9000;
+            let at = 4_000 + n * 37 % 1_800;
             let sql = format!(
                 "UPDATE firms SET name = '变{n}' WHERE id = {at};\nINSERT INTO firms VALUES ({}, 'x', {n}, NULL)",
                 100_000 + n
             );
             railmysql::run(&mut conn, &sql).await;
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
     let found = compared(&house.app, &provider, "firms", true).await;

@@ -328,7 +328,7 @@ async fn small_files_are_written_together(house: House) {
     let entry = house.publish(draft("firms")).await;
     full(&house, "0,零,1,2026-01-01\n").await;
     assert_eq!(collection::tidy(&house.app).await.unwrap().compacted, 0);
-    for n in 1..=30 {
+    for n in 1..=25 {
         increment(&house, &format!("{n},第{n},1,2026-01-01\n{},又,2,2026-01-01\n", n / 2)).await;
     }
     let before = firms(&house).await;
