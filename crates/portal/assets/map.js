@@ -12,6 +12,11 @@
   var COLOURS = ["#0f766e", "#b45309", "#2f5fa8", "#86479c"];
   // Where nothing tells the extent: Zhejiang.
   var AROUND = [118, 27, 123, 31.3];
+  // What the map's own parts are called, in the page's language.
+  var WORDS = /^en/.test(document.documentElement.lang) ? { "Map.Title": "Picture of the map" } : {
+    "Map.Title": "地图画面", "NavigationControl.ZoomIn": "放大", "NavigationControl.ZoomOut": "缩小", "Popup.Close": "关闭",
+    "ScaleControl.Meters": "米", "ScaleControl.Kilometers": "公里"
+  };
   function told(name) { return (box.getAttribute(name) || "").split(" ").filter(Boolean); }
   function fetched(address) {
     if (/\/tiles$/.test(address)) { return { tiles: address, name: decodeURIComponent(address.split("/")[2]), features: [] }; }
@@ -143,7 +148,7 @@
     });
     var drawn = all.flatMap(layers);
     var map = new maplibregl.Map({
-      container: box, attributionControl: false, maxZoom: 17,
+      container: box, attributionControl: false, maxZoom: 17, locale: WORDS,
       bounds: [[bounds[0], bounds[1]], [bounds[2], bounds[3]]], fitBoundsOptions: { padding: 40, maxZoom: 13 },
       style: {
         version: 8, sources: sources,

@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(domain(&of("transport"), Domain::Other, &mut left_out), Domain::Traffic);
         assert_eq!(domain(&of(""), Domain::Market, &mut left_out), Domain::Market);
         assert!(left_out.is_empty());
-        assert_eq!(domain(&of("Weather"), Domain::Market, &mut left_out), Domain::Market);
+        assert_eq!(domain(&of("Astrology"), Domain::Market, &mut left_out), Domain::Market);
         assert_eq!(left_out.len(), 1);
     }
 }

@@ -307,11 +307,11 @@ impl Away {
 }
 
 impl Team {
-    /// The only job's run after its next attempt, which has failed `failures` times by now.
-    async fn attempted(&self, name: &str, failures: u32) -> ProjectRun {
+    /// A run of the only job after its next attempt, which has failed `failures` times by now.
+    async fn attempted(&self, name: &str, run: &str, failures: u32) -> ProjectRun {
         until("an attempt that failed", async || {
             self.tick().await;
-            let now = self.runs(name).await.remove(0);
+            let now = self.runs(name).await.into_iter().find(|r| r.id == run).unwrap();
             let failed = now.failures == failures && now.state != RunState::Running;
             if failed { Ok(now) } else { Err(format!("{now:?}")) }
         })
@@ -354,7 +354,7 @@ async fn tried_again(house: House) {
     }
     let run = project::run_now(app, &t.developer, &t.id, "ages").await.unwrap();
     for failures in 1..=2 {
-        let failed = t.attempted("ages", failures).await;
+        let failed = t.attempted("ages", &run.id, failures).await;
         assert_eq!(failed.state, RunState::Retrying, "{failed:?}");
         assert_eq!((failed.id.as_str(), failed.version), (run.id.as_str(), None));
         assert!(failed.finished_at.is_none() && failed.ready_at > failed.created_at, "{failed:?}");
@@ -384,7 +384,7 @@ async fn tried_again(house: House) {
     let gone = Away::of(t.house(), "renkou");
     let again = project::run_now(app, &t.developer, &t.id, "ages").await.unwrap();
     for failures in 1..=3 {
-        let failed = t.attempted("ages", failures).await;
+        let failed = t.attempted("ages", &again.id, failures).await;
         let state = if failures == 3 { RunState::Failed } else { RunState::Retrying };
         assert_eq!((failed.id.as_str(), failed.state), (again.id.as_str(), state), "{failed:?}");
         t.house().clock.forward(TimeDelta::minutes(11));
@@ -410,7 +410,7 @@ async fn too_fast(house: House) {
     let run = project::run_now(app, &t.developer, &t.id, "ages").await.unwrap();
     // The one call of this second is a member's; the house's clock goes on by a millisecond a look.
     t.cells(&t.developer, "select count(*) as n from renkou").await;
-    let failed = t.attempted("ages", 1).await;
+    let failed = t.attempted("ages", &run.id, 1).await;
     assert_eq!((failed.id.as_str(), failed.state), (run.id.as_str(), RunState::Retrying));
     assert!(failed.en.contains("too many calls: 1 a second"), "{failed:?}");
     assert!(failed.zh.contains("过于频繁"), "{failed:?}");
