@@ -150,7 +150,7 @@ for (const way of ["button", "shift"]) {
       await page.locator("#draw-area").click();
       await expect(page.locator("#draw-area")).toHaveAttribute("aria-pressed", "true");
     }
-    await canvas.evaluate((e) => e.scrollIntoView({ block: "center" }));
+    await canvas.evaluate((e) => e.scrollIntoView({ block: "center", behavior: "instant" }));
     const box = await canvas.boundingBox();
     if (way === "shift") await page.keyboard.down("Shift");
     await page.mouse.move(box.x + 6, box.y + 6);
