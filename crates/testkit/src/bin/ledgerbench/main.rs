@@ -25,7 +25,7 @@ use testkit::{House, megabytes, percentile};
 
 /// As in the server.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn say(text: &str) {
     println!("{text}");

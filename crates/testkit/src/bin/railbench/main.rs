@@ -26,7 +26,7 @@ use testkit::{MemoryWatch, megabytes};
 
 /// As in the server.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Least ratios to the bare limits, most seconds of the 99th percentile, most memory.
 const LEAST_RATIO: f64 = 0.4;
