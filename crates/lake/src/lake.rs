@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -29,6 +28,7 @@ use policy::{Action, Grant, Permit};
 
 use crate::cluster::{self, Cluster, ClusterConfig, ClusterFigures};
 use crate::fault;
+use crate::pool::Pool;
 use crate::table::{Loaded, Slot};
 
 /// Rows of one piece of a scan or replay.
@@ -117,9 +117,8 @@ impl DeltaLake {
         if !root.ends_with('/') {
             root.push('/');
         }
-        let mut runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(
-            config.memory_limit_bytes.max(16 << 20),
-        )));
+        let mut runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(Pool::new(config.memory_limit_bytes.max(16 << 20))));
         if let Some(dir) = &config.spill_dir {
             runtime = runtime.with_temp_file_path(dir);
         }

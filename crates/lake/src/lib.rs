@@ -68,6 +68,7 @@
 //! are encoded on all processors ([`rowgroup`]).
 
 mod bounds;
+mod calendar;
 mod cells;
 mod change;
 mod cluster;
@@ -88,6 +89,7 @@ mod lines;
 mod masking;
 mod name;
 mod plain;
+mod pool;
 mod prints;
 mod replay;
 mod rowgroup;

@@ -7,7 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Decimal128Array, Float64Array, Int64Array, StringBuilder, new_null_array,
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, StringBuilder, StringViewBuilder,
+    new_null_array,
 };
 use arrow::datatypes::DataType as ArrowType;
 use datafusion::common::DataFusionError;
@@ -128,18 +129,18 @@ impl MaskFunction {
         let cells = Cells::of(array.as_ref()).map_err(|e| DataFusionError::External(e.into()))?;
         if let (Mask::Keep { head, tail }, true) = (&self.mask, cells.is_text()) {
             // Names and numbers of millions of rows: no value of its own for each.
-            let mut texts = StringBuilder::with_capacity(array.len(), array.len() * 12);
+            let (mut texts, mut kept) = (Texts::of(&becomes, array.len()), String::new());
             for row in 0..array.len() {
-                match cells.text(row) {
-                    Some(text) => {
-                        write_kept(text, *head, *tail, &mut texts)
-                            .map_err(|e| DataFusionError::External(e.into()))?;
-                        texts.append_value("");
-                    }
-                    None => texts.append_null(),
-                }
+                let Some(text) = cells.text(row) else {
+                    texts.push(None);
+                    continue;
+                };
+                kept.clear();
+                write_kept(text, *head, *tail, &mut kept)
+                    .map_err(|e| DataFusionError::External(e.into()))?;
+                texts.push(Some(&kept));
             }
-            return Ok(Arc::new(texts.finish()));
+            return Ok(texts.finish());
         }
         let values =
             (0..array.len()).map(|row| masker.apply(&self.mask, &self.column, &cells.value(row)));
@@ -164,9 +165,9 @@ impl MaskFunction {
                 Arc::new(array.with_precision_and_scale(precision, scale)?)
             }
             _ => {
-                let mut texts = StringBuilder::with_capacity(array.len(), array.len() * 16);
-                values.for_each(|v| texts.append_option(v.to_text()));
-                Arc::new(texts.finish())
+                let mut texts = Texts::of(&becomes, array.len());
+                values.for_each(|v| texts.push(v.to_text().as_deref()));
+                texts.finish()
             }
         })
     }
@@ -179,9 +180,39 @@ impl MaskFunction {
             Some(Kind::Float) => DataType::Float,
             _ => DataType::Text,
         };
-        match output_type(&self.mask, data_type) {
-            DataType::Text => ArrowType::Utf8,
+        match (output_type(&self.mask, data_type), stored) {
+            (DataType::Text, ArrowType::Utf8View) => ArrowType::Utf8View,
+            (DataType::Text, _) => ArrowType::Utf8,
             _ => stored.clone(),
+        }
+    }
+}
+
+/// Masked texts, of the type that is to come out.
+enum Texts {
+    Plain(StringBuilder),
+    Views(StringViewBuilder),
+}
+
+impl Texts {
+    fn of(becomes: &ArrowType, rows: usize) -> Self {
+        match becomes {
+            ArrowType::Utf8View => Texts::Views(StringViewBuilder::with_capacity(rows)),
+            _ => Texts::Plain(StringBuilder::with_capacity(rows, rows * 16)),
+        }
+    }
+
+    fn push(&mut self, text: Option<&str>) {
+        match self {
+            Texts::Plain(texts) => texts.append_option(text),
+            Texts::Views(texts) => texts.append_option(text),
+        }
+    }
+
+    fn finish(self) -> ArrayRef {
+        match self {
+            Texts::Plain(mut texts) => Arc::new(texts.finish()),
+            Texts::Views(mut texts) => Arc::new(texts.finish()),
         }
     }
 }

@@ -9,14 +9,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType as ArrowType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::file_format::options::ReadOptions;
-use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::datasource::physical_plan::ParquetSource;
+use datafusion::datasource::listing::{
+    ListingTable, ListingTableConfig, ListingTableUrl, PartitionedFile,
+};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::{
     EmptyRelation, Expr, LogicalPlan, TableProviderFilterPushDown, TableType,
@@ -32,12 +35,16 @@ use crate::table::Loaded;
 const HARMLESS: [&str; 1] = ["timestampNtz"];
 /// How the names of files end that are listed.
 const EXTENSION: &str = ".parquet";
+/// Bytes of a piece of a file at most: about a row group.
+const PIECE: u64 = 8 << 20;
 
-/// Rows of data files (all, or those named) as they lie; `None` when Parquet alone does not tell them.
+/// Rows of data files (all, or those named) as they lie; `None` when Parquet alone does not tell them. `here`: they are read by this process,
+/// so that texts are views of the pages they lie in, and whoever has nothing left to read takes the next piece from the others.
 pub(crate) fn files(
     session: &SessionContext,
     loaded: &Loaded<'_>,
     paths: Option<&[String]>,
+    here: bool,
 ) -> Result<Option<DataFrame>> {
     let failed = |e| fault::plan("reading files", e);
     if !plain(loaded)? {
@@ -48,8 +55,12 @@ pub(crate) fn files(
         Some(paths) => paths.to_vec(),
         None => loaded.files()?.into_iter().map(|(path, _)| path).collect(),
     };
+    let schema = match here {
+        true => read_as(&loaded.schema, &ArrowType::Utf8View),
+        false => loaded.schema.as_ref().clone(),
+    };
     if paths.is_empty() {
-        let schema = DFSchema::try_from(loaded.schema.as_ref().clone()).map_err(failed)?;
+        let schema = DFSchema::try_from(schema).map_err(failed)?;
         let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
         return Ok(Some(DataFrame::new(session.state(), LogicalPlan::EmptyRelation(empty))));
     }
@@ -62,11 +73,20 @@ pub(crate) fn files(
         .to_listing_options(&session.copied_config(), session.copied_table_options());
     let config = ListingTableConfig::new_with_multi_paths(urls)
         .with_listing_options(options)
-        .with_schema(Arc::clone(&loaded.schema));
+        .with_schema(Arc::new(schema));
     let known = session.runtime_env().cache_manager.get_file_statistic_cache();
     let listing = ListingTable::try_new(config).map_err(failed)?.with_cache(known);
-    let whole = Whole { code: loaded.code(), listing };
+    let whole = Whole { code: loaded.code(), listing, here };
     session.read_table(Arc::new(whole)).map(Some).map_err(failed)
+}
+
+/// The schema with its texts as this type.
+pub(crate) fn read_as(schema: &Schema, texts: &ArrowType) -> Schema {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        ArrowType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(texts.clone())),
+        _ => Arc::clone(field),
+    });
+    Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone())
 }
 
 fn plain(loaded: &Loaded<'_>) -> Result<bool> {
@@ -88,6 +108,7 @@ fn plain(loaded: &Loaded<'_>) -> Result<bool> {
 struct Whole {
     code: String,
     listing: ListingTable,
+    here: bool,
 }
 
 impl Whole {
@@ -105,6 +126,42 @@ impl Whole {
         let mut named = self.listing.table_paths().iter();
         named.find(|url| !there.contains(url.prefix())).map(ListingTableUrl::as_str)
     }
+}
+
+/// The same plan over pieces of the files. Left to itself DataFusion cuts them into as many as there are processors: where the statistics of
+/// row groups leave little of one of them, the others work and that one is idle.
+fn in_pieces(plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Arc<dyn ExecutionPlan> {
+    let source = plan
+        .downcast_ref::<DataSourceExec>()
+        .and_then(|exec| exec.downcast_to_file_source::<ParquetSource>());
+    let Some((config, _)) = source else { return plan };
+    let lanes = options.execution.target_partitions;
+    let files: Vec<&PartitionedFile> =
+        config.file_groups.iter().flat_map(FileGroup::iter).collect();
+    let bytes: u64 = files.iter().map(|file| file.object_meta.size).sum();
+    let least = options.optimizer.repartition_file_min_size;
+    if lanes < 2 || usize::try_from(bytes).is_ok_and(|bytes| bytes < least) {
+        return plan;
+    }
+    let piece = PIECE.min(bytes / lanes as u64).max(1);
+    let mut dealt: Vec<Vec<PartitionedFile>> = vec![Vec::new(); lanes];
+    let mut turn = 0;
+    for file in files {
+        let (size, mut begins) = (file.object_meta.size, 0);
+        while begins < size {
+            let ends = size.min(begins + piece);
+            let (Ok(from), Ok(to)) = (i64::try_from(begins), i64::try_from(ends)) else {
+                return plan;
+            };
+            if let Some(lane) = dealt.get_mut(turn % lanes) {
+                lane.push(file.clone().with_range(from, to));
+            }
+            (begins, turn) = (ends, turn + 1);
+        }
+    }
+    let groups = dealt.into_iter().map(FileGroup::new).collect();
+    let config = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
+    DataSourceExec::from_data_source(config)
 }
 
 #[async_trait]
@@ -134,7 +191,9 @@ impl TableProvider for Whole {
         // Where rows enough are found the listing stops, and which files are there is not known. The limit stays above.
         let plan = self.listing.scan(state, projection, filters, None).await;
         let plan = plan.map_err(|e| fault::within(&self.code, e))?;
-        let Some(file) = self.missing(&plan) else { return Ok(plan) };
+        let Some(file) = self.missing(&plan) else {
+            return Ok(if self.here { in_pieces(plan, state.config_options()) } else { plan });
+        };
         tracing::error!(
             entry.code = self.code,
             file.url = file,

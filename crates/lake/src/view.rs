@@ -184,7 +184,7 @@ async fn files_by(
     by: By,
 ) -> Result<DataFrame> {
     if by != By::Delta {
-        match plain::files(session, loaded, paths.as_deref())? {
+        match plain::files(session, loaded, paths.as_deref(), by == By::Parquet)? {
             Some(rows) => return Ok(rows),
             None if by == By::Sent => {
                 return Err(Error::internal("lake: a table that only Delta's reader can read"));

@@ -32,7 +32,6 @@ use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::metrics::LoggingMetricsCollector;
 use ballista_executor::runtime_cache::{DefaultSessionRuntimeCache, MemoryPoolPolicy};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
@@ -46,6 +45,7 @@ use tonic::{Request, Response, Status};
 use super::codec::HouseCodec;
 use super::trust::{Trust, TrustFiles};
 use super::{MESSAGE, listening};
+use crate::pool::Pool;
 
 /// How an executor is set.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ fn executor(config: &ExecutorConfig, trust: &Arc<Trust>, at: SocketAddr, folder:
         Arc::new(move |base: Arc<RuntimeEnv>, _: &SessionConfig, threads: u32| {
             let threads = usize::try_from(threads.max(1)).unwrap_or(1);
             RuntimeEnvBuilder::from_runtime_env(&base)
-                .with_memory_pool(Arc::new(FairSpillPool::new(share.saturating_mul(threads))))
+                .with_memory_pool(Arc::new(Pool::new(share.saturating_mul(threads))))
                 .build_arc()
         });
     let alone: RuntimeProducer = {

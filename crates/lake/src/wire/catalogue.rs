@@ -18,6 +18,7 @@ use super::relations::{PgCatalog, Relations};
 use super::settings::Settings;
 use super::table::GrantedTable;
 use crate::bounds::{self, Room};
+use crate::calendar;
 use crate::lake::{DeltaLake, STATEMENT_ROWS};
 
 /// Name of the one database.
@@ -124,7 +125,7 @@ pub(super) fn context(
         .with_config(config)
         .with_runtime_env(lake.runtime())
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(bounds::functions(room))
+        .with_scalar_functions(bounds::functions(room).into_iter().map(calendar::by_day).collect())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())

@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::execution::memory_pool::{
-    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
+    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+
+use crate::pool::Pool;
 
 /// What the statements of a session may use.
 #[derive(Clone, Debug)]
@@ -40,7 +42,7 @@ impl Allowance {
     /// What one statement runs in: all that the lake's statements have in common, and a pool of its own.
     pub(super) fn runtime(&self, common: &RuntimeEnv) -> PlanResult<Arc<RuntimeEnv>> {
         let pool = StatementPool {
-            own: FairSpillPool::new(self.most),
+            own: Pool::new(self.most),
             common: Arc::clone(&common.memory_pool),
             most: self.most,
             share: self.share.clone(),
@@ -82,7 +84,7 @@ impl Share {
 /// A pool of its own for a statement, counted in the common one, too.
 #[derive(Debug)]
 struct StatementPool {
-    own: FairSpillPool,
+    own: Pool,
     common: Arc<dyn MemoryPool>,
     most: usize,
     share: Option<Share>,
@@ -169,10 +171,8 @@ mod tests {
     #[test]
     fn there_is_always_room_for_another_application() {
         const ALL: usize = 9000;
-        let common = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(ALL)))
-            .build()
-            .unwrap();
+        let common =
+            RuntimeEnvBuilder::new().with_memory_pool(Arc::new(Pool::new(ALL))).build().unwrap();
         let (one, other) = (Share::new(ALL), Share::new(ALL));
         // Two statements of one application share what is its own.
         let first = MemoryConsumer::new("join").register(&pool(&common, &one));
@@ -196,10 +196,8 @@ mod tests {
 
     #[test]
     fn what_is_alone_has_what_it_was_given() {
-        let common = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(100)))
-            .build()
-            .unwrap();
+        let common =
+            RuntimeEnvBuilder::new().with_memory_pool(Arc::new(Pool::new(100))).build().unwrap();
         let runtime = Allowance::alone(80).runtime(&common).unwrap();
         let join = MemoryConsumer::new("join").register(&runtime.memory_pool);
         join.try_grow(80).unwrap();

@@ -11,16 +11,24 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{
     BinaryExpr, Cast, Expr, Operator, TableProviderFilterPushDown, TableType,
 };
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::expressions::{Column as PlanColumn, DynamicFilterPhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, conjunction};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, PlanProperties, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
 };
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -33,15 +41,15 @@ use futures::TryStreamExt;
 use guard::mask::output_type;
 use model::code::DataType;
 use model::{Error, Result};
-use policy::Grant;
 use policy::port::SqlTable;
+use policy::{Grant, GrantColumn};
 
 use crate::lake::DeltaLake;
 use crate::masking::Masking;
 use crate::schema::{Kind, Shape};
 use crate::table::Loaded;
 use crate::view::{By, named};
-use crate::{cluster, fault, filter, masking, view};
+use crate::{cluster, fault, filter, masking, plain, view};
 
 /// One granted resource at one version of it.
 pub(super) struct GrantedTable {
@@ -67,7 +75,11 @@ impl GrantedTable {
             Some(table) => Loaded::of(table)?.columns()?,
             None => Vec::new(),
         };
-        let schema = schema(&grant, &stored);
+        let mut schema = schema(&grant, &stored);
+        if lake.cluster().is_none() {
+            // Nothing of the statement leaves this process: texts are seen where they were read.
+            schema = Arc::new(plain::read_as(&schema, &ArrowType::Utf8View));
+        }
         Ok(Self { lake: Arc::clone(lake), grant, table, schema })
     }
 
@@ -140,9 +152,7 @@ fn strip(filter: Expr) -> PlanResult<Expr> {
 /// their own type, and cannot fail.
 fn harmless(filter: &Expr, grant: &Grant) -> bool {
     let plain = |e: &Expr| match e {
-        Expr::Column(column) => {
-            grant.column(&column.name).is_some_and(|c| c.mask.is_none() && c.filterable)
-        }
+        Expr::Column(column) => grant.column(&column.name).is_some_and(open),
         _ => false,
     };
     let constant = |e: &Expr| matches!(e, Expr::Literal(..));
@@ -243,21 +253,32 @@ impl TableProvider for GrantedTable {
         let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let columns = projection.unwrap_or(&all);
         let schema = Arc::new(self.schema.project(columns)?);
+        let sent = cluster::spread(state);
         let inner = match &self.table {
             Some(table) => self
-                .inside(table, columns, filters, cluster::spread(state))
+                .inside(table, columns, filters, sent)
                 .await
                 .map_err(|e| DataFusionError::External(Box::new(e)))?,
             None => Arc::new(EmptyExec::new(Arc::clone(&schema))),
         };
-        Ok(Arc::new(Barrier::new(self.grant.code(), schema, inner)))
+        // What a running plan learns of its own rows does not reach other processes.
+        let asked = |at: &usize| sent.is_none() && self.grant.columns().get(*at).is_some_and(open);
+        let open = columns.iter().map(asked).collect();
+        Ok(Arc::new(Barrier::new(self.grant.code(), schema, inner, open)))
     }
+}
+
+/// Whether rows may be chosen by a column's values: it is shown as it lies.
+fn open(column: &GrantColumn) -> bool {
+    column.mask.is_none() && column.filterable
 }
 
 /// The leaf that the caller's plan sees.
 struct Barrier {
     code: String,
     inner: Arc<dyn ExecutionPlan>,
+    /// Of each column, whether rows may be chosen by its values before they come out.
+    open: Vec<bool>,
     /// About how much it is: which side of a join is held in memory hangs on it. Nothing of the values.
     size: Arc<Statistics>,
     properties: Arc<PlanProperties>,
@@ -270,7 +291,7 @@ impl fmt::Debug for Barrier {
 }
 
 impl Barrier {
-    fn new(code: &str, schema: SchemaRef, inner: Arc<dyn ExecutionPlan>) -> Self {
+    fn new(code: &str, schema: SchemaRef, inner: Arc<dyn ExecutionPlan>, open: Vec<bool>) -> Self {
         let partitions = inner.properties().output_partitioning().partition_count();
         let size = StatisticsContext::new().compute(inner.as_ref(), &StatisticsArgs::new());
         let size = Arc::new(cluster::size(&schema, size.ok().as_deref()));
@@ -280,7 +301,19 @@ impl Barrier {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { code: code.to_owned(), inner, size, properties: Arc::new(properties) }
+        Self { code: code.to_owned(), inner, open, size, properties: Arc::new(properties) }
+    }
+
+    /// Whether a filter that a running plan makes of what it has seen (the last of the first fifty rows, the keys of a join's other side) may
+    /// be asked of every stored row: it compares open columns as they are with values, and cannot fail.
+    fn takes(&self, filter: &Arc<dyn PhysicalExpr>) -> bool {
+        let any: &dyn Any = filter.as_ref();
+        any.is::<DynamicFilterPhysicalExpr>()
+            && filter.children().into_iter().all(|of| {
+                let any: &dyn Any = of.as_ref();
+                let column = any.downcast_ref::<PlanColumn>();
+                column.and_then(|c| self.open.get(c.index())).is_some_and(|open| *open)
+            })
     }
 }
 
@@ -323,6 +356,32 @@ impl ExecutionPlan for Barrier {
         _: Vec<Arc<dyn ExecutionPlan>>,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        asked: ChildPushdownResult,
+        config: &ConfigOptions,
+    ) -> PlanResult<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let asked: Vec<_> = asked.parent_filters.into_iter().map(|asked| asked.filter).collect();
+        // Whoever asks goes on asking: what comes out may still hold rows that do not fit.
+        let told = vec![PushedDown::No; asked.len()];
+        let told = FilterPushdownPropagation::with_parent_pushdown_result(told);
+        let taken: Vec<_> = asked.into_iter().filter(|filter| self.takes(filter)).collect();
+        if phase != FilterPushdownPhase::Post || taken.is_empty() {
+            return Ok(told);
+        }
+        // Inside it goes as far down as it can: below the masks, which are made of fewer rows then.
+        let narrowed = FilterExec::try_new(conjunction(taken), Arc::clone(&self.inner))?;
+        let inner = FilterPushdown::new().optimize(Arc::new(narrowed), config)?;
+        Ok(told.with_updated_node(Arc::new(Self {
+            code: self.code.clone(),
+            inner,
+            open: self.open.clone(),
+            size: Arc::clone(&self.size),
+            properties: Arc::clone(&self.properties),
+        })))
     }
 
     fn statistics_from_inputs(
