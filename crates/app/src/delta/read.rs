@@ -193,11 +193,7 @@ pub async fn open(app: &App, op: &Op, file: &str, token: &str) -> Result<Reading
             "the token that got this address has ended or was revoked",
         ));
     }
-    let tables = shared::granted(app, &op).await?;
-    let Some(table) = tables.iter().find(|t| t.name == claims.table).cloned() else {
-        let entry = app.store.entry_get(&claims.table).await?.map(|e| e.id);
-        return Err(shared::ended(app, entry.as_deref().unwrap_or_default()));
-    };
+    let table = shared::still(app, &op, &claims.table).await?;
     table.grant.check_time(op.at)?;
     if app.lake.share_id(&table.grant) != claims.view {
         return Err(Error::new(

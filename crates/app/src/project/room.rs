@@ -207,15 +207,16 @@ impl Room {
     async fn all(&self, held: &Held, codes: &[&str]) -> Result<Vec<SqlTable>> {
         let tables = self.now(held).await?;
         let at = self.app.now();
-        codes
-            .iter()
-            .map(|code| {
-                let found = tables.iter().find(|t| t.grant.code() == *code);
-                let table = found.ok_or_else(|| Error::of(Code::GrantExpired))?;
-                table.grant.check_time(at)?;
-                Ok(table.clone())
-            })
-            .collect()
+        let mut found = Vec::with_capacity(codes.len());
+        for code in codes {
+            let Some(table) = tables.iter().find(|t| t.grant.code() == *code) else {
+                let own = application(&self.app, held, &self.source).await?;
+                return Err(self.desk.why(&own, code).await?);
+            };
+            table.grant.check_time(at)?;
+            found.push(table.clone());
+        }
+        Ok(found)
     }
 
     /// Fails when a result that a statement reads was made anew while it was planned: its rows and what is kept of how they were made
