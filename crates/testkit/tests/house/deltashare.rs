@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use app::delta::{self, Asked, Named, Point, Span};
+use app::delta::{self, Asked, DeltaTokenAsk, Named, Point, Span};
 use app::halt::{self, HaltAsk};
 use app::sharing;
 use chrono::TimeDelta;
@@ -56,14 +56,20 @@ async fn tokens(house: House) {
     let consumer = house.person("consumer").await;
     for who in ["stranger", "provider"] {
         let other = house.person(who).await;
-        let refused = delta::token(app, &other, &id, 0, false).await.unwrap_err();
+        let refused = delta::token(app, &other, &id, &DeltaTokenAsk::default()).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound, "{who}");
     }
     for days in [-1, 366] {
-        let refused = delta::token(app, &consumer, &id, days, false).await.unwrap_err();
+        let refused =
+            delta::token(app, &consumer, &id, &DeltaTokenAsk { days, ..DeltaTokenAsk::default() })
+                .await
+                .unwrap_err();
         assert_eq!(refused.code(), Code::InvalidInput, "{days}");
     }
-    let first = delta::token(app, &consumer, &id, 10, false).await.unwrap();
+    let first =
+        delta::token(app, &consumer, &id, &DeltaTokenAsk { days: 10, ..DeltaTokenAsk::default() })
+            .await
+            .unwrap();
     let profile: serde_json::Value = serde_json::from_str(&first.profile("http://x")).unwrap();
     assert_eq!(profile["bearerToken"].as_str().unwrap(), first.token);
     assert!(first.token.starts_with(delta::TOKEN) && !format!("{first:?}").contains(&first.token));
@@ -74,7 +80,14 @@ async fn tokens(house: House) {
     assert_eq!(by(&first.token).await, Ok(id.clone()));
     assert_eq!(by("qtds_x").await, Err(Code::SignatureMismatch));
     // Renewed: both work until the overlap is over.
-    let second = delta::token(app, &consumer, &id, 0, true).await.unwrap();
+    let second = delta::token(
+        app,
+        &consumer,
+        &id,
+        &DeltaTokenAsk { renew: true, ..DeltaTokenAsk::default() },
+    )
+    .await
+    .unwrap();
     house.clock.forward(TimeDelta::hours(23));
     assert_eq!((by(&first.token).await, by(&second.token).await), (Ok(id.clone()), Ok(id.clone())));
     house.clock.forward(TimeDelta::hours(2));
@@ -85,9 +98,14 @@ async fn tokens(house: House) {
     // So many and no more; those that ended do not count.
     let consumer = house.person("consumer").await;
     for _ in 0..4 {
-        delta::token(app, &consumer, &id, 1, false).await.unwrap();
+        delta::token(app, &consumer, &id, &DeltaTokenAsk { days: 1, ..DeltaTokenAsk::default() })
+            .await
+            .unwrap();
     }
-    let refused = delta::token(app, &consumer, &id, 1, false).await.unwrap_err();
+    let refused =
+        delta::token(app, &consumer, &id, &DeltaTokenAsk { days: 1, ..DeltaTokenAsk::default() })
+            .await
+            .unwrap_err();
     assert_eq!(refused.code(), Code::RuleBroken);
     let page = delta::page(app, &consumer, &id).await.unwrap();
     assert_eq!((page.tokens.len(), page.works.iter().filter(|w| **w).count()), (6, 5));
