@@ -29,7 +29,12 @@ pub(crate) struct Stopped(Arc<HashMap<String, Error>>);
 impl Stopped {
     /// Why a resource that was agreed was not given: a stop says so, everything else is an agreement that has ended.
     pub(crate) fn why(&self, code: &str) -> Error {
-        self.0.get(code).map_or_else(|| Error::of(Code::GrantExpired), again)
+        self.of(code).unwrap_or_else(|| Error::of(Code::GrantExpired))
+    }
+
+    /// The stop because of which a resource was left out, where that was the reason.
+    pub(crate) fn of(&self, code: &str) -> Option<Error> {
+        self.0.get(code).map(again)
     }
 
     /// Whether a resource was left out because of a stop.

@@ -101,8 +101,8 @@ impl Desk {
         {
             return Ok(kept);
         }
-        let Batch { given, stopped } = sharing::granted(app, op, Action::RowsSql).await?;
-        let tables = Arc::new(SqlTables { tables: tables_of(given) });
+        let (tables, stopped) = granted_or_stopped(app, op).await?;
+        let tables = Arc::new(SqlTables { tables });
         let grants = tables.tables.iter().map(|t| &t.grant);
         let bounds = Arc::new(sharing::bounds::of_grants(app, id, grants).await?);
         let kept = Kept { epoch, policy, day, tables, stopped, bounds };
@@ -172,8 +172,13 @@ pub(crate) async fn count(app: &App, op: &Op, tables: &[SqlTable]) -> Result<()>
 
 /// What was granted to an application for SQL, by code.
 pub(crate) async fn granted(app: &App, op: &Op) -> Result<Vec<SqlTable>> {
-    let Batch { given, .. } = sharing::granted(app, op, Action::RowsSql).await?;
-    Ok(tables_of(given))
+    granted_or_stopped(app, op).await.map(|(tables, _)| tables)
+}
+
+/// The same, and what an emergency stop keeps from being among it.
+pub(crate) async fn granted_or_stopped(app: &App, op: &Op) -> Result<(Vec<SqlTable>, Stopped)> {
+    let Batch { given, stopped } = sharing::granted(app, op, Action::RowsSql).await?;
+    Ok((tables_of(given), stopped))
 }
 
 fn tables_of(given: Vec<(Grant, Entry)>) -> Vec<SqlTable> {
