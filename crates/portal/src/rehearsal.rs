@@ -412,13 +412,13 @@ fn own(template: &str, full: bool) -> Value {
         }
         "console/application_delta.html" => {
             let application = context! { id => "a1", name => "便民 <b>", org => "o1", key => "k", active => true };
-            let token = context! { id => "t1", application => "a1", made_at => AT, made_by => "li", ends_at => AT, used_at => if full { AT } else { "" } };
+            let token = context! { id => "t1", application => "a1", made_at => AT, made_by => "li", ends_at => AT, used_at => if full { AT } else { "" }, purpose => if full { "年度核查 <b>" } else { "" } };
             let view = context! { id => "v", version => 3, application => "a1", entry => "parking", files => 2, rows => 1000, bytes => 3_000_000, made_at => AT, millis => 5, used_at => 1 };
             let table = context! { schema => "o1", name => "parking", title => "停车场 <b>", columns => 3, masked => vec!["xm"], until => full.then_some(AT), view => full.then_some(view) };
             context! {
                 application, may_manage => full, endpoint => "http://api.test/delta-sharing",
                 delta => context! {
-                    share => "qiantang", tokens => vec![token], works => vec![full], days => 90, days_most => 365, overlap_hours => 24,
+                    share => "qiantang", tokens => vec![token], works => vec![full], days => 90, days_most => 365, overlap_hours => 24, purpose_most => 200,
                     tables => if full { vec![table] } else { vec![] },
                 },
             }

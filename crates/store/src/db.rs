@@ -171,6 +171,8 @@ impl Db {
         let backchannel = include_str!("../migrations/0056_backchannel.sql");
         all.push(migration(56, "backchannel", backchannel));
         all.push(migration(57, "served", include_str!("../migrations/0057_served.sql")));
+        let delta_purpose = include_str!("../migrations/0058_delta_purpose.sql");
+        all.push(migration(58, "delta_purpose", delta_purpose));
         all.push(migration(59, "moved", include_str!("../migrations/0059_moved.sql")));
         let personal_token = include_str!("../migrations/0060_personal_token.sql");
         all.push(migration(60, "personal_token", personal_token));
