@@ -68,6 +68,7 @@
 //! are encoded on all processors ([`rowgroup`]).
 
 mod bounds;
+mod brake;
 mod cells;
 mod change;
 mod cluster;
