@@ -19,7 +19,7 @@ Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on
 names: the resources, each interface, and the doors of tokens and of the older convention; each request signed as its door wants it.
 Fails on a server error or on an answer that the description does not name. Then a program of the province's older calling
 convention (standard Python, written from its description alone) fetches data, and psql, psycopg 3, SQLAlchemy, ADBC and the JDBC
-driver use the SQL door (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
+driver use the SQL door, plain and by TLS (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
 changes (`--delta`: this alone). Last, the doors for anybody (`--doors`: these alone): ckanapi, frictionless, mlcroissant, OWSLib, sickle,
 mcp, feedparser, extruct, pyshacl with the shapes of DCAT-AP 3, and pyarrow (from PyPI), ogrinfo and ogr2ogr (Debian's gdal-bin),
 LibreOffice (libreoffice-calc-nogui), the conformance suite of MCP and openid-client (from npm).
@@ -64,7 +64,11 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     });
     let tail = demo.server.tail();
     demo.server.stop()?;
-    outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))
+    outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))?;
+    match alone("--delta") || alone("--doors") {
+        true => Ok(()),
+        false => sql::run_secure(&binary, &demo.ready, &demo.data, scratch.path()),
+    }
 }
 
 /// Step of `cargo xtask test`: the program of the older calling convention against a demo of the present build.
