@@ -44,31 +44,37 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let scratch = Scratch::new("clients")?;
     let binary = shell::target().join("demo/qiantang");
     let demo = Demo::start(&binary, scratch.path(), &[])?;
-    let alone = |flag: &str| args.iter().any(|a| a == flag);
-    let outcome = match seconds {
-        Some(seconds) => {
-            fuzz(&demo, &scratch, seconds).and_then(|()| older(&demo, scratch.path()).map(|_| ()))
+    let only = args.first().filter(|_| seconds.is_none()).map(String::as_str);
+    let wanted = |flag: &str| only.is_none_or(|only| only == flag);
+    // All are tried, whatever becomes of the others: each tells something of its own.
+    let mut failed = Vec::new();
+    let mut tried = |outcome: Outcome| {
+        if let Err(why) = outcome {
+            eprintln!("FAILED: {why}");
+            failed.push(why);
         }
-        None => Ok(()),
     };
-    let outcome = outcome.and_then(|()| match alone("--delta") || alone("--doors") {
-        true => Ok(()),
-        false => sql::run(&demo.ready, scratch.path()),
-    });
-    let outcome = outcome.and_then(|()| match alone("--sql") || alone("--doors") {
-        true => Ok(()),
-        false => delta::run(&demo, &binary, scratch.path()),
-    });
-    let outcome = outcome.and_then(|()| match alone("--sql") || alone("--delta") {
-        true => Ok(()),
-        false => doors::run(&demo, scratch.path()),
-    });
+    if let Some(seconds) = seconds {
+        tried(fuzz(&demo, &scratch, seconds));
+        tried(older(&demo, scratch.path()).map(drop));
+    }
+    if wanted("--sql") {
+        tried(sql::run(&demo.ready, scratch.path()));
+    }
+    if wanted("--delta") {
+        tried(delta::run(&demo, &binary, scratch.path()));
+    }
+    if wanted("--doors") {
+        tried(doors::run(&demo, scratch.path()));
+    }
     let tail = demo.server.tail();
     demo.server.stop()?;
-    outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))?;
-    match alone("--delta") || alone("--doors") {
-        true => Ok(()),
-        false => sql::run_secure(&binary, &demo.ready, &demo.data, scratch.path()),
+    if wanted("--sql") {
+        tried(sql::run_secure(&binary, &demo.ready, &demo.data, scratch.path()));
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        all => Err(format!("{}\n--- last lines of the demo:\n{tail}", all.join("\n"))),
     }
 }
 
@@ -124,10 +130,13 @@ fn fuzz(demo: &Demo, scratch: &Scratch, seconds: u32) -> Outcome {
     // A door has many operations; the interfaces share what one door gets.
     let interfaces = u32::try_from(documents.len() - doors).unwrap_or(1).max(1);
     let share = (seconds / interfaces).max(5);
-    documents.into_iter().try_for_each(|(door, url, file)| {
+    let mut failed = Vec::new();
+    for (door, url, file) in documents {
         println!("--- {file}");
-        check(demo, scratch, &bin, (url, file), if door { seconds } else { share })
-    })
+        let limit = if door { seconds } else { share };
+        failed.extend(check(demo, scratch, &bin, (url, file), limit).err());
+    }
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
 /// One description against the door.
