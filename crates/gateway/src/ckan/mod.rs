@@ -4,9 +4,10 @@
 //!
 //! `params` reads what was sent, `fault` spells refusals, `shape` spells data sets, organisations and groups, `query` translates
 //! Solr's language, `catalogue` and `listed` are the actions over the catalogue, `filters` and `table` those over rows, `sql` the
-//! same by a statement, `dump` the files, `write` what a department's own programs hand in.
+//! same by a statement, `dump` the files, `described` the whole in OpenAPI, `write` what a department's own programs hand in.
 
 pub(crate) mod catalogue;
+pub(crate) mod described;
 mod dump;
 mod fault;
 mod filters;
