@@ -77,7 +77,7 @@ pub(crate) struct Door {
     pub(crate) config: PortalConfig,
     pub(crate) pages: view::Pages,
     pub(crate) names: Arc<names::Names>,
-    /// Files that were handed out whole.
+    /// What is known of the files of open sets.
     pub(crate) files: export::known::Files,
 }
 
@@ -89,7 +89,7 @@ pub(crate) type Answer = Result<Response, Fault>;
 pub fn router(app: Arc<App>, config: PortalConfig) -> Router {
     let names = Arc::new(names::Names::default());
     let pages = view::Pages::new(&names);
-    let files = export::known::Files::default();
+    let files = export::known::Files::new(&app);
     let door = Arc::new(Door { app, config, pages, names, files });
     Router::new()
         .merge(site::router())

@@ -63,7 +63,7 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         dataset => value(&dataset),
         entry => value(&dataset.entry),
         items => value(&draft.items),
-        formats => formats(&dataset), files => files(&door, &dataset),
+        formats => formats(&dataset), files => files(&door, &visit, &dataset).await,
         preview => preview.map(|page| table(&visit, &dataset, &page)),
         trouble, related, voice, follows, landed => value(&landed), origin => origin.as_ref().map(told),
         jsonld => metadata::json_ld(&door, &visit, &dataset, origin.as_ref()),
@@ -137,16 +137,18 @@ pub(super) fn formats(dataset: &Dataset) -> Vec<&'static str> {
     all
 }
 
-/// Sizes and checksums of the downloads that are known, by format.
-fn files(door: &Door, dataset: &Dataset) -> Vec<Value> {
-    formats(dataset)
-        .into_iter()
-        .filter_map(|format| {
-            let (key, stamp) = download::known_as(dataset, &format!("download.{format}"));
-            let known = door.files.get(&key, &stamp)?;
-            Some(context! { format, known => value(known) })
-        })
-        .collect()
+/// Sizes and checksums of the downloads that are known, by format; without them the page stands all the same.
+async fn files(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<Value> {
+    match download::sums_known(door, visit, dataset, &formats(dataset)).await {
+        Ok(known) => known
+            .into_iter()
+            .map(|(format, known)| context! { format, known => value(&known) })
+            .collect(),
+        Err(error) => {
+            tracing::warn!(error = error.operator_text(), "checksums could not be looked up");
+            Vec::new()
+        }
+    }
 }
 
 /// The preview as a table with sort links and the link to the next page.

@@ -133,7 +133,7 @@ fn escaped(text: &str) -> String {
 async fn robots(visit: Visit) -> Answer {
     let text = format!(
         "User-agent: *\nDisallow: /console\nDisallow: /me\nDisallow: /apply/\nDisallow: /login\n\
-         Disallow: /data/*/download.\nCrawl-delay: 1\nSitemap: {}/sitemap.xml\n",
+         Disallow: /data/*/download.\nDisallow: /data/*/SHA256SUMS\nCrawl-delay: 1\nSitemap: {}/sitemap.xml\n",
         visit.base
     );
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())

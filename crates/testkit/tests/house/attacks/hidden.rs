@@ -88,6 +88,7 @@ const PAGES: [&str; 27] = [
     "/data/{}/versions",
     "/data/{}/api",
     "/data/{}/download.csv",
+    "/data/{}/SHA256SUMS",
     "/data/{}/download.json",
     "/data/{}/download.xlsx",
     "/data/{}/download.xml",
