@@ -55,6 +55,8 @@ pub struct PortalConfig {
     /// Name shown in the header, Chinese and English.
     pub site_name_cn: String,
     pub site_name_en: String,
+    /// Data sets of one file of the site map, at least one (sitemaps.org allows 50,000 addresses).
+    pub sitemap_sets: usize,
 }
 
 impl Default for PortalConfig {
@@ -67,6 +69,7 @@ impl Default for PortalConfig {
             secure_cookies: false,
             site_name_cn: "钱塘公共数据平台".into(),
             site_name_en: "Qiantang Public Data".into(),
+            sitemap_sets: 20_000,
         }
     }
 }
