@@ -8,7 +8,7 @@ use app::App;
 use app::opening::{Dataset, OpenFile};
 use axum::body::{Body, BodyDataStream};
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -178,7 +178,47 @@ where
     }))
 }
 
-/// Answers a file of known size: whole, the part that is asked for, or word that there is no such part.
+/// The answer by which no byte of the file leaves, if it is one: the file's head alone, that who asks has it already, or that there is no
+/// such part of it. Nothing has to be read for it.
+pub(crate) fn bare(
+    method: &Method,
+    asked: &HeaderMap,
+    known: Option<&Known>,
+    mark: &str,
+    mut headers: HeaderMap,
+) -> Option<Response> {
+    offered(&mut headers, mark);
+    if held(asked, mark) {
+        return Some((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    if method == Method::HEAD {
+        if let Some(known) = known {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(known.bytes));
+        }
+        // A body whose length nobody can tell beforehand: where the file's is not known none is told.
+        let nothing = Body::from_stream(stream::empty::<Result<Bytes>>());
+        return Some((headers, nothing).into_response());
+    }
+    let range = asked.get(header::RANGE).and_then(|v| v.to_str().ok())?;
+    let known = known.filter(|_| in_part(asked, mark))?;
+    if span(range, known.bytes) != Span::Nowhere {
+        return None;
+    }
+    let told = HeaderValue::from_str(&format!("bytes */{}", known.bytes)).ok()?;
+    headers.insert(header::CONTENT_RANGE, told);
+    Some((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response())
+}
+
+/// Whether who asks says to have the file of this mark (`If-None-Match`).
+fn held(asked: &HeaderMap, mark: &str) -> bool {
+    let given = asked.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    given.is_some_and(|given| {
+        let mut marks = given.split(',').map(str::trim);
+        marks.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == mark)
+    })
+}
+
+/// Answers a file of known size: whole, or the part that is asked for. That there is no such part was said before ([`bare`]).
 pub(crate) fn answer(
     asked: &HeaderMap,
     known: &Known,
@@ -194,21 +234,43 @@ pub(crate) fn answer(
     offered(&mut headers, mark);
     let range = asked.get(header::RANGE).and_then(|v| v.to_str().ok());
     let range = range.filter(|_| in_part(asked, mark));
+    let body = ended(body);
     match range.map(|range| span(range, known.bytes)) {
-        None | Some(Span::Whole) => {
-            set(&mut headers, header::CONTENT_LENGTH, &known.bytes.to_string());
-            (headers, body).into_response()
-        }
         Some(Span::Part(from, to)) => {
             set(&mut headers, header::CONTENT_LENGTH, &(to - from + 1).to_string());
             set(&mut headers, header::CONTENT_RANGE, &format!("bytes {from}-{to}/{}", known.bytes));
             (StatusCode::PARTIAL_CONTENT, headers, part(body, from, to)).into_response()
         }
-        Some(Span::Nowhere) => {
-            set(&mut headers, header::CONTENT_RANGE, &format!("bytes */{}", known.bytes));
-            (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response()
+        None | Some(Span::Whole | Span::Nowhere) => {
+            set(&mut headers, header::CONTENT_LENGTH, &known.bytes.to_string());
+            (headers, body).into_response()
         }
     }
+}
+
+/// The same body, whose last bytes come when it has come to its end. Of a body whose length was told nobody asks for more than that: what
+/// stands behind the last bytes, as the record of what left does, would never be done.
+fn ended(body: Body) -> Body {
+    let start = (Some(body.into_data_stream()), None::<Bytes>);
+    Body::from_stream(stream::unfold(start, |(mut body, mut held)| async move {
+        while let Some(reading) = &mut body {
+            let next = reading.next().await;
+            match next {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => {
+                    if let Some(ready) = held.replace(piece) {
+                        return Some((Ok(ready), (body, held)));
+                    }
+                }
+                Some(Err(e)) => {
+                    let broken = Error::internal("a download broke off").caused_by(e);
+                    return Some((Err(broken), (None, None)));
+                }
+                None => body = None,
+            }
+        }
+        held.map(|last| (Ok(last), (None, None)))
+    }))
 }
 
 /// What a `Range` asks of so many bytes.
@@ -310,5 +372,27 @@ mod tests {
         drop(listening());
         let cut = axum::body::to_bytes(part(listening(), 0, 3), 99).await.unwrap();
         assert_eq!((&cut[..], heard.lock().unwrap().len()), (&b"abcd"[..], 1));
+        // The last bytes of what ends come after the end was heard of, and nothing has to be asked for behind them.
+        let mut whole = ended(listening()).into_data_stream();
+        let (mut text, mut told) = (Vec::new(), Vec::new());
+        while text.len() < 10 {
+            text.extend(whole.next().await.unwrap().unwrap());
+            told.push(heard.lock().unwrap().len());
+        }
+        assert_eq!((&text[..], told.as_slice()), (&b"abcdefghij"[..], &[1, 1, 2][..]));
+        assert!(whole.next().await.is_none());
+        let broken = stream::iter([Ok(Bytes::from("ab")), Err(Error::internal("gone"))]);
+        assert!(axum::body::to_bytes(ended(Body::from_stream(broken)), 99).await.is_err());
+    }
+
+    #[test]
+    fn who_has_the_file_already_is_told_so() {
+        let said = |text: &'static str| {
+            let mut asked = HeaderMap::new();
+            asked.insert(header::IF_NONE_MATCH, HeaderValue::from_static(text));
+            held(&asked, "\"a1\"")
+        };
+        assert!(said("\"a1\"") && said("\"b2\", W/\"a1\"") && said("*"));
+        assert!(!said("\"b2\"") && !said("a1") && !said("") && !held(&HeaderMap::new(), "\"a1\""));
     }
 }

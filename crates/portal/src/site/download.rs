@@ -8,6 +8,7 @@ use app::opening::{Dataset, Read, Shape};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::http::Method;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -89,6 +90,7 @@ async fn download(
     State(door): State<Arc<Door>>,
     Path((code, file)): Path<(String, String)>,
     visit: Visit,
+    method: Method,
     asked: HeaderMap,
 ) -> Answer {
     let nowhere = || Error::not_found("页面", "the page", visit.uri.path());
@@ -112,18 +114,30 @@ async fn download(
         _ => file.clone(),
     };
     let before = match version {
-        None => named(&door, &visit, &dataset, &name).await?,
-        Some(_) => None,
+        None if dataset.entry.data_at.is_some() => named(&door, &visit, &dataset, &name).await?,
+        _ => None,
     };
-    if let Some(wanted) = before.as_ref().filter(|wanted| known::in_part(&asked, &wanted.mark()))
-        && door.files.get(&dataset, wanted).await?.is_none()
-        // One at a time; who comes meanwhile gets the whole.
-        && let Some(_turn) = door.files.turn()
-    {
-        learn(&door, &visit, &code, format, &name, wanted).await?;
+    let titled = |title: &str| format!("{title}.{extension}");
+    if let Some(wanted) = &before {
+        let known = match door.files.get(&dataset, wanted).await? {
+            None if method == Method::GET && known::in_part(&asked, &wanted.mark()) => {
+                // One at a time; who comes meanwhile gets the whole.
+                if let Some(_turn) = door.files.turn() {
+                    learn(&door, &visit, &code, format, &name, wanted).await?;
+                }
+                door.files.get(&dataset, wanted).await?
+            }
+            known => known,
+        };
+        let kind = format.map_or(xlsx::CONTENT_TYPE, Format::content_type);
+        let headers = attachment(&titled(&dataset.entry.draft.title), kind);
+        let bare = known::bare(&method, &asked, known.as_ref(), &wanted.mark(), headers);
+        if let Some(answer) = bare {
+            return Ok(answer);
+        }
     }
     let (dataset, kind, body) = begun(&door, &visit, &code, format, version).await?;
-    let mut headers = attachment(&format!("{}.{extension}", dataset.entry.draft.title), kind);
+    let mut headers = attachment(&titled(&dataset.entry.draft.title), kind);
     // What the body is of: it may have changed since the beginning.
     let now = match before {
         Some(_) => named(&door, &visit, &dataset, &name).await?,
