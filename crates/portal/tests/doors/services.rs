@@ -213,6 +213,8 @@ async fn checksums_are_those_of_the_files_in_every_process() {
     for (sum, name) in &lines {
         let page = other.get("/data/summed").await.text();
         assert!(page.contains(sum), "{name} is told before anybody has it");
+        let told = format!("\"sha256\":\"{sum}\"");
+        assert!(page.contains(&told), "{name}: to search engines, too");
         let path = format!("/data/summed/{name}");
         let whole = other.get(&path).await.bytes;
         assert_eq!(hex::encode(Sha256::digest(&whole)), *sum, "{name}");
