@@ -118,9 +118,10 @@ for name in files:
 done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=kept, capture_output=True, text=True)
 check(done.returncode == 0, f"sha256sum agrees with all of them {done.stdout if done.returncode else ''}{done.stderr}")
 found = extruct.extract(requests.get(page).text, base_url=page, syntaxes=["json-ld"])["json-ld"]
-sums = {d["contentUrl"].rsplit("/", 1)[1]: d.get("sha256") for d in found[0]["distribution"]}
-told = dict(reversed(line.split("  ")) for line in (kept / "SHA256SUMS").read_text().splitlines())
-check(sums == told, "and search engines are told the same")
+told = next(d for d in found if d.get("@type") == "Dataset")
+sums = {d["contentUrl"].rsplit("/", 1)[1]: d.get("sha256") for d in told["distribution"]}
+listed = dict(reversed(line.split("  ")) for line in (kept / "SHA256SUMS").read_text().splitlines())
+check(sums == listed, "and search engines are told the same")
 
 # --- The same rows as CSV, as Parquet and as a workbook.
 rows = list(csv.reader(io.StringIO(requests.get(f"{page}/download.csv?bom=0").content.decode())))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::Action;
-use app::audit::Tally;
+use app::audit::{Enough, Tally};
 use app::opening::{Dataset, Read, Shape};
 use axum::Router;
 use axum::body::Body;
@@ -136,7 +136,8 @@ async fn download(
             return Ok(answer);
         }
     }
-    let (dataset, kind, body) = begun(&door, &visit, &code, format, version).await?;
+    let enough = Enough::default();
+    let (dataset, kind, body) = begun(&door, &visit, &code, format, version, &enough).await?;
     let mut headers = attachment(&titled(&dataset.entry.draft.title), kind);
     // What the body is of: it may have changed since the beginning.
     let now = match before {
@@ -148,7 +149,7 @@ async fn download(
     };
     let mark = named.mark();
     Ok(match door.files.get(&dataset, &named).await? {
-        Some(known) => known::answer(&asked, &known, &mark, headers, body),
+        Some(known) => known::answer(&asked, &known, &mark, headers, (body, enough)),
         None => {
             known::offered(&mut headers, &mark);
             (headers, door.files.remember(body, named)).into_response()
@@ -163,34 +164,37 @@ async fn begun(
     code: &str,
     format: Option<Format>,
     version: Option<i64>,
+    enough: &Enough,
 ) -> Result<(Dataset, &'static str, Body)> {
-    let tally = || Tally::new(&door.app, &visit.op, Action::RowsDownload.as_str(), code);
+    let action = Action::RowsDownload.as_str();
+    // Made when there is something to count: what is refused has no end.
+    let tally = || Some(Tally::new(&door.app, &visit.op, action, code).until(enough));
     Ok(match format {
         // Written where the rows are read: the most asked for, of the largest sets.
         Some(format @ Format::Csv { bom }) => {
             let (lines, form) = (app::opening::download_lines, export::line_form(bom));
             let download = lines(&door.app, &visit.op, code, version, form).await?;
             let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
-            let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
+            let body = export::lines(format.encoder(heading), download.rows, tally());
             (download.dataset, format.content_type(), body)
         }
         Some(format @ Format::Parquet) => {
             let columns = app::opening::download_columns;
             let download = columns(&door.app, &visit.op, code, version).await?;
             let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
-            let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
+            let body = export::lines(format.encoder(heading), download.rows, tally());
             (download.dataset, format.content_type(), body)
         }
         Some(format) => {
             let download = app::opening::download(&door.app, &visit.op, code, version).await?;
             let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
-            let body = export::body(format.encoder(heading), download.rows, Some(tally()));
+            let body = export::body(format.encoder(heading), download.rows, tally());
             (download.dataset, format.content_type(), body)
         }
         None => {
             let download = app::opening::download(&door.app, &visit.op, code, version).await?;
             let (dataset, columns) = (download.dataset, download.columns);
-            let body = book(download.rows, &dataset, &columns, Some(tally())).await?;
+            let body = book(download.rows, &dataset, &columns, tally()).await?;
             (dataset, xlsx::CONTENT_TYPE, body)
         }
     })

@@ -112,6 +112,24 @@ async fn a_file_whose_length_was_told_is_recorded_as_whole() {
             assert_eq!((last.rows, last.bytes), (5003, whole.len() as u64), "{format} {range}");
         }
     }
+    // A part out of the middle is all that was asked for.
+    let ended = records(&house, "rows.download.end").await.len();
+    let range = "Range: bytes=20-99";
+    let path = "GET /data/told/download.csv HTTP/1.0";
+    let (head, body) = asked(address, &format!("{path}\r\n{range}")).await;
+    assert!(head.contains(" 206 ") && body.len() == 80, "{head}");
+    let last = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let all = records(&house, "rows.download.end").await;
+            if all.len() > ended {
+                return all[0].clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let last = last.await.expect("a record").event;
+    assert_eq!((last.result.as_str(), last.reason.as_str()), ("ok", "part"));
+    assert!(last.rows > 0 && last.bytes >= 100, "what was read for it");
 }
 
 #[tokio::test]

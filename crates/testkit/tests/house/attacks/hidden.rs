@@ -82,7 +82,7 @@ fn without(text: &str, letter: impl Fn(char) -> char) -> String {
     out
 }
 
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 28] = [
     "/data/{}",
     "/data/{}/chart",
     "/data/{}/versions",
