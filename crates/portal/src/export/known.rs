@@ -235,16 +235,16 @@ pub(crate) fn answer(
     offered(&mut headers, mark);
     let range = asked.get(header::RANGE).and_then(|v| v.to_str().ok());
     let range = range.filter(|_| in_part(asked, mark));
-    let body = ended(body);
     match range.map(|range| span(range, known.bytes)) {
         Some(Span::Part(from, to)) => {
             set(&mut headers, header::CONTENT_LENGTH, &(to - from + 1).to_string());
             set(&mut headers, header::CONTENT_RANGE, &format!("bytes {from}-{to}/{}", known.bytes));
+            let body = if to + 1 >= known.bytes { ended(body) } else { body };
             (StatusCode::PARTIAL_CONTENT, headers, part(body, from, to, enough)).into_response()
         }
         None | Some(Span::Whole | Span::Nowhere) => {
             set(&mut headers, header::CONTENT_LENGTH, &known.bytes.to_string());
-            (headers, body).into_response()
+            (headers, ended(body)).into_response()
         }
     }
 }
