@@ -129,7 +129,7 @@ async fn older_tickets_showcases_comments_policies_and_contests_are_reached() {
             kind: Some(TicketKind::Question),
             entry: "tongji".into(),
             title: format!("第 {n} 个问题"),
-            text: "请问多久更新一次？".into(),
+            text: "请问这个数据集多久更新一次，谢谢。".into(),
             public: true,
             ..TicketNew::default()
         };
@@ -161,7 +161,7 @@ async fn older_tickets_showcases_comments_policies_and_contests_are_reached() {
         let new = NewsNew {
             kind: Some(NewsKind::Policy),
             title: format!("第 {n} 号办法"),
-            text: "依法开放。".into(),
+            text: "各部门依法开放公共数据，自发布之日起施行。".into(),
             ..NewsNew::default()
         };
         let item = news::write(app, &authority, &new).await.unwrap();
