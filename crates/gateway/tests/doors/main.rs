@@ -25,6 +25,7 @@ mod flow;
 mod harvested;
 mod ledgers;
 mod mcp;
+mod paging;
 mod released;
 mod routes;
 mod standards;

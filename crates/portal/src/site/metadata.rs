@@ -15,6 +15,7 @@ use model::spreadsheet::harmless;
 use model::{Error, Result};
 use serde_json::json;
 
+use crate::export::known::Known;
 use crate::site::dataset::formats;
 use crate::site::download::attachment;
 use crate::visit::{Lang, Visit, encode};
@@ -250,6 +251,7 @@ pub(super) fn json_ld(
     visit: &Visit,
     dataset: &Dataset,
     origin: Option<&HarvestOrigin>,
+    known: &[(&str, Known)],
 ) -> String {
     let d = &dataset.entry.draft;
     let page = format!("{}/data/{}", visit.base, encode(&d.code));
@@ -266,10 +268,16 @@ pub(super) fn json_ld(
         None => formats(dataset)
             .into_iter()
             .map(|f| {
-                json!({
+                let mut told = json!({
                     "@type": "DataDownload", "encodingFormat": media_type(f),
                     "contentUrl": format!("{page}/download.{f}"),
-                })
+                });
+                let known = known.iter().find(|(format, _)| *format == f);
+                if let (Some(told), Some((_, known))) = (told.as_object_mut(), known) {
+                    told.insert("contentSize".into(), format!("{} B", known.bytes).into());
+                    told.insert("sha256".into(), known.sha256.as_str().into());
+                }
+                told
             })
             .collect(),
     };

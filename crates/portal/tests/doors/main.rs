@@ -28,6 +28,7 @@ mod look;
 mod openings;
 mod outflows;
 mod oversight;
+mod paging;
 mod pipelines;
 mod rails;
 mod reports;
