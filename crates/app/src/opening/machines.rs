@@ -12,7 +12,7 @@ use model::region::Region;
 use model::{Code, Error, Op, Result};
 use policy::{Action, GrantColumn};
 
-use super::{Dataset, view};
+use super::{Dataset, publicly, view};
 use crate::sharing::Callable;
 use crate::{App, audit, sharing};
 
@@ -64,8 +64,7 @@ pub async fn heads(app: &App, _op: &Op, ids: &[String]) -> Result<Vec<Head>> {
     let entries = app.store.entry_heads(ids).await?;
     let mut heads = named(app, entries, ids).await?;
     for head in &mut heads {
-        // Who compiled it is not the public's business.
-        head.entry.created_by = String::new();
+        publicly(&mut head.entry);
     }
     Ok(heads)
 }

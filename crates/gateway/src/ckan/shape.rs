@@ -4,7 +4,7 @@
 use app::opening::{Dataset, Head};
 use model::code::{Domain, OpenType};
 use model::entry::{Entry, Link};
-use model::harvest::{Distribution, HarvestOrigin};
+use model::harvest::HarvestOrigin;
 use model::org::Org;
 use serde_json::{Value, json};
 
@@ -240,14 +240,16 @@ fn extras(shown: &Shown<'_>) -> Value {
 }
 
 /// The resources of a data set: of one that is open under conditions only its interface, which says how to apply; of one that another
-/// catalogue brought those that it has there.
+/// catalogue brought those that it has there. Links of the declaration come last.
 pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
     let (entry, d) = (shown.entry, &shown.entry.draft);
-    if let Some(origin) = shown.origin {
-        return brought(entry, origin);
-    }
     // What is open under conditions is not handed out by a link beside them.
     let links: &[Link] = if shown.free || shown.draft { &d.profile.links } else { &[] };
+    if let Some(origin) = shown.origin {
+        let mut all = brought(entry, origin);
+        all.extend(linked(entry, links, all.len()));
+        return all;
+    }
     if shown.draft || (entry.data_at.is_none() && !links.is_empty()) {
         return linked(entry, links, 0);
     }
@@ -296,7 +298,7 @@ pub(super) const LINK: &str = "link";
 pub(super) fn linked(entry: &Entry, links: &[Link], before: usize) -> Vec<Value> {
     let ways = links.iter().enumerate().filter_map(|(n, link)| Some((n, link, link.host()?)));
     ways.map(|(n, link, host)| {
-        let way = Distribution { format: link.format.clone(), ..Distribution::default() };
+        let way = link.way();
         let name = if link.title.is_empty() { &entry.draft.title } else { &link.title };
         json!({
             "id": resource_id(entry, &format!("{LINK}{}", n + 1)), "package_id": entry.id,
