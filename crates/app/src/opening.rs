@@ -482,8 +482,7 @@ fn view<'a>(
     mut regions: impl Iterator<Item = &'a Region>,
 ) -> Dataset {
     entry.draft.items.retain(|i| i.open_type != OpenType::None);
-    // Who compiled it is not the public's business.
-    entry.created_by = String::new();
+    publicly(&mut entry);
     let region = regions.find(|r| r.code == entry.draft.region);
     Dataset {
         free: entry.freely_open(),
@@ -494,6 +493,14 @@ fn view<'a>(
         region_name_en: region.map_or_else(|| entry.draft.region.clone(), |r| r.name_en.clone()),
         entry,
     }
+}
+
+/// Takes out what is not the public's business: who compiled it, links of what is open under conditions (they would hand it out beside
+/// those), and links that lead to no address of the web.
+fn publicly(entry: &mut Entry) {
+    entry.created_by = String::new();
+    let free = entry.freely_open();
+    entry.draft.profile.links.retain(|link| free && link.host().is_some());
 }
 
 /// Names by which tables tell a longitude and a latitude (pinyin initials 经度 jd, 纬度 wd included).

@@ -306,7 +306,7 @@ fn things(full: bool) -> Value {
         item_page => if full { 2 } else { 1 }, item_pages => if full { 3 } else { 1 },
         masks => vec![Some("keep(1,0)".to_owned()), None], moves => list(vec![Value::from("approve"), Value::from("reject")]),
         may_edit => full, may_collect => full, may_apply => full, may_manage => full, may_see => full,
-        may_mend => full, may_export => full, may_compile => full, is_open => full, has_key => full, largest => 1_000_000,
+        may_mend => full, may_export => full, may_compile => full, may_discard => full, is_open => full, has_key => full, largest => 1_000_000,
         done => some(Value::from("saved")), next => some(Value::from("?after=1")), previous => some(Value::from("?page=1")),
         inbox => context! { entries => list(vec![value(entry())]), requests => list(vec![value(request())]), mine => list(vec![]),
             entries_due => context! { e1 => "2026-11-20" }, rejected_entries => list(vec![value(entry())]), rejected => list(vec![value(request())]),

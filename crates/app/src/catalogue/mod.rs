@@ -31,7 +31,7 @@ pub use change::blank;
 use change::{apply, change_edit, change_new, change_step, new_entry};
 use flow::State;
 
-pub use discard::discard;
+pub use discard::{discard, discardable};
 pub use history::{Landed, history};
 pub(crate) use index::{INDEX_MARK, Level, follow};
 pub use index::{heal, landed, reindex};

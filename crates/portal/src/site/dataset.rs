@@ -72,8 +72,7 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         many_sheets => dataset.free && dataset.entry.rows > i64::from(xlsx::MOST_ROWS),
         filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val"), to => visit.q("to") },
-        // What is open under conditions is not handed out by a link beside them.
-        elsewhere => if dataset.free { links(draft) } else { Vec::new() },
+        elsewhere => links(draft),
         standing => value(&standing), filled, by_item, quality, quality_parts,
         licence => value(&door.app.rules.site.licence),
         cite => cite(&door, &visit, &dataset, landed.last().map(|l| l.version)),
@@ -124,9 +123,9 @@ async fn preview(door: &Door, visit: &Visit, dataset: &Dataset) -> model::Result
     }
 }
 
-/// Formats a data set can be downloaded in.
+/// Formats a data set can be downloaded in here.
 pub(super) fn formats(dataset: &Dataset) -> Vec<&'static str> {
-    if !dataset.free {
+    if !dataset.free || dataset.entry.linked_only() {
         return Vec::new();
     }
     let mut all = vec!["csv", "json", "xlsx", "xml", "rdf"];

@@ -18,6 +18,7 @@ mod console;
 mod controls;
 mod deliveries;
 mod dispatch;
+mod drafts;
 mod exchanges;
 mod harvests;
 mod identity;
