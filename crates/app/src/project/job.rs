@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::keep::recorded;
 use super::room::{Room, Use, application};
 use super::{Held, held, made, sandbox, seen, tick, work};
-use crate::{App, Page};
+use crate::{App, Page, account};
 
 /// A job as members see it.
 #[derive(Clone, Debug, Serialize)]
@@ -199,8 +199,8 @@ pub async fn cancel(app: &App, op: &Op, id: &str, run: &str) -> Result<()> {
     let mut ended = record.run;
     ended.state = RunState::Cancelled;
     ended.finished_at = Some(stamp(app.now()));
-    (ended.zh, ended.en) =
-        (format!("由 {} 取消", op.actor.name()), format!("cancelled by {}", op.actor.name()));
+    let who = account::shown(app, op).await?;
+    (ended.zh, ended.en) = (format!("由 {who} 取消"), format!("cancelled by {who}"));
     let waiting = app.store.project_run_set(&permit, &ended).await?;
     if !waiting && !app.store.project_run_cancel(&permit, run).await? {
         return Err(Error::new(Code::WrongState, "该次运行已结束", "the run has ended"));
