@@ -64,7 +64,8 @@ pub async fn runs(
     seen(app, op, id).await?;
     let limit = if limit == 0 { 20 } else { limit.min(200) };
     let found = app.store.project_runs(id, job, before, limit + 1).await?;
-    let runs = found.into_iter().map(|r| r.run).collect();
+    let mut runs: Vec<ProjectRun> = found.into_iter().map(|r| r.run).collect();
+    account::logins_named(app, runs.iter_mut().map(|r| &mut r.by).collect()).await?;
     Ok(Page::cut(runs, limit, |r: &ProjectRun| r.id.clone()))
 }
 
