@@ -3,6 +3,7 @@
 //! What leaves as a stream has two records: one before the first byte (*every-release-audited*), and one with the rows
 //! and bytes that truly left, which [`Tally`] writes when the stream ends, fails or is given up.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -145,6 +146,22 @@ pub async fn list(app: &App, op: &Op, filter: &AuditFilter) -> Result<Vec<AuditR
     reading.scope = scope(filter);
     record(app, reading).await?;
     app.store.audit().list(&permit, filter).await
+}
+
+/// Names shown of the people of some records, by their accounts' ids: to stand beside the login names, which are what the chain holds.
+/// Whoever may not read records has none to name.
+pub async fn people(
+    app: &App,
+    op: &Op,
+    records: &[AuditRecord],
+) -> Result<HashMap<String, String>> {
+    if !app.may(op, Action::AuditRead, &Target::plain("Audit", "audit")) {
+        return Ok(HashMap::new());
+    }
+    let mut ids: Vec<&str> = records.iter().map(|r| r.event.actor.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    app.store.users_shown(&ids).await
 }
 
 /// Walks the whole chain, and holds it against the signed seals over it, and these against their time stamps.

@@ -357,7 +357,7 @@ fn things(full: bool) -> Value {
         users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT,
             locked_until => some(Value::from(AT)), one_time_until => some(Value::from(AT)), real_name => some(realnames::seen()) }]),
         entry_seen => full, verdict => some(value(AuditVerdict { records: 3, intact: false, head: "h".into(), fault: Some(AuditFault { seq: 2, kind: "altered".into(), zh: "变".into(), en: "changed".into() }) })),
-        records => list(vec![value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } })]),
+        records => list(vec![context! { shown => full.then_some("李"), ..value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), actor_name: "li".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } }) }]),
         export => "/console/audit.csv?", item_row, taken_out => some(projects::taken_out()),
     };
     context! { ..rest, ..more, ..page, ..desk_things(full) }

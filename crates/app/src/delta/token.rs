@@ -218,13 +218,14 @@ pub async fn by_token(app: &App, op: &Op, token: &str) -> Result<Caller> {
     Ok(Caller { actor: known.actor.clone(), by: kept.id, purpose: kept.purpose })
 }
 
-/// What the page of an application says of Delta Sharing.
+/// What the page of an application says of Delta Sharing; who made tokens by the names shown.
 pub async fn page(app: &App, op: &Op, id: &str) -> Result<DeltaPage> {
     let application = account::application(app, op, id).await?;
-    let tokens = match may_manage(app, op, &application) {
+    let mut tokens = match may_manage(app, op, &application) {
         true => app.store.delta_tokens(id).await?,
         false => Vec::new(),
     };
+    account::logins_named(app, tokens.iter_mut().map(|t| &mut t.made_by).collect()).await?;
     let now = op.stamp();
     let works = tokens.iter().map(|t| t.ends_at > now).collect();
     let views = app.store.delta_views(Some(id)).await?;
