@@ -173,7 +173,7 @@ fn tell(told: &mut serde_json::Value, name: &str, value: serde_json::Value) {
 }
 
 /// Starts a server and waits until it tells its addresses (`--json`), among them one of this name.
-fn serve(
+pub(crate) fn serve(
     command: &mut std::process::Command,
     log: &std::path::Path,
     name: &str,

@@ -16,10 +16,11 @@ use crate::shell::{self, Scratch, cargo, find, program, read};
 
 pub(crate) const HELP: &str = "\
 Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on every description that /openapi/index.json
-names: the resources, each interface, and the doors of tokens and of the older convention; each request signed as its door wants it.
+names: the resources, each interface, the doors of tokens, of CKAN and of the older convention, and OGC API; each request signed as
+its door wants it.
 Fails on a server error or on an answer that the description does not name. Then a program of the province's older calling
 convention (standard Python, written from its description alone) fetches data, and psql, psycopg 3, SQLAlchemy, ADBC and the JDBC
-driver use the SQL door (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
+driver use the SQL door, plain and by TLS (`--sql`: these alone), and the client of Delta Sharing (from PyPI: pandas, pyarrow) loads tables and their
 changes (`--delta`: this alone). Last, the doors for anybody (`--doors`: these alone): ckanapi, frictionless, mlcroissant, OWSLib, sickle,
 mcp, feedparser, extruct, pyshacl with the shapes of DCAT-AP 3, and pyarrow (from PyPI), ogrinfo and ogr2ogr (Debian's gdal-bin),
 LibreOffice (libreoffice-calc-nogui), the conformance suite of MCP and openid-client (from npm).
@@ -43,28 +44,38 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let scratch = Scratch::new("clients")?;
     let binary = shell::target().join("demo/qiantang");
     let demo = Demo::start(&binary, scratch.path(), &[])?;
-    let alone = |flag: &str| args.iter().any(|a| a == flag);
-    let outcome = match seconds {
-        Some(seconds) => {
-            fuzz(&demo, &scratch, seconds).and_then(|()| older(&demo, scratch.path()).map(|_| ()))
+    let only = args.first().filter(|_| seconds.is_none()).map(String::as_str);
+    let wanted = |flag: &str| only.is_none_or(|only| only == flag);
+    // All are tried, whatever becomes of the others: each tells something of its own.
+    let mut failed = Vec::new();
+    let mut tried = |outcome: Outcome| {
+        if let Err(why) = outcome {
+            eprintln!("FAILED: {why}");
+            failed.push(why);
         }
-        None => Ok(()),
     };
-    let outcome = outcome.and_then(|()| match alone("--delta") || alone("--doors") {
-        true => Ok(()),
-        false => sql::run(&demo.ready, scratch.path()),
-    });
-    let outcome = outcome.and_then(|()| match alone("--sql") || alone("--doors") {
-        true => Ok(()),
-        false => delta::run(&demo, &binary, scratch.path()),
-    });
-    let outcome = outcome.and_then(|()| match alone("--sql") || alone("--delta") {
-        true => Ok(()),
-        false => doors::run(&demo, scratch.path()),
-    });
+    if let Some(seconds) = seconds {
+        tried(fuzz(&demo, &scratch, seconds));
+        tried(older(&demo, scratch.path()).map(drop));
+    }
+    if wanted("--sql") {
+        tried(sql::run(&demo.ready, scratch.path()));
+    }
+    if wanted("--delta") {
+        tried(delta::run(&demo, &binary, scratch.path()));
+    }
+    if wanted("--doors") {
+        tried(doors::run(&demo, scratch.path()));
+    }
     let tail = demo.server.tail();
     demo.server.stop()?;
-    outcome.map_err(|why| format!("{why}\n--- last lines of the demo:\n{tail}"))
+    if wanted("--sql") {
+        tried(sql::run_secure(&binary, &demo.ready, &demo.data, scratch.path()));
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        all => Err(format!("{}\n--- last lines of the demo:\n{tail}", all.join("\n"))),
+    }
 }
 
 /// Step of `cargo xtask test`: the program of the older calling convention against a demo of the present build.
@@ -102,31 +113,48 @@ fn fuzz(demo: &Demo, scratch: &Scratch, seconds: u32) -> Outcome {
     let told = read(
         program(bin.join("python")).arg(&hooks).arg(scratch.path()).env("QT_READY", &demo.ready),
     )?;
-    // The resources first; each interface and the doors get a share of the rest.
-    let documents: Vec<&str> = told.lines().collect();
-    let (Some(resources), others) = (documents.first(), documents.len().saturating_sub(1)) else {
-        return Err("no description was fetched".into());
-    };
-    let share = u32::try_from(others).map_or(seconds, |n| (seconds / n.max(1)).max(5));
-    check(demo, scratch, &bin, resources, seconds)?;
-    documents.iter().skip(1).try_for_each(|d| check(demo, scratch, &bin, d, share))
+    let mut documents = Vec::new();
+    for line in told.lines() {
+        match line.split('\t').collect::<Vec<_>>().as_slice() {
+            ["door", url, file] => documents.push((true, *url, *file)),
+            ["interface", url, file] => documents.push((false, *url, *file)),
+            _ => return Err(format!("a description is not told as it should be: `{line}`")),
+        }
+    }
+    let doors = documents.iter().filter(|(door, ..)| *door).count();
+    if doors < 3 {
+        return Err(format!(
+            "three descriptions of doors were to be fetched, not {doors}:\n{told}"
+        ));
+    }
+    // A door has many operations; the interfaces share what one door gets.
+    let interfaces = u32::try_from(documents.len() - doors).unwrap_or(1).max(1);
+    let share = (seconds / interfaces).max(5);
+    let mut failed = Vec::new();
+    for (door, url, file) in documents {
+        println!("--- {file}");
+        let limit = if door { seconds } else { share };
+        failed.extend(check(demo, scratch, &bin, (url, file), limit).err());
+    }
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
 /// One description against the door.
-fn check(demo: &Demo, scratch: &Scratch, bin: &Path, document: &str, seconds: u32) -> Outcome {
+fn check(
+    demo: &Demo,
+    scratch: &Scratch,
+    bin: &Path,
+    (url, document): (&str, &str),
+    seconds: u32,
+) -> Outcome {
     shell::run(
         program(bin.join("schemathesis"))
             .arg("run")
             .arg(document)
-            .args([
-                "--url",
-                &demo.gateway()?,
-                "--checks",
-                CHECKS,
-                "--max-time",
-                &seconds.to_string(),
-            ])
+            .args(["--url", url, "--checks", CHECKS, "--max-time", &seconds.to_string()])
             .args(["--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"])
+            // What does not look at credentials is limited by address: fewer than 200 a second, so that answers are more than 429.
+            .args(["--rate-limit", "150/s"])
             // A long poll (`wait`) is answered later than the ten seconds schemathesis waits by itself.
             .args(["--continue-on-failure", "--seed", "20260101", "--request-timeout", "60"])
             .env("QT_READY", &demo.ready)

@@ -14,7 +14,7 @@ Usage: cargo xtask setup [--for demo|test|bench]
   --for demo    npm packages only (no system package is needed for the demo)
   --for test    also cargo-nextest, PostgreSQL, MariaDB, Chromium, a Chinese font, and what runs samples: curl,
                 openssl, Python, Java (the default)
-  --for bench   npm packages, wrk and Python's venv
+  --for bench   npm packages, wrk, Python's venv, PostgreSQL and openssl
 
 Example: cargo xtask setup --for test";
 
@@ -113,7 +113,7 @@ struct Package {
 const PACKAGES: &[Package] = &[
     Package {
         name: "postgresql",
-        purposes: &[Purpose::Test],
+        purposes: &[Purpose::Test, Purpose::Bench],
         present: || postgres_tool("initdb").is_some(),
     },
     Package {
@@ -129,7 +129,11 @@ const PACKAGES: &[Package] = &[
     Package { name: "fonts-noto-cjk", purposes: &[Purpose::Test], present: chinese_font },
     // The samples of a production pack are run as they are given.
     Package { name: "curl", purposes: &[Purpose::Test], present: || find("curl").is_some() },
-    Package { name: "openssl", purposes: &[Purpose::Test], present: || find("openssl").is_some() },
+    Package {
+        name: "openssl",
+        purposes: &[Purpose::Test, Purpose::Bench],
+        present: || find("openssl").is_some(),
+    },
     Package { name: "python3", purposes: &[Purpose::Test], present: || find("python3").is_some() },
     Package {
         name: "default-jdk-headless",

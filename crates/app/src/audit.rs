@@ -3,6 +3,8 @@
 //! What leaves as a stream has two records: one before the first byte (*every-release-audited*), and one with the rows
 //! and bytes that truly left, which [`Tally`] writes when the stream ends, fails or is given up.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -146,6 +148,22 @@ pub async fn list(app: &App, op: &Op, filter: &AuditFilter) -> Result<Vec<AuditR
     app.store.audit().list(&permit, filter).await
 }
 
+/// Names shown of the people of some records, by their accounts' ids: to stand beside the login names, which are what the chain holds.
+/// Whoever may not read records has none to name.
+pub async fn people(
+    app: &App,
+    op: &Op,
+    records: &[AuditRecord],
+) -> Result<HashMap<String, String>> {
+    if !app.may(op, Action::AuditRead, &Target::plain("Audit", "audit")) {
+        return Ok(HashMap::new());
+    }
+    let mut ids: Vec<&str> = records.iter().map(|r| r.event.actor.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    app.store.users_shown(&ids).await
+}
+
 /// Walks the whole chain, and holds it against the signed seals over it, and these against their time stamps.
 pub async fn verify(app: &App, op: &Op) -> Result<AuditVerdict> {
     let permit = permit(app, op, Action::AuditExport, &Target::plain("Audit", "audit")).await?;
@@ -188,17 +206,37 @@ fn scope(filter: &AuditFilter) -> String {
 }
 
 /// Counts what a stream gives out and leaves a record of it: by [`Tally::end`], or, when it is dropped before its end,
-/// as cut off.
+/// as cut off, unless a part was asked for and given ([`Enough`]).
 pub struct Tally {
     app: Arc<App>,
     event: Option<AuditEvent>,
+    enough: Enough,
+}
+
+/// By which whoever sends a stream on says that it gave all that was asked for, though there is more of it: dropped then, it was not cut off.
+#[derive(Clone, Debug, Default)]
+pub struct Enough(Arc<AtomicBool>);
+
+impl Enough {
+    /// What was asked for has been handed over.
+    pub fn say(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Tally {
     /// `action` is that of the record before the first byte; this one's is `action.end`, with the same trace id.
     #[must_use]
     pub fn new(app: &Arc<App>, op: &Op, action: &str, object: &str) -> Self {
-        Self { app: Arc::clone(app), event: Some(event(op, &format!("{action}.end"), object)) }
+        let event = event(op, &format!("{action}.end"), object);
+        Self { app: Arc::clone(app), event: Some(event), enough: Enough::default() }
+    }
+
+    /// Of a stream of which no more may be wanted than a part.
+    #[must_use]
+    pub fn until(mut self, enough: &Enough) -> Self {
+        self.enough = enough.clone();
+        self
     }
 
     /// Counts what is handed over now.
@@ -223,8 +261,14 @@ impl Tally {
 impl Drop for Tally {
     fn drop(&mut self) {
         let Some(mut event) = self.event.take() else { return };
-        event.result = "failed".into();
-        event.reason = "cut off".into();
+        match self.enough.0.load(Ordering::Relaxed) {
+            // Rows and bytes are those that were read for it: where a row begins no part tells.
+            true => event.reason = "part".into(),
+            false => {
+                event.result = "failed".into();
+                event.reason = "cut off".into();
+            }
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             tracing::error!(object = event.object, "a cut-off stream could not be recorded");
             return;

@@ -3,7 +3,7 @@
 //! `chart` makes figures of rows, `versions` compares them, `standing` says how a set is kept and used, `city` tells the cities'
 //! shares, `plan`, `assess`, `withdraw` and `recheck` are how things come to be open and cease to be (rules of the risk check in
 //! `risk`), `inside` counts what lies in a box, `ground` tells where the data of regions lie, `names` finds places by their names,
-//! `roll` keeps names and sums of all that is open level with the ledger,
+//! `files` keeps size and checksum of what is downloaded, `roll` keeps names and sums of all that is open level with the ledger,
 //! `tiles` draws vector tiles (`tile` writes one, `clip` cuts at its edges), `measure` walks over open sets in the background and
 //! counts empty cells (`fullness`) and places (`ground`), `index`, `metadata` and `response` score openness;
 //! `rules` is their rule file.
@@ -12,6 +12,7 @@ mod assess;
 mod chart;
 mod city;
 mod clip;
+mod files;
 mod fullness;
 mod ground;
 mod index;
@@ -60,6 +61,7 @@ pub use assess::{
 };
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
 pub use city::{CityFigures, cities, city};
+pub use files::{file_keep, files_known, making};
 pub use ground::{Ground, OutlineSet, Reaching, RegionGround, ground, reaching};
 pub use index::{Cover, DEFECTS, Failing, Index, Memory, Scores, failing, index};
 pub use inside::{Inside, inside};
@@ -80,7 +82,7 @@ pub use roll::{Listing, OpenSet, listing, open_organisations};
 pub use rules::{ChartRules, City, IndexRules, Licence, Notice, SiteRules, VersionRules, Weights};
 pub use rules::{MapRules, Outline};
 pub use standing::{Standing, standing};
-pub use store::openness::Measured;
+pub use store::openness::{Measured, OpenFile};
 pub use tile::{DEEPEST, TileAt};
 pub use tiles::{Drawn, tile, tile_mark};
 pub use versions::{Changed, Version, VersionDifference, differences, versions};
@@ -480,8 +482,7 @@ fn view<'a>(
     mut regions: impl Iterator<Item = &'a Region>,
 ) -> Dataset {
     entry.draft.items.retain(|i| i.open_type != OpenType::None);
-    // Who compiled it is not the public's business.
-    entry.created_by = String::new();
+    publicly(&mut entry);
     let region = regions.find(|r| r.code == entry.draft.region);
     Dataset {
         free: entry.freely_open(),
@@ -492,6 +493,14 @@ fn view<'a>(
         region_name_en: region.map_or_else(|| entry.draft.region.clone(), |r| r.name_en.clone()),
         entry,
     }
+}
+
+/// Takes out what is not the public's business: who compiled it, links of what is open under conditions (they would hand it out beside
+/// those), and links that lead to no address of the web.
+fn publicly(entry: &mut Entry) {
+    entry.created_by = String::new();
+    let free = entry.freely_open();
+    entry.draft.profile.links.retain(|link| free && link.host().is_some());
 }
 
 /// Names by which tables tell a longitude and a latitude (pinyin initials 经度 jd, 纬度 wd included).

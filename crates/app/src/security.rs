@@ -12,7 +12,7 @@ use policy::{Action, MaskRule, RuleFile, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::rules::{Advice, Classified, GradeRules};
-use crate::{App, Page, audit, catalogue};
+use crate::{App, Page, account, audit, catalogue};
 
 /// Name of the kept trace.
 const SEEN_MARK: &str = "rules_seen";
@@ -97,10 +97,11 @@ pub async fn observe(app: &App, op: &Op) -> Result<Vec<Seen>> {
     Ok(seen)
 }
 
-/// The rules in force.
+/// The rules in force; who put them in force by the names shown.
 pub async fn in_force(app: &App, op: &Op) -> Result<InForce> {
     audit::permit(app, op, Action::SecurityManage, &target()).await?;
-    let history = observe(app, op).await?;
+    let mut history = observe(app, op).await?;
+    account::logins_named(app, history.iter_mut().map(|s| &mut s.by).collect()).await?;
     let rules = &app.rules.catalogue;
     Ok(InForce {
         files: app.policy.files().to_vec(),
@@ -113,7 +114,7 @@ pub async fn in_force(app: &App, op: &Op) -> Result<InForce> {
     })
 }
 
-/// Entries with masks or grades declared by hand, newest first.
+/// Entries with masks or grades declared by hand, newest first; who declared them by the names shown.
 pub async fn declared(
     app: &App,
     op: &Op,
@@ -124,7 +125,7 @@ pub async fn declared(
     let mut filter =
         EntryFilter { after: after.map(str::to_owned), limit: 200, ..EntryFilter::default() };
     let (mut items, mut looked) = (Vec::new(), 0);
-    loop {
+    let next = 'pages: loop {
         let page = catalogue::list(app, op, &filter).await?;
         for entry in &page.items {
             looked += 1;
@@ -132,17 +133,20 @@ pub async fn declared(
                 items.push(found);
             }
             if items.len() >= limit || looked >= LOOKED_THROUGH {
-                return Ok(Page { items, next: Some(entry.id.clone()) });
+                break 'pages Some(entry.id.clone());
             }
         }
         filter.after = page.next;
         if filter.after.is_none() {
-            return Ok(Page { items, next: None });
+            break None;
         }
-    }
+    };
+    account::named(app, items.iter_mut().map(|(by, d)| (by.as_str(), &mut d.by)).collect()).await?;
+    Ok(Page { items: items.into_iter().map(|(_, declared)| declared).collect(), next })
 }
 
-async fn of_entry(app: &App, entry: &Entry) -> Result<Option<Declared>> {
+/// What an entry declares, with the account of who declared it last.
+async fn of_entry(app: &App, entry: &Entry) -> Result<Option<(String, Declared)>> {
     let draft = &entry.draft;
     let items: Vec<_> = draft
         .items
@@ -159,7 +163,8 @@ async fn of_entry(app: &App, entry: &Entry) -> Result<Option<Declared>> {
     let steps = app.store.entry_steps(&entry.id).await?;
     let last =
         steps.into_iter().rev().find(|s| matches!(s.action.as_str(), "create" | "edit" | "alter"));
-    Ok(Some(Declared {
+    let by = last.as_ref().map(|s| s.actor.clone()).unwrap_or_default();
+    let declared = Declared {
         entry: entry.id.clone(),
         code: draft.code.clone(),
         title: draft.title.clone(),
@@ -168,5 +173,6 @@ async fn of_entry(app: &App, entry: &Entry) -> Result<Option<Declared>> {
         raised: draft.raised_grade.map(|g| g.as_str().to_owned()),
         by: last.as_ref().map(|s| s.actor_name.clone()).unwrap_or_default(),
         at: last.map_or_else(|| entry.created_at.clone(), |s| s.at),
-    }))
+    };
+    Ok(Some((by, declared)))
 }

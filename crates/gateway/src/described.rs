@@ -1,5 +1,5 @@
-//! Descriptions beside `/openapi.json`: one of each interface the caller may see, one of the doors for tokens and for the older
-//! convention, and an index of them all.
+//! Descriptions beside `/openapi.json`: one of each interface the caller may see, one of the doors for tokens, of CKAN and of the older
+//! convention, and an index of them all (that of OGC API is written in its own door).
 
 use app::interface;
 use axum::extract::{Path, Query, State};
@@ -55,6 +55,7 @@ async fn listed(door: &Door, op: &Op, after: Option<String>) -> Result<Value> {
     Ok(json!({
         "resources": format!("{url}/openapi.json"),
         "doors": format!("{url}/openapi/doors.json"),
+        "ogc": format!("{url}/ogc/api"),
         "interfaces": page.items.into_iter().map(one).collect::<Vec<_>>(),
         "next": page.next.map(|after| format!("{url}/openapi/index.json?after={after}")),
     }))
@@ -117,7 +118,7 @@ fn describe_doors(url: &str, older: bool) -> Value {
         } },
     });
     if let Some(paths) = paths.as_object_mut() {
-        paths.extend(ckan_paths());
+        paths.extend(crate::ckan::described::paths());
     }
     if older && let Some(paths) = paths.as_object_mut() {
         for (path, id, text) in [
@@ -152,69 +153,6 @@ fn describe_doors(url: &str, older: bool) -> Value {
         "paths": paths,
         "components": { "securitySchemes": { "client": { "type": "http", "scheme": "basic" } } },
     })
-}
-
-/// CKAN's Action API as far as one description can tell it: what each action takes is told by `help_show`.
-fn ckan_paths() -> serde_json::Map<String, Value> {
-    let body = |about: &str, kind: &str| json!({ "description": about, "content": { kind: {} } });
-    let told = json!({
-        "200": { "description": "The result / 结果", "content": { "application/json": { "schema": {
-            "type": "object", "required": ["help", "success", "result"],
-            "properties": { "help": { "type": "string" }, "success": { "const": true }, "result": {} },
-        } } } },
-        "400": body("No such action, or a query that cannot be read / 没有此动作，或检索式有误", "application/json"),
-        "403": body("Not open to the caller / 不对调用者开放", "application/json"),
-        "404": body("Not found, or not open / 没有找到，或未开放", "application/json"),
-        "409": body("Something to mend, named by field / 参数有误，按字段列出", "application/json"),
-        "429": body("Too many calls / 调用过于频繁", "application/json"),
-        "503": body("Not available now / 暂不可用", "application/json"),
-    });
-    let place = |name: &str| json!([{ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }]);
-    let mut paths = serde_json::Map::new();
-    for (path, id) in
-        [("/api/3/action/{name}", "ckan_action"), ("/api/action/{name}", "ckan_action_short")]
-    {
-        paths.insert(
-            path.into(),
-            json!({
-                "parameters": place("name"),
-                "get": {
-                    "operationId": id,
-                    "summary": "CKAN's Action API, reading / CKAN 动作接口（只读）",
-                    "responses": told,
-                },
-                "post": {
-                    "operationId": format!("{id}_post"),
-                    "summary": "The same with a JSON body / 同上，参数为 JSON",
-                    "requestBody": { "content": { "application/json": { "schema": { "type": "object" } } } },
-                    "responses": told,
-                },
-            }),
-        );
-    }
-    let mut dumped = told;
-    if let Some(dumped) = dumped.as_object_mut() {
-        dumped.insert(
-            "200".into(),
-            json!({ "description": "All rows / 全部行", "content": {
-                "text/csv": {}, "text/tab-separated-values": {}, "application/json": {},
-            } }),
-        );
-    }
-    let choice = json!({ "type": "string", "enum": ["csv", "tsv", "json"] });
-    paths.insert(
-        "/datastore/dump/{id}".into(),
-        json!({
-            "parameters": place("id"),
-            "get": {
-                "operationId": "ckan_dump",
-                "summary": "A table as a file / 整表下载",
-                "parameters": [{ "name": "format", "in": "query", "schema": choice }],
-                "responses": dumped,
-            },
-        }),
-    );
-    paths
 }
 
 fn form(fields: &[(&str, Value, bool)]) -> Value {
@@ -292,14 +230,13 @@ mod tests {
             let document = describe_doors("http://gate", older);
             document["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
         };
-        let always = [
-            "/oauth2/token",
-            "/oauth2/revoke",
-            "/api/3/action/{name}",
-            "/api/action/{name}",
-            "/datastore/dump/{id}",
-        ];
-        assert_eq!(paths(false), always);
-        assert_eq!(paths(true).len(), 9);
+        let always = paths(false);
+        for path in ["/oauth2/token", "/oauth2/revoke", "/api/3/action/package_search"] {
+            assert!(always.iter().any(|known| known == path), "{path}");
+        }
+        assert!(!always.iter().any(|known| known.starts_with("/gateway/")));
+        let all = paths(true);
+        let older = all.iter().filter(|known| known.starts_with("/gateway/"));
+        assert_eq!((older.count(), all.len()), (4, always.len() + 4));
     }
 }

@@ -313,6 +313,13 @@ impl policy::port::Lake for DeltaLake {
         }
     }
 
+    async fn layout(&self, code: &str) -> Result<Option<String>> {
+        match self.table(code).await? {
+            Some(table) => Loaded::of(&table)?.layout().map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>> {
         self.list_versions(code).await
     }

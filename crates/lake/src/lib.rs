@@ -55,7 +55,8 @@
 //! Applications ask by SQL over PostgreSQL's protocol ([`wire`]): each granted resource is a table behind a barrier, made of
 //! the same view, row filter and masks.
 //!
-//! Where a cluster is configured, statements run on several machines behind the same barrier ([`cluster`]).
+//! Where a cluster is configured, statements run on several machines behind the same barrier ([`cluster`]). A statement that nobody
+//! waits for ends, in the middle of a join, too ([`brake`]).
 //!
 //! # How whole tables are handed out
 //!
@@ -68,6 +69,7 @@
 //! are encoded on all processors ([`rowgroup`]).
 
 mod bounds;
+mod brake;
 mod calendar;
 mod cells;
 mod change;

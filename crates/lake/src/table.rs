@@ -226,6 +226,20 @@ impl<'a> Loaded<'a> {
             .collect())
     }
 
+    /// How the files are read together, and each in the order in which it is read: that of the log as it was loaded, which need not be
+    /// the same in another process.
+    pub(crate) fn layout(&self) -> Result<String> {
+        let state = self.table.snapshot().map_err(|e| fault::delta("table state", e))?;
+        let data = state.snapshot().try_log_data().map_err(|e| fault::delta("file list", e))?;
+        let Rules { base, unique, key } = &self.rules;
+        let mut layout = format!("{} {unique} {}", base.join(","), key.join(","));
+        for file in data.iter() {
+            layout.push('\n');
+            layout.push_str(&file.path());
+        }
+        Ok(layout)
+    }
+
     /// Active data files in the order they were written, with their row counts where the log knows them.
     pub(crate) fn files(&self) -> Result<Vec<(String, Option<u64>)>> {
         let state = self.table.snapshot().map_err(|e| fault::delta("table state", e))?;

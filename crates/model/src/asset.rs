@@ -127,6 +127,7 @@ pub struct AssetStep {
     pub asset: String,
     pub seq: i64,
     pub at: String,
+    pub actor: String,
     pub actor_name: String,
     /// `create`, `edit`, `move`, `merge`, `import`
     pub action: String,

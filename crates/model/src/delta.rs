@@ -14,6 +14,9 @@ pub struct DeltaToken {
     pub ends_at: String,
     /// When it was last used, about; empty: never.
     pub used_at: String,
+    /// What calls by it are for, where they do not say so themselves; empty: nothing was said.
+    #[serde(default)]
+    pub purpose: String,
 }
 
 /// A version of a shared view, as it was made.

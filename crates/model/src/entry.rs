@@ -7,6 +7,7 @@ use crate::code::{
     ProcessingLevel, ProviderChannel, PublishState, ResourceKind, ShareType, SharedMode, SyncMode,
     TableType, UpdateCycle,
 };
+use crate::harvest::Distribution;
 use crate::item::Item;
 
 /// What a department fills in (编目). `Entry` adds the state.
@@ -149,10 +150,27 @@ impl Link {
             })
             .collect()
     }
+    /// The same as a way to data, which knows the word and the media type of its format.
+    #[must_use]
+    pub fn way(&self) -> Distribution {
+        Distribution {
+            title: self.title.clone(),
+            url: self.url.clone(),
+            format: self.format.clone(),
+            bytes: None,
+        }
+    }
     /// The host it leads to; `None` for what is no address of the web.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         crate::harvest::host(&self.url)
+    }
+}
+
+impl Profile {
+    /// Links as ways to the data, each with the host it leads to. What is no address of the web is left out here, whoever kept it.
+    pub fn ways(&self) -> impl Iterator<Item = (Distribution, &str)> {
+        self.links.iter().filter_map(|link| Some((link.way(), link.host()?)))
     }
 }
 
@@ -211,6 +229,11 @@ impl Entry {
     #[must_use]
     pub fn freely_open(&self) -> bool {
         self.live() && self.draft.open_type == OpenType::Unconditional
+    }
+    /// Freely open and known by links alone: the department says where the data are had, and none of them was collected here.
+    #[must_use]
+    pub fn linked_only(&self) -> bool {
+        self.freely_open() && self.data_at.is_none() && !self.draft.profile.links.is_empty()
     }
     /// Published and online. It stays so while a change or its going offline is under review or was refused.
     #[must_use]
@@ -303,6 +326,12 @@ mod tests {
         assert!(Link::read(" \n\n").is_empty());
         assert_eq!(links.iter().filter_map(Link::host).count(), 3);
         assert_eq!(link("javascript:alert(1)", "", "").host(), None);
+        let profile = Profile {
+            links: vec![link("file:///etc/passwd", "", ""), links[0].clone()],
+            ..Profile::default()
+        };
+        let ways: Vec<_> = profile.ways().collect();
+        assert_eq!((ways.len(), ways[0].0.media_type(), ways[0].1), (1, "text/csv", "a.example"));
         // A bar in a title parts nothing.
         let odd = [link("https://a.example/x", "CSV", "甲|乙")];
         assert_eq!(Link::read(&Link::lines(&odd))[0].title, "甲 乙");

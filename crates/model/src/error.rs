@@ -100,7 +100,7 @@ codes! {
     OutOfBounds = "out_of_bounds", Denied, "调用不符合所设的约束", "the call is outside the bounds that were set",
         help "按提示的时段、地址或方式调用；约束由数据提供单位或安全管理员设定", "call at the hours, from the addresses or in the way that is told; the provider or the security officer sets the bounds";
     PurposeMissing = "purpose_missing", Invalid, "缺少调用目的", "the purpose of the call is missing",
-        help "在请求头 X-Qt-Purpose 中写明调用目的（百分号编码的 UTF-8）", "say what the call is for in the header X-Qt-Purpose (UTF-8, percent-encoded)";
+        help "在请求头 X-Qt-Purpose 中写明调用目的（百分号编码的 UTF-8）；Delta Sharing 在生成令牌时写明", "say what the call is for in the header X-Qt-Purpose (UTF-8, percent-encoded); with Delta Sharing make the token with a purpose";
     Halted = "halted", Denied, "已被紧急停用", "under an emergency stop",
         help "与安全管理员或公共数据主管部门联系，解除后即可调用", "ask the security officer or the public-data authority; calls go on once the stop is lifted";
     ColumnNotGranted = "column_not_granted", Denied, "数据项不在授权范围内", "the data item is not granted",

@@ -125,6 +125,12 @@ impl Distribution {
         let found = MEDIA.iter().find(|(word, _)| told.eq_ignore_ascii_case(word));
         found.map_or("", |(_, media)| *media)
     }
+
+    /// Whether a file of a known kind is said to be at the address. A page, an interface and what is not told are only reached there.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        !self.media_type().is_empty() && self.word() != "HTML"
+    }
 }
 
 /// The host that an address of the web leads to, with its port. `None` for every other address, and for one that holds a name or a
@@ -302,6 +308,11 @@ mod tests {
             ("", "", ""),
         ] {
             assert_eq!((of(told).word(), of(told).media_type()), (word, media), "{told}");
+        }
+        for (told, file) in
+            [("CSV", true), ("text/html; charset=utf-8", false), ("API", false), ("", false)]
+        {
+            assert_eq!(of(told).is_file(), file, "{told}");
         }
         // One without a size is kept as it was before there were sizes: it is known again.
         assert!(!serde_json::to_string(&of("csv")).unwrap().contains("bytes"));

@@ -172,6 +172,10 @@ pub trait Lake: Prints + Shares {
     /// Bytes of the files that make the current view (0 when nothing has landed); earlier versions are not counted.
     async fn bytes(&self, code: &str) -> Result<u64>;
 
+    /// What the newest state is made of, file by file in the order in which they are read; `None` when nothing has landed. The same
+    /// layout, grant and query make the same bytes of any file; a compaction makes another layout of the same rows.
+    async fn layout(&self, code: &str) -> Result<Option<String>>;
+
     /// Versions, newest first.
     async fn versions(&self, code: &str) -> Result<Vec<LakeVersion>>;
 

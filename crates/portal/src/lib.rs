@@ -55,6 +55,8 @@ pub struct PortalConfig {
     /// Name shown in the header, Chinese and English.
     pub site_name_cn: String,
     pub site_name_en: String,
+    /// Data sets of one file of the site map, at least one (sitemaps.org allows 50,000 addresses).
+    pub sitemap_sets: usize,
 }
 
 impl Default for PortalConfig {
@@ -67,6 +69,7 @@ impl Default for PortalConfig {
             secure_cookies: false,
             site_name_cn: "钱塘公共数据平台".into(),
             site_name_en: "Qiantang Public Data".into(),
+            sitemap_sets: 20_000,
         }
     }
 }
@@ -77,7 +80,7 @@ pub(crate) struct Door {
     pub(crate) config: PortalConfig,
     pub(crate) pages: view::Pages,
     pub(crate) names: Arc<names::Names>,
-    /// Files that were handed out whole.
+    /// What is known of the files of open sets.
     pub(crate) files: export::known::Files,
 }
 
@@ -89,7 +92,7 @@ pub(crate) type Answer = Result<Response, Fault>;
 pub fn router(app: Arc<App>, config: PortalConfig) -> Router {
     let names = Arc::new(names::Names::default());
     let pages = view::Pages::new(&names);
-    let files = export::known::Files::default();
+    let files = export::known::Files::new(&app);
     let door = Arc::new(Door { app, config, pages, names, files });
     Router::new()
         .merge(site::router())

@@ -306,7 +306,7 @@ fn things(full: bool) -> Value {
         item_page => if full { 2 } else { 1 }, item_pages => if full { 3 } else { 1 },
         masks => vec![Some("keep(1,0)".to_owned()), None], moves => list(vec![Value::from("approve"), Value::from("reject")]),
         may_edit => full, may_collect => full, may_apply => full, may_manage => full, may_see => full,
-        may_mend => full, may_export => full, may_compile => full, is_open => full, has_key => full, largest => 1_000_000,
+        may_mend => full, may_export => full, may_compile => full, may_discard => full, is_open => full, has_key => full, largest => 1_000_000,
         done => some(Value::from("saved")), next => some(Value::from("?after=1")), previous => some(Value::from("?page=1")),
         inbox => context! { entries => list(vec![value(entry())]), requests => list(vec![value(request())]), mine => list(vec![]),
             entries_due => context! { e1 => "2026-11-20" }, rejected_entries => list(vec![value(entry())]), rejected => list(vec![value(request())]),
@@ -357,7 +357,7 @@ fn things(full: bool) -> Value {
         users => list(vec![context! { id => "u1", name => "li", display_name => "李", org => (), roles => vec!["citizen"], active => false, created_at => AT,
             locked_until => some(Value::from(AT)), one_time_until => some(Value::from(AT)), real_name => some(realnames::seen()) }]),
         entry_seen => full, verdict => some(value(AuditVerdict { records: 3, intact: false, head: "h".into(), fault: Some(AuditFault { seq: 2, kind: "altered".into(), zh: "变".into(), en: "changed".into() }) })),
-        records => list(vec![value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } })]),
+        records => list(vec![context! { shown => full.then_some("李"), ..value(AuditRecord { seq: 1, prev_hash: String::new(), hash: "0123456789abcdef".into(), event: AuditEvent { action: "rows.query".into(), actor_name: "li".into(), result: "ok".into(), ts: AT.into(), ..AuditEvent::default() } }) }]),
         export => "/console/audit.csv?", item_row, taken_out => some(projects::taken_out()),
     };
     context! { ..rest, ..more, ..page, ..desk_things(full) }
@@ -412,13 +412,13 @@ fn own(template: &str, full: bool) -> Value {
         }
         "console/application_delta.html" => {
             let application = context! { id => "a1", name => "便民 <b>", org => "o1", key => "k", active => true };
-            let token = context! { id => "t1", application => "a1", made_at => AT, made_by => "li", ends_at => AT, used_at => if full { AT } else { "" } };
+            let token = context! { id => "t1", application => "a1", made_at => AT, made_by => "li", ends_at => AT, used_at => if full { AT } else { "" }, purpose => if full { "年度核查 <b>" } else { "" } };
             let view = context! { id => "v", version => 3, application => "a1", entry => "parking", files => 2, rows => 1000, bytes => 3_000_000, made_at => AT, millis => 5, used_at => 1 };
             let table = context! { schema => "o1", name => "parking", title => "停车场 <b>", columns => 3, masked => vec!["xm"], until => full.then_some(AT), view => full.then_some(view) };
             context! {
                 application, may_manage => full, endpoint => "http://api.test/delta-sharing",
                 delta => context! {
-                    share => "qiantang", tokens => vec![token], works => vec![full], days => 90, days_most => 365, overlap_hours => 24,
+                    share => "qiantang", tokens => vec![token], works => vec![full], days => 90, days_most => 365, overlap_hours => 24, purpose_most => 200,
                     tables => if full { vec![table] } else { vec![] },
                 },
             }

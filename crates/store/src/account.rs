@@ -139,10 +139,24 @@ impl Store {
     /// Names shown of people by their ids; the login name stands behind one that another account of the same organisation, or another
     /// citizen, bears as well.
     pub async fn users_shown(&self, ids: &[&str]) -> Result<HashMap<String, String>> {
-        let mut shown = HashMap::with_capacity(ids.len());
-        for ids in ids.chunks(TOGETHER) {
+        self.shown_by("id", ids).await
+    }
+
+    /// The same by their login names.
+    pub async fn logins_shown(&self, names: &[&str]) -> Result<HashMap<String, String>> {
+        self.shown_by("name", names).await
+    }
+
+    /// Names shown by what a column (`id` or `name`, each of one account) holds.
+    async fn shown_by(
+        &self,
+        column: &'static str,
+        keys: &[&str],
+    ) -> Result<HashMap<String, String>> {
+        let mut shown = HashMap::with_capacity(keys.len());
+        for keys in keys.chunks(TOGETHER) {
             let mut clause = Clause::default();
-            clause.and_in("u.id", ids);
+            clause.and_in(&format!("u.{column}"), keys);
             let sql = format!(
                 "SELECT u.id, u.name, u.display_name, CAST(CASE WHEN EXISTS (SELECT 1 FROM user_account o
                    WHERE o.display_name = u.display_name AND o.id <> u.id AND COALESCE(o.org, '') = COALESCE(u.org, ''))
@@ -156,7 +170,7 @@ impl Store {
                     (false, true) if name != display => format!("{display}（{name}）"),
                     (false, _) => display,
                 };
-                shown.insert(text(&row, "id")?, told);
+                shown.insert(text(&row, column)?, told);
             }
         }
         Ok(shown)

@@ -185,6 +185,7 @@ impl Store {
                     asset: text(row, "asset")?,
                     seq: number(row, "seq")?,
                     at: text(row, "at")?,
+                    actor: text(row, "actor")?,
                     actor_name: text(row, "actor_name")?,
                     action: text(row, "action")?,
                     from: text(row, "from_state")?,

@@ -171,9 +171,12 @@ impl Db {
         let backchannel = include_str!("../migrations/0056_backchannel.sql");
         all.push(migration(56, "backchannel", backchannel));
         all.push(migration(57, "served", include_str!("../migrations/0057_served.sql")));
+        let delta_purpose = include_str!("../migrations/0058_delta_purpose.sql");
+        all.push(migration(58, "delta_purpose", delta_purpose));
         all.push(migration(59, "moved", include_str!("../migrations/0059_moved.sql")));
         let personal_token = include_str!("../migrations/0060_personal_token.sql");
         all.push(migration(60, "personal_token", personal_token));
+        all.push(migration(62, "open_file", include_str!("../migrations/0062_open_file.sql")));
         let interface_day = include_str!("../migrations/0064_interface_day.sql");
         all.push(migration(64, "interface_day", interface_day));
         // Migrations run by number: these add to tables of 20 to 23.

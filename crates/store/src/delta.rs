@@ -31,7 +31,7 @@ impl Store {
             return Ok(false);
         }
         sqlx::query(
-            "INSERT INTO delta_token (id, application, digest, made_at, made_by, ends_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO delta_token (id, application, digest, made_at, made_by, ends_at, purpose) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(token.id.as_str())
         .bind(token.application.as_str())
@@ -39,6 +39,7 @@ impl Store {
         .bind(token.made_at.as_str())
         .bind(token.made_by.as_str())
         .bind(token.ends_at.as_str())
+        .bind(token.purpose.as_str())
         .execute(&mut *tx)
         .await
         .map_err(fail)?;
@@ -228,5 +229,6 @@ fn read_token(row: &AnyRow) -> Result<DeltaToken> {
         made_by: text(row, "made_by")?,
         ends_at: text(row, "ends_at")?,
         used_at: text(row, "used_at")?,
+        purpose: text(row, "purpose")?,
     })
 }

@@ -1,4 +1,4 @@
-//! What is open, in the order in which it came and went; and what was measured of open sets' rows.
+//! What is open, in the order in which it came and went; and what was measured of open sets' rows and files.
 
 use std::collections::HashMap;
 
@@ -27,6 +27,21 @@ pub struct Measured {
     pub bytes: i64,
     /// Rows in which each item holds something.
     pub items: Vec<(String, i64)>,
+}
+
+/// A file of an open set that somebody read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFile {
+    /// Id of the entry.
+    pub entry: String,
+    /// Its name, as it stands in its address.
+    pub file: String,
+    /// Digest of all that decides its bytes: of another stamp it is another file.
+    pub stamp: String,
+    pub bytes: u64,
+    /// In lower hex digits.
+    pub sha256: String,
+    pub known_at: String,
 }
 
 /// Where the features of an open set lie. Boxes are west, south, east and north, in degrees (WGS 84).
@@ -157,6 +172,38 @@ impl Store {
             .transpose()
     }
 
+    /// Keeps what is known of a file; what was known of it when it was made of something else is gone.
+    pub async fn open_file_put(&self, permit: &Permit, file: &OpenFile) -> Result<()> {
+        permit.require(&[Action::SystemWork])?;
+        sqlx::query(
+            "INSERT INTO open_file (entry, file, stamp, bytes, sha256, known_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (entry, file) DO UPDATE SET stamp = excluded.stamp, bytes = excluded.bytes,
+                 sha256 = excluded.sha256, known_at = excluded.known_at",
+        )
+        .bind(file.entry.as_str())
+        .bind(file.file.as_str())
+        .bind(file.stamp.as_str())
+        .bind(i64::try_from(file.bytes).unwrap_or(i64::MAX))
+        .bind(file.sha256.as_str())
+        .bind(file.known_at.as_str())
+        .execute(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(())
+    }
+
+    /// What is known of the files of a set, by name.
+    pub async fn open_files(&self, entry: &str) -> Result<Vec<OpenFile>> {
+        sqlx::query("SELECT * FROM open_file WHERE entry = $1 ORDER BY file")
+            .bind(entry)
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(fail)?
+            .iter()
+            .map(open_file)
+            .collect()
+    }
+
     /// Of every set that was measured: when, its cells, and the empty ones.
     pub async fn open_measures(&self) -> Result<HashMap<String, (String, i64, i64)>> {
         sqlx::query("SELECT entry, measured_at, cells, missing FROM open_measure")
@@ -204,6 +251,17 @@ fn open_move(row: &AnyRow) -> Result<OpenMove> {
         code: text(row, "code")?,
         moved: number(row, "moved")?,
         open,
+    })
+}
+
+fn open_file(row: &AnyRow) -> Result<OpenFile> {
+    Ok(OpenFile {
+        entry: text(row, "entry")?,
+        file: text(row, "file")?,
+        stamp: text(row, "stamp")?,
+        bytes: u64::try_from(number(row, "bytes")?).unwrap_or(0),
+        sha256: text(row, "sha256")?,
+        known_at: text(row, "known_at")?,
     })
 }
 

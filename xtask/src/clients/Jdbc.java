@@ -79,6 +79,6 @@ public class Jdbc {
                 check("42501".equals(refused.getSQLState()), "SQLSTATE " + refused.getSQLState());
             }
         }
-        System.out.println("JDBC: ok");
+        System.out.println(given.get(0).contains("sslmode=") ? "JDBC: ok, by TLS" : "JDBC: ok");
     }
 }

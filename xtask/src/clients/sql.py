@@ -1,12 +1,18 @@
-"""psql, psycopg 3, SQLAlchemy and ADBC against the SQL door of a demo: `python sql.py READY.json`.
+"""psql, psycopg 3, SQLAlchemy and ADBC against the SQL door of a demo:
+
+    python sql.py READY.json                              as the ready file says
+    python sql.py READY.json HOST:PORT CA.crt OTHER.crt   by TLS: the certificate is checked (sslmode=verify-full)
 
 Every client signs in, lists what it sees, reads rows with parameters and in its own ways, and is refused what is not
-granted. Ends with an error at the first thing that is not as it should be."""
+granted. By TLS one that trusts another authority (OTHER.crt) stays outside. What the JDBC driver is to use is written into
+READY.json.sql. Ends with an error at the first thing that is not as it should be."""
 
 import json
 import os
 import subprocess
 import sys
+import threading
+import urllib.parse
 
 import adbc_driver_postgresql.dbapi
 import psycopg
@@ -18,11 +24,11 @@ def check(truth, what):
         raise SystemExit(f"FAILED: {what}")
 
 
-def door(ready):
-    """Host, port, and an application that sees at least one table with rows."""
-    host, port = ready["sql"].rsplit(":", 1)
+def door(ready, at, tls):
+    """Host, port, and an application that sees at least one table with rows. `tls`: what libpq is to check."""
+    host, port = at.rsplit(":", 1)
     for app in ready["apps"]:
-        url = dict(host=host, port=port, dbname="qiantang", user=app["key"], password=app["sql_password"])
+        url = dict(host=host, port=port, dbname="qiantang", user=app["key"], password=app["sql_password"], **tls)
         with psycopg.connect(**url) as connection:
             for (table,) in connection.execute(
                 "select table_name from information_schema.tables where table_schema = 'public'"
@@ -33,12 +39,23 @@ def door(ready):
     raise SystemExit("FAILED: no application of the demo sees a table by SQL")
 
 
+def tls_of(url):
+    return {name: value for name, value in url.items() if name.startswith("ssl")}
+
+
+def query_of(url):
+    """What is said of TLS, as the end of an address."""
+    return "?" + urllib.parse.urlencode(tls_of(url)) if tls_of(url) else ""
+
+
 def psql(url, *commands):
     arguments = ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
     for command in commands:
         arguments += ["-c", command]
     env = dict(os.environ, PGHOST=url["host"], PGPORT=url["port"], PGDATABASE=url["dbname"],
                PGUSER=url["user"], PGPASSWORD=url["password"])
+    for name, value in tls_of(url).items():
+        env["PG" + name.upper()] = value
     done = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
@@ -49,6 +66,8 @@ def try_psql(url, table, count):
         check(code == 0 and not err.strip(), f"psql {command}: {err}")
         if command == "\\dt":
             check(table in out, f"psql \\dt lists {table}: {out}")
+        if command == "\\conninfo" and tls_of(url):
+            check("ssl connection" in out.lower(), f"psql says that it comes by TLS: {out}")
     code, out, _ = psql(url, f'select count(*) from "{table}"')
     check(code == 0 and int(out.strip()) == count, "psql counts the rows")
     code, out, _ = psql(url, f'copy (select * from "{table}" limit 5) to stdout with csv header')
@@ -61,7 +80,42 @@ def try_psql(url, table, count):
     check(code == 0 and len(out.strip().splitlines()) == 10, f"psql reads by a cursor: {err}")
 
 
+def try_tls(url, other):
+    """Who cannot check the certificate stays outside; who does not want to check it comes in by TLS all the same."""
+    code, _, err = psql(dict(url, sslrootcert=other), "select 1")
+    check(code != 0 and "certificate" in err, f"psql by another authority: {err}")
+    code, _, err = psql(dict(url, host="127.0.0.1"), "select 1")
+    check(code != 0 and "127.0.0.1" in err and "match" in err, f"psql by a name that is not in the certificate: {err}")
+    for way in ["require", "verify-ca"]:
+        code, out, err = psql(dict(url, sslmode=way), "select 1")
+        check(code == 0 and out.strip() == "1", f"psql with sslmode={way}: {err}")
+    with psycopg.connect(**url) as connection:
+        check(connection.pgconn.ssl_in_use, "psycopg comes by TLS")
+
+
+def try_no_tls(url):
+    """A door without a certificate says so to a client that wants TLS."""
+    code, _, err = psql(dict(url, sslmode="require"), "select 1")
+    check(code != 0 and "SSL" in err, f"psql with sslmode=require at a door without a certificate: {err}")
+
+
+def try_cancel(url, table):
+    """As a person presses Ctrl-C: the statement ends, the session goes on."""
+    with psycopg.connect(**url) as connection:
+        long = f'select count(*) from generate_series(1, 100000000000) a(n), "{table}"'
+        later = threading.Timer(1.0, connection.cancel)
+        later.start()
+        try:
+            connection.execute(long)
+            check(False, "a statement that is cancelled")
+        except psycopg.errors.QueryCanceled:
+            connection.rollback()
+        later.join()
+        check(connection.execute("select 1::int8").fetchone() == (1,), "the session goes on")
+
+
 def try_psycopg(url, table, count):
+    try_cancel(url, table)
     with psycopg.connect(**url) as connection:
         row = connection.execute("select %s::int8 + 1, %s::text, %s::bool", (41, "x", True)).fetchone()
         check(row == (42, "x", True), f"psycopg's parameters: {row}")
@@ -89,7 +143,7 @@ def try_psycopg(url, table, count):
 
 def try_sqlalchemy(url, table, count):
     address = sqlalchemy.URL.create("postgresql+psycopg", url["user"], url["password"], url["host"],
-                                    int(url["port"]), url["dbname"])
+                                    int(url["port"]), url["dbname"], query=tls_of(url))
     engine = sqlalchemy.create_engine(address)
     seen = sqlalchemy.inspect(engine)
     check(table in seen.get_table_names(), f"SQLAlchemy lists {table}")
@@ -123,7 +177,7 @@ def try_sqlalchemy(url, table, count):
 
 
 def try_adbc(url, table, count):
-    uri = f"postgresql://{url['user']}:{url['password']}@{url['host']}:{url['port']}/{url['dbname']}"
+    uri = f"postgresql://{url['user']}:{url['password']}@{url['host']}:{url['port']}/{url['dbname']}{query_of(url)}"
     with adbc_driver_postgresql.dbapi.connect(uri) as connection, connection.cursor() as cursor:
         cursor.execute(f'select * from "{table}"')
         found = cursor.fetch_arrow_table()
@@ -135,15 +189,21 @@ def try_adbc(url, table, count):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         ready = json.load(file)
-    url, table, count = door(ready)
-    print(f"{table}: {count} rows")
+    at, tls, other = ready["sql"], {}, None
+    if len(sys.argv) > 2:
+        at, authority, other = sys.argv[2:5]
+        tls = dict(sslmode="verify-full", sslrootcert=authority)
+    url, table, count = door(ready, at, tls)
+    print(f"{table}: {count} rows{', by TLS' if tls else ''}")
+    if tls:
+        try_tls(url, other)
+    else:
+        try_no_tls(url)
     for name, attempt in [("psql", try_psql), ("psycopg", try_psycopg), ("SQLAlchemy", try_sqlalchemy), ("ADBC", try_adbc)]:
-        if len(sys.argv) > 2 and name not in sys.argv[2:]:
-            continue
         attempt(url, table, count)
         print(f"{name}: ok")
     with open(sys.argv[1] + ".sql", "w", encoding="utf-8") as file:
-        file.write("\n".join([f"jdbc:postgresql://{url['host']}:{url['port']}/{url['dbname']}", url["user"],
+        file.write("\n".join([f"jdbc:postgresql://{url['host']}:{url['port']}/{url['dbname']}{query_of(url)}", url["user"],
                               url["password"], table, str(count)]))
 
 

@@ -10,6 +10,7 @@ use model::{Actor, Code, Error, Op, Result};
 use store::certificate::Certificate;
 
 use super::application::{credential, managed};
+use super::shown::logins_named;
 use crate::{App, audit};
 
 /// Certificates that one application has.
@@ -17,10 +18,12 @@ const MOST: usize = 20;
 /// Longest certificate as PEM, bytes.
 const LONGEST: usize = 32 * 1024;
 
-/// Certificates of an application that the caller manages.
+/// Certificates of an application that the caller manages; who registered them by the names shown.
 pub async fn certificates(app: &App, op: &Op, id: &str) -> Result<Vec<Certificate>> {
     let (application, _) = managed(app, op, id).await?;
-    app.store.certificates_of(&application.id).await
+    let mut found = app.store.certificates_of(&application.id).await?;
+    logins_named(app, found.iter_mut().map(|c| &mut c.added_by).collect()).await?;
+    Ok(found)
 }
 
 /// Registers a certificate: as PEM, or its SHA-256 thumbprint in hex or base64url.

@@ -42,7 +42,7 @@ pub use personal::{
     personal_token_call, personal_token_make, personal_token_revoke, personal_tokens,
 };
 pub use register::{SignUpLimits, SignUpOpen, SignUpRules, SignUpTerms, SignUpWords, sign_up};
-pub(crate) use shown::{Named, named, shown};
+pub(crate) use shown::{Named, logins_named, named, shown};
 pub(crate) use token::application_of;
 pub use token::{AccessToken, basic, token, token_call, token_revoke};
 

@@ -28,12 +28,14 @@ pub fn follows(app: &App, op: &Op, bundle: &Bundle) -> bool {
     app.policy.decide(op, Action::ApprovalFollow, &target(bundle)).allowed
 }
 
-/// A form as the caller may see it: whole, or with the parts whose approvals the caller may read; who filed it by the name shown.
+/// A form as the caller may see it: whole, or with the parts whose approvals the caller may read; who filed it and brought its files
+/// by the names shown.
 pub async fn bundle(app: &App, op: &Op, id: &str) -> Result<Bundle> {
     let unknown = || Error::not_found("申请单", "form", id);
     let mut bundle = app.store.bundle_get(id).await?.ok_or_else(unknown)?;
-    let filed = vec![(bundle.applicant.as_str(), &mut bundle.applicant_name)];
-    account::named(app, filed).await?;
+    let mut people = vec![(bundle.applicant.as_str(), &mut bundle.applicant_name)];
+    people.extend(bundle.files.iter_mut().map(|f| (f.owner.as_str(), &mut f.owner_name)));
+    account::named(app, people).await?;
     if sees(app, op, &bundle) {
         return Ok(bundle);
     }

@@ -2,19 +2,31 @@
 
 use model::audit::AuditEvent;
 use model::code::PublishState;
+use model::entry::Entry;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
 
 use super::{index, visible};
 use crate::{App, audit};
 
+/// Whether an entry is a draft that may be given up, as far as it says itself: never published, not under review, without data. What hangs
+/// on it is asked when it goes.
+#[must_use]
+pub fn discardable(entry: &Entry) -> bool {
+    is_draft(entry) && entry.data_at.is_none() && entry.rows == 0
+}
+
+fn is_draft(entry: &Entry) -> bool {
+    matches!(entry.publish_state, PublishState::Unpublished | PublishState::PubReject)
+        && entry.published_at.is_none()
+}
+
 /// Gives up a draft of one's organisation: unpublished, or refused before it ever was published, without data.
 pub async fn discard(app: &App, op: &Op, id: &str, reason: &str) -> Result<()> {
     let held = visible(app, op, id).await?;
     let entry = &held.entry;
     let permit = audit::permit(app, op, Action::EntryCompile, &Target::entry(entry)).await?;
-    let draft = matches!(entry.publish_state, PublishState::Unpublished | PublishState::PubReject);
-    if !draft || entry.published_at.is_some() {
+    if !is_draft(entry) {
         return Err(Error::new(
             Code::WrongState,
             format!(
@@ -28,7 +40,7 @@ pub async fn discard(app: &App, op: &Op, id: &str, reason: &str) -> Result<()> {
             ),
         ));
     }
-    if entry.data_at.is_some() || entry.rows > 0 {
+    if !discardable(entry) {
         return Err(Error::new(
             Code::WrongState,
             format!("目录 `{}` 已归集数据，不能放弃", entry.draft.code),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use store::entry::{EntryScope, Held};
 
 use super::{Move, flow, inner, moves, same_eyes, seen, visible};
+use crate::account::{Named, named};
 use crate::{App, Page, audit};
 
 /// One entry by id or code. What the caller may not know of is not found; of an open entry the public sees the open
@@ -63,10 +64,22 @@ pub struct Awaiting {
     pub outlook: Outlook,
 }
 
-/// The outlook of one entry.
+/// The outlook of one entry; people by the names shown.
 pub async fn outlook(app: &App, op: &Op, id: &str) -> Result<Outlook> {
     let held = visible(app, op, id).await?;
-    outlook_of(app, op, &held).await
+    let mut outlook = outlook_of(app, op, &held).await?;
+    named(app, people(&mut outlook).collect()).await?;
+    Ok(outlook)
+}
+
+/// Who handed it in, and who refused it.
+fn people(outlook: &mut Outlook) -> impl Iterator<Item = Named<'_>> {
+    outlook.asked.iter_mut().chain(&mut outlook.refused).map(person)
+}
+
+/// Who did a step.
+fn person(step: &mut EntryStep) -> Named<'_> {
+    (step.actor.as_str(), &mut step.actor_name)
 }
 
 async fn outlook_of(app: &App, op: &Op, held: &Held) -> Result<Outlook> {
@@ -103,7 +116,7 @@ async fn outlook_of(app: &App, op: &Op, held: &Held) -> Result<Outlook> {
     })
 }
 
-/// Entries that await a review, newest first, with what a reviewer must see.
+/// Entries that await a review, newest first, with what a reviewer must see; people by the names shown.
 pub async fn queue(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<Awaiting>> {
     let filter = EntryFilter {
         auditing: true,
@@ -112,13 +125,14 @@ pub async fn queue(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Resul
         ..EntryFilter::default()
     };
     let page = list(app, op, &filter).await?;
-    let mut items = Vec::with_capacity(page.items.len());
+    let mut items: Vec<Awaiting> = Vec::with_capacity(page.items.len());
     for entry in page.items {
         // What has just been decided is no longer in the queue.
         let Some(held) = app.store.entry_held(&entry.id).await? else { continue };
         let outlook = outlook_of(app, op, &held).await?;
         items.push(Awaiting { entry: held.entry, outlook });
     }
+    named(app, items.iter_mut().flat_map(|i| people(&mut i.outlook)).collect()).await?;
     Ok(Page { items, next: page.next })
 }
 
@@ -176,10 +190,12 @@ pub(crate) fn scope(app: &App, op: &Op) -> EntryScope {
     EntryScope::LiveOr(op.actor.org().map(str::to_owned))
 }
 
-/// Steps of an entry's life, oldest first.
+/// Steps of an entry's life, oldest first; people by the names shown.
 pub async fn steps(app: &App, op: &Op, id: &str) -> Result<Vec<EntryStep>> {
     let held = visible(app, op, id).await?;
-    app.store.entry_steps(&held.entry.id).await
+    let mut steps = app.store.entry_steps(&held.entry.id).await?;
+    named(app, steps.iter_mut().map(person).collect()).await?;
+    Ok(steps)
 }
 
 /// Kept versions, newest first.

@@ -26,12 +26,13 @@ use serde::Serialize;
 use store::entry::{EntryChange, Held};
 
 use crate::App;
+use crate::account;
 use crate::audit;
 pub use change::blank;
 use change::{apply, change_edit, change_new, change_step, new_entry};
 use flow::State;
 
-pub use discard::discard;
+pub use discard::{discard, discardable};
 pub use history::{Landed, history};
 pub(crate) use index::{INDEX_MARK, Level, follow};
 pub use index::{heal, landed, reindex};
@@ -208,8 +209,7 @@ pub async fn edit_on(
         ));
     }
     if basis.updated_at.as_ref().is_some_and(|at| *at != held.entry.updated_at) {
-        let last = app.store.entry_steps(&held.entry.id).await?.pop();
-        let who = last.map(|s| s.actor_name).unwrap_or_default();
+        let who = last_person(app, &held.entry.id).await?;
         return Err(Error::new(
             Code::Stale,
             format!("您打开表单后，目录又被 {who} 改动，请刷新后重试，以免覆盖"),
@@ -219,6 +219,13 @@ pub async fn edit_on(
         ));
     }
     save(app, op, &permit, held, draft, "").await
+}
+
+/// Who changed an entry last, by the name shown.
+async fn last_person(app: &App, id: &str) -> Result<String> {
+    let Some(mut last) = app.store.entry_steps(id).await?.pop() else { return Ok(String::new()) };
+    account::named(app, vec![(last.actor.as_str(), &mut last.actor_name)]).await?;
+    Ok(last.actor_name)
 }
 
 /// Writes an edit. What it hands in to review with that (a change of what is published) must follow the rule packs.

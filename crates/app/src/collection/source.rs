@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use super::retry::{self, Recipe};
 use super::{Order, start};
-use crate::{App, audit, catalogue};
+use crate::{App, account, audit, catalogue};
 
 /// Rows that a preview shows.
 const PREVIEW_ROWS: usize = 20;
@@ -64,9 +64,11 @@ pub async fn list(app: &App, op: &Op) -> Result<Vec<DataSource>> {
     app.store.sources_of(org).await
 }
 
-/// One source. One that the caller may not collect from is not found.
+/// One source; who entered it by the name shown. One that the caller may not collect from is not found.
 pub async fn get(app: &App, op: &Op, id: &str) -> Result<DataSource> {
-    known(app, op, id).await.map(|(source, _, _)| source)
+    let (mut source, _, _) = known(app, op, id).await?;
+    account::logins_named(app, vec![&mut source.created_by]).await?;
+    Ok(source)
 }
 
 /// Stores a source of one's organisation.

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use model::contest::{Contest, Place, RoundPhase, Score, Work, WorkFile, ranking, weighted};
+use model::contest::{Contest, Place, RoundPhase, Score, Team, Work, WorkFile, ranking, weighted};
 use model::entry::Entry;
 use model::{Actor, Op, Result};
 use policy::{Action, Target};
 use serde::Serialize;
 
 use super::{files, kept, open};
-use crate::{App, Page, opening};
+use crate::{App, Page, account, opening};
 
 /// A work with its place, as far as it may be told.
 #[derive(Clone, Debug, Serialize)]
@@ -126,7 +126,7 @@ pub async fn contest(app: &App, op: &Op, id: &str, desk: bool) -> Result<Contest
     let judges = signed && contest.judges.iter().any(|(account, _)| account == me);
     let target = Target::contest(&contest.id, &contest.region, &[], &[]);
     let keeps = app.may(op, Action::ContestKeep, &target);
-    let team = if signed { app.store.team_of(id, me).await? } else { None };
+    let team = if signed { team_of(app, id, me).await? } else { None };
     let works = app.store.work_list(id).await?;
     let scores = app.store.score_list(id).await?;
     let today = op.today();
@@ -186,6 +186,14 @@ pub async fn contest(app: &App, op: &Op, id: &str, desk: bool) -> Result<Contest
         judges,
         keeps,
     })
+}
+
+/// Somebody's team; its members by the names shown.
+async fn team_of(app: &App, contest: &str, me: &str) -> Result<Option<Team>> {
+    let Some(mut team) = app.store.team_of(contest, me).await? else { return Ok(None) };
+    let members = team.members.iter_mut().map(|(id, name)| (id.as_str(), name));
+    account::named(app, members.collect()).await?;
+    Ok(Some(team))
 }
 
 fn said(scores: &[Score]) -> Vec<String> {

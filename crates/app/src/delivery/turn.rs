@@ -145,12 +145,7 @@ impl Work {
     /// Lets the turn in as one call of the application: hours and addresses it may be brought at, and its quota.
     pub(super) async fn enter(&self, granted: &Granted) -> Result<Entered> {
         let (app, grant) = (&self.app, &granted.grant);
-        let host = self.delivery.place.rsplit_once(':').map_or("-", |(host, _)| host);
-        let op = Op {
-            way: Way::Batch,
-            purpose: self.delivery.purpose.clone(),
-            ..app.op(granted.actor.clone(), host)
-        };
+        let op = self.op(granted);
         let let_in = async {
             let request = grant.request().unwrap_or_default();
             let (id, org) = (op.actor.id(), op.actor.org().unwrap_or_default());
@@ -176,6 +171,13 @@ impl Work {
                 Err(refusal)
             }
         }
+    }
+
+    /// The application as it would call now, from where its rows are brought.
+    fn op(&self, granted: &Granted) -> Op {
+        let host = self.delivery.place.rsplit_once(':').map_or("-", |(host, _)| host);
+        let op = self.app.op(granted.actor.clone(), host);
+        Op { way: Way::Batch, purpose: self.delivery.purpose.clone(), ..op }
     }
 
     /// A piece as it goes, its record being durable before.
@@ -223,11 +225,12 @@ impl Work {
         Ok(changes.map(|(operation, row)| OutletChange { operation, row }).collect())
     }
 
-    /// Fails when the delivery is not granted any more, or otherwise than when the transaction began.
+    /// Fails when the delivery is not granted any more, or otherwise than when the transaction began, or its hours are over: what was
+    /// brought by then is rolled back, and the turn waits for the next.
     pub(super) async fn still(&self, was: &Granted) -> Result<()> {
         let now = granted(&self.app, &self.delivery, Some(was.clone())).await?;
         if now.shape == was.shape {
-            return now.in_bulk();
+            return now.within(&self.op(&now));
         }
         Err(Error::new(
             Code::Stale,

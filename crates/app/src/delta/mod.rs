@@ -36,8 +36,8 @@ pub use self::read::{Reading, open};
 pub use self::shared::{Named, SHARE, Table, find, schemas, share, tables};
 pub(crate) use self::tidy::tidy;
 pub use self::token::{
-    Caller, DeltaPage, DeltaSecret, DeltaTable, TOKEN, by_token, may_manage, oauth_profile, page,
-    revoke, token,
+    Caller, DeltaPage, DeltaSecret, DeltaTable, DeltaTokenAsk, TOKEN, by_token, may_manage,
+    oauth_profile, page, revoke, token,
 };
 
 /// Limits (`rules/delta.toml`).

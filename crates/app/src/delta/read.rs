@@ -24,7 +24,7 @@ use policy::port::{ShareColumn, ShareFile, ShareView};
 use super::shared::{self, FILES_A_SECOND, Table, admit, count, uncount};
 use crate::sharing::bounds::Held;
 use crate::sharing::flowing::{Footing, Mark, while_standing};
-use crate::{App, account, audit, halt};
+use crate::{App, account, audit, halt, sharing};
 
 /// Purpose of the key that signs addresses.
 const KEY: &str = "delta address";
@@ -62,21 +62,25 @@ struct Claims {
     until: i64,
     /// The question that gave it out.
     query: String,
+    /// What that said it was for; whoever fetches the file says nothing. Of addresses of the first form: nothing.
+    purpose: String,
 }
 
 impl Claims {
     fn text(&self) -> String {
-        let Self { key, by, table, view, file, bytes, rows, version, until, query } = self;
+        let Self { key, by, table, view, file, bytes, rows, version, until, query, purpose } = self;
         format!(
-            "1\n{key}\n{by}\n{table}\n{view}\n{file}\n{bytes}\n{rows}\n{version}\n{until}\n{query}"
+            "2\n{key}\n{by}\n{table}\n{view}\n{file}\n{bytes}\n{rows}\n{version}\n{until}\n{query}\n{purpose}"
         )
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('\n');
-        if parts.next() != Some("1") {
-            return None;
-        }
+        let with_purpose = match parts.next() {
+            Some("1") => false,
+            Some("2") => true,
+            _ => return None,
+        };
         let mut word = || parts.next().map(str::to_owned);
         let claims = Self {
             key: word()?,
@@ -89,6 +93,7 @@ impl Claims {
             version: word()?.parse().ok()?,
             until: word()?.parse().ok()?,
             query: word()?,
+            purpose: if with_purpose { word()? } else { String::new() },
         };
         parts.next().is_none().then_some(claims)
     }
@@ -126,6 +131,8 @@ pub(super) fn address(
         version: view.version,
         until,
         query: op.request_id.clone(),
+        // Its parts are told apart by lines.
+        purpose: op.purpose.chars().filter(|c| !c.is_control()).collect(),
     }
     .text();
     let (said, sealed) =
@@ -184,7 +191,8 @@ pub async fn open(app: &App, op: &Op, file: &str, token: &str) -> Result<Reading
         )
     };
     let known = known.ok_or_else(stopped)?;
-    let op = Op { actor: known.actor.clone(), ..op.clone() };
+    let (actor, purpose) = (known.actor.clone(), claims.purpose.clone());
+    let op = Op { actor, purpose, ..op.clone() };
     halt::admit(app, &op, &op.actor).await?;
     if !claims.by.is_empty() && !app.store.delta_token_stands(&claims.by, &op.stamp()).await? {
         return Err(Error::new(
@@ -193,11 +201,7 @@ pub async fn open(app: &App, op: &Op, file: &str, token: &str) -> Result<Reading
             "the token that got this address has ended or was revoked",
         ));
     }
-    let tables = shared::granted(app, &op).await?;
-    let Some(table) = tables.iter().find(|t| t.name == claims.table).cloned() else {
-        let entry = app.store.entry_get(&claims.table).await?.map(|e| e.id);
-        return Err(shared::ended(app, entry.as_deref().unwrap_or_default()));
-    };
+    let table = shared::still(app, &op, &claims.table).await?;
     table.grant.check_time(op.at)?;
     if app.lake.share_id(&table.grant) != claims.view {
         return Err(Error::new(
@@ -357,9 +361,32 @@ pub(super) fn event(op: &Op, grant: &Grant, columns: &[ShareColumn], scope: &str
         columns: columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(","),
         level: grant.grade().as_str().to_owned(),
         scope: scope.to_owned(),
-        purpose: grant.purpose().to_owned(),
+        purpose: sharing::purpose(op, grant),
         request: grant.request().unwrap_or_default().to_owned(),
         masks: grant.masks_text(),
         ..audit::event(op, grant.action().as_str(), grant.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_what_its_question_was_for() {
+        let text = |form: &str, rest: &str| {
+            format!("{form}\nkey\nt1\nfirms\nview\na.parquet\n10\n2\n3\n99\nq1{rest}")
+        };
+        let read = |text: &str| Claims::parse(text).map(|c| (c.text(), c.purpose));
+        let (again, purpose) = read(&text("2", "\n年度核查")).unwrap();
+        assert_eq!((again, purpose.as_str()), (text("2", "\n年度核查"), "年度核查"));
+        assert_eq!(read(&text("2", "\n")).unwrap().1, "");
+        // Addresses that were given out before purposes were in them.
+        assert_eq!(read(&text("1", "")).unwrap().1, "");
+        for wrong in
+            [text("2", ""), text("1", "\nx"), text("2", "\nx\ny"), text("3", "\nx"), "2".to_owned()]
+        {
+            assert!(read(&wrong).is_none(), "{wrong}");
+        }
     }
 }

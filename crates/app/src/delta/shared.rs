@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use model::halt::HaltKind;
 use model::request::RequestState;
 use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Grant};
 
 use crate::sharing::bounds::{Bound, Held};
+use crate::sharing::{Batch, Stopped};
 use crate::{App, Page, dispatch, sharing};
 
 /// Name of the share: what was agreed with the caller for batch use.
@@ -41,6 +41,8 @@ pub(super) struct Kept {
     policy: u64,
     day: NaiveDate,
     tables: Arc<Vec<Table>>,
+    /// Tables that are not among them because of an emergency stop.
+    stopped: Stopped,
     /// What bounds the application at them, by code.
     bounds: Arc<HashMap<String, Bound>>,
 }
@@ -53,6 +55,11 @@ fn schema_of(org: &str) -> String {
 /// All tables of the caller, by schema and name.
 pub(super) async fn granted(app: &App, op: &Op) -> Result<Arc<Vec<Table>>> {
     kept_now(app, op).await.map(|kept| kept.tables)
+}
+
+/// The same, and what an emergency stop keeps from being among them.
+pub(super) async fn granted_or_stopped(app: &App, op: &Op) -> Result<(Arc<Vec<Table>>, Stopped)> {
+    kept_now(app, op).await.map(|kept| (kept.tables, kept.stopped))
 }
 
 async fn kept_now(app: &App, op: &Op) -> Result<Kept> {
@@ -70,8 +77,8 @@ async fn kept_now(app: &App, op: &Op) -> Result<Kept> {
     {
         return Ok(kept);
     }
-    let found = sharing::granted(app, op, Action::RowsBatch).await?;
-    let mut tables: Vec<Table> = found
+    let Batch { given, stopped } = sharing::granted(app, op, Action::RowsBatch).await?;
+    let mut tables: Vec<Table> = given
         .into_iter()
         .map(|(grant, entry)| Table {
             schema: schema_of(&entry.draft.org),
@@ -83,15 +90,19 @@ async fn kept_now(app: &App, op: &Op) -> Result<Kept> {
         .collect();
     tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
     let bounds = sharing::bounds::of_grants(app, id, tables.iter().map(|t| &t.grant)).await?;
-    let kept = Kept { epoch, policy, day, tables: Arc::new(tables), bounds: Arc::new(bounds) };
+    let (tables, bounds) = (Arc::new(tables), Arc::new(bounds));
+    let kept = Kept { epoch, policy, day, tables, stopped, bounds };
     app.delta.granted.insert(id.to_owned(), kept.clone());
     Ok(kept)
 }
 
-/// Those that the caller's token reaches.
+/// Those that the caller's token reaches. Where the application itself is stopped nothing is listed, not even that nothing is there.
 async fn reached(app: &App, op: &Op) -> Result<Vec<Table>> {
-    let tables = granted(app, op).await?;
-    Ok(tables.iter().filter(|t| op.reaches(&t.name)).cloned().collect())
+    let kept = kept_now(app, op).await?;
+    match kept.stopped.of_caller() {
+        Some(stop) => Err(stop),
+        None => Ok(kept.tables.iter().filter(|t| op.reaches(&t.name)).cloned().collect()),
+    }
 }
 
 fn same(a: &str, b: &str) -> bool {
@@ -167,8 +178,8 @@ pub async fn tables(
 
 /// One table. What was never granted is not found; what was and has ended says so.
 pub async fn find(app: &App, op: &Op, named: &Named<'_>) -> Result<Table> {
-    let tables = granted(app, op).await?;
-    let found = tables.iter().find(|t| {
+    let kept = kept_now(app, op).await?;
+    let found = kept.tables.iter().find(|t| {
         same(named.share, SHARE) && same(&t.schema, named.schema) && same(&t.name, named.table)
     });
     match found.filter(|t| op.reaches(&t.name)) {
@@ -176,25 +187,26 @@ pub async fn find(app: &App, op: &Op, named: &Named<'_>) -> Result<Table> {
             table.grant.check_time(op.at)?;
             Ok(table.clone())
         }
-        None => Err(gone(app, op, named.table).await?),
+        None => Err(gone(app, op, &kept.stopped, named.table).await?),
     }
 }
 
-async fn gone(app: &App, op: &Op, name: &str) -> Result<Error> {
+/// The table of an address that was given out; what has ended or was stopped since says so.
+pub(super) async fn still(app: &App, op: &Op, code: &str) -> Result<Table> {
+    let kept = kept_now(app, op).await?;
+    let found = kept.tables.iter().find(|t| t.name == code).cloned();
+    found.ok_or_else(|| kept.stopped.why(code))
+}
+
+async fn gone(app: &App, op: &Op, stopped: &Stopped, name: &str) -> Result<Error> {
     let states = [RequestState::Approved, RequestState::Expired, RequestState::Revoked];
     if let Some(entry) = app.store.entry_get(&name.to_lowercase()).await? {
         let newest = app.store.request_newest(op.actor.id(), &entry.id, &states).await?;
         if newest.is_some_and(|r| r.by_sql) {
-            return Ok(ended(app, &entry.id));
+            return Ok(stopped.why(&entry.draft.code));
         }
     }
     Ok(missing(("表", "table"), name))
-}
-
-/// Why a table that was agreed is not there: a stop says so, everything else is an agreement that has ended.
-pub(super) fn ended(app: &App, entry: &str) -> Error {
-    let going = app.policy.going(HaltKind::Entry, entry);
-    going.err().unwrap_or_else(|| Error::of(Code::GrantExpired))
 }
 
 /// Reads of files in a second: a question may name many small ones, and only its addresses open them.

@@ -65,7 +65,7 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Ids of the views that somebody may read now.
+    /// Ids of the views that somebody may read now, or could but for an emergency stop: when that is lifted, reading goes on.
     async fn granted(
         &self,
         system: &Op,
@@ -80,8 +80,10 @@ impl Round<'_> {
                 continue;
             };
             let own = Op { actor: known.actor.clone(), ..system.clone() };
-            let tables = shared::granted(self.app, &own).await?;
+            let (tables, stopped) = shared::granted_or_stopped(self.app, &own).await?;
             found.extend(tables.iter().map(|t| self.app.lake.share_id(&t.grant)));
+            let waits = |v: &&DeltaView| v.application == id && stopped.holds(&v.entry);
+            found.extend(views.values().flatten().filter(waits).map(|v| v.id.clone()));
         }
         Ok(found)
     }

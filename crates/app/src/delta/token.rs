@@ -43,12 +43,25 @@ impl DeltaSecret {
     }
 }
 
+/// What a token is made with.
+#[derive(Clone, Debug, Default)]
+pub struct DeltaTokenAsk {
+    /// How long it works; 0: as long as is usual.
+    pub days: i64,
+    /// The others end when their time to overlap is over.
+    pub renew: bool,
+    /// What calls by it are for. Clients of the protocol send no header of ours: where bounds want a purpose, the token has it.
+    pub purpose: String,
+}
+
 /// Who calls by a token.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub actor: Actor,
     /// Id of the token.
     pub by: String,
+    /// What its calls are for, as was said when it was made; may be empty.
+    pub purpose: String,
 }
 
 /// What the page of an application says of Delta Sharing.
@@ -62,6 +75,8 @@ pub struct DeltaPage {
     pub days: i64,
     pub days_most: i64,
     pub overlap_hours: i64,
+    /// Longest purpose, characters.
+    pub purpose_most: usize,
 }
 
 /// One table as its owner sees it.
@@ -85,8 +100,8 @@ pub fn may_manage(app: &App, op: &Op, application: &Application) -> bool {
     app.may(op, Action::ApplicationManage, &Target::application(application))
 }
 
-/// Makes a token of so many days (0: as usual); it is told once. `renew`: the others end when their time to overlap is over.
-pub async fn token(app: &App, op: &Op, id: &str, days: i64, renew: bool) -> Result<DeltaSecret> {
+/// Makes a token; it is told once.
+pub async fn token(app: &App, op: &Op, id: &str, ask: &DeltaTokenAsk) -> Result<DeltaSecret> {
     let (application, permit) = managed(app, op, id).await?;
     if !application.active {
         return Err(Error::new(
@@ -96,7 +111,7 @@ pub async fn token(app: &App, op: &Op, id: &str, days: i64, renew: bool) -> Resu
         ));
     }
     let rules = &app.rules.delta;
-    let days = if days == 0 { rules.token_days } else { days };
+    let days = if ask.days == 0 { rules.token_days } else { ask.days };
     if !(1..=rules.token_days_most).contains(&days) {
         let most = rules.token_days_most;
         return Err(Error::invalid(
@@ -105,11 +120,12 @@ pub async fn token(app: &App, op: &Op, id: &str, days: i64, renew: bool) -> Resu
         )
         .field("days", format!("1 至 {most}"), format!("1 to {most}")));
     }
+    let purpose = said(app, &ask.purpose)?;
     let secret = DeltaSecret {
         token: format!("{TOKEN}{}", keys::token(32)?),
         ends_at: stamp(op.at + TimeDelta::days(days)),
     };
-    if renew {
+    if ask.renew {
         let by = stamp(op.at + TimeDelta::hours(rules.overlap_hours));
         app.store.delta_token_end(&permit, id, None, &by).await?;
     }
@@ -120,6 +136,7 @@ pub async fn token(app: &App, op: &Op, id: &str, days: i64, renew: bool) -> Resu
         made_by: op.actor.name().to_owned(),
         ends_at: secret.ends_at.clone(),
         used_at: String::new(),
+        purpose,
     };
     let digest = hash::sha256_hex(secret.token.as_bytes());
     if !app.store.delta_token_insert(&permit, &kept, &digest, rules.tokens).await? {
@@ -132,8 +149,22 @@ pub async fn token(app: &App, op: &Op, id: &str, days: i64, renew: bool) -> Resu
     }
     let mut event = audit::event(op, "application.delta_token", id);
     event.scope = format!("token={} until={}", kept.id, kept.ends_at);
+    event.purpose = kept.purpose;
     audit::record(app, event).await?;
     Ok(secret)
+}
+
+/// A purpose as it is kept; the same may be said as with a call.
+fn said(app: &App, purpose: &str) -> Result<String> {
+    let (purpose, most) = (purpose.trim(), app.rules.bounds.purpose_most);
+    if purpose.chars().count() <= most && !purpose.chars().any(char::is_control) {
+        return Ok(purpose.to_owned());
+    }
+    let (zh, en) = (
+        format!("调用目的最长 {most} 字，不含换行等控制字符"),
+        format!("a purpose has {most} characters at most, without control characters"),
+    );
+    Err(Error::invalid(zh.clone(), en.clone()).field("purpose", zh, en))
 }
 
 /// Takes a token away, or all of them (`token` empty). Addresses it was given stop, too.
@@ -184,16 +215,17 @@ pub async fn by_token(app: &App, op: &Op, token: &str) -> Result<Caller> {
     if noted.is_none_or(|at| op.at.signed_duration_since(at) > TimeDelta::minutes(NOTE)) {
         app.store.delta_token_used(&kept.id, &op.stamp()).await?;
     }
-    Ok(Caller { actor: known.actor.clone(), by: kept.id })
+    Ok(Caller { actor: known.actor.clone(), by: kept.id, purpose: kept.purpose })
 }
 
-/// What the page of an application says of Delta Sharing.
+/// What the page of an application says of Delta Sharing; who made tokens by the names shown.
 pub async fn page(app: &App, op: &Op, id: &str) -> Result<DeltaPage> {
     let application = account::application(app, op, id).await?;
-    let tokens = match may_manage(app, op, &application) {
+    let mut tokens = match may_manage(app, op, &application) {
         true => app.store.delta_tokens(id).await?,
         false => Vec::new(),
     };
+    account::logins_named(app, tokens.iter_mut().map(|t| &mut t.made_by).collect()).await?;
     let now = op.stamp();
     let works = tokens.iter().map(|t| t.ends_at > now).collect();
     let views = app.store.delta_views(Some(id)).await?;
@@ -213,6 +245,7 @@ pub async fn page(app: &App, op: &Op, id: &str) -> Result<DeltaPage> {
         days: rules.token_days,
         days_most: rules.token_days_most,
         overlap_hours: rules.overlap_hours,
+        purpose_most: app.rules.bounds.purpose_most,
     })
 }
 

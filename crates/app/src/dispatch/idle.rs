@@ -110,15 +110,19 @@ async fn record(app: &App, op: &Op, word: &str, of: &Reclaim, reason: &str) -> R
     audit::record(app, event).await
 }
 
-/// One proposal, if the caller may know of it.
+/// One proposal, if the caller may know of it; people by the names shown.
 pub async fn reclaim(app: &App, op: &Op, id: &str) -> Result<Reclaim> {
     let found = app.store.reclaim_get(id).await?;
-    found
+    let mut found = found
         .filter(|r| {
             let own = Target::of_org("Quota", &r.id, &r.org);
             app.policy.decide(op, Action::DispatchRead, &own).allowed
         })
-        .ok_or_else(|| Error::not_found("回收提议", "proposal to reclaim", id))
+        .ok_or_else(|| Error::not_found("回收提议", "proposal to reclaim", id))?;
+    let proposed = vec![(found.proposed_by.as_str(), &mut found.proposed_by_name)];
+    account::named(app, proposed).await?;
+    account::logins_named(app, vec![&mut found.answered_by_name]).await?;
+    Ok(found)
 }
 
 /// A page of proposals, newest first.

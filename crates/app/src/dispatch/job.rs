@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::measure;
 use super::rules::{JobRule, rules};
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 
 /// Jobs that come round at least so often are kept in the history only when they did something or failed.
 const OFTEN_SECONDS: u64 = 3600;
@@ -100,7 +100,7 @@ fn stands(op: &Op, rule: &JobRule, state: Option<&JobState>) -> JobStanding {
     }
 }
 
-/// Kept runs of a job, newest first.
+/// Kept runs of a job, newest first; who started one by the name shown.
 pub async fn runs(
     app: &App,
     op: &Op,
@@ -110,7 +110,8 @@ pub async fn runs(
 ) -> Result<Page<JobRun>> {
     audit::permit(app, op, Action::JobRead, &Target::plain("System", "jobs")).await?;
     let limit = if limit == 0 { 50 } else { limit.min(500) };
-    let items = app.store.job_runs(job, after, limit + 1).await?;
+    let mut items = app.store.job_runs(job, after, limit + 1).await?;
+    account::logins_named(app, items.iter_mut().map(|r| &mut r.by_name).collect()).await?;
     Ok(Page::cut(items, limit, |r| r.id.clone()))
 }
 

@@ -20,7 +20,7 @@ use store::dispatch::{OrgScope, QuotaChange, QuotaFilter, QuotaMove, QuotaPast, 
 use store::meter::Pool;
 
 use super::rules::rules;
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 
 /// Largest amount of a quota.
 const MOST: u64 = 1_000_000_000_000;
@@ -210,7 +210,7 @@ pub(crate) fn unit(app: &App, op: &Op, resource: Resource) -> Result<u64> {
     .max(1))
 }
 
-/// One holder with its quotas, what is handed on, its use day by day, and what happened to its quotas.
+/// One holder with its quotas, what is handed on, its use day by day, and what happened to its quotas; people by the names shown.
 pub async fn holder(app: &App, op: &Op, holder: &Holder) -> Result<HolderSeen> {
     let known = seen(app, op, holder).await?;
     let day = op.today().to_string();
@@ -250,10 +250,12 @@ pub async fn holder(app: &App, op: &Op, holder: &Holder) -> Result<HolderSeen> {
         });
     }
     let target = known.target();
+    let mut past = app.store.quota_history(holder, PAST).await?;
+    account::logins_named(app, past.iter_mut().map(|p| &mut p.actor_name).collect()).await?;
     Ok(HolderSeen {
         holder: holder.clone(),
         quotas,
-        past: app.store.quota_history(holder, PAST).await?,
+        past,
         may_set: app.may(op, Action::QuotaSet, &target),
         may_ask: app.may(op, Action::QuotaAsk, &target),
         name: known.name,
@@ -340,11 +342,13 @@ pub(crate) async fn pools(app: &App, application: &str, org: &str) -> Result<Vec
     app.store.quota_pools(application, org, &regions).await
 }
 
-/// Requests to move quota that the caller may see, newest first.
+/// Requests to move quota that the caller may see, newest first; who asks by the names shown.
 pub async fn moves(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Result<Page<QuotaMove>> {
     let scope = scope(app, op).await?;
     let limit = if limit == 0 { 50 } else { limit.min(500) };
-    let items = app.store.quota_moves(scope, after, limit + 1).await?;
+    let mut items = app.store.quota_moves(scope, after, limit + 1).await?;
+    let people = items.iter_mut().map(|m| (m.applicant.as_str(), &mut m.applicant_name));
+    account::named(app, people.collect()).await?;
     Ok(Page::cut(items, limit, |m| m.id.clone()))
 }
 

@@ -9,7 +9,7 @@ use policy::{Action, Target};
 use serde::Serialize;
 
 use crate::notice::{self, Told};
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 
 /// Longest reason, characters.
 const LONGEST: usize = 500;
@@ -113,7 +113,7 @@ pub async fn lift(app: &App, op: &Op, id: &str, why: &str) -> Result<Halt> {
     Ok(lifted)
 }
 
-/// Stops, newest first, of one thing if named. *constant page*.
+/// Stops in force, and a page of all of them, newest first; people by the names shown. *constant page*.
 pub async fn list(
     app: &App,
     op: &Op,
@@ -122,10 +122,14 @@ pub async fn list(
 ) -> Result<(Vec<HaltView>, Page<HaltView>)> {
     audit::permit(app, op, Action::HaltRead, &Target::plain("System", "halts")).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let now = app.store.halts_in_force().await?.into_iter().rev().map(view).collect();
+    let mut now: Vec<HaltView> =
+        app.store.halts_in_force().await?.into_iter().rev().map(view).collect();
     let all = app.store.halts(None, after, limit + 1).await?;
-    let page =
+    let mut page =
         Page::cut(all.into_iter().map(view).collect(), limit, |v: &HaltView| v.halt.id.clone());
+    let seen = now.iter_mut().chain(&mut page.items).map(|v| &mut v.halt);
+    let people = seen.flat_map(|h| [&mut h.by_name, &mut h.lifted_by]);
+    account::logins_named(app, people.collect()).await?;
     Ok((now, page))
 }
 

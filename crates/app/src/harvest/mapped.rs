@@ -91,10 +91,11 @@ pub(super) fn say(app: &App, record: &Record, draft: &mut EntryDraft) {
 
 /// The identifier of the one item of an entry that is known by links alone.
 pub(super) const WAY: &str = "url";
+const WAY_NAME: &str = "资源地址";
 
 /// An entry known by links alone. What a source does not say is said once, and is people's from then on.
 pub(super) fn linked(org: &str, region: &str, record: &Record) -> EntryDraft {
-    let mut way = Item::new(WAY, "资源地址", model::code::DataType::Text);
+    let mut way = Item::new(WAY, WAY_NAME, model::code::DataType::Text);
     way.name_en = "Address of the resource".into();
     way.definition = "资源在来源平台上的地址；数据由来源平台提供，本平台不归集".into();
     EntryDraft {
@@ -106,6 +107,12 @@ pub(super) fn linked(org: &str, region: &str, record: &Record) -> EntryDraft {
         items: vec![way],
         ..blank(org, region)
     }
+}
+
+/// Whether the items of an entry are still those it was made with here: one that holds an address and says nothing of its data.
+#[must_use]
+pub fn undeclared(draft: &EntryDraft) -> bool {
+    matches!(draft.items.as_slice(), [only] if only.identifier == WAY && only.name_cn == WAY_NAME)
 }
 
 fn domain(theme: &str) -> Domain {

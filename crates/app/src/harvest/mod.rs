@@ -32,7 +32,7 @@ pub use self::desk::{
     report, resume, run, sources, turns,
 };
 pub use self::loaded::{Load, Loaded, load_new, load_over};
-pub use self::mapped::group_name;
+pub use self::mapped::{group_name, undeclared};
 pub use self::tick::tick;
 pub use self::told::based_on;
 

@@ -245,6 +245,11 @@ pub async fn set_quota(app: &App, op: &Op, id: &str, quota: InterfaceQuota) -> R
     let told = serde_json::to_string(&quota)
         .map_err(|e| Error::internal("cannot write JSON").caused_by(e))?;
     recorded(app, op, "interface.quota", &changed, &told).await?;
+    // Of the versions, which have it in common, one that callers get.
+    let live = app.store.interface_versions(&old.code).await?.into_iter().find(|v| v.state.live());
+    if let Some(live) = live.filter(|_| quota != old.quota) {
+        tell(app, op, &live, "interface.quota").await?;
+    }
     Ok(changed)
 }
 

@@ -31,7 +31,7 @@ use model::{Code, Error, FieldError, Op, Result};
 use policy::{Action, Permit, Target};
 use store::asset::AssetChange;
 
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 use check::Known;
 use rules::{LedgerRule, LedgerRules};
 
@@ -167,10 +167,13 @@ pub async fn by_code(app: &App, op: &Op, ledger: Ledger, code: &str) -> Result<A
     }
 }
 
-/// Steps of an asset's life, oldest first.
+/// Steps of an asset's life, oldest first; people by the names shown.
 pub async fn steps(app: &App, op: &Op, id: &str) -> Result<Vec<AssetStep>> {
     let asset = get(app, op, id).await?;
-    app.store.asset_steps(&asset.id).await
+    let mut steps = app.store.asset_steps(&asset.id).await?;
+    let people = steps.iter_mut().map(|s| (s.actor.as_str(), &mut s.actor_name));
+    account::named(app, people.collect()).await?;
+    Ok(steps)
 }
 
 /// A page of a ledger, newest first.

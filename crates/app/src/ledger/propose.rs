@@ -13,7 +13,7 @@ use policy::{Action, Target};
 use super::like::{dice, grams};
 use super::rules::{LedgerRules, ProposalRules};
 use super::{check, rules};
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 
 type Grams = HashSet<(char, char)>;
 
@@ -87,8 +87,15 @@ async fn region_of(app: &App, org: &str) -> Result<String> {
     Ok(app.store.org_require(org).await?.region)
 }
 
-/// One proposal, if the caller may see it.
+/// One proposal, if the caller may see it; who decided by the name shown.
 pub async fn proposal(app: &App, op: &Op, id: &str) -> Result<Proposal> {
+    let mut found = kept(app, op, id).await?;
+    account::logins_named(app, vec![&mut found.decided_by]).await?;
+    Ok(found)
+}
+
+/// The same as it is kept.
+async fn kept(app: &App, op: &Op, id: &str) -> Result<Proposal> {
     let missing =
         || Error::not_found("拟建应用", "proposal", &id.chars().take(64).collect::<String>());
     let found = app.store.proposal_get(id).await?.ok_or_else(missing)?;
@@ -121,7 +128,7 @@ pub async fn proposals(
 
 /// Compares a proposal with every application of the ledger; most alike first, with reasons.
 pub async fn compare(app: &App, op: &Op, id: &str) -> Result<(Vec<Match>, Verdict)> {
-    let proposal = proposal(app, op, id).await?;
+    let proposal = kept(app, op, id).await?;
     let rules = rules(app, op)?;
     let mut found = against_all(app, rules, &proposal.draft).await?;
     data_used(app, rules, &proposal.draft, &mut found).await?;
@@ -151,7 +158,7 @@ pub async fn decide(
     verdict: Verdict,
     reason: &str,
 ) -> Result<Proposal> {
-    let mut decided = proposal(app, op, id).await?;
+    let mut decided = kept(app, op, id).await?;
     let region = region_of(app, &decided.draft.org).await?;
     let target = Target::proposal(&decided, &region);
     let permit = audit::permit(app, op, Action::ProposalDecide, &target).await?;

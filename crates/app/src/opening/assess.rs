@@ -23,7 +23,7 @@ use super::plan::desk;
 use super::risk::{OpeningRules, Seen, findings};
 use super::tell;
 use crate::notice::Told;
-use crate::{App, Page, audit, catalogue};
+use crate::{App, Page, account, audit, catalogue};
 
 /// Longest reason, in characters.
 const REASON: usize = 500;
@@ -163,8 +163,17 @@ async fn look(app: &App, grant: &Grant, draft: &EntryDraft, held: i64) -> Result
     Ok(Seen { rows, whole, hits, worst, all })
 }
 
-/// A risk check: for the department and the authority that decides. Others do not find it.
+/// A risk check: for the department and the authority that decides; people by the names shown. Others do not find it.
 pub async fn assessment_get(app: &App, op: &Op, id: &str) -> Result<AssessmentSeen> {
+    let mut seen = as_kept(app, op, id).await?;
+    let of = &mut seen.assessment;
+    account::named(app, vec![(of.by.as_str(), &mut of.by_name)]).await?;
+    account::logins_named(app, vec![&mut of.decided_by]).await?;
+    Ok(seen)
+}
+
+/// The same with the login names that are kept.
+async fn as_kept(app: &App, op: &Op, id: &str) -> Result<AssessmentSeen> {
     let of = app.store.assessment_get(id).await?.ok_or_else(|| missing(id))?;
     let own = app.may(op, Action::PlanKeep, &target(&of));
     let nobody = Target { owner: None, ..target(&of) };
@@ -208,7 +217,7 @@ pub async fn submit_assessment(
     id: &str,
     reasons: &[(String, String)],
 ) -> Result<Assessment> {
-    let mut of = assessment_get(app, op, id).await?.assessment;
+    let mut of = as_kept(app, op, id).await?.assessment;
     let permit = audit::permit(app, op, Action::PlanKeep, &target(&of)).await?;
     if of.state != AssessmentState::Found {
         return Err(wrong_state(&of));
@@ -247,7 +256,7 @@ pub async fn decide_assessment(
     agree: bool,
     reason: &str,
 ) -> Result<Assessment> {
-    let mut of = assessment_get(app, op, id).await?.assessment;
+    let mut of = as_kept(app, op, id).await?.assessment;
     let permit = audit::permit(app, op, Action::PlanReview, &target(&of)).await?;
     if of.state != AssessmentState::Submitted {
         return Err(wrong_state(&of));

@@ -12,7 +12,7 @@ use model::region::Region;
 use model::{Code, Error, Op, Result};
 use policy::{Action, GrantColumn};
 
-use super::{Dataset, view};
+use super::{Dataset, publicly, view};
 use crate::sharing::Callable;
 use crate::{App, audit, sharing};
 
@@ -64,8 +64,7 @@ pub async fn heads(app: &App, _op: &Op, ids: &[String]) -> Result<Vec<Head>> {
     let entries = app.store.entry_heads(ids).await?;
     let mut heads = named(app, entries, ids).await?;
     for head in &mut heads {
-        // Who compiled it is not the public's business.
-        head.entry.created_by = String::new();
+        publicly(&mut head.entry);
     }
     Ok(heads)
 }
@@ -167,5 +166,46 @@ impl Head {
     #[must_use]
     pub fn free(&self) -> bool {
         self.entry.draft.open_type == OpenType::Unconditional
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::code::{Grade, OnlineState, PublishState};
+    use model::entry::Link;
+
+    use super::*;
+
+    #[test]
+    fn the_public_is_told_no_link_that_is_none_and_none_of_what_is_conditional() {
+        let told = |open_type: OpenType, urls: &[&str]| {
+            let mut draft = crate::catalogue::blank("o", "330000");
+            draft.open_type = open_type;
+            draft.profile.links =
+                urls.iter().map(|url| Link { url: (*url).into(), ..Link::default() }).collect();
+            let mut entry = Entry {
+                id: "e".into(),
+                grade: Grade::L1,
+                draft,
+                publish_state: PublishState::Published,
+                online_state: OnlineState::Online,
+                version: 1,
+                created_at: String::new(),
+                created_by: "u".into(),
+                updated_at: String::new(),
+                published_at: None,
+                rows: 0,
+                data_at: None,
+            };
+            publicly(&mut entry);
+            assert!(entry.created_by.is_empty());
+            let links = entry.draft.profile.links.iter().map(|l| l.url.clone());
+            (links.collect::<Vec<_>>().join(" "), entry.linked_only())
+        };
+        // Whoever kept it.
+        let all = ["javascript:alert(1)", "https://a.example/x", "data:text/html,x", "file:///x"];
+        assert_eq!(told(OpenType::Unconditional, &all), ("https://a.example/x".into(), true));
+        assert_eq!(told(OpenType::Restricted, &all), (String::new(), false));
+        assert_eq!(told(OpenType::Unconditional, &all[..1]), (String::new(), false));
     }
 }

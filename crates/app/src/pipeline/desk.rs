@@ -14,7 +14,7 @@ use similar::{ChangeTag, TextDiff};
 use super::act::{self, record};
 use super::check::{self, Checked};
 use super::{tick, turn};
-use crate::{App, Page, audit, channel};
+use crate::{App, Page, account, audit, channel};
 
 /// A pipeline as shown.
 #[derive(Clone, Debug, Serialize)]
@@ -63,9 +63,11 @@ pub async fn list(
     Ok(Page { items, next })
 }
 
-/// One pipeline. One that the caller may not keep is not found.
+/// One pipeline; people by the names shown. One that the caller may not keep is not found.
 pub async fn get(app: &App, op: &Op, id: &str) -> Result<PipelineView> {
-    let (pipeline, _) = known(app, op, id).await?;
+    let (mut pipeline, _) = known(app, op, id).await?;
+    let people = vec![&mut pipeline.created_by, &mut pipeline.updated_by];
+    account::logins_named(app, people).await?;
     view(app, pipeline, true).await
 }
 
@@ -264,7 +266,7 @@ async fn text_of(app: &App, pipeline: &Pipeline, version: i64) -> Result<String>
     })
 }
 
-/// Versions, newest first.
+/// Versions, newest first; who wrote them by the names shown.
 pub async fn versions(
     app: &App,
     op: &Op,
@@ -274,7 +276,8 @@ pub async fn versions(
 ) -> Result<Page<PipelineVersion>> {
     let (pipeline, _) = known(app, op, id).await?;
     let limit = if limit == 0 { 20 } else { limit.min(200) };
-    let items = app.store.pipeline_versions(&pipeline.id, before, limit + 1).await?;
+    let mut items = app.store.pipeline_versions(&pipeline.id, before, limit + 1).await?;
+    account::logins_named(app, items.iter_mut().map(|v| &mut v.by).collect()).await?;
     Ok(Page::cut(items, limit, |v| v.version.to_string()))
 }
 

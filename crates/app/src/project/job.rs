@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::keep::recorded;
 use super::room::{Room, Use, application};
 use super::{Held, held, made, sandbox, seen, tick, work};
-use crate::{App, Page};
+use crate::{App, Page, account};
 
 /// A job as members see it.
 #[derive(Clone, Debug, Serialize)]
@@ -64,7 +64,8 @@ pub async fn runs(
     seen(app, op, id).await?;
     let limit = if limit == 0 { 20 } else { limit.min(200) };
     let found = app.store.project_runs(id, job, before, limit + 1).await?;
-    let runs = found.into_iter().map(|r| r.run).collect();
+    let mut runs: Vec<ProjectRun> = found.into_iter().map(|r| r.run).collect();
+    account::logins_named(app, runs.iter_mut().map(|r| &mut r.by).collect()).await?;
     Ok(Page::cut(runs, limit, |r: &ProjectRun| r.id.clone()))
 }
 
@@ -199,8 +200,8 @@ pub async fn cancel(app: &App, op: &Op, id: &str, run: &str) -> Result<()> {
     let mut ended = record.run;
     ended.state = RunState::Cancelled;
     ended.finished_at = Some(stamp(app.now()));
-    (ended.zh, ended.en) =
-        (format!("由 {} 取消", op.actor.name()), format!("cancelled by {}", op.actor.name()));
+    let who = account::shown(app, op).await?;
+    (ended.zh, ended.en) = (format!("由 {who} 取消"), format!("cancelled by {who}"));
     let waiting = app.store.project_run_set(&permit, &ended).await?;
     if !waiting && !app.store.project_run_cancel(&permit, run).await? {
         return Err(Error::new(Code::WrongState, "该次运行已结束", "the run has ended"));

@@ -97,7 +97,10 @@ pub async fn list(
 }
 
 pub async fn get(app: &App, op: &Op, id: &str) -> Result<ProjectView> {
-    let held = seen(app, op, id).await?;
+    let mut held = seen(app, op, id).await?;
+    let added = held.members.iter_mut().map(|m| &mut m.added_by);
+    let people = added.chain([&mut held.project.created_by]);
+    account::logins_named(app, people.collect()).await?;
     view(app, op, held).await
 }
 

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::room::{application, granted};
 use super::{Held, held, seen};
+use crate::sharing::Stopped;
 use crate::wire::desk::Desk;
 use crate::{App, audit, catalogue};
 
@@ -57,6 +58,12 @@ pub(super) fn views(found: Vec<ProjectResult>, now: &[SqlTable]) -> Vec<ResultVi
             ResultView { readable: en.is_empty(), zh, en, result }
         })
         .collect()
+}
+
+/// Fails while something that a result was made from is under an emergency stop.
+pub(super) fn going(sources: &[MadeFrom], stopped: &Stopped) -> Result<()> {
+    let stop = sources.iter().find_map(|source| stopped.of(&source.code));
+    stop.map_or(Ok(()), Err)
 }
 
 /// Fails, naming what has changed, unless everything a result was made from is granted now as it was then.

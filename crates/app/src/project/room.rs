@@ -20,6 +20,7 @@ use policy::port::{SqlAsk, SqlCaller, SqlEnd, SqlLimits, SqlRoom, SqlTable, SqlT
 use policy::{Action, GrantAsk, Via};
 
 use super::{Held, context, load, made, sandbox};
+use crate::sharing::Stopped;
 use crate::wire::desk::{self, CATALOGUE, Desk, SHAPE_MOST};
 use crate::{App, account, audit, dispatch};
 
@@ -207,15 +208,16 @@ impl Room {
     async fn all(&self, held: &Held, codes: &[&str]) -> Result<Vec<SqlTable>> {
         let tables = self.now(held).await?;
         let at = self.app.now();
-        codes
-            .iter()
-            .map(|code| {
-                let found = tables.iter().find(|t| t.grant.code() == *code);
-                let table = found.ok_or_else(|| Error::of(Code::GrantExpired))?;
-                table.grant.check_time(at)?;
-                Ok(table.clone())
-            })
-            .collect()
+        let mut found = Vec::with_capacity(codes.len());
+        for code in codes {
+            let Some(table) = tables.iter().find(|t| t.grant.code() == *code) else {
+                let own = application(&self.app, held, &self.source).await?;
+                return Err(self.desk.why(&own, code).await?);
+            };
+            table.grant.check_time(at)?;
+            found.push(table.clone());
+        }
+        Ok(found)
     }
 
     /// Fails when a result that a statement reads was made anew while it was planned: its rows and what is kept of how they were made
@@ -354,9 +356,18 @@ pub(super) async fn granted(desk: &Desk, held: &Held, own: &Op) -> Result<Vec<Sq
 
 /// The same, read anew.
 pub(super) async fn granted_anew(app: &App, held: &Held, own: &Op) -> Result<Vec<SqlTable>> {
-    let mut all = desk::granted(app, own).await?;
+    granted_or_stopped(app, held, own).await.map(|(tables, _)| tables)
+}
+
+/// The same, and what an emergency stop keeps from being among it.
+pub(super) async fn granted_or_stopped(
+    app: &App,
+    held: &Held,
+    own: &Op,
+) -> Result<(Vec<SqlTable>, Stopped)> {
+    let (mut all, stopped) = desk::granted_or_stopped(app, own).await?;
     all.retain(|t| held.project.entries.iter().any(|e| e == t.grant.code()));
-    Ok(all)
+    Ok((all, stopped))
 }
 
 /// Milliseconds of work today and this month.

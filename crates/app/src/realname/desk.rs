@@ -18,7 +18,7 @@ use super::file::{content, record};
 use super::{details, missing, target};
 use crate::notice::{self, Told};
 use crate::restricted::{self, UsesOfAccount};
-use crate::{App, Page, audit, authorisation, org, upload};
+use crate::{App, Page, account, audit, authorisation, org, upload};
 
 /// A filing opened at the desk. The number stays hidden.
 #[derive(Clone, Debug, Serialize)]
@@ -55,7 +55,7 @@ pub fn has_desk(app: &App, op: &Op) -> bool {
     app.may(op, Action::RealNameReview, &Target::plain("User", "desk"))
 }
 
-/// A page of filings, newest first. *constant page*.
+/// A page of filings, newest first; who decided by the names shown. *constant page*.
 pub async fn desk(
     app: &App,
     op: &Op,
@@ -66,7 +66,14 @@ pub async fn desk(
     audit::permit(app, op, Action::RealNameReview, &Target::plain("User", "desk")).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
     let filter = RealNameFilter { state, before, limit: limit + 1 };
-    Ok(Page::cut(app.store.real_name_list(&filter).await?, limit, |f| f.id.clone()))
+    let mut found = app.store.real_name_list(&filter).await?;
+    account::logins_named(app, found.iter_mut().flat_map(deciders).collect()).await?;
+    Ok(Page::cut(found, limit, |f| f.id.clone()))
+}
+
+/// Who decided on a filing, and who revoked it. Whose it is stays the login name: that is what is verified.
+fn deciders(filing: &mut RealNameFiling) -> [&mut String; 2] {
+    [&mut filing.decided_by, &mut filing.revoked_by]
 }
 
 /// A filing with the permit to decide it. Whoever may not finds none.
@@ -80,11 +87,12 @@ pub(super) async fn held(app: &App, op: &Op, id: &str) -> Result<(RealNameFiling
     Ok((filing, permit))
 }
 
-/// One filing, with what speaks for and against it.
+/// One filing, with what speaks for and against it; who decided by the names shown.
 pub async fn filing(app: &App, op: &Op, id: &str) -> Result<DeskFiling> {
-    let (filing, _) = held(app, op, id).await?;
+    let (mut filing, _) = held(app, op, id).await?;
+    account::logins_named(app, deciders(&mut filing).into()).await?;
     let known = details(app, &filing.id).await?.unwrap_or_default();
-    let account = app.store.user_get(&filing.account).await?;
+    let holder = app.store.user_get(&filing.account).await?;
     let org = match filing.kind {
         SubjectKind::Company if !known.number.is_empty() => org_of(app, &known.number).await?,
         _ => None,
@@ -96,7 +104,7 @@ pub async fn filing(app: &App, op: &Op, id: &str) -> Result<DeskFiling> {
             SubjectKind::Company => region_of(app, &known.number).await?,
             SubjectKind::Person => String::new(),
         },
-        closed: account.is_none_or(|a| !a.user.active),
+        closed: holder.is_none_or(|a| !a.user.active),
         uses: match filing.state {
             RealNameState::Verified | RealNameState::Revoked => {
                 restricted::of_account(app, op, &filing.account).await?

@@ -8,7 +8,7 @@ use policy::{Action, Permit, Target};
 
 use super::check;
 use super::rule::Rules;
-use crate::{App, Page, audit, catalogue};
+use crate::{App, Page, account, audit, catalogue};
 
 /// Longest title, characters.
 const TITLE: usize = 100;
@@ -19,7 +19,8 @@ pub async fn forms(app: &App, op: &Op, after: Option<&str>, limit: u32) -> Resul
     let target = Target::of_org("Report", "forms", org);
     audit::permit(app, op, Action::ReportDesign, &target).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let items = app.store.report_form_list(org, after, limit + 1).await?;
+    let mut items = app.store.report_form_list(org, after, limit + 1).await?;
+    account::logins_named(app, items.iter_mut().map(|f| &mut f.updated_by).collect()).await?;
     Ok(Page::cut(items, limit, |f| f.id.clone()))
 }
 

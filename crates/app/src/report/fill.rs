@@ -12,7 +12,7 @@ use store::report::RowChange;
 use super::look::{all_rows, event, known};
 use super::total::{self, Agreement};
 use super::{check, design, files, plan};
-use crate::{App, audit, catalogue};
+use crate::{App, account, audit, catalogue};
 
 /// Rows added by one save.
 const ADDED: u64 = 50;
@@ -59,7 +59,8 @@ pub(super) async fn writable(
         ));
     }
     if task.version != seen {
-        let (who, when) = (&task.edited_by, &task.edited_at);
+        let (mut who, when) = (task.edited_by, &task.edited_at);
+        account::logins_named(app, vec![&mut who]).await?;
         return Err(Error::new(
             Code::Stale,
             format!(

@@ -9,7 +9,7 @@ use serde::Serialize;
 use store::report::TaskFilter;
 
 use super::{design, files};
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 
 /// Roles that fill tasks and are told of them.
 pub(super) const WORKERS: [Role; 4] =
@@ -112,9 +112,10 @@ pub(super) async fn known(app: &App, op: &Op, id: &str, action: Action) -> Resul
     }
 }
 
-/// One task.
+/// One task; people by the names shown.
 pub async fn task(app: &App, op: &Op, id: &str) -> Result<TaskView> {
-    let (task, _) = known(app, op, id, Action::ReportRead).await?;
+    let (mut task, _) = known(app, op, id, Action::ReportRead).await?;
+    account::logins_named(app, vec![&mut task.edited_by, &mut task.submitted_name]).await?;
     let target = Target::report(&task);
     let below = TaskFilter { above: Some(id), limit: 1000, ..TaskFilter::default() };
     Ok(TaskView {
@@ -174,7 +175,7 @@ pub(super) async fn all_rows(app: &App, task: &Task, revision: u64) -> Result<Ve
     }
 }
 
-/// History of a task, newest first.
+/// History of a task, newest first; people by the names shown.
 pub async fn events(
     app: &App,
     op: &Op,
@@ -184,7 +185,9 @@ pub async fn events(
 ) -> Result<Page<TaskEvent>> {
     known(app, op, id, Action::ReportRead).await?;
     let limit = if limit == 0 { 50 } else { limit.min(200) };
-    let items = app.store.report_events(id, before, limit + 1).await?;
+    let mut items = app.store.report_events(id, before, limit + 1).await?;
+    let people = items.iter_mut().map(|e| (e.actor.as_str(), &mut e.actor_name));
+    account::named(app, people.collect()).await?;
     Ok(Page::cut(items, limit, |e| e.id.clone()))
 }
 

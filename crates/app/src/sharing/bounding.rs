@@ -41,10 +41,11 @@ struct Holder {
     halt: (HaltKind, String),
 }
 
-/// What bounds calls of an application, by a share application, or of a resource.
+/// What bounds calls of an application, by a share application, or of a resource; who set it by the name shown.
 pub async fn bounds(app: &App, op: &Op, kind: BoundsKind, id: &str) -> Result<BoundsView> {
     let holder = holder(app, op, kind, id).await?;
-    let row = app.store.bounds_get(kind, &holder.id).await?;
+    let mut row = app.store.bounds_get(kind, &holder.id).await?;
+    account::logins_named(app, row.iter_mut().map(|r| &mut r.set_by).collect()).await?;
     let defaults = &app.rules.bounds.default;
     let default = match kind {
         BoundsKind::Application => &defaults.application,

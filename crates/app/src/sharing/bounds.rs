@@ -404,9 +404,9 @@ impl Rule {
             return Err(self.refusal(
                 Code::PurposeMissing,
                 "purpose",
-                "每次调用须写明目的：请求头 X-Qt-Purpose（百分号编码的 UTF-8），SQL 语句则在开头写注释 /* purpose: … */",
+                "每次调用须写明目的：请求头 X-Qt-Purpose（百分号编码的 UTF-8），SQL 语句则在开头写注释 /* purpose: … */，Delta Sharing 则在生成令牌时写明",
                 "every call says what it is for: header X-Qt-Purpose (UTF-8, percent-encoded), or a comment at the head of an SQL \
-                 statement: /* purpose: … */",
+                 statement: /* purpose: … */; with Delta Sharing the token is made with one",
             ));
         }
         // Last, so that what is refused for another reason takes nothing.

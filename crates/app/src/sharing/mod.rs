@@ -36,7 +36,7 @@ use crate::noticing::Noticing;
 pub(crate) use agreed::{Agreed, grant_agreed, prepare, refuse_clash};
 pub use ask::{apply, calls_at_once_most, expire, may_apply, review, revoke, undo, way};
 pub(crate) use ask::{end_of, give_up};
-pub(crate) use batch::granted;
+pub(crate) use batch::{Batch, Stopped, granted};
 pub use bounding::{BoundsView, bounds, set_bounds};
 pub use bounds::BoundsRules;
 pub(crate) use fingerprint::fingerprint;

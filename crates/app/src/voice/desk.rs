@@ -8,7 +8,7 @@ use store::voice::TicketFilter;
 
 use super::file::context;
 use super::site::missing;
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 
 /// Which tickets a desk looks for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,7 +82,7 @@ pub async fn desk(app: &App, op: &Op, filter: &DeskFilter<'_>) -> Result<Page<Ti
     Ok(page)
 }
 
-/// One ticket with all that happened to it, and what the caller may do.
+/// One ticket with all that happened to it, and what the caller may do; people by the names shown.
 pub async fn get(app: &App, op: &Op, id: &str) -> Result<DeskTicket> {
     let ticket = app.store.ticket_get(id).await?.ok_or_else(|| missing(id))?;
     let target = Target::ticket(&ticket);
@@ -98,8 +98,11 @@ pub async fn get(app: &App, op: &Op, id: &str) -> Result<DeskTicket> {
         }
     }
     let sealed = app.store.ticket_contact(&ticket.id).await?.unwrap_or_default();
+    let mut events = app.store.ticket_events(&ticket.id).await?;
+    let people = events.iter_mut().map(|e| (e.actor.as_str(), &mut e.actor_name));
+    account::named(app, people.collect()).await?;
     Ok(DeskTicket {
-        events: app.store.ticket_events(&ticket.id).await?,
+        events,
         deeds,
         overdue: ticket.overdue(op.today()),
         has_contact: handles && !sealed.is_empty(),

@@ -9,18 +9,19 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use guard::scram::Verifier;
 use model::audit::AuditEvent;
-use model::halt::HaltKind;
+use model::entry::Entry;
 use model::sql::SqlStatement;
 use model::{Actor, Code, Error, Op, Result};
-use policy::Action;
 use policy::port::{
     SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlRoom, SqlTable, SqlTables, SqlTurn,
 };
+use policy::{Action, Grant};
 
 use super::context;
 use crate::account::attempt::{self, Refusal};
 use crate::account::credential;
 use crate::sharing::bounds::{Bound, Held};
+use crate::sharing::{Batch, Stopped};
 use crate::{App, audit, dispatch, sharing};
 
 /// Longest text of a statement in the audit chain, characters.
@@ -41,6 +42,8 @@ struct Kept {
     policy: u64,
     day: NaiveDate,
     tables: Arc<SqlTables>,
+    /// Tables that are not among them because of an emergency stop.
+    stopped: Stopped,
     /// What bounds the application at these resources, by code.
     bounds: Arc<HashMap<String, Bound>>,
 }
@@ -98,10 +101,11 @@ impl Desk {
         {
             return Ok(kept);
         }
-        let tables = Arc::new(SqlTables { tables: granted(app, op).await? });
+        let (tables, stopped) = granted_or_stopped(app, op).await?;
+        let tables = Arc::new(SqlTables { tables });
         let grants = tables.tables.iter().map(|t| &t.grant);
         let bounds = Arc::new(sharing::bounds::of_grants(app, id, grants).await?);
-        let kept = Kept { epoch, policy, day, tables, bounds };
+        let kept = Kept { epoch, policy, day, tables, stopped, bounds };
         self.kept.insert(id.to_owned(), kept.clone());
         Ok(kept)
     }
@@ -111,15 +115,8 @@ impl Desk {
     }
 
     /// Why a table that was there is not: a stop says so, everything else is an agreement that has ended.
-    async fn gone(&self, code: &str) -> Error {
-        match self.app.store.entry_get(code).await {
-            Ok(Some(entry)) => {
-                let going = self.app.policy.going(HaltKind::Entry, &entry.id);
-                going.err().unwrap_or_else(|| Error::of(Code::GrantExpired))
-            }
-            Ok(None) => Error::of(Code::GrantExpired),
-            Err(e) => e,
-        }
+    pub(crate) async fn why(&self, op: &Op, code: &str) -> Result<Error> {
+        Ok(self.kept_now(op).await?.stopped.why(code))
     }
 
     /// The statement's places among the calls under way; a bound that keeps it out says so.
@@ -137,11 +134,11 @@ impl Desk {
 
     /// The grants of a statement, all of which must hold now.
     async fn grants(&self, op: &Op, codes: &[&str]) -> Result<Vec<SqlTable>> {
-        let tables = self.tables_now(op).await?;
+        let kept = self.kept_now(op).await?;
         let mut granted = Vec::with_capacity(codes.len());
         for code in codes {
-            let Some(table) = tables.tables.iter().find(|t| t.grant.code() == *code) else {
-                return Err(self.gone(code).await);
+            let Some(table) = kept.tables.tables.iter().find(|t| t.grant.code() == *code) else {
+                return Err(kept.stopped.why(code));
             };
             table.grant.check_time(op.at)?;
             granted.push(table.clone());
@@ -175,12 +172,17 @@ pub(crate) async fn count(app: &App, op: &Op, tables: &[SqlTable]) -> Result<()>
 
 /// What was granted to an application for SQL, by code.
 pub(crate) async fn granted(app: &App, op: &Op) -> Result<Vec<SqlTable>> {
-    let found = sharing::granted(app, op, Action::RowsSql).await?;
-    let table = |(grant, entry): (policy::Grant, model::entry::Entry)| SqlTable {
-        grant,
-        title: entry.draft.title,
-    };
-    Ok(found.into_iter().map(table).collect())
+    granted_or_stopped(app, op).await.map(|(tables, _)| tables)
+}
+
+/// The same, and what an emergency stop keeps from being among it.
+pub(crate) async fn granted_or_stopped(app: &App, op: &Op) -> Result<(Vec<SqlTable>, Stopped)> {
+    let Batch { given, stopped } = sharing::granted(app, op, Action::RowsSql).await?;
+    Ok((tables_of(given), stopped))
+}
+
+fn tables_of(given: Vec<(Grant, Entry)>) -> Vec<SqlTable> {
+    given.into_iter().map(|(grant, entry)| SqlTable { grant, title: entry.draft.title }).collect()
 }
 
 /// The name under which attempts of a user at this door are counted.

@@ -84,10 +84,11 @@ pub async fn remove_password(app: &App, op: &Op, id: &str) -> Result<()> {
     audit::record(app, audit::event(op, "application.sql_close", id)).await
 }
 
-/// What the page of an application says of SQL.
+/// What the page of an application says of SQL; who made the password by the name shown.
 pub async fn view(app: &App, op: &Op, id: &str) -> Result<SqlView> {
     let application = account::application(app, op, id).await?;
-    let login = app.store.sql_login(id).await?.map(|(login, _)| login);
+    let mut login = app.store.sql_login(id).await?.map(|(login, _)| login);
+    account::logins_named(app, login.iter_mut().map(|l| &mut l.made_by).collect()).await?;
     let tables = match account::credential(app, &application.key).await? {
         Some(credential) => {
             let own = app.op(credential.actor.clone(), &op.source);

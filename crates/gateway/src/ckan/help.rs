@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::params::Params;
 
 /// Actions that read, with what they take.
-const ACTIONS: &[(&str, &str)] = &[
+pub(super) const ACTIONS: &[(&str, &str)] = &[
     ("status_show", "版本与站点 / version and site."),
     ("site_read", "总为真 / always true."),
     ("help_show", "某个动作的说明 / what an action is for. name"),

@@ -4,9 +4,10 @@
 //!
 //! `params` reads what was sent, `fault` spells refusals, `shape` spells data sets, organisations and groups, `query` translates
 //! Solr's language, `catalogue` and `listed` are the actions over the catalogue, `filters` and `table` those over rows, `sql` the
-//! same by a statement, `dump` the files, `write` what a department's own programs hand in.
+//! same by a statement, `dump` the files, `described` the whole in OpenAPI, `write` what a department's own programs hand in.
 
 pub(crate) mod catalogue;
+pub(crate) mod described;
 mod dump;
 mod fault;
 mod filters;
@@ -20,7 +21,9 @@ pub(crate) mod table;
 mod write;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -36,8 +39,9 @@ use write::Who;
 
 pub(crate) fn router() -> Router<Door> {
     Router::new()
-        .route("/api/3/action/{name}", get(action).post(action))
-        .route("/api/action/{name}", get(action).post(action))
+        // What is read is bounded where it is read: files are larger than questions.
+        .route("/api/3/action/{name}", get(action).post(action).layer(DefaultBodyLimit::disable()))
+        .route("/api/action/{name}", get(action).post(action).layer(DefaultBodyLimit::disable()))
         .route("/api/3", get(version))
         .route("/api/util/status", get(status))
         .route("/datastore/dump/{id}", get(dump::dump))
@@ -74,24 +78,40 @@ async fn action(State(door): State<Door>, Path(name): Path<String>, request: Req
         Ok(op) => op,
         Err(refusal) => return told(&door, &name, None, Err(refused(refusal))),
     };
-    let (method, callback) = (parts.method.clone(), params::callback(&parts));
+    let callback = params::callback(&parts);
     let outcome = match write::who(&parts, &door, &op, &name).await {
-        Ok(who) => match params::read(parts, body).await {
-            Ok(params) => {
-                let running = Box::pin(run(&door, &op, &who, &name, &method, &params));
-                match tokio::time::timeout(crate::rows::LONGEST, running).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Err(crate::rows::too_slow(&door, &op, &name).await.into()),
-                }
-            }
-            Err(fault) => Err(fault),
-        },
+        Ok(who) => Box::pin(answered(&door, &op, &who, &name, (parts, body))).await,
         Err(fault) => Err(fault),
     };
     let figures = &door.figures;
     figures.seconds.record(started.elapsed().as_secs_f64());
     if outcome.is_ok() { &figures.ok } else { &figures.refused }.increment(1);
     answer::told_by(told(&door, &name, callback.as_deref(), outcome), &op)
+}
+
+/// Reads what was sent, with a file where one may come, and does what was asked.
+async fn answered(
+    door: &Door,
+    op: &Op,
+    who: &Who,
+    name: &str,
+    (parts, body): (Parts, Body),
+) -> Result<Value, Fault> {
+    let method = parts.method.clone();
+    let (params, file) = match write::may_bring(&parts, name) {
+        true => write::bring(door, who, name, Request::from_parts(parts, body)).await?,
+        false => (params::read(parts, body).await?, None),
+    };
+    let running = Box::pin(async {
+        match file {
+            Some(file) => write::collect(door, who, &params, file).await,
+            None => run(door, op, who, name, &method, &params).await,
+        }
+    });
+    match tokio::time::timeout(crate::rows::LONGEST, running).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(crate::rows::too_slow(door, op, name).await.into()),
+    }
 }
 
 /// A refusal before anything was read, with when to come again.

@@ -1,6 +1,7 @@
 //! What a caller sent: a JSON body, a form, a multipart form, or the query string; a key that comes again is a list.
 
 use axum::body::{Body, to_bytes};
+use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -9,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 
-/// Largest body in bytes: questions, never files.
-const LARGEST: usize = 1024 * 1024;
+/// Largest body in bytes: questions, never files. A call that brings a file is read by `write::upload`.
+pub(super) const LARGEST: usize = 1024 * 1024;
 
 /// Parameters of one call by name.
 #[derive(Clone, Debug, Default)]
@@ -40,12 +41,12 @@ pub(super) async fn read(parts: Parts, body: Body) -> Result<Params, Fault> {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    if parts.method == axum::http::Method::POST && kind.starts_with("multipart/form-data") {
-        return multipart(Request::from_parts(parts, body)).await;
-    }
     let bytes = to_bytes(body, LARGEST).await.map_err(|_| {
         Fault::bare(format!("Bad request: the body is larger than {LARGEST} bytes or broke off"))
     })?;
+    if parts.method == axum::http::Method::POST && is_parts(&kind) {
+        return multipart(Request::from_parts(parts, Body::from(bytes))).await;
+    }
     let mut params = Params::default();
     if parts.method != axum::http::Method::POST || bytes.is_empty() {
         params.pairs(query.as_bytes());
@@ -75,29 +76,48 @@ fn json_form(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().first() == Some(&b'{')
 }
 
+/// Whether a body of this kind is a form in parts.
+pub(super) fn is_parts(kind: &str) -> bool {
+    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+}
+
+/// A form that cannot be read.
+pub(super) fn wrong(e: &dyn std::fmt::Display) -> Fault {
+    Fault::bare(format!("Bad request: {e}"))
+}
+
+/// A part that is a text. All of a form's together (`taken`, in bytes) are no larger than a body.
+pub(super) async fn text_part(mut field: Field<'_>, taken: &mut usize) -> Result<String, Fault> {
+    let mut text = Vec::new();
+    // One without a byte costs its place.
+    *taken = taken.saturating_add(64);
+    while let Some(piece) = field.chunk().await.map_err(|e| wrong(&e))? {
+        *taken = taken.saturating_add(piece.len());
+        if *taken > LARGEST {
+            return Err(Fault::bare(format!(
+                "Bad request: the form is larger than {LARGEST} bytes"
+            )));
+        }
+        text.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
 async fn multipart(request: Request) -> Result<Params, Fault> {
-    let wrong = |e: &dyn std::fmt::Display| Fault::bare(format!("Bad request: {e}"));
     let mut form = Multipart::from_request(request, &()).await.map_err(|e| wrong(&e))?;
     let mut params = Params::default();
-    let mut read = 0;
+    let mut taken = 0;
     while let Some(field) = form.next_field().await.map_err(|e| wrong(&e))? {
         let name = field.name().unwrap_or_default().to_owned();
         if field.file_name().is_some_and(|file| !file.is_empty()) {
             let shown: String = name.chars().take(60).collect();
             return Err(Fault::invalid(
                 &shown,
-                "本接口不收文件；请在控制台的目录页上传，由平台检查后归集",
-                "files are not taken by this door: upload them on the entry's page in the console, where they are checked and collected",
+                "此动作不收文件；请用 resource_create 或 resource_update 的 upload 上传，或在控制台的目录页上传",
+                "this action takes no file: send it as `upload` of resource_create or resource_update, or upload it on the entry's page in the console",
             ));
         }
-        let text = field.text().await.map_err(|e| wrong(&e))?;
-        read += text.len();
-        if read > LARGEST {
-            return Err(Fault::bare(format!(
-                "Bad request: the form is larger than {LARGEST} bytes"
-            )));
-        }
-        params.add(name, text);
+        params.add(name, text_part(field, &mut taken).await?);
     }
     Ok(params)
 }
@@ -115,7 +135,7 @@ impl Params {
         }
     }
 
-    fn add(&mut self, name: String, value: String) {
+    pub(super) fn add(&mut self, name: String, value: String) {
         match self.0.get_mut(&name) {
             Some(Value::Array(all)) => all.push(value.into()),
             Some(first) => *first = Value::Array(vec![first.take(), value.into()]),

@@ -4,7 +4,7 @@
 use app::opening::{Dataset, Head};
 use model::code::{Domain, OpenType};
 use model::entry::{Entry, Link};
-use model::harvest::{Distribution, HarvestOrigin};
+use model::harvest::HarvestOrigin;
 use model::org::Org;
 use serde_json::{Value, json};
 
@@ -240,20 +240,42 @@ fn extras(shown: &Shown<'_>) -> Value {
 }
 
 /// The resources of a data set: of one that is open under conditions only its interface, which says how to apply; of one that another
-/// catalogue brought those that it has there.
+/// catalogue brought those that it has there. Links of the declaration come last.
 pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
     let (entry, d) = (shown.entry, &shown.entry.draft);
-    if let Some(origin) = shown.origin {
-        return brought(entry, origin);
-    }
     // What is open under conditions is not handed out by a link beside them.
     let links: &[Link] = if shown.free || shown.draft { &d.profile.links } else { &[] };
+    if let Some(origin) = shown.origin {
+        let mut all = brought(entry, origin);
+        all.extend(linked(entry, links, all.len()));
+        return all;
+    }
     if shown.draft || (entry.data_at.is_none() && !links.is_empty()) {
         return linked(entry, links, 0);
     }
+    let own = own(base, entry, shown.free);
+    let before = own.len();
+    own.into_iter().chain(linked(entry, links, before)).collect()
+}
+
+/// The table of an entry as a resource. It is `active` when anybody may read it.
+pub(super) fn table(base: &str, entry: &Entry) -> Value {
+    let mut table = own(base, entry, true).into_iter().next().unwrap_or_default();
+    if let Some(table) = table.as_object_mut()
+        && !entry.freely_open()
+    {
+        table.insert("state".into(), "draft".into());
+        table.insert("datastore_active".into(), false.into());
+    }
+    table
+}
+
+/// The resources that the platform makes of an entry itself, the table first: all of what is `free`, of anything else its interface.
+fn own(base: &str, entry: &Entry, free: bool) -> Vec<Value> {
+    let d = &entry.draft;
     let dump = format!("{base}/datastore/dump/{}", resource_id(entry, TABLE));
     let api = format!("{base}/api/v1/{}", encoded(&d.code));
-    let free = [
+    let all_of_it = [
         (TABLE, "CSV", "text/csv", format!("{dump}?format=csv"), "全部数据 / all rows (CSV)"),
         (
             "json",
@@ -271,9 +293,9 @@ pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
         api,
         "数据接口，受限开放，须申请 / interface, apply for it first",
     )];
-    let all: &[_] = if shown.free { &free } else { &bound };
+    let all: &[_] = if free { &all_of_it } else { &bound };
     let last = entry.data_at.as_deref().map(time);
-    let own = all.iter()
+    all.iter()
         .enumerate()
         .map(|(position, (word, format, media, url, about))| {
             json!({
@@ -285,8 +307,8 @@ pub(super) fn resources(base: &str, shown: &Shown<'_>) -> Vec<Value> {
                 "cache_url": null, "cache_last_updated": null, "position": position, "state": "active",
                 "datastore_active": *word == TABLE, "revision_id": null,
             })
-        });
-    own.chain(linked(entry, links, all.len())).collect()
+        })
+        .collect()
 }
 
 /// What a resource's word begins with that is a link of the declaration.
@@ -296,7 +318,7 @@ pub(super) const LINK: &str = "link";
 pub(super) fn linked(entry: &Entry, links: &[Link], before: usize) -> Vec<Value> {
     let ways = links.iter().enumerate().filter_map(|(n, link)| Some((n, link, link.host()?)));
     ways.map(|(n, link, host)| {
-        let way = Distribution { format: link.format.clone(), ..Distribution::default() };
+        let way = link.way();
         let name = if link.title.is_empty() { &entry.draft.title } else { &link.title };
         json!({
             "id": resource_id(entry, &format!("{LINK}{}", n + 1)), "package_id": entry.id,

@@ -19,7 +19,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::Door;
 use crate::answer::Refusal;
-use crate::caller::{Caller, address, failed, guessing};
+use crate::caller::{Caller, address, failed, guessing, purpose};
 use crate::flood::network;
 
 pub(crate) fn router() -> Router<Door> {
@@ -87,10 +87,15 @@ impl Recipient {
             guessing(door, network(from), &op)?;
             let caller = app::delta::by_token(&door.app, &op, token).await?;
             app::halt::admit(&door.app, &op, &caller.actor).await?;
-            Ok::<_, Error>(caller)
+            let told = purpose(parts, door)?;
+            Ok::<_, Error>((caller, told))
         };
         match known.await {
-            Ok(caller) => Ok(Self { op: Op { actor: caller.actor, ..op }, by: caller.by }),
+            Ok((caller, told)) => {
+                // What this call says goes before what was said for all of them.
+                let purpose = if told.is_empty() { caller.purpose } else { told };
+                Ok(Self { op: Op { actor: caller.actor, purpose, ..op }, by: caller.by })
+            }
             Err(error) => {
                 if error.kind() == Kind::Unauthenticated {
                     let noted = failed(parts, door, network(from), &op, &error).await;

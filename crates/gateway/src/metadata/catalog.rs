@@ -1,7 +1,8 @@
 //! DCAT: the whole catalogue page by page with Hydra's links, and one data set by what `Accept` asks for.
 
 use app::ledger::dump::{
-    Dcat, Distribution, Format, Paged, Places, RdfFormat, Thing, Whole, of_dataset, of_origin,
+    Dcat, Distribution, Format, Paged, Places, RdfFormat, Thing, Whole, of_dataset, of_links,
+    of_origin,
 };
 use app::opening::{self, Dataset};
 use axum::extract::{Path, Request, State};
@@ -146,13 +147,12 @@ fn places(base: &str) -> Places {
     }
 }
 
-/// What another catalogue brought has its rows there, by the ways that catalogue tells.
+/// What another catalogue brought has its rows there, by the ways that catalogue tells; links of the declaration come last.
 fn thing(dataset: &Dataset, places: &Places, base: &str, origin: Option<&HarvestOrigin>) -> Thing {
     let mut thing = of_dataset(dataset, places);
     if let Some(origin) = origin {
-        return of_origin(thing, origin);
-    }
-    if dataset.free {
+        thing = of_origin(thing, origin);
+    } else if dataset.free && !dataset.entry.linked_only() {
         let dump = format!("{base}/datastore/dump/{}-csv", dataset.entry.id);
         for (word, media) in [("csv", "text/csv"), ("json", "application/json")] {
             thing.distributions.push(Distribution {
@@ -164,5 +164,5 @@ fn thing(dataset: &Dataset, places: &Places, base: &str, origin: Option<&Harvest
             });
         }
     }
-    thing
+    of_links(thing, dataset)
 }

@@ -2,9 +2,10 @@
 
 use app::opening::Dataset;
 use model::code::DataType;
+use model::harvest::Distribution;
 use serde_json::{Value, json};
 
-use super::{Brought, Table};
+use super::{Brought, Table, links, title};
 
 /// The context that the format prescribes.
 fn context() -> Value {
@@ -24,6 +25,26 @@ fn context() -> Value {
 }
 
 pub(super) fn describe(table: &Table, base: &str) -> Value {
+    let dataset = &table.dataset;
+    let mut told = whole(dataset, base, &dataset.org_name);
+    if let Some(told) = told.as_object_mut() {
+        let mut files = Vec::new();
+        // Of a set that is known by links alone there is no table here.
+        if !dataset.entry.linked_only() {
+            files.push(json!({
+                "@type": "cr:FileObject", "@id": "table", "name": "table", "contentUrl": table.csv(base),
+                "encodingFormat": "text/csv",
+            }));
+            told.insert("recordSet".into(), json!([rows(table)]));
+        }
+        files.extend(linked(dataset));
+        told.insert("distribution".into(), Value::Array(files));
+    }
+    told
+}
+
+/// The record set of a table.
+fn rows(table: &Table) -> Value {
     let title = &table.dataset.entry.draft.title;
     let mut rows = json!({
         "@type": "cr:RecordSet", "@id": "rows", "name": "rows", "description": title, "field": fields(table),
@@ -35,32 +56,31 @@ pub(super) fn describe(table: &Table, base: &str) -> Value {
         let key: Vec<Value> = key.iter().map(|k| json!({ "@id": format!("rows/{k}") })).collect();
         rows.insert("key".into(), Value::Array(key));
     }
-    let mut told = whole(&table.dataset, base, &table.dataset.org_name);
-    if let Some(told) = told.as_object_mut() {
-        let file = json!({
-            "@type": "cr:FileObject", "@id": "table", "name": "table", "contentUrl": table.csv(base),
-            "encodingFormat": "text/csv",
-        });
-        told.insert("distribution".into(), json!([file]));
-        told.insert("recordSet".into(), json!([rows]));
-    }
-    told
+    rows
+}
+
+/// Files that a declaration links to. A page, an interface and what has no known format are no files that a program could load: they are
+/// told by the other descriptions.
+fn linked(dataset: &Dataset) -> Vec<Value> {
+    let files = links(dataset).filter(|(_, way)| way.is_file());
+    files.map(|(name, way)| file(&name, title(dataset, &way), &way)).collect()
+}
+
+/// A file that is not here. Nobody knows its checksum, which is not asked of a live data set (`isLiveDataset`).
+fn file(name: &str, title: &str, way: &Distribution) -> Value {
+    let media = Some(way.media_type()).filter(|m| !m.is_empty());
+    json!({
+        "@type": "cr:FileObject", "@id": name, "name": name, "description": title, "contentUrl": way.url,
+        "encodingFormat": media.unwrap_or("application/octet-stream"),
+        "contentSize": way.bytes.map(|bytes| format!("{bytes} B")),
+    })
 }
 
 /// One that another catalogue brought: its files are there, of which nothing more is known than that catalogue tells.
 pub(super) fn brought(brought: &Brought, base: &str) -> Value {
     let (dataset, origin) = (&brought.dataset, &brought.origin);
-    let files: Vec<Value> = brought
-        .ways()
-        .map(|(name, way)| {
-            let media = Some(way.media_type()).filter(|m| !m.is_empty());
-            json!({
-                "@type": "cr:FileObject", "@id": name, "name": name, "description": brought.title(way), "contentUrl": way.url,
-                "encodingFormat": media.unwrap_or("application/octet-stream"),
-                "contentSize": way.bytes.map(|bytes| format!("{bytes} B")),
-            })
-        })
-        .collect();
+    let there = brought.ways().map(|(name, way)| file(&name, title(dataset, way), way));
+    let files: Vec<Value> = there.chain(linked(dataset)).collect();
     let mut told = whole(dataset, base, origin.publisher());
     if let Some(told) = told.as_object_mut() {
         told.insert("isBasedOn".into(), app::harvest::based_on(origin));

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt as _};
 use model::code::UpdateCycle;
+use model::entry::Entry;
 use model::harvest::{Distribution, HarvestOrigin};
 use model::{Error, Op, Result};
 use serde_json::{Map, Value, json};
@@ -119,34 +120,47 @@ fn dataset(head: &Head, origin: Option<&HarvestOrigin>, base: &str) -> Value {
             told.insert(key.into(), value);
         }
     }
-    if let Some(origin) = origin {
-        let ways: Vec<Value> = origin.ways().map(|(way, _)| elsewhere(way)).collect();
+    let mut ways: Vec<Value> = match origin {
+        Some(origin) => origin.ways().map(|(way, _)| elsewhere(way, "downloadURL")).collect(),
+        None if head.free() && !entry.linked_only() => own(entry, base),
+        None => Vec::new(),
+    };
+    ways.extend(d.profile.ways().map(|(way, _)| {
+        let reached = if way.is_file() { "downloadURL" } else { "accessURL" };
+        elsewhere(&way, reached)
+    }));
+    if origin.is_some() || !ways.is_empty() {
         told.insert("distribution".into(), Value::Array(ways));
-    } else if head.free() {
-        let dump = format!("{base}/datastore/dump/{}-csv", entry.id);
-        told.insert(
-            "distribution".into(),
-            json!([
-                { "@type": "dcat:Distribution", "title": "CSV", "format": "CSV", "mediaType": "text/csv",
-                  "downloadURL": format!("{dump}?format=csv"),
-                  "describedBy": format!("{base}/dataset/{}/schema.json", d.code), "describedByType": "application/json" },
-                { "@type": "dcat:Distribution", "title": "API", "format": "API",
-                  "accessURL": format!("{base}/api/v1/{}", d.code) },
-            ]),
-        );
     }
     Value::Object(told)
 }
 
-/// A way to data that another catalogue has. What it does not tell is left out.
-fn elsewhere(way: &Distribution) -> Value {
+/// The ways by which the platform hands out a set of its own.
+fn own(entry: &Entry, base: &str) -> Vec<Value> {
+    let code = &entry.draft.code;
+    let dump = format!("{base}/datastore/dump/{}-csv", entry.id);
+    vec![
+        json!({
+            "@type": "dcat:Distribution", "title": "CSV", "format": "CSV", "mediaType": "text/csv",
+            "downloadURL": format!("{dump}?format=csv"),
+            "describedBy": format!("{base}/dataset/{code}/schema.json"), "describedByType": "application/json",
+        }),
+        json!({
+            "@type": "dcat:Distribution", "title": "API", "format": "API",
+            "accessURL": format!("{base}/api/v1/{code}"),
+        }),
+    ]
+}
+
+/// A way to data that are not here: that another catalogue has, or that a declaration links to. What is not told is left out.
+fn elsewhere(way: &Distribution, reached: &str) -> Value {
     let mut told = Map::new();
     told.insert("@type".into(), "dcat:Distribution".into());
     for (key, value) in [
         ("title", way.title.as_str()),
         ("format", way.word()),
         ("mediaType", way.media_type()),
-        ("downloadURL", &way.url),
+        (reached, &way.url),
     ] {
         if !value.is_empty() {
             told.insert(key.into(), value.into());

@@ -3,10 +3,11 @@
 use app::GrantColumn;
 use app::opening::Dataset;
 use model::code::DataType;
+use model::harvest::Distribution;
 use model::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use super::{Brought, Table};
+use super::{Brought, Table, links, title};
 
 pub(super) fn package(table: &Table, base: &str) -> Value {
     let dataset = &table.dataset;
@@ -16,7 +17,37 @@ pub(super) fn package(table: &Table, base: &str) -> Value {
         "contributors".into(),
         json!([{ "title": dataset.org_name, "roles": ["publisher"], "organization": dataset.org_name_en }]),
     );
-    told.insert("resources".into(), json!([resource(table, base)]));
+    let mut resources = linked(dataset);
+    // One that is known by links alone has no table here.
+    if !dataset.entry.linked_only() {
+        resources.insert(0, resource(table, base));
+    }
+    told.insert("resources".into(), Value::Array(resources));
+    Value::Object(told)
+}
+
+/// What a declaration links to.
+fn linked(dataset: &Dataset) -> Vec<Value> {
+    links(dataset).map(|(name, way)| elsewhere(&name, title(dataset, &way), &way)).collect()
+}
+
+/// A resource that is not here. What is not told of it is left out.
+fn elsewhere(name: &str, title: &str, way: &Distribution) -> Value {
+    let mut told = Map::new();
+    for (key, text) in [
+        ("name", name),
+        ("title", title),
+        ("path", &way.url),
+        ("format", &way.word().to_lowercase()),
+        ("mediatype", way.media_type()),
+    ] {
+        if !text.is_empty() {
+            told.insert(key.into(), text.into());
+        }
+    }
+    if let Some(bytes) = way.bytes {
+        told.insert("bytes".into(), bytes.into());
+    }
     Value::Object(told)
 }
 
@@ -25,27 +56,8 @@ pub(super) fn package(table: &Table, base: &str) -> Value {
 pub(super) fn brought(brought: &Brought, base: &str) -> Result<Value> {
     let (dataset, origin) = (&brought.dataset, &brought.origin);
     let page = origin.page().map(|(url, _)| url);
-    let mut resources: Vec<Value> = brought
-        .ways()
-        .map(|(name, way)| {
-            let mut told = Map::new();
-            for (key, text) in [
-                ("name", name.as_str()),
-                ("title", brought.title(way)),
-                ("path", &way.url),
-                ("format", &way.word().to_lowercase()),
-                ("mediatype", way.media_type()),
-            ] {
-                if !text.is_empty() {
-                    told.insert(key.into(), text.into());
-                }
-            }
-            if let Some(bytes) = way.bytes {
-                told.insert("bytes".into(), bytes.into());
-            }
-            Value::Object(told)
-        })
-        .collect();
+    let there = brought.ways().map(|(name, way)| elsewhere(&name, title(dataset, way), way));
+    let mut resources: Vec<Value> = there.chain(linked(dataset)).collect();
     if let (true, Some(page)) = (resources.is_empty(), page) {
         let title = &dataset.entry.draft.title;
         resources.push(json!({ "name": "origin", "title": title, "path": page, "format": "html", "mediatype": "text/html" }));

@@ -53,13 +53,19 @@ impl Brought {
     fn ways(&self) -> impl Iterator<Item = (String, &Distribution)> {
         self.origin.ways().enumerate().map(|(n, (way, _))| (format!("origin-{}", n + 1), way))
     }
+}
 
-    /// The title of a way: its own, or the data set's.
-    fn title<'a>(&'a self, way: &'a Distribution) -> &'a str {
-        match way.title.trim() {
-            "" => self.dataset.entry.draft.title.as_str(),
-            title => title,
-        }
+/// Links of a declaration as ways to the data, by the name each has in a description. Of what is open under conditions there are none.
+fn links(dataset: &Dataset) -> impl Iterator<Item = (String, Distribution)> {
+    let ways = dataset.entry.draft.profile.ways().enumerate();
+    ways.map(|(n, (way, _))| (format!("link-{}", n + 1), way))
+}
+
+/// The title of a way: its own, or the data set's.
+fn title<'a>(dataset: &'a Dataset, way: &'a Distribution) -> &'a str {
+    match way.title.trim() {
+        "" => dataset.entry.draft.title.as_str(),
+        title => title,
     }
 }
 

@@ -190,11 +190,15 @@ fn record(w: &mut Out, told: &Record) -> io::Result<()> {
         .map(|_| ())
 }
 
-/// Where a set comes from: its page and its identifier at the source and the catalogue that tells of it (`dc:source`), and the ways to its
-/// data there (`dc:relation`) with their formats.
-fn elsewhere(w: &mut Out, origin: &HarvestOrigin) -> io::Result<()> {
-    let mut formats: Vec<&str> = Vec::new();
-    for (way, _) in origin.ways() {
+/// The ways to the data, here or elsewhere: formats each once (`dc:format`), where a set comes from (its page and its identifier at the
+/// source, the catalogue that tells of it: `dc:source`), and addresses that are not ours (`dc:relation`).
+fn ways(w: &mut Out, told: &Record) -> io::Result<()> {
+    let (entry, origin) = (&told.dataset.entry, told.origin.as_ref());
+    let there = origin.into_iter().flat_map(HarvestOrigin::ways).map(|(way, _)| way.clone());
+    let all: Vec<_> = there.chain(entry.draft.profile.ways().map(|(way, _)| way)).collect();
+    let own = told.dataset.free && origin.is_none() && !entry.linked_only();
+    let mut formats: Vec<&str> = own.then_some("text/csv").into_iter().collect();
+    for way in &all {
         let format = if way.media_type().is_empty() { way.word() } else { way.media_type() };
         if !format.is_empty() && !formats.contains(&format) {
             formats.push(format);
@@ -203,12 +207,14 @@ fn elsewhere(w: &mut Out, origin: &HarvestOrigin) -> io::Result<()> {
     for format in formats {
         text(w, "dc:format", format)?;
     }
-    if let Some((url, _)) = origin.page() {
-        text(w, "dc:source", url)?;
+    if let Some(origin) = origin {
+        if let Some((url, _)) = origin.page() {
+            text(w, "dc:source", url)?;
+        }
+        text(w, "dc:source", &origin.foreign_id)?;
+        text(w, "dc:source", &origin.source_name)?;
     }
-    text(w, "dc:source", &origin.foreign_id)?;
-    text(w, "dc:source", &origin.source_name)?;
-    origin.ways().try_for_each(|(way, _)| text(w, "dc:relation", &way.url))
+    all.iter().try_for_each(|way| text(w, "dc:relation", &way.url))
 }
 
 /// Simple Dublin Core.
@@ -254,12 +260,7 @@ fn core(w: &mut Out, told: &Record) -> io::Result<()> {
             tongue(w, "dc:description", &d.description, "zh")?;
             text(w, "dc:date", entry.published_at.as_deref().unwrap_or(&entry.created_at))?;
             text(w, "dc:type", "Dataset")?;
-            if dataset.free && told.origin.is_none() {
-                text(w, "dc:format", "text/csv")?;
-            }
-            if let Some(origin) = &told.origin {
-                elsewhere(w, origin)?;
-            }
+            ways(w, told)?;
             text(w, "dc:identifier", &told.address)?;
             text(w, "dc:identifier", &d.code)?;
             text(w, "dc:language", "zh")?;

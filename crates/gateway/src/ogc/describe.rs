@@ -120,6 +120,7 @@ pub(super) fn api(base: &str, most: u64) -> Value {
             "400": { "$ref": "#/components/responses/Wrong" },
             "403": { "$ref": "#/components/responses/Wrong" },
             "404": { "$ref": "#/components/responses/Wrong" },
+            "405": { "$ref": "#/components/responses/Wrong" },
             "429": { "$ref": "#/components/responses/Wrong" },
             "503": { "$ref": "#/components/responses/Wrong" },
         })
@@ -154,7 +155,10 @@ pub(super) fn api(base: &str, most: u64) -> Value {
                         "200": { "description": "矢量瓦片 / the tile", "content": { "application/vnd.mapbox-vector-tile": { "schema": { "type": "string", "format": "binary" } } } },
                         "204": { "description": "没有要素 / nothing lies there" },
                         "304": { "description": "未变化 / not changed" },
+                        "400": { "$ref": "#/components/responses/Wrong" },
+                        "403": { "$ref": "#/components/responses/Wrong" },
                         "404": { "$ref": "#/components/responses/Wrong" },
+                        "405": { "$ref": "#/components/responses/Wrong" },
                         "429": { "$ref": "#/components/responses/Wrong" },
                         "503": { "$ref": "#/components/responses/Wrong" },
                     } },
@@ -165,12 +169,12 @@ pub(super) fn api(base: &str, most: u64) -> Value {
         "components": {
             "parameters": {
                 "f": { "name": "f", "in": "query", "schema": { "type": "string", "enum": ["json"] } },
-                "collectionId": { "name": "collectionId", "in": "path", "required": true, "schema": { "type": "string" } },
+                "collectionId": { "name": "collectionId", "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } },
                 "tileMatrixSetId": { "name": "tileMatrixSetId", "in": "path", "required": true, "schema": { "type": "string", "enum": ["WebMercatorQuad"] } },
                 "tileMatrix": { "name": "tileMatrix", "in": "path", "required": true, "schema": { "type": "integer", "minimum": 0, "maximum": 22 } },
                 "tileRow": { "name": "tileRow", "in": "path", "required": true, "schema": { "type": "integer", "minimum": 0 } },
                 "tileCol": { "name": "tileCol", "in": "path", "required": true, "schema": { "type": "integer", "minimum": 0 } },
-                "featureId": { "name": "featureId", "in": "path", "required": true, "schema": { "type": "string" } },
+                "featureId": { "name": "featureId", "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } },
                 "limit": { "name": "limit", "in": "query", "style": "form", "explode": false,
                     "schema": { "type": "integer", "minimum": 1, "maximum": most, "default": 10 } },
                 "bbox": { "name": "bbox", "in": "query", "style": "form", "explode": false,

@@ -3,7 +3,7 @@
 use app::opening::{self, Dataset, Head};
 use model::code::Domain;
 use model::entry::Entry;
-use model::harvest::HarvestOrigin;
+use model::harvest::{Distribution, HarvestOrigin};
 use model::search::{SearchQuery, When, Within};
 use model::{Code, Error, Op, Result};
 use serde_json::{Map, Value, json};
@@ -119,7 +119,8 @@ fn of_head(base: &str, head: &Head, origin: Option<&HarvestOrigin>) -> Value {
     record(base, &head.entry, names, head.free(), origin)
 }
 
-/// A data set as a record; of one that another catalogue brought with where it comes from and the ways to its data there.
+/// A data set as a record; of one that another catalogue brought with where it comes from and the ways to its data there. Links of the
+/// declaration come last.
 fn record(
     base: &str,
     entry: &Entry,
@@ -144,7 +145,7 @@ fn record(
         ("rights", json!(d.open_condition)),
         ("contacts", contacts((org, org_en), origin)),
         ("themes", json!([theme(d.domain)])),
-        ("formats", json!(formats(free, origin))),
+        ("formats", json!(formats(entry, free, origin))),
         ("externalIds", external(origin)),
     ] {
         if value != "" && !value.is_null() {
@@ -159,10 +160,11 @@ fn record(
     ];
     if let Some(origin) = origin {
         links.extend(elsewhere(origin));
-    } else if free {
+    } else if free && !entry.linked_only() {
         let csv = format!("{base}/datastore/dump/{}-csv?format=csv", entry.id);
         links.push(link(&csv, "enclosure", "text/csv", "全部数据 / all rows"));
     }
+    links.extend(d.profile.ways().map(|(way, host)| enclosure(&way, host)));
     json!({
         "id": d.code, "type": "Feature", "geometry": null, "time": null, "properties": properties, "links": links,
         "conformsTo": ["http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core"],
@@ -180,13 +182,19 @@ fn contacts((org, org_en): (&str, &str), origin: Option<&HarvestOrigin>) -> Valu
     }
 }
 
-/// Formats that its rows are to be had in, each once.
-fn formats(free: bool, origin: Option<&HarvestOrigin>) -> Vec<&str> {
-    let Some(origin) = origin else { return if free { vec!["CSV", "JSON"] } else { Vec::new() } };
-    let mut formats: Vec<&str> = Vec::new();
-    for (way, _) in origin.ways() {
-        if !way.word().is_empty() && !formats.contains(&way.word()) {
-            formats.push(way.word());
+/// Formats that its rows are to be had in, here or elsewhere, each once.
+fn formats(entry: &Entry, free: bool, origin: Option<&HarvestOrigin>) -> Vec<String> {
+    let own: &[&str] = match origin {
+        None if free && !entry.linked_only() => &["CSV", "JSON"],
+        _ => &[],
+    };
+    let mut formats: Vec<String> = own.iter().map(|word| (*word).to_owned()).collect();
+    let there = origin.into_iter().flat_map(HarvestOrigin::ways);
+    let there = there.map(|(way, _)| way.word().to_owned());
+    let linked = entry.draft.profile.ways().map(|(way, _)| way.word().to_owned());
+    for word in there.chain(linked) {
+        if !word.is_empty() && !formats.contains(&word) {
+            formats.push(word);
         }
     }
     formats
@@ -206,12 +214,15 @@ fn elsewhere(origin: &HarvestOrigin) -> Vec<Value> {
         let title = format!("{}：原始页面 / its page at the source", origin.source_name);
         link(url, "via", "text/html", &title)
     });
-    let ways = origin.ways().map(|(way, host)| {
-        let title = if way.title.trim().is_empty() { host } else { way.title.trim() };
-        let kind = Some(way.media_type()).filter(|m| !m.is_empty());
-        link(&way.url, "enclosure", kind.unwrap_or("application/octet-stream"), title)
-    });
+    let ways = origin.ways().map(|(way, host)| enclosure(way, host));
     page.into_iter().chain(ways).collect()
+}
+
+/// A way to data that are not here, told by its title or the host that it leads to.
+fn enclosure(way: &Distribution, host: &str) -> Value {
+    let title = if way.title.trim().is_empty() { host } else { way.title.trim() };
+    let kind = Some(way.media_type()).filter(|m| !m.is_empty());
+    link(&way.url, "enclosure", kind.unwrap_or("application/octet-stream"), title)
 }
 
 fn theme(domain: Domain) -> Value {

@@ -61,6 +61,32 @@ pub(crate) async fn refused(client: &Client, name: &str, body: Value) -> (u16, S
     (answer.status.as_u16(), text("__type"), text("message"))
 }
 
+/// What the description says of an action is so: it is known, and answers by a status that is described.
+#[tokio::test]
+async fn every_action_that_is_described_is_there() {
+    let house = furnished().await;
+    let client = Client::new(&house);
+    let index = client.get("/openapi/index.json").await.json();
+    assert_eq!(index["ogc"], "http://gate.test/ogc/api");
+    let document = client.get("/openapi/doors.json").await.json();
+    let paths = document["paths"].as_object().unwrap();
+    let actions =
+        paths.iter().filter(|(path, _)| path.starts_with("/api/3/action/") && !path.contains('{'));
+    let mut found = 0;
+    for (path, item) in actions {
+        for query in ["", "?id=lake_water&resource_id=lake_water&name=package_show&q=lake&limit=2"]
+        {
+            let answer = client.get(&format!("{path}{query}")).await;
+            let status = answer.status.as_str();
+            assert!(item["get"]["responses"][status].is_object(), "{path}{query}: {status}");
+            assert!(!answer.text.contains("Action name not known"), "{path}: {}", answer.text);
+            assert_eq!(answer.header("content-type"), "application/json", "{path}{query}");
+        }
+        found += 1;
+    }
+    assert_eq!(found, 26);
+}
+
 #[tokio::test]
 async fn the_catalogue_is_told_in_the_shape_that_strict_readers_want() {
     let house = furnished().await;

@@ -17,7 +17,7 @@ use crate::ckan::furnished;
 use crate::client::{Answer, Client};
 
 /// The door of a house where writing is on.
-fn open_door(house: &House, url: &str) -> Client {
+pub(crate) fn open_door(house: &House, url: &str) -> Client {
     let config = gateway::GatewayConfig {
         public_url: url.into(),
         ckan_write: true,
@@ -26,12 +26,12 @@ fn open_door(house: &House, url: &str) -> Client {
     Client::with(house, config)
 }
 
-async fn token(house: &House, who: &str) -> String {
+pub(crate) async fn token(house: &House, who: &str) -> String {
     let op = house.person(who).await;
     account::personal_token_make(&house.app, &op, "脚本", 30).await.unwrap().token
 }
 
-async fn send(client: &Client, token: &str, name: &str, body: &Value) -> Answer {
+pub(crate) async fn send(client: &Client, token: &str, name: &str, body: &Value) -> Answer {
     let path = format!("/api/action/{name}");
     let headers =
         [("content-type", "application/json"), ("authorization", token), ("x-ckan-api-key", token)];
@@ -39,14 +39,19 @@ async fn send(client: &Client, token: &str, name: &str, body: &Value) -> Answer 
     client.send_body(Method::POST, &path, headers, Body::from(body.to_string())).await
 }
 
-async fn done(client: &Client, token: &str, name: &str, body: Value) -> Value {
+pub(crate) async fn done(client: &Client, token: &str, name: &str, body: Value) -> Value {
     let answer = send(client, token, name, &body).await;
     assert_eq!(answer.status.as_u16(), 200, "{name}: {}", answer.text);
     answer.json()["result"].clone()
 }
 
 /// Status, type and the error's own fields.
-async fn refused(client: &Client, token: &str, name: &str, body: Value) -> (u16, String, Value) {
+pub(crate) async fn refused(
+    client: &Client,
+    token: &str,
+    name: &str,
+    body: Value,
+) -> (u16, String, Value) {
     let answer = send(client, token, name, &body).await;
     let error = answer.json()["error"].clone();
     let kind = error["__type"].as_str().unwrap_or_default().to_owned();
@@ -54,7 +59,7 @@ async fn refused(client: &Client, token: &str, name: &str, body: Value) -> (u16,
 }
 
 /// The department hands a draft in; the authority publishes it and puts it online.
-async fn publish(house: &House, code: &str) -> Entry {
+pub(crate) async fn publish(house: &House, code: &str) -> Entry {
     let id = house.app.store.entry_get(code).await.unwrap().unwrap().id;
     let mut last = None;
     for (who, step) in [
@@ -69,7 +74,7 @@ async fn publish(house: &House, code: &str) -> Entry {
     last.unwrap()
 }
 
-fn trees() -> Value {
+pub(crate) fn trees() -> Value {
     json!({
         "name": "street-trees", "title": "行道树", "notes": "每棵行道树的位置", "owner_org": "org-market",
         "tags": [{ "name": "树木" }, { "name": "绿化" }], "groups": [{ "name": "ecology-and-environment" }],

@@ -1,6 +1,7 @@
 //! Delta Sharing through the door: what was granted and nothing else, masked; files in ranges by signed addresses that end, that go
 //! on when a read began, and that stop with their token, application or grant; every question and every file recorded.
 
+use app::delta::DeltaTokenAsk;
 use app::halt::{self, HaltAsk};
 use app::sharing;
 use axum::body::Body;
@@ -10,6 +11,7 @@ use futures::StreamExt as _;
 use guard::hash::sm3_hex;
 use model::account::ApplicationSecret;
 use model::audit::AuditFilter;
+use model::bounds::{Bounds, BoundsKind};
 use model::code::{DataType, SyncMode};
 use model::halt::HaltKind;
 use model::item::Item;
@@ -74,7 +76,8 @@ async fn granted_of(mask: Option<Mask>, rows: &str) -> Granted {
         };
         request = sharing::apply(&house.app, &consumer, ask).await.unwrap().id;
     }
-    let made = app::delta::token(&house.app, &consumer, &secret.application.id, 0, false);
+    let made =
+        app::delta::token(&house.app, &consumer, &secret.application.id, &DeltaTokenAsk::default());
     let token = made.await.unwrap().token;
     let client = Client::new(&house);
     Granted { house, client, secret, token, request }
@@ -263,7 +266,8 @@ async fn what_is_revoked_or_stopped_is_refused_at_once() {
     assert_eq!(status(&at).await, 200);
     // Another token; the first one is revoked.
     let page = app::delta::page(app, &consumer, id).await.unwrap();
-    let other = app::delta::token(app, &consumer, id, 0, false).await.unwrap().token;
+    let other =
+        app::delta::token(app, &consumer, id, &DeltaTokenAsk::default()).await.unwrap().token;
     app::delta::revoke(app, &consumer, id, &page.tokens[0].id).await.unwrap();
     assert_eq!((status(&at).await, g.get(TABLE, &[]).await.status.as_u16()), (401, 401));
     let g = Granted { token: other, ..g };
@@ -311,6 +315,50 @@ async fn an_emergency_stop_is_told_as_one() {
         assert_eq!(g.client.get(&at).await.status, 200, "{kind}");
         assert_eq!(lines(&g.query(json!({}), &[]).await).len(), 3, "{kind}");
     }
+}
+
+/// Clients of the protocol send no header of ours: where calls must say what they are for, the token does, and files are fetched under what
+/// the question said.
+#[tokio::test]
+async fn a_token_says_what_calls_are_for() {
+    let g = granted().await;
+    let (app, id) = (&g.house.app, g.secret.application.id.as_str());
+    let security = g.house.person("security").await;
+    let bounds = Bounds { purpose: true, ..Bounds::default() };
+    sharing::set_bounds(app, &security, BoundsKind::Application, id, bounds).await.unwrap();
+    let silent = g.query(json!({}), &[]).await;
+    assert_eq!(
+        (silent.status.as_u16(), &silent.json()["errorCode"]),
+        (400, &json!("purpose_missing"))
+    );
+    // A program that can say it does, and its files are read without saying it again.
+    let told = [("x-qt-purpose", "%E5%AF%B9%E8%B4%A6")];
+    let found = lines(&g.query(json!({}), &told).await);
+    assert_eq!(g.client.get(&path(&found[2]["file"]["url"])).await.status, 200);
+
+    let consumer = g.house.person("consumer").await;
+    for wrong in ["目".repeat(201), "一\n二".to_owned()] {
+        let ask = DeltaTokenAsk { purpose: wrong, ..DeltaTokenAsk::default() };
+        let refused = app::delta::token(app, &consumer, id, &ask).await.unwrap_err();
+        assert_eq!(refused.fields()[0].field, "purpose");
+    }
+    let ask = DeltaTokenAsk { purpose: " 年度核查 ".into(), ..DeltaTokenAsk::default() };
+    let token = app::delta::token(app, &consumer, id, &ask).await.unwrap().token;
+    let g = Granted { token, ..g };
+    let at = g.address().await;
+    assert_eq!(g.client.get(&at).await.status, 200);
+    lines(&g.query(json!({}), &told).await);
+    let mut purposes: Vec<String> = g
+        .recorded()
+        .await
+        .into_iter()
+        .filter(|r| r.event.result == "ok")
+        .map(|r| r.event.purpose)
+        .collect();
+    purposes.sort();
+    assert_eq!(purposes, ["对账", "对账", "对账", "年度核查", "年度核查"]);
+    let page = app::delta::page(&g.house.app, &consumer, &g.secret.application.id).await.unwrap();
+    assert!(page.tokens.iter().any(|t| t.purpose == "年度核查"));
 }
 
 /// Rows within Hangzhou of a file that comes in many pieces: their names cannot be told shorter.

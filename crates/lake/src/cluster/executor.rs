@@ -25,7 +25,6 @@ use ballista_core::serde::protobuf::{
 };
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
 use ballista_core::{BALLISTA_PROTOCOL_VERSION, ConfigProducer, RuntimeProducer};
-use ballista_executor::execution_engine::DefaultExecutionEngine;
 use ballista_executor::execution_loop::poll_loop;
 use ballista_executor::executor::Executor;
 use ballista_executor::flight_service::BallistaFlightService;
@@ -43,6 +42,7 @@ use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 
 use super::codec::HouseCodec;
+use super::engine::{Brakes, Engine};
 use super::trust::{Trust, TrustFiles};
 use super::{MESSAGE, listening};
 use crate::pool::Pool;
@@ -76,7 +76,9 @@ pub async fn serve_executor(
     let trust = Arc::new(Trust::read(&config.trust)?);
     empty(&config.folder)?;
     let folder = config.folder.to_string_lossy().into_owned();
-    let executor = Arc::new(executor(config, &trust, at, &folder));
+    let brakes = Arc::new(Brakes::default());
+    let engine = Arc::new(Engine::new(&brakes));
+    let executor = Arc::new(executor(config, &trust, at, &folder, engine));
     let id = executor.metadata.id.clone();
     let way = trust.endpoint(&config.scheduler).map_err(|e| failed(e.to_string()))?;
     // The scheduler may come later than this process, and go and come again.
@@ -103,7 +105,7 @@ pub async fn serve_executor(
         .map_err(|e| failed(e.to_string()))?
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .add_service(rows)
-        .add_service(ExecutorGrpcServer::new(Told { executor }))
+        .add_service(ExecutorGrpcServer::new(Told { executor, brakes }))
         .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
     let ended = tokio::select! {
         () = stop => Ok(()),
@@ -124,7 +126,13 @@ async fn goodbye(mut scheduler: SchedulerGrpcClient<Channel>, executor_id: Strin
     }
 }
 
-fn executor(config: &ExecutorConfig, trust: &Arc<Trust>, at: SocketAddr, folder: &str) -> Executor {
+fn executor(
+    config: &ExecutorConfig,
+    trust: &Arc<Trust>,
+    at: SocketAddr,
+    folder: &str,
+    engine: Arc<Engine>,
+) -> Executor {
     let threads = config.threads.max(1);
     let ways = trust.ways();
     let settings: ConfigProducer = Arc::new(move || {
@@ -158,7 +166,7 @@ fn executor(config: &ExecutorConfig, trust: &Arc<Trust>, at: SocketAddr, folder:
         Arc::new(BallistaFunctionRegistry::default()),
         Arc::new(LoggingMetricsCollector::default()),
         threads,
-        Arc::new(DefaultExecutionEngine::new()),
+        engine,
     )
     .with_session_runtime_cache(Some(Arc::new(DefaultSessionRuntimeCache::new(base, pool, 16))))
 }
@@ -201,6 +209,7 @@ fn empty(folder: &Path) -> Result<()> {
 /// What the scheduler may tell an executor.
 struct Told {
     executor: Arc<Executor>,
+    brakes: Arc<Brakes>,
 }
 
 fn pulled() -> Status {
@@ -238,6 +247,8 @@ impl ExecutorGrpc for Told {
         let mut cancelled = true;
         for task in request.into_inner().task_infos {
             let (stage, number) = (task.stage_id as usize, task.task_id as usize);
+            // The task itself may have no thread to notice.
+            self.brakes.pull(&task.job_id, stage, number);
             let done = self.executor.cancel_task(task.job_id.into(), stage, number).await;
             cancelled &= done.is_ok();
         }

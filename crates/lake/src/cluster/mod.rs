@@ -5,7 +5,7 @@
 //! ```text
 //! role sql        plans a statement as ever, behind the barrier of each granted table, and sends the finished plan ([`send`])
 //! role scheduler  cuts the plan into stages and hands their tasks out ([`scheduler`])
-//! role executor   asks for tasks, reads files of the lake, masks, keeps what lies between stages ([`executor`])
+//! role executor   asks for tasks, reads files of the lake, masks, keeps what lies between stages ([`executor`], [`engine`])
 //! ```
 //!
 //! All are roles of the one binary. They know each other by certificates of an authority that is theirs alone: every
@@ -24,6 +24,7 @@
 
 mod client;
 mod codec;
+mod engine;
 mod executor;
 mod fence;
 mod scheduler;

@@ -19,7 +19,7 @@ use datafusion::execution::{
     SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
 };
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
@@ -27,8 +27,8 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use super::client::Trouble;
 use super::fence::Fence;
 use super::{Cluster, MESSAGE};
-use crate::bounds;
 use crate::wire::barrier;
+use crate::{bounds, brake};
 
 /// A plan as it goes to the scheduler.
 pub(super) struct Sent {
@@ -49,7 +49,7 @@ pub(crate) async fn begin(
     {
         return Ok(rows);
     }
-    execute_stream(bounds::watch_sides(state.create_physical_plan(plan).await?)?, task)
+    brake::begin(bounds::watch_sides(state.create_physical_plan(plan).await?)?, task)
 }
 
 /// Into how many pieces plans of this session are cut, if they are to leave this process.

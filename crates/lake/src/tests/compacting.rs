@@ -6,6 +6,7 @@ use model::Code;
 use model::batch::Operation::{Delete, Insert, Update};
 use model::code::{DataType, SyncMode};
 use model::value::Value;
+use policy::port::Lake;
 
 use super::entries::{
     House, entry, flow, house, item, op_at, open, parcel, people, person, target,
@@ -39,11 +40,16 @@ async fn many_small_increments_become_one_file_and_nobody_sees_it() {
     increments(&house, 11, 20).await;
     let before = house.people(None).await;
     let versions = house.lake.list_versions("person").await.unwrap();
+    let layout = async |house: &House| Lake::layout(&house.lake, "person").await.unwrap().unwrap();
+    let lies = layout(&house).await;
+    assert_eq!(layout(&house).await, lies);
 
     let done = house.lake.compact_table(&op_at(50), "person").await.unwrap().unwrap();
     assert_eq!((done.files_before, done.files_after, done.version), (31, 1, 31));
     assert_eq!(done.rows, before.len() as u64);
     assert_eq!(active(&house).await, 1);
+    assert_ne!(layout(&house).await, lies, "the same rows, perhaps in another order");
+    assert_eq!(Lake::layout(&house.lake, "nothing").await.unwrap(), None);
     assert_eq!(house.people(None).await, before);
     assert_eq!(house.lake.count_rows("person").await.unwrap(), before.len() as u64);
     assert_eq!(house.lake.compact_table(&op_at(51), "person").await.unwrap(), None, "once");

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use minijinja::context;
+use minijinja::{Value, context};
 use model::audit::{AuditFilter, AuditVerdict};
 use model::evidence::Sealed;
 use model::{Code, Error, Result};
@@ -61,8 +61,13 @@ async fn page(door: &Door, visit: &Visit, verdict: Option<AuditVerdict>) -> Answ
         .iter()
         .filter_map(|name| visit.q(name).map(|v| format!("{name}={}", encode(v))))
         .collect();
+    let people = app::audit::people(&door.app, &visit.op, &records).await?;
+    let records: Vec<Value> = records
+        .iter()
+        .map(|r| context! { shown => people.get(&r.event.actor), ..value(r) })
+        .collect();
     let context = context! {
-        records => value(&records), filter => value(&filter), verdict => value(&verdict),
+        records, filter => value(&filter), verdict => value(&verdict),
         next => next_link(visit, "before", next.as_deref()),
         export => format!("/console/audit.csv?{}", kept.join("&")),
         may_export => door.app.may(&visit.op, Action::AuditExport, &Target::plain("Audit", "")),

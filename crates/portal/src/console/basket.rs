@@ -158,6 +158,8 @@ async fn common(
         if value.is_empty() { default.to_owned() } else { value.to_owned() }
     };
     let plain = |name: &str| kept(name, "");
+    let shown = visit.session.as_ref().map(|s| s.user.display_name.as_str());
+    let me = shown.filter(|name| !name.is_empty()).unwrap_or_else(|| visit.op.actor.name());
     Ok(context! {
         areas => words(&rules.areas), apply_types => words(&rules.apply_types), needs => words(&rules.needs),
         objections => rules.objections.iter().map(|o| context! {
@@ -171,7 +173,7 @@ async fn common(
             finish_date => plain("finish_date"), scene => plain("scene"), matters => plain("matters"),
             business_usage => plain("business_usage"), expect_effect => plain("expect_effect"),
             legal_basis => plain("legal_basis"), letter => plain("letter"),
-            contact => kept("contact", visit.op.actor.name()), phone => plain("phone"), vendor => plain("vendor"),
+            contact => kept("contact", me), phone => plain("phone"), vendor => plain("vendor"),
             application => plain("application"), period => kept("period", "90"), until => plain("until"),
             title => plain("title"), need => plain("need"), detail => plain("detail"), wanted => plain("fields"),
             org => plain("org"), about => plain("about"), point => plain("point"),

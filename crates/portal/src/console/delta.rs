@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use app::delta;
+use app::delta::{self, DeltaTokenAsk};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
@@ -46,7 +46,9 @@ async fn make(
     posted: Posted,
 ) -> Answer {
     let days = if posted.get("days").is_empty() { 0 } else { posted.number("days")? };
-    let secret = delta::token(&door.app, &visit.op, &id, days, posted.ticked("renew")).await?;
+    let purpose = posted.get("purpose").to_owned();
+    let ask = DeltaTokenAsk { days, renew: posted.ticked("renew"), purpose };
+    let secret = delta::token(&door.app, &visit.op, &id, &ask).await?;
     let endpoint = format!("{}/delta-sharing", door.config.gateway_url);
     let name = format!("qiantang.{PROFILE}");
     Ok((attachment(&name, "application/json"), secret.profile(&endpoint)).into_response())

@@ -1,4 +1,4 @@
-//! Entries: the list, one entry with its state, steps, items, versions and collections, and the moves of its state.
+//! Entries: the list, one entry with its state, steps, items, versions and collections, the moves of its state, and drafts given up.
 
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/entries", get(list))
         .route("/console/entries/{id}", get(detail))
         .route("/console/entries/{id}/moves", post(make_move))
+        .route("/console/entries/{id}/discard", post(discard))
         .route("/console/entries/{id}/compare", get(compare))
 }
 
@@ -99,6 +100,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         steps => value(&steps), versions => kept, runs => value(&runs),
         moves => value(outlook.as_ref().map(|o| &o.moves)),
         may_edit => app.may(op, Action::EntryCompile, &target),
+        may_discard => app::catalogue::discardable(&entry) && app.may(op, Action::EntryCompile, &target),
         may_collect,
         may_apply => app::sharing::may_apply(app, op, &entry),
         may_basket => entry.live() && app::basket::may_file(app, op),
@@ -181,6 +183,23 @@ async fn make_move(
         return done("/console/review", word);
     }
     done(&format!("/console/entries/{}", entry.id), word)
+}
+
+async fn discard(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    if !posted.ticked("sure") {
+        let error = Error::invalid(
+            "草稿放弃后不能恢复，请勾选确认后再提交",
+            "a draft that is given up does not come back: tick that you are sure, then send again",
+        );
+        return Err(error.field("sure", "请勾选确认", "tick it").into());
+    }
+    app::catalogue::discard(&door.app, &visit.op, &id, posted.get("reason")).await?;
+    done("/console/entries?org=mine", "discarded")
 }
 
 async fn compare(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Visit) -> Answer {

@@ -1,46 +1,82 @@
-//! What is known of files that were read whole: size and checksum. The same version of a set makes the same bytes, so that the page can
+//! What is known of files that were read whole: size and checksum. What is made of the same makes the same bytes, so that the page can
 //! tell both beforehand, and a download that was cut off goes on where it stood (`Range`): a file of which nothing is known yet is read
-//! through once for that. Kept in memory: derived, and known again when it is asked for.
+//! through once for that. The store keeps it ([`app::opening::file_keep`]): every process tells what any of them has found.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use app::App;
+use app::audit::Enough;
+use app::opening::{Dataset, OpenFile};
 use axum::body::{Body, BodyDataStream};
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
-use model::Error;
-use parking_lot::Mutex;
+use model::{Error, Op, Result};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Files remembered at most.
-const MOST: usize = 20_000;
+/// How files are written: one that is written otherwise is another file. Raised with every writer that changes between two releases.
+const WRITERS: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
 
-/// One file.
+/// A file of a set as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// Id of the entry.
+    entry: String,
+    /// `download.csv` and the like; with `?bom=0` where that makes it another file.
+    file: String,
+    /// Digest of what it is made of.
+    stamp: String,
+}
+
+impl Named {
+    /// The file of this name, of a set that is made of `making` ([`app::opening::making`]). RDF holds addresses of the site itself.
+    pub(crate) fn new(dataset: &Dataset, file: &str, making: &str, base: &str) -> Self {
+        let base = if file.ends_with(".rdf") { base } else { "" };
+        let mut hash = Sha256::new();
+        for part in [WRITERS, making, base] {
+            hash.update(part);
+            hash.update(b"\0");
+        }
+        let stamp = hex::encode(hash.finalize());
+        Self { entry: dataset.entry.id.clone(), file: file.to_owned(), stamp }
+    }
+
+    /// Its mark, which is known before its bytes are (`ETag`): made of something else it has another.
+    pub(crate) fn mark(&self) -> String {
+        let hash = Sha256::digest(format!("{}\n{}\n{}", self.entry, self.file, self.stamp));
+        let short: String = hex::encode(hash).chars().take(32).collect();
+        format!("\"{short}\"")
+    }
+
+    /// Whether this is what is kept under the name.
+    pub(crate) fn is(&self, kept: &OpenFile) -> bool {
+        kept.entry == self.entry && kept.file == self.file && kept.stamp == self.stamp
+    }
+}
+
+/// What is known of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Known {
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
-    /// What it was made of; another stamp is another file.
-    #[serde(skip)]
-    stamp: String,
 }
 
-/// The files of this process, by set and format.
-#[derive(Clone, Debug, Default)]
+impl From<OpenFile> for Known {
+    fn from(kept: OpenFile) -> Self {
+        Self { bytes: kept.bytes, sha256: kept.sha256 }
+    }
+}
+
+/// The files that are handed out here.
+#[derive(Clone)]
 pub(crate) struct Files {
-    all: Arc<Mutex<HashMap<String, Known>>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// The mark of a file, which is known before its bytes are (`ETag`): another version is another mark.
-pub(crate) fn mark(key: &str, stamp: &str) -> String {
-    let hash = Sha256::digest(format!("{key}\n{stamp}"));
-    let short: String = hex::encode(hash).chars().take(32).collect();
-    format!("\"{short}\"")
+    app: Arc<App>,
+    turn: Arc<Mutex<()>>,
 }
 
 /// What an answer says of a file that can be had in parts.
@@ -59,9 +95,13 @@ pub(crate) fn in_part(asked: &HeaderMap, mark: &str) -> bool {
 }
 
 impl Files {
-    /// Reads a body to its end, so that its file is known. Who does holds the [`Files::turn`].
-    pub(crate) async fn learn(&self, body: Body, key: String, stamp: String) -> Result<(), Error> {
-        let mut read = self.remember(body, key, stamp).into_data_stream();
+    pub(crate) fn new(app: &Arc<App>) -> Self {
+        Self { app: Arc::clone(app), turn: Arc::default() }
+    }
+
+    /// Reads a body to its end, so that its file is known. Who does holds the turn.
+    pub(crate) async fn learn(&self, body: Body, named: Named) -> Result<()> {
+        let mut read = self.remember(body, named).into_data_stream();
         while let Some(piece) = read.next().await {
             piece.map_err(|e| Error::internal("a file could not be read through").caused_by(e))?;
         }
@@ -69,71 +109,123 @@ impl Files {
     }
 
     /// The turn of who reads a file through; `None` while somebody else does.
-    pub(crate) fn turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+    pub(crate) fn turn(&self) -> Option<OwnedMutexGuard<()>> {
         Arc::clone(&self.turn).try_lock_owned().ok()
     }
 
-    pub(crate) fn get(&self, key: &str, stamp: &str) -> Option<Known> {
-        self.all.lock().get(key).filter(|known| known.stamp == stamp).cloned()
+    /// The same, waited for.
+    pub(crate) async fn next_turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
     }
 
-    fn put(&self, key: String, known: Known) {
-        let mut all = self.all.lock();
-        if all.len() >= MOST && !all.contains_key(&key) {
-            all.clear();
-        }
-        all.insert(key, known);
+    pub(crate) async fn get(&self, dataset: &Dataset, named: &Named) -> Result<Option<Known>> {
+        let kept = app::opening::files_known(&self.app, dataset).await?;
+        Ok(kept.into_iter().find(|kept| named.is(kept)).map(Known::from))
     }
 
-    /// The same body, counted and hashed as it leaves; remembered when it comes to its end.
-    pub(crate) fn remember(&self, body: Body, key: String, stamp: String) -> Body {
-        struct Leaving {
-            files: Files,
-            body: BodyDataStream,
-            key: String,
-            stamp: String,
-            hash: Sha256,
-            bytes: u64,
-            broken: bool,
-        }
-        let start = Leaving {
-            files: self.clone(),
-            body: body.into_data_stream(),
-            key,
-            stamp,
-            hash: Sha256::new(),
-            bytes: 0,
-            broken: false,
-        };
-        Body::from_stream(stream::unfold(start, |mut leaving| async move {
-            match leaving.body.next().await {
-                Some(Ok(piece)) => {
-                    leaving.hash.update(&piece);
-                    leaving.bytes += piece.len() as u64;
-                    Some((Ok(piece), leaving))
+    /// The same body, counted and hashed as it leaves; what it comes to is kept when it comes to its end.
+    pub(crate) fn remember(&self, body: Body, named: Named) -> Body {
+        let app = Arc::clone(&self.app);
+        counted(body, move |bytes, sha256| {
+            let Named { entry, file, stamp } = named;
+            let known_at = Op::system(app.now()).stamp();
+            let file = OpenFile { entry, file, stamp, bytes, sha256, known_at };
+            Box::pin(async move {
+                // Who has the file has it whole all the same.
+                if let Err(error) = app::opening::file_keep(&app, &file).await {
+                    tracing::warn!(
+                        error = error.operator_text(),
+                        "what was found of a file could not be kept"
+                    );
                 }
-                Some(Err(e)) => {
-                    leaving.broken = true;
-                    Some((Err(Error::internal("a download broke off").caused_by(e)), leaving))
-                }
-                None if leaving.broken => None,
-                None => {
-                    let Leaving { files, key, stamp, hash, bytes, .. } = leaving;
-                    files.put(key, Known { bytes, sha256: hex::encode(hash.finalize()), stamp });
-                    None
-                }
-            }
-        }))
+            })
+        })
     }
 }
 
-/// Answers a file of known size: whole, the part that is asked for, or word that there is no such part.
+/// A body counted and hashed as it leaves. `told` hears both when it comes to its end; of one that breaks off, or that nobody reads to its
+/// end, it hears nothing.
+fn counted<T>(body: Body, told: T) -> Body
+where
+    T: FnOnce(u64, String) -> BoxFuture<'static, ()> + Send + 'static,
+{
+    struct Leaving<T> {
+        body: BodyDataStream,
+        hash: Sha256,
+        bytes: u64,
+        told: Option<T>,
+    }
+    let body = body.into_data_stream();
+    let start = Leaving { body, hash: Sha256::new(), bytes: 0, told: Some(told) };
+    Body::from_stream(stream::unfold(start, |mut leaving| async move {
+        match leaving.body.next().await {
+            Some(Ok(piece)) => {
+                leaving.hash.update(&piece);
+                leaving.bytes += piece.len() as u64;
+                Some((Ok(piece), leaving))
+            }
+            Some(Err(e)) => {
+                leaving.told = None;
+                Some((Err(Error::internal("a download broke off").caused_by(e)), leaving))
+            }
+            None => {
+                let Leaving { hash, bytes, told, .. } = leaving;
+                if let Some(told) = told {
+                    told(bytes, hex::encode(hash.finalize())).await;
+                }
+                None
+            }
+        }
+    }))
+}
+
+/// The answer by which no byte of the file leaves, if it is one: the file's head alone, that who asks has it already, or that there is no
+/// such part of it. Nothing has to be read for it.
+pub(crate) fn bare(
+    method: &Method,
+    asked: &HeaderMap,
+    known: Option<&Known>,
+    mark: &str,
+    mut headers: HeaderMap,
+) -> Option<Response> {
+    offered(&mut headers, mark);
+    if held(asked, mark) {
+        return Some((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    if method == Method::HEAD {
+        if let Some(known) = known {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(known.bytes));
+        }
+        // A body whose length nobody can tell beforehand: where the file's is not known none is told.
+        let nothing = Body::from_stream(stream::empty::<Result<Bytes>>());
+        return Some((headers, nothing).into_response());
+    }
+    let range = asked.get(header::RANGE).and_then(|v| v.to_str().ok())?;
+    let known = known.filter(|_| in_part(asked, mark))?;
+    if span(range, known.bytes) != Span::Nowhere {
+        return None;
+    }
+    let told = HeaderValue::from_str(&format!("bytes */{}", known.bytes)).ok()?;
+    headers.insert(header::CONTENT_RANGE, told);
+    Some((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response())
+}
+
+/// Whether who asks says to have the file of this mark (`If-None-Match`).
+fn held(asked: &HeaderMap, mark: &str) -> bool {
+    let given = asked.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    given.is_some_and(|given| {
+        let mut marks = given.split(',').map(str::trim);
+        marks.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == mark)
+    })
+}
+
+/// Answers a file of known size: whole, or the part that is asked for, of which `enough` hears when it was given. That there is no such part was said before ([`bare`]).
 pub(crate) fn answer(
     asked: &HeaderMap,
     known: &Known,
     mark: &str,
     mut headers: HeaderMap,
-    body: Body,
+    (body, enough): (Body, Enough),
 ) -> Response {
     let set = |headers: &mut HeaderMap, name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -144,20 +236,42 @@ pub(crate) fn answer(
     let range = asked.get(header::RANGE).and_then(|v| v.to_str().ok());
     let range = range.filter(|_| in_part(asked, mark));
     match range.map(|range| span(range, known.bytes)) {
-        None | Some(Span::Whole) => {
-            set(&mut headers, header::CONTENT_LENGTH, &known.bytes.to_string());
-            (headers, body).into_response()
-        }
         Some(Span::Part(from, to)) => {
             set(&mut headers, header::CONTENT_LENGTH, &(to - from + 1).to_string());
             set(&mut headers, header::CONTENT_RANGE, &format!("bytes {from}-{to}/{}", known.bytes));
-            (StatusCode::PARTIAL_CONTENT, headers, part(body, from, to)).into_response()
+            let body = if to + 1 >= known.bytes { ended(body) } else { body };
+            (StatusCode::PARTIAL_CONTENT, headers, part(body, from, to, enough)).into_response()
         }
-        Some(Span::Nowhere) => {
-            set(&mut headers, header::CONTENT_RANGE, &format!("bytes */{}", known.bytes));
-            (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response()
+        None | Some(Span::Whole | Span::Nowhere) => {
+            set(&mut headers, header::CONTENT_LENGTH, &known.bytes.to_string());
+            (headers, ended(body)).into_response()
         }
     }
+}
+
+/// The same body, whose last bytes come when it has come to its end. Of a body whose length was told nobody asks for more than that: what
+/// stands behind the last bytes, as the record of what left does, would never be done.
+fn ended(body: Body) -> Body {
+    let start = (Some(body.into_data_stream()), None::<Bytes>);
+    Body::from_stream(stream::unfold(start, |(mut body, mut held)| async move {
+        while let Some(reading) = &mut body {
+            let next = reading.next().await;
+            match next {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => {
+                    if let Some(ready) = held.replace(piece) {
+                        return Some((Ok(ready), (body, held)));
+                    }
+                }
+                Some(Err(e)) => {
+                    let broken = Error::internal("a download broke off").caused_by(e);
+                    return Some((Err(broken), (None, None)));
+                }
+                None => body = None,
+            }
+        }
+        held.map(|last| (Ok(last), (None, None)))
+    }))
 }
 
 /// What a `Range` asks of so many bytes.
@@ -191,9 +305,9 @@ fn span(range: &str, size: u64) -> Span {
 }
 
 /// The bytes of a body from one place to another, both included; what lies behind is not made.
-fn part(body: Body, from: u64, to: u64) -> Body {
-    let start = (body.into_data_stream(), 0_u64);
-    Body::from_stream(stream::unfold(start, move |(mut body, mut at)| async move {
+fn part(body: Body, from: u64, to: u64, enough: Enough) -> Body {
+    let start = (body.into_data_stream(), 0_u64, enough);
+    Body::from_stream(stream::unfold(start, move |(mut body, mut at, enough)| async move {
         loop {
             if at > to {
                 return None;
@@ -202,7 +316,7 @@ fn part(body: Body, from: u64, to: u64) -> Body {
                 Ok(piece) => piece,
                 Err(e) => {
                     let broken = Error::internal("a download broke off").caused_by(e);
-                    return Some((Err(broken), (body, u64::MAX)));
+                    return Some((Err(broken), (body, u64::MAX, enough)));
                 }
             };
             let (first, next) = (at, at + piece.len() as u64);
@@ -212,7 +326,10 @@ fn part(body: Body, from: u64, to: u64) -> Body {
             }
             let head = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
             let tail = usize::try_from((to + 1).min(next) - first).unwrap_or(usize::MAX);
-            return Some((Ok(piece.slice(head..tail)), (body, at)));
+            if at > to {
+                enough.say();
+            }
+            return Some((Ok(piece.slice(head..tail)), (body, at, enough)));
         }
     }))
 }
@@ -241,21 +358,48 @@ mod tests {
         };
         for (from, to, wanted) in [(0, 9, "abcdefghij"), (1, 1, "b"), (2, 6, "cdefg"), (9, 9, "j")]
         {
-            let cut = axum::body::to_bytes(part(pieces(), from, to), 99).await.unwrap();
+            let cut = axum::body::to_bytes(part(pieces(), from, to, Enough::default()), 99)
+                .await
+                .unwrap();
             assert_eq!(cut, wanted);
         }
-        let files = Files::default();
-        let whole = files.remember(pieces(), "k".into(), "s".into());
-        axum::body::to_bytes(whole, 99).await.unwrap();
-        let known = files.get("k", "s").unwrap();
-        assert_eq!(known.bytes, 10);
-        assert_eq!(
-            known.sha256,
-            "72399361da6a7754fec986dca5b7cbaf1c810a28ded4abaf56b2106d06cb78b0"
-        );
-        assert_eq!(files.get("k", "other"), None);
-        // What is not read to its end is not known.
-        drop(files.remember(pieces(), "cut".into(), "s".into()));
-        assert_eq!(files.get("cut", "s"), None);
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let listening = || {
+            let heard = Arc::clone(&heard);
+            counted(pieces(), move |bytes, sha256| {
+                heard.lock().unwrap().push((bytes, sha256));
+                Box::pin(std::future::ready(()))
+            })
+        };
+        axum::body::to_bytes(listening(), 99).await.unwrap();
+        let digest = "72399361da6a7754fec986dca5b7cbaf1c810a28ded4abaf56b2106d06cb78b0";
+        assert_eq!(*heard.lock().unwrap(), [(10, digest.to_owned())]);
+        // Of what is not read to its end nothing is heard.
+        drop(listening());
+        let cut =
+            axum::body::to_bytes(part(listening(), 0, 3, Enough::default()), 99).await.unwrap();
+        assert_eq!((&cut[..], heard.lock().unwrap().len()), (&b"abcd"[..], 1));
+        // The last bytes of what ends come after the end was heard of, and nothing has to be asked for behind them.
+        let mut whole = ended(listening()).into_data_stream();
+        let (mut text, mut told) = (Vec::new(), Vec::new());
+        while text.len() < 10 {
+            text.extend(whole.next().await.unwrap().unwrap());
+            told.push(heard.lock().unwrap().len());
+        }
+        assert_eq!((&text[..], told.as_slice()), (&b"abcdefghij"[..], &[1, 1, 2][..]));
+        assert!(whole.next().await.is_none());
+        let broken = stream::iter([Ok(Bytes::from("ab")), Err(Error::internal("gone"))]);
+        assert!(axum::body::to_bytes(ended(Body::from_stream(broken)), 99).await.is_err());
+    }
+
+    #[test]
+    fn who_has_the_file_already_is_told_so() {
+        let said = |text: &'static str| {
+            let mut asked = HeaderMap::new();
+            asked.insert(header::IF_NONE_MATCH, HeaderValue::from_static(text));
+            held(&asked, "\"a1\"")
+        };
+        assert!(said("\"a1\"") && said("\"b2\", W/\"a1\"") && said("*"));
+        assert!(!said("\"b2\"") && !said("a1") && !said("") && !held(&HeaderMap::new(), "\"a1\""));
     }
 }

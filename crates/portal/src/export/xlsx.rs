@@ -1,5 +1,6 @@
 //! Workbooks of any size: rows go to a sheet in constant memory, a sheet that is full goes on in a further one (`数据`, `数据 2`,
-//! `数据 3` …, each with the header), the workbook to a temporary file that is then sent.
+//! `数据 3` …, each with the header), the workbook to a temporary file that is then sent. The same rows of the same time make the same
+//! bytes.
 
 use std::fs::File;
 
@@ -9,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use model::value::{Rows, Value};
 use model::{Error, Result};
-use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::io::ReaderStream;
 
@@ -35,15 +36,16 @@ fn told(error: XlsxError) -> Error {
     Error::internal(format!("xlsx: {error}"))
 }
 
-/// Writes header texts and rows into a workbook whose sheets are called `name`, and answers it as a body that keeps `tally`
-/// of what leaves. Fails before the first byte is sent.
+/// Writes header texts and rows into a workbook whose sheets are called `name` and that says it is `of` a time (RFC 3339, UTC), and
+/// answers it as a body that keeps `tally` of what leaves. Fails before the first byte is sent.
 pub(crate) async fn body(
     name: &'static str,
+    of: &str,
     header: Vec<String>,
     rows: BoxStream<'static, Result<Rows>>,
     tally: Option<Tally>,
 ) -> Result<Body> {
-    let (file, count) = match workbook(name, header, rows, MOST_ROWS).await {
+    let (file, count) = match workbook(name, of, header, rows, MOST_ROWS).await {
         Ok(made) => made,
         Err(error) => {
             if let Some(tally) = tally {
@@ -91,13 +93,15 @@ enum Part {
 /// The workbook as a temporary file, and its rows. A sheet holds `most` of them.
 async fn workbook(
     name: &'static str,
+    of: &str,
     header: Vec<String>,
     mut rows: BoxStream<'static, Result<Rows>>,
     most: u32,
 ) -> Result<(File, usize)> {
     let (send, mut receive) = tokio::sync::mpsc::channel::<Part>(4);
+    let properties = properties(of);
     let writing = tokio::task::spawn_blocking(move || {
-        let mut book = Book::new(name, header, most)?;
+        let mut book = Book::new(name, &properties, header, most)?;
         loop {
             match receive.blocking_recv() {
                 Some(Part::Rows(chunk)) => book.rows(&chunk)?,
@@ -140,6 +144,17 @@ async fn workbook(
     Ok((file, count))
 }
 
+/// What a workbook says of itself. Without a time that can be read it is of the beginning of spreadsheets' time, never of now.
+fn properties(of: &str) -> DocProperties {
+    let beginning = "1900-01-01T00:00:00";
+    let of = of.get(..beginning.len()).unwrap_or(beginning);
+    let read = ExcelDateTime::parse_from_str;
+    match read(of).or_else(|_| read(beginning)) {
+        Ok(time) => DocProperties::new().set_creation_datetime(&time),
+        Err(_) => DocProperties::new(),
+    }
+}
+
 /// A workbook being written: its last sheet is the one that is filled.
 struct Book {
     workbook: Workbook,
@@ -156,8 +171,14 @@ struct Book {
 }
 
 impl Book {
-    fn new(name: &'static str, header: Vec<String>, most: u32) -> Result<Self> {
-        let (workbook, sheets, row) = (Workbook::new(), 0, 0);
+    fn new(
+        name: &'static str,
+        properties: &DocProperties,
+        header: Vec<String>,
+        most: u32,
+    ) -> Result<Self> {
+        let (mut workbook, sheets, row) = (Workbook::new(), 0, 0);
+        workbook.set_properties(properties);
         let mut this = Self { workbook, name, header, sheets, row, most, bytes: 0, largest: 0 };
         this.further()?;
         Ok(this)
@@ -262,6 +283,23 @@ mod tests {
 
     use super::*;
 
+    const OF: &str = "2026-03-02T01:00:00.001Z";
+
+    #[tokio::test]
+    async fn the_same_rows_of_the_same_time_make_the_same_bytes() {
+        let bytes = async |sizes: &[usize], of: &str| {
+            let header = vec!["t".to_owned(), "n".to_owned()];
+            let body = body("数据", of, header, chunks(sizes), None).await.unwrap();
+            axum::body::to_bytes(body, usize::MAX).await.unwrap()
+        };
+        let whole = bytes(&[2000], OF).await;
+        // However the rows come in, and whenever it is asked for.
+        assert!(whole == bytes(&[700, 1, 1299], OF).await, "another workbook of the same rows");
+        assert!(whole != bytes(&[2000], "2026-03-03T01:00:00.001Z").await);
+        let odd = bytes(&[1], "").await;
+        assert!(odd == bytes(&[1], "gestern").await, "never of now");
+    }
+
     #[tokio::test]
     async fn a_workbook_is_a_zip_with_a_sheet() {
         let rows = Rows {
@@ -269,7 +307,7 @@ mod tests {
             rows: vec![vec![Value::Text("甲".into())], vec![Value::Integer(7)], vec![Value::Null]],
         };
         let rows = stream::iter([Ok(rows)]).boxed();
-        let body = body("数据", vec!["a".into()], rows, None).await.unwrap();
+        let body = body("数据", OF, vec!["a".into()], rows, None).await.unwrap();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         assert!(bytes.starts_with(b"PK"));
         assert!(bytes.len() > 2000);
@@ -278,7 +316,7 @@ mod tests {
     #[tokio::test]
     async fn a_failing_source_is_told_before_the_first_byte() {
         let rows = stream::iter([Err(Error::internal("gone"))]).boxed();
-        assert!(body("数据", vec!["a".into()], rows, None).await.is_err());
+        assert!(body("数据", OF, vec!["a".into()], rows, None).await.is_err());
     }
 
     /// Rows of a text and a number in chunks of these sizes, counted through.
@@ -298,7 +336,7 @@ mod tests {
     /// Every sheet's name and cells of a workbook of which a sheet holds `most` rows.
     async fn sheets(sizes: &[usize], most: u32) -> Vec<(String, Vec<Vec<Data>>)> {
         let header = vec!["t".to_owned(), "n".to_owned()];
-        let (file, count) = workbook("数据", header, chunks(sizes), most).await.unwrap();
+        let (file, count) = workbook("数据", OF, header, chunks(sizes), most).await.unwrap();
         assert_eq!(count, sizes.iter().sum::<usize>());
         let mut read: Xlsx<_> =
             calamine::open_workbook_from_rs(std::io::BufReader::new(file)).unwrap();
@@ -342,7 +380,7 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_fails_in_a_further_sheet_gives_no_workbook() {
         let rows = chunks(&[3, 3]).chain(stream::iter([Err(Error::internal("gone"))])).boxed();
-        assert!(workbook("数据", vec!["t".into(), "n".into()], rows, 2).await.is_err());
+        assert!(workbook("数据", OF, vec!["t".into(), "n".into()], rows, 2).await.is_err());
         // And leaves the turns of long workbooks to others.
         for _ in 0..3 {
             assert_eq!(sheets(&[9], 2).await.len(), 5);

@@ -24,6 +24,11 @@ pub(super) const NOTICES: Words = &[
         "可调用的接口调整了新版本比例",
         "A version of an interface you may call is given to another share of callers",
     ),
+    (
+        "interface.quota",
+        "可调用的接口调整了调用配额",
+        "How often an interface may be called that you may call was changed",
+    ),
     ("interface.deprecated", "可调用的接口将停用", "An interface you may call is deprecated"),
     ("halt.begun", "已被紧急停用", "Under an emergency stop"),
     ("halt.lifted", "紧急停用已解除", "An emergency stop was lifted"),

@@ -155,7 +155,7 @@ async fn as_xlsx(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         Ok(Rows { columns: Vec::new(), rows })
     });
     let header = COLUMNS.iter().map(|(_, name)| (*name).to_owned()).collect();
-    let body = xlsx::body("目录", header, rows.boxed(), None).await?;
+    let body = xlsx::body("目录", &visit.op.stamp(), header, rows.boxed(), None).await?;
     Ok((attachment("开放数据目录.xlsx", xlsx::CONTENT_TYPE), body).into_response())
 }
 

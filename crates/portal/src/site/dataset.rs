@@ -16,6 +16,7 @@ use model::harvest::HarvestOrigin;
 use model::query::RowPage;
 use model::search::SearchQuery;
 
+use crate::export::known::Known;
 use crate::export::xlsx;
 use crate::site::{download, facets, metadata, opinion, plans};
 use crate::view::value;
@@ -59,19 +60,19 @@ async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Vi
     let voice = opinion::of(&door, &visit, &dataset).await;
     let follows = opinion::follows(&door, &visit, &dataset).await;
     let origin = app::harvest::origin(&door.app, draft.code.as_str()).await?;
+    let known = known(&door, &visit, &dataset).await;
     let context = context! {
         dataset => value(&dataset),
         entry => value(&dataset.entry),
         items => value(&draft.items),
-        formats => formats(&dataset), files => files(&door, &dataset),
+        formats => formats(&dataset), files => files(&known),
         preview => preview.map(|page| table(&visit, &dataset, &page)),
         trouble, related, voice, follows, landed => value(&landed), origin => origin.as_ref().map(told),
-        jsonld => metadata::json_ld(&door, &visit, &dataset, origin.as_ref()),
+        jsonld => metadata::json_ld(&door, &visit, &dataset, origin.as_ref(), &known),
         canonical => format!("{}/data/{}", visit.base, encode(&code)),
         many_sheets => dataset.free && dataset.entry.rows > i64::from(xlsx::MOST_ROWS),
         filter => context! { col => visit.q("col"), op => visit.q("op"), val => visit.q("val"), to => visit.q("to") },
-        // What is open under conditions is not handed out by a link beside them.
-        elsewhere => if dataset.free { links(draft) } else { Vec::new() },
+        elsewhere => links(draft),
         standing => value(&standing), filled, by_item, quality, quality_parts,
         licence => value(&door.app.rules.site.licence),
         cite => cite(&door, &visit, &dataset, landed.last().map(|l| l.version)),
@@ -122,9 +123,9 @@ async fn preview(door: &Door, visit: &Visit, dataset: &Dataset) -> model::Result
     }
 }
 
-/// Formats a data set can be downloaded in.
+/// Formats a data set can be downloaded in here.
 pub(super) fn formats(dataset: &Dataset) -> Vec<&'static str> {
-    if !dataset.free {
+    if !dataset.free || dataset.entry.linked_only() {
         return Vec::new();
     }
     let mut all = vec!["csv", "json", "xlsx", "xml", "rdf"];
@@ -137,16 +138,18 @@ pub(super) fn formats(dataset: &Dataset) -> Vec<&'static str> {
     all
 }
 
-/// Sizes and checksums of the downloads that are known, by format.
-fn files(door: &Door, dataset: &Dataset) -> Vec<Value> {
-    formats(dataset)
-        .into_iter()
-        .filter_map(|format| {
-            let (key, stamp) = download::known_as(dataset, &format!("download.{format}"));
-            let known = door.files.get(&key, &stamp)?;
-            Some(context! { format, known => value(known) })
-        })
-        .collect()
+/// Sizes and checksums of the downloads, by format, as far as they are known; without them the page stands all the same.
+async fn known(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<(&'static str, Known)> {
+    let known = download::sums_known(door, visit, dataset, &formats(dataset)).await;
+    known.unwrap_or_else(|error| {
+        tracing::warn!(error = error.operator_text(), "checksums could not be looked up");
+        Vec::new()
+    })
+}
+
+/// The same for the page.
+fn files(known: &[(&'static str, Known)]) -> Vec<Value> {
+    known.iter().map(|(format, known)| context! { format, known => value(known) }).collect()
 }
 
 /// The preview as a table with sort links and the link to the next page.

@@ -1,18 +1,23 @@
-//! Downloads of a data set's rows in every format, and the feature collection of the map.
+//! Downloads of a data set's rows in every format, their checksums, and the feature collection of the map.
 
 use std::sync::Arc;
 
 use app::Action;
-use app::audit::Tally;
+use app::audit::{Enough, Tally};
 use app::opening::{Dataset, Read, Shape};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::http::Method;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use model::value::Rows;
 use model::{Code, Error, Result};
 
+use crate::export::known::{Known, Named};
 use crate::export::{self, Format, Heading, known, xlsx};
 use crate::visit::{Visit, encode};
 use crate::{Answer, Door};
@@ -23,6 +28,7 @@ const MAP_FEATURES: usize = 5_000;
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/data/{code}/{file}", get(download))
+        .route("/data/{code}/SHA256SUMS", get(sums))
         .route("/data/{code}/map.geojson", get(map))
 }
 
@@ -41,31 +47,56 @@ pub(crate) fn attachment(name: &str, content_type: &'static str) -> HeaderMap {
     headers
 }
 
-/// Under which name a file is known, and what it is made of: data and declaration of the set.
-pub(super) fn known_as(dataset: &Dataset, file: &str) -> (String, String) {
-    let entry = &dataset.entry;
-    let stamp = format!("{} {}", entry.data_at.as_deref().unwrap_or_default(), entry.version);
-    (format!("{}\n{file}", entry.draft.code), stamp)
+/// The file of this name as it is now; nothing of a set that is not given out.
+async fn named(door: &Door, visit: &Visit, dataset: &Dataset, file: &str) -> Result<Option<Named>> {
+    let making = app::opening::making(&door.app, &visit.op, dataset).await?;
+    Ok(making.map(|making| Named::new(dataset, file, &making, &visit.base)))
 }
 
-async fn download(
-    State(door): State<Arc<Door>>,
-    Path((code, file)): Path<(String, String)>,
-    visit: Visit,
-    asked: HeaderMap,
-) -> Answer {
-    let nowhere = || Error::not_found("页面", "the page", visit.uri.path());
-    let extension = file.strip_prefix("download.").ok_or_else(nowhere)?;
-    let format = match extension {
-        "csv" => Some(Format::Csv { bom: visit.q("bom") != Some("0") }),
+/// What is known of these files of a set, as far as it is known, in their order.
+pub(super) async fn sums_known<'a>(
+    door: &Door,
+    visit: &Visit,
+    dataset: &Dataset,
+    formats: &[&'a str],
+) -> Result<Vec<(&'a str, Known)>> {
+    let Some(making) = app::opening::making(&door.app, &visit.op, dataset).await? else {
+        return Ok(Vec::new());
+    };
+    let kept = app::opening::files_known(&door.app, dataset).await?;
+    let of = |format: &'a str| {
+        let named = Named::new(dataset, &format!("download.{format}"), &making, &visit.base);
+        let kept = kept.iter().find(|kept| named.is(kept))?;
+        Some((format, Known::from(kept.clone())))
+    };
+    Ok(formats.iter().copied().filter_map(of).collect())
+}
+
+/// Formats by their ending; a workbook is none of those that are written as they are sent.
+fn by_ending(ending: &str, bom: bool) -> Option<Option<Format>> {
+    Some(match ending {
+        "csv" => Some(Format::Csv { bom }),
         "json" => Some(Format::Json),
         "xml" => Some(Format::Xml),
         "rdf" => Some(Format::Rdf),
         "geojson" => Some(Format::GeoJson),
         "parquet" => Some(Format::Parquet),
         "xlsx" => None,
-        _ => return Err(nowhere().into()),
-    };
+        _ => return None,
+    })
+}
+
+async fn download(
+    State(door): State<Arc<Door>>,
+    Path((code, file)): Path<(String, String)>,
+    visit: Visit,
+    method: Method,
+    asked: HeaderMap,
+) -> Answer {
+    let nowhere = || Error::not_found("页面", "the page", visit.uri.path());
+    let extension = file.strip_prefix("download.").ok_or_else(nowhere)?;
+    let bom = visit.q("bom") != Some("0");
+    let format = by_ending(extension, bom).ok_or_else(nowhere)?;
     let version = version(&visit)?;
     // What cannot be made is said before anything is released (and audited).
     let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
@@ -77,98 +108,206 @@ async fn download(
         )
         .into());
     }
-    // The file as it is offered: the present version, with what its format comes with.
-    let offered =
-        format.filter(|format| version.is_none() && !matches!(format, Format::Csv { bom: false }));
-    let (key, stamp) = known_as(&dataset, &file);
-    let mark = known::mark(&key, &stamp);
-    if let Some(format) = offered
-        && known::in_part(&asked, &mark)
-        && door.files.get(&key, &stamp).is_none()
-    {
-        learn(&door, &visit, &code, format, (key, stamp)).await?;
-    }
-    let tally = || Tally::new(&door.app, &visit.op, Action::RowsDownload.as_str(), &code);
-    let (dataset, format, body) = match format {
-        // Written where the rows are read: the most asked for, of the largest sets.
-        Some(format @ Format::Csv { bom }) => {
-            let (lines, form) = (app::opening::download_lines, export::line_form(bom));
-            let download = lines(&door.app, &visit.op, &code, version, form).await?;
-            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
-            let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
-            (download.dataset, format, body)
-        }
-        Some(format @ Format::Parquet) => {
-            let columns = app::opening::download_columns;
-            let download = columns(&door.app, &visit.op, &code, version).await?;
-            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
-            let body = export::lines(format.encoder(heading), download.rows, Some(tally()));
-            (download.dataset, format, body)
-        }
-        Some(format) => {
-            let download = app::opening::download(&door.app, &visit.op, &code, version).await?;
-            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
-            let body = export::body(format.encoder(heading), download.rows, Some(tally()));
-            (download.dataset, format, body)
-        }
-        None => {
-            let download = app::opening::download(&door.app, &visit.op, &code, version).await?;
-            let header = download.columns.iter().map(|(id, _)| id.clone()).collect();
-            let name = format!("{}.{extension}", download.dataset.entry.draft.title);
-            let body = xlsx::body("数据", header, download.rows, Some(tally())).await?;
-            return Ok((attachment(&name, xlsx::CONTENT_TYPE), body).into_response());
-        }
+    // An exact CSV is another file than that for spreadsheets. Of earlier versions nothing is kept.
+    let name = match format {
+        Some(Format::Csv { bom: false }) => format!("{file}?bom=0"),
+        _ => file.clone(),
     };
-    let name = format!("{}.{extension}", dataset.entry.draft.title);
-    let mut headers = attachment(&name, format.content_type());
-    if offered.is_none() {
-        return Ok((headers, body).into_response());
+    let before = match version {
+        None if dataset.entry.data_at.is_some() => named(&door, &visit, &dataset, &name).await?,
+        _ => None,
+    };
+    let titled = |title: &str| format!("{title}.{extension}");
+    if let Some(wanted) = &before {
+        let known = match door.files.get(&dataset, wanted).await? {
+            None if method == Method::GET && known::in_part(&asked, &wanted.mark()) => {
+                // One at a time; who comes meanwhile gets the whole.
+                if let Some(_turn) = door.files.turn() {
+                    learn(&door, &visit, &code, format, &name, wanted).await?;
+                }
+                door.files.get(&dataset, wanted).await?
+            }
+            known => known,
+        };
+        let kind = format.map_or(xlsx::CONTENT_TYPE, Format::content_type);
+        let headers = attachment(&titled(&dataset.entry.draft.title), kind);
+        let bare = known::bare(&method, &asked, known.as_ref(), &wanted.mark(), headers);
+        if let Some(answer) = bare {
+            return Ok(answer);
+        }
     }
+    let enough = Enough::default();
+    let (dataset, kind, body) = begun(&door, &visit, &code, format, version, &enough).await?;
+    let mut headers = attachment(&titled(&dataset.entry.draft.title), kind);
     // What the body is of: it may have changed since the beginning.
-    let (key, stamp) = known_as(&dataset, &file);
-    let mark = known::mark(&key, &stamp);
-    Ok(match door.files.get(&key, &stamp) {
-        Some(known) => known::answer(&asked, &known, &mark, headers, body),
+    let now = match before {
+        Some(_) => named(&door, &visit, &dataset, &name).await?,
+        None => None,
+    };
+    let Some(named) = now.filter(|now| before.as_ref() == Some(now)) else {
+        return Ok((headers, body).into_response());
+    };
+    let mark = named.mark();
+    Ok(match door.files.get(&dataset, &named).await? {
+        Some(known) => known::answer(&asked, &known, &mark, headers, (body, enough)),
         None => {
             known::offered(&mut headers, &mark);
-            (headers, door.files.remember(body, key, stamp)).into_response()
+            (headers, door.files.remember(body, named)).into_response()
         }
     })
 }
 
-/// Reads a file through, so that a part of it can be told: nothing of it leaves. One at a time; who comes meanwhile gets the whole.
-async fn learn(
-    door: &Arc<Door>,
+/// A file on its way out: the set, what the file is, and its bytes. Recorded as a release.
+async fn begun(
+    door: &Door,
     visit: &Visit,
     code: &str,
-    format: Format,
-    (key, stamp): (String, String),
+    format: Option<Format>,
+    version: Option<i64>,
+    enough: &Enough,
+) -> Result<(Dataset, &'static str, Body)> {
+    let action = Action::RowsDownload.as_str();
+    // Made when there is something to count: what is refused has no end.
+    let tally = || Some(Tally::new(&door.app, &visit.op, action, code).until(enough));
+    Ok(match format {
+        // Written where the rows are read: the most asked for, of the largest sets.
+        Some(format @ Format::Csv { bom }) => {
+            let (lines, form) = (app::opening::download_lines, export::line_form(bom));
+            let download = lines(&door.app, &visit.op, code, version, form).await?;
+            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+            let body = export::lines(format.encoder(heading), download.rows, tally());
+            (download.dataset, format.content_type(), body)
+        }
+        Some(format @ Format::Parquet) => {
+            let columns = app::opening::download_columns;
+            let download = columns(&door.app, &visit.op, code, version).await?;
+            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+            let body = export::lines(format.encoder(heading), download.rows, tally());
+            (download.dataset, format.content_type(), body)
+        }
+        Some(format) => {
+            let download = app::opening::download(&door.app, &visit.op, code, version).await?;
+            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+            let body = export::body(format.encoder(heading), download.rows, tally());
+            (download.dataset, format.content_type(), body)
+        }
+        None => {
+            let download = app::opening::download(&door.app, &visit.op, code, version).await?;
+            let (dataset, columns) = (download.dataset, download.columns);
+            let body = book(download.rows, &dataset, &columns, tally()).await?;
+            (dataset, xlsx::CONTENT_TYPE, body)
+        }
+    })
+}
+
+/// The rows as a workbook of the time of the data.
+async fn book(
+    rows: BoxStream<'static, Result<Rows>>,
+    dataset: &Dataset,
+    columns: &[(String, String)],
+    tally: Option<Tally>,
+) -> Result<Body> {
+    let entry = &dataset.entry;
+    let of = entry.data_at.as_deref().or(entry.published_at.as_deref()).unwrap_or_default();
+    let header = columns.iter().map(|(id, _)| id.clone()).collect();
+    xlsx::body("数据", of, header, rows, tally).await
+}
+
+/// Reads a file through, so that its size and checksum are known: nothing of it leaves. Whoever asks holds the turn.
+async fn learn(
+    door: &Door,
+    visit: &Visit,
+    code: &str,
+    format: Option<Format>,
+    name: &str,
+    wanted: &Named,
 ) -> Result<()> {
-    let Some(_turn) = door.files.turn() else { return Ok(()) };
     let shape = match format {
-        Format::Csv { bom } => Shape::Lines(export::line_form(bom)),
-        Format::Parquet => Shape::Columns,
-        Format::Json | Format::Xml | Format::Rdf | Format::GeoJson => Shape::Rows,
+        Some(Format::Csv { bom }) => Shape::Lines(export::line_form(bom)),
+        Some(Format::Parquet) => Shape::Columns,
+        Some(Format::Json | Format::Xml | Format::Rdf | Format::GeoJson) | None => Shape::Rows,
     };
     let heading = |dataset: &Dataset, columns: &[(String, String)]| {
-        format.encoder(Heading::new(dataset, columns, &visit.base))
+        Heading::new(dataset, columns, &visit.base)
     };
-    let (dataset, body) =
-        match app::opening::read_through(&door.app, &visit.op, code, shape).await? {
-            Read::Rows(read) => {
-                let encoder = heading(&read.dataset, &read.columns);
-                (read.dataset, export::body(encoder, read.rows, None))
-            }
-            Read::Bytes(read) => {
-                let encoder = heading(&read.dataset, &read.columns);
-                (read.dataset, export::lines(encoder, read.rows, None))
-            }
-        };
+    let read = app::opening::read_through(&door.app, &visit.op, code, shape).await?;
+    let (dataset, body) = match (read, format) {
+        (Read::Rows(read), Some(format)) => {
+            let encoder = format.encoder(heading(&read.dataset, &read.columns));
+            (read.dataset, export::body(encoder, read.rows, None))
+        }
+        (Read::Bytes(read), Some(format)) => {
+            let encoder = format.encoder(heading(&read.dataset, &read.columns));
+            (read.dataset, export::lines(encoder, read.rows, None))
+        }
+        (Read::Rows(read), None) => {
+            let body = book(read.rows, &read.dataset, &read.columns, None).await?;
+            (read.dataset, body)
+        }
+        (Read::Bytes(_), None) => {
+            return Err(Error::internal("a workbook is made of single rows"));
+        }
+    };
     // It changed meanwhile: what is read is another file, and not the one that was asked for.
-    if known_as(&dataset, "").1 != stamp {
-        return Ok(());
+    match named(door, visit, &dataset, name).await? {
+        Some(now) if now == *wanted => door.files.learn(body, now).await,
+        _ => Ok(()),
     }
-    door.files.learn(body, key, stamp).await
+}
+
+/// The checksums of all files of a set, as `sha256sum -c` reads them. What nobody has had yet is read through for it, one file after the
+/// other, while the answer is written.
+async fn sums(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
+    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
+    if !dataset.free {
+        return Err(Error::new(
+            Code::NoGrant,
+            "该数据集受限开放，须申请并经审核后使用",
+            "this data set is open under conditions: apply for it first",
+        )
+        .with_reasons(vec!["open.restricted".into()])
+        .into());
+    }
+    let left = super::dataset::formats(&dataset).into_iter();
+    let lines = stream::unfold(Some((door, visit, left)), move |state| {
+        let code = code.clone();
+        async move {
+            let (door, visit, mut left) = state?;
+            let ending = left.next()?;
+            match sum(&door, &visit, &code, ending).await {
+                Ok(line) => Some((Ok(line), Some((door, visit, left)))),
+                Err(error) => {
+                    tracing::warn!(error = error.operator_text(), "checksums broke off");
+                    Some((Err(error), None))
+                }
+            }
+        }
+    });
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(lines)).into_response())
+}
+
+/// The line of one file; empty where it changed while it was read.
+async fn sum(door: &Door, visit: &Visit, code: &str, ending: &str) -> Result<String> {
+    let file = format!("download.{ending}");
+    let dataset = app::opening::dataset(&door.app, &visit.op, code).await?;
+    let (Some(wanted), Some(format)) =
+        (named(door, visit, &dataset, &file).await?, by_ending(ending, true))
+    else {
+        return Ok(String::new());
+    };
+    let known = match door.files.get(&dataset, &wanted).await? {
+        Some(known) => Some(known),
+        None => {
+            let _turn = door.files.next_turn().await;
+            // Who had the turn may have read this very file.
+            if door.files.get(&dataset, &wanted).await?.is_none() {
+                learn(door, visit, code, format, &file, &wanted).await?;
+            }
+            door.files.get(&dataset, &wanted).await?
+        }
+    };
+    Ok(known.map(|known| format!("{}  {file}\n", known.sha256)).unwrap_or_default())
 }
 
 fn version(visit: &Visit) -> Result<Option<i64>> {

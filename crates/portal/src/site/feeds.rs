@@ -18,8 +18,6 @@ use crate::view::value;
 use crate::visit::{Visit, encode};
 use crate::{Answer, Door};
 
-/// Data sets of one file of the site map (sitemaps.org allows 50,000 addresses).
-const PART: usize = 20_000;
 /// Data sets read at once.
 const AT_ONCE: u32 = 500;
 /// Pages besides the data sets.
@@ -52,7 +50,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
 /// All of it, or the list of its files where one does not hold it.
 async fn sitemap(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let sets = app::opening::figures(&door.app, &visit.public_op()).await?.datasets;
-    let parts = usize::try_from(sets).unwrap_or(usize::MAX).div_ceil(PART);
+    let parts = usize::try_from(sets).unwrap_or(usize::MAX).div_ceil(size(&door));
     if parts <= 1 {
         return Ok(file(addresses(&door, &visit, 0).await?));
     }
@@ -73,6 +71,11 @@ async fn part(State(door): State<Arc<Door>>, Path(name): Path<String>, visit: Vi
     let nowhere = || Error::not_found("页面", "the page", visit.uri.path());
     let part = number.and_then(|n| n.checked_sub(1)).ok_or_else(nowhere)?;
     Ok(file(addresses(&door, &visit, part).await?))
+}
+
+/// Data sets of one file.
+fn size(door: &Door) -> usize {
+    door.config.sitemap_sets.max(1)
 }
 
 fn file(text: String) -> Response {
@@ -96,13 +99,14 @@ async fn addresses(door: &Door, visit: &Visit, part: usize) -> Result<String> {
         }
     } else {
         let listing = app::opening::listing(&door.app, &op).await?;
-        let before = part.saturating_mul(PART).saturating_sub(1);
-        after = listing.sets.get(before).map(|set| set.code.clone());
-        if after.is_none() {
+        let before = part.saturating_mul(size(door));
+        // A file behind the last set is none.
+        if before >= listing.sets.len() {
             return Err(Error::not_found("页面", "the page", visit.uri.path()));
         }
+        after = listing.sets.get(before.saturating_sub(1)).map(|set| set.code.clone());
     }
-    let mut left = PART;
+    let mut left = size(door);
     while left > 0 {
         let limit = u32::try_from(left).unwrap_or(AT_ONCE).min(AT_ONCE);
         let page = app::opening::datasets(&door.app, &op, after.as_deref(), limit).await?;
@@ -133,7 +137,7 @@ fn escaped(text: &str) -> String {
 async fn robots(visit: Visit) -> Answer {
     let text = format!(
         "User-agent: *\nDisallow: /console\nDisallow: /me\nDisallow: /apply/\nDisallow: /login\n\
-         Disallow: /data/*/download.\nCrawl-delay: 1\nSitemap: {}/sitemap.xml\n",
+         Disallow: /data/*/download.\nDisallow: /data/*/SHA256SUMS\nCrawl-delay: 1\nSitemap: {}/sitemap.xml\n",
         visit.base
     );
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())

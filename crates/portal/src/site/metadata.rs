@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::ledger::dump::{
-    Dcat, Distribution, Places, RdfFormat, Thing, Whole, of_dataset, of_origin,
+    Dcat, Distribution, Places, RdfFormat, Thing, Whole, of_dataset, of_links, of_origin,
 };
 use app::opening::Dataset;
 use axum::Router;
@@ -15,6 +15,7 @@ use model::spreadsheet::harmless;
 use model::{Error, Result};
 use serde_json::json;
 
+use crate::export::known::Known;
 use crate::site::dataset::formats;
 use crate::site::download::attachment;
 use crate::visit::{Lang, Visit, encode};
@@ -197,11 +198,11 @@ pub(super) fn places(door: &Door, base: &str) -> Places {
     }
 }
 
-/// A data set with its downloads.
+/// A data set with its downloads and the links of its declaration.
 pub(super) fn thing(dataset: &Dataset, places: &Places, origin: Option<&HarvestOrigin>) -> Thing {
     let mut thing = of_dataset(dataset, places);
     if let Some(origin) = origin {
-        return of_origin(thing, origin);
+        return of_links(of_origin(thing, origin), dataset);
     }
     let page = thing.iri.clone();
     thing.distributions.extend(formats(dataset).into_iter().map(|format| Distribution {
@@ -211,7 +212,7 @@ pub(super) fn thing(dataset: &Dataset, places: &Places, origin: Option<&HarvestO
         download: true,
         ..Distribution::default()
     }));
-    thing
+    of_links(thing, dataset)
 }
 
 async fn as_rdf(door: &Arc<Door>, code: &str, visit: &Visit, format: RdfFormat) -> Answer {
@@ -244,35 +245,53 @@ async fn as_json_ld(
     as_rdf(&door, &code, &visit, RdfFormat::JsonLd).await
 }
 
+/// A way to data that is not here. What is not told of it is left out.
+fn elsewhere(way: &model::harvest::Distribution) -> serde_json::Value {
+    let size = way.bytes.map(|bytes| format!("{bytes} B")).unwrap_or_default();
+    let mut told = serde_json::Map::new();
+    for (key, text) in [
+        ("@type", "DataDownload"),
+        ("name", way.title.trim()),
+        ("encodingFormat", way.media_type()),
+        ("contentUrl", &way.url),
+        ("contentSize", &size),
+    ] {
+        if !text.is_empty() {
+            told.insert(key.to_owned(), text.into());
+        }
+    }
+    serde_json::Value::Object(told)
+}
+
 /// schema.org description as the text of a JSON-LD block: no `<` remains, so no text can close the block.
 pub(super) fn json_ld(
     door: &Door,
     visit: &Visit,
     dataset: &Dataset,
     origin: Option<&HarvestOrigin>,
+    known: &[(&str, Known)],
 ) -> String {
     let d = &dataset.entry.draft;
     let page = format!("{}/data/{}", visit.base, encode(&d.code));
-    let downloads: Vec<_> = match origin {
-        Some(origin) => origin
-            .ways()
-            .map(|(d, _)| {
-                json!({
-                    "@type": "DataDownload", "name": d.title, "encodingFormat": d.media_type(),
-                    "contentUrl": d.url, "contentSize": d.bytes,
-                })
-            })
-            .collect(),
+    let mut downloads: Vec<_> = match origin {
+        Some(origin) => origin.ways().map(|(way, _)| elsewhere(way)).collect(),
         None => formats(dataset)
             .into_iter()
             .map(|f| {
-                json!({
+                let mut told = json!({
                     "@type": "DataDownload", "encodingFormat": media_type(f),
                     "contentUrl": format!("{page}/download.{f}"),
-                })
+                });
+                let known = known.iter().find(|(format, _)| *format == f);
+                if let (Some(told), Some((_, known))) = (told.as_object_mut(), known) {
+                    told.insert("contentSize".into(), format!("{} B", known.bytes).into());
+                    told.insert("sha256".into(), known.sha256.as_str().into());
+                }
+                told
             })
             .collect(),
     };
+    downloads.extend(d.profile.ways().map(|(way, _)| elsewhere(&way)));
     let creator = match origin {
         Some(origin) => json!({ "@type": "Organization", "name": origin.publisher() }),
         None => json!({ "@type": "GovernmentOrganization", "name": dataset.org_name }),

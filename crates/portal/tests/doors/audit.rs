@@ -52,6 +52,86 @@ async fn a_file_that_left_is_recorded_with_its_true_rows_and_bytes() {
     }
 }
 
+/// One request on a connection of its own, by the older HTTP, whose bodies stand as they are; answers head and body.
+async fn asked(address: std::net::SocketAddr, head: &str) -> (String, Vec<u8>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut line = tokio::net::TcpStream::connect(address).await.unwrap();
+    let text = format!("{head}\r\nHost: site.test\r\n\r\n");
+    line.write_all(text.as_bytes()).await.unwrap();
+    let mut all = Vec::new();
+    line.read_to_end(&mut all).await.unwrap();
+    let end = all.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    (String::from_utf8(all[..end].to_vec()).unwrap().to_lowercase(), all[end + 4..].to_vec())
+}
+
+/// On the wire nobody reads on behind the last byte of a body whose length was told: its record is there all the same, and says that it left.
+#[tokio::test]
+async fn a_file_whose_length_was_told_is_recorded_as_whole() {
+    let house = House::new().await;
+    house.publish(testkit::draft("told")).await;
+    let rows: String = (0..5003).map(|n| format!("{n},x,1.00,2026-01-01\n")).collect();
+    let rows = format!("id,name,amount,day\n{rows}");
+    house.collect("told", "t.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
+    let router = portal::router(std::sync::Arc::clone(&house.app), portal::PortalConfig::default());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    // Everything is known beforehand.
+    let (head, sums) = asked(address, "GET /data/told/SHA256SUMS HTTP/1.0").await;
+    assert!(head.contains(" 200 ok") && sums.len() > 6 * 64, "{head}");
+    let mut left = 0;
+    for format in ["csv", "csv?bom=0", "json", "xlsx", "xml", "rdf", "parquet"] {
+        let path = format!("/data/told/download.{format}");
+        // Its head, and that it has not changed, are told without a release.
+        let (head, none) = asked(address, &format!("HEAD {path} HTTP/1.0")).await;
+        assert!(head.contains(" 200 ok") && head.contains("accept-ranges: bytes"), "{head}");
+        assert!(none.is_empty(), "{format}");
+        assert_eq!(head.contains("content-length: "), format != "csv?bom=0", "{head}");
+        let tag = head.split("etag: ").nth(1).unwrap().lines().next().unwrap().to_owned();
+        let (same, none) =
+            asked(address, &format!("GET {path} HTTP/1.0\r\nIf-None-Match: {tag}")).await;
+        assert!(same.contains(" 304 ") && none.is_empty(), "{format}: {same}");
+        let begun = records(&house, "rows.download").await;
+        let begun = begun.iter().filter(|r| r.event.action == "rows.download").count();
+        assert_eq!(begun, left, "{format}");
+        let mut whole = Vec::new();
+        for range in ["", "\r\nRange: bytes=20-"] {
+            let (head, body) = asked(address, &format!("GET {path} HTTP/1.0{range}")).await;
+            let first = if range.is_empty() { 0 } else { 20 };
+            if first == 0 {
+                whole = body.clone();
+            }
+            let length = format!("content-length: {}", body.len());
+            assert!(body == whole[first..], "{format} from {first}: {head}");
+            assert!(format == "csv?bom=0" || head.contains(&length), "{format}: {head}");
+            left += 1;
+            let ended = records(&house, "rows.download.end").await;
+            let last = &ended[0].event;
+            assert_eq!((ended.len(), last.result.as_str()), (left, "ok"), "{format} {range}");
+            assert_eq!((last.rows, last.bytes), (5003, whole.len() as u64), "{format} {range}");
+        }
+    }
+    // A part out of the middle is all that was asked for.
+    let ended = records(&house, "rows.download.end").await.len();
+    let range = "Range: bytes=20-99";
+    let path = "GET /data/told/download.csv HTTP/1.0";
+    let (head, body) = asked(address, &format!("{path}\r\n{range}")).await;
+    assert!(head.contains(" 206 ") && body.len() == 80, "{head}");
+    let last = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let all = records(&house, "rows.download.end").await;
+            if all.len() > ended {
+                return all[0].clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let last = last.await.expect("a record").event;
+    assert_eq!((last.result.as_str(), last.reason.as_str()), ("ok", "part"));
+    assert!(last.rows > 0 && last.bytes >= 100, "what was read for it");
+}
+
 #[tokio::test]
 async fn a_file_that_was_given_up_half_way_is_recorded_as_cut_off() {
     let house = House::new().await;

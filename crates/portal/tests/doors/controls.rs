@@ -103,3 +103,21 @@ async fn certificates_are_registered_by_who_manages_the_application() {
     assert_eq!(gone.status, StatusCode::SEE_OTHER);
     assert!(!consumer.get(&path).await.text().contains(&kept));
 }
+
+#[tokio::test]
+async fn a_token_of_delta_sharing_is_made_with_its_purpose() {
+    let house = House::new().await;
+    let (_, secret) = house.application("批量应用").await;
+    let path = format!("/console/applications/{}/delta", secret.application.id);
+    let mut consumer = Browser::of(&house, "consumer").await;
+    let long = "目".repeat(201);
+    for (purpose, status) in [("年度核查", StatusCode::OK), (&*long, StatusCode::BAD_REQUEST)] {
+        let form = [("days", "30"), ("purpose", purpose)];
+        let made = consumer.post(&format!("{path}/token"), &form).await;
+        assert_eq!(made.status, status, "{}", made.text());
+        let wanted = if status == StatusCode::OK { "bearerToken" } else { "<code>purpose</code>" };
+        assert!(made.text().contains(wanted), "{}", made.text());
+    }
+    let page = consumer.get(&path).await.text();
+    assert_eq!(page.matches("<td>年度核查</td>").count(), 1, "{page}");
+}

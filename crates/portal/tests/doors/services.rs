@@ -161,7 +161,7 @@ async fn a_download_that_was_cut_off_goes_on_where_it_stood() {
         assert_eq!(rest.status, StatusCode::PARTIAL_CONTENT, "{format}");
         assert!(rest.bytes == whole.bytes[20..], "{format}");
     }
-    // Reading it through was no release; each answer was one.
+    // Reading it through was no release; each answer that gave bytes was one.
     let auditor = house.person("auditor").await;
     let count = async |action: &str| {
         let filter = model::audit::AuditFilter {
@@ -172,7 +172,7 @@ async fn a_download_that_was_cut_off_goes_on_where_it_stood() {
         let found = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
         found.iter().filter(|r| r.event.action == action).count()
     };
-    assert_eq!((count("open.sized").await, count("rows.download").await), (1, 7));
+    assert_eq!((count("open.sized").await, count("rows.download").await), (1, 6));
     // New data are another file: who goes on with the former one gets the whole of the new.
     house
         .collect("large", "more.csv", b"id,name,amount,day\n1,x,1,2026-01-01\n", SyncMode::Full)
@@ -185,6 +185,85 @@ async fn a_download_that_was_cut_off_goes_on_where_it_stood() {
     let tag = header(&fresh, "etag");
     fresh = nobody.get_with_all(path, &[("range", "bytes=20-"), ("if-range", &tag)]).await;
     assert_eq!(fresh.status, StatusCode::PARTIAL_CONTENT);
+}
+
+#[tokio::test]
+async fn checksums_are_those_of_the_files_in_every_process() {
+    use sha2::{Digest as _, Sha256};
+    let house = House::new().await;
+    open_set(&house, "summed", "330000").await;
+    let mut nobody = Browser::new(&house);
+    assert_eq!(
+        nobody.get("/data/summed").await.after("id=\"checksums\" rel=\"nofollow\" href=\""),
+        "/data/summed/SHA256SUMS"
+    );
+    let sums = nobody.get("/data/summed/SHA256SUMS").await;
+    assert_eq!(
+        (sums.status, sums.content_type.as_str()),
+        (StatusCode::OK, "text/plain; charset=utf-8")
+    );
+    let sums = sums.text();
+    let lines: Vec<(&str, &str)> =
+        sums.lines().map(|line| line.split_once("  ").unwrap()).collect();
+    let names: Vec<&str> = lines.iter().map(|(_, name)| *name).collect();
+    let endings = ["csv", "json", "xlsx", "xml", "rdf", "parquet"];
+    assert_eq!(names, endings.map(|e| format!("download.{e}")));
+    // Another process: it knows what the first has found, and the files are those. A workbook goes on where it stood, too.
+    let mut other = Browser::new(&house);
+    for (sum, name) in &lines {
+        let page = other.get("/data/summed").await.text();
+        assert!(page.contains(sum), "{name} is told before anybody has it");
+        let told = format!("\"sha256\":\"{sum}\"");
+        assert!(page.contains(&told), "{name}: to search engines, too");
+        let path = format!("/data/summed/{name}");
+        let whole = other.get(&path).await.bytes;
+        assert_eq!(hex::encode(Sha256::digest(&whole)), *sum, "{name}");
+        let rest = other.get_with(&path, "range", "bytes=20-").await;
+        assert_eq!((rest.status, &rest.bytes[..]), (StatusCode::PARTIAL_CONTENT, &whole[20..]));
+    }
+    // The exact CSV is a file of its own.
+    let exact = other.get("/data/summed/download.csv?bom=0").await;
+    let part = other.get_with("/data/summed/download.csv?bom=0", "range", "bytes=3-").await;
+    assert_eq!((part.status, &part.bytes[..]), (StatusCode::PARTIAL_CONTENT, &exact.bytes[3..]));
+    assert!(exact.headers["etag"] != other.get("/data/summed/download.csv").await.headers["etag"]);
+    // RDF tells addresses of the site: under another one it is another file.
+    let config = portal::PortalConfig {
+        public_url: Some("https://elsewhere.test".into()),
+        ..portal::PortalConfig::default()
+    };
+    let mut elsewhere = Browser::with(&house, config);
+    assert!(!elsewhere.get("/data/summed").await.text().contains(lines[4].0));
+    let rdf = elsewhere.get("/data/summed/download.rdf").await;
+    assert_eq!(rdf.headers.get("content-length"), None, "the length of the other file is not told");
+    assert!(rdf.text().contains("https://elsewhere.test/data/summed"), "{}", rdf.text());
+    // Other data are other files; what is not open to everybody has no checksums, and what is hidden is not there.
+    house
+        .collect(
+            "summed",
+            "more.csv",
+            "id,name,amount,day\n9,x,1,2026-01-01\n".as_bytes(),
+            SyncMode::Full,
+        )
+        .await
+        .unwrap();
+    let page = nobody.get("/data/summed").await.text();
+    assert!(lines.iter().all(|(sum, _)| !page.contains(sum)), "{page}");
+    let anew = nobody.get("/data/summed/SHA256SUMS").await.text();
+    assert!(anew.lines().count() == 6 && lines.iter().all(|(sum, _)| !anew.contains(sum)));
+    house.publish(testkit::restricted_draft("qiye")).await;
+    house.publish(testkit::person_draft("closed")).await;
+    assert_eq!(nobody.get("/data/qiye/SHA256SUMS").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(nobody.get("/data/closed/SHA256SUMS").await.status, StatusCode::NOT_FOUND);
+    // Everything was read through once for it, and told as that.
+    let auditor = house.person("auditor").await;
+    let filter = model::audit::AuditFilter {
+        action: Some("open.sized".into()),
+        limit: 100,
+        ..model::audit::AuditFilter::default()
+    };
+    let read = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
+    let read = read.iter().filter(|r| r.event.action == "open.sized").count();
+    assert_eq!(read, 12, "six files of two versions");
 }
 
 #[tokio::test]

@@ -61,6 +61,22 @@ async fn links_stand_in_form_and_pages_as_far_as_they_lead_to_the_web() {
         page.contains("href=\"https://data.example/trees.csv\"") && page.contains("data.example")
     );
     assert!(!page.contains("全部 <b>") && !page.contains("id=\"download-csv\""), "{page}");
+    // So does what search engines and programs read of it; nothing leads to a file that would hold no row.
+    let told =
+        page.split("application/ld+json\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let told: serde_json::Value = serde_json::from_str(told).unwrap();
+    let wanted = serde_json::json!([{
+        "@type": "DataDownload", "name": "全部 <b>", "encodingFormat": "text/csv",
+        "contentUrl": "https://data.example/trees.csv",
+    }]);
+    assert_eq!(told["distribution"], wanted);
+    let turtle = nobody.get("/data/trees/metadata.ttl").await.text();
+    assert!(turtle.contains("<https://data.example/trees.csv>"), "{turtle}");
+    assert!(!turtle.contains("/download.csv") && !turtle.contains("/api/v1/"), "{turtle}");
+    let told = nobody.get("/data/trees/metadata.json").await.text();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["links"][0]["url"], "https://data.example/trees.csv");
+    assert_eq!(told["downloads"], serde_json::json!([]));
     let mut bad = testkit::draft("bad");
     bad.profile.links =
         vec![model::entry::Link { url: "javascript:alert(1)".into(), ..Default::default() }];
@@ -74,5 +90,19 @@ async fn links_stand_in_form_and_pages_as_far_as_they_lead_to_the_web() {
         ..Default::default()
     }];
     house.publish(limited).await;
-    assert!(!nobody.get("/data/limited").await.text().contains("data.example"));
+    for path in [
+        "/data/limited",
+        "/data/limited/metadata.json",
+        "/data/limited/metadata.ttl",
+        "/data/limited/metadata.jsonld",
+        "/data/limited/metadata.rdf",
+        "/catalogue.json",
+        "/catalogue.rdf",
+        "/catalogue.csv",
+        "/feed.atom",
+    ] {
+        let told = nobody.get(path).await;
+        assert_eq!(told.status, StatusCode::OK, "{path}");
+        assert!(!told.text().contains("limited.csv"), "{path}: {}", told.text());
+    }
 }

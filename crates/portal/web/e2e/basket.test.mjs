@@ -6,7 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "@playwright/test";
-import { house, picture, portal, signedIn } from "./house.mjs";
+import { fit, house, picture, portal, signedIn } from "./house.mjs";
 
 const name = `一揽子走查 ${Date.now().toString(36)}`;
 const seen = { app: null, bundle: "", parts: {} };
@@ -136,7 +136,7 @@ test("the key is issued and the sample code runs as it is given", async ({ brows
   await page.goto(seen.bundle);
   await page.locator("#build").click();
   await expect(page.locator("#key")).toHaveText(seen.app.key);
-  await picture(page, "basket-4-build");
+  await fit(page, "basket-4-build");
   const code = await page.locator("#rk_jbxx-javascript").textContent();
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "qt-sample-"));
   const file = path.join(folder, "client.mjs");

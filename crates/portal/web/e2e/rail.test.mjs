@@ -1,6 +1,6 @@
 // A rail made by hand from a live PostgreSQL in under ten clicks, the sign-in included; then its rows are watched arriving.
 import { expect, test } from "@playwright/test";
-import { person, picture, portal } from "./house.mjs";
+import { fit, person, picture, portal } from "./house.mjs";
 import { postgres } from "./postgres.mjs";
 
 test("a provider makes a rail in under ten clicks and watches rows arrive", async ({ browser }) => {
@@ -37,7 +37,7 @@ test("a provider makes a rail in under ten clicks and watches rows arrive", asyn
     await expect(page.locator("#tables")).toContainText("public.jyz");
     await page.locator("#r-name").fill("加油站高铁");
     await page.locator("[name=entry-0]").fill("jyz_ml");
-    await picture(page, "rail-new");
+    await fit(page, "rail-new");
     await click(page.locator("#make-rail"));
     await expect(page).toHaveURL(/\/console\/rails\/[0-9a-z-]+/);
     expect(clicks, "clicks from the sign-in to the running rail").toBeLessThan(10);
@@ -48,7 +48,7 @@ test("a provider makes a rail in under ten clicks and watches rows arrive", asyn
     source.sql("INSERT INTO jyz VALUES ('JY33010690001', '新建加气站', '加气站', NULL, '330106', NULL, NULL, NULL, '测试数据'); UPDATE jyz SET zdmc = '改名站' WHERE zdbm = 'JY33010600001'; DELETE FROM jyz WHERE zdbm = 'JY33010600002'");
     await expect(cells.nth(5)).toHaveText("303", { timeout: 60_000 });
     await expect(page.locator("#figures .badge").first()).toHaveClass(/s-streaming/);
-    await picture(page, "rail-live");
+    await fit(page, "rail-live");
 
     await page.goto(`${portal}/console/channels`);
     await expect(page.locator("#channels")).toContainText("加油站高铁");

@@ -200,6 +200,10 @@ test("another applies for data of two departments, with evidence", async ({ brow
   await form.locator("[type=submit]").click();
   await expect(page).toHaveURL(/\/restricted\/KF-\d{8}-\d{6}/);
   seen.number = (await page.locator("h1").innerText()).trim();
+  await page.goto(`${portal}/restricted/${seen.number}/edit`);
+  await expect(page.locator("#use-form")).toBeVisible();
+  await fit(page, "restricted-5-draft");
+  await page.goto(`${portal}/restricted/${seen.number}`);
 
   await page.locator("#submit button").click();
   await expect(page.locator("#faults"), "evidence is needed").toContainText("证明材料");

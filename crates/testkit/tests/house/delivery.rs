@@ -11,6 +11,7 @@ use app::{App, sharing};
 use chrono::TimeDelta;
 use guard::evidence::PublicKey;
 use model::audit::{AuditFilter, AuditRecord};
+use model::bounds::{Bounds, BoundsKind, SubjectBound};
 use model::code::SyncMode;
 use model::delivery::{
     DeliveryKind, DeliveryNew, DeliveryPace, DeliveryPlan, DeliveryReceipt, DeliveryState,
@@ -385,6 +386,67 @@ async fn a_turn_waits_for_its_target_and_for_a_stop_to_be_lifted() {
     halt::lift(app, &authority, &halt.id, "已排查").await.unwrap();
     assert_eq!(delivered(&house, id, 3).await.upserts, 1);
     assert_eq!(source.one("SELECT amount FROM own WHERE id = 1").await, "0.43");
+    delivery::stop(app).await;
+    working.abort();
+}
+
+/// A delivery keeps to hours, to addresses and to what is asked one by one: its turn waits, says which bound it is, and brings nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_keeps_to_bounds() {
+    let cluster = Postgres::start();
+    let _ = cluster.database("city");
+    let house = House::new().await;
+    settle(&house).await;
+    firms(&house).await;
+    let app = &house.app;
+    let hangzhou = house.person("hangzhou").await;
+    let asked = batch(&house, "hangzhou", "firms", &ITEMS, "330100").await;
+    let city = database(&house, "hangzhou", SourceKind::Postgres, cluster.port(), "city").await;
+    let new = nightly(&asked, &city, SyncMode::Full);
+    let entry = app.store.entry_get("firms").await.unwrap().unwrap().id;
+    let bound = async |bounds: Bounds| {
+        let set = crate::bounding::set(&house, "security", BoundsKind::Entry, &entry, bounds);
+        set.await.unwrap();
+    };
+    let counted = || Bounds {
+        subject: Some(SubjectBound { item: "id".into(), per_day: 3 }),
+        ..Bounds::default()
+    };
+    bound(counted()).await;
+    let refused = delivery::create(app, &hangzhou, &new).await.unwrap_err();
+    assert_eq!(refused.reasons(), ["bounds.entry.subject-bulk"], "{refused}");
+    bound(Bounds::default()).await;
+    let made = delivery::create(app, &hangzhou, &new).await.unwrap();
+    let id = made.delivery.id.as_str();
+    delivery::resume(app, &hangzhou, id).await.unwrap();
+    let source = Source::open(cluster.port(), "city").await;
+    let rows = async || source.one("SELECT count(*) FROM firms").await;
+
+    // The house stands on a Monday.
+    bound(Bounds { windows: crate::bounding::windows(&["6 08:00-09:00"]), ..Bounds::default() })
+        .await;
+    let working = working(app);
+    delivery::run(app, &hangzhou, id).await.unwrap();
+    let waits = turn(&house, id, 1, DeliveryTurnState::Retrying).await;
+    assert!(waits.failures == 0 && waits.zh.contains("时段"), "{waits:?}");
+    assert_eq!(seen(&house, id).await.figures.delivered, 0);
+    bound(Bounds { addresses: vec!["127.0.0.0/8".into()], ..Bounds::default() }).await;
+    delivered(&house, id, 1).await;
+    let first = rows().await;
+    assert_ne!(first, "0");
+
+    bound(Bounds { addresses: vec!["10.1.0.0/16".into()], ..Bounds::default() }).await;
+    land(&house, "firms", SyncMode::Incremental, &[("I", 90_001, "后来", 1, "330106")]).await;
+    delivery::run(app, &hangzhou, id).await.unwrap();
+    let waits = turn(&house, id, 2, DeliveryTurnState::Retrying).await;
+    assert!(waits.failures == 0 && waits.zh.contains("127.0.0.1"), "{waits:?}");
+    assert_eq!(rows().await, first);
+    let denied = records(&house, "rows.batch").await;
+    let denied = denied.iter().filter(|r| r.event.reason.contains("out_of_bounds")).count();
+    assert!(denied >= 2, "{denied}");
+    bound(Bounds::default()).await;
+    delivered(&house, id, 2).await;
+    assert_ne!(rows().await, first);
     delivery::stop(app).await;
     working.abort();
 }

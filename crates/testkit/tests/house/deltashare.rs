@@ -1,6 +1,10 @@
 //! Delta Sharing in the rooms: tokens of an application, what they open, and which views are kept for how long.
 
-use app::delta::{self, Asked, Named, Point, Span};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use app::delta::{self, Asked, DeltaTokenAsk, Named, Point, Span};
+use app::halt::{self, HaltAsk};
 use app::sharing;
 use chrono::TimeDelta;
 use futures::TryStreamExt;
@@ -8,8 +12,9 @@ use model::audit::AuditFilter;
 use model::bounds::{Bounds, BoundsKind, Window};
 use model::code::SyncMode;
 use model::dispatch::Job;
+use model::halt::{Halt, HaltKind};
 use model::request::{Period, RequestNew};
-use model::{Code, Op};
+use model::{Actor, Code, Op};
 use testkit::House;
 
 const TABLE: Named<'static> = Named { share: "qiantang", schema: "org-market", table: "gongdan" };
@@ -51,14 +56,20 @@ async fn tokens(house: House) {
     let consumer = house.person("consumer").await;
     for who in ["stranger", "provider"] {
         let other = house.person(who).await;
-        let refused = delta::token(app, &other, &id, 0, false).await.unwrap_err();
+        let refused = delta::token(app, &other, &id, &DeltaTokenAsk::default()).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound, "{who}");
     }
     for days in [-1, 366] {
-        let refused = delta::token(app, &consumer, &id, days, false).await.unwrap_err();
+        let refused =
+            delta::token(app, &consumer, &id, &DeltaTokenAsk { days, ..DeltaTokenAsk::default() })
+                .await
+                .unwrap_err();
         assert_eq!(refused.code(), Code::InvalidInput, "{days}");
     }
-    let first = delta::token(app, &consumer, &id, 10, false).await.unwrap();
+    let first =
+        delta::token(app, &consumer, &id, &DeltaTokenAsk { days: 10, ..DeltaTokenAsk::default() })
+            .await
+            .unwrap();
     let profile: serde_json::Value = serde_json::from_str(&first.profile("http://x")).unwrap();
     assert_eq!(profile["bearerToken"].as_str().unwrap(), first.token);
     assert!(first.token.starts_with(delta::TOKEN) && !format!("{first:?}").contains(&first.token));
@@ -69,7 +80,14 @@ async fn tokens(house: House) {
     assert_eq!(by(&first.token).await, Ok(id.clone()));
     assert_eq!(by("qtds_x").await, Err(Code::SignatureMismatch));
     // Renewed: both work until the overlap is over.
-    let second = delta::token(app, &consumer, &id, 0, true).await.unwrap();
+    let second = delta::token(
+        app,
+        &consumer,
+        &id,
+        &DeltaTokenAsk { renew: true, ..DeltaTokenAsk::default() },
+    )
+    .await
+    .unwrap();
     house.clock.forward(TimeDelta::hours(23));
     assert_eq!((by(&first.token).await, by(&second.token).await), (Ok(id.clone()), Ok(id.clone())));
     house.clock.forward(TimeDelta::hours(2));
@@ -80,9 +98,14 @@ async fn tokens(house: House) {
     // So many and no more; those that ended do not count.
     let consumer = house.person("consumer").await;
     for _ in 0..4 {
-        delta::token(app, &consumer, &id, 1, false).await.unwrap();
+        delta::token(app, &consumer, &id, &DeltaTokenAsk { days: 1, ..DeltaTokenAsk::default() })
+            .await
+            .unwrap();
     }
-    let refused = delta::token(app, &consumer, &id, 1, false).await.unwrap_err();
+    let refused =
+        delta::token(app, &consumer, &id, &DeltaTokenAsk { days: 1, ..DeltaTokenAsk::default() })
+            .await
+            .unwrap_err();
     assert_eq!(refused.code(), Code::RuleBroken);
     let page = delta::page(app, &consumer, &id).await.unwrap();
     assert_eq!((page.tokens.len(), page.works.iter().filter(|w| **w).count()), (6, 5));
@@ -203,4 +226,92 @@ async fn a_read_keeps_to_bounds(house: House) {
     assert_eq!(denied, 2, "{records:?}");
 }
 
-crate::on_both!(tokens, views_come_and_go, a_read_keeps_to_bounds);
+/// Who was let in a moment before a stop is told of the stop, and not that an agreement has ended; what was made for reading is there
+/// again when the stop is lifted.
+async fn a_stop_is_told_as_a_stop(house: House) {
+    let (op, _, _) = granted(&house).await;
+    let app = &house.app;
+    let Actor::Application { key, .. } = op.actor.clone() else { panic!("no application") };
+    let now = || app.op(op.actor.clone(), "10.0.0.1");
+    let answer = delta::query(app, &now(), &TABLE, &Asked::default()).await.unwrap();
+    let file = answer.files.first().unwrap();
+    let token = file.address.split_once("?t=").unwrap().1.split('&').next().unwrap();
+    let held = app.lake.shares_held().await.unwrap();
+    assert_eq!(held.len(), 1);
+    let security = house.person("security").await;
+    for (kind, name) in [(HaltKind::Application, key.as_str()), (HaltKind::Entry, "gongdan")] {
+        let ask = HaltAsk { kind, name: name.into(), reason: "疑似泄露".into() };
+        let stop = halt::begin(app, &security, &ask).await.unwrap();
+        // Past the door: it lets nobody in who is stopped, but the stop may come a moment later.
+        let refused = delta::query(app, &now(), &TABLE, &Asked::default()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Halted, "{kind}: {refused}");
+        assert_eq!(refused.reasons(), [format!("halt.{}", kind.as_str())]);
+        let refused = delta::open(app, &house.nobody(), &file.file.name, token).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Halted, "{kind}: {refused}");
+        let listed = delta::share(app, &now(), None).await.map_err(|e| e.code());
+        match kind {
+            HaltKind::Application => assert_eq!(listed, Err(Code::Halted)),
+            _ => assert_eq!(listed, Ok(None), "its only table"),
+        }
+        app::dispatch::run_job(app, Job::Lake).await;
+        assert_eq!(app.lake.shares_held().await.unwrap(), held, "{kind}: it waits");
+        halt::lift(app, &security, &stop.id, "已排查").await.unwrap();
+        let reading = delta::open(app, &house.nobody(), &file.file.name, token).await.unwrap();
+        let bytes = reading.bytes(app, 0..4).await.unwrap();
+        assert_eq!(bytes.try_collect::<Vec<_>>().await.unwrap().concat(), b"PAR1", "{kind}");
+    }
+}
+
+/// Stops that begin and are lifted at any moment of a call: it is answered, or told of a stop, and nothing else.
+async fn stops_at_any_moment(house: House) {
+    let (op, id, _) = granted(&house).await;
+    let app = &house.app;
+    let now = || app.op(op.actor.clone(), "10.0.0.1");
+    let answer = delta::query(app, &now(), &TABLE, &Asked::default()).await.unwrap();
+    let file = answer.files.first().unwrap();
+    let token = file.address.split_once("?t=").unwrap().1.split('&').next().unwrap();
+    let entry = app.store.entry_get("gongdan").await.unwrap().unwrap().id;
+    let ended = Arc::new(AtomicBool::new(false));
+    let flips = {
+        let (app, ended) = (Arc::clone(app), Arc::clone(&ended));
+        let stop = |kind: HaltKind, holder: String| Halt {
+            id: "h".into(),
+            kind: kind.as_str().to_owned(),
+            holder,
+            ..Halt::default()
+        };
+        let stops = [stop(HaltKind::Application, id), stop(HaltKind::Entry, entry)];
+        std::thread::spawn(move || {
+            for stop in stops.iter().cycle() {
+                app.policy.halt(vec![stop.clone()]);
+                std::thread::yield_now();
+                app.policy.halt(Vec::new());
+                std::thread::yield_now();
+                if ended.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        })
+    };
+    let mut stopped = 0;
+    for _ in 0..300 {
+        let asked = delta::version(app, &now(), &TABLE, None).await.map(|_| ());
+        let opened = delta::open(app, &house.nobody(), &file.file.name, token).await.map(|_| ());
+        for refused in [asked, opened].into_iter().filter_map(Result::err) {
+            assert_eq!(refused.code(), Code::Halted, "{refused}");
+            stopped += 1;
+        }
+    }
+    ended.store(true, Ordering::Relaxed);
+    flips.join().unwrap();
+    assert!(stopped > 0, "some calls met a stop");
+    delta::version(app, &now(), &TABLE, None).await.unwrap();
+}
+
+crate::on_both!(
+    tokens,
+    views_come_and_go,
+    a_read_keeps_to_bounds,
+    a_stop_is_told_as_a_stop,
+    stops_at_any_moment
+);

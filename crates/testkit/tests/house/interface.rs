@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use model::asset::Node;
 use model::audit::AuditFilter;
 use model::code::SyncMode;
-use model::interface::{Arguments, Interface, InterfaceState};
+use model::interface::{Arguments, Interface, InterfaceQuota, InterfaceState};
 use model::query::RowPage;
 use model::request::{Period, Request, RequestNew, RequestState};
 use model::value::Value;
@@ -497,7 +497,7 @@ async fn a_life(house: House) {
 }
 
 /// A change is told, once each, to all whom it concerns: who may call any of the resources and who follows one of them; also that a
-/// version is given to another share of callers.
+/// version is given to another share of callers, or how often it may be called is changed.
 async fn those_whom_a_change_concerns_are_told(house: House) {
     let app = &house.app;
     let provider = house.person("provider").await;
@@ -531,6 +531,18 @@ async fn those_whom_a_change_concerns_are_told(house: House) {
     let all = app::notice::list(app, &op, false, None, 100).await.unwrap().items;
     let share = all.into_iter().find(|n| n.kind == "interface.share").unwrap();
     assert_eq!(share.words, format!("v2 {} 60%", first.code));
+    // A quota is that of all versions: each is told of it once, and not of one that is set as it was.
+    let quota = InterfaceQuota { per_day: Some(100), ..InterfaceQuota::default() };
+    for _ in 0..2 {
+        interface::set_quota(app, &provider, &first.id, quota).await.unwrap();
+    }
+    let draft = interface::create(app, &provider, &text.replace("组合", "草稿")).await.unwrap();
+    interface::set_quota(app, &provider, &draft.id, quota).await.unwrap();
+    for (who, wanted) in [("consumer", 1), ("city", 1), ("stranger", 0)] {
+        let op = house.person(who).await;
+        let all = app::notice::list(app, &op, false, None, 100).await.unwrap().items;
+        assert_eq!(all.iter().filter(|n| n.kind == "interface.quota").count(), wanted, "{who}");
+    }
 }
 
 /// Thousands of interfaces: one is found by its code, and a change of another process is seen without reading the others anew.

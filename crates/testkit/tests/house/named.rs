@@ -3,17 +3,21 @@
 
 use app::approval::{self, Act};
 use app::basket::{self, PartNew};
+use app::halt::HaltAsk;
 use app::project::sandbox;
-use app::{account, restricted, sharing};
+use app::{account, audit, catalogue, delta, halt, ledger, restricted, security, sharing, wire};
 use model::Op;
 use model::account::{ApplicationNew, Role, UserChange, UserNew};
 use model::asset::Ledger;
+use model::audit::AuditFilter;
 use model::basket::{AssetRef, Form, Want};
+use model::bounds::{Bounds, BoundsKind};
 use model::code::SyncMode;
+use model::halt::HaltKind;
 use model::request::{Period, RequestNew};
 use model::restricted::{PaperKind, UseApplication};
 use model::sandbox::SandboxStage;
-use testkit::{BY_AREA, CONSUMER_ORG, House, PASSWORD, PROVIDER_ORG, use_of};
+use testkit::{AUTHORITY_ORG, BY_AREA, CONSUMER_ORG, House, PASSWORD, PROVIDER_ORG, use_of};
 
 use crate::restricted::restricted_open;
 use crate::sandbox::{Team, sandboxed};
@@ -239,4 +243,102 @@ async fn in_an_approval(house: House) {
     assert!(kept.iter().any(|e| e.by_name == "reviewer"), "what never changes is what is kept");
 }
 
-crate::on_both!(in_papers, in_a_sandbox, in_a_share_application, in_an_approval);
+/// What an application calls by, its bounds and its stops keep a login name and no id beside it.
+async fn at_an_application(house: House) {
+    renamed(&house).await;
+    shown_as(&house, "security", "周安", Some(AUTHORITY_ORG), Role::SecurityOfficer).await;
+    let app = &house.app;
+    let (_, secret) = house.application("核验应用").await;
+    let (id, key) = (secret.application.id.as_str(), secret.application.key.as_str());
+    let (consumer, officer) = (house.person("consumer").await, house.person("security").await);
+    account::certificate_add(app, &consumer, id, "前置机", &"ab".repeat(32)).await.unwrap();
+    wire::make_password(app, &consumer, id).await.unwrap();
+    delta::token(app, &consumer, id, 0, false).await.unwrap();
+    let of = BoundsKind::Application;
+    let bounds = Bounds { concurrency: Some(2), ..Bounds::default() };
+    sharing::set_bounds(app, &officer, of, id, bounds).await.unwrap();
+    let certificates = account::certificates(app, &consumer, id).await.unwrap();
+    assert_eq!(certificates[0].added_by, "孙同学");
+    let login = wire::view(app, &consumer, id).await.unwrap().login.unwrap();
+    assert_eq!(login.made_by, "孙同学");
+    let tokens = delta::page(app, &consumer, id).await.unwrap().tokens;
+    assert_eq!(tokens[0].made_by, "孙同学");
+    assert_eq!(sharing::bounds(app, &officer, of, id).await.unwrap().set_by, "周安");
+
+    let ask =
+        HaltAsk { kind: HaltKind::Application, name: key.into(), reason: "疑似泄露".into() };
+    let begun = halt::begin(app, &officer, &ask).await.unwrap();
+    let (now, _) = halt::list(app, &officer, None, 10).await.unwrap();
+    assert_eq!((now[0].halt.by_name.as_str(), now[0].halt.lifted_by.as_str()), ("周安", ""));
+    let authority = house.person("authority").await;
+    halt::lift(app, &authority, &begun.id, "已排查").await.unwrap();
+    let (now, past) = halt::list(app, &officer, None, 10).await.unwrap();
+    let last = &past.items[0].halt;
+    assert!(now.is_empty());
+    assert_eq!((last.by_name.as_str(), last.lifted_by.as_str()), ("周安", "authority"));
+
+    // Two of one office who are shown alike are told apart; what is kept stays the login name.
+    person(&house, "sun2", "孙同学", Some(CONSUMER_ORG), Role::Consumer).await;
+    let certificates = account::certificates(app, &consumer, id).await.unwrap();
+    assert_eq!(certificates[0].added_by, "孙同学（consumer）");
+    assert_eq!(app.store.certificates_of(id).await.unwrap()[0].added_by, "consumer");
+}
+
+/// Steps keep the account's id beside the name.
+async fn in_steps(house: House) {
+    renamed(&house).await;
+    let app = &house.app;
+    let provider = house.person("provider").await;
+    let steps = catalogue::steps(app, &provider, "renkou").await.unwrap();
+    let names: Vec<&str> = steps.iter().map(|s| s.actor_name.as_str()).collect();
+    assert_eq!(names[..3], ["赵提供", "赵提供", "authority"]);
+    let asset = house.asset("provider", Ledger::Application, "A-9", "核验系统").await;
+    let steps = ledger::steps(app, &provider, &asset.id).await.unwrap();
+    assert!(!steps.is_empty() && steps.iter().all(|s| s.actor_name == "赵提供"), "{steps:?}");
+
+    let mut draft = catalogue::get(app, &provider, "renkou").await.unwrap().draft;
+    draft.title = "人口信息".into();
+    let entry = catalogue::get(app, &provider, "renkou").await.unwrap();
+    catalogue::edit(app, &provider, &entry.id, draft, entry.version).await.unwrap();
+    let outlook = catalogue::outlook(app, &provider, "renkou").await.unwrap();
+    assert_eq!(outlook.asked.unwrap().actor_name, "赵提供");
+    let authority = house.person("authority").await;
+    let queue = catalogue::queue(app, &authority, None, 10).await.unwrap().items;
+    assert_eq!(queue[0].outlook.asked.as_ref().unwrap().actor_name, "赵提供");
+}
+
+/// The chain keeps login names; its reader sees both. The platform is not taken for somebody who is called `system`.
+async fn in_the_audit(house: House) {
+    shown_as(&house, "provider", "赵提供", Some(PROVIDER_ORG), Role::Provider).await;
+    person(&house, "system", "王系统", Some(AUTHORITY_ORG), Role::SecurityOfficer).await;
+    house.publish(testkit::draft("tongji")).await;
+    let app = &house.app;
+    let auditor = house.person("auditor").await;
+    let provider = house.person("provider").await;
+    let filter = AuditFilter {
+        actor: Some(provider.actor.id().to_owned()),
+        limit: 10,
+        ..AuditFilter::default()
+    };
+    let records = audit::list(app, &auditor, &filter).await.unwrap();
+    let event = &records[0].event;
+    assert_eq!(event.actor_name, "provider");
+    let people = audit::people(app, &auditor, &records).await.unwrap();
+    assert_eq!(people.get(&event.actor).map(String::as_str), Some("赵提供"));
+    assert!(audit::people(app, &provider, &records).await.unwrap().is_empty());
+
+    security::observe(app, &Op::system(app.now())).await.unwrap();
+    let officer = house.person("security").await;
+    let history = security::in_force(app, &officer).await.unwrap().history;
+    assert_eq!(history.last().unwrap().by, "system");
+}
+
+crate::on_both!(
+    in_papers,
+    in_a_sandbox,
+    in_a_share_application,
+    in_an_approval,
+    at_an_application,
+    in_steps,
+    in_the_audit,
+);

@@ -4,12 +4,12 @@ use app::catalogue::{self, Move};
 use app::opening::{self, ChartAsk, Step};
 use app::voice::{self, TicketOrder};
 use chrono::TimeDelta;
-use model::Code;
 use model::audit::AuditFilter;
 use model::code::{Domain, OpenType, SyncMode, UpdateCycle};
 use model::interface::How;
 use model::query::{Comparison, Condition, RowQuery};
 use model::voice::ticket::{Deed, TicketKind, TicketNew};
+use model::{Code, Op};
 use testkit::House;
 
 const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-20\n3,a,3.00,2026-02-03\n4,,,2026-02-04\n";
@@ -320,6 +320,47 @@ async fn the_index_follows(house: House) {
     assert_eq!(fails, failing(&house).await);
 }
 
+/// What a file is made of moves with its data and with nothing else; what is known of it is known after a start, too.
+async fn files(house: House) {
+    let made = async |house: &House, op: &Op| {
+        let set = opening::dataset(&house.app, op, "filed").await.unwrap();
+        let making = opening::making(&house.app, op, &set).await.unwrap();
+        (set, making.unwrap())
+    };
+    house.publish(testkit::draft("filed")).await;
+    let (_, empty) = made(&house, &house.nobody()).await;
+    house.collect("filed", "f.csv", ROWS, SyncMode::Full).await.unwrap();
+    let (set, making) = made(&house, &house.nobody()).await;
+    assert_ne!(making, empty);
+    house.clock.forward(TimeDelta::hours(1));
+    let citizen = house.person("citizen").await;
+    assert_eq!(made(&house, &citizen).await.1, making, "the same for everybody, and later");
+    let file = |name: &str, stamp: &str, bytes| opening::OpenFile {
+        entry: set.entry.id.clone(),
+        file: name.into(),
+        stamp: stamp.into(),
+        bytes,
+        sha256: "0f".repeat(32),
+        known_at: "2026-03-02T01:00:00.000Z".into(),
+    };
+    assert!(opening::files_known(&house.app, &set).await.unwrap().is_empty());
+    let (csv, json) = (file("download.csv", &making, 10), file("download.json", "former", 20));
+    for known in [&json, &file("download.csv", "former", 7), &csv] {
+        opening::file_keep(&house.app, known).await.unwrap();
+    }
+    assert_eq!(opening::files_known(&house.app, &set).await.unwrap(), [csv.clone(), json.clone()]);
+    house.publish(testkit::restricted_draft("qiye")).await;
+    let limited = opening::dataset(&house.app, &house.nobody(), "qiye").await.unwrap();
+    let none = opening::making(&house.app, &house.nobody(), &limited).await.unwrap();
+    assert_eq!(none, None, "what is not given out is made of nothing");
+    let house = house.reopen().await;
+    assert_eq!(made(&house, &house.nobody()).await.1, making);
+    assert_eq!(opening::files_known(&house.app, &set).await.unwrap(), [csv, json]);
+    let other = b"id,name,amount,day\n9,z,1.00,2026-01-01\n";
+    house.collect("filed", "g.csv", other, SyncMode::Full).await.unwrap();
+    assert_ne!(made(&house, &house.nobody()).await.1, making, "data that landed anew");
+}
+
 crate::on_both!(
     charts,
     charts_of_what_is_closed,
@@ -328,5 +369,6 @@ crate::on_both!(
     cities,
     index,
     the_index_follows,
-    use_and_replies
+    use_and_replies,
+    files
 );

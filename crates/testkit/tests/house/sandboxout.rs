@@ -1,6 +1,7 @@
 //! What a sandbox gives out as an interface, to whom and until when; how its term is made longer; who is told; and a restricted-open
 //! agreement for use in a sandbox and nowhere else.
 
+use app::halt::{self, HaltAsk};
 use app::interface::{self, Body};
 use app::project::sandbox;
 use app::restricted::{self, UseOrder};
@@ -10,6 +11,7 @@ use guard::watermark;
 use model::account::{ApplicationNew, Role, UserNew};
 use model::audit::AuditFilter;
 use model::code::SyncMode;
+use model::halt::HaltKind;
 use model::interface::Arguments;
 use model::project::{ProjectNew, ProjectRole};
 use model::query::{RowPage, RowQuery};
@@ -137,6 +139,18 @@ async fn as_an_interface(house: House) {
     let second = b.reviewed(Team::sql(SandboxStage::Production, "again", &more)).await;
     let stopped = b.release(&second.into, "n", true).await;
     assert_eq!((stopped.state, checks(&stopped)), (ReleaseState::Stopped, vec![Check::Difference]));
+
+    // An emergency stop of what it was made from is told as that, and ends nothing: once it is lifted, calls go on.
+    let security = b.house.person("security").await;
+    let ask =
+        HaltAsk { kind: HaltKind::Entry, name: "renkou".into(), reason: "疑似泄露".into() };
+    let stop = halt::begin(app, &security, &ask).await.unwrap();
+    let refused = called(&b, &b.application, &outlet.interface, &[]).await;
+    assert_eq!(code(refused), Code::Halted);
+    tick(&b.house).await;
+    assert_eq!(told(&b.house, "consumer", "sandbox.stopped").await, 0, "its grant stands");
+    halt::lift(app, &security, &stop.id, "已排查").await.unwrap();
+    called(&b, &b.application, &outlet.interface, &[]).await.unwrap();
 
     // A provider takes back what it was made from: the next call is refused.
     let provider = b.house.person("provider").await;

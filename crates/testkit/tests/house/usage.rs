@@ -124,6 +124,15 @@ async fn calls_are_counted_by_what_they_were(house: House) {
     }
     // Pages of open data and downloads are counted as well, for the public.
     assert!(checked(&house).await >= 7);
+    // The board's counters of the year: answered and refused, from the first day of January on.
+    let year = async || {
+        let authority = house.person("authority").await;
+        let board = app::control::board(app, &authority).await.unwrap();
+        (board.answered_year, board.refused_year)
+    };
+    assert_eq!(year().await, (4, 3));
+    house.clock.forward(TimeDelta::days(366));
+    assert_eq!(year().await, (0, 0));
 }
 
 /// A flood of refusals leaves one record a second; the next record stands for those that left none.

@@ -16,7 +16,7 @@ use super::super::look::scope;
 use super::super::visible;
 use super::{compare, recorded};
 use crate::collection::source;
-use crate::{App, Page, audit};
+use crate::{App, Page, account, audit};
 
 /// Tables read at once.
 const LOT: usize = 200;
@@ -240,10 +240,10 @@ pub async fn count(app: &App, op: &Op) -> Result<u64> {
     app.store.drift_count(org).await
 }
 
-/// One drift, for who may see its entry before it is published.
+/// One drift, for who may see its entry before it is published; who decided by the name shown.
 pub async fn drift(app: &App, op: &Op, id: &str) -> Result<DriftSeen> {
     let missing = || Error::not_found("结构变动", "drift", id);
-    let drift = app.store.drift_get(id).await?.ok_or_else(missing)?;
+    let mut drift = app.store.drift_get(id).await?.ok_or_else(missing)?;
     let held = visible(app, op, &drift.entry).await.map_err(|e| match e.kind() {
         model::Kind::NotFound => missing(),
         _ => e,
@@ -254,6 +254,7 @@ pub async fn drift(app: &App, op: &Op, id: &str) -> Result<DriftSeen> {
     let target = Target::entry(&held.entry);
     let mine = drift.state == DriftState::Open
         && app.policy.decide(op, Action::EntryCompile, &target).allowed;
+    account::logins_named(app, vec![&mut drift.by]).await?;
     Ok(DriftSeen { drift, mine })
 }
 

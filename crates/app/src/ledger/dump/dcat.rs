@@ -126,8 +126,8 @@ pub struct Distribution {
     pub word: String,
     pub title: String,
     pub url: String,
-    /// `CSV`; where it is empty the word is the format.
-    pub format: String,
+    /// `CSV`, or empty where it is not told; `None`: the word is the format.
+    pub format: Option<String>,
     pub media_type: String,
     /// Size in bytes, where it is known.
     pub bytes: Option<u64>,
@@ -429,19 +429,25 @@ impl Dcat {
 
     fn distribution(&mut self, thing: &Thing, d: &Distribution) -> Result<NamedNode> {
         let iri = node(&format!("{}#{}", thing.iri, encoded(&d.word)))?;
-        let word = if d.format.is_empty() { d.word.to_uppercase() } else { d.format.clone() };
+        let word = d.format.clone().unwrap_or_else(|| d.word.to_uppercase());
         let format = match file_type(&word) {
-            Some(known) => known,
-            None => format!("{}format/{}", self.whole.base, encoded(&word)),
+            _ if word.is_empty() => None,
+            Some(known) => Some(known),
+            None => Some(format!("{}format/{}", self.whole.base, encoded(&word))),
         };
-        let format = self.term(&format, "MediaTypeOrExtent", &word)?;
+        let format = match format {
+            Some(format) => Some(self.term(&format, "MediaTypeOrExtent", &word)?),
+            None => None,
+        };
         let media = match media_type(&d.media_type) {
             Some(media) => Some(self.term(&media, "MediaType", "")?),
             None => None,
         };
         self.class(&iri, DCAT, "Distribution")?;
         self.words(&iri, DCT, "title", &d.title, "zh")?;
-        self.link(&iri, DCT, "format", &format)?;
+        if let Some(format) = format {
+            self.link(&iri, DCT, "format", &format)?;
+        }
         if let Some(media) = media {
             self.link(&iri, DCAT, "mediaType", &media)?;
         }

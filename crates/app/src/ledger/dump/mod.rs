@@ -25,7 +25,7 @@ use crate::audit::Tally;
 use crate::{App, audit, catalogue};
 
 pub use dcat::{Class, Column, Dcat, Distribution, Paged, RdfFormat, Thing, Whole};
-pub use thing::{Places, of_dataset, of_origin};
+pub use thing::{Places, of_dataset, of_links, of_origin};
 use workbook::{Book, Cell};
 
 /// Entries or assets read at once.

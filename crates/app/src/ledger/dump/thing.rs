@@ -38,7 +38,31 @@ pub fn of_dataset(dataset: &Dataset, places: &Places) -> Thing {
         parent: None,
         authority: false,
     };
-    of_entry(&dataset.entry, Some(&org), &dataset.region_name, places)
+    let mut thing = of_entry(&dataset.entry, Some(&org), &dataset.region_name, places);
+    if dataset.entry.linked_only() {
+        // An interface that would answer with nothing.
+        thing.distributions.clear();
+    }
+    thing
+}
+
+/// Where else the department says that the data are had, beside the ways that the thing has already.
+#[must_use]
+pub fn of_links(mut thing: Thing, dataset: &Dataset) -> Thing {
+    let ways = dataset.entry.draft.profile.ways().filter(|(way, _)| holds(&way.url)).enumerate();
+    thing.distributions.extend(ways.map(|(n, (way, _))| {
+        let (format, media_type) = (way.word().to_owned(), way.media_type().to_owned());
+        Distribution {
+            word: format!("link-{}", n + 1),
+            format: Some(format),
+            media_type,
+            bytes: way.bytes,
+            download: way.is_file(),
+            title: way.title,
+            url: way.url,
+        }
+    }));
+    thing
 }
 
 /// What another catalogue brought has its rows there: by the ways that catalogue tells, and by none of ours.
@@ -54,7 +78,7 @@ pub fn of_origin(thing: Thing, origin: &HarvestOrigin) -> Thing {
                 word: format!("origin-{}", n + 1),
                 title: d.title.clone(),
                 url: d.url.clone(),
-                format: d.word().to_owned(),
+                format: Some(d.word().to_owned()),
                 media_type: d.media_type().to_owned(),
                 bytes: d.bytes,
                 download: true,

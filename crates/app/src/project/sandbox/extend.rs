@@ -10,7 +10,7 @@ use policy::Action;
 
 use super::{in_term, outlet, seen, tell};
 use crate::project::Held;
-use crate::project::room::{application, granted_anew};
+use crate::project::room::{application, granted_or_stopped};
 use crate::{App, audit};
 
 /// Longest reason, characters.
@@ -105,8 +105,11 @@ pub(super) async fn within(app: &App, op: &Op, held: &Held, until: NaiveDate) ->
         );
     }
     let own = application(app, held, &op.source).await?;
-    let now = granted_anew(app, held, &own).await?;
+    let (now, stopped) = granted_or_stopped(app, held, &own).await?;
     let missing = held.project.entries.iter().find(|e| !now.iter().any(|t| t.grant.code() == *e));
+    if let Some(stop) = missing.and_then(|code| stopped.of(code)) {
+        return Err(stop);
+    }
     if now.is_empty() || missing.is_some() {
         let code = missing.map(String::as_str).unwrap_or("-");
         return refuse(

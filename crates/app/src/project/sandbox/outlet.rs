@@ -30,7 +30,7 @@ use store::sandbox::Kept;
 use super::land::{self, NewTable};
 use super::release::{gone, own_release, table_of};
 use super::{in_term, working};
-use crate::project::room::{application, granted_anew};
+use crate::project::room::{application, granted_or_stopped};
 use crate::project::{Held, load, made};
 use crate::{App, audit, interface, sharing};
 
@@ -134,7 +134,8 @@ async fn standing(app: &App, own: &Op, held: &Held, made: &Made) -> Result<Strin
     if held.project.closed_at.is_some() || in_term(held, own).is_err() {
         return Err(over());
     }
-    let now = granted_anew(app, held, own).await?;
+    let (now, stopped) = granted_or_stopped(app, held, own).await?;
+    made::going(&made.sources, &stopped)?;
     made::stands(&made.sources, &now)?;
     let date = held.project.sandbox.as_ref().map(|t| t.until.clone()).unwrap_or_default();
     let term = sharing::end_of(own, &Period::Until { date })?;

@@ -21,9 +21,8 @@ use model::{Code, Error, Op, Result};
 use store::sandbox::Kept;
 
 use super::{WHOLE, land, outlet, tell, working};
-use crate::project::room::{Use, application, granted};
+use crate::project::room::{Use, application, granted_or_stopped};
 use crate::project::{Held, export, made};
-use crate::wire::desk::Desk;
 use crate::{App, account, audit};
 
 /// Longest reason, characters.
@@ -294,11 +293,12 @@ pub async fn fetch(app: &Arc<App>, op: &Op, id: &str, release: &str) -> Result<R
         return Err(gone());
     }
     let own = application(app, &held, &op.source).await?;
-    let now = granted(&Desk::new(Arc::clone(app)), &held, &own).await?;
+    let (now, stopped) = granted_or_stopped(app, &held, &own).await?;
     // What these rows were made from, not what a result of that name has been made from since.
     if found.sources.is_empty() {
         return Err(gone());
     }
+    made::going(&found.sources, &stopped)?;
     made::stands(&found.sources, &now)?;
     let (mut table, digest) = table_of(app, release).await?;
     if digest != found.digest {

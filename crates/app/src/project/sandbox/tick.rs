@@ -9,7 +9,7 @@ use model::{Code, Op, Result};
 use super::{in_term, outlet, tell};
 use crate::App;
 use crate::project::Held;
-use crate::project::room::{application, granted_anew};
+use crate::project::room::{application, granted_or_stopped};
 
 /// Sandboxes looked at together.
 const TOGETHER: u32 = 100;
@@ -59,17 +59,18 @@ async fn one(app: &App, system: &Op, project: Project) -> Result<u64> {
     Ok(0)
 }
 
-/// Tells of what the sandbox includes and is not granted any more: work on it has stopped.
+/// Tells of what the sandbox includes and is not granted any more: work on it has stopped. An emergency stop is told of by itself, and
+/// ends nothing.
 async fn ungranted(app: &App, system: &Op, held: &Held) -> Result<()> {
     let project = &held.project;
-    let now = match application(app, held, &system.source).await {
-        Ok(own) => granted_anew(app, held, &own).await?,
+    let (now, stopped) = match application(app, held, &system.source).await {
+        Ok(own) => granted_or_stopped(app, held, &own).await?,
         // A stopped application is granted nothing.
-        Err(e) if e.code() == Code::WrongState => Vec::new(),
+        Err(e) if e.code() == Code::WrongState => Default::default(),
         Err(e) => return Err(e),
     };
     for code in &project.entries {
-        if now.iter().any(|t| t.grant.code() == code) {
+        if now.iter().any(|t| t.grant.code() == code) || stopped.holds(code) {
             continue;
         }
         let Some(entry) = app.store.entry_get(code).await? else { continue };

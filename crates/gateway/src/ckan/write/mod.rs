@@ -3,18 +3,20 @@
 //! functions of the console's form, or hands a change of what is published in to review. Nothing is published or withdrawn here.
 //!
 //! `who` makes sure of the person, `read` turns a data set of CKAN's into a load, `package` and `resource` are the actions over drafts
-//! and their links. Organisations and groups are the platform's: writing one as it is changes nothing and is answered so, as
+//! and their links, `upload` collects the rows of a file. Organisations and groups are the platform's: writing one as it is changes nothing and is answered so, as
 //! `ckanapi load` needs it; anything else is refused by name.
 
 mod package;
 mod read;
 mod resource;
+mod upload;
 mod who;
 
 use app::opening;
 use model::{Code, Error, FieldError, Kind, Op};
 use serde_json::{Value, json};
 
+pub(super) use self::upload::{bring, collect, may_bring};
 pub(super) use self::who::{Who, who};
 use super::fault::Fault;
 use super::params::Params;
@@ -70,9 +72,17 @@ const OFFERED: &[(&str, &str)] = &[
     ),
     ("package_patch", "只改所给字段 / changes the fields that are given. id"),
     ("package_delete", "放弃草稿 / gives a draft up. id"),
-    ("resource_create", "增加一个数据链接 / adds a link. package_id, url, name, format"),
-    ("resource_update", "改写一个数据链接 / writes a link over. id, url, name, format"),
-    ("resource_patch", "只改所给字段 / changes the fields that are given. id"),
+    (
+        "resource_create",
+        "增加一个数据链接 / adds a link. package_id, url, name, format；或以 upload 上传文件，归集到数据集的表 / or a file as upload, \
+         whose rows are collected into the table of the data set: package_id, mode (full, incremental)",
+    ),
+    (
+        "resource_update",
+        "改写一个数据链接 / writes a link over. id, url, name, format；或以 upload 上传文件，归集到表 / or a file as upload for the table: \
+         id (…-csv), mode",
+    ),
+    ("resource_patch", "只改所给字段 / changes the fields that are given. id; upload, mode"),
     ("resource_delete", "去掉一个数据链接 / takes a link away. id"),
     (
         "organization_update",

@@ -147,8 +147,14 @@ pub(super) async fn working(
     person: &Op,
     named: &str,
 ) -> Result<(Entry, EntryDraft), Fault> {
+    let entry = owned(door, person, named).await?;
+    catalogue::working(&door.app, person, &entry.id).await.map_err(refused)
+}
+
+/// An entry of the person's own.
+pub(super) async fn owned(door: &Door, person: &Op, named: &str) -> Result<Entry, Fault> {
     if let Some(entry) = found(door, person, named).await? {
-        return catalogue::working(&door.app, person, &entry.id).await.map_err(refused);
+        return Ok(entry);
     }
     let shown: String = named.chars().take(80).collect();
     match opening::found(&door.app, person, named).await {

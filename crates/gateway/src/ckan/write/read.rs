@@ -283,9 +283,11 @@ fn not_a_link(n: usize, url: &str, ours: bool) -> FieldError {
             format!("`{shown}` is an address of this platform, which makes it itself: not kept"),
         ),
         false => (
-            format!("`{shown}` 不是网址，未保存；文件请在控制台的目录页上传归集"),
             format!(
-                "`{shown}` is no address of the web: not kept; upload files on the entry's page in the console"
+                "`{shown}` 不是网址，未保存；文件请用 resource_create 的 upload 上传，或在控制台的目录页上传归集"
+            ),
+            format!(
+                "`{shown}` is no address of the web: not kept; files are sent as `upload` of resource_create, or on the entry's page in the console"
             ),
         ),
     };
@@ -293,7 +295,7 @@ fn not_a_link(n: usize, url: &str, ours: bool) -> FieldError {
 }
 
 /// Whether a value says anything.
-fn says(value: &Value) -> bool {
+pub(super) fn says(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(truth) => *truth,

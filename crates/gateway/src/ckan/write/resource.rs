@@ -1,5 +1,5 @@
 //! Resources written: links of a declaration, one at a time. What the platform makes itself of an entry (its table, files and interface)
-//! is not written, and files are uploaded in the console, where they are checked and collected.
+//! is not written here; a file that comes with a resource is for the table (`upload`).
 
 use app::catalogue::{self, Basis};
 use model::Op;
@@ -9,11 +9,12 @@ use serde_json::{Map, Value};
 use super::super::fault::Fault;
 use super::super::params::Params;
 use super::super::shape;
-use super::{package, read, refused};
+use super::{package, read, refused, upload};
 use crate::Door;
 
 /// Adds a link.
 pub(super) async fn create(door: &Door, person: &Op, params: &Params) -> Result<Value, Fault> {
+    upload::only_in_parts(params)?;
     let (entry, mut draft) = package::working(door, person, &params.wanted("package_id")?).await?;
     draft.profile.links.push(link(params.whole())?);
     let at = draft.profile.links.len();
@@ -28,6 +29,7 @@ pub(super) async fn update(
     params: &Params,
     some: bool,
 ) -> Result<Value, Fault> {
+    upload::only_in_parts(params)?;
     let (entry, mut draft, at) = meant(door, person, params).await?;
     let mut sent = params.whole().clone();
     if let Some(held) = draft.profile.links.get_mut(at - 1) {
@@ -59,24 +61,26 @@ async fn meant(
     params: &Params,
 ) -> Result<(Entry, EntryDraft, usize), Fault> {
     let id = params.wanted("id")?;
-    let missing = || {
-        let shown: String = id.chars().take(120).collect();
-        Fault::not_found(
-            &format!("没有找到资源 `{shown}`"),
-            &format!("resource `{shown}` was not found"),
-        )
-    };
-    let (of, word) = shape::of_resource(&id).ok_or_else(missing)?;
+    let (of, word) = shape::of_resource(&id).ok_or_else(|| missing(&id))?;
     let (entry, draft) = package::working(door, person, of).await?;
     let Some(number) = word.strip_prefix(shape::LINK) else {
         return Err(Fault::denied(
-            "该资源由平台自己生成（表、文件、接口），不能在此修改",
-            "the platform makes this resource itself (table, files, interface): it is not changed here",
+            "该资源由平台自己生成（表、文件、接口），不能在此修改；表的数据可用 upload 上传文件归集",
+            "the platform makes this resource itself (table, files, interface): it is not changed here; rows of the table are collected from a file sent as `upload`",
         ));
     };
     let at = number.parse::<usize>().ok().filter(|n| (1..=draft.profile.links.len()).contains(n));
-    let at = at.ok_or_else(missing)?;
+    let at = at.ok_or_else(|| missing(&id))?;
     Ok((entry, draft, at))
+}
+
+/// No resource bears this id, or not for this person.
+pub(super) fn missing(id: &str) -> Fault {
+    let shown: String = id.chars().take(120).collect();
+    Fault::not_found(
+        &format!("没有找到资源 `{shown}`"),
+        &format!("resource `{shown}` was not found"),
+    )
 }
 
 /// A resource as a link; one that leads nowhere is refused.

@@ -82,12 +82,13 @@ fn without(text: &str, letter: impl Fn(char) -> char) -> String {
     out
 }
 
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 28] = [
     "/data/{}",
     "/data/{}/chart",
     "/data/{}/versions",
     "/data/{}/api",
     "/data/{}/download.csv",
+    "/data/{}/SHA256SUMS",
     "/data/{}/download.json",
     "/data/{}/download.xlsx",
     "/data/{}/download.xml",
