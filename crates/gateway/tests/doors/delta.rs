@@ -76,8 +76,8 @@ async fn granted_of(mask: Option<Mask>, rows: &str) -> Granted {
         };
         request = sharing::apply(&house.app, &consumer, ask).await.unwrap().id;
     }
-    let made =
-        app::delta::token(&house.app, &consumer, &secret.application.id, &DeltaTokenAsk::default());
+    let ask = DeltaTokenAsk::default();
+    let made = app::delta::token(&house.app, &consumer, &secret.application.id, &ask);
     let token = made.await.unwrap().token;
     let client = Client::new(&house);
     Granted { house, client, secret, token, request }

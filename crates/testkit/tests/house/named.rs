@@ -253,7 +253,7 @@ async fn at_an_application(house: House) {
     let (consumer, officer) = (house.person("consumer").await, house.person("security").await);
     account::certificate_add(app, &consumer, id, "前置机", &"ab".repeat(32)).await.unwrap();
     wire::make_password(app, &consumer, id).await.unwrap();
-    delta::token(app, &consumer, id, 0, false).await.unwrap();
+    delta::token(app, &consumer, id, &delta::DeltaTokenAsk::default()).await.unwrap();
     let of = BoundsKind::Application;
     let bounds = Bounds { concurrency: Some(2), ..Bounds::default() };
     sharing::set_bounds(app, &officer, of, id, bounds).await.unwrap();
