@@ -14,8 +14,8 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType as ArrowType, FieldRef, Schema};
@@ -36,6 +36,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream,
 };
 use futures::StreamExt;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Batches that a join's own task makes ahead of whoever reads them.
 const AHEAD: usize = 1;
@@ -88,25 +89,24 @@ fn begin_with(
     brake: &Arc<Brake>,
 ) -> PlanResult<SendableRecordBatchStream> {
     let (plan, joined) = joins(plan, brake)?;
-    let rows = execute_stream(plan, task)?;
     if !joined {
-        return Ok(rows);
+        return execute_stream(plan, task);
     }
-    // A join may be long about one look at it: it has a task of its own, so that whoever waits for its rows can stop waiting.
-    let schema = rows.schema();
-    let rows = apart(rows);
-    let hand = Hand::on(brake);
+    let schema = plan.schema();
+    let (rows, hand) = (apart(plan, task), Hand::on(brake));
     let rows = rows.inspect(move |_| {
         let _ = &hand;
     });
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 
-/// The same rows, made by a task of their own, which ends when they are dropped.
-fn apart(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
-    let mut own = RecordBatchReceiverStreamBuilder::new(rows.schema(), AHEAD);
+/// The rows of a plan, made by a task of their own, which ends when they are dropped. A join may be long about one look at it, with
+/// each of its pieces: it works in threads of its own, so that there is always one that hears of a cancel.
+fn apart(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> SendableRecordBatchStream {
+    let mut own = RecordBatchReceiverStreamBuilder::new(plan.schema(), AHEAD);
     let out = own.tx();
-    own.spawn(async move {
+    let work = async move {
+        let mut rows = execute_stream(plan, task)?;
         while let Some(batch) = rows.next().await {
             if batch.is_err() {
                 // What it held is free before anybody hears of it.
@@ -120,8 +120,21 @@ fn apart(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         }
         drop(rows);
         Ok(())
-    });
+    };
+    match threads() {
+        Some(threads) => own.spawn_on(work, threads),
+        None => own.spawn(work),
+    }
     own.build()
+}
+
+/// The threads of joins; `None` where the system gives none: they work among the others then.
+fn threads() -> Option<&'static Handle> {
+    static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+        let made = Builder::new_multi_thread().thread_name("join").enable_all().build();
+        made.inspect_err(|e| tracing::error!(error = %e, "joins have no threads of their own")).ok()
+    });
+    THREADS.as_ref().map(Runtime::handle)
 }
 
 /// The plan with a look at the brake in each of its joins and at each of its leaves.

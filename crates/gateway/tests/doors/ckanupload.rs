@@ -75,7 +75,7 @@ async fn rows_of_a_file_land_in_the_table_and_misfits_are_told() {
     let provider = house.person("provider").await;
     let run =
         app::collection::run(&house.app, &provider, run["id"].as_str().unwrap()).await.unwrap();
-    assert_eq!((run.actor.as_str(), run.source.as_str()), (provider.actor.id(), "湖泊.csv"));
+    assert_eq!((run.actor.as_str(), run.source.as_str()), (provider.actor.name(), "湖泊.csv"));
     let auditor = house.person("auditor").await;
     let filter =
         AuditFilter { action: Some("data.collect".into()), limit: 50, ..AuditFilter::default() };
