@@ -149,7 +149,10 @@ async fn known(door: &Door, visit: &Visit, dataset: &Dataset) -> Vec<(&'static s
 
 /// The same for the page.
 fn files(known: &[(&'static str, Known)]) -> Vec<Value> {
-    known.iter().map(|(format, known)| context! { format => *format, known => value(known) }).collect()
+    known
+        .iter()
+        .map(|(format, known)| context! { format => *format, known => value(known) })
+        .collect()
 }
 
 /// The preview as a table with sort links and the link to the next page.
