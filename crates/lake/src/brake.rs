@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType as ArrowType, FieldRef, Schema};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::ColumnarValue;
@@ -32,11 +32,11 @@ use datafusion::physical_plan::joins::{
 use datafusion::physical_plan::stream::{
     RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
 };
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream,
-};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties, execute_stream};
 use futures::StreamExt;
 use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::looked::Looked;
 
 /// Batches that a join's own task makes ahead of whoever reads them.
 const AHEAD: usize = 1;
@@ -188,13 +188,18 @@ fn join(
     Ok(other.then(|| Arc::clone(node)))
 }
 
-/// `properties` are those of the step before it had its look: steps above need not be made anew.
+/// Rows that are given as long as somebody waits for them.
 fn braked(
     input: Arc<dyn ExecutionPlan>,
     properties: &Arc<PlanProperties>,
     brake: &Arc<Brake>,
 ) -> Arc<dyn ExecutionPlan> {
-    Arc::new(Braked { input, properties: Arc::clone(properties), brake: Arc::clone(brake) })
+    let brake = Arc::clone(brake);
+    let look = move |batch: PlanResult<RecordBatch>| -> PlanResult<RecordBatch> {
+        brake.look()?;
+        batch
+    };
+    Looked::at("Braked", input, properties, Arc::new(look))
 }
 
 /// A join's condition that looks at the brake whenever it is asked.
@@ -205,73 +210,6 @@ fn asked(filter: &JoinFilter, brake: &Arc<Brake>) -> JoinFilter {
         filter.column_indices().to_vec(),
         Arc::clone(filter.schema()),
     )
-}
-
-/// Rows that are given as long as somebody waits for them.
-struct Braked {
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-    brake: Arc<Brake>,
-}
-
-impl fmt::Debug for Braked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Braked").finish_non_exhaustive()
-    }
-}
-
-impl DisplayAs for Braked {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Braked")
-    }
-}
-
-impl ExecutionPlan for Braked {
-    fn name(&self) -> &'static str {
-        "Braked"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> PlanResult<TreeNodeRecursion>,
-    ) -> PlanResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        let properties = Arc::clone(input.properties());
-        Ok(braked(input, &properties, &self.brake))
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> PlanResult<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        let brake = Arc::clone(&self.brake);
-        let rows = input.map(move |batch| {
-            brake.look()?;
-            batch
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
-    }
 }
 
 /// The condition, and the brake beside it.

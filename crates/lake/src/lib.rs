@@ -88,6 +88,7 @@ mod lake;
 mod land;
 mod last;
 mod lines;
+mod looked;
 mod masking;
 mod name;
 mod plain;

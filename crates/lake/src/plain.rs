@@ -38,13 +38,50 @@ const EXTENSION: &str = ".parquet";
 /// Bytes of a piece of a file at most: about a row group.
 const PIECE: u64 = 8 << 20;
 
-/// Rows of data files (all, or those named) as they lie; `None` when Parquet alone does not tell them. `here`: they are read by this process,
-/// so that texts are views of the pages they lie in, and whoever has nothing left to read takes the next piece from the others.
+/// Who reads the files, and whether the plan stays here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Delta's reader, in this process.
+    Delta,
+    /// Parquet's where it can, in this process: texts are views of the pages they lie in, and whoever has nothing left to read takes the
+    /// next piece from the others.
+    Parquet,
+    /// Parquet's, and nothing in the plan that other processes cannot be sent.
+    Sent,
+}
+
+impl By {
+    /// Parquet's reader. `sent`: the plan leaves this process, or may.
+    pub(crate) fn parquet(sent: bool) -> Self {
+        if sent { By::Sent } else { By::Parquet }
+    }
+
+    /// How texts are read, decided here alone: by it go what a granted table tells of its columns and what its files are read as. (A
+    /// statement that a cluster did not take is read as one that stays here, and tells what it would have told there.)
+    fn texts(self) -> ArrowType {
+        match self {
+            By::Parquet => ArrowType::Utf8View,
+            By::Delta | By::Sent => ArrowType::Utf8,
+        }
+    }
+
+    /// The schema with its texts as they are read.
+    pub(crate) fn reads(self, schema: &Schema) -> Schema {
+        let texts = self.texts();
+        let fields = schema.fields().iter().map(|field| match field.data_type() {
+            ArrowType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(texts.clone())),
+            _ => Arc::clone(field),
+        });
+        Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone())
+    }
+}
+
+/// Rows of data files (all, or those named) as they lie; `None` when Parquet alone does not tell them.
 pub(crate) fn files(
     session: &SessionContext,
     loaded: &Loaded<'_>,
     paths: Option<&[String]>,
-    here: bool,
+    by: By,
 ) -> Result<Option<DataFrame>> {
     let failed = |e| fault::plan("reading files", e);
     if !plain(loaded)? {
@@ -55,10 +92,7 @@ pub(crate) fn files(
         Some(paths) => paths.to_vec(),
         None => loaded.files()?.into_iter().map(|(path, _)| path).collect(),
     };
-    let schema = match here {
-        true => read_as(&loaded.schema, &ArrowType::Utf8View),
-        false => loaded.schema.as_ref().clone(),
-    };
+    let schema = by.reads(&loaded.schema);
     if paths.is_empty() {
         let schema = DFSchema::try_from(schema).map_err(failed)?;
         let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
@@ -76,17 +110,8 @@ pub(crate) fn files(
         .with_schema(Arc::new(schema));
     let known = session.runtime_env().cache_manager.get_file_statistic_cache();
     let listing = ListingTable::try_new(config).map_err(failed)?.with_cache(known);
-    let whole = Whole { code: loaded.code(), listing, here };
+    let whole = Whole { code: loaded.code(), listing, by };
     session.read_table(Arc::new(whole)).map(Some).map_err(failed)
-}
-
-/// The schema with its texts as this type.
-pub(crate) fn read_as(schema: &Schema, texts: &ArrowType) -> Schema {
-    let fields = schema.fields().iter().map(|field| match field.data_type() {
-        ArrowType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(texts.clone())),
-        _ => Arc::clone(field),
-    });
-    Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone())
 }
 
 fn plain(loaded: &Loaded<'_>) -> Result<bool> {
@@ -108,7 +133,7 @@ fn plain(loaded: &Loaded<'_>) -> Result<bool> {
 struct Whole {
     code: String,
     listing: ListingTable,
-    here: bool,
+    by: By,
 }
 
 impl Whole {
@@ -192,7 +217,10 @@ impl TableProvider for Whole {
         let plan = self.listing.scan(state, projection, filters, None).await;
         let plan = plan.map_err(|e| fault::within(&self.code, e))?;
         let Some(file) = self.missing(&plan) else {
-            return Ok(if self.here { in_pieces(plan, state.config_options()) } else { plan });
+            return Ok(match self.by {
+                By::Parquet => in_pieces(plan, state.config_options()),
+                By::Delta | By::Sent => plan,
+            });
         };
         tracing::error!(
             entry.code = self.code,

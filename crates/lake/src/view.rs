@@ -15,6 +15,7 @@ use model::{Error, Result};
 
 use crate::last::{Last, MOST};
 use crate::name::parcel_of;
+use crate::plain::By;
 use crate::schema::{BIZ_TIME, HASH, OPERATION, RECORD_ID};
 use crate::table::Loaded;
 use crate::{fault, plain};
@@ -108,18 +109,7 @@ async fn made(
     view_by(session, loaded, narrow, By::Delta).await
 }
 
-/// Who reads the files, and whether the plan stays here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
-    /// Delta's reader, in this process.
-    Delta,
-    /// Parquet's where it can, in this process.
-    Parquet,
-    /// Parquet's, and nothing in the plan that other processes cannot be sent.
-    Sent,
-}
-
-/// The same, read so.
+/// The same, read by one of them.
 pub(crate) async fn view_by(
     session: &SessionContext,
     loaded: &Loaded<'_>,
@@ -184,7 +174,7 @@ async fn files_by(
     by: By,
 ) -> Result<DataFrame> {
     if by != By::Delta {
-        match plain::files(session, loaded, paths.as_deref(), by == By::Parquet)? {
+        match plain::files(session, loaded, paths.as_deref(), by)? {
             Some(rows) => return Ok(rows),
             None if by == By::Sent => {
                 return Err(Error::internal("lake: a table that only Delta's reader can read"));

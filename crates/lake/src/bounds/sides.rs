@@ -2,27 +2,20 @@
 //! So at the door a row that would fill memory by being repeated for one batch does not go into such a step. (A transformation is
 //! written by who keeps the data: its rows may be as wide as they are.)
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result as PlanResult};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
     SymmetricHashJoinExec,
 };
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions,
-};
-use futures::StreamExt;
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use super::{WIDTH, growth};
+use crate::looked::Looked;
 use crate::transform::words::Refusal;
 
 /// The plan with a look at each side of its joins.
@@ -38,11 +31,7 @@ pub(crate) fn watch(plan: Arc<dyn ExecutionPlan>) -> PlanResult<Arc<dyn Executio
         if !repeats {
             return Ok(Transformed::no(node));
         }
-        let sides = node.children().into_iter().map(|side| {
-            let (input, properties) = (Arc::clone(side), Arc::clone(side.properties()));
-            Arc::new(Side { input, properties }) as Arc<dyn ExecutionPlan>
-        });
-        let sides: Vec<Arc<dyn ExecutionPlan>> = sides.collect();
+        let sides: Vec<Arc<dyn ExecutionPlan>> = node.children().into_iter().map(side).collect();
         let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
         Ok(Transformed::yes(node.replace_children(sides, options)?))
     })
@@ -50,69 +39,13 @@ pub(crate) fn watch(plan: Arc<dyn ExecutionPlan>) -> PlanResult<Arc<dyn Executio
 }
 
 /// Rows on their way into a step that repeats them.
-struct Side {
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
-
-impl fmt::Debug for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Side").finish_non_exhaustive()
-    }
-}
-
-impl DisplayAs for Side {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Side")
-    }
-}
-
-impl ExecutionPlan for Side {
-    fn name(&self) -> &'static str {
-        "Side"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> PlanResult<TreeNodeRecursion>,
-    ) -> PlanResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        let properties = Arc::clone(input.properties());
-        Ok(Arc::new(Self { input, properties }))
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> PlanResult<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        let rows = input.map(|batch: PlanResult<RecordBatch>| -> PlanResult<RecordBatch> {
-            let batch = batch?;
-            narrow(&batch)?;
-            Ok(batch)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
-    }
+fn side(input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    let look = |batch: PlanResult<RecordBatch>| -> PlanResult<RecordBatch> {
+        let batch = batch?;
+        narrow(&batch)?;
+        Ok(batch)
+    };
+    Looked::at("Side", Arc::clone(input), input.properties(), Arc::new(look))
 }
 
 /// Refuses rows that are too wide to be repeated.

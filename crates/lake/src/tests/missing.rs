@@ -17,8 +17,9 @@ use super::entries::{House, entry, house, item, open, people, person, texts};
 use super::releasing::{ITEMS, citizen, grant, landed, scan};
 use crate::fault;
 use crate::lake::DeltaLake;
+use crate::plain::By;
 use crate::table::Loaded;
-use crate::view::{By, named, view_by};
+use crate::view::{named, view_by};
 
 /// What may become of a file.
 const HARMS: [&str; 3] = ["away", "empty", "torn"];

@@ -124,7 +124,7 @@ pub(super) fn context(
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(lake.runtime())
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_expr_planners(calendar::planners())
         .with_scalar_functions(bounds::functions(room).into_iter().map(calendar::by_day).collect())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())

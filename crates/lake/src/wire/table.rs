@@ -23,9 +23,7 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, conjunction
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, EmissionType, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, PlanProperties};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
@@ -46,10 +44,11 @@ use policy::{Grant, GrantColumn};
 
 use crate::lake::DeltaLake;
 use crate::masking::Masking;
+use crate::plain::By;
 use crate::schema::{Kind, Shape};
 use crate::table::Loaded;
-use crate::view::{By, named};
-use crate::{cluster, fault, filter, masking, plain, view};
+use crate::view::named;
+use crate::{cluster, fault, filter, masking, view};
 
 /// One granted resource at one version of it.
 pub(super) struct GrantedTable {
@@ -75,12 +74,9 @@ impl GrantedTable {
             Some(table) => Loaded::of(table)?.columns()?,
             None => Vec::new(),
         };
-        let mut schema = schema(&grant, &stored);
-        if lake.cluster().is_none() {
-            // Nothing of the statement leaves this process: texts are seen where they were read.
-            schema = Arc::new(plain::read_as(&schema, &ArrowType::Utf8View));
-        }
-        Ok(Self { lake: Arc::clone(lake), grant, table, schema })
+        // Where there is a cluster, the statement may be sent there.
+        let schema = By::parquet(lake.cluster().is_some()).reads(&schema(&grant, &stored));
+        Ok(Self { lake: Arc::clone(lake), grant, table, schema: Arc::new(schema) })
     }
 
     /// The plan inside: the rows that were granted, these columns of them.
@@ -95,8 +91,7 @@ impl GrantedTable {
         let loaded = Loaded::of(table)?;
         let stored = loaded.columns()?;
         let session = self.lake.session_analytic(sent);
-        let by = if sent.is_some() { By::Sent } else { By::Parquet };
-        let rows = view::view_by(&session, &loaded, None, by).await?;
+        let rows = view::view_by(&session, &loaded, None, By::parquet(sent.is_some())).await?;
         let mut rows = filter::granted(rows, &self.grant, &stored)?;
         for filter in filters {
             if let Some(own) = self.over_stored(filter, &stored) {
@@ -341,14 +336,6 @@ impl ExecutionPlan for Barrier {
         _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> PlanResult<TreeNodeRecursion>,
     ) -> PlanResult<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        Ok(self)
     }
 
     fn with_new_children(
