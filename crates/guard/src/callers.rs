@@ -31,10 +31,7 @@ impl Callers {
     /// another way.
     pub fn of(authorities: Vec<CertificateDer<'static>>) -> Result<Self> {
         let wrong = || {
-            Error::invalid(
-                "含有不能作为签发机构的证书",
-                "holds a certificate that is no authority",
-            )
+            Error::invalid("含有不能作为签发机构的证书", "holds a certificate that is no authority")
         };
         let mut roots = RootCertStore::empty();
         for authority in authorities {

@@ -101,7 +101,8 @@ impl SqlDoor {
         tls: Option<&TlsFiles>,
     ) -> Result<Self> {
         let limits = desk.limits();
-        let callers = tls.and_then(|files| files.authorities.as_deref()).map(callers).transpose()?;
+        let callers =
+            tls.and_then(|files| files.authorities.as_deref()).map(callers).transpose()?;
         let tls = tls.map(|files| acceptor(files, callers.as_ref())).transpose()?;
         Ok(Self(Arc::new(Door {
             lake,
