@@ -198,11 +198,7 @@ pub(crate) fn certify(dir: &Path) -> lake::TlsFiles {
         dir,
         "x509 -req -in sql.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile san -out sql.crt",
     );
-    lake::TlsFiles {
-        certificate: dir.join("sql.crt"),
-        key: dir.join("sql.key"),
-        authorities: None,
-    }
+    lake::TlsFiles { certificate: dir.join("sql.crt"), key: dir.join("sql.key"), authorities: None }
 }
 
 /// A client that trusts one authority, and checks certificate and name by it.

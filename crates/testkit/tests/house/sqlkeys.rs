@@ -146,6 +146,7 @@ async fn a_registered_key_enters(house: House) {
     assert_eq!((record.result.as_str(), record.source.as_str()), ("ok", "127.0.0.1 mtls"));
     assert_eq!((record.actor.as_str(), record.scope), (id, thumbprint(dir, "own")));
     let read = g.audit("rows.sql").await;
+    assert!(!read.is_empty(), "statements are recorded");
     assert!(read.iter().all(|r| r.event.source == "127.0.0.1 mtls"), "{read:?}");
 
     // Without a certificate the door asks for the password, as ever.
