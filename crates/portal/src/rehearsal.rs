@@ -405,7 +405,7 @@ fn own(template: &str, full: bool) -> Value {
             let tables = if full { vec![table] } else { vec![] };
             context! {
                 application, may_manage => full, host => if full { "127.0.0.1" } else { "" }, port => "8603",
-                sql => context! { user => "k", login => full.then_some(login), tables },
+                sql => context! { user => "k", login => full.then_some(login), keys => i32::from(full) * 2, tables },
                 statements => full.then(|| context! { items => vec![ran], next => "s0" }),
                 secret => full.then(|| context! { user => "k", password => "p" }),
             }

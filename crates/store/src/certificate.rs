@@ -73,6 +73,20 @@ impl Store {
             .collect()
     }
 
+    /// Whether a certificate is an application's still, and the application in use.
+    pub async fn certificate_stands(&self, application: &str, thumbprint: &str) -> Result<bool> {
+        let found = sqlx::query(
+            "SELECT 1 AS one FROM certificate c JOIN application a ON a.id = c.application
+             WHERE c.thumbprint = $1 AND c.application = $2 AND a.active <> 0",
+        )
+        .bind(thumbprint)
+        .bind(application)
+        .fetch_optional(self.db.pool())
+        .await
+        .map_err(fail)?;
+        Ok(found.is_some())
+    }
+
     /// Whose a certificate is.
     pub async fn certificate_get(&self, thumbprint: &str) -> Result<Option<Certificate>> {
         sqlx::query("SELECT * FROM certificate WHERE thumbprint = $1")

@@ -79,6 +79,7 @@ public class Jdbc {
                 check("42501".equals(refused.getSQLState()), "SQLSTATE " + refused.getSQLState());
             }
         }
-        System.out.println(given.get(0).contains("sslmode=") ? "JDBC: ok, by TLS" : "JDBC: ok");
+        String address = given.get(0);
+        System.out.println("JDBC: ok" + (address.contains("sslmode=") ? ", by TLS" : "") + (address.contains("sslcert=") ? ", by key" : ""));
     }
 }

@@ -1,18 +1,26 @@
 """psql, psycopg 3, SQLAlchemy and ADBC against the SQL door of a demo:
 
     python sql.py READY.json                              as the ready file says
-    python sql.py READY.json HOST:PORT CA.crt OTHER.crt   by TLS: the certificate is checked (sslmode=verify-full)
+    python sql.py READY.json HOST:PORT TRUST PORTAL       by TLS: the certificate is checked (sslmode=verify-full)
+
+TRUST is a folder: ca.crt, an authority of the door and of its clients; other.crt, another; own and unknown (.crt, .key; own.pk8, too),
+certificates of clients by the first. PORTAL is where the first of them is registered for the application.
 
 Every client signs in, lists what it sees, reads rows with parameters and in its own ways, and is refused what is not
-granted. By TLS one that trusts another authority (OTHER.crt) stays outside. What the JDBC driver is to use is written into
-READY.json.sql. Ends with an error at the first thing that is not as it should be."""
+granted. By TLS one that trusts another authority (other.crt) stays outside, and the key of a registered certificate enters without
+a password. What the JDBC driver is to use is written into READY.json.sql, by key READY.json.key. Ends with an error at the first thing that is not as it should be."""
 
+import hashlib
+import http.cookiejar
 import json
 import os
+import re
+import ssl
 import subprocess
 import sys
 import threading
 import urllib.parse
+import urllib.request
 
 import adbc_driver_postgresql.dbapi
 import psycopg
@@ -25,7 +33,7 @@ def check(truth, what):
 
 
 def door(ready, at, tls):
-    """Host, port, and an application that sees at least one table with rows. `tls`: what libpq is to check."""
+    """An application that sees at least one table with rows, and how it connects. `tls`: what libpq is to check."""
     host, port = at.rsplit(":", 1)
     for app in ready["apps"]:
         url = dict(host=host, port=port, dbname="qiantang", user=app["key"], password=app["sql_password"], **tls)
@@ -35,7 +43,7 @@ def door(ready, at, tls):
             ).fetchall():
                 count = connection.execute(f'select count(*) from "{table}"').fetchone()[0]
                 if count > 10:
-                    return url, table, count
+                    return app, url, table, count
     raise SystemExit("FAILED: no application of the demo sees a table by SQL")
 
 
@@ -49,11 +57,11 @@ def query_of(url):
 
 
 def psql(url, *commands):
-    arguments = ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+    arguments = ["psql", "-X", "-w", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
     for command in commands:
         arguments += ["-c", command]
     env = dict(os.environ, PGHOST=url["host"], PGPORT=url["port"], PGDATABASE=url["dbname"],
-               PGUSER=url["user"], PGPASSWORD=url["password"])
+               PGUSER=url["user"], PGPASSWORD=url.get("password", ""))
     for name, value in tls_of(url).items():
         env["PG" + name.upper()] = value
     done = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=120)
@@ -91,6 +99,87 @@ def try_tls(url, other):
         check(code == 0 and out.strip() == "1", f"psql with sslmode={way}: {err}")
     with psycopg.connect(**url) as connection:
         check(connection.pgconn.ssl_in_use, "psycopg comes by TLS")
+
+
+class Owner:
+    """Who keeps the application, at the console."""
+
+    def __init__(self, ready, portal, app):
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self.opener, self.portal = urllib.request.build_opener(urllib.request.ProxyHandler({}), jar), portal.rstrip("/")
+        self.page = f"/console/applications/{app['id']}/certificates"
+        account = next(a for a in ready["accounts"] if a["role"] == "consumer")
+        self.post("/login", "/login", name=account["user"], password=account["password"])
+
+    def post(self, page, path, **form):
+        text = self.opener.open(self.portal + page, timeout=60).read().decode()
+        form["csrf"] = re.search(r'name="csrf" value="([^"]+)"', text).group(1)
+        return self.opener.open(self.portal + path, urllib.parse.urlencode(form).encode(), timeout=60).read().decode()
+
+    def register(self, pem):
+        page = self.post(self.page, self.page, name="clients", certificate=pem)
+        check(thumbprint(pem) in page, "a certificate is registered")
+
+    def remove(self, pem):
+        page = self.post(self.page, f"{self.page}/remove", thumbprint=thumbprint(pem))
+        check(thumbprint(pem) not in page, "a certificate is removed")
+
+
+def thumbprint(pem):
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+
+def shown(url, trust, name):
+    """The same client with a certificate."""
+    return dict(url, sslcert=f"{trust}/{name}.crt", sslkey=f"{trust}/{name}.key")
+
+
+def refused_key(url, words, what):
+    code, _, err = psql(url, "select 1")
+    check(code != 0 and words in err, f"psql, {what}: {err}")
+    try:
+        psycopg.connect(**url)
+        check(False, f"psycopg, {what}")
+    except psycopg.OperationalError as refusal:
+        check(words in str(refusal), f"psycopg, {what}: {refusal}")
+
+
+def try_keys(ready, app, url, table, count, trust, portal):
+    """By the key of a certificate (sslcert, sslkey), once and as long as it is registered; with a certificate that is not no
+    password helps."""
+    owner = Owner(ready, portal, app)
+    with open(f"{trust}/own.crt", encoding="ascii") as file:
+        pem = file.read()
+    plain = {name: value for name, value in url.items() if name != "password"}
+    own, unknown = shown(plain, trust, "own"), shown(plain, trust, "unknown")
+    code, _, err = psql(plain, "select 1")
+    check(code != 0 and "password" in err, f"psql with neither: {err}")
+    refused_key(own, "registered for no application", "a key that is not registered yet")
+    owner.register(pem)
+    code, out, err = psql(own, f'select count(*) from "{table}"')
+    check(code == 0 and int(out.strip()) == count, f"psql by key: {err}")
+    refused_key(unknown, "registered for no application", "a key that nobody registered")
+    refused_key(dict(unknown, password=url["password"]), "registered for no application", "the same with a password")
+    another = next(a["key"] for a in ready["apps"] if a["key"] != url["user"])
+    refused_key(dict(own, user=another), "another application", "a key under another name")
+    if psycopg.pq.version() >= 160000:
+        with psycopg.connect(**shown(url, trust, "unknown"), sslcertmode="disable") as connection:
+            check(connection.execute("select 1::int8").fetchone() == (1,), "psycopg by password, with the certificate kept back")
+    with psycopg.connect(**own) as connection:
+        check(connection.execute(f'select count(*) from "{table}"').fetchone() == (count,), "psycopg by key")
+        owner.remove(pem)
+        try:
+            connection.execute("select 1")
+            check(False, "a session whose certificate was removed")
+        except psycopg.errors.InvalidAuthorizationSpecification:
+            connection.close()
+    refused_key(own, "registered for no application", "a key that was taken back")
+    owner.register(pem)
+    # ADBC, and JDBC after it, with the certificate registered anew.
+    uri = f"postgresql://{own['user']}@{own['host']}:{own['port']}/{own['dbname']}{query_of(own)}"
+    with adbc_driver_postgresql.dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        cursor.execute(f'select * from "{table}"')
+        check(cursor.fetch_arrow_table().num_rows == count, "ADBC by key")
 
 
 def try_no_tls(url):
@@ -189,20 +278,31 @@ def try_adbc(url, table, count):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         ready = json.load(file)
-    at, tls, other = ready["sql"], {}, None
+    at, tls, trust, portal = ready["sql"], {}, None, None
     if len(sys.argv) > 2:
-        at, authority, other = sys.argv[2:5]
-        tls = dict(sslmode="verify-full", sslrootcert=authority)
-    url, table, count = door(ready, at, tls)
+        at, trust, portal = sys.argv[2:5]
+        tls = dict(sslmode="verify-full", sslrootcert=f"{trust}/ca.crt")
+    app, url, table, count = door(ready, at, tls)
     print(f"{table}: {count} rows{', by TLS' if tls else ''}")
     if tls:
-        try_tls(url, other)
+        try_tls(url, f"{trust}/other.crt")
+        try_keys(ready, app, url, table, count, trust, portal)
+        print("by key: ok")
     else:
         try_no_tls(url)
     for name, attempt in [("psql", try_psql), ("psycopg", try_psycopg), ("SQLAlchemy", try_sqlalchemy), ("ADBC", try_adbc)]:
         attempt(url, table, count)
         print(f"{name}: ok")
-    with open(sys.argv[1] + ".sql", "w", encoding="utf-8") as file:
+    for_jdbc(sys.argv[1] + ".sql", url, table, count)
+    if tls:
+        # This driver reads a key as PKCS#8 in DER.
+        by_key = dict(shown(url, trust, "own"), sslkey=f"{trust}/own.pk8", password="")
+        for_jdbc(sys.argv[1] + ".key", by_key, table, count)
+
+
+def for_jdbc(path, url, table, count):
+    """What Jdbc.java reads."""
+    with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join([f"jdbc:postgresql://{url['host']}:{url['port']}/{url['dbname']}{query_of(url)}", url["user"],
                               url["password"], table, str(count)]))
 

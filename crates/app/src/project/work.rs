@@ -12,7 +12,7 @@ use model::value::{Row, Rows};
 use model::{Code, Error, Op, Result};
 use parking_lot::Mutex;
 use policy::Action;
-use policy::port::{SqlCaller, SqlColumn, SqlRoom, SqlSitting, SqlTerms};
+use policy::port::{SqlCaller, SqlColumn, SqlProof, SqlRoom, SqlSitting, SqlTerms};
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -85,7 +85,7 @@ pub(super) fn sit(
         caller: SqlCaller {
             actor: own.actor.clone(),
             source: own.source.clone(),
-            login: String::new(),
+            proof: SqlProof::Member,
         },
         memory: app.rules.project.memory_mb.max(8) << 20,
         most,

@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use guard::scram::Verifier;
 use model::audit::AuditEvent;
 use model::entry::Entry;
 use model::sql::SqlStatement;
 use model::{Actor, Code, Error, Op, Result};
 use policy::port::{
-    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlRoom, SqlTable, SqlTables, SqlTurn,
+    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlProof, SqlRoom, SqlTable,
+    SqlTables, SqlTurn,
 };
 use policy::{Action, Grant};
 
 use super::context;
 use crate::account::attempt::{self, Refusal};
-use crate::account::credential;
+use crate::account::{certificate_call, credential};
 use crate::sharing::bounds::{Bound, Held};
 use crate::sharing::{Batch, Stopped};
 use crate::{App, audit, dispatch, sharing};
@@ -28,6 +29,8 @@ use crate::{App, audit, dispatch, sharing};
 pub(crate) const SHAPE_MOST: usize = 2000;
 /// Object of records of statements that read no granted table.
 pub(crate) const CATALOGUE: &str = "sql";
+/// How records call the proof by a certificate, as those of the gateway do.
+const BY_KEY: &str = "mtls";
 
 /// [`SqlDesk`] over the rooms.
 pub struct Desk {
@@ -65,12 +68,17 @@ impl Desk {
     }
 
     fn op(&self, caller: &SqlCaller) -> Op {
-        self.app.op(caller.actor.clone(), &caller.source)
+        let by = match caller.proof {
+            SqlProof::Certificate { .. } => BY_KEY,
+            SqlProof::Password { .. } | SqlProof::Member => "",
+        };
+        Op { by, ..self.app.op(caller.actor.clone(), &caller.source) }
     }
 
-    /// The password that was proved is still the application's, and it still works.
+    /// What was proved is still the application's, and it still works.
     async fn stands(&self, caller: &SqlCaller) -> Result<()> {
-        crate::halt::admit(&self.app, &self.op(caller), &caller.actor).await?;
+        let op = self.op(caller);
+        crate::halt::admit(&self.app, &op, &caller.actor).await?;
         if self.app.store.sandbox_bound(caller.actor.id()).await? {
             return Err(Error::new(
                 Code::Denied,
@@ -78,14 +86,53 @@ impl Desk {
                 "what the application is granted is used in its sandbox only, not through the SQL door",
             ));
         }
-        if self.app.store.sql_stands(caller.actor.id(), &caller.login).await? {
-            return Ok(());
+        let (store, id) = (&self.app.store, caller.actor.id());
+        let ended = match &caller.proof {
+            SqlProof::Password { made_at } => {
+                (!store.sql_stands(id, made_at).await?).then(password_ended)
+            }
+            SqlProof::Certificate { until, .. } if op.at > *until => Some(key_ended()),
+            SqlProof::Certificate { thumbprint, .. } => {
+                (!store.certificate_stands(id, thumbprint).await?).then(key_ended)
+            }
+            SqlProof::Member => Some(Error::internal("wire: a member of a project at the door")),
+        };
+        ended.map_or(Ok(()), Err)
+    }
+
+    /// Takes an attempt of an address to sign in. A refusal is recorded, a flood of them is not.
+    async fn attempted(&self, op: &Op, user: &str) -> Result<()> {
+        match attempt::by_address(&self.app, op) {
+            Ok(()) => Ok(()),
+            Err(Refusal::Told(error)) => {
+                audit::refused(&self.app, op, "sql.login", user, &error).await?;
+                Err(error)
+            }
+            Err(Refusal::Untold(error)) => Err(error),
         }
-        Err(Error::new(
-            Code::WrongCredentials,
-            "应用已停用，或其 SQL 密码已更换、收回，会话结束，请用新密码重新连接",
-            "the application was stopped, or its SQL password was renewed or taken away: the session ends, connect anew",
-        ))
+    }
+
+    /// Whose a certificate is: an application's that is in use and is the one that was named.
+    async fn holder(
+        &self,
+        op: &Op,
+        user: &str,
+        thumbprint: &str,
+        fit: Result<DateTime<Utc>>,
+    ) -> Result<SqlCaller> {
+        let until = fit?;
+        let actor = Box::pin(certificate_call(&self.app, op, thumbprint)).await?;
+        if !matches!(&actor, Actor::Application { key, .. } if key == user) {
+            return Err(Error::new(
+                Code::SignatureMismatch,
+                "客户端证书登记给了另一个应用；用户须为该证书所属应用的访问标识",
+                "the client certificate is registered for another application; the user is the access key of the application it belongs to",
+            ));
+        }
+        let proof = SqlProof::Certificate { thumbprint: thumbprint.to_owned(), until };
+        let caller = SqlCaller { actor, source: op.source.clone(), proof };
+        self.stands(&caller).await?;
+        Ok(caller)
     }
 
     async fn kept_now(&self, op: &Op) -> Result<Kept> {
@@ -199,20 +246,45 @@ fn wrong() -> Error {
     )
 }
 
+fn password_ended() -> Error {
+    Error::new(
+        Code::WrongCredentials,
+        "应用已停用，或其 SQL 密码已更换、收回，会话结束，请用新密码重新连接",
+        "the application was stopped, or its SQL password was renewed or taken away: the session ends, connect anew",
+    )
+}
+
+fn key_ended() -> Error {
+    Error::new(
+        Code::SignatureMismatch,
+        "应用已停用，或其证书已移除、到期，会话结束，请用登记的有效证书重新连接",
+        "the application was stopped, or its certificate was removed or is past its end: the session ends, connect anew by a registered certificate",
+    )
+}
+
+/// The same refusal of a certificate, with the way to sign in by password.
+fn or_by_password(error: Error) -> Error {
+    if error.code() != Code::SignatureMismatch {
+        return error;
+    }
+    Error::new(
+        error.code(),
+        format!("{}；如以 SQL 密码登录，请勿出示证书（sslcertmode=disable）", error.zh()),
+        format!(
+            "{}; to sign in by the SQL password show no certificate (sslcertmode=disable)",
+            error.en()
+        ),
+    )
+    .caused_by(error)
+}
+
 #[async_trait]
 impl SqlDesk for Desk {
     async fn knock(&self, user: &str, source: &str) -> Result<SqlKnock> {
         let app = &self.app;
         let op = app.op(Actor::Nobody, source);
         let user: String = user.chars().take(128).collect();
-        match attempt::by_address(app, &op) {
-            Ok(()) => {}
-            Err(Refusal::Told(error)) => {
-                audit::refused(app, &op, "sql.login", &user, &error).await?;
-                return Err(error);
-            }
-            Err(Refusal::Untold(error)) => return Err(error),
-        }
+        self.attempted(&op, &user).await?;
         if let Err(error) = attempt::not_locked(app, &op, &attempt_name(&user)).await {
             if error.code() == Code::LockedOut {
                 audit::refused(app, &op, "sql.login", &user, &error).await?;
@@ -231,7 +303,7 @@ impl SqlDesk for Desk {
                 who: Some(SqlCaller {
                     actor: known.actor.clone(),
                     source: source.clone(),
-                    login: login.made_at,
+                    proof: SqlProof::Password { made_at: login.made_at },
                 }),
                 user,
                 source,
@@ -267,6 +339,39 @@ impl SqlDesk for Desk {
             tracing::error!(error = %trouble.operator_text(), "a refusal could not be recorded");
         }
         error
+    }
+
+    // A certificate that does not fit is no guess at a password: it does not count against the name, and a name that is locked
+    // because of guesses is open to its keys.
+    async fn enter_by_key(
+        &self,
+        user: &str,
+        source: &str,
+        thumbprint: &str,
+        fit: Result<DateTime<Utc>>,
+    ) -> Result<SqlCaller> {
+        let app = &self.app;
+        let op = Op { by: BY_KEY, ..app.op(Actor::Nobody, source) };
+        let user: String = user.chars().take(128).collect();
+        self.attempted(&op, &user).await?;
+        match self.holder(&op, &user, thumbprint, fit).await {
+            Ok(caller) => {
+                let op = self.op(&caller);
+                attempt::forgive_address(app, &op);
+                let mut event = audit::event(&op, "sql.login", &user);
+                thumbprint.clone_into(&mut event.scope);
+                audit::record(app, event).await?;
+                Ok(caller)
+            }
+            Err(error) if error.kind().ours() => Err(error),
+            Err(error) => {
+                let error = or_by_password(error);
+                let mut event = audit::refusal(&op, "sql.login", &user, &error);
+                thumbprint.clone_into(&mut event.scope);
+                audit::record(app, event).await?;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct SqlView {
     pub user: String,
     /// `None`: no password was made yet.
     pub login: Option<SqlLogin>,
+    /// Certificates that are registered for the application: their keys sign in, too.
+    pub keys: usize,
     pub tables: Vec<SqlTableView>,
 }
 
@@ -77,7 +79,7 @@ pub async fn make_password(app: &App, op: &Op, id: &str) -> Result<SqlSecret> {
     Ok(SqlSecret { user: application.key, password })
 }
 
-/// Takes the password away: SQL is closed for the application, its sessions end.
+/// Takes the password away: its sessions end, and SQL is closed for the application but for keys of its certificates.
 pub async fn remove_password(app: &App, op: &Op, id: &str) -> Result<()> {
     let (_, permit) = managed(app, op, id).await?;
     app.store.sql_login_remove(&permit, id).await?;
@@ -89,6 +91,7 @@ pub async fn view(app: &App, op: &Op, id: &str) -> Result<SqlView> {
     let application = account::application(app, op, id).await?;
     let mut login = app.store.sql_login(id).await?.map(|(login, _)| login);
     account::logins_named(app, login.iter_mut().map(|l| &mut l.made_by).collect()).await?;
+    let keys = app.store.certificates_of(id).await?.len();
     let tables = match account::credential(app, &application.key).await? {
         Some(credential) => {
             let own = app.op(credential.actor.clone(), &op.source);
@@ -110,7 +113,7 @@ pub async fn view(app: &App, op: &Op, id: &str) -> Result<SqlView> {
         row_cap: table.grant.row_cap(),
         until: table.grant.expires_at().map(model::op::stamp),
     });
-    Ok(SqlView { user: application.key, login, tables: tables.collect() })
+    Ok(SqlView { user: application.key, login, keys, tables: tables.collect() })
 }
 
 /// What an application has run lately, newest first. Texts may name persons: its keepers alone see them.

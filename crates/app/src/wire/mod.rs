@@ -1,8 +1,9 @@
-//! SQL over the PostgreSQL wire: passwords of applications for it, which tables they see, and what they have run.
+//! SQL over the PostgreSQL wire: how applications sign in to it (a password, or the key of a certificate registered for calls), which
+//! tables they see, and what they have run.
 //!
 //! ```text
 //! login   the owner's side: make or take away the password, see tables and statements
-//! desk    the door's side (`policy::port::SqlDesk`): knock, enter, tables, begin, standing, end
+//! desk    the door's side (`policy::port::SqlDesk`): knock, enter, enter_by_key, tables, begin, standing, end
 //! ```
 //!
 //! The protocol and the plans are the lake's. *no-plain-way-out*: a table is a [`policy::Grant`] of `rows.sql`, made from an

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! serve      accept, TLS, limits of connections (waiting: before anybody has signed in)
-//! startup    SCRAM-SHA-256, and nothing else (`guard::scram`; the names behind it are `policy::port::SqlDesk`'s)
+//! startup    SCRAM-SHA-256 or a client's certificate, and nothing else (`guard::scram`, `guard::callers`; the names behind it are
+//!            `policy::port::SqlDesk`'s)
 //! handler    simple and extended protocol, portals, COPY TO STDOUT, cancel
 //! firewall   which statements are taken at all, before anything is planned
 //! session    one connection: its tables, settings, cursors

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
-use guard::keys;
+use guard::{Callers, keys};
 use model::{Code, Error, Result};
 use pgwire::error::PgWireResult;
 use pgwire::messages::ProtocolVersion;
 use pgwire::messages::startup::SecretKey;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::pem::PemObject;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use pgwire::tokio::tokio_rustls::rustls::{ServerConfig, crypto};
+use pgwire::tokio::tokio_rustls::rustls::{self, ServerConfig};
 use pgwire::tokio::{TlsAcceptor, process_socket};
 use policy::port::SqlDesk;
 use subtle::ConstantTimeEq;
@@ -33,11 +33,14 @@ use crate::lake::DeltaLake;
 /// How often idle sessions are looked for.
 const IDLE_LOOK: Duration = Duration::from_secs(5);
 
-/// Certificate chain and key of the door, as PEM files.
+/// PEM files of the door.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
+    /// Its certificate chain and key.
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// Authorities whose certificates of clients are taken. `None`: clients are not asked for any and sign in by password.
+    pub authorities: Option<PathBuf>,
 }
 
 /// The SQL door.
@@ -54,6 +57,8 @@ pub(super) struct Door {
     pub(super) desk: Arc<dyn SqlDesk>,
     pub(super) parser: PostgresCompatibilityParser,
     tls: Option<TlsAcceptor>,
+    /// Which certificates clients may sign in by, where they may.
+    pub(super) callers: Option<Callers>,
     /// Connections on which somebody has signed in; on which nobody has.
     room: Arc<Semaphore>,
     waiting: Arc<Waiting>,
@@ -96,11 +101,15 @@ impl SqlDoor {
         tls: Option<&TlsFiles>,
     ) -> Result<Self> {
         let limits = desk.limits();
+        let callers =
+            tls.and_then(|files| files.authorities.as_deref()).map(callers).transpose()?;
+        let tls = tls.map(|files| acceptor(files, callers.as_ref())).transpose()?;
         Ok(Self(Arc::new(Door {
             lake,
             desk,
             parser: PostgresCompatibilityParser::new(),
-            tls: tls.map(acceptor).transpose()?,
+            tls,
+            callers,
             room: Arc::new(Semaphore::new(limits.connections_all)),
             waiting: Waiting::new(&limits),
             applications: Mutex::default(),
@@ -263,30 +272,54 @@ impl Door {
     }
 }
 
-fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor> {
-    let wrong = |path: &Path, e: String| {
-        Error::new(
-            Code::InvalidInput,
-            format!(
-                "SQL 的 TLS 文件 {} 无法使用：{e}；应为 PEM 格式的证书链或私钥",
-                path.display()
-            ),
-            format!(
-                "the TLS file {} of SQL cannot be used: {e}; it is a chain of certificates or a key in PEM",
-                path.display()
-            ),
-        )
-    };
-    let chain = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-        .map_err(|e| wrong(&files.certificate, e.to_string()))?;
+fn acceptor(files: &TlsFiles, callers: Option<&Callers>) -> Result<TlsAcceptor> {
+    let chain = certificates(&files.certificate)?;
     let key =
-        PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, e.to_string()))?;
-    let mut config =
-        ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, &e.to_string()))?;
+    let unusable = |e: rustls::Error| wrong(&files.certificate, &e.to_string());
+    let builder =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .and_then(|c| c.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(|e| wrong(&files.certificate, e.to_string()))?;
+            .map_err(unusable)?;
+    let builder = match callers {
+        None => builder.with_no_client_auth(),
+        // Asked for, not required. What is shown is believed by `startup` alone, once it has looked at it.
+        Some(callers) => builder.with_client_cert_verifier(callers.after_handshake()),
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn callers(authorities: &Path) -> Result<Callers> {
+    Callers::of(certificates(authorities)?).map_err(|e| {
+        let path = authorities.display();
+        Error::new(
+            Code::InvalidInput,
+            format!("SQL 的客户端签发机构文件 {path} {}", e.zh()),
+            format!("the file {path} of authorities for clients of SQL {}", e.en()),
+        )
+        .caused_by(e)
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|e| wrong(path, &e.to_string()))?;
+    match read.is_empty() {
+        true => Err(wrong(path, "no certificate")),
+        false => Ok(read),
+    }
+}
+
+fn wrong(path: &Path, why: &str) -> Error {
+    let path = path.display();
+    Error::new(
+        Code::InvalidInput,
+        format!("SQL 的 TLS 文件 {path} 无法使用：{why}；应为 PEM 格式的证书链或私钥"),
+        format!(
+            "the TLS file {path} of SQL cannot be used: {why}; it is a chain of certificates or a key in PEM"
+        ),
+    )
 }

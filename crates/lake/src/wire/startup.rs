@@ -1,4 +1,8 @@
-//! Who is it: SCRAM-SHA-256 over the protocol. Without a proof nothing else is answered.
+//! Who is it: SCRAM-SHA-256 over the protocol, or the key of a certificate that was shown by TLS. Without a proof nothing else is
+//! answered.
+//!
+//! A certificate decides, as with PostgreSQL's method `cert`: who shows one enters by it or is refused (28000), and is not asked for
+//! a password after that. So it tells nothing of who has a password. Who shows none is asked for the password.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,7 +19,8 @@ use pgwire::api::{ClientInfo, METADATA_USER, PgWireConnectionState};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
-use policy::port::{SqlDesk, SqlKnock, SqlRoom};
+use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
+use policy::port::{SqlCaller, SqlDesk, SqlKnock, SqlRoom};
 
 use super::catalogue::VERSION;
 use super::handler::Connection;
@@ -59,6 +64,11 @@ impl StartupHandler for Connection {
                 }
                 let user = client.metadata().get(METADATA_USER).cloned().unwrap_or_default();
                 let source = client.socket_addr().ip().to_canonical().to_string();
+                if let Some(caller) = self.by_key(client, &user, &source).await? {
+                    self.admit(client, caller, None).await?;
+                    *phase = Phase::Inside;
+                    return Ok(());
+                }
                 let knock = self.door.desk.knock(&user, &source).await;
                 let knock = knock.map_err(|e| ending(of_house(&e)))?;
                 *phase = Phase::Named(knock);
@@ -127,6 +137,44 @@ impl Connection {
             return Err(ending(of_house(&desk.turn_away(&knock).await)));
         };
         let caller = desk.enter(&knock).await.map_err(|e| ending(of_house(&e)))?;
+        self.admit(client, caller, Some(Authentication::SASLFinal(answer.into()))).await
+    }
+
+    /// Who has shown a certificate, which must be theirs; `None`: none was shown.
+    async fn by_key<C>(
+        &self,
+        client: &C,
+        user: &str,
+        source: &str,
+    ) -> PgWireResult<Option<SqlCaller>>
+    where
+        C: ClientInfo + Send + Sync,
+    {
+        let Some(callers) = &self.door.callers else { return Ok(None) };
+        let shown: Option<&[CertificateDer<'static>]> = client.client_certificates();
+        let Some((chain, own)) = shown.and_then(|chain| Some((chain, chain.first()?))) else {
+            return Ok(None);
+        };
+        let thumbprint = guard::hash::sha256_hex(own.as_ref());
+        // The time by which the handshake of every door measures certificates.
+        let fit = callers.until(chain, UnixTime::now());
+        let entered = self.door.desk.enter_by_key(user, source, &thumbprint, fit).await;
+        entered.map(Some).map_err(|e| ending(of_house(&e)))
+    }
+
+    /// Opens the session of somebody who has proved who they are; `last` is the last word of the proof, if it has one.
+    async fn admit<C>(
+        &self,
+        client: &mut C,
+        caller: SqlCaller,
+        last: Option<Authentication>,
+    ) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let desk = &self.door.desk;
         let user = match &caller.actor {
             Actor::Application { key, .. } => key.clone(),
             other => other.id().to_owned(),
@@ -150,8 +198,9 @@ impl Connection {
         session.look().await.map_err(ending)?;
         let parameters = parameters(&session, &user);
         self.open(session, seat);
-        let done = Authentication::SASLFinal(answer.into());
-        client.send(PgWireBackendMessage::Authentication(done)).await?;
+        if let Some(last) = last {
+            client.send(PgWireBackendMessage::Authentication(last)).await?;
+        }
         let (pid, secret) = self.door.register(self, client.protocol_version())?;
         client.set_pid_and_secret_key(pid, secret);
         finish_authentication(client, &parameters).await

@@ -30,6 +30,8 @@ pub(super) fn of_house(error: &Error) -> PgWireError {
         Code::WrongCredentials | Code::LockedOut => {
             return fatal("28P01", error.zh(), error.en());
         }
+        // A certificate that is not, or no longer, the application's: PostgreSQL's word for it, and the session ends.
+        Code::SignatureMismatch => "28000",
         // Too many at once, as with statements and connections: it passes.
         Code::RateLimited => "53300",
         Code::QuotaUsedUp => "53400",
@@ -48,7 +50,10 @@ pub(super) fn of_house(error: &Error) -> PgWireError {
             _ => "42501",
         },
     };
-    let mut told = told(state, error.zh(), error.en());
+    let mut told = match state {
+        "28000" => fatal(state, error.zh(), error.en()),
+        _ => told(state, error.zh(), error.en()),
+    };
     if let PgWireError::UserError(info) = &mut told {
         info.routine = Some(error.code().as_str().to_owned());
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use model::{Actor, Error, Result};
 
 use crate::Grant;
@@ -28,6 +29,17 @@ pub trait SqlDesk: SqlRoom {
 
     /// They have not: counted and recorded; answers what they are told.
     async fn turn_away(&self, knock: &SqlKnock) -> Error;
+
+    /// Somebody names themself and shows a certificate, whose key the door has seen that they hold. `thumbprint` is its SHA-256
+    /// (lower hex), `fit` until when it holds, or why the door does not take it. They enter if it is registered for the
+    /// application they name; else they are refused, whatever password they may have. Recorded either way.
+    async fn enter_by_key(
+        &self,
+        user: &str,
+        source: &str,
+        thumbprint: &str,
+        fit: Result<DateTime<Utc>>,
+    ) -> Result<SqlCaller>;
 }
 
 /// Who answers for statements: what they may read, whether they may run, what became of them.
@@ -35,8 +47,8 @@ pub trait SqlDesk: SqlRoom {
 pub trait SqlRoom: Send + Sync {
     fn limits(&self) -> SqlLimits;
 
-    /// What the caller may read now. The same `Arc` as long as nothing has changed. Fails once the application is stopped or
-    /// has another password.
+    /// What the caller may read now. The same `Arc` as long as nothing has changed. Fails once the application is stopped, or what
+    /// was proved holds no longer ([`SqlProof`]).
     async fn tables(&self, caller: &SqlCaller) -> Result<Arc<SqlTables>>;
 
     /// Counts and records a statement before its first row.
@@ -98,8 +110,18 @@ pub struct SqlCaller {
     /// The application.
     pub actor: Actor,
     pub source: String,
-    /// Which of the application's passwords was proved: a session ends with its password.
-    pub login: String,
+    pub proof: SqlProof,
+}
+
+/// What a caller has proved; a session ends when it holds no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SqlProof {
+    /// The application's password that was made then (RFC 3339).
+    Password { made_at: String },
+    /// The key of a certificate of the application: its SHA-256 in lower hex, and its last second.
+    Certificate { thumbprint: String, until: DateTime<Utc> },
+    /// Nothing at this door: a member of a project, whose room makes sure of them.
+    Member,
 }
 
 /// Everything that was granted to a caller.

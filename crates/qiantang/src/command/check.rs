@@ -16,7 +16,8 @@ use crate::house::SystemClock;
 #[command(after_help = "Example 示例: qiantang config check --config qiantang.toml\n\n\
                   Switches that are off 默认关闭的开关:\n  \
                   [gateway] ckan_sql = true     CKAN's datastore_search_sql 以一条 SELECT 取开放数据\n  \
-                  [gateway] ckan_write = true   CKAN's actions write drafts by personal tokens (ckanapi load) 凭个人令牌写入草稿")]
+                  [gateway] ckan_write = true   CKAN's actions write drafts by personal tokens (ckanapi load) 凭个人令牌写入草稿\n  \
+                  [sql] client_ca_file = \"ca.crt\"  SQL by the key of a registered client certificate 以登记的客户端证书登录 SQL")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,

@@ -18,6 +18,9 @@ pub struct SqlPart {
     /// Certificate chain and private key as PEM files. Off this machine they are wanted.
     pub certificate_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
+    /// Authorities (PEM) whose certificates of clients are taken: an application may sign in by the key of one that is registered
+    /// for it, instead of the SQL password.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 impl Default for SqlPart {
@@ -27,6 +30,7 @@ impl Default for SqlPart {
             public_address: String::new(),
             certificate_file: None,
             key_file: None,
+            client_ca_file: None,
         }
     }
 }
@@ -34,7 +38,8 @@ impl Default for SqlPart {
 impl SqlPart {
     /// Paths in the file are relative to it.
     pub(super) fn relative_to(&mut self, base: &Path) {
-        for file in [&mut self.certificate_file, &mut self.key_file].into_iter().flatten() {
+        let files = [&mut self.certificate_file, &mut self.key_file, &mut self.client_ca_file];
+        for file in files.into_iter().flatten() {
             *file = base.join(&*file);
         }
     }
@@ -45,6 +50,7 @@ impl SqlPart {
         Some(lake::TlsFiles {
             certificate: self.certificate_file.clone()?,
             key: self.key_file.clone()?,
+            authorities: self.client_ca_file.clone(),
         })
     }
 }
@@ -64,6 +70,13 @@ impl Config {
                 "sql.certificate_file",
                 "须与 sql.key_file 同时给出",
                 "comes together with sql.key_file",
+            );
+        }
+        if sql.client_ca_file.is_some() && sql.tls().is_none() {
+            return bad(
+                "sql.client_ca_file",
+                "须同时配置 sql.certificate_file 和 sql.key_file",
+                "wants sql.certificate_file and sql.key_file",
             );
         }
         if !self.runs(ProcessRole::Sql) {
@@ -116,6 +129,18 @@ mod tests {
         config.check().unwrap();
         config.sql.listen = config.portal.listen;
         assert!(config.check().unwrap_err().en().contains("sql.listen"));
+    }
+
+    #[test]
+    fn certificates_of_clients_want_tls() {
+        let mut config = Config::default();
+        config.sql.client_ca_file = Some("ca.pem".into());
+        assert!(config.check().unwrap_err().en().contains("sql.client_ca_file"));
+        config.sql.certificate_file = Some("c.pem".into());
+        config.sql.key_file = Some("k.pem".into());
+        config.check().unwrap();
+        let files = config.sql.tls().unwrap();
+        assert_eq!(files.authorities.as_deref(), Some(Path::new("ca.pem")));
     }
 
     #[test]

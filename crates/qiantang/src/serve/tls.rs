@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use gateway::ClientCertificate;
+use guard::Callers;
 use model::{Code, Error, Result};
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -59,30 +59,16 @@ pub(super) fn acceptor(part: &TlsPart) -> Result<Option<TlsAcceptor>> {
     })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let internal = |e: rustls::Error| Error::internal("TLS settings").caused_by(e);
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(internal)?;
     let builder = match &part.client_ca {
         None => builder.with_no_client_auth(),
         Some(file) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(file, "tls.client_ca")? {
-                roots.add(authority).map_err(|e| {
-                    unreadable(
-                        "tls.client_ca",
-                        file,
-                        "含有不能作为签发机构的证书",
-                        "holds a certificate that is no authority",
-                    )
-                    .caused_by(e)
-                })?;
-            }
             // Callers who sign or bring a token need none.
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .allow_unauthenticated()
-                .build()
-                .map_err(|e| Error::internal("TLS settings").caused_by(e))?;
-            builder.with_client_cert_verifier(verifier)
+            let callers = Callers::of(certificates(file, "tls.client_ca")?)
+                .map_err(|e| unreadable("tls.client_ca", file, e.zh(), e.en()).caused_by(e))?;
+            builder.with_client_cert_verifier(callers.at_handshake())
         }
     };
     let mut config = builder.with_single_cert(chain, private).map_err(|e| {

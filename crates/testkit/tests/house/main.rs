@@ -92,6 +92,7 @@ mod signup;
 mod sqlbounds;
 mod sqlcatalogue;
 mod sqlfuzz;
+mod sqlkeys;
 mod sqlwire;
 mod stamping;
 mod standards;

@@ -176,7 +176,7 @@ async fn who_says_nothing_keeps_nobody_out() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "certificates are made by openssl")]
-fn openssl(dir: &Path, args: &str) {
+pub(crate) fn openssl(dir: &Path, args: &str) {
     let done =
         std::process::Command::new("openssl").args(args.split(' ')).current_dir(dir).output();
     let done = done.expect("openssl is not installed; run `cargo xtask setup`");
@@ -184,7 +184,7 @@ fn openssl(dir: &Path, args: &str) {
 }
 
 /// Two authorities, and the door's certificate by the first.
-fn certify(dir: &Path) -> lake::TlsFiles {
+pub(crate) fn certify(dir: &Path) -> lake::TlsFiles {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     std::fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1\n").unwrap();
     for ca in ["ca", "other"] {
@@ -198,7 +198,7 @@ fn certify(dir: &Path) -> lake::TlsFiles {
         dir,
         "x509 -req -in sql.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile san -out sql.crt",
     );
-    lake::TlsFiles { certificate: dir.join("sql.crt"), key: dir.join("sql.key") }
+    lake::TlsFiles { certificate: dir.join("sql.crt"), key: dir.join("sql.key"), authorities: None }
 }
 
 /// A client that trusts one authority, and checks certificate and name by it.

@@ -86,7 +86,7 @@ impl Granted {
     }
 
     /// Statements over `renkou` that have begun.
-    async fn begun(&self) -> usize {
+    pub(crate) async fn begun(&self) -> usize {
         let all = self.audit("rows.sql").await;
         all.iter().filter(|r| r.event.object == "renkou" && r.event.action == "rows.sql").count()
     }
@@ -120,7 +120,7 @@ pub(crate) async fn try_rows(
         .collect())
 }
 
-async fn state(client: &Client, sql: &str) -> String {
+pub(crate) async fn state(client: &Client, sql: &str) -> String {
     match client.simple_query(sql).await {
         Ok(_) => "ok".to_owned(),
         Err(e) => e.code().map_or_else(|| format!("{e:?}"), |c| c.code().to_owned()),
