@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::Action;
-use app::audit::{Enough, Tally};
+use app::audit::{Part, Tally};
 use app::opening::{Dataset, Read, Shape};
 use axum::Router;
 use axum::body::Body;
@@ -136,8 +136,8 @@ async fn download(
             return Ok(answer);
         }
     }
-    let enough = Enough::default();
-    let (dataset, kind, body) = begun(&door, &visit, &code, format, version, &enough).await?;
+    let cut = Part::default();
+    let (dataset, kind, body) = begun(&door, &visit, &code, format, version, &cut).await?;
     let mut headers = attachment(&titled(&dataset.entry.draft.title), kind);
     // What the body is of: it may have changed since the beginning.
     let now = match before {
@@ -149,7 +149,7 @@ async fn download(
     };
     let mark = named.mark();
     Ok(match door.files.get(&dataset, &named).await? {
-        Some(known) => known::answer(&asked, &known, &mark, headers, (body, enough)),
+        Some(known) => known::answer(&asked, &known, &mark, headers, (body, cut)),
         None => {
             known::offered(&mut headers, &mark);
             (headers, door.files.remember(body, named)).into_response()
@@ -164,11 +164,11 @@ async fn begun(
     code: &str,
     format: Option<Format>,
     version: Option<i64>,
-    enough: &Enough,
+    cut: &Part,
 ) -> Result<(Dataset, &'static str, Body)> {
     let action = Action::RowsDownload.as_str();
     // Made when there is something to count: what is refused has no end.
-    let tally = || Some(Tally::new(&door.app, &visit.op, action, code).until(enough));
+    let tally = || Some(Tally::new(&door.app, &visit.op, action, code).until(cut));
     Ok(match format {
         // Written where the rows are read: the most asked for, of the largest sets.
         Some(format @ Format::Csv { bom }) => {
