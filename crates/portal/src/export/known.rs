@@ -101,7 +101,7 @@ impl Files {
         Self { app: Arc::clone(app), turn: Arc::default() }
     }
 
-    /// Reads a body to its end, so that its file is known. Who does holds the turn.
+    /// Reads a body to its end, so that its file is known. Who does holds a turn.
     pub(crate) async fn learn(&self, body: Body, named: Named) -> Result<()> {
         let mut read = self.remember(body, named).into_data_stream();
         while let Some(piece) = read.next().await {
@@ -110,14 +110,9 @@ impl Files {
         Ok(())
     }
 
-    /// The turn of who reads a file through; `None` while somebody else does.
+    /// The turn of who reads a file through to go on in its middle; `None` while somebody else does.
     pub(crate) fn turn(&self) -> Option<OwnedMutexGuard<()>> {
         Arc::clone(&self.turn).try_lock_owned().ok()
-    }
-
-    /// The same, waited for.
-    pub(crate) async fn next_turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.turn).lock_owned().await
     }
 
     pub(crate) async fn get(&self, dataset: &Dataset, named: &Named) -> Result<Option<Known>> {
