@@ -206,21 +206,58 @@ fn scope(filter: &AuditFilter) -> String {
 }
 
 /// Counts what a stream gives out and leaves a record of it: by [`Tally::end`], or, when it is dropped before its end,
-/// as cut off, unless a part was asked for and given ([`Enough`]).
+/// as cut off, unless a part was asked for and given ([`Part`]).
+///
+/// Of a part the record tells the bytes that were handed over and no rows: it may begin and end in the middle of one, and of a
+/// format that is not written row by row nobody can say which it holds. Its `scope` is [`PART`] and which bytes of how many were asked for.
 pub struct Tally {
     app: Arc<App>,
     event: Option<AuditEvent>,
-    enough: Enough,
+    /// Bytes of the whole that were made by now.
+    made: u64,
+    part: Part,
 }
 
-/// By which whoever sends a stream on says that it gave all that was asked for, though there is more of it: dropped then, it was not cut off.
-#[derive(Clone, Debug, Default)]
-pub struct Enough(Arc<AtomicBool>);
+/// How the scope of the record of a part begins; [`AuditEvent::bytes`] counts what of the part was handed over.
+pub const PART: &str = "part bytes";
 
-impl Enough {
-    /// What was asked for has been handed over.
-    pub fn say(&self) {
-        self.0.store(true, Ordering::Relaxed);
+/// What is handed over of a stream of which a part was asked for, as whoever cuts it out says.
+#[derive(Clone, Debug, Default)]
+pub struct Part(Arc<Cut>);
+
+#[derive(Debug, Default)]
+struct Cut {
+    span: OnceLock<Span>,
+    given: AtomicBool,
+}
+
+/// Bytes `from` to `to`, both included, of a file of `whole` bytes.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: u64,
+    to: u64,
+    whole: u64,
+}
+
+impl Part {
+    /// Of a stream of `whole` bytes those `from` .. `to`, both included, are handed over and no others. Said before the first of them
+    /// is made; said once.
+    pub fn only(&self, from: u64, to: u64, whole: u64) {
+        if from > 0 || to.saturating_add(1) < whole {
+            let _ = self.0.span.set(Span { from, to, whole });
+        }
+    }
+
+    /// All that was asked for has been handed over, though there is more of the stream: dropped now, it was not cut off.
+    pub fn given(&self) {
+        self.0.given.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Span {
+    /// How many of the bytes from `first` up to `next` lie in it.
+    fn held(&self, first: u64, next: u64) -> u64 {
+        next.min(self.to.saturating_add(1)).saturating_sub(first.max(self.from))
     }
 }
 
@@ -229,27 +266,43 @@ impl Tally {
     #[must_use]
     pub fn new(app: &Arc<App>, op: &Op, action: &str, object: &str) -> Self {
         let event = event(op, &format!("{action}.end"), object);
-        Self { app: Arc::clone(app), event: Some(event), enough: Enough::default() }
+        Self { app: Arc::clone(app), event: Some(event), made: 0, part: Part::default() }
     }
 
     /// Of a stream of which no more may be wanted than a part.
     #[must_use]
-    pub fn until(mut self, enough: &Enough) -> Self {
-        self.enough = enough.clone();
+    pub fn until(mut self, part: &Part) -> Self {
+        self.part = part.clone();
         self
     }
 
     /// Counts what is handed over now.
     pub fn add(&mut self, rows: usize, bytes: usize) {
+        let first = self.made;
+        self.made = first.saturating_add(bytes as u64);
         if let Some(event) = &mut self.event {
+            let held = match self.part.0.span.get() {
+                Some(span) => span.held(first, self.made),
+                None => bytes as u64,
+            };
             event.rows = event.rows.saturating_add(rows as u64);
-            event.bytes = event.bytes.saturating_add(bytes as u64);
+            event.bytes = event.bytes.saturating_add(held);
         }
+    }
+
+    /// The record as it stands.
+    fn taken(&mut self) -> Option<AuditEvent> {
+        let mut event = self.event.take()?;
+        if let Some(Span { from, to, whole }) = self.part.0.span.get() {
+            event.rows = 0;
+            event.scope = format!("{PART} {from}-{to}/{whole}");
+        }
+        Some(event)
     }
 
     /// Writes the record of a stream that came to its end, or of why it did not.
     pub async fn end(mut self, failure: Option<&Error>) -> Result<()> {
-        let Some(mut event) = self.event.take() else { return Ok(()) };
+        let Some(mut event) = self.taken() else { return Ok(()) };
         if let Some(error) = failure {
             event.result = "failed".into();
             event.reason = reason(error);
@@ -260,14 +313,10 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        let Some(mut event) = self.event.take() else { return };
-        match self.enough.0.load(Ordering::Relaxed) {
-            // Rows and bytes are those that were read for it: where a row begins no part tells.
-            true => event.reason = "part".into(),
-            false => {
-                event.result = "failed".into();
-                event.reason = "cut off".into();
-            }
+        let Some(mut event) = self.taken() else { return };
+        if !self.part.0.given.load(Ordering::Relaxed) {
+            event.result = "failed".into();
+            event.reason = "cut off".into();
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             tracing::error!(object = event.object, "a cut-off stream could not be recorded");

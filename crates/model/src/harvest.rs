@@ -115,6 +115,14 @@ impl Distribution {
         found.map_or(told, |(word, _)| *word)
     }
 
+    /// The same as search counts it: one that has no word here is the same in capitals or not (`shp`, `SHP`).
+    #[must_use]
+    pub fn counted(&self) -> String {
+        let word = self.word();
+        let known = MEDIA.iter().any(|(own, _)| *own == word);
+        if known || word.contains('/') { word.to_owned() } else { word.to_uppercase() }
+    }
+
     /// Its media type where it is known; empty otherwise.
     #[must_use]
     pub fn media_type(&self) -> &str {
@@ -313,6 +321,15 @@ mod tests {
             [("CSV", true), ("text/html; charset=utf-8", false), ("API", false), ("", false)]
         {
             assert_eq!(of(told).is_file(), file, "{told}");
+        }
+        for (told, counted) in [
+            ("text/csv", "CSV"),
+            ("geojson", "GeoJSON"),
+            (" shp ", "SHP"),
+            ("image/tiff", "image/tiff"),
+            ("", ""),
+        ] {
+            assert_eq!(of(told).counted(), counted, "{told}");
         }
         // One without a size is kept as it was before there were sizes: it is known again.
         assert!(!serde_json::to_string(&of("csv")).unwrap().contains("bytes"));

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::multipart::{Field, Multipart, MultipartError};
+use app::collection;
+use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{Form, FromRequest, Request};
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use model::{Code, Error, Result};
 
 use crate::Door;
@@ -119,7 +120,8 @@ where
             if file.is_empty() {
                 continue;
             }
-            let answer = pump(field, |bytes| work(posted.clone(), file, bytes)).await?;
+            let bytes = field.map_err(broken);
+            let answer = collection::pump(bytes, |bytes| work(posted.clone(), file, bytes)).await?;
             return Ok((posted, Some(answer)));
         }
         let mut text = Vec::new();
@@ -160,30 +162,4 @@ fn broken(error: MultipartError) -> Error {
         "the upload broke off or is malformed, send it again",
     )
     .detail(error.body_text())
-}
-
-/// Gives `work` the field's bytes as a stream that borrows nothing, pumping the field beside it.
-async fn pump<T, F, Fut>(mut field: Field<'_>, work: F) -> Result<T>
-where
-    F: FnOnce(Bytes) -> Fut,
-    Fut: Future<Output = Result<T>>,
-{
-    let (send, receive) = tokio::sync::mpsc::channel::<Result<bytes::Bytes>>(8);
-    let reader = stream::unfold(receive, |mut r| async move { r.recv().await.map(|x| (x, r)) });
-    let pumping = async move {
-        loop {
-            let piece = match field.chunk().await {
-                Ok(Some(piece)) => Ok(piece),
-                Ok(None) => return,
-                Err(error) => Err(broken(error)),
-            };
-            let last = piece.is_err();
-            // When the room stops reading (too large, no space) its answer says why.
-            if send.send(piece).await.is_err() || last {
-                return;
-            }
-        }
-    };
-    let (answer, ()) = tokio::join!(work(reader.boxed()), pumping);
-    answer
 }

@@ -26,6 +26,7 @@ mod visit;
 pub use assets::paper_font;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::App;
 use axum::Router;
@@ -57,6 +58,8 @@ pub struct PortalConfig {
     pub site_name_en: String,
     /// Data sets of one file of the site map, at least one (sitemaps.org allows 50,000 addresses).
     pub sitemap_sets: usize,
+    /// How long a visitor waits for checksums that are still to be worked out before being told to ask again.
+    pub sums_wait: Duration,
 }
 
 impl Default for PortalConfig {
@@ -70,6 +73,7 @@ impl Default for PortalConfig {
             site_name_cn: "钱塘公共数据平台".into(),
             site_name_en: "Qiantang Public Data".into(),
             sitemap_sets: 20_000,
+            sums_wait: Duration::from_secs(20),
         }
     }
 }
@@ -82,6 +86,8 @@ pub(crate) struct Door {
     pub(crate) names: Arc<names::Names>,
     /// What is known of the files of open sets.
     pub(crate) files: export::known::Files,
+    /// Files that are read through so that more is known.
+    pub(crate) measuring: export::measure::Measuring,
 }
 
 /// What handlers answer.
@@ -93,7 +99,8 @@ pub fn router(app: Arc<App>, config: PortalConfig) -> Router {
     let names = Arc::new(names::Names::default());
     let pages = view::Pages::new(&names);
     let files = export::known::Files::new(&app);
-    let door = Arc::new(Door { app, config, pages, names, files });
+    let measuring = export::measure::Measuring::default();
+    let door = Arc::new(Door { app, config, pages, names, files, measuring });
     Router::new()
         .merge(site::router())
         .merge(account::router())

@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as xml
 import zipfile
 from pathlib import Path
@@ -101,7 +102,9 @@ for way in told["distribution"]:
 # --- Checksums, by sha256sum; and a download that goes on where it stood.
 kept = folder / "files"
 kept.mkdir()
-(kept / "SHA256SUMS").write_text(requests.get(f"{page}/SHA256SUMS").text)
+while (listed := requests.get(f"{page}/SHA256SUMS")).status_code == 503:
+    time.sleep(int(listed.headers["Retry-After"]))
+(kept / "SHA256SUMS").write_text(listed.text)
 files = [line.split("  ")[1] for line in (kept / "SHA256SUMS").read_text().splitlines()]
 check({"download.csv", "download.xlsx", "download.parquet"} <= set(files), f"checksums of {len(files)} files are told")
 for name in files:

@@ -220,7 +220,7 @@ fn bare(head: &store::scan::ItemHead) -> Item {
 
 /// Name of the mark that says with which epoch of the ledgers the index is level, written at a calm stop. Its number
 /// grows when the documents are made in another way: then the first start makes them anew.
-pub(crate) const INDEX_MARK: &str = "index_epoch.3";
+pub(crate) const INDEX_MARK: &str = "index_epoch.4";
 
 /// The mark's value when the index is level now.
 pub(crate) async fn mark(app: &App) -> Result<String> {
@@ -316,18 +316,30 @@ fn doc_with(entry: &Entry, org_name: &str, items: Vec<SearchItem>) -> SearchDoc 
     }
 }
 
-/// Formats an entry's data can be had in here. What another catalogue brought is had there.
+/// The format of an interface of ours. The site lists by it what can be called here.
+const INTERFACE: &str = "API";
+
+/// Formats an entry's data can be had in: here, and where its links lead. What another catalogue brought is had there, and what is known
+/// by links alone behind them. What is open under conditions is handed out by no link.
 fn formats(entry: &Entry) -> Vec<String> {
-    if entry.data_at.is_none() && crate::harvest::brought(&entry.draft.code) {
-        return Vec::new();
+    let d = &entry.draft;
+    let open = d.open_type == OpenType::Unconditional;
+    let links = &d.profile.links;
+    let elsewhere = entry.data_at.is_none()
+        && (crate::harvest::brought(&d.code) || (open && !links.is_empty()));
+    let ways = d.profile.ways().filter(|_| open).map(|(way, _)| way.counted());
+    // An interface of somebody else's is none of ours.
+    let there = ways.filter(|format| !format.is_empty() && format != INTERFACE);
+    if elsewhere {
+        return there.collect();
     }
     let files = ["CSV", "JSON", "XLSX", "XML", "RDF"];
-    let all: &[&str] = match (entry.draft.open_type, entry.draft.kind) {
-        (OpenType::Unconditional, _) => &["API", "CSV", "JSON", "XLSX", "XML", "RDF"],
+    let all: &[&str] = match (d.open_type, d.kind) {
+        (OpenType::Unconditional, _) => &[INTERFACE, "CSV", "JSON", "XLSX", "XML", "RDF"],
         (_, ResourceKind::File) => &files,
-        _ => &["API"],
+        _ => &[INTERFACE],
     };
-    let places = entry.draft.open_type == OpenType::Unconditional
-        && crate::opening::geometry(&entry.draft.items).is_some();
-    all.iter().copied().chain(places.then_some("GeoJSON")).map(str::to_owned).collect()
+    let places = open && crate::opening::geometry(&d.items).is_some();
+    let here = all.iter().copied().chain(places.then_some("GeoJSON")).map(str::to_owned);
+    here.chain(there).collect()
 }

@@ -1,7 +1,7 @@
 //! Collection: the channels' parcels go through the one landing; what does not fit waits in quarantine.
 //!
-//! One walk: `spool` keeps an upload in the inbox → `start` makes a run → `work` reads it, puts misfits into quarantine
-//! and lands the rest once (*exactly-once*: the parcel id is a hash of entry, mode, content, options and item shapes)
+//! One walk: `spool` keeps an upload in the inbox (`pump` gives it what a door reads) → `start` makes a run → `work`
+//! reads it, puts misfits into quarantine and lands the rest once (*exactly-once*: the parcel id is a hash of entry, mode, content, options and item shapes)
 //! → `serve` brings the serving copy up → the catalogue learns the new figures → the file leaves the inbox. A query's
 //! rows are written into the inbox first (`extract`), so that both ways are one; `source` keeps the databases they come
 //! from. `standing` tells what is there already. `lease` says whose a run is, `recover` goes on after a crash,
@@ -16,6 +16,7 @@ mod lease;
 pub(crate) mod pipe;
 mod prepare;
 pub mod privilege;
+mod pump;
 mod quarantine;
 mod recover;
 mod replay;
@@ -52,6 +53,7 @@ pub use self::desk::{
     set_entry_rule,
 };
 pub(crate) use self::fetched::Fetched;
+pub use self::pump::pump;
 pub use self::quarantine::{dismiss, mend, quarantine, quarantine_csv};
 pub use self::recover::recover;
 pub use self::replay::replay;

@@ -36,10 +36,13 @@ pub async fn jobs(app: &App, op: &Op, id: &str) -> Result<Vec<JobView>> {
     Ok(views)
 }
 
-async fn view(app: &App, job: ProjectJob, due: String) -> Result<JobView> {
+/// As it is shown: people by the names shown, whether they are in the project still or not.
+async fn view(app: &App, mut job: ProjectJob, due: String) -> Result<JobView> {
     let file = JobFile::parse(&job.text).ok();
     let (cron, after) = file.map(|f| (f.cron, f.after)).unwrap_or_default();
-    let last = app.store.project_run_newest(&job.id, None).await?;
+    let mut last = app.store.project_run_newest(&job.id, None).await?;
+    let ran = last.iter_mut().map(|run| &mut run.by);
+    account::logins_named(app, ran.chain([&mut job.saved_by]).collect()).await?;
     let due = if job.paused { String::new() } else { due };
     Ok(JobView { job, due, cron, after, last })
 }

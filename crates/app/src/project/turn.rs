@@ -17,7 +17,7 @@ use model::op::stamp;
 use model::parcel::ParcelHead;
 use model::project::job::{JobFile, ProjectJob, ProjectRun, RunStage, RunState};
 use model::project::result::{Made, ProjectResult};
-use model::{Actor, Code, Error, Kind, Op, Result};
+use model::{Code, Error, Kind, Op, Result};
 use parking_lot::Mutex;
 use policy::port::{LandTarget, Landing, SqlSitting};
 use policy::{Action, Permit};
@@ -349,24 +349,24 @@ impl Job<'_> {
     /// An operation of who wrote the job: it runs as long as they may work in the project.
     async fn writer(&self, held: &Held, job: &ProjectJob) -> Result<Op> {
         let app = self.app;
-        let gone = || {
-            Error::new(
-                Code::Denied,
-                format!(
-                    "作业最后由 {} 保存，其已不能在项目中工作，请由其他成员重新保存作业",
-                    job.saved_by
-                ),
-                format!(
-                    "the job was saved last by {}, who may not work in the project any more: let another member save it",
-                    job.saved_by
-                ),
-            )
+        let actor = match account::person(app, &job.saved_by).await {
+            Ok(actor) => Some(actor),
+            Err(e) if e.kind() == Kind::NotFound => None,
+            Err(e) => return Err(e),
         };
-        let actor: Actor = account::person(app, &job.saved_by)
-            .await
-            .map_err(|e| if e.kind() == Kind::NotFound { gone() } else { e })?;
-        let op = app.op(actor, "-");
-        if held.may(app, &op, Action::ProjectWork) { Ok(op) } else { Err(gone()) }
+        let op = actor.map(|actor| app.op(actor, "-"));
+        if let Some(op) = op.filter(|op| held.may(app, op, Action::ProjectWork)) {
+            return Ok(op);
+        }
+        let mut by = job.saved_by.clone();
+        account::logins_named(app, vec![&mut by]).await?;
+        Err(Error::new(
+            Code::Denied,
+            format!("作业最后由 {by} 保存，其已不能在项目中工作，请由其他成员重新保存作业"),
+            format!(
+                "the job was saved last by {by}, who may not work in the project any more: let another member save it"
+            ),
+        ))
     }
 }
 

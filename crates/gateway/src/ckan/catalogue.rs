@@ -158,7 +158,7 @@ fn counted(
         // A limit below nought is none.
         let limit = usize::try_from(most).unwrap_or(usize::MAX);
         let (mut counts, mut items) = (Map::new(), Vec::new());
-        let offered = |value: &str| *own != Some("format") || shape::FORMATS.contains(&value);
+        let offered = |value: &str| *own != Some("format") || shape::is_format(value);
         let told_of = values.iter().filter(|(v, n)| *n >= least && offered(v));
         for (value, count) in told_of.take(limit) {
             let (key, title) = match *own {
@@ -261,10 +261,7 @@ pub(super) async fn resources(door: &Door, op: &Op, params: &Params) -> Result<V
         };
         match field {
             "name" | "description" => texts.push(value.to_owned()),
-            "format" => {
-                let known = shape::FORMATS.iter().find(|f| f.eq_ignore_ascii_case(value));
-                format = Some(known.map_or_else(|| value.to_owned(), |f| (*f).to_owned()));
-            }
+            "format" => format = Some(shape::format(value)),
             _ => {
                 return Err(Fault::invalid(
                     "query",

@@ -187,8 +187,8 @@ fn value(field: &str, phrase: &str, known: &[Org]) -> Result<Within, Fault> {
             domain.map_or_else(nothing, |d| facet("domain", d.as_str().to_owned()))
         }
         "res_format" => {
-            let format = shape::FORMATS.iter().find(|f| f.eq_ignore_ascii_case(phrase));
-            format.map_or_else(nothing, |f| facet("format", (*f).to_owned()))
+            let format = shape::format(phrase);
+            if shape::is_format(&format) { facet("format", format) } else { nothing() }
         }
         "region" => facet("region", phrase.to_owned()),
         "update_cycle" => facet("update_cycle", phrase.to_owned()),

@@ -10,12 +10,24 @@ use serde_json::{Value, json};
 
 use super::params::encoded;
 
-/// Formats of resources. Search knows of others, which the site offers and not this door.
+/// Formats of resources of ours. Links have whatever format they have.
 pub(super) const FORMATS: [&str; 3] = ["API", "CSV", "JSON"];
+/// Formats in which search knows of rows that the site offers and not this door.
+const OF_SITE: [&str; 4] = ["XLSX", "XML", "RDF", "GeoJSON"];
 /// Of what has no time of its own.
 const NO_TIME: &str = "1970-01-01T00:00:00.000000";
 /// The resource that holds the rows as a table.
 pub(super) const TABLE: &str = "csv";
+
+/// Whether a format that search counts is one of resources.
+pub(super) fn is_format(counted: &str) -> bool {
+    !OF_SITE.contains(&counted)
+}
+
+/// A format as search counts it, however a client writes it.
+pub(super) fn format(written: &str) -> String {
+    Link { format: written.to_owned(), ..Link::default() }.way().counted()
+}
 
 /// A data set as far as it is shown, and what goes with it.
 pub(super) struct Shown<'a> {

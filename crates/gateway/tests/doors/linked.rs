@@ -146,6 +146,35 @@ async fn catalogues_and_protocols_tell_links() {
 }
 
 #[tokio::test]
+async fn what_is_known_by_links_is_found_by_their_formats() {
+    let house = furnished().await;
+    let client = Client::new(&house);
+    let of = async |query: &str| {
+        let path = format!("/api/3/action/package_search?{query}");
+        let told = client.get(&path).await.json()["result"].clone();
+        let mut names: Vec<String> =
+            texts(&told["results"], "name").into_iter().map(str::to_owned).collect();
+        names.sort();
+        (names, told["facets"]["res_format"].clone())
+    };
+    let (_, counted) = of("rows=0&facet.field=%5B%22res_format%22%5D").await;
+    // `limited` is asked for by an interface; `trees` has a file and a page elsewhere, and an interface that is not ours.
+    assert_eq!(counted, json!({ "API": 2, "CSV": 2, "JSON": 1, "HTML": 1 }));
+    for (format, found) in [
+        ("csv", &["lakes", "trees"][..]),
+        ("HTML", &["trees"]),
+        ("html", &["trees"]),
+        ("json", &["lakes"]),
+        ("API", &["lakes", "limited"]),
+        ("pdf", &[]),
+    ] {
+        assert_eq!(of(&format!("fq=res_format:{format}")).await.0, found, "{format}");
+    }
+    let told = client.get("/api/3/action/resource_search?query=format:html").await.json();
+    assert_eq!(texts(&told["result"]["results"], "url"), [PAGE]);
+}
+
+#[tokio::test]
 async fn what_is_open_under_conditions_is_handed_out_by_no_link() {
     let house = furnished().await;
     let client = Client::new(&house);

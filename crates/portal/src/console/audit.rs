@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::audit::PART;
 use app::{Action, Target};
 use axum::Router;
 use axum::body::Body;
@@ -62,9 +63,14 @@ async fn page(door: &Door, visit: &Visit, verdict: Option<AuditVerdict>) -> Answ
         .filter_map(|name| visit.q(name).map(|v| format!("{name}={}", encode(v))))
         .collect();
     let people = app::audit::people(&door.app, &visit.op, &records).await?;
+    // Of a file that left in part: which bytes of how many were asked for.
+    let part = |scope: &str| scope.strip_prefix(PART).map(|bytes| bytes.trim().to_owned());
     let records: Vec<Value> = records
         .iter()
-        .map(|r| context! { shown => people.get(&r.event.actor), ..value(r) })
+        .map(|r| {
+            let event = &r.event;
+            context! { shown => people.get(&event.actor), part => part(&event.scope), ..value(r) }
+        })
         .collect();
     let context = context! {
         records, filter => value(&filter), verdict => value(&verdict),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use app::App;
-use app::audit::Enough;
+use app::audit::Part;
 use app::opening::{Dataset, OpenFile};
 use axum::body::{Body, BodyDataStream};
 use axum::http::header::{self, HeaderMap, HeaderValue};
@@ -101,7 +101,7 @@ impl Files {
         Self { app: Arc::clone(app), turn: Arc::default() }
     }
 
-    /// Reads a body to its end, so that its file is known. Who does holds the turn.
+    /// Reads a body to its end, so that its file is known. Who does holds a turn.
     pub(crate) async fn learn(&self, body: Body, named: Named) -> Result<()> {
         let mut read = self.remember(body, named).into_data_stream();
         while let Some(piece) = read.next().await {
@@ -110,14 +110,9 @@ impl Files {
         Ok(())
     }
 
-    /// The turn of who reads a file through; `None` while somebody else does.
+    /// The turn of who reads a file through to go on in its middle; `None` while somebody else does.
     pub(crate) fn turn(&self) -> Option<OwnedMutexGuard<()>> {
         Arc::clone(&self.turn).try_lock_owned().ok()
-    }
-
-    /// The same, waited for.
-    pub(crate) async fn next_turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.turn).lock_owned().await
     }
 
     pub(crate) async fn get(&self, dataset: &Dataset, named: &Named) -> Result<Option<Known>> {
@@ -212,13 +207,14 @@ pub(crate) fn bare(
     Some((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response())
 }
 
-/// Answers a file of known size: whole, or the part that is asked for, of which `enough` hears when it was given. That there is no such part was said before ([`bare`]).
+/// Answers a file of known size: whole, or the part that is asked for, of which `cut` hears before it is read and when it was given. That
+/// there is no such part was said before ([`bare`]).
 pub(crate) fn answer(
     asked: &HeaderMap,
     known: &Known,
     mark: &str,
     mut headers: HeaderMap,
-    (body, enough): (Body, Enough),
+    (body, cut): (Body, Part),
 ) -> Response {
     let set = |headers: &mut HeaderMap, name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -232,8 +228,9 @@ pub(crate) fn answer(
         Some(Span::Part(from, to)) => {
             set(&mut headers, header::CONTENT_LENGTH, &(to - from + 1).to_string());
             set(&mut headers, header::CONTENT_RANGE, &format!("bytes {from}-{to}/{}", known.bytes));
+            cut.only(from, to, known.bytes);
             let body = if to + 1 >= known.bytes { ended(body) } else { body };
-            (StatusCode::PARTIAL_CONTENT, headers, part(body, from, to, enough)).into_response()
+            (StatusCode::PARTIAL_CONTENT, headers, part(body, from, to, cut)).into_response()
         }
         None | Some(Span::Whole | Span::Nowhere) => {
             set(&mut headers, header::CONTENT_LENGTH, &known.bytes.to_string());
@@ -298,9 +295,9 @@ fn span(range: &str, size: u64) -> Span {
 }
 
 /// The bytes of a body from one place to another, both included; what lies behind is not made.
-fn part(body: Body, from: u64, to: u64, enough: Enough) -> Body {
-    let start = (body.into_data_stream(), 0_u64, enough);
-    Body::from_stream(stream::unfold(start, move |(mut body, mut at, enough)| async move {
+fn part(body: Body, from: u64, to: u64, cut: Part) -> Body {
+    let start = (body.into_data_stream(), 0_u64, cut);
+    Body::from_stream(stream::unfold(start, move |(mut body, mut at, cut)| async move {
         loop {
             if at > to {
                 return None;
@@ -309,7 +306,7 @@ fn part(body: Body, from: u64, to: u64, enough: Enough) -> Body {
                 Ok(piece) => piece,
                 Err(e) => {
                     let broken = Error::internal("a download broke off").caused_by(e);
-                    return Some((Err(broken), (body, u64::MAX, enough)));
+                    return Some((Err(broken), (body, u64::MAX, cut)));
                 }
             };
             let (first, next) = (at, at + piece.len() as u64);
@@ -320,9 +317,9 @@ fn part(body: Body, from: u64, to: u64, enough: Enough) -> Body {
             let head = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
             let tail = usize::try_from((to + 1).min(next) - first).unwrap_or(usize::MAX);
             if at > to {
-                enough.say();
+                cut.given();
             }
-            return Some((Ok(piece.slice(head..tail)), (body, at, enough)));
+            return Some((Ok(piece.slice(head..tail)), (body, at, cut)));
         }
     }))
 }
@@ -351,9 +348,8 @@ mod tests {
         };
         for (from, to, wanted) in [(0, 9, "abcdefghij"), (1, 1, "b"), (2, 6, "cdefg"), (9, 9, "j")]
         {
-            let cut = axum::body::to_bytes(part(pieces(), from, to, Enough::default()), 99)
-                .await
-                .unwrap();
+            let cut =
+                axum::body::to_bytes(part(pieces(), from, to, Part::default()), 99).await.unwrap();
             assert_eq!(cut, wanted);
         }
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -369,8 +365,7 @@ mod tests {
         assert_eq!(*heard.lock().unwrap(), [(10, digest.to_owned())]);
         // Of what is not read to its end nothing is heard.
         drop(listening());
-        let cut =
-            axum::body::to_bytes(part(listening(), 0, 3, Enough::default()), 99).await.unwrap();
+        let cut = axum::body::to_bytes(part(listening(), 0, 3, Part::default()), 99).await.unwrap();
         assert_eq!((&cut[..], heard.lock().unwrap().len()), (&b"abcd"[..], 1));
         // The last bytes of what ends come after the end was heard of, and nothing has to be asked for behind them.
         let mut whole = ended(listening()).into_data_stream();

@@ -4,6 +4,7 @@ mod csv;
 mod geojson;
 mod json;
 pub(crate) mod known;
+pub(crate) mod measure;
 mod rdf;
 mod ready;
 pub(crate) mod xlsx;

@@ -1,9 +1,9 @@
-//! Downloads of a data set's rows in every format, their checksums, and the feature collection of the map.
+//! Downloads of a data set's rows in every format, and the feature collection of the map.
 
 use std::sync::Arc;
 
 use app::Action;
-use app::audit::{Enough, Tally};
+use app::audit::{Part, Tally};
 use app::opening::{Dataset, Read, Shape};
 use axum::Router;
 use axum::body::Body;
@@ -13,7 +13,7 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 use model::value::Rows;
 use model::{Code, Error, Result};
 
@@ -28,7 +28,6 @@ const MAP_FEATURES: usize = 5_000;
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
         .route("/data/{code}/{file}", get(download))
-        .route("/data/{code}/SHA256SUMS", get(sums))
         .route("/data/{code}/map.geojson", get(map))
 }
 
@@ -48,7 +47,12 @@ pub(crate) fn attachment(name: &str, content_type: &'static str) -> HeaderMap {
 }
 
 /// The file of this name as it is now; nothing of a set that is not given out.
-async fn named(door: &Door, visit: &Visit, dataset: &Dataset, file: &str) -> Result<Option<Named>> {
+pub(super) async fn named(
+    door: &Door,
+    visit: &Visit,
+    dataset: &Dataset,
+    file: &str,
+) -> Result<Option<Named>> {
     let making = app::opening::making(&door.app, &visit.op, dataset).await?;
     Ok(making.map(|making| Named::new(dataset, file, &making, &visit.base)))
 }
@@ -73,7 +77,7 @@ pub(super) async fn sums_known<'a>(
 }
 
 /// Formats by their ending; a workbook is none of those that are written as they are sent.
-fn by_ending(ending: &str, bom: bool) -> Option<Option<Format>> {
+pub(super) fn by_ending(ending: &str, bom: bool) -> Option<Option<Format>> {
     Some(match ending {
         "csv" => Some(Format::Csv { bom }),
         "json" => Some(Format::Json),
@@ -136,8 +140,8 @@ async fn download(
             return Ok(answer);
         }
     }
-    let enough = Enough::default();
-    let (dataset, kind, body) = begun(&door, &visit, &code, format, version, &enough).await?;
+    let cut = Part::default();
+    let (dataset, kind, body) = begun(&door, &visit, &code, format, version, &cut).await?;
     let mut headers = attachment(&titled(&dataset.entry.draft.title), kind);
     // What the body is of: it may have changed since the beginning.
     let now = match before {
@@ -149,7 +153,7 @@ async fn download(
     };
     let mark = named.mark();
     Ok(match door.files.get(&dataset, &named).await? {
-        Some(known) => known::answer(&asked, &known, &mark, headers, (body, enough)),
+        Some(known) => known::answer(&asked, &known, &mark, headers, (body, cut)),
         None => {
             known::offered(&mut headers, &mark);
             (headers, door.files.remember(body, named)).into_response()
@@ -164,11 +168,11 @@ async fn begun(
     code: &str,
     format: Option<Format>,
     version: Option<i64>,
-    enough: &Enough,
+    cut: &Part,
 ) -> Result<(Dataset, &'static str, Body)> {
     let action = Action::RowsDownload.as_str();
     // Made when there is something to count: what is refused has no end.
-    let tally = || Some(Tally::new(&door.app, &visit.op, action, code).until(enough));
+    let tally = || Some(Tally::new(&door.app, &visit.op, action, code).until(cut));
     Ok(match format {
         // Written where the rows are read: the most asked for, of the largest sets.
         Some(format @ Format::Csv { bom }) => {
@@ -213,8 +217,8 @@ async fn book(
     xlsx::body("数据", of, header, rows, tally).await
 }
 
-/// Reads a file through, so that its size and checksum are known: nothing of it leaves. Whoever asks holds the turn.
-async fn learn(
+/// Reads a file through, so that its size and checksum are known: nothing of it leaves. Whoever asks holds a turn.
+pub(super) async fn learn(
     door: &Door,
     visit: &Visit,
     code: &str,
@@ -253,61 +257,6 @@ async fn learn(
         Some(now) if now == *wanted => door.files.learn(body, now).await,
         _ => Ok(()),
     }
-}
-
-/// The checksums of all files of a set, as `sha256sum -c` reads them. What nobody has had yet is read through for it, one file after the
-/// other, while the answer is written.
-async fn sums(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
-    let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
-    if !dataset.free {
-        return Err(Error::new(
-            Code::NoGrant,
-            "该数据集受限开放，须申请并经审核后使用",
-            "this data set is open under conditions: apply for it first",
-        )
-        .with_reasons(vec!["open.restricted".into()])
-        .into());
-    }
-    let left = super::dataset::formats(&dataset).into_iter();
-    let lines = stream::unfold(Some((door, visit, left)), move |state| {
-        let code = code.clone();
-        async move {
-            let (door, visit, mut left) = state?;
-            let ending = left.next()?;
-            match sum(&door, &visit, &code, ending).await {
-                Ok(line) => Some((Ok(line), Some((door, visit, left)))),
-                Err(error) => {
-                    tracing::warn!(error = error.operator_text(), "checksums broke off");
-                    Some((Err(error), None))
-                }
-            }
-        }
-    });
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(lines)).into_response())
-}
-
-/// The line of one file; empty where it changed while it was read.
-async fn sum(door: &Door, visit: &Visit, code: &str, ending: &str) -> Result<String> {
-    let file = format!("download.{ending}");
-    let dataset = app::opening::dataset(&door.app, &visit.op, code).await?;
-    let (Some(wanted), Some(format)) =
-        (named(door, visit, &dataset, &file).await?, by_ending(ending, true))
-    else {
-        return Ok(String::new());
-    };
-    let known = match door.files.get(&dataset, &wanted).await? {
-        Some(known) => Some(known),
-        None => {
-            let _turn = door.files.next_turn().await;
-            // Who had the turn may have read this very file.
-            if door.files.get(&dataset, &wanted).await?.is_none() {
-                learn(door, visit, code, format, &file, &wanted).await?;
-            }
-            door.files.get(&dataset, &wanted).await?
-        }
-    };
-    Ok(known.map(|known| format!("{}  {file}\n", known.sha256)).unwrap_or_default())
 }
 
 fn version(visit: &Visit) -> Result<Option<i64>> {

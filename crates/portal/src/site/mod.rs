@@ -24,6 +24,7 @@ mod search;
 mod services;
 mod showcase;
 mod still;
+mod sums;
 mod versions;
 
 pub(crate) use download::attachment;
@@ -61,7 +62,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
         .merge(search::router())
         .layer(CompressionLayer::new());
     // Files are streamed as they are: packing them would cost more time than the wire saves.
-    pages.merge(download::router()).merge(catalogue::router())
+    pages.merge(download::router()).merge(sums::router()).merge(catalogue::router())
 }
 
 /// The same list at another page.

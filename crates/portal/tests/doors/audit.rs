@@ -109,8 +109,24 @@ async fn a_file_whose_length_was_told_is_recorded_as_whole() {
             let ended = records(&house, "rows.download.end").await;
             let last = &ended[0].event;
             assert_eq!((ended.len(), last.result.as_str()), (left, "ok"), "{format} {range}");
-            assert_eq!((last.rows, last.bytes), (5003, whole.len() as u64), "{format} {range}");
+            assert_eq!(last.bytes, body.len() as u64, "{format} {range}: what left");
+            // Which rows a part holds nobody can say.
+            let size = whole.len();
+            let (rows, scope) = match first {
+                0 => (5003, String::new()),
+                _ => (0, format!("part bytes 20-{}/{size}", size - 1)),
+            };
+            assert_eq!((last.rows, &last.scope), (rows, &scope), "{format} {range}");
         }
+        // All of it asked for as a part is all of it.
+        let all = "Range: bytes=0-";
+        let (head, body) = asked(address, &format!("GET {path} HTTP/1.0\r\n{all}")).await;
+        assert!(head.contains(" 206 ") && body == whole, "{format}: {head}");
+        left += 1;
+        let ended = records(&house, "rows.download.end").await;
+        let last = &ended[0].event;
+        assert_eq!((last.rows, last.bytes), (5003, whole.len() as u64), "{format}");
+        assert_eq!((last.scope.as_str(), last.result.as_str()), ("", "ok"), "{format}");
     }
     // A part out of the middle is all that was asked for.
     let ended = records(&house, "rows.download.end").await.len();
@@ -128,8 +144,12 @@ async fn a_file_whose_length_was_told_is_recorded_as_whole() {
         }
     });
     let last = last.await.expect("a record").event;
-    assert_eq!((last.result.as_str(), last.reason.as_str()), ("ok", "part"));
-    assert!(last.rows > 0 && last.bytes >= 100, "what was read for it");
+    assert_eq!((last.result.as_str(), last.reason.as_str()), ("ok", ""));
+    assert_eq!((last.rows, last.bytes), (0, 80), "what left, not what was read for it");
+    assert!(last.scope.starts_with("part bytes 20-99/"), "{}", last.scope);
+    // The page says what the figure is.
+    let page = Browser::of(&house, "auditor").await.get("/console/audit?object=told").await.text();
+    assert!(page.contains("部分文件") && page.contains("20-99/"), "{page}");
 }
 
 #[tokio::test]
@@ -150,6 +170,28 @@ async fn a_file_that_was_given_up_half_way_is_recorded_as_cut_off() {
     let event = found.await.unwrap().event;
     assert_eq!((event.result.as_str(), event.reason.as_str()), ("failed", "cut off"));
     assert_eq!((event.rows, event.bytes), (7, 700));
+    // A part that was given up: what of it had left by then.
+    let part = app::audit::Part::default();
+    let tally = app::audit::Tally::new(&house.app, &op, "rows.download", "some_part");
+    let mut tally = tally.until(&part);
+    part.only(650, 1499, 9000);
+    for _ in 0..2 {
+        tally.add(7, 600);
+    }
+    drop(tally);
+    let found = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let all = records(&house, "rows.download.end").await;
+            if let Some(found) = all.into_iter().find(|r| r.event.object == "some_part") {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let event = found.await.unwrap().event;
+    assert_eq!((event.result.as_str(), event.reason.as_str()), ("failed", "cut off"));
+    assert_eq!((event.rows, event.bytes), (0, 550));
+    assert_eq!(event.scope, "part bytes 650-1499/9000");
 }
 
 #[tokio::test]

@@ -2,22 +2,28 @@
 
 use app::contest::{self, ContestNew};
 use app::news;
+use app::opening;
+use app::restricted::{self, UseOrder};
 use app::voice::{self, TicketOrder};
 use axum::http::StatusCode;
-use chrono::TimeDelta;
-use model::code::DataType;
+use chrono::{Datelike, NaiveDate, TimeDelta};
+use model::account::ApplicationNew;
+use model::code::{DataType, OpenType};
 use model::item::Item;
 use model::news::{NewsKind, NewsNew};
+use model::openplan::PlanLine;
+use model::restricted::UseDeed;
 use model::voice::showcase::{ShowcaseKind, ShowcaseNew};
 use model::voice::ticket::{Deed, TicketKind, TicketNew};
 use portal::PortalConfig;
-use testkit::House;
+use testkit::{ENTERPRISE_ORG, House};
 
 use crate::browser::Browser;
 
-/// Follows a list from its first page on. Each of `needles` stands on one page, and there are so many pages.
-async fn walked(browser: &mut Browser, first: &str, needles: &[String], pages: usize) {
+/// Follows a list from its first page on. Each of `needles` stands on one page, and there are so many pages; answers all their text.
+async fn walked(browser: &mut Browser, first: &str, needles: &[String], pages: usize) -> String {
     let (mut path, mut seen) = (first.to_owned(), vec![0_usize; needles.len()]);
+    let mut whole = String::new();
     for page in 1..=pages {
         let answer = browser.get(&path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
@@ -33,9 +39,11 @@ async fn walked(browser: &mut Browser, first: &str, needles: &[String], pages: u
             None if page == pages => {}
             _ => panic!("{first}: page {page} of {pages}: {next:?}"),
         }
+        whole.push_str(&text);
     }
     let odd: Vec<_> = needles.iter().zip(&seen).filter(|(_, n)| **n != 1).collect();
     assert!(odd.is_empty(), "{first}: not once: {odd:?}");
+    whole
 }
 
 /// Sets with places and without rows: nothing tells them apart but their names.
@@ -192,5 +200,84 @@ async fn older_tickets_showcases_comments_policies_and_contests_are_reached() {
         ("/contests", &contests),
     ] {
         walked(&mut nobody, list, needles, 2).await;
+    }
+}
+
+/// A department's plan of this year, agreed to: how its page is linked to.
+async fn agreed_plan(house: &House, who: &str) -> String {
+    let (app, op) = (&house.app, house.person(who).await);
+    let year = op.today().year();
+    let plan = opening::begin_plan(app, &op, year).await.unwrap();
+    let line = PlanLine {
+        code: String::new(),
+        title: "停车泊位".into(),
+        attribute: OpenType::Unconditional,
+        ground: None,
+        basis: String::new(),
+        due: NaiveDate::from_ymd_opt(year, 12, 31).unwrap(),
+    };
+    opening::write_plan(app, &op, &plan.id, vec![line], plan.edit).await.unwrap();
+    opening::submit_plan(app, &op, &plan.id).await.unwrap();
+    let authority = house.person("authority").await;
+    opening::decide_plan(app, &authority, &plan.id, true, "").await.unwrap();
+    format!("href=\"/plans/{}\"", plan.id)
+}
+
+#[tokio::test]
+async fn older_plans_are_reached_and_those_of_one_department_alone() {
+    let house = House::new().await;
+    let (mut own, mut all) = (Vec::new(), Vec::new());
+    for n in 0..22 {
+        own.push(agreed_plan(&house, "provider").await);
+        // Of another department one on either page.
+        if matches!(n, 0 | 21) {
+            all.push(agreed_plan(&house, "stranger").await);
+        }
+        // A department has one plan a year.
+        house.days_later(365);
+    }
+    let foreign = all.clone();
+    all.extend(own.iter().cloned());
+    let mut nobody = Browser::new(&house);
+    walked(&mut nobody, "/plans", &all, 2).await;
+    let shown = walked(&mut nobody, "/plans?org=org-market", &own, 2).await;
+    assert!(!foreign.iter().any(|link| shown.contains(link.as_str())), "{shown}");
+    let shown = walked(&mut nobody, "/plans?year=2026&org=org-market", &own[..1], 1).await;
+    assert!(!own[1..].iter().any(|link| shown.contains(link.as_str())), "{shown}");
+}
+
+#[tokio::test]
+async fn older_applications_of_ones_own_are_reached() {
+    let house = House::new().await;
+    house.publish(testkit::restricted_draft("yanjiu")).await;
+    let (app, op) = (&house.app, house.person("enterprise").await);
+    let new = ApplicationNew {
+        name: "研究".into(),
+        description: String::new(),
+        org: ENTERPRISE_ORG.into(),
+    };
+    let calling = app::account::register_application(app, &op, new).await.unwrap();
+    let id = calling.application.id;
+    let mut numbers = Vec::new();
+    for n in 0..43 {
+        let op = house.person("enterprise").await;
+        let filed = restricted::file(app, &op, testkit::use_of(&id, "yanjiu", &[])).await.unwrap();
+        numbers.push(format!("href=\"/restricted/{}\"", filed.number));
+        // Others than drafts are among them.
+        if n % 10 == 0 {
+            for of in ["storage", "protection"] {
+                house.use_file(&op, &filed.number, of).await.unwrap();
+            }
+            let submit = UseOrder::new(UseDeed::Submit, "");
+            restricted::act(app, &op, &filed.number, submit).await.unwrap();
+        }
+    }
+    let mut enterprise = Browser::of(&house, "enterprise").await;
+    walked(&mut enterprise, "/restricted", &numbers, 3).await;
+    // Nobody else's list has them, on whatever page it is begun.
+    for who in ["citizen", "provider"] {
+        let mut other = Browser::of(&house, who).await;
+        let text = walked(&mut other, "/restricted", &[], 1).await;
+        assert!(!numbers.iter().any(|number| text.contains(number.as_str())), "{who}: {text}");
     }
 }

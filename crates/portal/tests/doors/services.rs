@@ -1,5 +1,7 @@
 //! Pages about sets: charts, versions, interfaces, maps, cities and the open index, each without script.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use model::code::{DataType, SyncMode};
@@ -264,6 +266,44 @@ async fn checksums_are_those_of_the_files_in_every_process() {
     let read = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
     let read = read.iter().filter(|r| r.event.action == "open.sized").count();
     assert_eq!(read, 12, "six files of two versions");
+}
+
+/// `sha256sum -c` checks what a list names and says nothing of what it does not: there is none that lacks a file.
+#[tokio::test]
+async fn a_list_of_checksums_is_whole_or_not_there_yet() {
+    let house = House::new().await;
+    open_set(&house, "summed", "330000").await;
+    let config = portal::PortalConfig { sums_wait: Duration::ZERO, ..Default::default() };
+    let (mut nobody, path) = (Browser::with(&house, config), "/data/summed/SHA256SUMS");
+    let early = nobody.get(path).await;
+    assert_eq!(early.status, StatusCode::SERVICE_UNAVAILABLE, "{}", early.text());
+    assert_eq!(early.headers["retry-after"], "10");
+    assert!(early.text().lines().count() == 2, "{}", early.text());
+    assert!(early.text().lines().all(|line| line.starts_with('#')), "{}", early.text());
+    // Nobody waits for it: it is worked out all the same, each file once however often it is asked for.
+    let list = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let answer = nobody.get(path).await;
+            if answer.status == StatusCode::OK {
+                return answer.text();
+            }
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(answer.text().lines().all(|line| line.starts_with('#')), "{}", answer.text());
+            tokio::task::yield_now().await;
+        }
+    });
+    let list = list.await.expect("the list");
+    let names: Vec<&str> = list.lines().map(|line| line.split_once("  ").unwrap().1).collect();
+    let endings = ["csv", "json", "xlsx", "xml", "rdf", "parquet"];
+    assert_eq!(names, endings.map(|e| format!("download.{e}")));
+    let auditor = house.person("auditor").await;
+    let filter = model::audit::AuditFilter {
+        action: Some("open.sized".into()),
+        limit: 100,
+        ..model::audit::AuditFilter::default()
+    };
+    let read = app::audit::list(&house.app, &auditor, &filter).await.unwrap();
+    assert_eq!(read.len(), endings.len());
 }
 
 #[tokio::test]

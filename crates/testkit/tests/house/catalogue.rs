@@ -2,8 +2,8 @@
 
 use app::catalogue::{self, Move, SheetFormat};
 use model::Code;
-use model::code::{Grade, OnlineState, OpenType, PublishState};
-use model::entry::EntryFilter;
+use model::code::{Grade, OnlineState, OpenType, PublishState, SyncMode};
+use model::entry::{EntryFilter, Link};
 use model::search::SearchQuery;
 use testkit::House;
 
@@ -236,4 +236,45 @@ async fn files(house: House) {
     assert!(!report.applied && !report.faults.is_empty());
 }
 
-crate::on_both!(a_life, a_change, refusals, pages, files);
+/// The formats by which open sets are found and counted.
+async fn formats(house: &House) -> Vec<(String, u64)> {
+    let query = SearchQuery { facets: Some(vec!["format".into()]), ..SearchQuery::default() };
+    let page = app::opening::search(&house.app, &house.nobody(), query).await.unwrap();
+    let found = page.facets.into_iter().find(|(name, _)| name == "format");
+    let mut counts = found.map(|(_, counts)| counts).unwrap_or_default();
+    counts.sort();
+    counts
+}
+
+/// A set known by links alone is counted by what is behind its links, until rows are here.
+async fn linked_formats(house: House) {
+    let link = |url: &str, format: &str| Link {
+        title: String::new(),
+        url: format!("https://data.example/{url}"),
+        format: format.into(),
+    };
+    let mut trees = testkit::draft("trees");
+    trees.profile.links =
+        vec![link("a", "text/csv"), link("b", "shp"), link("c", "API"), link("d", "")];
+    let trees = house.publish(trees).await;
+    assert!(trees.linked_only());
+    // What is open under conditions is handed out by no link, and counts as it is applied for.
+    let mut limited = testkit::restricted_draft("limited");
+    limited.profile.links = vec![link("e", "PDF")];
+    house.publish(limited).await;
+    let of = |words: &[&str]| words.iter().map(|w| ((*w).to_owned(), 1)).collect::<Vec<_>>();
+    let own = formats(&house).await;
+    let limited: Vec<_> = own.iter().filter(|(w, _)| w != "CSV" && w != "SHP").cloned().collect();
+    assert_eq!(own, of(&["API", "CSV", "SHP"]));
+    assert_eq!(limited, of(&["API"]), "an interface of somebody else's is none of ours");
+    // The whole index made anew says the same.
+    app::catalogue::reindex(&house.app).await.unwrap();
+    assert_eq!(formats(&house).await, own);
+    let rows = "编号,名称,金额,日期\n1,香樟,1.50,2026-01-01\n".as_bytes();
+    house.collect("trees", "a.csv", rows, SyncMode::Full).await.unwrap();
+    let mut now = of(&["API", "CSV", "JSON", "RDF", "SHP", "XLSX", "XML"]);
+    now[0].1 = 2;
+    assert_eq!(formats(&house).await, now, "what is here is had here, and there as before");
+}
+
+crate::on_both!(a_life, a_change, refusals, pages, files, linked_formats);

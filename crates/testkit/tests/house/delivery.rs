@@ -63,7 +63,7 @@ pub(crate) fn working(app: &Arc<App>) -> tokio::task::JoinHandle<()> {
     })
 }
 
-async fn seen(house: &House, id: &str) -> DeliveryView {
+pub(crate) async fn seen(house: &House, id: &str) -> DeliveryView {
     delivery::get(&house.app, &Op::system(house.app.now()), id).await.unwrap()
 }
 
@@ -74,7 +74,7 @@ async fn newest(house: &House, id: &str) -> Option<DeliveryTurn> {
 }
 
 /// Waits until the `n`th turn is so.
-async fn turn(house: &House, id: &str, n: u64, state: DeliveryTurnState) -> DeliveryTurn {
+pub(crate) async fn turn(house: &House, id: &str, n: u64, state: DeliveryTurnState) -> DeliveryTurn {
     until(state.as_str(), async || {
         let system = Op::system(house.app.now());
         let turns = delivery::turns(&house.app, &system, id, None, 200).await.unwrap().items;
@@ -88,17 +88,17 @@ async fn turn(house: &House, id: &str, n: u64, state: DeliveryTurnState) -> Deli
 }
 
 /// Waits until the `n`th turn is delivered; its receipt.
-async fn delivered(house: &House, id: &str, n: u64) -> DeliveryReceipt {
+pub(crate) async fn delivered(house: &House, id: &str, n: u64) -> DeliveryReceipt {
     turn(house, id, n, DeliveryTurnState::Done).await.receipt.unwrap()
 }
 
 /// The target holds what the lake shows of a region.
-async fn level(house: &House, region: &str, there: &Table) {
+pub(crate) async fn level(house: &House, region: &str, there: &Table) {
     let here = of_region(&house.app, "firms", region).await;
     assert_eq!(differs(&here, there), None, "{region}");
 }
 
-async fn records(house: &House, action: &str) -> Vec<AuditRecord> {
+pub(crate) async fn records(house: &House, action: &str) -> Vec<AuditRecord> {
     let auditor = house.person("auditor").await;
     let filter = AuditFilter { action: Some(action.into()), limit: 500, ..AuditFilter::default() };
     app::audit::list(&house.app, &auditor, &filter).await.unwrap()

@@ -22,6 +22,7 @@ mod collection;
 mod contest;
 mod crowd;
 mod delivery;
+mod deliveryhours;
 mod deliverykill;
 mod deltashare;
 mod desk;

@@ -35,7 +35,13 @@ async fn person(house: &House, name: &str, shown: &str, org: Option<&str>, role:
 }
 
 /// The administrator changes the name by which somebody is shown.
-async fn shown_as(house: &House, name: &str, shown: &str, org: Option<&str>, role: Role) {
+pub(crate) async fn shown_as(
+    house: &House,
+    name: &str,
+    shown: &str,
+    org: Option<&str>,
+    role: Role,
+) {
     let admin = house.person("admin").await;
     let id = house.app.store.user_by_name(name).await.unwrap().unwrap().user.id;
     let change =

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use app::project::{self, JobView};
 use chrono::TimeDelta;
 use model::Code;
+use model::account::Role;
 use model::bounds::{Bounds, BoundsKind, RateBound};
 use model::code::Grade;
 use model::project::ProjectQuota;
 use model::project::job::{ProjectRun, RunCause, RunState};
-use testkit::House;
+use testkit::{CONSUMER_ORG, House};
 
 use crate::bounding;
 use crate::project::{Team, team};
@@ -277,10 +278,21 @@ async fn ends_with_its_grant(house: House) {
     assert!(failed.en.contains("`renkou`") && failed.en.contains("not granted"), "{failed:?}");
     let view = project::results(app, &t.owner, &t.id).await.unwrap();
     assert!(view[0].en.contains("`renkou`"), "{view:?}");
+    // Who left is named as everybody is; what is kept stays the login name.
+    let (who, org) = ("developer", Some(CONSUMER_ORG));
+    crate::named::shown_as(t.house(), who, "孙开发", org, Role::Consumer).await;
     project::member_remove(app, &t.owner, &t.id, t.developer.actor.id()).await.unwrap();
     let run = project::run_now(app, &t.owner, &t.id, "free").await.unwrap();
     let left = t.ended("free", &run.id).await;
-    assert!(left.en.contains("developer"), "{left:?}");
+    assert!(left.zh.contains("孙开发") && left.en.contains("孙开发"), "{left:?}");
+    assert!(!left.en.contains(who), "{left:?}");
+    let mut jobs = project::jobs(app, &t.owner, &t.id).await.unwrap();
+    jobs.push(t.job("free").await);
+    assert!(jobs.iter().all(|j| j.job.saved_by == "孙开发"), "{jobs:?}");
+    let ran = jobs.iter().find(|j| j.job.name == "ages").unwrap().last.as_ref().unwrap();
+    assert_eq!(ran.by, "孙开发");
+    let kept = app.store.project_jobs(&t.id).await.unwrap();
+    assert!(kept.iter().all(|(job, _)| job.saved_by == who), "{kept:?}");
 }
 
 /// Files of a table's rows, moved out of reach: its log stays and names them.

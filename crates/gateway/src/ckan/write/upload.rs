@@ -10,9 +10,7 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::request::Parts;
 use axum::http::{Method, header};
-use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use futures::TryStreamExt as _;
 use model::code::SyncMode;
 use model::entry::Entry;
 use model::parcel::{Run, RunState};
@@ -130,34 +128,11 @@ async fn keep(
 ) -> Result<Spooled, Fault> {
     // Its own name, whatever path a client sends.
     let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let spooled = pump(field, |bytes| collection::spool(&door.app, person, &entry.id, name, bytes));
+    let bytes = field.map_err(|e| broken(&e));
+    let spooled = collection::pump(bytes, |bytes| {
+        collection::spool(&door.app, person, &entry.id, name, bytes)
+    });
     spooled.await.map_err(refused)
-}
-
-/// Gives `work` the field's bytes as a stream that borrows nothing, pumping the field beside it.
-async fn pump<T, F, Fut>(mut field: Field<'_>, work: F) -> Result<T>
-where
-    F: FnOnce(BoxStream<'static, Result<Bytes>>) -> Fut,
-    Fut: Future<Output = Result<T>>,
-{
-    let (send, receive) = tokio::sync::mpsc::channel::<Result<Bytes>>(8);
-    let reader = stream::unfold(receive, |mut r| async move { r.recv().await.map(|x| (x, r)) });
-    let pumping = async move {
-        loop {
-            let piece = match field.chunk().await {
-                Ok(Some(piece)) => Ok(piece),
-                Ok(None) => return,
-                Err(error) => Err(broken(&error)),
-            };
-            let last = piece.is_err();
-            // When the room stops reading (too large, no space) its answer says why.
-            if send.send(piece).await.is_err() || last {
-                return;
-            }
-        }
-    };
-    let (answer, ()) = tokio::join!(work(reader.boxed()), pumping);
-    answer
 }
 
 /// Collects the rows of a file into the table, and tells the table with what came of it.
