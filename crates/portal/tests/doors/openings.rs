@@ -108,7 +108,12 @@ async fn policies_are_written_read_and_found() {
     }
     assert_eq!(nobody.get("/policies?city=nowhere").await.status, StatusCode::NOT_FOUND);
     let found = nobody.get(&format!("/search?q={}", encode("开放办法"))).await.text();
-    assert!(found.contains("id=\"found-policies\"") && found.contains("id=\"ask-for-it\"") && found.contains(&public), "{found}");
+    assert!(
+        found.contains("id=\"found-policies\"")
+            && found.contains("id=\"ask-for-it\"")
+            && found.contains(&public),
+        "{found}"
+    );
     let only = nobody.get(&format!("/search?in=data&q={}", encode("开放办法"))).await.text();
     assert!(!only.contains("id=\"found-policies\""));
     let nothing = nobody.get("/search?q=qqzzxxyy").await.text();
