@@ -145,7 +145,19 @@ pub async fn list(app: &App, op: &Op, filter: &AuditFilter) -> Result<Vec<AuditR
     let mut reading = event(op, "audit.read", "audit");
     reading.scope = scope(filter);
     record(app, reading).await?;
-    app.store.audit().list(&permit, filter).await
+    app.store.audit().list(&permit, &by_account(app, filter).await?).await
+}
+
+/// The filter with the id of the account whose login name it tells: ids are what the chain holds, login names what its readers see.
+async fn by_account(app: &App, filter: &AuditFilter) -> Result<AuditFilter> {
+    let mut filter = filter.clone();
+    let name = filter.actor.as_deref().map(str::trim).unwrap_or_default();
+    if !name.is_empty()
+        && let Some(account) = app.store.user_by_name(name).await?
+    {
+        filter.actor = Some(account.user.id);
+    }
+    Ok(filter)
 }
 
 /// Names shown of the people of some records, by their accounts' ids: to stand beside the login names, which are what the chain holds.
@@ -349,7 +361,7 @@ pub async fn export(
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
     let permit = permit(app, op, Action::AuditExport, &Target::plain("Audit", "audit")).await?;
     // The first page is read before anything is answered: a wrong filter is refused, not broken off.
-    let filter = AuditFilter { limit: EXPORT_PAGE, ..filter.clone() };
+    let filter = AuditFilter { limit: EXPORT_PAGE, ..by_account(app, filter).await? };
     let first = app.store.audit().list(&permit, &filter).await?;
     let mut begun = event(op, "audit.export", "audit");
     begun.scope = scope(&filter);

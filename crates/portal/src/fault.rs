@@ -105,7 +105,15 @@ pub(crate) async fn page(door: &Door, visit: &Visit, error: &Error) -> Response 
             "a page was refused"
         ),
     }
-    let (help_zh, help_en) = help(error.kind());
+    let (mut help_zh, mut help_en) = help(error.kind());
+    // What is open on conditions is applied for, on its page.
+    let conditions = error.reasons().iter().any(|r| r == "open.restricted");
+    let set = visit.uri.path().strip_prefix("/data/").and_then(|rest| rest.split('/').next());
+    let apply = set.filter(|set| conditions && !set.is_empty());
+    if apply.is_some() {
+        help_zh = "请在数据集页面提交申请，审核通过并签订协议后使用。";
+        help_en = "Apply on the page of the data set: it is used once that is approved and signed.";
+    }
     let own = error.zh() != error.code().zh();
     let context = context! {
         code => error.code().as_str(),
@@ -117,7 +125,7 @@ pub(crate) async fn page(door: &Door, visit: &Visit, error: &Error) -> Response 
         fields => value(error.fields()),
         reasons => value(error.reasons()),
         help => visit.t(help_zh, help_en),
-        sign_in => error.code() == Code::SignInRequired,
+        sign_in => error.code() == Code::SignInRequired, apply,
     };
     let template = if visit.fragment { "error_fragment.html" } else { "error.html" };
     match door.page(visit, template, context).await {

@@ -180,6 +180,6 @@ mod tests {
             of(Comparison::Lte("2026-02-01".into())),
         ]);
         let query = RowQuery { filter: Some(range), ..RowQuery::default() };
-        assert_eq!(dialect(&query), "rq=gte.2026%2D01%2D01&rq=lte.2026%2D02%2D01");
+        assert_eq!(dialect(&query), "rq=gte.2026-01-01&rq=lte.2026-02-01");
     }
 }

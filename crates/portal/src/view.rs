@@ -11,6 +11,7 @@ use chrono::DateTime;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use model::account::Role;
+use model::news::{Block, blocks};
 use model::op::china;
 use model::{Error, Op};
 use rust_embed::RustEmbed;
@@ -141,11 +142,22 @@ fn environment(lang: Lang, names: &Arc<Names>) -> Environment<'static> {
     });
     env.add_filter("enc", |text: String| encode(&text));
     env.add_filter("cut", |text: String, most: usize| cut(&text, most));
+    env.add_filter("plain", move |text: Option<String>| plain(&text.unwrap_or_default(), lang));
     env
 }
 
+/// A text of headings, lists and paragraphs (`model::news::blocks`) in one line, without its marks.
+fn plain(text: &str, lang: Lang) -> String {
+    let parts = blocks(text).into_iter().map(|block| match block {
+        Block::Heading { text } => format!("{text}{}", lang.of("：", ":")),
+        Block::List { items } => items.join(lang.of("；", "; ")),
+        Block::Paragraph { text } => text,
+    });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
 /// An RFC 3339 instant as civil time in China; other texts pass unchanged.
-fn civil(text: Option<&str>, pattern: &str) -> String {
+pub(crate) fn civil(text: Option<&str>, pattern: &str) -> String {
     let Some(text) = text else { return String::new() };
     DateTime::parse_from_rfc3339(text)
         .map_or_else(|_| text.to_owned(), |t| t.with_timezone(&china()).format(pattern).to_string())

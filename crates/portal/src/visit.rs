@@ -176,7 +176,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
 
 /// Percent-encodes a query component.
 pub(crate) fn encode(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    // What RFC 3986 calls unreserved stays as it is, so that addresses can be read.
+    const ENCODED: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    percent_encoding::utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// The middleware around every page.

@@ -99,6 +99,7 @@ pub const DEFECTS: [&str; 7] =
 pub struct Failing {
     pub code: String,
     pub title: String,
+    pub title_en: String,
     pub org: String,
     pub region: String,
     pub defects: Vec<&'static str>,
@@ -132,6 +133,7 @@ impl Line {
         Failing {
             code: set.code.clone(),
             title: set.title.clone(),
+            title_en: set.title_en.clone(),
             org: set.org.clone(),
             region: set.region.clone(),
             defects: self.defects.clone(),

@@ -1,7 +1,7 @@
 //! Names of places (地名): regions of the division table, and features of open sets by what they are called. Rows are asked for by the
 //! gate of every reader; a region is where [`super::ground`] knows it to be, and nowhere when no open data tell it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::code::{DataType, OpenType};
 use model::item::Item;
@@ -17,7 +17,9 @@ use crate::App;
 
 /// Longest name that is looked for, in characters, and features of one set.
 const LONGEST: usize = 40;
-const EACH: u64 = 5;
+const EACH: usize = 5;
+/// Rows that are read for these: a set of readings holds a place many times.
+const READ: u64 = 40;
 
 /// Where a named place was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -159,7 +161,7 @@ async fn features(app: &App, op: &Op, code: &str, name: &str) -> Result<Vec<Plac
             column: item.identifier.clone(),
             comparison: Comparison::Ilike(format!("%{name}%")),
         }),
-        limit: Some(EACH),
+        limit: Some(READ),
         ..RowQuery::default()
     };
     let page = crate::sharing::query(app, op, code, &ask).await?.page;
@@ -180,7 +182,9 @@ async fn features(app: &App, op: &Op, code: &str, name: &str) -> Result<Vec<Plac
             outlined: true,
         })
     });
-    Ok(told.collect())
+    let mut seen = HashSet::new();
+    let told = told.filter(|p| seen.insert(format!("{} {:?}", p.name, p.bounds)));
+    Ok(told.take(EACH).collect())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use model::{Error, Result};
 
 use crate::console::{PAGE, done, next_link};
 use crate::form::Posted;
-use crate::visit::Visit;
+use crate::visit::{Lang, Visit};
 use crate::{Answer, Door, label};
 
 pub(super) fn router() -> Router<Arc<Door>> {
@@ -60,12 +60,34 @@ fn row(visit: &Visit, n: &Notice) -> Value {
             .collect::<Vec<_>>()
             .join(visit.t("，", ", ")),
         "approval.ended" => label::label("phase", &n.words, visit.lang),
+        kind if kind.starts_with("restricted.") || kind.starts_with("sandbox.") => {
+            said(&n.words, visit.lang)
+        }
         _ => n.words.clone(),
     };
     context! {
         id => &n.id, kind => label::label("notice", &n.kind, visit.lang), title => &n.title, words, at => &n.at,
         unread => n.read_at.is_none(),
     }
+}
+
+/// Words of a notice of restricted opening or of a sandbox: names of states and ways stand in it in Chinese, a decision in both languages.
+fn said(words: &str, lang: Lang) -> String {
+    const KINDS: [&str; 5] =
+        ["use_state", "use_deed", "sandbox_run", "release_way", "sandbox_extension"];
+    let named = |part: &str| {
+        KINDS.iter().find_map(|kind| {
+            let all = label::choices(kind, Lang::Zh);
+            let (word, _) = all.into_iter().find(|(_, zh)| *zh == part)?;
+            Some(label::label(kind, word, lang))
+        })
+    };
+    let other = |part: &str| match lang {
+        Lang::Zh => matches!(part, "agreed" | "refused"),
+        Lang::En => matches!(part, "同意" | "驳回"),
+    };
+    let parts = words.split(' ').filter(|part| !other(part));
+    parts.map(|part| named(part).unwrap_or_else(|| part.to_owned())).collect::<Vec<_>>().join(" ")
 }
 
 fn address(node: &Node) -> String {
@@ -126,4 +148,18 @@ async fn unsubscribe(State(door): State<Arc<Door>>, visit: Visit, posted: Posted
     let (kind, subject) = subject(&posted)?;
     notice::unsubscribe(&door.app, &visit.op, kind, &subject).await?;
     done(back(&posted), "unsubscribed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_notice_are_of_the_readers_language() {
+        assert_eq!(said("生效中", Lang::En), "In force");
+        assert_eq!(said("生效中", Lang::Zh), "生效中");
+        assert!(said("p_by_state 接口 同意 agreed", Lang::En).ends_with(" agreed"));
+        assert_eq!(said("p_by_state 接口 同意 agreed", Lang::Zh), "p_by_state 接口 同意");
+        assert_eq!(said("甲 乙", Lang::En), "甲 乙");
+    }
 }

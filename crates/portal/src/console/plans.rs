@@ -97,22 +97,26 @@ async fn page(
     door.page_with(visit, "console/plan.html", context, wrong.map(|(e, _)| e)).await
 }
 
-/// The lines of a form, without those that are empty.
-fn lines(posted: &Posted) -> Result<Vec<PlanLine>> {
-    let mut found = Vec::new();
+/// The lines of a form, without those that are empty, and what is wrong first. A day that cannot be read is the first of all days, which
+/// the form shows as none, so that nothing else that was written is lost.
+fn lines(posted: &Posted) -> (Vec<PlanLine>, Option<Error>) {
+    let (mut found, mut wrong) = (Vec::new(), None);
     for n in 0..MOST_LINES {
         let said = |name: &str| posted.get(&format!("{name}-{n}")).to_owned();
         let (code, title) = (said("code"), said("title"));
         if code.is_empty() && title.is_empty() {
             continue;
         }
-        let due = said("due").parse::<chrono::NaiveDate>().map_err(|_| {
-            Error::invalid(
-                format!("第 {} 行的完成时间应形如 2026-06-30", n + 1),
-                format!("line {}: the day is written like 2026-06-30", n + 1),
-            )
-            .field(format!("due-{n}"), "请填写日期", "give a day")
-        })?;
+        let due = said("due").parse::<chrono::NaiveDate>().unwrap_or_else(|_| {
+            wrong.get_or_insert_with(|| {
+                Error::invalid(
+                    format!("第 {} 行的完成时间应形如 2026-06-30", n + 1),
+                    format!("line {}: the day is written like 2026-06-30", n + 1),
+                )
+                .field(format!("due-{n}"), "请填写日期", "give a day")
+            });
+            chrono::NaiveDate::default()
+        });
         found.push(PlanLine {
             code,
             title,
@@ -123,7 +127,7 @@ fn lines(posted: &Posted) -> Result<Vec<PlanLine>> {
             due,
         });
     }
-    Ok(found)
+    (found, wrong)
 }
 
 async fn write(
@@ -133,11 +137,10 @@ async fn write(
     posted: Posted,
 ) -> Answer {
     let seen = posted.number("seen")?;
-    let none: &[PlanLine] = &[];
-    let lines = match lines(&posted) {
-        Ok(lines) => lines,
-        Err(error) => return page(&door, &visit, &id, Some((&error, none))).await,
-    };
+    let (lines, wrong) = lines(&posted);
+    if let Some(error) = wrong {
+        return page(&door, &visit, &id, Some((&error, lines.as_slice()))).await;
+    }
     match opening::write_plan(&door.app, &visit.op, &id, lines.clone(), seen).await {
         Ok(_) => done(&format!("/console/plans/{id}"), "saved"),
         Err(error) if error.kind() == Kind::Invalid => {
@@ -180,7 +183,7 @@ async fn decide(
 async fn check(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
     match opening::assess(&door.app, &visit.op, posted.get("code")).await {
         Ok(of) => done(&format!("/console/assessments/{}", of.id), "checked"),
-        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
+        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::NotFound) => {
             listed(&door, &visit, Some(&error)).await
         }
         Err(error) => Err(error.into()),
@@ -191,7 +194,7 @@ async fn withdraw(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -
     let (code, note) = (posted.get("code"), posted.get("note"));
     match opening::withdraw(&door.app, &visit.op, code, note, posted.get("note_en")).await {
         Ok(_) => done("/console/plans", "take_offline"),
-        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
+        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::NotFound) => {
             listed(&door, &visit, Some(&error)).await
         }
         Err(error) => Err(error.into()),

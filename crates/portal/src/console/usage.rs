@@ -300,11 +300,11 @@ mod tests {
         };
         assert_eq!(
             drill(&filter, UsageBy::City, "330100").as_deref(),
-            Some("/console/usage?by=county&from=2026%2D01%2D01&to=2026%2D01%2D31&region=330100")
+            Some("/console/usage?by=county&from=2026-01-01&to=2026-01-31&region=330100")
         );
         assert_eq!(
             drill(&filter, UsageBy::Day, "2026-01-05").as_deref(),
-            Some("/console/usage?by=application&from=2026%2D01%2D05&to=2026%2D01%2D05")
+            Some("/console/usage?by=application&from=2026-01-05&to=2026-01-05")
         );
         assert_eq!(drill(&filter, UsageBy::Org, ""), None);
         assert_eq!(outcome_name("quota_used_up", Lang::En), "the quota is used up");

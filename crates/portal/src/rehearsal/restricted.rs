@@ -270,6 +270,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             applications => list(context! { id => "app", name => "应用 <b>" }), until => "2026-12-31",
             longest => context! { purpose => 1000, scope => 1000, text => 1000 },
             draft => full.then_some("KF-20260302-000001"), seen => full.then_some(1),
+            credit => list(context! { rule => "违约 <b>", until => "2031-03-02" }),
         },
         "site/restricted_statistics.html" => {
             let row = ProviderFigures {

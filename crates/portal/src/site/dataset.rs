@@ -19,7 +19,7 @@ use model::search::SearchQuery;
 use crate::export::known::Known;
 use crate::export::xlsx;
 use crate::site::{download, facets, metadata, opinion, plans};
-use crate::view::value;
+use crate::view::{civil, value};
 use crate::visit::{Lang, Visit, encode};
 use crate::{Answer, Door, rows};
 
@@ -263,7 +263,8 @@ fn cite(door: &Door, visit: &Visit, dataset: &Dataset, version: Option<i64>) -> 
     let site = visit.t(&door.config.site_name_cn, &door.config.site_name_en);
     let url = format!("{}/data/{}", visit.base, encode(&draft.code));
     let told = dataset.entry.data_at.as_deref().or(dataset.entry.published_at.as_deref());
-    let day = told.and_then(|t| t.get(..10)).unwrap_or_default();
+    // The day here, as the page tells it.
+    let day = civil(told, "%Y-%m-%d");
     let version = version.map_or_else(String::new, |v| match visit.lang {
         Lang::Zh => format!("版本 {v}. "),
         Lang::En => format!("Version {v}. "),

@@ -35,10 +35,16 @@ pub(super) fn router() -> Router<Arc<Door>> {
 pub(crate) fn attachment(name: &str, content_type: &'static str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    let plain: String = name
+    let mut plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
         .collect();
+    // Who reads no Chinese names is not given a row of lines.
+    if let Some((stem, ending)) = plain.rsplit_once('.')
+        && stem.chars().all(|c| c == '_')
+    {
+        plain = format!("download.{ending}");
+    }
     let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", encode(name));
     if let Ok(value) = HeaderValue::from_str(&value) {
         headers.insert(header::CONTENT_DISPOSITION, value);

@@ -108,6 +108,14 @@ async fn blank_form(
         true => app::account::applications(app, op).await?,
         false => Vec::new(),
     };
+    // What would have the application refused is told before it is written.
+    let today = op.today();
+    let credit = restricted::credit_mine(app, op).await?;
+    let credit: Vec<Value> = credit
+        .iter()
+        .filter(|c| c.repaired_at.is_empty() && c.until >= today)
+        .map(|c| context! { rule => &c.rule, until => c.until.to_string() })
+        .collect();
     let rules = &app.rules.restricted;
     let questions: Vec<Value> = rules
         .questions
@@ -121,7 +129,7 @@ async fn blank_form(
         })
         .collect();
     let context = context! {
-        form => value(new), datasets, questions, methods => value(&rules.methods),
+        form => value(new), datasets, questions, credit, methods => value(&rules.methods),
         may_apply => restricted::may_file(app, op),
         applications => value(applications.iter().filter(|a| a.active).collect::<Vec<_>>()),
         longest => context! { purpose => rules.longest.purpose, scope => rules.longest.scope, text => rules.longest.text },

@@ -108,9 +108,16 @@ async fn policies_are_written_read_and_found() {
     }
     assert_eq!(nobody.get("/policies?city=nowhere").await.status, StatusCode::NOT_FOUND);
     let found = nobody.get(&format!("/search?q={}", encode("开放办法"))).await.text();
-    assert!(found.contains("id=\"found-data\"") && found.contains(&public), "{found}");
+    assert!(
+        found.contains("id=\"found-policies\"")
+            && found.contains("id=\"ask-for-it\"")
+            && found.contains(&public),
+        "{found}"
+    );
     let only = nobody.get(&format!("/search?in=data&q={}", encode("开放办法"))).await.text();
     assert!(!only.contains("id=\"found-policies\""));
+    let nothing = nobody.get("/search?q=qqzzxxyy").await.text();
+    assert!(nothing.contains("id=\"nothing\"") && nothing.contains("id=\"ask-for-it\""));
     let nav = nobody.get("/").await.text();
     let (policies, contests) = (nav.find("href=\"/policies\""), nav.find("href=\"/contests\""));
     assert!(policies.is_some() && policies < contests, "in the order of the site");

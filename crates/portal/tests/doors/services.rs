@@ -530,7 +530,7 @@ async fn a_place_is_found_by_its_name_and_shown() {
     assert_eq!(placed().await, 1);
     let page = nobody.get(&place("余杭")).await.text();
     assert!(page.contains("data-area=\"119.7,30.1,120.2,30.6\""), "{page}");
-    assert!(page.contains("data-ground=\"/data/zj%5Fboundary%5Fdistrict/map.geojson\""), "{page}");
+    assert!(page.contains("data-ground=\"/data/zj_boundary_district/map.geojson\""), "{page}");
     assert!(page.contains("不是权威界线"), "{page}");
     // Taken away, they are told no more, and the boxes are there again.
     let provider = house.person("provider").await;
