@@ -26,11 +26,13 @@ public class Client {
         new SecureRandom().nextBytes(random);
         String timestamp = Long.toString(System.currentTimeMillis()), nonce = hex(random);
         String bodyHash = hex(MessageDigest.getInstance("SHA-256").digest(new byte[0]));
-        String text = String.join("\n", "GET", PATH, QUERY, bodyHash, timestamp, nonce);
+        // What is signed is the query as it is sent: Chinese and the like percent-encoded.
+        URI uri = URI.create(URI.create(HOST + PATH + "?" + QUERY).toASCIIString());
+        String text = String.join("\n", "GET", PATH, uri.getRawQuery(), bodyHash, timestamp, nonce);
         Mac mac = Mac.getInstance("HmacSHA256");
         mac.init(new SecretKeySpec(secret.getBytes(StandardCharsets.UTF_8), "HmacSHA256"));
         String signature = hex(mac.doFinal(text.getBytes(StandardCharsets.UTF_8)));
-        HttpRequest call = HttpRequest.newBuilder(URI.create(HOST + PATH + "?" + QUERY))
+        HttpRequest call = HttpRequest.newBuilder(uri)
             .header("X-Qt-Key", KEY).header("X-Qt-Timestamp", timestamp).header("X-Qt-Nonce", nonce)
             .header("X-Qt-Algorithm", "HMAC-SHA256").header("X-Qt-Signature", signature).build();
         HttpResponse<String> answer =

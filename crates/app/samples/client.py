@@ -1,10 +1,12 @@
 # Calls one granted resource. Needs Python 3.8; the secret comes from the environment:
 #   QT_SECRET=… python3 client.py
-import hashlib, hmac, os, secrets, sys, time, urllib.error, urllib.request
+import hashlib, hmac, os, secrets, string, sys, time, urllib.error, urllib.parse, urllib.request
 
 HOST, PATH, QUERY = "@HOST@", "@PATH@", "@QUERY@"
 KEY, SECRET = "@KEY@", os.environ["QT_SECRET"]
 
+# Chinese and the like are percent-encoded before they are signed and sent; what is encoded already stays.
+QUERY = urllib.parse.quote(QUERY, safe=string.punctuation)
 timestamp, nonce = str(int(time.time() * 1000)), secrets.token_hex(16)
 body_hash = hashlib.sha256(b"").hexdigest()
 text = "\n".join(["GET", PATH, QUERY, body_hash, timestamp, nonce])

@@ -143,11 +143,11 @@ impl SignedRequest<'_> {
         Err(Error::new(
             Code::SignatureMismatch,
             format!(
-                "签名不正确：请按 方法\\n路径\\n查询串\\n正文摘要\\n时间戳\\n随机串 以 {} 计算，查询串须与发送的完全一致",
+                "签名不正确：请按 方法\\n路径\\n查询串\\n正文摘要\\n时间戳\\n随机串 以 {} 计算，查询串须与发送的完全一致（汉字等先做百分号编码）",
                 algorithm.as_str()
             ),
             format!(
-                "the signature does not match: sign METHOD\\nPATH\\nQUERY\\nBODY-HASH\\nTIMESTAMP\\nNONCE with {}, the query exactly as sent",
+                "the signature does not match: sign METHOD\\nPATH\\nQUERY\\nBODY-HASH\\nTIMESTAMP\\nNONCE with {}, the query exactly as sent (Chinese and the like percent-encoded)",
                 algorithm.as_str()
             ),
         ))

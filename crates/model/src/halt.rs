@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::code_list;
+use crate::op::china;
 use crate::{Code, Error};
 
 code_list! {
@@ -50,15 +51,19 @@ impl Halt {
             HaltKind::Entry => ("该数据资源", "this resource"),
             HaltKind::Interface => ("该接口", "this interface"),
         };
-        let since = &self.at;
+        // As offices read it, not as it is kept.
+        let since = chrono::DateTime::parse_from_rfc3339(&self.at).map_or_else(
+            |_| self.at.clone(),
+            |at| at.with_timezone(&china()).format("%Y-%m-%d %H:%M:%S").to_string(),
+        );
         Error::new(
             Code::Halted,
             format!(
-                "{zh}自 {since} 起被紧急停用，解除前任何方式都不提供数据；由安全管理员或公共数据主管部门解除，请与其联系（停用编号 {}）",
+                "{zh}自 {since}（北京时间）起被紧急停用，解除前任何方式都不提供数据；由安全管理员或公共数据主管部门解除，请与其联系（停用编号 {}）",
                 self.id
             ),
             format!(
-                "{en} is under an emergency stop since {since}: nothing leaves by any way until the security officer or the public-data \
+                "{en} is under an emergency stop since {since} (UTC+8): nothing leaves by any way until the security officer or the public-data \
                  authority lifts it; ask them (stop {})",
                 self.id
             ),

@@ -69,13 +69,17 @@ def psql(url, *commands):
 
 
 def try_psql(url, table, count):
-    for command in ["\\dt", "\\l", "\\dn", f"\\d {table}", "\\conninfo", "\\encoding", "show server_version"]:
+    for command in ["\\dt", "\\l", "\\dn", f"\\d {table}", "\\dt+", f"\\d+ {table}", "\\conninfo", "\\encoding", "show server_version"]:
         code, out, err = psql(url, command)
         check(code == 0 and not err.strip(), f"psql {command}: {err}")
         if command == "\\dt":
             check(table in out, f"psql \\dt lists {table}: {out}")
         if command == "\\conninfo" and tls_of(url):
             check("ssl connection" in out.lower(), f"psql says that it comes by TLS: {out}")
+    code, out, _ = psql(url, "select to_char(date '2026-03-02', 'YYYY-MM')")
+    check(code == 0 and out.strip() == "2026-03", f"patterns of dates are PostgreSQL's: {out}")
+    code, out, _ = psql(url, f"select distinct data_type from information_schema.columns where table_name = '{table}'")
+    check(code == 0 and not {"Utf8View", "Utf8", "Int64", "Date32"} & set(out.split()), f"types go by SQL's names: {out}")
     code, out, _ = psql(url, f'select count(*) from "{table}"')
     check(code == 0 and int(out.strip()) == count, "psql counts the rows")
     code, out, _ = psql(url, f'copy (select * from "{table}" limit 5) to stdout with csv header')

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use chrono::{DateTime, Utc};
+use guard::keys;
 use guard::signature::{self, Algorithm, SignedRequest};
 use model::{Actor, Code, Error, Result};
 use parking_lot::Mutex;
@@ -65,11 +66,13 @@ pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
     }
     // What another process renewed or stopped ends here within a second, also where nothing else is asked.
     app.shares.look_at(app, now).await?;
-    // An unknown key and a wrong signature read the same.
+    let body_hash = algorithm.body_hash(call.body);
+    // An unknown key and a wrong signature read the same: of an unknown one it is tried by a secret that nobody has.
     let Some(known) = credential(app, call.key).await? else {
+        let nobodys = keys::hex_token(32)?;
+        call.request(&body_hash)?.verify(algorithm, nobodys.as_bytes(), call.signature)?;
         return Err(Error::of(Code::SignatureMismatch));
     };
-    let body_hash = algorithm.body_hash(call.body);
     call.request(&body_hash)?.verify(algorithm, &known.secret, call.signature)?;
     // The nonce is taken only now: a stranger cannot use up someone's nonces.
     app.accounts.nonces.take(call.key, call.nonce, timestamp, now - window)?;

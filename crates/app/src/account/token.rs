@@ -53,7 +53,13 @@ pub fn basic(encoded: &str) -> Option<String> {
 /// Who has this key and secret. An unknown key and a wrong secret read the same.
 async fn client(app: &App, op: &Op, key: &str, secret: &str) -> Result<Actor> {
     let known = application_of(app, op, key, Some(secret)).await?;
-    known.map(|(_, actor)| actor).ok_or_else(|| Error::of(Code::SignatureMismatch))
+    known.map(|(_, actor)| actor).ok_or_else(|| {
+        Error::new(
+            Code::SignatureMismatch,
+            "client_id 或 client_secret 不正确：应为在用应用的 key 与密钥",
+            "client_id or client_secret is wrong: they are key and secret of an application in use",
+        )
+    })
 }
 
 /// The application that has an access key and is in use; with a secret only if it is the right one.
@@ -151,8 +157,8 @@ async fn read(app: &App, digest: &str) -> Result<Known> {
     let unknown = || {
         Error::new(
             Code::SignatureMismatch,
-            "访问令牌无效或已撤销",
-            "the access token is unknown or was revoked",
+            "访问令牌无效或已撤销，请以应用的 key 与密钥向 POST /oauth2/token 重新取得",
+            "the access token is unknown or was revoked: fetch another from POST /oauth2/token by the application's key and secret",
         )
     };
     let row = app.store.access_token_get(digest).await?.ok_or_else(unknown)?;

@@ -108,8 +108,8 @@ pub(super) fn find(
             )
         })?),
     };
-    let interface =
-        app.interfaces.choose(code, op.actor.id(), number).ok_or_else(|| missing(code))?;
+    let chosen = app.interfaces.choose(code, op.actor.id(), number);
+    let interface = chosen.ok_or_else(|| no_version(app, op, code, number))?;
     // Who may not know of it is told nothing of its stop.
     if let Some(halt) = app.policy.halted(HaltKind::Interface, code) {
         return Err(match knows(app, op, &interface) {
@@ -148,6 +148,26 @@ pub(super) fn find(
 fn knows(app: &App, op: &Op, interface: &Interface) -> bool {
     let live = Target { live: true, ..Target::interface(interface) };
     app.policy.decide(op, Action::InterfaceRead, &live).allowed
+}
+
+/// There is none of this code; or, for who knows of the interface, none of its versions is the one that was named.
+fn no_version(app: &App, op: &Op, code: &str, number: Option<u32>) -> Error {
+    let other = number.and_then(|_| app.interfaces.choose(code, op.actor.id(), None));
+    let (Some(number), Some(other)) = (number, other) else { return missing(code) };
+    if !other.state.live() || !knows(app, op, &other) {
+        return missing(code);
+    }
+    Error::new(
+        Code::NotFound,
+        format!(
+            "接口 `{code}` 没有版本 {number}；现行版本为 {}，不带 version 即可调用",
+            other.version
+        ),
+        format!(
+            "the interface `{code}` has no version {number}; the present one is {}, called without `version`",
+            other.version
+        ),
+    )
 }
 
 pub(super) fn missing(code: &str) -> Error {

@@ -15,9 +15,10 @@ const MOST_JOINED: u64 = 1000;
 
 /// The entries of a description, the first being its own; refuses what they do not have.
 pub(super) async fn check(app: &App, op: &Op, draft: &InterfaceDraft) -> Result<Vec<Entry>> {
-    let mut entries = vec![known(app, op, &draft.entry).await?];
+    let mut entries = vec![known(app, op, "entry", &draft.entry).await?];
     for part in &draft.part {
-        entries.push(known(app, op, &part.entry).await?);
+        let field = format!("part.{}.entry", part.name);
+        entries.push(known(app, op, &field, &part.entry).await?);
     }
     let mut check = Check { draft, entries: &entries, faults: Vec::new() };
     check.items();
@@ -30,11 +31,18 @@ pub(super) async fn check(app: &App, op: &Op, draft: &InterfaceDraft) -> Result<
     Ok(entries)
 }
 
-async fn known(app: &App, op: &Op, code: &str) -> Result<Entry> {
+async fn known(app: &App, op: &Op, field: &str, code: &str) -> Result<Entry> {
+    if code.trim().is_empty() {
+        return Err(Error::invalid(
+            format!("`{field}` 应为资源的编码"),
+            format!("`{field}` names a resource by its code"),
+        )
+        .field(field, "请写明资源编码", "name the resource by its code"));
+    }
     let entry = app.store.entry_get(code).await?.filter(|e| e.draft.code == code);
     entry.and_then(|e| catalogue::seen(app, op, e)).ok_or_else(|| {
         Error::not_found("资源", "resource", code).field(
-            "entry",
+            field,
             "没有这个资源",
             "there is no such resource",
         )

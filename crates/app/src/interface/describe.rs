@@ -20,9 +20,20 @@ pub struct Documented {
     pub path: String,
     pub params: Vec<Described>,
     pub returns: Vec<Described>,
+    /// The resources it reads: callers need a share application for each.
+    pub resources: Vec<Needed>,
     /// Codes of errors that a call may be answered.
     #[serde(skip)]
     pub errors: Vec<Code>,
+}
+
+/// A resource that an interface reads.
+#[derive(Clone, Debug, Serialize)]
+pub struct Needed {
+    /// Id of its entry; empty of a result that left a sandbox.
+    pub entry: String,
+    pub code: String,
+    pub title: String,
 }
 
 /// A parameter or item.
@@ -40,16 +51,20 @@ pub struct Described {
 }
 
 /// Errors an interface call may be answered, the ones to mend first.
-const ERRORS: [Code; 18] = [
+const ERRORS: [Code; 22] = [
     Code::InvalidInput,
     Code::InvalidQuery,
     Code::SignatureMissing,
     Code::SignatureMismatch,
     Code::TimestampOutOfWindow,
     Code::Replayed,
+    Code::SecretExpired,
     Code::NoGrant,
     Code::GrantExpired,
     Code::ColumnNotGranted,
+    Code::OutOfBounds,
+    Code::PurposeMissing,
+    Code::Halted,
     Code::NotFound,
     Code::WrongState,
     Code::QuotaUsedUp,
@@ -84,6 +99,16 @@ pub async fn documented(app: &App, op: &Op, id: &str) -> Result<Documented> {
     let draft = &interface.draft;
     for code in std::iter::once(&draft.entry).chain(draft.part.iter().map(|p| &p.entry)) {
         entries.push(named(app, op, code).await?);
+    }
+    let mut resources: Vec<Needed> = Vec::new();
+    for entry in entries.iter().flatten() {
+        if !resources.iter().any(|r| r.code == entry.draft.code) {
+            resources.push(Needed {
+                entry: entry.id.clone(),
+                code: entry.draft.code.clone(),
+                title: entry.draft.title.clone(),
+            });
+        }
     }
     let item = |part: &str, name: &str| {
         let n = match part {
@@ -132,6 +157,7 @@ pub async fn documented(app: &App, op: &Op, id: &str) -> Result<Documented> {
         path: format!("/api/interface/{}", interface.code),
         params,
         returns,
+        resources,
         errors: ERRORS.to_vec(),
         interface,
     })

@@ -477,7 +477,13 @@ async fn tell(app: &App, op: &Op, interface: &Interface, kind: &'static str) -> 
         kind,
         title: interface.draft.title.clone(),
         words,
-        href: format!("/console/interfaces/{}", interface.id),
+        // Whoever only calls sees no page of a version that is offline: they are led to what there still is of its code.
+        href: match interface.state {
+            InterfaceState::Offline => {
+                format!("/console/interfaces?whose=all&q={}", interface.code)
+            }
+            _ => format!("/console/interfaces/{}", interface.id),
+        },
     };
     for entry in resources(app, interface).await? {
         let subscribed = notice::who_follow(app, &system, &Node::entry(&entry)).await?;

@@ -16,9 +16,17 @@ pub fn sketch(entry: &Entry, kind: Kind) -> String {
         .iter()
         .filter(|i| i.share_type != ShareType::None || i.open_type != OpenType::None)
         .collect();
-    let keys: Vec<&Item> = match shared.iter().find(|i| i.lookup) {
-        Some(lookup) => vec![lookup],
-        None => shared.iter().filter(|i| i.primary).copied().collect(),
+    // Rows are asked by their whole business key; where it may not be shared, by a look-up item.
+    let primary: Vec<&Item> = shared.iter().filter(|i| i.primary).copied().collect();
+    let whole =
+        !primary.is_empty() && primary.len() == draft.items.iter().filter(|i| i.primary).count();
+    let lookup = || shared.iter().find(|i| i.lookup).copied();
+    let keys: Vec<&Item> = match (whole, kind, lookup()) {
+        // One key a row: a batch looks up by one item.
+        (true, Kind::Batch, Some(lookup)) if primary.len() > 1 => vec![lookup],
+        (true, ..) => primary,
+        (false, _, Some(lookup)) => vec![lookup],
+        (false, _, None) => primary,
     };
     let plain = |t: DataType| shared.iter().find(move |i| i.data_type == t && !i.primary).copied();
     let mut text = format!(
@@ -58,7 +66,11 @@ pub fn sketch(entry: &Entry, kind: Kind) -> String {
             }
         }
         Kind::Statistics => {
-            let group = plain(DataType::Text).map(|i| i.identifier.as_str()).unwrap_or_default();
+            // By what has few values: an item whose values are listed before any text.
+            let listed =
+                shared.iter().find(|i| i.value_domain.contains('|') && !i.primary).copied();
+            let group = listed.or_else(|| plain(DataType::Text));
+            let group = group.map(|i| i.identifier.as_str()).unwrap_or_default();
             let _ = write!(
                 text,
                 "\n[statistics]\ngroup_by = [\"{group}\"]\n\n[[statistics.measure]]\nhow = \"count\"\n"

@@ -109,8 +109,8 @@ async fn behind(app: &App, op: &Op, entry: &Entry) -> Result<Option<Request>> {
         if !entry.freely_open() {
             // One that has ended says so.
             let ended = [RequestState::Expired, RequestState::Revoked];
-            if app.store.request_newest(id, &entry.id, &ended).await?.is_some() {
-                return Err(Error::of(Code::GrantExpired));
+            if let Some(r) = app.store.request_newest(id, &entry.id, &ended).await? {
+                return Err(over(code, r.state));
             }
         }
     }
@@ -120,6 +120,17 @@ async fn behind(app: &App, op: &Op, entry: &Entry) -> Result<Option<Request>> {
     if !app.policy.decide(op, Action::EntryRead, &Target::entry(entry)).allowed {
         return Err(missing(code));
     }
+    if matches!(op.actor, Actor::Nobody) {
+        return Err(Error::new(
+            Code::NoGrant,
+            format!(
+                "`{code}` 不是无条件开放的数据，而本次调用没有签名或访问令牌：获批的应用请按门户 /help/api 签名，尚未申请的请先在共享平台申请"
+            ),
+            format!(
+                "`{code}` is not open without conditions, and this call bears neither signature nor token: an application that was approved signs as the portal's /help/api says; apply first if none was"
+            ),
+        ));
+    }
     Err(Error::new(
         Code::NoGrant,
         format!("对 `{code}` 没有有效的共享授权，请在共享平台申请，通过后再调用"),
@@ -127,6 +138,21 @@ async fn behind(app: &App, op: &Op, entry: &Entry) -> Result<Option<Request>> {
             "there is no valid grant for `{code}`: apply for it on the platform, then call again"
         ),
     ))
+}
+
+/// That the share application by which a resource was called has ended.
+fn over(code: &str, state: RequestState) -> Error {
+    let (zh, en) = match state {
+        RequestState::Revoked => {
+            ("已被撤销，如仍需使用请重新申请", "was revoked: apply anew if it is still needed")
+        }
+        _ => ("已到期，请续期或重新申请", "has expired: apply anew, or for a longer period"),
+    };
+    Error::new(
+        Code::GrantExpired,
+        format!("对 `{code}` 的共享授权{zh}"),
+        format!("the grant for `{code}` {en}"),
+    )
 }
 
 /// A code that the caller's token reaches. Only [`in_scope`] makes one, and without one no resource is looked up.

@@ -69,6 +69,11 @@ fn about_relations(granted: &Arc<Granted>) -> Vec<ScalarUDF> {
         named(RELATION),
         named("to_regclass"),
         told(NOTHING, ArrowType::Utf8, |_| Ok(ScalarValue::Utf8(None))),
+        // How large the tables of all are is nobody's of a session.
+        size("pg_table_size"),
+        size("pg_relation_size"),
+        size("pg_total_relation_size"),
+        told("pg_size_pretty", ArrowType::Utf8, |_| Ok(ScalarValue::Utf8(None))),
         subscripts(),
         visible("pg_collation_is_visible"),
         visible("pg_type_is_visible"),
@@ -90,6 +95,10 @@ fn about_relations(granted: &Arc<Granted>) -> Vec<ScalarUDF> {
             }
         }),
     ]
+}
+
+fn size(name: &'static str) -> ScalarUDF {
+    told(name, ArrowType::Int64, |_| Ok(ScalarValue::Int64(None)))
 }
 
 fn subscripts() -> ScalarUDF {

@@ -10,7 +10,8 @@
 //! run        statement → plan → recorded → rows, watched while they flow (asked, flow, cursor, copy, memory, settings, words)
 //! table      a grant as a table: row filter and masks inside, nothing of them to be seen from outside
 //! bench      the same way for workspaces of projects, without the protocol (values)
-//! catalogue  pg_catalog and information_schema of what is granted: tables (relations), what clients ask them (questions, functions)
+//! catalogue  pg_catalog and information_schema of what is granted: tables (relations), what clients ask them (questions, functions,
+//!            spelling)
 //! ```
 //!
 //! # What a session can see
@@ -40,6 +41,7 @@ mod run;
 mod serve;
 mod session;
 mod settings;
+mod spelling;
 mod startup;
 mod table;
 mod values;

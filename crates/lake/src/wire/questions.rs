@@ -9,6 +9,7 @@
 //! (SELECT … of a row around it …)   nothing, in a column: what clients look up so are defaults, sequences, collations
 //! x LIKE p ESCAPE '/'               the planner's own escape, a backslash
 //! typinput = 0                      typinput = '-'
+//! array(SELECT …), and texts of it   nothing: `\d+` asks for options, `\du` for memberships
 //! ```
 //!
 //! A question that still cannot be planned and is about things that there are none of is answered by no row ([`nothing`]).
@@ -62,8 +63,25 @@ pub(super) fn fit(statement: &mut Statement) {
             list.name = ObjectName::from(vec![Ident::new(SUBSCRIPTS)]);
             *expr = call("unnest", vec![ast::Expr::Function(list)]);
         }
+        if let ast::Expr::Function(function) = expr
+            && lists_rows(function)
+        {
+            *expr = call(NOTHING, Vec::new());
+        }
         ControlFlow::<()>::Continue(())
     });
+}
+
+/// Whether it makes a list of the rows of a query, or a text of such a list: options and memberships, of which there are none.
+fn lists_rows(function: &Function) -> bool {
+    match last(&function.name).as_str() {
+        "array" => matches!(function.args, FunctionArguments::Subquery(_)),
+        "array_to_string" => {
+            let text = function.to_string().to_ascii_lowercase();
+            text.contains(NOTHING) || text.contains("array(select")
+        }
+        _ => false,
+    }
 }
 
 /// Has comparisons of such a column with 0, as drivers write them, compare with `-`.
@@ -356,6 +374,14 @@ mod tests {
             "select nspname from pg_catalog.pg_namespace where nspname not like $1::VARCHAR || '%' escape '/'",
         );
         assert!(text.ends_with("NOT LIKE replace($1::VARCHAR || '%', '/', '\\')"), "{text}");
+    }
+
+    #[test]
+    fn a_list_of_rows_is_nothing() {
+        let text = fitted(
+            "select c.relkind, pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', ') from pg_catalog.pg_class c left join pg_catalog.pg_class tc on c.reltoastrelid = tc.oid",
+        );
+        assert!(text.starts_with("SELECT c.relkind, qt_nothing() FROM"), "{text}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ use super::flow::{Flow, Watch, cancelled, too_long};
 use super::session::Session;
 use super::settings::assignments;
 use super::words::{code_of, of_house, of_plan, syntax, told};
-use super::{copy, firewall, moments, questions};
+use super::{copy, firewall, moments, questions, spelling};
 use crate::transform::words::Refusal;
 use crate::{bounds, cluster, depth};
 
@@ -102,6 +102,7 @@ impl Session {
             let mut statements = parser.parse(text).map_err(|e| syntax(&e.to_string()))?;
             statements.iter().try_for_each(depth::of_tables).map_err(complex)?;
             statements.iter_mut().for_each(questions::fit);
+            statements.iter_mut().try_for_each(spelling::fit)?;
             statements.iter().try_for_each(firewall::check)?;
             Ok(statements)
         };

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use app::App;
 use app::interface::{self, Answer as Told, Body, Documented, Move};
 use app::production::{self, LANGUAGES};
 use axum::Router;
@@ -197,6 +198,8 @@ async fn show(
         upstream => value(interface::standing(app, op, &view.interface)),
         halt => value(app::halt::of(app, HaltKind::Interface, &view.interface.code).await?),
         may_halt => app::halt::may_halt(app, op, HaltKind::Interface),
+        halted_resources => halted_resources(app, &documented).await?,
+        older => older(door, visit, &view.interface).await?,
         done => visit.q("done"),
         published => view.interface.state == InterfaceState::Published,
         editable => matches!(view.interface.state, InterfaceState::Draft | InterfaceState::Test),
@@ -204,6 +207,24 @@ async fn show(
             && view.interface.state != InterfaceState::Offline,
     };
     door.page_with(visit, "console/interface.html", context, wrong.map(|(error, _)| error)).await
+}
+
+/// Resources behind an interface out of which nothing goes now.
+async fn halted_resources(app: &App, documented: &Documented) -> Result<Vec<Value>, Error> {
+    let mut halted = Vec::new();
+    for r in documented.resources.iter().filter(|r| !r.entry.is_empty()) {
+        if let Some(stop) = app::halt::of(app, HaltKind::Entry, &r.entry).await? {
+            halted.push(context! { title => r.title, code => r.code, at => stop.halt.at });
+        }
+    }
+    Ok(halted)
+}
+
+/// Where programs of the older convention call it, while that is served.
+async fn older(door: &Door, visit: &Visit, interface: &Interface) -> Result<Option<String>, Error> {
+    let on = app::account::convention_on(&door.app, &visit.op).await?;
+    let (region, code) = (&interface.region, &interface.code);
+    Ok(on.then(|| format!("{}/gateway/api/{region}/dataSharing/{code}.htm", door.gateway(visit))))
 }
 
 /// What is set, or what was typed in its place.
@@ -314,8 +335,15 @@ fn written(answer: &Told) -> Result<String, Error> {
         }
         Body::Changes(pulled) => {
             let rows: Vec<_> = pulled.changes.iter().map(|(_, row)| row.clone()).collect();
-            json!({ "reset": pulled.reset, "more": pulled.more, "key": pulled.key,
-                "changes": objects(&pulled.columns, &rows)? })
+            let rows = objects(&pulled.columns, &rows)?;
+            let changes: Vec<_> = pulled
+                .changes
+                .iter()
+                .zip(rows)
+                .map(|((op, _), row)| json!({ "op": op.as_str(), "row": row }))
+                .collect();
+            json!({ "reset": pulled.reset, "key": pulled.key, "changes": changes,
+                "more": pulled.more, "next": pulled.next })
         }
         // A file is fetched by a program; here its columns are enough.
         Body::File(file) => json!({ "columns": file.columns }),

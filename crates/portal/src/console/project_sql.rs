@@ -1,6 +1,7 @@
 //! The SQL workspace of a project: an editor over a plain field, the tree of what may be asked, the answer page by page with a quick
 //! chart, what was run. Everything works without script.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use app::project::{self, Answered, ProjectView};
@@ -9,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use minijinja::{Value, context};
-use model::{Error, Kind};
+use model::{Code, Error, Kind};
 
 use crate::console::projects::{exports_page, menu, path};
 use crate::console::{done, next_link, project_jobs};
@@ -64,6 +65,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, shown: Shown) -> Answer {
     let past = project::statements(app, op, id, everybody, visit.q("before"), SHOWN).await?;
     let context = context! {
         tables => value(&tables), statements => value(&past.items), everybody,
+        said => value(&said(visit, past.items.iter().map(|s| s.state.as_str()))),
         answer => shown.answer.as_ref().map(|a| answered(visit, &view, a)),
         looked => value(&shown.looked),
         sql => shown.sql, tab => "sql", done => visit.q("done"),
@@ -72,6 +74,27 @@ async fn page(door: &Door, visit: &Visit, id: &str, shown: Shown) -> Answer {
         next => next_link(visit, "before", past.next.as_deref()), view => value(&view), menu => menu(&view),
     };
     door.page_with(visit, "console/project_sql.html", context, shown.error.as_ref()).await
+}
+
+/// Why statements came to nothing, in words: codes of the platform, and states of PostgreSQL where the engine ended one.
+fn said<'a>(
+    visit: &Visit,
+    states: impl Iterator<Item = &'a str>,
+) -> BTreeMap<&'a str, &'static str> {
+    let words = |state: &'a str| {
+        let (zh, en) = match Code::ALL.iter().find(|c| c.as_str() == state) {
+            Some(code) => (code.zh(), code.en()),
+            None => match state {
+                "42501" => ("授权已收回或已停用", "no longer granted, or stopped"),
+                "53200" => ("超出内存", "out of memory"),
+                "54000" | "54001" => ("语句或结果过大", "too large or too deep"),
+                "57014" => ("已取消或超时", "cancelled, or took too long"),
+                _ => return None,
+            },
+        };
+        Some((state, visit.t(zh, en)))
+    };
+    states.filter_map(words).collect()
 }
 
 /// The answer as the page and its fragment show it.

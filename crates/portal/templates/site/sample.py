@@ -1,8 +1,9 @@
-import hashlib, hmac, secrets, time, urllib.request
+import hashlib, hmac, secrets, string, time, urllib.parse, urllib.request
 
 KEY, SECRET = "{{ t('应用的 key', 'key of your application') }}", "{{ t('应用的 secret', 'secret of your application') }}"
 HOST, PATH, QUERY = "{{ gateway }}", "{{ api_path }}", "limit=5"
 
+QUERY = urllib.parse.quote(QUERY, safe=string.punctuation)  # {{ t("汉字等先百分号编码，再签名、发送", "Chinese and the like are percent-encoded before they are signed and sent") }}
 timestamp, nonce = str(int(time.time() * 1000)), secrets.token_hex(16)
 body_hash = hashlib.sha256(b"").hexdigest()
 text = "\n".join(["GET", PATH, QUERY, body_hash, timestamp, nonce])

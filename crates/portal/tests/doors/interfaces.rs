@@ -77,6 +77,12 @@ async fn a_call_is_tried_as_an_application_of_ones_own() {
     let page = consumer.get(&path).await.text();
     assert!(page.contains("id=\"try-form\"") && page.contains("id=\"p-idcard\""), "{page}");
     assert!(!page.contains("id=\"answer\""), "nothing is called by looking");
+    for told in
+        ["out_of_bounds", "purpose_missing", "halted", "/help/api#signature", "id=\"calling\""]
+    {
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    assert!(!page.contains("id=\"quota-form\""), "who only calls sets no quota");
     // The gate is the same: without a grant nothing is given, and the page says why.
     let page = consumer.post(&attempt, &form).await.text();
     assert!(page.contains("<code>no_grant</code>") && !page.contains("id=\"answer\""), "{page}");

@@ -62,9 +62,20 @@ impl AuditLog {
         };
         let (named, join) = match ask.by {
             Some(UsageBy::Application) => {
-                ("MAX(a.name)", " LEFT JOIN application a ON a.id = k.application")
+                // People's statements in projects are counted under who made them.
+                (
+                    "COALESCE(MAX(a.name), MAX(u.display_name))",
+                    " LEFT JOIN application a ON a.id = k.application LEFT JOIN user_account u ON u.id = k.application",
+                )
             }
             Some(UsageBy::Entry) => ("MAX(e.title)", ""),
+            Some(UsageBy::Org) => ("MAX(o.name_cn)", ""),
+            Some(UsageBy::Provider) => ("MAX(p.name_cn)", " LEFT JOIN org p ON p.id = e.org"),
+            // One line a code, whatever versions there are: figures are not doubled.
+            Some(UsageBy::Interface) => (
+                "MAX(i.title)",
+                " LEFT JOIN (SELECT code, MAX(title) AS title FROM interface WHERE state <> 'draft' GROUP BY code) i ON i.code = k.interface",
+            ),
             _ => ("''", ""),
         };
         let mut c = Clause::default();

@@ -113,6 +113,13 @@ async fn a_citizen(house: House) {
     let e = sharing::apply(app, &citizen, ask).await.unwrap_err();
     assert_eq!((e.code(), e.reasons()), (Code::RuleBroken, &["restricted.open".to_owned()][..]));
     assert!(e.en().contains("/restricted/new?code=yanjiu"), "it says where: {}", e.en());
+    let mut stranger = secret.clone();
+    stranger.secret = "guessed".into();
+    let wrong = call(&house, &stranger, "nonce-of-a-guess1").await.unwrap_err();
+    stranger.application.key = "0".repeat(32);
+    let unknown = call(&house, &stranger, "nonce-of-a-guess2").await.unwrap_err();
+    assert_eq!(wrong.code(), Code::SignatureMismatch);
+    assert_eq!(wrong.to_string(), unknown.to_string(), "whether a key exists is not told");
     let caller = call(&house, &secret, "nonce-0000000001").await.unwrap();
     assert_eq!(columns(&house, &caller, "yanjiu").await.unwrap_err().code(), Code::NoGrant);
     let agreed = house.use_in_force(&citizen, testkit::use_of(id, "yanjiu", &["id", "name"])).await;

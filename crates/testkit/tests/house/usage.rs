@@ -61,6 +61,8 @@ async fn calls_are_counted_by_what_they_were(house: House) {
     assert_eq!(by_application[0].name, "查询应用", "most calls first");
     let by_interface = table(&house, &authority, UsageBy::Interface).await;
     assert_eq!(of(&by_interface, &made.code), (5, 3));
+    let named = by_interface.iter().find(|r| r.word == made.code).unwrap();
+    assert_eq!(named.name, "按身份证号查询", "an interface goes by its title");
     // What is not there is no interface and no resource, whatever was written.
     assert_eq!(of(&by_interface, "0000000000000000"), (0, 0));
     let by_entry = table(&house, &authority, UsageBy::Entry).await;

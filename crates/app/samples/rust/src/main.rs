@@ -29,13 +29,16 @@ pub(crate) async fn call(
 ) -> Result<String, Failure> {
     let timestamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().to_string();
     let nonce = format!("{:032x}", rand::random::<u128>());
+    // What is signed is the query as it is sent: Chinese and the like percent-encoded.
+    let url = reqwest::Url::parse(&format!("{host}{path}?{query}"))?;
     let body_hash = hex::encode(Sha256::digest(b""));
-    let text = ["GET", path, query, &body_hash, &timestamp, &nonce].join("\n");
+    let text =
+        ["GET", path, url.query().unwrap_or_default(), &body_hash, &timestamp, &nonce].join("\n");
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
     mac.update(text.as_bytes());
     let signature = hex::encode(mac.finalize().into_bytes());
     let answer = reqwest::Client::new()
-        .get(format!("{host}{path}?{query}"))
+        .get(url)
         .header("X-Qt-Key", key)
         .header("X-Qt-Timestamp", timestamp)
         .header("X-Qt-Nonce", nonce)
