@@ -214,7 +214,7 @@ async fn halted_resources(app: &App, documented: &Documented) -> Result<Vec<Valu
     let mut halted = Vec::new();
     for r in documented.resources.iter().filter(|r| !r.entry.is_empty()) {
         if let Some(stop) = app::halt::of(app, HaltKind::Entry, &r.entry).await? {
-            halted.push(context! { title => r.title, code => r.code, at => stop.halt.at });
+            halted.push(context! { title => &r.title, code => &r.code, at => stop.halt.at });
         }
     }
     Ok(halted)
