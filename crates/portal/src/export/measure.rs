@@ -145,7 +145,7 @@ mod tests {
         let third = tokio::time::timeout(Duration::from_millis(20), measuring.turn()).await;
         assert!(third.is_err(), "two at once");
         drop(one);
-        measuring.turn().await.unwrap();
-        drop(two);
+        let next = measuring.turn().await.unwrap();
+        drop((two, next));
     }
 }
