@@ -116,7 +116,8 @@ mod tests {
     async fn batches_go_through_as_they_are_and_each_is_seen() {
         let context = SessionContext::new();
         let below = planned(&context, "select n, n * 2 as m from generate_series(1, 5) a(n)").await;
-        let plain = collect(Arc::clone(&below), context.task_ctx()).await.unwrap();
+        let again = planned(&context, "select n, n * 2 as m from generate_series(1, 5) a(n)").await;
+        let plain = collect(again, context.task_ctx()).await.unwrap();
         let seen = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&seen);
         let look: Arc<Look> = Arc::new(move |batch: PlanResult<RecordBatch>| {

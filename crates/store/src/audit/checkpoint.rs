@@ -11,10 +11,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use model::{Code, Error, Result};
 
-/// Bytes of records after which the log is moved.
-const EVERY: usize = 16 << 20;
-/// Pages of 8 KiB from which the log is to start anew (64 MB).
-const LARGE: i64 = 8192;
+/// Bytes of records after which the log is moved: the more at once, the more often a page of an index is written once for many records.
+const EVERY: usize = 32 << 20;
+/// Pages of 8 KiB from which the log is to start anew (128 MB).
+const LARGE: i64 = 16384;
 
 /// The writer's side.
 pub(super) struct Checkpoints {
