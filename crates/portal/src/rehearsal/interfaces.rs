@@ -64,7 +64,12 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             ],
             params => if full { vec![context! { p => described.clone(), given => full.then_some("<b>") }] } else { vec![] },
             errors => vec![context! { code => "no_grant", status => 403, message => "无", help => "申请" }],
-            doc => context! { returns => if full { vec![described] } else { vec![] } },
+            doc => context! {
+                returns => if full { vec![described] } else { vec![] },
+                resources => vec![context! { entry => if full { "e1" } else { "" }, code => "parking", title => "停车场 <b>" }],
+            },
+            halted_resources => if full { vec![context! { title => "停车场 <b>", code => "parking", at => AT }] } else { vec![] },
+            older => full.then_some("http://gate/gateway/api/330100/dataSharing/0123456789abcdef.htm"),
             endpoint => "http://gate/api/interface/0123456789abcdef",
             samples => vec![context! { id => "curl", name => "curl", run => "bash call.sh", text => "<b>" }],
             applications => if full { vec![context! { id => "a1", name => "应用 <b>" }] } else { vec![] },
