@@ -9,8 +9,8 @@ use axum::routing::get;
 use minijinja::context;
 use model::search::SearchQuery;
 
-use crate::site::facets;
 use crate::site::interact::word;
+use crate::site::{city, facets};
 use crate::view::value;
 use crate::visit::Visit;
 use crate::{Answer, Door};
@@ -61,11 +61,13 @@ async fn search(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         found = context! { interfaces => value(docs), interfaces_total => page.total, ..found };
     }
     if wants("showcases") {
-        let all = app::voice::showcases_like(app, op, &text, EACH).await?;
+        let all = app::voice::showcases_like(app, op, &text, visit.q("region"), EACH).await?;
         found = context! { showcases => value(all), ..found };
     }
     if wants("policies") {
-        let ask = NewsAsk { text: Some(&text), limit: EACH, ..NewsAsk::default() };
+        // A city's and the province's, where a city site asks.
+        let city = city::of(&door, &visit).map(|site| site.region.as_str());
+        let ask = NewsAsk { city, text: Some(&text), limit: EACH, ..NewsAsk::default() };
         let page = app::news::news(app, op, &ask).await?;
         found = context! { policies => value(&page.items), ..found };
     }

@@ -59,6 +59,7 @@ async fn sets(door: &Door, visit: &Visit, format: &str) -> Result<(SearchPage, u
     let text = visit.q("q").unwrap_or_default().to_owned();
     let mut filters = facets::open_only();
     filters.push(("format".into(), format.into()));
+    filters.extend(visit.qs("region").map(|code| ("region".to_owned(), code.to_owned())));
     let query = SearchQuery {
         sort: if text.is_empty() { "data_at".into() } else { "relevance".into() },
         text,
@@ -167,7 +168,7 @@ fn seen([west, south, east, north]: [f64; 4]) -> [f64; 4] {
 fn place_shown(visit: &Visit, place: &Place) -> Value {
     let href = place.bounds.map(seen).map(|[west, south, east, north]| {
         let mut href = format!("/maps?bbox={west:.5},{south:.5},{east:.5},{north:.5}");
-        let kept = ["place", "q"].into_iter().filter_map(|k| visit.q(k).map(|v| (k, v)));
+        let kept = ["place", "q", "region"].into_iter().filter_map(|k| visit.q(k).map(|v| (k, v)));
         let layers = visit.qs("layer").map(|v| ("layer", v));
         for (name, text) in kept.chain(layers) {
             href.push_str(&format!("&{name}={}", encode(text)));
