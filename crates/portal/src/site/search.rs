@@ -46,6 +46,7 @@ async fn search(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
             facets: Some(Vec::new()),
             sort: "relevance".into(),
             limit: EACH,
+            some: true,
             ..SearchQuery::default()
         }
     };
@@ -53,12 +54,12 @@ async fn search(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let mut found = context! {};
     if wants("data") {
         let page = app::opening::search(app, &public, sets(None)).await?;
-        found = context! { data => value(&page.hits), data_total => page.total, ..found };
+        found = context! { data => value(&page.hits), data_total => page.total, data_partial => page.partial, ..found };
     }
     if wants("interfaces") {
         let page = app::opening::search(app, &public, sets(Some("API"))).await?;
         let docs: Vec<_> = page.hits.iter().map(|h| &h.doc).collect();
-        found = context! { interfaces => value(docs), interfaces_total => page.total, ..found };
+        found = context! { interfaces => value(docs), interfaces_total => page.total, interfaces_partial => page.partial, ..found };
     }
     if wants("showcases") {
         let all = app::voice::showcases_like(app, op, &text, visit.q("region"), EACH).await?;

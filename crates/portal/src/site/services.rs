@@ -67,6 +67,7 @@ async fn sets(door: &Door, visit: &Visit, format: &str) -> Result<(SearchPage, u
         facets: Some(Vec::new()),
         offset: (page - 1) * PAGE,
         limit: PAGE,
+        some: true,
         ..SearchQuery::default()
     };
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
@@ -78,7 +79,7 @@ async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let (found, page, pages) = sets(&door, &visit, "API").await?;
     let figures = app::opening::figures(&door.app, &visit.op).await?;
     let context = context! {
-        q => visit.q("q"), total => found.total, page, pages, figures => value(&figures),
+        q => visit.q("q"), total => found.total, partial => found.partial, page, pages, figures => value(&figures),
         docs => value(found.hits.iter().map(|h| &h.doc).collect::<Vec<_>>()),
         previous => (page > 1).then(|| at_page(&visit, page - 1)),
         next => (page < pages).then(|| at_page(&visit, page + 1)),
@@ -118,7 +119,7 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         }
     }
     let context = context! {
-        q => visit.q("q"), total => found.total, page, pages, layers, chosen, most => LAYERS,
+        q => visit.q("q"), total => found.total, partial => found.partial, page, pages, layers, chosen, most => LAYERS,
         area => area.map(|[west, south, east, north]| context! { west, south, east, north }), within, uncounted,
         sources => sources.join(" "), place => visit.q("place").map(str::trim).filter(|p| !p.is_empty()),
         places => places.iter().map(|p| place_shown(&visit, p)).collect::<Vec<_>>(),
