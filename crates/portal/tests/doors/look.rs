@@ -41,6 +41,16 @@ async fn large_type_and_colours_are_chosen_once_and_hold_on_every_page() {
         assert!(text.contains("id=\"read-aloud\" hidden"), "{path}: shown by script alone");
         assert!(text.contains("class=\"skip\" href=\"#content\""), "{path}");
         assert!(text.contains("id=\"sizes\""), "{path}: sizes are offered");
+        for fold in ["display", "menu"] {
+            let head = format!(
+                "<details class=\"fold{}\" id=\"{fold}\"><summary>",
+                if fold == "menu" { " menu" } else { "" }
+            );
+            assert!(
+                text.contains(&head),
+                "{path}: a phone folds {fold}, and no script is needed to unfold it"
+            );
+        }
     }
     let text = browser.get("/?look=largest").await.text();
     assert!(text.contains("class=\"elder largest\""), "{text}");
