@@ -72,6 +72,8 @@ pub struct Change {
     pub gone: bool,
     pub code: String,
     pub title: String,
+    /// Empty where there is none.
+    pub title_en: String,
     pub description: String,
     pub org: String,
     pub org_name: String,

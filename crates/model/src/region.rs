@@ -63,6 +63,16 @@ pub fn covers(outer: &str, inner: &str) -> bool {
     }
 }
 
+/// What the codes of a region and of those below it begin with: `330100` → `3301`.
+pub fn prefix_of(code: &str) -> Result<&str> {
+    let digits = match level_of(code)? {
+        RegionLevel::Province => 2,
+        RegionLevel::City => 4,
+        RegionLevel::County => 6,
+    };
+    Ok(code.get(..digits).unwrap_or(code))
+}
+
 /// Zhejiang: 1 province, 11 cities, 90 county units (GB/T 2260 as of 2023).
 pub fn zhejiang() -> Vec<Region> {
     include_str!("../rules/regions_zhejiang.csv")
@@ -97,6 +107,13 @@ mod tests {
         for r in &all {
             assert!(r.parent.as_ref().is_none_or(|p| all.iter().any(|x| &x.code == p)), "{r:?}");
         }
+    }
+
+    #[test]
+    fn a_prefix_holds_what_is_below() {
+        let found = ["330000", "330100", "330106"].map(|code| prefix_of(code).unwrap());
+        assert_eq!(found, ["33", "3301", "330106"]);
+        assert!(prefix_of("33%").is_err());
     }
 
     #[test]

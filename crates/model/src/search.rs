@@ -97,6 +97,8 @@ pub struct SearchQuery {
     pub limit: u32,
     /// Only documents of these entries and assets; empty: of all.
     pub ids: Vec<String>,
+    /// Where no document has all of several words: those that have some, most words first (`SearchPage::partial`).
+    pub some: bool,
 }
 
 /// What a document must be: an expression, whatever language it was written in. `And` of nothing is every document, `Or` of
@@ -145,6 +147,9 @@ pub struct SearchPage {
     pub facets: Vec<(String, Vec<(String, u64)>)>,
     /// Position after the last hit; `None` at the end.
     pub next: Option<String>,
+    /// No document has all of the words; these have some (`SearchQuery::some`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// One found document with highlights (`<mark>` around matches, the rest HTML-escaped).

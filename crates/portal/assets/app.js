@@ -37,4 +37,11 @@
   }
   unfold();
   wide.addEventListener("change", unfold);
+  // So is the head, but on a phone.
+  var roomy = window.matchMedia("(min-width: 481px)");
+  function unfoldHead() {
+    document.querySelectorAll("details.fold").forEach(function (d) { d.open = roomy.matches; });
+  }
+  unfoldHead();
+  roomy.addEventListener("change", unfoldHead);
 })();

@@ -1,6 +1,7 @@
 //! The site's main navigation, and the console's side bar: what the caller may use, grouped along the chain
 //! 编目 → 归集 → 共享 → 监管.
 
+use app::opening::City;
 use app::{Action, Target};
 use minijinja::context;
 use minijinja::value::Value;
@@ -26,8 +27,22 @@ const SITE: [(&str, &str, &str); 10] = [
     ("/contests", "开放大赛", "Contests"),
 ];
 
-/// Links of the site's main navigation; pages below one count as it.
-pub(crate) fn site_nav(visit: &Visit) -> Vec<Value> {
+/// Whether a page is one of the open site's lists or below one; the home, the console and accounts are not.
+pub(crate) fn on_site(here: &str) -> bool {
+    is_at(here, "/search") || SITE.iter().any(|(href, _, _)| *href != "/" && is_at(here, href))
+}
+
+/// Where a link of the site's navigation leads on a city's site: to the city's home, its news, its part of a list.
+fn within(city: &City, href: &str) -> String {
+    match href {
+        "/" => format!("/city/{}", city.slug),
+        "/policies" => format!("/policies?city={}", city.slug),
+        href => format!("{href}?region={}", city.region),
+    }
+}
+
+/// Links of the site's main navigation; pages below one count as it. On a city's site they stay in it.
+pub(crate) fn site_nav(visit: &Visit, city: Option<&City>) -> Vec<Value> {
     let here = visit.uri.path();
     SITE.iter()
         .map(|(href, zh, en)| {
@@ -35,7 +50,9 @@ pub(crate) fn site_nav(visit: &Visit) -> Vec<Value> {
                 "/" => here == "/" || here.starts_with("/city/"),
                 href => is_at(here, href) || (href == "/developer" && here.starts_with("/help/")),
             };
-            context! { href => *href, name => visit.t(zh, en), current, exact => here == *href }
+            let target = city.map_or_else(|| (*href).to_owned(), |city| within(city, href));
+            let exact = target.split('?').next() == Some(here);
+            context! { href => target, name => visit.t(zh, en), current, exact }
         })
         .collect()
 }

@@ -158,7 +158,9 @@ fn every(signed_in: bool, lang: Lang) -> Value {
         elder => signed_in, look_classes => if signed_in { "elder largest" } else { "" }, theme => if signed_in { "dark" } else { "auto" },
         views => vec![context! { name => "大字", word => "elder", now => signed_in, href => "/?look=elder" }],
         themes => vec![context! { name => "深色", word => "dark", now => signed_in, href => "/?theme=dark" }],
-        elder_switch => "/?look=elder", brand_href => "/",
+        elder_switch => "/?look=elder", brand_href => "/", in_city => "?region=330100", and_city => "&region=330100",
+        asked_regions => if signed_in { vec!["330100"] } else { Vec::new() },
+        site_city => signed_in.then(|| context! { slug => "hangzhou", region => "330100", province => "钱塘", back => "/data?q=x", name => "杭州市" }),
         site_nav => vec![context! { href => "/", name => "首页", current => signed_in, exact => signed_in }],
         csrf => "token", request_id => "q1", today => "2026-11-23", staff => signed_in,
         user => signed_in.then(|| context! {

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::look::{Theme, View};
 use crate::names::Names;
-use crate::nav::site_nav;
+use crate::site::city;
 use crate::visit::{Lang, Visit, encode};
 use crate::{Answer, Door, assets, fault, label};
 
@@ -279,8 +279,6 @@ impl Door {
             switch => format!("{here}{glue}lang={other}"),
             elder => look.view.elder(), look_classes => look.view.classes(), theme => look.theme.as_str(),
             views, themes, elder_switch => format!("{here}{glue}look={}", if look.view.elder() { "plain" } else { "elder" }),
-            site_nav => site_nav(visit), brand_href => "/",
-            site_name => visit.t(&self.config.site_name_cn, &self.config.site_name_en),
             path => visit.uri.path(),
             here,
             base => &visit.base,
@@ -291,6 +289,7 @@ impl Door {
             user,
             nav => self.nav(visit),
             staff => staff(&visit.op),
+            ..city::face(self, visit)
         }
     }
 

@@ -12,6 +12,7 @@ use app::collection::{self, Order};
 use chrono::TimeDelta;
 use model::code::SyncMode;
 use model::entry::{Entry, EntryDraft, EntryFilter};
+use model::org::Org;
 use model::parcel::{Run, RunState};
 use model::request::{Period, RequestFilter, RequestState};
 use model::{Code, Error, Op, Result};
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{err, steps};
 use crate::demo::orgs::reviewer_of;
 use crate::demo::{
-    By, Deed, DemoEntry, DemoRequest, Outcome, PASSWORD, Province, manifest, province,
+    By, Deed, DemoEntry, DemoRequest, DemoUser, Outcome, PASSWORD, Province, manifest, province,
 };
 
 /// The seed of the demo province: the same everywhere.
@@ -67,7 +68,7 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
         return Ok(Seeded { accounts, apps: read_apps(keep)? });
     }
     err("正在生成演示省份（合成数据）… making the demo province (synthetic data) …");
-    people(app, &province).await?;
+    people(app, &province.orgs, &province.users).await?;
     let apps = applications(app, &province, keep).await?;
     let bar = steps(u64::try_from(province.entries.len()).unwrap_or(0));
     for entry in &province.entries {
@@ -107,6 +108,22 @@ pub async fn seed(app: &Arc<App>, scale: u32, keep: &Path, work: &Path) -> Resul
     Ok(Seeded { accounts, apps })
 }
 
+/// Gives every city open sets of its own, once: beside the province, so that what is counted of that stays as it is.
+pub async fn cities(app: &Arc<App>, work: &Path) -> Result<()> {
+    const DONE: &str = "demo cities";
+    if app.store.meta_get(DONE).await?.is_some() {
+        return Ok(());
+    }
+    let layer = crate::demo::cities::layer(SEED);
+    people(app, &layer.orgs, &layer.users).await?;
+    for entry in &layer.entries {
+        one_entry(app, entry, work).await.map_err(|e| named(e, &entry.draft.code))?;
+    }
+    let system = Op::system(app.now());
+    let permit = app.policy.permit(&system, Action::SystemWork, &Thing::plain("System", "demo"))?;
+    app.store.meta_set(&permit, DONE, &format!("seed {SEED}")).await
+}
+
 /// Says for the operator where seeding stopped.
 fn named(e: Error, what: &str) -> Error {
     let detail = format!("while seeding `{what}`: {}", e.operator_text());
@@ -114,14 +131,14 @@ fn named(e: Error, what: &str) -> Error {
     Error::new(e.code(), e.zh().to_owned(), e.en().to_owned()).with_fields(fields).detail(detail)
 }
 
-async fn people(app: &App, province: &Province) -> Result<()> {
+async fn people(app: &App, orgs: &[Org], users: &[DemoUser]) -> Result<()> {
     let system = Op::system(app.now());
-    for org in &province.orgs {
+    for org in orgs {
         if app.store.org_get(&org.id).await?.is_none() {
             app::org::create(app, &system, org.clone()).await?;
         }
     }
-    for user in &province.users {
+    for user in users {
         if app.store.user_by_name(&user.name).await?.is_none() {
             app::account::create_user(app, &system, user.with_password(PASSWORD)).await?;
         }

@@ -27,6 +27,7 @@ use crate::schema::{FACETS, Fields, PRINT, VERSION, documents, item_hit, registe
 use crate::synonym::Synonyms;
 use crate::text::normalise;
 use crate::within::within_query;
+use crate::words::several;
 use crate::{folder, mark, place, sound};
 
 /// Memory of the writer before it flushes a segment, in bytes.
@@ -390,9 +391,19 @@ impl Search for Index {
                 (counts, top) = (near, found);
             }
         }
+        let mut partial = false;
+        let fewer = counts.total == 0 && query.some;
+        let words = if fewer { several(&query.text, &self.synonyms.read()) } else { None };
+        if let Some(words) = words {
+            let (some, found) = self.gather(&searcher, query, &words, Care::Part, page)?;
+            if some.total > 0 {
+                (counts, top, partial) = (some, found, true);
+            }
+        }
         let mut out = SearchPage {
             total: counts.total,
             facets: counts.facets.clone(),
+            partial,
             ..SearchPage::default()
         };
         let more = top.len() > offset.saturating_add(limit);

@@ -23,6 +23,7 @@ mod sound;
 mod synonym;
 mod text;
 mod within;
+mod words;
 
 pub use index::Index;
 

@@ -20,11 +20,12 @@ use crate::schema::{FACETS, Fields, facet};
 use crate::sound::{MAX_INITIALS, MAX_SPELLING, spelling};
 use crate::synonym::Synonyms;
 use crate::text::{Script, normalise, query_words, runs, slice};
+use crate::words::some_of;
 
 /// Characters of a query that are used; the rest is ignored.
-const MAX_QUERY: usize = 128;
+pub(crate) const MAX_QUERY: usize = 128;
 /// Pieces of a query that are used.
-const MAX_PIECES: usize = 16;
+pub(crate) const MAX_PIECES: usize = 16;
 /// Values of filters and audience labels that are used.
 const MAX_VALUES: usize = 4096;
 /// Other wordings of one piece that are tried.
@@ -96,15 +97,19 @@ pub(crate) enum Asked {
     /// Nothing in it can be searched for (only punctuation).
     Nothing,
     Pieces(Vec<Piece>),
+    /// Several words, of which some are enough.
+    Words(Vec<Vec<Piece>>),
 }
 
 /// How forgiving a match is. `Strict` wants the words of a long piece in one name or title; `Exact` takes them from
-/// anywhere in a document and is asked when `Strict` finds less than a page; `Near` when `Exact` finds nothing.
+/// anywhere in a document and is asked when `Strict` finds less than a page; `Near` when `Exact` finds nothing; `Part`, where it is
+/// asked for, when no document has all of several words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Care {
     Strict,
     Exact,
     Near,
+    Part,
 }
 
 /// Which documents a question is about.
@@ -167,6 +172,7 @@ pub(crate) fn text_query(f: &Ground, asked: &Asked, care: Care, about: About) ->
             }
             any_of(any)
         }
+        Asked::Words(words) => some_of(f, words, about),
     }
 }
 
@@ -407,7 +413,7 @@ fn by_ear(
     out
 }
 
-fn piece_query(f: &Ground, piece: &Piece, care: Care) -> Clause {
+pub(crate) fn piece_query(f: &Ground, piece: &Piece, care: Care) -> Clause {
     match piece.script {
         Script::Cjk => cjk_query(f, piece, care),
         _ => word_query(f, piece, care),

@@ -26,6 +26,8 @@ pub struct InterfaceView {
     #[serde(flatten)]
     pub interface: Interface,
     pub entry_title: String,
+    /// Empty where the entry has none.
+    pub entry_title_en: String,
     /// The release of a sandbox that it serves; its resource is in no catalogue.
     pub released: Option<Origin>,
     /// May change it and lead it on.
@@ -426,7 +428,8 @@ async fn view(app: &App, op: &Op, interface: Interface) -> Result<InterfaceView>
     let keeps =
         app.policy.decide(op, Action::InterfaceKeep, &Target::interface(&interface)).allowed;
     let released = project::sandbox::origin(app, op, &interface.draft.entry).await?;
-    Ok(InterfaceView { interface, entry_title: entry.draft.title, released, keeps })
+    let (entry_title, entry_title_en) = (entry.draft.title, entry.draft.title_en);
+    Ok(InterfaceView { interface, entry_title, entry_title_en, released, keeps })
 }
 
 fn shown(app: &App, op: &Op, interface: &Interface) -> bool {

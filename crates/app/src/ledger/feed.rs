@@ -128,6 +128,7 @@ fn of_entry(
         gone: true,
         code: String::new(),
         title: String::new(),
+        title_en: String::new(),
         description: String::new(),
         org: String::new(),
         org_name: String::new(),
@@ -149,6 +150,7 @@ fn of_entry(
             version: seen.version,
             code: seen.draft.code,
             title: seen.draft.title,
+            title_en: seen.draft.title_en,
             description: seen.draft.description,
             org: seen.draft.org,
             region: seen.draft.region,
@@ -179,6 +181,7 @@ pub(crate) fn of_asset(
         version: asset.version,
         code: asset.draft.code,
         title: asset.draft.name,
+        title_en: String::new(),
         description: asset.draft.description,
         org: asset.draft.org,
         region: asset.draft.region,
@@ -273,6 +276,8 @@ fn entry(w: &mut Out, change: &Change, place: &FeedPlace) -> std::io::Result<()>
             .write_empty()?;
         return Ok(());
     }
+    let english = place.lang.starts_with("en") && !change.title_en.is_empty();
+    let title = if english { &change.title_en } else { &change.title };
     let base = &place.base;
     let href = match change.node.ledger {
         Ledger::Data => match place.door {
@@ -291,7 +296,7 @@ fn entry(w: &mut Out, change: &Change, place: &FeedPlace) -> std::io::Result<()>
     };
     w.create_element("entry")
         .write_inner_content(|w| {
-            text(w, "title", &change.title)?;
+            text(w, "title", title)?;
             text(w, "id", &id)?;
             text(w, "updated", &change.at)?;
             w.create_element("author")

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use model::region;
 use model::voice::plain;
 use model::voice::showcase::{
     MOST_ENTRIES, MOST_LINKS, Showcase, ShowcaseNew, ShowcaseState, link,
@@ -118,11 +119,13 @@ pub(super) fn told(kind: &'static str, showcase: &Showcase, words: &str) -> Told
 pub async fn showcases(
     app: &App,
     _op: &Op,
+    region: Option<&str>,
     before: Option<&str>,
     limit: u32,
 ) -> Result<Page<Showcase>> {
-    let filter =
-        ShowcaseFilter { state: Some(ShowcaseState::Public), before, ..ShowcaseFilter::default() };
+    let below = region.map(region::prefix_of).transpose()?;
+    let state = Some(ShowcaseState::Public);
+    let filter = ShowcaseFilter { state, below, before, ..ShowcaseFilter::default() };
     page(app, filter, limit).await
 }
 
@@ -138,9 +141,16 @@ pub async fn showcases_using(
 }
 
 /// What is shown and holds a text in its title, description or author, newest first.
-pub async fn showcases_like(app: &App, _op: &Op, text: &str, limit: u32) -> Result<Vec<Showcase>> {
+pub async fn showcases_like(
+    app: &App,
+    _op: &Op,
+    text: &str,
+    region: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Showcase>> {
+    let below = region.map(region::prefix_of).transpose()?;
     let state = Some(ShowcaseState::Public);
-    let filter = ShowcaseFilter { state, text: Some(text), ..ShowcaseFilter::default() };
+    let filter = ShowcaseFilter { state, below, text: Some(text), ..ShowcaseFilter::default() };
     let low = text.to_lowercase();
     let holds = |s: &Showcase| {
         [&s.title, &s.text, &s.author].iter().any(|t| t.to_lowercase().contains(&low))

@@ -1,5 +1,6 @@
 //! Tickets as everybody reads them: without their writer, without what is not public, and none that is not shown.
 
+use model::region;
 use model::voice::ticket::{Deed, Side, Ticket, TicketKind, TicketState};
 use model::{Actor, Code, Error, Op, Result};
 use policy::{Action, Target};
@@ -15,6 +16,8 @@ pub struct SiteFilter<'a> {
     pub kind: Option<TicketKind>,
     pub state: Option<TicketState>,
     pub org: Option<&'a str>,
+    /// Only those of organisations of this region or below it.
+    pub region: Option<&'a str>,
     /// Part of a title or number.
     pub text: Option<&'a str>,
     pub before: Option<&'a str>,
@@ -119,6 +122,7 @@ pub async fn list(app: &App, op: &Op, filter: &SiteFilter<'_>) -> Result<Page<Ti
         kind: filter.kind,
         state: filter.state,
         org: filter.org,
+        below: filter.region.map(region::prefix_of).transpose()?,
         text: filter.text,
         before: filter.before,
         limit: limit + 1,

@@ -36,6 +36,7 @@ fn view(full: bool) -> InterfaceView {
             draft,
         },
         entry_title: "停车场 <b>".into(),
+        entry_title_en: String::new(),
         released: full.then(|| Origin { project: "p1".into(), release: "x2".into() }),
         keeps: full,
     }

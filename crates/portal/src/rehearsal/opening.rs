@@ -332,7 +332,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             }
             "site/search.html" => {
                 let found = context! {
-                    data => list(value(super::hit())), data_total => 1,
+                    data => list(value(super::hit())), data_total => 1, data_partial => full, interfaces_partial => full,
                     interfaces => list(value(super::hit().doc)), interfaces_total => 1,
                     policies => list(value(news(true))), contests => list(value(contest(true).contest)),
                     showcases => list(context! { id => "s1", title => "停车场 <b>", text => TEXT }),

@@ -115,7 +115,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             real_name => full.then(|| value(super::realnames::standing(full))), staff => false,
             parts => ["gateway", "store", "lake", "search", "audit"].map(|part| context! { part, ok => full }).to_vec(),
             changes => if full { ["created", "changed", "retired"].map(|happened| context! {
-                happened, at => AT, code => "parking", title => "停车场 <b>", version => 2,
+                happened, at => AT, code => "parking", title => "停车场 <b>", title_en => "", version => 2,
             }).to_vec() } else { Vec::new() },
         },
         "site/city.html" => context! {

@@ -1,4 +1,5 @@
-//! City sites: each city's own face over the same store, with its own figures, notices, counties, sets and feed.
+//! City sites: each city's own face over the same store, with its own figures, notices, counties, sets and feed. Lists of the
+//! province that are asked for a city's regions wear its face, too: the address alone says so, no cookie.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use minijinja::{Value, context};
 use model::region::{self, RegionLevel};
 use model::search::SearchQuery;
 
+use crate::nav::{on_site, site_nav};
 use crate::site::{facets, feeds, policies};
 use crate::view::value;
 use crate::visit::{Lang, Visit, encode};
@@ -77,7 +79,6 @@ async fn home(State(door): State<Arc<Door>>, Path(slug): Path<String>, visit: Vi
     let domains = facets::plain("domain", counts("domain"), &visit, &[]);
     let orgs = facets::plain("org", counts("org"), &visit, &names.orgs);
     let context = context! {
-        site_name => name(site, visit.lang), brand_href => format!("/city/{}", site.slug),
         province => visit.t(&door.config.site_name_cn, &door.config.site_name_en),
         site => value(site), city_name => names.region(&site.region, visit.lang),
         policies => value(policies::newest(&door, &visit, &site.region, 5).await),
@@ -85,6 +86,64 @@ async fn home(State(door): State<Arc<Door>>, Path(slug): Path<String>, visit: Vi
         domains, orgs => orgs.into_iter().take(12).collect::<Vec<_>>(),
     };
     door.page(&visit, "site/city.html", context).await
+}
+
+/// The city site that a page belongs to by its address: below `/city/`, by `city=`, or by regions that all lie in one city.
+pub(super) fn of<'a>(door: &'a Door, visit: &Visit) -> Option<&'a City> {
+    let sites = &door.app.rules.site;
+    let here = visit.uri.path();
+    if let Some(rest) = here.strip_prefix("/city/") {
+        return sites.city(rest.split('/').next().unwrap_or_default());
+    }
+    if !on_site(here) {
+        return None;
+    }
+    if let Some(word) = visit.q("city") {
+        return sites.city(word);
+    }
+    let regions: Vec<&str> = visit.qs("region").collect();
+    let first = regions.first()?;
+    let site = sites.city.iter().find(|c| region::covers(&c.region, first))?;
+    regions.iter().all(|code| region::covers(&site.region, code)).then_some(site)
+}
+
+/// What every page knows of the site that it belongs to: the province's, or a city's. `in_city` and `and_city` go behind addresses
+/// without and with a query.
+pub(crate) fn face(door: &Door, visit: &Visit) -> Value {
+    let province = visit.t(&door.config.site_name_cn, &door.config.site_name_en);
+    let regions: Vec<&str> = visit.qs("region").collect();
+    let city = of(door, visit);
+    let site_nav = site_nav(visit, city);
+    let Some(site) = city else {
+        return context! {
+            site_name => province, brand_href => "/", in_city => "", and_city => "", asked_regions => regions, site_nav,
+        };
+    };
+    context! {
+        site_name => name(site, visit.lang), brand_href => format!("/city/{}", site.slug),
+        in_city => format!("?region={}", site.region), and_city => format!("&region={}", site.region),
+        site_city => context! {
+            slug => &site.slug, region => &site.region, province, back => back(visit),
+            name => door.names.get().region(&site.region, visit.lang).to_owned(),
+        },
+        asked_regions => regions, site_nav,
+    }
+}
+
+/// The same page of the whole province; a city's home leads to the province's.
+fn back(visit: &Visit) -> String {
+    let here = visit.uri.path();
+    if here.starts_with("/city/") {
+        return "/".to_owned();
+    }
+    let own = ["region", "city", "page", "before", "lang"];
+    let kept: Vec<String> = visit
+        .query
+        .iter()
+        .filter(|(k, v)| !own.contains(&k.as_str()) && !v.is_empty())
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
+    if kept.is_empty() { here.to_owned() } else { format!("{here}?{}", kept.join("&")) }
 }
 
 fn name(site: &City, lang: Lang) -> &str {

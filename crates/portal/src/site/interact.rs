@@ -57,6 +57,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         kind: word(TicketKind::ALL, TicketKind::as_str, visit.q("kind")),
         state: word(TicketState::ALL, TicketState::as_str, visit.q("state")),
         org: visit.q("org"),
+        region: visit.q("region"),
         text: visit.q("q"),
         before: visit.q("before"),
         limit: PAGE,

@@ -44,6 +44,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         sort: sort.clone(),
         offset: (page - 1) * PAGE_SIZE,
         limit: PAGE_SIZE,
+        some: true,
         ..SearchQuery::default()
     };
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
@@ -68,7 +69,7 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let pages = u32::try_from(found.total.div_ceil(u64::from(PAGE_SIZE))).unwrap_or(u32::MAX);
     let context = context! {
         q => text, sort, page, pages => pages.min(DEEPEST_PAGE), total => found.total,
-        hits => value(&found.hits), groups,
+        hits => value(&found.hits), partial => found.partial, groups,
         chips => facets::chips(&visit, &names),
         hidden => hidden(&visit),
         previous => (page > 1).then(|| at_page(&visit, page - 1)),

@@ -4,7 +4,7 @@ mod api;
 mod catalogue;
 pub(crate) mod changes;
 mod chart;
-mod city;
+pub(crate) mod city;
 mod contests;
 pub(crate) mod dataset;
 mod download;

@@ -9,8 +9,8 @@ use axum::routing::get;
 use minijinja::context;
 use model::search::SearchQuery;
 
-use crate::site::facets;
 use crate::site::interact::word;
+use crate::site::{city, facets};
 use crate::view::value;
 use crate::visit::Visit;
 use crate::{Answer, Door};
@@ -46,6 +46,7 @@ async fn search(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
             facets: Some(Vec::new()),
             sort: "relevance".into(),
             limit: EACH,
+            some: true,
             ..SearchQuery::default()
         }
     };
@@ -53,19 +54,21 @@ async fn search(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let mut found = context! {};
     if wants("data") {
         let page = app::opening::search(app, &public, sets(None)).await?;
-        found = context! { data => value(&page.hits), data_total => page.total, ..found };
+        found = context! { data => value(&page.hits), data_total => page.total, data_partial => page.partial, ..found };
     }
     if wants("interfaces") {
         let page = app::opening::search(app, &public, sets(Some("API"))).await?;
         let docs: Vec<_> = page.hits.iter().map(|h| &h.doc).collect();
-        found = context! { interfaces => value(docs), interfaces_total => page.total, ..found };
+        found = context! { interfaces => value(docs), interfaces_total => page.total, interfaces_partial => page.partial, ..found };
     }
     if wants("showcases") {
-        let all = app::voice::showcases_like(app, op, &text, EACH).await?;
+        let all = app::voice::showcases_like(app, op, &text, visit.q("region"), EACH).await?;
         found = context! { showcases => value(all), ..found };
     }
     if wants("policies") {
-        let ask = NewsAsk { text: Some(&text), limit: EACH, ..NewsAsk::default() };
+        // A city's and the province's, where a city site asks.
+        let city = city::of(&door, &visit).map(|site| site.region.as_str());
+        let ask = NewsAsk { city, text: Some(&text), limit: EACH, ..NewsAsk::default() };
         let page = app::news::news(app, op, &ask).await?;
         found = context! { policies => value(&page.items), ..found };
     }

@@ -59,6 +59,7 @@ async fn sets(door: &Door, visit: &Visit, format: &str) -> Result<(SearchPage, u
     let text = visit.q("q").unwrap_or_default().to_owned();
     let mut filters = facets::open_only();
     filters.push(("format".into(), format.into()));
+    filters.extend(visit.qs("region").map(|code| ("region".to_owned(), code.to_owned())));
     let query = SearchQuery {
         sort: if text.is_empty() { "data_at".into() } else { "relevance".into() },
         text,
@@ -66,6 +67,7 @@ async fn sets(door: &Door, visit: &Visit, format: &str) -> Result<(SearchPage, u
         facets: Some(Vec::new()),
         offset: (page - 1) * PAGE,
         limit: PAGE,
+        some: true,
         ..SearchQuery::default()
     };
     let found = app::opening::search(&door.app, &visit.public_op(), query).await?;
@@ -77,7 +79,7 @@ async fn interfaces(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let (found, page, pages) = sets(&door, &visit, "API").await?;
     let figures = app::opening::figures(&door.app, &visit.op).await?;
     let context = context! {
-        q => visit.q("q"), total => found.total, page, pages, figures => value(&figures),
+        q => visit.q("q"), total => found.total, partial => found.partial, page, pages, figures => value(&figures),
         docs => value(found.hits.iter().map(|h| &h.doc).collect::<Vec<_>>()),
         previous => (page > 1).then(|| at_page(&visit, page - 1)),
         next => (page < pages).then(|| at_page(&visit, page + 1)),
@@ -117,7 +119,7 @@ async fn maps(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         }
     }
     let context = context! {
-        q => visit.q("q"), total => found.total, page, pages, layers, chosen, most => LAYERS,
+        q => visit.q("q"), total => found.total, partial => found.partial, page, pages, layers, chosen, most => LAYERS,
         area => area.map(|[west, south, east, north]| context! { west, south, east, north }), within, uncounted,
         sources => sources.join(" "), place => visit.q("place").map(str::trim).filter(|p| !p.is_empty()),
         places => places.iter().map(|p| place_shown(&visit, p)).collect::<Vec<_>>(),
@@ -167,7 +169,7 @@ fn seen([west, south, east, north]: [f64; 4]) -> [f64; 4] {
 fn place_shown(visit: &Visit, place: &Place) -> Value {
     let href = place.bounds.map(seen).map(|[west, south, east, north]| {
         let mut href = format!("/maps?bbox={west:.5},{south:.5},{east:.5},{north:.5}");
-        let kept = ["place", "q"].into_iter().filter_map(|k| visit.q(k).map(|v| (k, v)));
+        let kept = ["place", "q", "region"].into_iter().filter_map(|k| visit.q(k).map(|v| (k, v)));
         let layers = visit.qs("layer").map(|v| ("layer", v));
         for (name, text) in kept.chain(layers) {
             href.push_str(&format!("&{name}={}", encode(text)));

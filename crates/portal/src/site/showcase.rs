@@ -31,7 +31,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
 
 async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     let before = visit.q("before");
-    let page = voice::showcases(&door.app, &visit.op, before, PAGE).await?;
+    let page = voice::showcases(&door.app, &visit.op, visit.q("region"), before, PAGE).await?;
     let context = context! {
         rows => value(&page.items), first => before.is_some(),
         next => next_link(&visit, "before", page.next.as_deref()),

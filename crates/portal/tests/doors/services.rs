@@ -335,6 +335,37 @@ async fn interfaces_maps_and_the_developers_page_name_what_is_open() {
     assert!(!log.contains("closed"), "{log}");
     let known = Browser::of(&house, "consumer").await.get("/developer").await.text();
     assert!(known.contains("id=\"own\""), "{known}");
+    let mut reader = Browser::new(&house);
+    for path in ["/developer?lang=en", "/apis?lang=en", "/changes.atom?lang=en"] {
+        let text = reader.get(path).await.text();
+        assert!(text.contains("Test data set plain"), "{path}: {text}");
+        assert!(!text.contains("测试数据集 plain"), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_city_lists_its_own_alone_and_some_of_the_words_are_better_than_none() {
+    let house = House::new().await;
+    open_set(&house, "pond", "330106").await;
+    open_set(&house, "quay", "330200").await;
+    let mut nobody = Browser::new(&house);
+    for list in ["/data", "/apis"] {
+        let text = nobody.get(&format!("{list}?region=330100")).await.text();
+        assert!(text.contains("href=\"/data/pond?region=330100\""), "{list}: {text}");
+        assert!(!text.contains("/data/quay"), "{list}: {text}");
+    }
+    for path in ["/data?q=pond+quay", "/apis?q=pond+quay"] {
+        let some = nobody.get(path).await.text();
+        assert!(some.contains("id=\"partial\""), "{path}: {some}");
+        assert!(some.contains("/data/pond") && some.contains("/data/quay"), "{path}: {some}");
+        assert!(some.contains("没有同时包含全部词的结果，以下包含部分词"), "{path}: {some}");
+    }
+    let whole = nobody.get("/search?q=pond+quay").await.text();
+    assert!(whole.contains("id=\"partial-data\""), "{whole}");
+    for path in ["/data?q=pond", "/data?q=whale+penguin"] {
+        let text = nobody.get(path).await.text();
+        assert!(!text.contains("id=\"partial\""), "{path}: {text}");
+    }
 }
 
 #[tokio::test]

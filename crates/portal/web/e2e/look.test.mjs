@@ -209,3 +209,29 @@ test("a place is found by its name, with and without script", async ({ page, bro
   await expect(bare.locator("#no-place")).toBeVisible();
   await plain.close();
 });
+
+test("the head of a phone is small, and all of it is reached without script", async ({ browser }) => {
+  const phone = { width: 390, height: 844 };
+  const context = await browser.newContext({ viewport: phone, javaScriptEnabled: false });
+  const page = await context.newPage();
+  for (const path of ["/", "/?look=elder", "/data?region=330100"]) {
+    await page.goto(`${portal}${path}`);
+    const head = await page.locator("header.top").boundingBox();
+    expect(head.height, `${path}: the head takes little of the screen`).toBeLessThan(phone.height * 0.2);
+    await expect(page.locator("#main-nav a").first()).toBeHidden();
+    for (const [fold, inside] of [["#display", "#themes a"], ["#menu", "#main-nav a"]]) {
+      await page.locator(`${fold} > summary`).focus();
+      await page.keyboard.press("Enter");
+      await expect(page.locator(inside).first(), `${path}: ${fold} unfolds`).toBeVisible();
+      await page.keyboard.press("Tab");
+      expect(await page.locator(fold).evaluate((e) => e.contains(document.activeElement)), `${path}: the keyboard goes into ${fold}`).toBe(true);
+    }
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect(wide, `${path}: nothing sticks out`).toBeLessThanOrEqual(phone.width);
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.goto(portal);
+  await expect(page.locator("#main-nav a").last(), "a wide page shows all").toBeVisible();
+  await expect(page.locator("#menu > summary")).toBeHidden();
+  await context.close();
+});

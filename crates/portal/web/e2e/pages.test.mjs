@@ -23,6 +23,8 @@ const PAGES = [
   ["maps", "nobody", "/maps"],
   ["developer", "nobody", "/developer"],
   ["city", "nobody", "/city/hangzhou"],
+  ["city-list", "nobody", "/data?region=330100"],
+  ["city-interact", "nobody", "/interact?region=330100"],
   ["open-index", "nobody", "/index"],
   ["failing", "nobody", "/index/failing?defect=low_capacity"],
   ["about", "nobody", "/about"],

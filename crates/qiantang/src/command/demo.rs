@@ -58,6 +58,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let work = house.folder.sub("demo");
     std::fs::create_dir_all(&work).map_err(|e| Error::internal("demo folder").caused_by(e))?;
     let seeded = seed::seed(&house.app, args.scale, &work.join("apps.json"), &work).await?;
+    seed::cities(&house.app, &work).await?;
     let crowd = work.join("crowd.json");
     if args.crowd {
         seed_crowd::crowd(&house.app, &crowd).await?;

@@ -2,8 +2,9 @@
 //! a seed and a scale. Same seed and scale, same bytes. Every row is synthetic and says so.
 //!
 //! Read `orgs` (who), `shape` (short words for declarations), the tables (`people`, `legal`, `place`, `nature`,
-//! `traffic`), `rows` (writing and spoiling), `requests`. `manifest` reads descriptions of other data for `--load`.
+//! `traffic`), `cities` (what each city opens beside), `rows` (writing and spoiling), `requests`. `manifest` reads descriptions of other data for `--load`.
 
+pub(crate) mod cities;
 pub(crate) mod fed;
 pub(crate) mod manifest;
 pub(crate) mod orgs;
@@ -55,6 +56,8 @@ pub(crate) struct DemoEntry {
     seed: u64,
     scale: u32,
     table: Option<rows::Table>,
+    /// Beginning of the codes of the counties that its rows lie in; empty: all.
+    within: &'static str,
 }
 
 /// The province of a seed. `scale` multiplies the rows (0 counts as 1).
@@ -73,6 +76,7 @@ pub(crate) fn province(seed: u64, scale: u32) -> Province {
         seed,
         scale,
         table: plan.table,
+        within: "",
     };
     Province {
         orgs: orgs::orgs(),
@@ -102,7 +106,8 @@ impl DemoEntry {
     /// Give a buffered writer. Nothing is written for an entry without rows.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<Written> {
         let Some(table) = &self.table else { return Ok(Written::default()) };
-        let counties = subject::counties();
+        let mut counties = subject::counties();
+        counties.retain(|county| county.code.starts_with(self.within));
         rows::write(
             table,
             &self.draft.items,

@@ -323,6 +323,17 @@ pub(crate) struct DemoUser {
 }
 
 impl DemoUser {
+    /// Who compiles and reviews in an organisation; named like its id.
+    #[must_use]
+    pub(crate) fn of_provider(org: &str, display_name: &str) -> Self {
+        Self {
+            name: org.to_owned(),
+            display_name: display_name.to_owned(),
+            org: Some(org.to_owned()),
+            roles: vec![Role::Provider, Role::Reviewer],
+        }
+    }
+
     /// What opening the account needs.
     #[must_use]
     pub(crate) fn with_password(&self, password: &str) -> UserNew {

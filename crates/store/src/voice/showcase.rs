@@ -16,6 +16,8 @@ pub struct ShowcaseFilter<'a> {
     pub writer: Option<&'a str>,
     /// Those that use this data set (by id) and are shown.
     pub entry: Option<&'a str>,
+    /// Those that use a data set of a region whose code begins so (`model::region::prefix_of`) and are shown.
+    pub below: Option<&'a str>,
     /// Part of what was written.
     pub text: Option<&'a str>,
     pub before: Option<&'a str>,
@@ -121,6 +123,14 @@ impl Store {
                 "id IN (SELECT showcase FROM showcase_entry WHERE shown = 1 AND entry =",
                 entry,
             );
+            clause.close();
+        }
+        if let Some(prefix) = filter.below {
+            clause.and_text(
+                "id IN (SELECT showcase FROM showcase_entry WHERE shown = 1 AND entry IN (SELECT id FROM entry WHERE region LIKE",
+                &format!("{prefix}%"),
+            );
+            clause.close();
             clause.close();
         }
         let sql = format!(

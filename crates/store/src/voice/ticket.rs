@@ -22,6 +22,8 @@ pub struct TicketFilter<'a> {
     pub kind: Option<TicketKind>,
     pub state: Option<TicketState>,
     pub org: Option<&'a str>,
+    /// Only those of organisations whose region's code begins so (`model::region::prefix_of`).
+    pub below: Option<&'a str>,
     pub writer: Option<&'a str>,
     /// Part of a title or number.
     pub text: Option<&'a str>,
@@ -200,6 +202,10 @@ impl Store {
         }
         if let Some(part) = filter.text {
             clause.and_like(&["title", "number"], part);
+        }
+        if let Some(prefix) = filter.below {
+            clause.and_text("org IN (SELECT id FROM org WHERE region LIKE", &format!("{prefix}%"));
+            clause.close();
         }
         let sql = format!(
             "SELECT body, supports FROM ticket{} ORDER BY id DESC LIMIT {}",

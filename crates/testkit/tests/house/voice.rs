@@ -512,7 +512,7 @@ async fn showcases(house: House) {
     let ended = voice::take_down(app, &enterprise, &made.id).await.unwrap();
     assert_eq!(ended.state, ShowcaseState::Ended);
     assert!(voice::showcases_using(app, &nobody, &entry.id, 5).await.unwrap().is_empty());
-    assert!(voice::showcases(app, &nobody, None, 10).await.unwrap().items.is_empty());
+    assert!(voice::showcases(app, &nobody, None, None, 10).await.unwrap().items.is_empty());
     assert_eq!(seen(&nobody).await.unwrap_err().code(), Code::NotFound);
     // The authority does not decide on its own.
     let own = voice::submit(app, &authority, new(&url, "tongji")).await.unwrap();
