@@ -249,6 +249,14 @@ impl Error {
         self
     }
 
+    /// The same, to be told once more: without what only the operator may read.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(self.code(), self.zh(), self.en())
+            .with_fields(self.fields().to_vec())
+            .with_reasons(self.reasons().to_vec())
+    }
+
     /// Adds the rules that decided (policy ids), for *answer with reasons*.
     #[must_use]
     pub fn with_reasons(mut self, reasons: Vec<String>) -> Self {
