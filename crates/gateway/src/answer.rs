@@ -18,11 +18,27 @@ pub(crate) struct Refusal {
     error: Error,
     request_id: String,
     at: DateTime<Utc>,
+    proof: Proof,
+}
+
+/// How a caller proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Signature,
+    /// An access token (`Authorization: Bearer`).
+    Token,
+    /// The certificate of its connection.
+    Certificate,
 }
 
 impl Refusal {
     pub(crate) fn new(error: Error, op: &Op) -> Self {
-        Self { error, request_id: op.request_id.clone(), at: op.at }
+        Self { error, request_id: op.request_id.clone(), at: op.at, proof: Proof::Signature }
+    }
+
+    /// The same to a caller that proved, or failed to prove, who it is in this way: what it can do about it depends on that.
+    pub(crate) fn proving(self, proof: Proof) -> Self {
+        Self { proof, ..self }
     }
 
     /// Error, request id and seconds after which to ask again, for a protocol that tells them in its own way.
@@ -76,6 +92,7 @@ impl IntoResponse for Refusal {
             tracing::error!(request.id = %self.request_id, error = %error.operator_text(), "a call failed");
         }
         metrics::counter!("qt_gateway_refusals_total", "code" => code.as_str()).increment(1);
+        let (hint_zh, hint) = hint(code, self.proof);
         let details: Vec<String> =
             error.fields().iter().map(|f| format!("{}: {} / {}", f.field, f.en, f.zh)).collect();
         let body = ErrorBody {
@@ -83,8 +100,8 @@ impl IntoResponse for Refusal {
             message: error.en(),
             message_zh: error.zh(),
             details: (!details.is_empty()).then_some(details),
-            hint: code.help_en(),
-            hint_zh: code.help_zh(),
+            hint,
+            hint_zh,
             reasons: error.reasons(),
             request_id: &self.request_id,
         };
@@ -102,6 +119,22 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+/// What a caller can do, Chinese and English: by code, and where the code is about its proof, by the way in which it proves itself.
+fn hint(code: Code, proof: Proof) -> (&'static str, &'static str) {
+    use Code::{SecretExpired, SignatureMismatch};
+    match (code, proof) {
+        (SignatureMismatch | SecretExpired, Proof::Token) => (
+            "核对 Authorization 请求头：令牌须由 /oauth2/token 发给在用的应用，未到期、未撤销；否则重新取得令牌后再调用",
+            "check the header `Authorization`: the token must be one that /oauth2/token gave to an application in use, not past its end, not revoked; otherwise fetch a new one, then call again",
+        ),
+        (SignatureMismatch | SecretExpired, Proof::Certificate) => (
+            "核对所出示的客户端证书：须登记给在用的应用，且在有效期内",
+            "check the client certificate that is shown: it must be registered for an application in use, and within its dates",
+        ),
+        _ => (code.help_zh(), code.help_en()),
     }
 }
 

@@ -150,6 +150,25 @@ fn knows(app: &App, op: &Op, interface: &Interface) -> bool {
     app.policy.decide(op, Action::InterfaceRead, &live).allowed
 }
 
+/// Whether the caller may know of an interface of this code: it would be shown one of its versions, or what one reads.
+pub(crate) async fn known_of(app: &App, op: &Op, code: &str) -> Result<bool> {
+    app.interfaces.look(app, op).await?;
+    for version in app.interfaces.versions(code).iter() {
+        let shown = match version.state {
+            // Tested by those who keep it, and by their applications.
+            InterfaceState::Test => {
+                let target = Target::interface(version);
+                app.policy.decide(op, Action::InterfaceRead, &target).allowed
+            }
+            _ => knows(app, op, version),
+        };
+        if shown || crate::sharing::knows(app, op, &version.draft.entry).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// There is none of this code; or, for who knows of the interface, none of its versions is the one that was named.
 fn no_version(app: &App, op: &Op, code: &str, number: Option<u32>) -> Error {
     let other = number.and_then(|_| app.interfaces.choose(code, op.actor.id(), None));

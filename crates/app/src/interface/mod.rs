@@ -30,6 +30,7 @@ mod sketch;
 use model::interface::BreakerRules;
 use serde::Deserialize;
 
+pub(crate) use self::call::known_of;
 pub use self::call::{Answer, Body, call};
 pub use self::describe::{Documented, described, documented, openapi, sample_query};
 pub use self::desk::{
