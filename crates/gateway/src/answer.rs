@@ -43,7 +43,7 @@ impl Refusal {
 
     /// Error, request id and seconds after which to ask again, for a protocol that tells them in its own way.
     pub(crate) fn into_parts(self) -> (Error, String, Option<u64>) {
-        let after = retry_after(self.error.code(), self.at);
+        let after = retry_after(&self.error, self.at);
         (self.error, self.request_id, after)
     }
 
@@ -115,7 +115,7 @@ impl IntoResponse for Refusal {
                 HeaderValue::from_static("QT-HMAC realm=\"qiantang\""),
             );
         }
-        if let Some(seconds) = retry_after(code, self.at) {
+        if let Some(seconds) = retry_after(error, self.at) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
@@ -139,8 +139,12 @@ fn hint(code: Code, proof: Proof) -> (&'static str, &'static str) {
 }
 
 /// Seconds after which the same call may succeed: the rate is by the second, the quota by the civil day in China.
-fn retry_after(code: Code, at: DateTime<Utc>) -> Option<u64> {
-    match code {
+/// What the error itself says goes before, so that header and message are one number.
+fn retry_after(error: &Error, at: DateTime<Utc>) -> Option<u64> {
+    if let Some(seconds) = error.seconds() {
+        return Some(seconds);
+    }
+    match error.code() {
         Code::QuotaUsedUp => {
             let now = at.with_timezone(&model::op::china()).time();
             Some(u64::from(86_400_u32.saturating_sub(now.num_seconds_from_midnight())))
@@ -470,7 +474,9 @@ mod tests {
     #[test]
     fn a_quota_starts_anew_at_midnight_in_china() {
         let at = |text: &str| text.parse().unwrap();
-        let after = |code, text: &str| retry_after(code, at(text));
+        let after = |code, text: &str| retry_after(&Error::of(code), at(text));
+        let told = Error::of(Code::SourceUnavailable).after(11);
+        assert_eq!(retry_after(&told, at("2026-03-02T17:00:00Z")), Some(11));
         assert_eq!(after(Code::QuotaUsedUp, "2026-03-02T15:59:00Z"), Some(60));
         assert_eq!(after(Code::QuotaUsedUp, "2026-03-02T16:00:00Z"), Some(86_400));
         assert_eq!(after(Code::RateLimited, "2026-03-02T16:00:00Z"), Some(1));
