@@ -35,7 +35,7 @@ pub use self::call::{Answer, Body, call};
 pub use self::describe::{Documented, described, documented, openapi, sample_query};
 pub use self::desk::{
     InterfacePage, InterfaceView, Move, called_today, change, create, get, list, may_keep, moves,
-    set_quota, set_share, step, trial, version,
+    set_quota, set_share, set_until, step, trial, version,
 };
 pub use self::known::Memory;
 pub use self::outward::{FileForm, FileRows};

@@ -70,7 +70,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
             applications => if full { vec![context! { id => "a1", name => "应用 <b>" }] } else { vec![] },
             application => full.then_some("a1"), answer => full.then_some("{\"rows\": \"<b>\"}"),
             called => 12, quota => context! { per_day => "10000", application_per_day => "", per_second => "20", burst => "" },
-            quota_error => full.then_some("有误"), quota_fields => Vec::<Value>::new(), upstream => (), published => full, editable => !full, callable => full,
+            quota_error => full.then_some("有误"), quota_fields => Vec::<Value>::new(), upstream => (), published => full, deprecated => full, editable => !full, callable => full,
         },
         "console/convention.html" => context! {
             c => context! { on => full, decided => if full { "on" } else { "" }, configured => !full, applications => 3 },
