@@ -68,7 +68,10 @@ pub async fn call(app: &Arc<App>, op: &Op, code: &str, mut given: Arguments) -> 
                 counted.put_back();
             }
             // What the caller may not know of is not there, whichever way it asks.
-            Err(if e.code() == Code::NotFound { missing(code) } else { e })
+            Err(match e.code() {
+                Code::NotFound => missing(code),
+                _ => interface.draft.by_parameter(&asked, e),
+            })
         }
     }
 }

@@ -188,6 +188,7 @@ async fn show(
         doc => value(&documented), endpoint => format!("{url}{}", documented.path),
         samples => samples(&documented, &url, applications.first().map_or("", |a| a.key.as_str())),
         applications => value(&applications),
+        paged => interface::paged(view.interface.draft.kind), limit => given("limit"), after => given("after"),
         application => tried.as_ref().map(|t| t.application.clone()),
         answer => tried.as_ref().and_then(|t| t.outcome.as_ref().ok()),
         error => tried.as_ref().and_then(|t| t.outcome.as_ref().err()).map(|e| visit.t(e.zh(), e.en())),

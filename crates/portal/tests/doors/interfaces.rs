@@ -113,6 +113,11 @@ async fn a_call_is_tried_as_an_application_of_ones_own() {
     let silent = [("application", application.as_str()), ("p-idcard", "")];
     let page = consumer.post(&attempt, &silent).await.text();
     assert!(page.contains("id=\"faults\"") && !page.contains("id=\"answer\""), "{page}");
+    // Rows come in pages here as they do to programs.
+    let paged = [("application", application.as_str()), ASKED, ("p-limit", "many")];
+    let page = consumer.post(&attempt, &paged).await.text();
+    assert!(page.contains("参数 `limit` 应为非负整数"), "{page}");
+    assert!(page.contains("id=\"p-after\"") && page.contains("value=\"many\""), "{page}");
     // Somebody else's application is none; an interface that is not there neither.
     let other = [("application", "nothing"), ASKED];
     let page = consumer.post(&attempt, &other).await.text();
