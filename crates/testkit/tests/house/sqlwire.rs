@@ -334,6 +334,25 @@ async fn the_protocol(house: House) {
     assert_eq!((types.get::<_, i32>(0), types.get::<_, bool>(1)), (1, true));
     assert_eq!((types.get::<_, f64>(2), types.get::<_, i64>(4)), (1.5, 3));
 
+    // A pattern means the same as a constant, as a parameter and out of a column.
+    let given: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&"YYYY\"年\"MM"];
+    for (sql, parameters) in [
+        ("select to_char(date '2026-03-02', 'YYYY\"年\"MM')", 0),
+        ("select to_char(date '2026-03-02', $1)", 1),
+        ("select to_char(date '2026-03-02', p) from (select $1::text as p) as t", 1),
+    ] {
+        let row = client.query_one(sql, &given[..parameters]).await;
+        let row = row.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        assert_eq!(row.get::<_, &str>(0), "2026年03", "{sql}");
+    }
+    for (sql, wanted) in [
+        ("select to_char(12.5, '999.9')", "0A000"),
+        ("select to_char(12.5, 'FM999.0')", "0A000"),
+        ("select to_char(date '2026-03-02', 'YYYY' || '-Q')", "22007"),
+    ] {
+        assert_eq!(state(&client, sql).await, wanted, "{sql}");
+    }
+
     let transaction = client.transaction().await.unwrap();
     let portal = transaction.bind("select n from generate_series(1, 5) a(n)", &[]).await.unwrap();
     assert_eq!(transaction.query_portal(&portal, 2).await.unwrap().len(), 2);
