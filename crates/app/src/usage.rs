@@ -317,7 +317,7 @@ mod tests {
     fn a_line_of_csv_tells_refused_calls_and_times() {
         let usage = Usage { calls: 3, rows: 2, ..Usage::default() };
         let row = UsageRow { word: "=1".into(), name: "n".into(), answered: 2, usage };
-        let text = csv(&[row.clone()], &Names::default(), true).unwrap();
+        let text = csv(std::slice::from_ref(&row), &Names::default(), true).unwrap();
         let text = std::str::from_utf8(&text).unwrap();
         assert_eq!(text.lines().nth(1), Some("'=1,n,3,2,1,2,0,,,,,,n,n"));
         assert!(text.lines().next().unwrap().ends_with("slowest_ms,name_zh,name_en"));
