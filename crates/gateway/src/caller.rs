@@ -250,8 +250,8 @@ pub(crate) fn guessing(door: &Door, network: IpAddr, op: &Op) -> Result<()> {
     }
     Err(Error::new(
         Code::RateLimited,
-        "该地址签名失败次数过多，请核对签名后稍候再试",
-        "too many signatures from this address have failed; check how you sign and wait a second",
+        "该地址身份验证失败次数过多，请核对签名、令牌或证书后稍候再试",
+        "too many proofs of identity from this address have failed; check signature, token or certificate and wait a second",
     ))
 }
 
