@@ -4,7 +4,7 @@
 //! Who watches over the house sees all of it; people of public bodies see what their organisation calls and what it provides;
 //! whoever may look at an application sees that application's.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -182,12 +182,14 @@ pub async fn export(
     let mut told = audit::event(op, "usage.export", by.as_str());
     told.scope = format!("from {} to {}", filter.from, filter.to);
     audit::record(app, told).await?;
+    let names = Arc::new(Names::of(app, by).await?);
     let (app, op, filter) = (Arc::clone(app), op.clone(), filter.clone());
     Ok(stream::unfold(Some((first, true)), move |state| {
         let (app, op, filter) = (Arc::clone(&app), op.clone(), filter.clone());
+        let names = Arc::clone(&names);
         async move {
             let (page, head) = state?;
-            let bytes = match csv(&page.items, head) {
+            let bytes = match csv(&page.items, &names, head) {
                 Ok(bytes) => bytes,
                 Err(e) => return Some((Err(e), None)),
             };
@@ -201,7 +203,43 @@ pub async fn export(
     .boxed())
 }
 
-const COLUMNS: [&str; 12] = [
+/// Names of what a table adds up for, Chinese and English, where its lines do not bring them.
+#[derive(Default)]
+struct Names(HashMap<String, (String, String)>);
+
+impl Names {
+    async fn of(app: &App, by: UsageBy) -> Result<Self> {
+        let names = match by {
+            UsageBy::Org | UsageBy::Provider => {
+                let all = app.store.orgs_list().await?;
+                all.into_iter().map(|o| (o.id, (o.name_cn, o.name_en))).collect()
+            }
+            UsageBy::Province | UsageBy::City | UsageBy::County => {
+                let all = app.store.regions_list().await?;
+                all.into_iter().map(|r| (r.code, (r.name_cn, r.name_en))).collect()
+            }
+            UsageBy::Outcome => {
+                let code =
+                    |c: &Code| (c.as_str().to_owned(), (c.zh().to_owned(), c.en().to_owned()));
+                Code::ALL.iter().map(code).collect()
+            }
+            _ => HashMap::new(),
+        };
+        Ok(Self(names))
+    }
+
+    /// Names of a line; where there is no English one, the Chinese one stands for it.
+    fn of_line<'a>(&'a self, row: &'a UsageRow) -> (&'a str, &'a str) {
+        match self.0.get(&row.word) {
+            Some((zh, en)) if en.is_empty() => (zh, zh),
+            Some((zh, en)) => (zh, en),
+            None => (&row.name, &row.name),
+        }
+    }
+}
+
+/// Columns of the export. New ones go to the end: what is read by place stays where it is.
+const COLUMNS: [&str; 14] = [
     "key",
     "name",
     "calls",
@@ -214,9 +252,11 @@ const COLUMNS: [&str; 12] = [
     "p95_ms",
     "p99_ms",
     "slowest_ms",
+    "name_zh",
+    "name_en",
 ];
 
-fn csv(rows: &[UsageRow], head: bool) -> Result<Bytes> {
+fn csv(rows: &[UsageRow], names: &Names, head: bool) -> Result<Bytes> {
     let broken = |e: csv::Error| Error::internal("cannot write CSV").caused_by(e);
     let mut writer = csv::Writer::from_writer(Vec::new());
     if head {
@@ -224,6 +264,7 @@ fn csv(rows: &[UsageRow], head: bool) -> Result<Bytes> {
     }
     for row in rows {
         let u = &row.usage;
+        let (zh, en) = names.of_line(row);
         let cells = [
             harmless(&row.word).into_owned(),
             harmless(&row.name).into_owned(),
@@ -237,6 +278,8 @@ fn csv(rows: &[UsageRow], head: bool) -> Result<Bytes> {
             millis(u.percentile(95)),
             millis(u.percentile(99)),
             millis(Some(u.slowest).filter(|slowest| *slowest > 0)),
+            harmless(zh).into_owned(),
+            harmless(en).into_owned(),
         ];
         writer.write_record(cells).map_err(broken)?;
     }
@@ -274,9 +317,14 @@ mod tests {
     fn a_line_of_csv_tells_refused_calls_and_times() {
         let usage = Usage { calls: 3, rows: 2, ..Usage::default() };
         let row = UsageRow { word: "=1".into(), name: "n".into(), answered: 2, usage };
-        let text = csv(&[row], true).unwrap();
+        let text = csv(std::slice::from_ref(&row), &Names::default(), true).unwrap();
         let text = std::str::from_utf8(&text).unwrap();
-        assert_eq!(text.lines().nth(1), Some("'=1,n,3,2,1,2,0,,,,,"));
+        assert_eq!(text.lines().nth(1), Some("'=1,n,3,2,1,2,0,,,,,,n,n"));
+        assert!(text.lines().next().unwrap().ends_with("slowest_ms,name_zh,name_en"));
+        let names = [("=1".to_owned(), ("=杭州市".to_owned(), String::new()))];
+        let text = csv(&[row], &Names(names.into()), false).unwrap();
+        let text = std::str::from_utf8(&text).unwrap();
+        assert_eq!(text.trim_end(), "'=1,n,3,2,1,2,0,,,,,,'=杭州市,'=杭州市");
         assert_eq!(millis(Some(1_234)), "1.234");
     }
 }

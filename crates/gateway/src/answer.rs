@@ -18,16 +18,32 @@ pub(crate) struct Refusal {
     error: Error,
     request_id: String,
     at: DateTime<Utc>,
+    proof: Proof,
+}
+
+/// How a caller proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Signature,
+    /// An access token (`Authorization: Bearer`).
+    Token,
+    /// The certificate of its connection.
+    Certificate,
 }
 
 impl Refusal {
     pub(crate) fn new(error: Error, op: &Op) -> Self {
-        Self { error, request_id: op.request_id.clone(), at: op.at }
+        Self { error, request_id: op.request_id.clone(), at: op.at, proof: Proof::Signature }
+    }
+
+    /// The same to a caller that proved, or failed to prove, who it is in this way: what it can do about it depends on that.
+    pub(crate) fn proving(self, proof: Proof) -> Self {
+        Self { proof, ..self }
     }
 
     /// Error, request id and seconds after which to ask again, for a protocol that tells them in its own way.
     pub(crate) fn into_parts(self) -> (Error, String, Option<u64>) {
-        let after = retry_after(self.error.code(), self.at);
+        let after = retry_after(&self.error, self.at);
         (self.error, self.request_id, after)
     }
 
@@ -76,6 +92,7 @@ impl IntoResponse for Refusal {
             tracing::error!(request.id = %self.request_id, error = %error.operator_text(), "a call failed");
         }
         metrics::counter!("qt_gateway_refusals_total", "code" => code.as_str()).increment(1);
+        let (hint_zh, hint) = hint(code, self.proof);
         let details: Vec<String> =
             error.fields().iter().map(|f| format!("{}: {} / {}", f.field, f.en, f.zh)).collect();
         let body = ErrorBody {
@@ -83,8 +100,8 @@ impl IntoResponse for Refusal {
             message: error.en(),
             message_zh: error.zh(),
             details: (!details.is_empty()).then_some(details),
-            hint: code.help_en(),
-            hint_zh: code.help_zh(),
+            hint,
+            hint_zh,
             reasons: error.reasons(),
             request_id: &self.request_id,
         };
@@ -98,16 +115,36 @@ impl IntoResponse for Refusal {
                 HeaderValue::from_static("QT-HMAC realm=\"qiantang\""),
             );
         }
-        if let Some(seconds) = retry_after(code, self.at) {
+        if let Some(seconds) = retry_after(error, self.at) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
 }
 
+/// What a caller can do, Chinese and English: by code, and where the code is about its proof, by the way in which it proves itself.
+fn hint(code: Code, proof: Proof) -> (&'static str, &'static str) {
+    use Code::{SecretExpired, SignatureMismatch};
+    match (code, proof) {
+        (SignatureMismatch | SecretExpired, Proof::Token) => (
+            "核对 Authorization 请求头：令牌须由 /oauth2/token 发给在用的应用，未到期、未撤销；否则重新取得令牌后再调用",
+            "check the header `Authorization`: the token must be one that /oauth2/token gave to an application in use, not past its end, not revoked; otherwise fetch a new one, then call again",
+        ),
+        (SignatureMismatch | SecretExpired, Proof::Certificate) => (
+            "核对所出示的客户端证书：须登记给在用的应用，且在有效期内",
+            "check the client certificate that is shown: it must be registered for an application in use, and within its dates",
+        ),
+        _ => (code.help_zh(), code.help_en()),
+    }
+}
+
 /// Seconds after which the same call may succeed: the rate is by the second, the quota by the civil day in China.
-fn retry_after(code: Code, at: DateTime<Utc>) -> Option<u64> {
-    match code {
+/// What the error itself says goes before, so that header and message are one number.
+fn retry_after(error: &Error, at: DateTime<Utc>) -> Option<u64> {
+    if let Some(seconds) = error.seconds() {
+        return Some(seconds);
+    }
+    match error.code() {
         Code::QuotaUsedUp => {
             let now = at.with_timezone(&model::op::china()).time();
             Some(u64::from(86_400_u32.saturating_sub(now.num_seconds_from_midnight())))
@@ -437,7 +474,9 @@ mod tests {
     #[test]
     fn a_quota_starts_anew_at_midnight_in_china() {
         let at = |text: &str| text.parse().unwrap();
-        let after = |code, text: &str| retry_after(code, at(text));
+        let after = |code, text: &str| retry_after(&Error::of(code), at(text));
+        let told = Error::of(Code::SourceUnavailable).after(11);
+        assert_eq!(retry_after(&told, at("2026-03-02T17:00:00Z")), Some(11));
         assert_eq!(after(Code::QuotaUsedUp, "2026-03-02T15:59:00Z"), Some(60));
         assert_eq!(after(Code::QuotaUsedUp, "2026-03-02T16:00:00Z"), Some(86_400));
         assert_eq!(after(Code::RateLimited, "2026-03-02T16:00:00Z"), Some(1));

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, header as head};
 use model::{Actor, Code, Error, Kind, Op, Result};
 
-use crate::answer::Refusal;
+use crate::answer::{Proof, Refusal};
 use crate::evidence::Asker;
 use crate::flood::{Tell, network};
 use crate::{ClientCertificate, Door};
@@ -57,7 +57,7 @@ impl Caller {
                     op.by = "mtls";
                 }
                 if let Some(asker) = parts.extensions.get::<Asker>() {
-                    asker.known(&op, proof(parts));
+                    asker.known(&op, word(proof(parts)));
                 }
                 Ok(Self(op))
             }
@@ -65,7 +65,7 @@ impl Caller {
                 if error.kind() == Kind::Unauthenticated {
                     Box::pin(failed(parts, door, network(address), &op, &error)).await?;
                 }
-                Err(Refusal::new(error, &op))
+                Err(Refusal::new(error, &op).proving(proof(parts)))
             }
         }
     }
@@ -188,21 +188,29 @@ async fn actor(
 
 /// Whether the caller is known by the certificate of its connection: whoever signs or brings a token is known by that.
 fn by_certificate(parts: &Parts) -> bool {
-    let bearer = || {
-        let told = parts.headers.get(head::AUTHORIZATION);
-        told.is_some_and(|v| v.as_bytes().starts_with(b"Bearer "))
-    };
-    parts.extensions.get::<ClientCertificate>().is_some()
-        && !parts.headers.contains_key(&KEY)
-        && !bearer()
+    proof(parts) == Proof::Certificate
 }
 
-/// How a caller that is known proved who it is, as a receipt says it.
-fn proof(parts: &Parts) -> &'static str {
-    match parts.headers.contains_key("x-qt-key") {
-        true => "hmac",
-        false if by_certificate(parts) => "mtls",
-        false => "oauth2",
+/// In which way a caller proves who it is; whoever does not is told how to sign.
+fn proof(parts: &Parts) -> Proof {
+    let told = || parts.headers.get(head::AUTHORIZATION);
+    if parts.headers.contains_key(&KEY) {
+        Proof::Signature
+    } else if told().is_some_and(|v| v.as_bytes().starts_with(b"Bearer ")) {
+        Proof::Token
+    } else if parts.extensions.get::<ClientCertificate>().is_some() {
+        Proof::Certificate
+    } else {
+        Proof::Signature
+    }
+}
+
+/// The same as a receipt says it.
+fn word(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Signature => "hmac",
+        Proof::Token => "oauth2",
+        Proof::Certificate => "mtls",
     }
 }
 
@@ -242,8 +250,8 @@ pub(crate) fn guessing(door: &Door, network: IpAddr, op: &Op) -> Result<()> {
     }
     Err(Error::new(
         Code::RateLimited,
-        "该地址签名失败次数过多，请核对签名后稍候再试",
-        "too many signatures from this address have failed; check how you sign and wait a second",
+        "该地址身份验证失败次数过多，请核对签名、令牌或证书后稍候再试",
+        "too many proofs of identity from this address have failed; check signature, token or certificate and wait a second",
     ))
 }
 

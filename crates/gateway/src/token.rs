@@ -85,7 +85,11 @@ async fn token(State(door): State<Door>, request: Request) -> Response {
             }
         }
         if asked.key.is_empty() || asked.secret.is_empty() {
-            return Err(Error::of(Code::SignatureMissing));
+            return Err(Error::new(
+                Code::SignatureMissing,
+                "缺少 client_id 或 client_secret：以 HTTP Basic 或在表单中给出应用的 key 与密钥",
+                "client_id or client_secret is missing: give key and secret of the application by HTTP Basic or in the form",
+            ));
         }
         account::token(&door.app, &op, &asked.key, &asked.secret, asked.get("scope")).await
     }

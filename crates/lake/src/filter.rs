@@ -176,6 +176,7 @@ pub(crate) fn literal(shape: &Shape, text: &str) -> Result<Expr> {
             format!("数据项 `{}` 为{zh}，条件值 `{text}` 无法识别", shape.name),
             format!("`{}` is {en}; the value `{text}` is not one", shape.name),
         )
+        .field(shape.name.as_str(), format!("应为{zh}"), format!("must be {en}"))
     })
 }
 

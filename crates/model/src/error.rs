@@ -128,7 +128,7 @@ codes! {
     StoreUnavailable = "store_unavailable", Unavailable, "存储暂不可用", "the store is not available now",
         help "稍后再试；如持续出现，请把请求编号告诉管理员", "try again later; if it lasts, tell the administrator the request id";
     SourceUnavailable = "source_unavailable", Unavailable, "数据来源暂不可用", "the data source is not available now",
-        help "检查来源的地址、账号与网络后再试", "check the source's address, account and network, then try again";
+        help "等 Retry-After 所示秒数后再试；如持续出现，请把请求编号告诉数据提供单位，由其检查来源的地址、账号与网络", "wait as long as `Retry-After` says, then try again; if it lasts, tell the provider the request id: it checks the source's address, account and network";
     AuditUnavailable = "audit_unavailable", Unavailable, "审计记录无法写入，数据未提供", "the audit record cannot be written, nothing was released",
         help "稍后再试；如持续出现，请把请求编号告诉管理员", "try again later; if it lasts, tell the administrator the request id";
     Internal = "internal", Internal, "系统内部错误", "an internal error",
@@ -167,6 +167,7 @@ struct Inner {
     en: String,
     fields: Vec<FieldError>,
     reasons: Vec<String>,
+    after: Option<u64>,
     detail: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -183,6 +184,7 @@ impl Error {
             en: en.into(),
             fields: Vec::new(),
             reasons: Vec::new(),
+            after: None,
             detail: None,
             source: None,
         }))
@@ -249,6 +251,23 @@ impl Error {
         self
     }
 
+    /// The same, to be told once more: without what only the operator may read.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut told = Self::new(self.code(), self.zh(), self.en())
+            .with_fields(self.fields().to_vec())
+            .with_reasons(self.reasons().to_vec());
+        told.0.after = self.0.after;
+        told
+    }
+
+    /// Says after how many seconds the same may succeed, where that is known.
+    #[must_use]
+    pub fn after(mut self, seconds: u64) -> Self {
+        self.0.after = Some(seconds);
+        self
+    }
+
     /// Adds the rules that decided (policy ids), for *answer with reasons*.
     #[must_use]
     pub fn with_reasons(mut self, reasons: Vec<String>) -> Self {
@@ -275,6 +294,11 @@ impl Error {
     #[must_use]
     pub fn fields(&self) -> &[FieldError] {
         &self.0.fields
+    }
+    /// Seconds after which the same may succeed, where that is known.
+    #[must_use]
+    pub fn seconds(&self) -> Option<u64> {
+        self.0.after
     }
     #[must_use]
     pub fn reasons(&self) -> &[String] {

@@ -77,6 +77,23 @@ pub(crate) async fn application_of(
     Ok(known.filter(right).map(|k| (k.application.clone(), k.actor.clone())))
 }
 
+/// Every word of a scope must be a resource or an interface that the application may know of (RFC 6749 §5.2); whether it is granted is
+/// asked with every call. What it may not know of reads as what is not there.
+async fn reachable(app: &App, op: &Op, words: &[&str]) -> Result<()> {
+    for word in words {
+        let there = Box::pin(crate::sharing::knows(app, op, word)).await?
+            || Box::pin(crate::interface::known_of(app, op, word)).await?;
+        if !there {
+            return Err(Error::new(
+                Code::InvalidInput,
+                format!("scope 中的 `{word}` 不是资源或接口的编码，请核对"),
+                format!("`{word}` in `scope` is no code of a resource or an interface"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Gives out a token for the whole scope asked for (codes parted by spaces; nothing is all that is granted).
 pub async fn token(
     app: &App,
@@ -99,6 +116,7 @@ pub async fn token(
             "`scope` names resources or interfaces by their codes, parted by spaces",
         ));
     }
+    reachable(app, &Op { actor: actor.clone(), ..op.clone() }, &words).await?;
     let rules = &app.rules.interface.token;
     let now = op.at.timestamp_millis();
     let token = keys::token(32)?;

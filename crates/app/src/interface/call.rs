@@ -68,7 +68,10 @@ pub async fn call(app: &Arc<App>, op: &Op, code: &str, mut given: Arguments) -> 
                 counted.put_back();
             }
             // What the caller may not know of is not there, whichever way it asks.
-            Err(if e.code() == Code::NotFound { missing(code) } else { e })
+            Err(match e.code() {
+                Code::NotFound => missing(code),
+                _ => interface.draft.by_parameter(&asked, e),
+            })
         }
     }
 }
@@ -148,6 +151,25 @@ pub(super) fn find(
 fn knows(app: &App, op: &Op, interface: &Interface) -> bool {
     let live = Target { live: true, ..Target::interface(interface) };
     app.policy.decide(op, Action::InterfaceRead, &live).allowed
+}
+
+/// Whether the caller may know of an interface of this code: it would be shown one of its versions, or what one reads.
+pub(crate) async fn known_of(app: &App, op: &Op, code: &str) -> Result<bool> {
+    app.interfaces.look(app, op).await?;
+    for version in app.interfaces.versions(code).iter() {
+        let shown = match version.state {
+            // Tested by those who keep it, and by their applications.
+            InterfaceState::Test => {
+                let target = Target::interface(version);
+                app.policy.decide(op, Action::InterfaceRead, &target).allowed
+            }
+            _ => knows(app, op, version),
+        };
+        if shown || crate::sharing::knows(app, op, &version.draft.entry).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// There is none of this code; or, for who knows of the interface, none of its versions is the one that was named.

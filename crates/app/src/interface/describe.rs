@@ -172,6 +172,12 @@ pub fn sample_query(documented: &Documented) -> String {
     pairs.join("&")
 }
 
+/// Whether answers of a kind come in pages: `limit` and `after` are parameters of it.
+#[must_use]
+pub fn paged(kind: Kind) -> bool {
+    matches!(kind, Kind::Query | Kind::Fuzzy | Kind::List | Kind::Incremental | Kind::Composed)
+}
+
 /// OpenAPI 3.1 of one interface, with the gateway at `url`.
 #[must_use]
 pub fn openapi(documented: &Documented, url: &str) -> Value {
@@ -190,10 +196,7 @@ pub fn openapi(documented: &Documented, url: &str) -> Value {
         })
         .collect();
     let own = |name: &str, text: &str, schema: Value| json!({ "name": name, "in": "query", "required": false, "description": text, "schema": schema });
-    if matches!(
-        draft.kind,
-        Kind::Query | Kind::Fuzzy | Kind::List | Kind::Incremental | Kind::Composed
-    ) {
+    if paged(draft.kind) {
         parameters.push(own(
             "limit",
             "每页行数 / rows of one page",

@@ -223,6 +223,28 @@ pub async fn set_share(app: &App, op: &Op, id: &str, percent: u8) -> Result<Inte
     Ok(new)
 }
 
+/// Sets, changes or takes away (empty) the last day of a deprecated version. Whoever may call it is told.
+pub async fn set_until(app: &App, op: &Op, id: &str, day: &str) -> Result<Interface> {
+    let old = visible(app, op, id).await?;
+    let permit = keep(app, op, &old).await?;
+    if old.state != InterfaceState::Deprecated {
+        return Err(Error::new(
+            Code::WrongState,
+            "只有待停用的版本有停用日",
+            "only a deprecated version has a last day",
+        ));
+    }
+    let new = Interface { until: until(op, day)?, updated_at: after(op, &old), ..old.clone() };
+    if new.until == old.until {
+        return Ok(old);
+    }
+    app.store.interface_update(&permit, &[(new.clone(), old.updated_at)]).await?;
+    app.interfaces.follow(app).await?;
+    recorded(app, op, "interface.until", &new, &new.until).await?;
+    tell(app, op, &new, "interface.until").await?;
+    Ok(new)
+}
+
 /// Most that a quota may be: calls a day, and a second.
 const MOST_A_DAY: u64 = 1_000_000_000_000;
 const MOST_A_SECOND: u32 = 1_000_000;

@@ -90,6 +90,11 @@ impl Memory {
         pick(&versions, caller, version).cloned()
     }
 
+    /// All versions of a code but drafts, newest first.
+    pub(crate) fn versions(&self, code: &str) -> Arc<[Arc<Interface>]> {
+        self.by_code.read().get(code).cloned().unwrap_or_default()
+    }
+
     /// With the older convention on or off until the administrator decides.
     #[must_use]
     pub fn configured_with(on: bool) -> Self {

@@ -30,11 +30,12 @@ mod sketch;
 use model::interface::BreakerRules;
 use serde::Deserialize;
 
+pub(crate) use self::call::known_of;
 pub use self::call::{Answer, Body, call};
-pub use self::describe::{Documented, described, documented, openapi, sample_query};
+pub use self::describe::{Documented, described, documented, openapi, paged, sample_query};
 pub use self::desk::{
     InterfacePage, InterfaceView, Move, called_today, change, create, get, list, may_keep, moves,
-    set_quota, set_share, step, trial, version,
+    set_quota, set_share, set_until, step, trial, version,
 };
 pub use self::known::Memory;
 pub use self::outward::{FileForm, FileRows};

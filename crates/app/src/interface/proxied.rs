@@ -182,7 +182,7 @@ async fn exchange(
         headers.push((name.clone(), value.as_str().to_owned()));
     }
     breaker(&|b| b.admit(rules, op.at.timestamp_millis())).map_err(|wait| {
-        let seconds = wait.max(0) / 1000 + 1;
+        let seconds = u64::try_from(wait).unwrap_or(0) / 1000 + 1;
         Error::new(
             Code::SourceUnavailable,
             format!("接口背后的服务多次失败，已暂停转发，约 {seconds} 秒后再试"),
@@ -191,6 +191,7 @@ async fn exchange(
             ),
         )
         .with_reasons(vec!["upstream.breaker".to_owned()])
+        .after(seconds)
     })?;
     let outcome = app.upstream.ask(pass.grant(), &UpstreamAsk { headers: &headers, ..ask }).await;
     let told = breaker(&|b| {

@@ -173,14 +173,23 @@ impl Room {
     }
 
     /// What the member may read now.
-    async fn now(&self, held: &Held) -> Result<Vec<SqlTable>> {
+    async fn now(&self, held: &Held) -> Result<SqlTables> {
         let own = application(&self.app, held, &self.source).await?;
-        let granted = granted(&self.desk, held, &own).await?;
+        let all = self.desk.tables_now(&own).await?;
+        let granted = included(&all, held);
         let works = held.may(&self.app, &self.op(), Action::ProjectWork);
         let mut tables: Vec<SqlTable> = Vec::new();
+        let mut stopped: HashMap<String, Error> = HashMap::new();
         for result in self.app.store.project_results(&self.project).await? {
-            let unseen = result.hidden && self.of != Use::Reviewed;
-            if unseen || made::stands(&result.made.sources, &granted).is_err() {
+            if result.hidden && self.of != Use::Reviewed {
+                continue;
+            }
+            let sources = &result.made.sources;
+            if let Some(stop) = sources.iter().find_map(|source| all.stop(&source.code)) {
+                stopped.insert(result.code().to_owned(), stop);
+                continue;
+            }
+            if made::stands(sources, &granted).is_err() {
                 continue;
             }
             let ask = GrantAsk {
@@ -199,18 +208,23 @@ impl Room {
         // In a sandbox whole tables are read by what was reviewed only.
         if works && (held.project.sandbox.is_none() || self.of == Use::Reviewed) {
             tables.extend(granted);
+            let own = held.project.entries.iter();
+            stopped.extend(own.filter_map(|code| Some((code.clone(), all.stop(code)?))));
         }
         tables.sort_by(|a, b| a.grant.code().cmp(b.grant.code()));
-        Ok(tables)
+        Ok(SqlTables { tables, stopped: Arc::new(stopped) })
     }
 
     /// Tables of a statement, all of which must be there now.
     async fn all(&self, held: &Held, codes: &[&str]) -> Result<Vec<SqlTable>> {
-        let tables = self.now(held).await?;
+        let now = self.now(held).await?;
         let at = self.app.now();
         let mut found = Vec::with_capacity(codes.len());
         for code in codes {
-            let Some(table) = tables.iter().find(|t| t.grant.code() == *code) else {
+            let Some(table) = now.tables.iter().find(|t| t.grant.code() == *code) else {
+                if let Some(stop) = now.stop(code) {
+                    return Err(stop);
+                }
                 let own = application(&self.app, held, &self.source).await?;
                 return Err(self.desk.why(&own, code).await?);
             };
@@ -349,9 +363,12 @@ pub(super) async fn application(app: &App, held: &Held, source: &str) -> Result<
 
 /// The application's grants that a project includes.
 pub(super) async fn granted(desk: &Desk, held: &Held, own: &Op) -> Result<Vec<SqlTable>> {
-    let all = desk.tables_now(own).await?;
+    Ok(included(&desk.tables_now(own).await?, held))
+}
+
+fn included(all: &SqlTables, held: &Held) -> Vec<SqlTable> {
     let included = |t: &&SqlTable| held.project.entries.iter().any(|e| e == t.grant.code());
-    Ok(all.tables.iter().filter(included).cloned().collect())
+    all.tables.iter().filter(included).cloned().collect()
 }
 
 /// The same, read anew.
@@ -402,7 +419,7 @@ impl SqlRoom for Room {
         let results = self.app.store.project_results(&self.project).await?;
         *self.offered.lock() =
             results.iter().map(|r| (r.code().to_owned(), r.run.clone())).collect();
-        Ok(Arc::new(SqlTables { tables: self.now(&held).await? }))
+        Ok(Arc::new(self.now(&held).await?))
     }
 
     async fn begin(&self, caller: &SqlCaller, ask: &SqlAsk) -> Result<SqlTurn> {

@@ -34,7 +34,12 @@ impl Stopped {
 
     /// The stop because of which a resource was left out, where that was the reason.
     pub(crate) fn of(&self, code: &str) -> Option<Error> {
-        self.0.get(code).map(again)
+        self.0.get(code).map(Error::again)
+    }
+
+    /// All of them, by code.
+    pub(crate) fn by_code(&self) -> Arc<HashMap<String, Error>> {
+        Arc::clone(&self.0)
     }
 
     /// Whether a resource was left out because of a stop.
@@ -45,14 +50,8 @@ impl Stopped {
     /// The stop of the application itself, where that left something out.
     pub(crate) fn of_caller(&self) -> Option<Error> {
         let own = format!("halt.{}", HaltKind::Application.as_str());
-        self.0.values().find(|refusal| refusal.reasons().contains(&own)).map(again)
+        self.0.values().find(|refusal| refusal.reasons().contains(&own)).map(Error::again)
     }
-}
-
-/// A refusal as it is told once more.
-fn again(refusal: &Error) -> Error {
-    let told = Error::new(refusal.code(), refusal.zh(), refusal.en());
-    told.with_reasons(refusal.reasons().to_vec())
 }
 
 /// Grants of `action` from the newest approved share application for each entry, where batch use was agreed.

@@ -47,7 +47,7 @@ pub use gate::{callable, query};
 pub use inbox::{Inbox, More, inbox};
 pub use look::{get, list, moves, steps};
 pub(crate) use quota::{Meter, lot_size};
-pub(crate) use resource::resolve;
+pub(crate) use resource::{knows, resolve};
 pub use rows::{limit_rows, may_limit, org_item};
 
 /// Cached grants and quota counters.

@@ -80,6 +80,15 @@ pub(crate) async fn resolve(app: &App, op: &Op, code: &str) -> Result<(Entry, Op
     Ok((Entry::clone(&known.entry), request))
 }
 
+/// Whether a caller may know of a resource of this code, granted or not.
+pub(crate) async fn knows(app: &App, op: &Op, code: &str) -> Result<bool> {
+    match resolve(app, op, code).await {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind().ours() => Err(e),
+        Err(e) => Ok(e.code() != Code::NotFound),
+    }
+}
+
 fn missing(code: &str) -> Error {
     Error::not_found("资源", "resource", &code.chars().take(80).collect::<String>())
 }

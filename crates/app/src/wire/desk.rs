@@ -149,7 +149,7 @@ impl Desk {
             return Ok(kept);
         }
         let (tables, stopped) = granted_or_stopped(app, op).await?;
-        let tables = Arc::new(SqlTables { tables });
+        let tables = Arc::new(SqlTables { tables, stopped: stopped.by_code() });
         let grants = tables.tables.iter().map(|t| &t.grant);
         let bounds = Arc::new(sharing::bounds::of_grants(app, id, grants).await?);
         let kept = Kept { epoch, policy, day, tables, stopped, bounds };

@@ -84,10 +84,12 @@ async fn a_token_opens_what_is_granted_within_its_scope_until_it_ends() {
         (403, "no_grant".into())
     );
     assert_eq!(by(&client, &narrow, "/ledger/v1/data").await.refusal(), (403, "denied".into()));
-    assert_eq!(
-        by(&client, "nothing", "/api/v1/renkou").await.refusal(),
-        (401, "signature_mismatch".into())
-    );
+    let unknown = by(&client, "nothing", "/api/v1/renkou").await;
+    assert_eq!(unknown.refusal(), (401, "signature_mismatch".into()));
+    // What it can do is told by the way in which it proves itself.
+    let hint = unknown.json();
+    assert!(hint["hint"].as_str().unwrap().contains("/oauth2/token"), "{hint}");
+    assert!(hint["hint_zh"].as_str().unwrap().contains("令牌"), "{hint}");
 
     // Only its own application takes a token away, at once.
     let (_, other) = house.application("旁人").await;
@@ -117,6 +119,7 @@ async fn a_token_opens_what_is_granted_within_its_scope_until_it_ends() {
 async fn what_is_asked_wrongly_is_refused_in_the_words_of_the_standard() {
     let house = House::new().await;
     let (_, app) = house.application("令牌应用").await;
+    house.publish(testkit::person_draft("renkou")).await;
     let client = Client::new(&house);
     let who = format!("client_id={}&client_secret={}", app.application.key, app.secret);
     for (form, status, word) in [
@@ -130,6 +133,12 @@ async fn what_is_asked_wrongly_is_refused_in_the_words_of_the_standard() {
             "invalid_client",
         ),
         (format!("grant_type=client_credentials&{who}&scope=a%22b"), 400, "invalid_scope"),
+        (format!("grant_type=client_credentials&{who}&scope=nothing"), 400, "invalid_scope"),
+        (
+            format!("grant_type=client_credentials&{who}&scope=renkou%20nothing"),
+            400,
+            "invalid_scope",
+        ),
     ] {
         let answer = ask(&client, "/oauth2/token", &form).await;
         let body = answer.json();

@@ -94,7 +94,11 @@ impl SchemaProvider for Granted {
     async fn table(&self, name: &str) -> PlanResult<Option<Arc<dyn TableProvider>>> {
         let tables = self.now();
         let Some(granted) = tables.tables.iter().find(|t| t.grant.code() == name) else {
-            return Ok(None);
+            // What was granted and is stopped says so; of everything else there is no table.
+            return match tables.stop(name) {
+                Some(stop) => Err(DataFusionError::External(Box::new(stop))),
+                None => Ok(None),
+            };
         };
         Ok(Some(Arc::new(self.open(granted).await?)))
     }

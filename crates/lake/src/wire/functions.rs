@@ -16,6 +16,7 @@ use datafusion::scalar::ScalarValue;
 use super::catalogue::{Granted, VERSION};
 use super::relations::{self, CLASS, Relations};
 use super::settings::Settings;
+use super::spelling;
 
 /// Number of the relation of a name; NULL where there is none. A number stays what it is.
 pub(super) const RELATION: &str = "qt_relation";
@@ -35,6 +36,7 @@ pub(super) fn all(user: &str, settings: &Arc<Settings>, granted: &Arc<Granted>) 
         set_config(settings),
         empty("to_regtype", ArrowType::Utf8, ArrowType::Int32),
         not("pg_is_in_recovery"),
+        spelling::patterns(),
         constant("pg_get_serial_sequence", &[ArrowType::Utf8, ArrowType::Utf8], None),
     ];
     all.extend(about_relations(granted));

@@ -241,7 +241,8 @@ fn parameter(expr: &ast::Expr) -> Option<(String, ast::Expr)> {
     id.map(|id| (id, expr.clone()))
 }
 
-fn call(name: &str, arguments: Vec<ast::Expr>) -> ast::Expr {
+/// A call of a function by its name.
+pub(super) fn call(name: &str, arguments: Vec<ast::Expr>) -> ast::Expr {
     let unnamed = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
     ast::Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),

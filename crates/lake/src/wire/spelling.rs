@@ -1,20 +1,32 @@
 //! What PostgreSQL spells otherwise than the engine, written anew before a statement is planned.
 //!
 //! Patterns of dates and times (`to_char(day, 'YYYY-MM')`) become the engine's (`%Y-%m`): left alone, they would be answered as the very
-//! letters that were asked, and nobody would be told. A pattern of the engine's own (with `%`) stays. `information_schema.columns`
-//! tells types by SQL's names, and places from 1.
+//! letters that were asked, and nobody would be told. A pattern of the engine's own (with `%`) stays. One that is no constant (a parameter,
+//! a column) is written anew while the statement runs, by a function put around it. `information_schema.columns` tells types by SQL's
+//! names, and places from 1.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use arrow::array::StringArray;
+use arrow::datatypes::DataType as ArrowType;
+use datafusion::common::cast::as_string_array;
+use datafusion::common::{DataFusionError, Result as PlanResult, ScalarValue};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use datafusion::sql::sqlparser::ast::{
     self, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, SetExpr, Statement,
     TableFactor, VisitMut as _, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use model::reading::why;
 use pgwire::error::PgWireResult;
 
-use super::words::told;
+use super::questions::call;
+use super::words::Worded;
+
+/// Name of the function that writes a pattern anew.
+const PATTERN: &str = "qt_pattern";
 
 /// Functions whose second argument is a pattern.
 const BY_PATTERN: [&str; 3] = ["to_char", "to_date", "to_timestamp"];
@@ -67,44 +79,96 @@ const COLUMNS: &str = "select 1 from (select table_catalog, table_schema, table_
 /// Writes a statement so; a pattern that the engine has no word for is refused.
 pub(super) fn fit(statement: &mut Statement) -> PgWireResult<()> {
     let _ = statement.visit(&mut Kinds);
-    let found = ast::visit_expressions_mut(statement, |expr| match pattern(expr) {
-        None => ControlFlow::Continue(()),
-        Some(text) => match written(text) {
-            Ok(own) => {
-                *text = own;
-                ControlFlow::Continue(())
+    let found = ast::visit_expressions_mut(statement, |expr| {
+        let Some(given) = pattern(expr) else { return ControlFlow::Continue(()) };
+        match constant(given) {
+            Some(text) => match written(text) {
+                Ok(own) => *text = own,
+                Err(word) => return ControlFlow::Break((text.clone(), word)),
+            },
+            // A parameter, a column, what is put together: known when the statement runs.
+            None => {
+                let null = ast::Expr::Value(ast::Value::Null.with_empty_span());
+                let asked = std::mem::replace(given, null);
+                *given = call(PATTERN, vec![asked]);
             }
-            Err(word) => ControlFlow::Break((text.clone(), word)),
-        },
+        }
+        ControlFlow::Continue(())
     });
-    let ControlFlow::Break((text, word)) = found else { return Ok(()) };
-    let known: Vec<&str> = WORDS.iter().chain(&CASED).map(|(word, _)| *word).collect();
-    let known = known.join(" ");
-    Err(told(
-        "22007",
-        format!(
-            "日期格式 `{text}` 中的 `{word}` 不支持；可用 {known}，其余文字放在双引号内，如 'YYYY\"年\"MM\"月\"'"
-        ),
-        format!(
-            "`{word}` in the pattern `{text}` is not supported; use {known}, and other letters in double quotes"
-        ),
-    ))
+    match found {
+        ControlFlow::Break((text, word)) => Err(unknown(&text, &word).told()),
+        ControlFlow::Continue(()) => Ok(()),
+    }
 }
 
-/// The pattern in a call of one of these functions.
-fn pattern(expr: &mut ast::Expr) -> Option<&mut String> {
+/// That a pattern has a word which the engine has none for.
+fn unknown(text: &str, word: &str) -> Worded {
+    let (text, word) = (why::cut(text, 80), why::cut(word, 40));
+    // Nines are places of digits; no pattern of dates has them.
+    if text.contains('9') {
+        return Worded {
+            state: "0A000",
+            zh: format!(
+                "`{text}` 是数值的格式，to_char 只用于日期和时间；数值请写 cast(round(x, 2) as varchar)"
+            ),
+            en: format!(
+                "`{text}` is a pattern of numbers, and to_char writes dates and times only: write cast(round(x, 2) as varchar)"
+            ),
+        };
+    }
+    let known: Vec<&str> = WORDS.iter().chain(&CASED).map(|(word, _)| *word).collect();
+    let known = known.join(" ");
+    Worded {
+        state: "22007",
+        zh: format!(
+            "日期格式 `{text}` 中的 `{word}` 不支持；可用 {known}，其余文字放在双引号内，如 'YYYY\"年\"MM\"月\"'"
+        ),
+        en: format!(
+            "`{word}` in the pattern `{text}` is not supported; use {known}, and other letters in double quotes"
+        ),
+    }
+}
+
+/// The function that writes patterns anew while a statement runs.
+pub(super) fn patterns() -> ScalarUDF {
+    let write = |given: &[ColumnarValue]| -> PlanResult<ColumnarValue> {
+        let own =
+            |text: &str| written(text).map_err(|word| DataFusionError::from(unknown(text, &word)));
+        Ok(match given.first() {
+            Some(ColumnarValue::Array(all)) => {
+                let texts = as_string_array(all)?.iter();
+                let texts = texts.map(|text| text.map(own).transpose());
+                ColumnarValue::Array(Arc::new(texts.collect::<PlanResult<StringArray>>()?))
+            }
+            Some(ColumnarValue::Scalar(value)) => {
+                let text = value.try_as_str().flatten().map(own).transpose()?;
+                ColumnarValue::Scalar(ScalarValue::Utf8(text))
+            }
+            None => ColumnarValue::Scalar(ScalarValue::Utf8(None)),
+        })
+    };
+    let (text, arguments) = (ArrowType::Utf8, vec![ArrowType::Utf8]);
+    create_udf(PATTERN, arguments, text, Volatility::Immutable, Arc::new(write))
+}
+
+/// The second argument of a call of one of these functions.
+fn pattern(expr: &mut ast::Expr) -> Option<&mut ast::Expr> {
     let ast::Expr::Function(function) = expr else { return None };
     if !BY_PATTERN.contains(&last(&function.name).as_str()) {
         return None;
     }
     let FunctionArguments::List(list) = &mut function.args else { return None };
     match list.args.as_mut_slice() {
-        [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Value(value)))] => {
-            match &mut value.value {
-                ast::Value::SingleQuotedString(text) => Some(text),
-                _ => None,
-            }
-        }
+        [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(second))] => Some(second),
+        _ => None,
+    }
+}
+
+/// The text of a constant.
+fn constant(expr: &mut ast::Expr) -> Option<&mut String> {
+    let ast::Expr::Value(value) = expr else { return None };
+    match &mut value.value {
+        ast::Value::SingleQuotedString(text) => Some(text),
         _ => None,
     }
 }
@@ -219,6 +283,34 @@ mod tests {
         assert!(text.contains("to_char(clrq, '%Y')"), "{text}");
         let why = fitted("select to_char(clrq, 'YYYY-Q') from fr_jbxx").unwrap_err();
         assert!(why.contains("`Q`") && why.contains("不支持"), "{why}");
+        let why = fitted("select to_char(zczb, 'FM999.00') from fr_jbxx").unwrap_err();
+        assert!(why.contains("as varchar") && why.contains("0A000"), "{why}");
+    }
+
+    #[test]
+    fn a_pattern_that_is_no_constant_is_written_anew_as_it_runs() {
+        let text = fitted("select to_char(clrq, $1), to_date(a, b) from fr_jbxx").unwrap();
+        assert!(text.contains("to_char(clrq, qt_pattern($1))"), "{text}");
+        assert!(text.contains("to_date(a, qt_pattern(b))"), "{text}");
+        let run = |given: ColumnarValue| {
+            let field = Arc::new(arrow::datatypes::Field::new("p", ArrowType::Utf8, true));
+            patterns().invoke_with_args(datafusion::logical_expr::ScalarFunctionArgs {
+                args: vec![given],
+                arg_fields: vec![Arc::clone(&field)],
+                number_rows: 2,
+                return_field: field,
+                config_options: Arc::default(),
+            })
+        };
+        let scalar = |text: &str| ColumnarValue::Scalar(ScalarValue::Utf8(Some(text.into())));
+        let ColumnarValue::Scalar(one) = run(scalar("YYYY-MM")).unwrap() else { panic!("one") };
+        assert_eq!(one, ScalarValue::Utf8(Some("%Y-%m".into())));
+        let column = StringArray::from(vec![Some("YYYY"), None]);
+        let all = run(ColumnarValue::Array(Arc::new(column))).unwrap().into_array(2).unwrap();
+        let all: Vec<_> = as_string_array(&all).unwrap().iter().collect();
+        assert_eq!(all, [Some("%Y"), None]);
+        let why = run(scalar("YYYY-Q")).unwrap_err();
+        assert!(super::super::words::of_plan(why).to_string().contains("22007"));
     }
 
     #[test]

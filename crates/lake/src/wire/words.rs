@@ -60,6 +60,34 @@ pub(super) fn of_house(error: &Error) -> PgWireError {
     told
 }
 
+/// What a function of a session's own refuses, with its SQLSTATE.
+#[derive(Debug)]
+pub(super) struct Worded {
+    pub(super) state: &'static str,
+    pub(super) zh: String,
+    pub(super) en: String,
+}
+
+impl Worded {
+    pub(super) fn told(&self) -> PgWireError {
+        told(self.state, &self.zh, &self.en)
+    }
+}
+
+impl std::fmt::Display for Worded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.en, self.zh)
+    }
+}
+
+impl std::error::Error for Worded {}
+
+impl From<Worded> for DataFusionError {
+    fn from(refused: Worded) -> Self {
+        DataFusionError::External(Box::new(refused))
+    }
+}
+
 /// The code of the house's error that this was.
 pub(super) fn code_of(info: &ErrorInfo) -> Option<Code> {
     let word = info.routine.as_deref()?;
@@ -71,6 +99,9 @@ pub(super) fn of_plan(error: DataFusionError) -> PgWireError {
     if let DataFusionError::External(cause) = root(&error) {
         if let Some(known) = cause.downcast_ref::<Error>() {
             return of_house(known);
+        }
+        if let Some(refused) = cause.downcast_ref::<Worded>() {
+            return refused.told();
         }
         // What would be made is too large.
         if let Some(refusal) = cause.downcast_ref::<Refusal>() {
@@ -166,6 +197,16 @@ fn plan_words(what: &str) -> PgWireError {
             format!("there is no table `{name}`: granted resources only (psql lists them by \\dt)"),
         );
     }
+    if let Some((name, types)) = misfit(first) {
+        return match name {
+            "to_char" => no_pattern_of_numbers(types),
+            _ => told(
+                "42883",
+                format!("函数 `{name}` 不能用于类型（{types}），请先用 cast 转换"),
+                format!("the function `{name}` does not take ({types}): cast first"),
+            ),
+        };
+    }
     if first.contains("function") {
         return told(
             "42883",
@@ -176,11 +217,58 @@ fn plan_words(what: &str) -> PgWireError {
     told("42601", format!("语句有误：{first}"), format!("the statement is wrong: {first}"))
 }
 
+/// Name of a function and the types that it was given and does not take: the engine tells all it takes, which is pages of the inner words
+/// of types.
+fn misfit(told: &str) -> Option<(&str, &str)> {
+    let (_, rest) = told.split_once("to satisfy a call to '")?;
+    let (name, rest) = rest.split_once("' function: coercion from ")?;
+    let (types, _) = rest.split_once(" to the signature ")?;
+    Some((name, types))
+}
+
+/// That `to_char` writes dates and times only, and what to write instead.
+fn no_pattern_of_numbers(types: &str) -> PgWireError {
+    told(
+        "0A000",
+        format!(
+            "to_char 只用于日期和时间，不支持类型（{types}）；数值请写 cast(round(x, 2) as varchar)，文字请先 cast(x as date)"
+        ),
+        format!(
+            "to_char writes dates and times only, not ({types}): of numbers write cast(round(x, 2) as varchar), of texts cast(x as date) first"
+        ),
+    )
+}
+
 /// SQLSTATE of an error, for the record.
 pub(super) fn state_of(error: &PgWireError) -> String {
     match error {
         PgWireError::UserError(info) => info.code.clone(),
         PgWireError::QueryCanceled => "57014".to_owned(),
         _ => "XX000".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_that_does_not_fit_is_told_shortly() {
+        let told = |name: &str| {
+            let what = format!(
+                "Failed to coerce arguments to satisfy a call to '{name}' function: coercion from Float64, Utf8 to the signature \
+                 OneOf([Exact([Date32, Utf8]), Exact([Date64, Utf8])]) failed"
+            );
+            let PgWireError::UserError(info) = of_plan(DataFusionError::Plan(what)) else {
+                panic!("an error of the user's")
+            };
+            (info.code.clone(), info.message.clone())
+        };
+        let (state, message) = told("to_char");
+        assert_eq!(state, "0A000");
+        assert!(message.contains("as varchar") && !message.contains("OneOf"), "{message}");
+        let (state, message) = told("date_trunc");
+        assert_eq!(state, "42883");
+        assert!(message.contains("`date_trunc`") && !message.contains("OneOf"), "{message}");
     }
 }

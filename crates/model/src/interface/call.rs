@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::file::RESERVED;
-use super::{InterfaceDraft, Kind, Match};
+use super::{InterfaceDraft, Kind, Match, Param};
 use crate::query::{Comparison, Condition, Order};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, FieldError, Result};
 
 /// Longest value of a parameter, in characters.
 const LONGEST: usize = 1000;
@@ -191,6 +191,37 @@ impl InterfaceDraft {
         Ok(asked)
     }
 
+    /// A refusal of a value compared with an item, which is told by the item's name, told by the parameter that gave it, too: that is
+    /// what callers know.
+    #[must_use]
+    pub fn by_parameter(&self, asked: &Asked, refusal: Error) -> Error {
+        let ([fault], Code::InvalidQuery) = (refusal.fields(), refusal.code()) else {
+            return refusal;
+        };
+        let gave = |p: &&Param| {
+            let given = self.kind == Kind::Batch || asked.values.contains_key(&p.name);
+            given && p.item == fault.field
+        };
+        let fields: Vec<FieldError> = self
+            .param
+            .iter()
+            .filter(gave)
+            .map(|p| FieldError { field: p.name.clone(), ..fault.clone() })
+            .collect();
+        if fields.is_empty() {
+            return refusal;
+        }
+        let names: Vec<String> = fields.iter().map(|f| format!("`{}`", f.field)).collect();
+        Error::new(
+            refusal.code(),
+            format!("参数 {}：{}", names.join("、"), refusal.zh()),
+            format!("the parameter {}: {}", names.join(", "), refusal.en()),
+        )
+        .with_fields(fields)
+        .with_reasons(refusal.reasons().to_vec())
+        .caused_by(refusal)
+    }
+
     /// The order as described.
     #[must_use]
     pub fn orders(&self) -> Vec<Order> {
@@ -270,6 +301,26 @@ mod tests {
         }
         let more = Arguments { lenient: true, ..given(&[("n", "公司"), ("extra", "1")]) };
         assert!(d.ask(more).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_by_parameter_and_item() {
+        let d = draft(
+            "list",
+            "[[param]]\nname = \"since\"\nitem = \"rq\"\nmatch = \"from\"\n\
+             [[param]]\nname = \"until\"\nitem = \"rq\"\nmatch = \"to\"\n",
+        );
+        let asked = d.ask(given(&[("since", "soon")])).unwrap();
+        let wrong = |item: &str| {
+            let zh = format!("数据项 `{item}` 有误");
+            Error::new(Code::InvalidQuery, zh, "wrong").field(item, "应为日期", "a date")
+        };
+        let told = d.by_parameter(&asked, wrong("rq"));
+        assert_eq!(told.zh(), "参数 `since`：数据项 `rq` 有误");
+        assert_eq!(told.fields().first().unwrap().field, "since");
+        assert_eq!(d.by_parameter(&asked, wrong("mc")).zh(), "数据项 `mc` 有误");
+        let other = Error::of(Code::NoGrant);
+        assert_eq!(d.by_parameter(&asked, other).code(), Code::NoGrant);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! and the workspace of projects ([`super::SqlBench`]) have a room of their own each; the way is the same.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +129,16 @@ pub enum SqlProof {
 #[derive(Debug, Default)]
 pub struct SqlTables {
     pub tables: Vec<SqlTable>,
+    /// What was granted, by code, and is not among them because of an emergency stop, with what is told of it.
+    pub stopped: Arc<HashMap<String, Error>>,
+}
+
+impl SqlTables {
+    /// The stop that keeps what was granted from being there, where that is the reason.
+    #[must_use]
+    pub fn stop(&self, code: &str) -> Option<Error> {
+        self.stopped.get(code).map(Error::again)
+    }
 }
 
 /// One granted resource.

@@ -32,6 +32,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
         .route("/console/interfaces/{id}/edit", get(edit_page).post(edit))
         .route("/console/interfaces/{id}/step", post(step))
         .route("/console/interfaces/{id}/share", post(share))
+        .route("/console/interfaces/{id}/until", post(until))
         .route("/console/interfaces/{id}/quota", post(set_quota))
         .route("/console/interfaces/{id}/version", post(version))
         .route("/console/interfaces/{id}/try", post(trial))
@@ -187,6 +188,7 @@ async fn show(
         doc => value(&documented), endpoint => format!("{url}{}", documented.path),
         samples => samples(&documented, &url, applications.first().map_or("", |a| a.key.as_str())),
         applications => value(&applications),
+        paged => interface::paged(view.interface.draft.kind), limit => given("limit"), after => given("after"),
         application => tried.as_ref().map(|t| t.application.clone()),
         answer => tried.as_ref().and_then(|t| t.outcome.as_ref().ok()),
         error => tried.as_ref().and_then(|t| t.outcome.as_ref().err()).map(|e| visit.t(e.zh(), e.en())),
@@ -202,6 +204,7 @@ async fn show(
         older => older(door, visit, &view.interface).await?,
         done => visit.q("done"),
         published => view.interface.state == InterfaceState::Published,
+        deprecated => view.interface.state == InterfaceState::Deprecated,
         editable => matches!(view.interface.state, InterfaceState::Draft | InterfaceState::Test),
         callable => view.interface.state != InterfaceState::Draft
             && view.interface.state != InterfaceState::Offline,
@@ -375,6 +378,16 @@ async fn share(
     posted: Posted,
 ) -> Answer {
     interface::set_share(&door.app, &visit.op, &id, posted.number("share")?).await?;
+    done(&format!("/console/interfaces/{}", encode(&id)), "saved")
+}
+
+async fn until(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    visit: Visit,
+    posted: Posted,
+) -> Answer {
+    interface::set_until(&door.app, &visit.op, &id, posted.get("until")).await?;
     done(&format!("/console/interfaces/{}", encode(&id)), "saved")
 }
 

@@ -30,6 +30,11 @@ pub(super) const NOTICES: Words = &[
         "How often an interface may be called that you may call was changed",
     ),
     ("interface.deprecated", "可调用的接口将停用", "An interface you may call is deprecated"),
+    (
+        "interface.until",
+        "待停用接口的停用日已变更",
+        "The last day of a deprecated interface you may call was set or changed",
+    ),
     ("halt.begun", "已被紧急停用", "Under an emergency stop"),
     ("halt.lifted", "紧急停用已解除", "An emergency stop was lifted"),
     ("interface.offline", "可调用的接口已下线", "An interface you may call is offline"),

@@ -113,6 +113,11 @@ async fn a_call_is_tried_as_an_application_of_ones_own() {
     let silent = [("application", application.as_str()), ("p-idcard", "")];
     let page = consumer.post(&attempt, &silent).await.text();
     assert!(page.contains("id=\"faults\"") && !page.contains("id=\"answer\""), "{page}");
+    // Rows come in pages here as they do to programs.
+    let paged = [("application", application.as_str()), ASKED, ("p-limit", "many")];
+    let page = consumer.post(&attempt, &paged).await.text();
+    assert!(page.contains("参数 `limit` 应为非负整数"), "{page}");
+    assert!(page.contains("id=\"p-after\"") && page.contains("value=\"many\""), "{page}");
     // Somebody else's application is none; an interface that is not there neither.
     let other = [("application", "nothing"), ASKED];
     let page = consumer.post(&attempt, &other).await.text();
@@ -204,4 +209,30 @@ async fn sample_code_calls_this_interface_by_the_signed_headers() {
         assert!(text.contains("QT_SECRET") && !text.contains(&secret.secret), "{text}");
         assert!(page.contains(language.run), "{}", language.run);
     }
+}
+
+/// Whoever keeps a deprecated version says its last day when it is known, and says another.
+#[tokio::test]
+async fn a_last_day_is_said_later() {
+    let house = House::new().await;
+    let (made, _) = published(&house).await;
+    let path = format!("/console/interfaces/{}", made.id);
+    let (step, until) = (format!("{path}/step"), format!("{path}/until"));
+    let mut provider = Browser::of(&house, "provider").await;
+    let page = provider.get(&path).await.text();
+    assert!(!page.contains("id=\"until-form\""), "it is not deprecated: {page}");
+    let left = provider.post(&step, &[("to", "deprecated"), ("until", "")]).await;
+    assert_eq!(left.status, StatusCode::SEE_OTHER);
+    let page = provider.get(&path).await.text();
+    assert!(page.contains("id=\"until-form\""), "{page}");
+    for day in ["2099-01-31", "2099-02-28"] {
+        let set = provider.post(&until, &[("until", day)]).await;
+        assert_eq!(set.status, StatusCode::SEE_OTHER, "{day}");
+        let page = provider.get(&path).await.text();
+        assert!(page.contains(&format!("value=\"{day}\"")), "{day}: {page}");
+    }
+    let mut consumer = Browser::of(&house, "consumer").await;
+    let page = consumer.get(&path).await.text();
+    assert!(page.contains("2099-02-28") && !page.contains("id=\"until-form\""), "{page}");
+    assert_eq!(consumer.post(&until, &[("until", "")]).await.status, StatusCode::FORBIDDEN);
 }

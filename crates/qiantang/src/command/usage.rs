@@ -27,7 +27,7 @@ enum Action {
     /// Recount the audit chain and compare; names the figures that differ. Runs beside a server. 重算审计链并核对。
     #[command(after_help = "Example 示例: qiantang usage check --json")]
     Check,
-    /// Write a table of use as CSV. Runs beside a server. 导出用量。
+    /// Write a table of use as CSV, keys with their names (`name_zh`, `name_en`: the last columns). Runs beside a server. 导出用量，含中英文名称。
     #[command(
         after_help = "Example 示例: qiantang usage export --by city --from 2026-01-01 --out usage.csv"
     )]

@@ -19,6 +19,7 @@ fn bad_value(column: &str, kind: Kind, value: &str) -> Error {
         format!("数据项 `{column}` 的比较值 `{shown}` 有误，应为{zh}"),
         format!("the value `{shown}` compared with data item `{column}` must be {en}"),
     )
+    .field(column, format!("应为{zh}"), format!("must be {en}"))
 }
 
 /// Where a condition stands within others.

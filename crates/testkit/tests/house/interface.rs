@@ -476,9 +476,19 @@ async fn a_life(house: House) {
     interface::set_share(app, &provider, &second.id, 100).await.unwrap();
     assert_eq!(call(&house, &caller, &first.code, &[]).await.unwrap().interface.version, 2);
 
-    let until = house.app.op(provider.actor.clone(), "-").today().to_string();
-    let end = Move { to: InterfaceState::Deprecated, share: 100, until };
+    // The last day may be said later, and changed; those who may call are told, not of one that stays.
+    let today = house.app.op(provider.actor.clone(), "-").today();
+    let end = Move { to: InterfaceState::Deprecated, share: 100, until: String::new() };
     interface::step(app, &provider, &first.id, &end).await.unwrap();
+    let later = (today + TimeDelta::days(30)).to_string();
+    for day in [&later, &later, &today.to_string()] {
+        let set = interface::set_until(app, &provider, &first.id, day).await.unwrap();
+        assert_eq!(&set.until, day);
+    }
+    let wrong = interface::set_until(app, &provider, &first.id, "2001-01-01").await.unwrap_err();
+    assert_eq!(wrong.code(), Code::InvalidInput);
+    let told = app::notice::list(app, &consumer, false, None, 100).await.unwrap().items;
+    assert_eq!(told.iter().filter(|n| n.kind == "interface.until").count(), 2);
     let old = call(&house, &caller, &first.code, &[("version", "1")]).await.unwrap();
     assert_eq!(old.interface.state, InterfaceState::Deprecated);
     house.clock.forward(TimeDelta::days(1));

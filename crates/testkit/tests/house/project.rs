@@ -2,9 +2,11 @@
 
 use std::io::Read;
 
+use app::halt::{self, HaltAsk};
 use app::project::{self, Answered};
 use app::{approval, sharing};
 use model::account::{Role, UserNew};
+use model::halt::HaltKind;
 use model::project::{ExportFormat, Project, ProjectChange, ProjectNew, ProjectQuota, ProjectRole};
 use model::{Code, Op};
 use testkit::{CONSUMER_ORG, House, PASSWORD};
@@ -373,4 +375,22 @@ async fn taken_out(house: House) {
     assert!(viewed.iter().all(|v| v.export.sql.is_empty()), "a statement may name a person");
 }
 
-crate::on_both!(who_is_in, what_is_asked, too_much, what_it_may_use, taken_out);
+/// While a resource of the project is stopped, its statements say so, and no longer than that.
+async fn a_stop_is_told(house: House) {
+    let t = team(house).await;
+    let app = &t.house().app;
+    let sql = "select xm from renkou";
+    let ask =
+        HaltAsk { kind: HaltKind::Entry, name: "renkou".into(), reason: "疑似泄露".into() };
+    let security = t.house().person("security").await;
+    let stop = halt::begin(app, &security, &ask).await.unwrap();
+    let answer = t.ask(&t.owner, sql).await;
+    let told = format!("{:?}", answer.error);
+    assert!(answer.state == "failed" && told.contains(&stop.id), "{told}");
+    assert!(told.contains("该数据资源") && !told.contains("没有表"), "{told}");
+    let authority = t.house().person("authority").await;
+    halt::lift(app, &authority, &stop.id, "已排查").await.unwrap();
+    assert_eq!(t.cells(&t.owner, "select count(*) from renkou").await, [["2"]]);
+}
+
+crate::on_both!(who_is_in, what_is_asked, too_much, what_it_may_use, taken_out, a_stop_is_told);

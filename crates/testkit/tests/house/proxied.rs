@@ -295,6 +295,9 @@ async fn a_service_that_goes_wrong_is_told_of_and_left_alone() {
         (e.code(), e.reasons()),
         (Code::SourceUnavailable, ["upstream.breaker".to_owned()].as_slice())
     );
+    // Message and header (`Retry-After`) are one number.
+    let wait = e.seconds().unwrap();
+    assert!(e.zh().contains(&format!("约 {wait} 秒后")), "{e:?}");
     assert_eq!(count(), 0);
     let provider = house.person("provider").await;
     let state = interface::standing(&house.app, &provider, &made).unwrap().state;

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use app::halt::{self, HaltAsk};
 use app::sharing;
 use model::audit::AuditFilter;
 use model::code::SyncMode;
+use model::halt::HaltKind;
 use model::request::{Period, RequestNew};
 use model::{Actor, Op};
 use testkit::House;
@@ -332,6 +334,25 @@ async fn the_protocol(house: House) {
     assert_eq!((types.get::<_, i32>(0), types.get::<_, bool>(1)), (1, true));
     assert_eq!((types.get::<_, f64>(2), types.get::<_, i64>(4)), (1.5, 3));
 
+    // A pattern means the same as a constant, as a parameter and out of a column.
+    let given: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&"YYYY\"年\"MM"];
+    for (sql, parameters) in [
+        ("select to_char(date '2026-03-02', 'YYYY\"年\"MM')", 0),
+        ("select to_char(date '2026-03-02', $1)", 1),
+        ("select to_char(date '2026-03-02', p) from (select $1::text as p) as t", 1),
+    ] {
+        let row = client.query_one(sql, &given[..parameters]).await;
+        let row = row.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        assert_eq!(row.get::<_, &str>(0), "2026年03", "{sql}");
+    }
+    for (sql, wanted) in [
+        ("select to_char(12.5, '999.9')", "0A000"),
+        ("select to_char(12.5, 'FM999.0')", "0A000"),
+        ("select to_char(date '2026-03-02', 'YYYY' || '-Q')", "22007"),
+    ] {
+        assert_eq!(state(&client, sql).await, wanted, "{sql}");
+    }
+
     let transaction = client.transaction().await.unwrap();
     let portal = transaction.bind("select n from generate_series(1, 5) a(n)", &[]).await.unwrap();
     assert_eq!(transaction.query_portal(&portal, 2).await.unwrap().len(), 2);
@@ -371,6 +392,59 @@ async fn not_without_agreement(house: House) {
     assert_eq!(one(&client, "select count(*) from renkou").await, "2");
 }
 
+/// Whoever was granted a table reads that it is stopped, and which stop it is; to everybody else there is no table, stopped or not.
+async fn a_stop_is_told_to_whom_it_concerns(house: House) {
+    let g = granted(house).await;
+    let app = &g.house.app;
+    let consumer = g.house.person("consumer").await;
+    let (_, other) = g.house.application("旁人应用").await;
+    let login = app::wire::make_password(app, &consumer, &other.application.id).await.unwrap();
+    let (client, stranger) =
+        (g.connect().await, g.try_connect(&login.user, &login.password).await.unwrap());
+    let told = async |client: &Client, sql: &str| {
+        let error = client.simple_query(sql).await.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        (error.code().code().to_owned(), error.message().to_owned())
+    };
+    let (security, authority) =
+        (g.house.person("security").await, g.house.person("authority").await);
+    let stop = async |kind: HaltKind, name: &str| {
+        let ask = HaltAsk { kind, name: name.into(), reason: "疑似泄露".into() };
+        halt::begin(app, &security, &ask).await.unwrap()
+    };
+    let sql = "select xm from renkou";
+    let unknown = told(&stranger, sql).await;
+    assert_eq!(unknown.0, "42P01");
+
+    let entry = stop(HaltKind::Entry, "renkou").await;
+    let (code, message) = told(&client, sql).await;
+    assert_eq!(code, "42501");
+    assert!(message.contains("该数据资源") && message.contains(&entry.id), "{message}");
+    assert!(!message.contains("疑似泄露"), "{message}");
+    let prepared = client.query(sql, &[]).await.unwrap_err();
+    assert_eq!(prepared.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+    assert_eq!(told(&stranger, sql).await, unknown, "a stranger learns nothing");
+    assert_eq!(shown_tables(&client).await, Vec::<String>::new());
+    halt::lift(app, &authority, &entry.id, "已排查").await.unwrap();
+    assert_eq!(one(&client, "select count(*) from renkou").await, "2");
+
+    // A resource that is not agreed is no table, stopped or not.
+    let entry = stop(HaltKind::Entry, "fangchan").await;
+    assert_eq!(state(&client, "select * from fangchan").await, "42P01");
+    halt::lift(app, &authority, &entry.id, "已排查").await.unwrap();
+
+    let own = stop(HaltKind::Application, &g.key).await;
+    let (_, message) = told(&client, sql).await;
+    assert!(message.contains("本应用") && message.contains(&own.id), "{message}");
+    assert_eq!(told(&stranger, sql).await, unknown);
+}
+
+/// Tables that a client is shown.
+async fn shown_tables(client: &Client) -> Vec<String> {
+    let sql = "select table_name from information_schema.tables where table_schema = 'public'";
+    rows(client, sql).await.into_iter().flatten().flatten().collect()
+}
+
 crate::on_both!(
     what_was_granted,
     masks_stay,
@@ -378,5 +452,6 @@ crate::on_both!(
     only_reading,
     ended_at_once,
     the_protocol,
-    not_without_agreement
+    not_without_agreement,
+    a_stop_is_told_to_whom_it_concerns
 );
