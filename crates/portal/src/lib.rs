@@ -9,6 +9,7 @@ mod assets;
 mod console;
 mod export;
 mod fault;
+mod field;
 mod form;
 mod identity;
 mod label;

@@ -21,7 +21,7 @@ use crate::look::{Theme, View};
 use crate::names::Names;
 use crate::nav::site_nav;
 use crate::visit::{Lang, Visit, encode};
-use crate::{Answer, Door, assets, fault, label};
+use crate::{Answer, Door, assets, fault, field, label};
 
 #[derive(RustEmbed)]
 #[folder = "templates/"]
@@ -331,9 +331,11 @@ pub(crate) fn render(
         // A fresh set of templates per page, so that an edited file shows at once.
         let mut fresh = env.clone();
         fresh.clear_templates();
-        return fresh.get_template(template).and_then(|t| t.render(context)).map_err(told);
+        let text = fresh.get_template(template).and_then(|t| t.render(context)).map_err(told)?;
+        return Ok(field::told(text, lang));
     }
-    env.get_template(template).and_then(|t| t.render(context)).map_err(told)
+    let text = env.get_template(template).and_then(|t| t.render(context)).map_err(told)?;
+    Ok(field::told(text, lang))
 }
 
 #[cfg(test)]

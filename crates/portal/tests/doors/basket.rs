@@ -64,7 +64,10 @@ async fn from_the_basket_to_a_decision() {
         form.iter().map(|(k, v)| (*k, if *k == "phone" { "x" } else { v })).collect();
     let page = consumer.post("/console/basket/file", &wrong).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(page.text().contains("<code>phone</code>") && page.text().contains("核验办事人身份"));
+    assert!(
+        page.text().contains("<a href=\"#phone\">联系电话</a>")
+            && page.text().contains("核验办事人身份")
+    );
     let page = consumer.post("/console/basket/file", &form).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     let bundle = page.location.split('?').next().unwrap().to_owned();
