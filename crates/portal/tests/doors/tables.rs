@@ -16,8 +16,8 @@ async fn tables_are_headed_by_names_for_who_asks() {
     for (item, (chinese, english)) in draft.items.iter_mut().zip([
         ("编号", "No."),
         ("名称", "Name"),
-        ("名称", ""),
-        ("日期", "Day"),
+        ("金额", "Name"),
+        ("日期", ""),
     ]) {
         (item.name_cn, item.name_en) = (chinese.to_owned(), english.to_owned());
     }
