@@ -12,6 +12,7 @@ mod fault;
 mod field;
 mod form;
 mod identity;
+mod items;
 mod label;
 mod look;
 mod names;

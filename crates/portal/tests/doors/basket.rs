@@ -85,6 +85,9 @@ async fn from_the_basket_to_a_decision() {
     assert!(authority.get("/console/approvals").await.text().contains(&approval));
     let page = authority.get(&approval).await.text();
     assert!(page.contains("f-open") && page.contains("<svg"), "{page}");
+    // Items are told by their names.
+    let named = "姓名 <code class=\"small\">xm</code>";
+    assert!(page.contains(named), "{page}");
     let act = |step: &'static str, what: &'static str| {
         [("step", step), ("seat", "0"), ("do", what), ("opinion", "言")]
     };
@@ -102,6 +105,7 @@ async fn from_the_basket_to_a_decision() {
     );
     let page = consumer.get(&bundle).await;
     assert!(page.text().contains("申请函、依据"), "{}", page.text());
+    assert!(page.text().contains(named), "{}", page.text());
     let amend = page.after("<form method=\"post\" action=\"/console/parts/");
     let amend = format!("/console/parts/{amend}");
     let again = [("items", "xm"), ("calls", "50"), ("opinion", "已补")];
