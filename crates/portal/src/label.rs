@@ -45,10 +45,12 @@ use model::voice::ticket::{Deed, Side, TicketKind, TicketState};
 
 use crate::visit::Lang;
 
+mod audit;
 mod entry;
 mod fields;
 mod notices;
 
+pub(crate) use audit::audit_action;
 use entry::ENTRY_FIELDS;
 use fields::FORM_FIELDS;
 use notices::NOTICES;

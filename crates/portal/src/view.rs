@@ -72,6 +72,9 @@ fn environment(lang: Lang, names: &Arc<Names>) -> Environment<'static> {
     env.add_function("label", move |kind: String, word: Option<String>| {
         word.map_or_else(String::new, |word| label::label(&kind, &word, lang))
     });
+    env.add_function("audit_action", move |word: Option<String>| {
+        word.map_or_else(String::new, |word| label::audit_action(&word, lang))
+    });
     // `items.xm.grade` of a difference, in words: the item's identifier stays.
     env.add_function("field_label", move |path: String| {
         match path.strip_prefix("items.").map(|rest| rest.split_once('.')) {
