@@ -10,6 +10,7 @@
 
 mod assess;
 mod chart;
+mod choose;
 mod city;
 mod clip;
 mod files;
@@ -60,6 +61,7 @@ pub use assess::{
     AssessmentSeen, assess, assessment_get, assessments, decide_assessment, submit_assessment,
 };
 pub use chart::{Bar, Chart, ChartAsk, Points, Step, chart, countable, drawable, points};
+pub use choose::{Eligible, eligible};
 pub use city::{CityFigures, cities, city};
 pub use files::{file_keep, files_known, making};
 pub use ground::{Ground, OutlineSet, Reaching, RegionGround, ground, reaching};

@@ -44,8 +44,8 @@ impl Posted {
     pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
         self.get(name).parse().map_err(|_| {
             Error::invalid(
-                format!("`{name}` 应为整数，现为 `{}`", self.get(name)),
-                format!("`{name}` must be a whole number, not `{}`", self.get(name)),
+                format!("应为整数，现为 `{}`", self.get(name)),
+                format!("a whole number is wanted, not `{}`", self.get(name)),
             )
             .field(name, "请填写整数", "enter a whole number")
         })

@@ -45,10 +45,14 @@ use model::voice::ticket::{Deed, Side, TicketKind, TicketState};
 
 use crate::visit::Lang;
 
+mod audit;
 mod entry;
+mod fields;
 mod notices;
 
+pub(crate) use audit::audit_action;
 use entry::ENTRY_FIELDS;
+use fields::FORM_FIELDS;
 use notices::NOTICES;
 
 macro_rules! code_kinds {
@@ -234,6 +238,7 @@ fn other(kind: &str) -> Words {
         "notice" => NOTICES,
         "quality" => QUALITY,
         "entry_field" => ENTRY_FIELDS,
+        "form_field" => FORM_FIELDS,
         "figure" => FIGURES,
         "part" => PARTS,
         _ => &[],
@@ -243,6 +248,11 @@ fn other(kind: &str) -> Words {
 /// The word's name, or the word itself when no list holds it.
 pub(crate) fn label(kind: &str, word: &str, lang: Lang) -> String {
     listed(kind, word, lang).unwrap_or(word).to_owned()
+}
+
+/// The word's name, where a list holds it.
+pub(crate) fn known(kind: &str, word: &str, lang: Lang) -> Option<&'static str> {
+    listed(kind, word, lang)
 }
 
 const REQUEST_STATES: Words = &[

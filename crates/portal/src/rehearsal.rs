@@ -376,7 +376,8 @@ fn own(template: &str, full: bool) -> Value {
         "console/request.html" => context! { items => vec![
             context! { identifier => "id", item => value(&items[0]) },
             context! { identifier => "gone", item => value(None::<Item>) },
-        ], may_limit => full, row_org_name => "某局", limit_reason => "", row_form => row_form(full) },
+        ], only => vec![context! { item => vec![context! { identifier => "id", item => value(&items[0]) }], values => vec!["1"] }],
+        may_limit => full, row_org_name => "某局", limit_reason => "", row_form => row_form(full) },
         "console/apply.html" => {
             context! { row_form => row_form(full), items => vec![context! { item => value(&items[0]), offered => full, ticked => true }] }
         }
@@ -474,7 +475,7 @@ fn own(template: &str, full: bool) -> Value {
             let b = bundle();
             let parts: Vec<Value> = b.parts.iter().map(|p| context! {
                 part => value(p), state => p.state(), percent => p.done(), way => p.want.word(), items => p.want.items().len(),
-                missing => vec!["函"], may_dispute => full, may_amend => full,
+                missing => vec!["函"], wanted => crate::items::named(None, p.want.items()), may_dispute => full, may_amend => full,
             }).collect();
             context! { bundle => value(&b), parts, progress => value(b.progress()), follows => full, may_withdraw => full,
             may_build => full, may_feedback => full, may_attach => full,

@@ -21,7 +21,7 @@ use crate::look::{Theme, View};
 use crate::names::Names;
 use crate::site::city;
 use crate::visit::{Lang, Visit, encode};
-use crate::{Answer, Door, assets, fault, label};
+use crate::{Answer, Door, assets, fault, field, label};
 
 #[derive(RustEmbed)]
 #[folder = "templates/"]
@@ -71,6 +71,9 @@ fn environment(lang: Lang, names: &Arc<Names>) -> Environment<'static> {
     env.add_function("t", move |zh: String, en: String| lang.of(&zh, &en).to_owned());
     env.add_function("label", move |kind: String, word: Option<String>| {
         word.map_or_else(String::new, |word| label::label(&kind, &word, lang))
+    });
+    env.add_function("audit_action", move |word: Option<String>| {
+        word.map_or_else(String::new, |word| label::audit_action(&word, lang))
     });
     // `items.xm.grade` of a difference, in words: the item's identifier stays.
     env.add_function("field_label", move |path: String| {
@@ -330,9 +333,11 @@ pub(crate) fn render(
         // A fresh set of templates per page, so that an edited file shows at once.
         let mut fresh = env.clone();
         fresh.clear_templates();
-        return fresh.get_template(template).and_then(|t| t.render(context)).map_err(told);
+        let text = fresh.get_template(template).and_then(|t| t.render(context)).map_err(told)?;
+        return Ok(field::told(text, lang));
     }
-    env.get_template(template).and_then(|t| t.render(context)).map_err(told)
+    let text = env.get_template(template).and_then(|t| t.render(context)).map_err(told)?;
+    Ok(field::told(text, lang))
 }
 
 #[cfg(test)]

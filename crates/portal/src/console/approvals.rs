@@ -12,6 +12,7 @@ use model::{Error, Result};
 
 use crate::console::{PAGE, done, drawing, next_link};
 use crate::form::Posted;
+use crate::items;
 use crate::view::value;
 use crate::visit::Visit;
 use crate::{Answer, Door};
@@ -76,6 +77,13 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         Some(part) if !seen.mine.is_empty() => Some(app::basket::advice(app, op, part).await?),
         _ => None,
     };
+    let wanted = match &part {
+        Some(part) if !part.want.items().is_empty() => {
+            let entry = items::entry(&door, &visit, &part.asset.id).await?;
+            items::named(entry.as_ref().map(|e| &e.draft), part.want.items())
+        }
+        _ => Vec::new(),
+    };
     let others: Vec<_> = app::approval::about(app, op, &seen.state.subject)
         .await?
         .into_iter()
@@ -128,7 +136,7 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
     let context = context! {
         id, flow => context! { id => &seen.flow.id, version => seen.flow.version, name => visit.t(&seen.flow.zh, &seen.flow.en) },
         state => value(state), due => state.due(), open, mine, earlier, reasons, history,
-        bundle => value(bundle), part => value(part), advice => value(advice), others => value(others),
+        bundle => value(bundle), part => value(part), wanted, advice => value(advice), others => value(others),
         follows => seen.follows, may_urge => seen.follows && state.phase == Phase::Running,
         may_withdraw => seen.follows && !state.phase.over(), may_take_back => seen.may_take_back,
         drawing => value(drawing::draw(&seen.flow, Some(state), visit.lang)),

@@ -73,7 +73,7 @@ async fn page(door: &Door, visit: &Visit, verdict: Option<AuditVerdict>) -> Answ
         })
         .collect();
     let context = context! {
-        records, filter => value(&filter), verdict => value(&verdict),
+        records, actions => Action::ALL.iter().map(|a| a.as_str()).collect::<Vec<_>>(), filter => value(&filter), verdict => value(&verdict),
         next => next_link(visit, "before", next.as_deref()),
         export => format!("/console/audit.csv?{}", kept.join("&")),
         may_export => door.app.may(&visit.op, Action::AuditExport, &Target::plain("Audit", "")),

@@ -14,6 +14,7 @@ use model::{Error, Kind};
 
 use crate::console::{PAGE, done, next_link};
 use crate::form::Posted;
+use crate::items;
 use crate::view::value;
 use crate::visit::Visit;
 use crate::{Answer, Door};
@@ -61,12 +62,20 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
             Err(e) if e.kind() == Kind::NotFound => None,
             Err(e) => return Err(e.into()),
         };
+        let may_amend = follows && part.phase == Phase::Returned;
+        let wanted = match may_amend && !part.want.items().is_empty() {
+            true => {
+                let entry = items::entry(&door, &visit, &part.asset.id).await?;
+                items::named(entry.as_ref().map(|e| &e.draft), part.want.items())
+            }
+            false => Vec::new(),
+        };
         let missing = seen.as_ref().map(|s| s.state.missing.clone()).unwrap_or_default();
         parts.push(context! {
             part => value(part), state => part.state(), percent => part.done(), way => part.want.word(),
-            items => part.want.items().len(), missing,
+            items => part.want.items().len(), wanted, missing,
             may_dispute => follows && part.phase == Phase::Refused && matches!(part.flow.as_str(), "share" | "asset"),
-            may_amend => follows && part.phase == Phase::Returned,
+            may_amend,
         });
     }
     let progress = bundle.progress();

@@ -10,6 +10,7 @@ use minijinja::context;
 use model::code::OpenType;
 use model::openplan::{AssessmentState, Ground, MOST_LINES, OpenPlanState, PlanLine};
 use model::{Error, Kind, Result};
+use serde::Serialize;
 
 use crate::console::{PAGE, done, next_link};
 use crate::form::Posted;
@@ -38,9 +39,13 @@ async fn list(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
     listed(&door, &visit, None).await
 }
 
-async fn listed(door: &Door, visit: &Visit, wrong: Option<&Error>) -> Answer {
+/// The page, with what was wrong with a form on it and what was written in it.
+async fn listed(door: &Door, visit: &Visit, wrong: Option<(&Error, &Written)>) -> Answer {
     let (app, op) = (&door.app, &visit.op);
     let desk = opening::desk(app, op).await?;
+    let (eligible, partial) = opening::eligible(app, op).await?;
+    let written = wrong.map(|(_, written)| value(written));
+    let wrong = wrong.map(|(error, _)| error);
     let state = word(OpenPlanState::ALL, OpenPlanState::as_str, visit.q("state"));
     let page = opening::plans_desk(app, op, state, visit.q("before"), PAGE).await?;
     let checks = word(AssessmentState::ALL, AssessmentState::as_str, visit.q("checks"));
@@ -52,11 +57,22 @@ async fn listed(door: &Door, visit: &Visit, wrong: Option<&Error>) -> Answer {
         older => next_link(visit, "older", checked.next.as_deref()),
         rechecks => value(opening::rechecks(app, op, PAGE).await?),
         keeps => desk.keeps, year => this_year(visit), required => app.rules.opening.required_from.to_string(),
-        k => app.rules.opening.k, done => visit.q("done"),
+        k => app.rules.opening.k, done => visit.q("done"), eligible => value(&eligible), partial, written,
         error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(Error::fields).unwrap_or_default()),
     };
     door.page_with(visit, "console/plans.html", context, wrong).await
+}
+
+/// What was written in a form of the page that was not taken.
+#[derive(Default, Serialize)]
+struct Written {
+    /// Code of the entry to check.
+    check: String,
+    /// Code of the entry to withdraw, and the notes to the public.
+    withdraw: String,
+    note: String,
+    note_en: String,
 }
 
 fn this_year(visit: &Visit) -> String {
@@ -68,7 +84,7 @@ async fn begin(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
     match opening::begin_plan(&door.app, &visit.op, year).await {
         Ok(plan) => done(&format!("/console/plans/{}", plan.id), "created"),
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
-            listed(&door, &visit, Some(&error)).await
+            listed(&door, &visit, Some((&error, &Written::default()))).await
         }
         Err(error) => Err(error.into()),
     }
@@ -184,7 +200,9 @@ async fn check(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> A
     match opening::assess(&door.app, &visit.op, posted.get("code")).await {
         Ok(of) => done(&format!("/console/assessments/{}", of.id), "checked"),
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::NotFound) => {
-            listed(&door, &visit, Some(&error)).await
+            let check = posted.get("code").to_owned();
+            let written = Written { check, ..Written::default() };
+            listed(&door, &visit, Some((&error, &written))).await
         }
         Err(error) => Err(error.into()),
     }
@@ -195,7 +213,10 @@ async fn withdraw(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -
     match opening::withdraw(&door.app, &visit.op, code, note, posted.get("note_en")).await {
         Ok(_) => done("/console/plans", "take_offline"),
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict | Kind::NotFound) => {
-            listed(&door, &visit, Some(&error)).await
+            let typed = |name: &str| posted.get(name).to_owned();
+            let (withdraw, note, note_en) = (typed("code"), typed("note"), typed("note_en"));
+            let written = Written { withdraw, note, note_en, ..Written::default() };
+            listed(&door, &visit, Some((&error, &written))).await
         }
         Err(error) => Err(error.into()),
     }

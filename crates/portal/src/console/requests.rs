@@ -12,6 +12,7 @@ use model::{Error, Kind};
 
 use crate::console::{PAGE, done, next_link, row_range};
 use crate::form::Posted;
+use crate::items;
 use crate::view::value;
 use crate::visit::Visit;
 use crate::{Answer, Door};
@@ -56,18 +57,12 @@ async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Post
     let steps = app::sharing::steps(app, op, id).await?;
     let moves = app::sharing::moves(app, op, &request).await?;
     // Names of the wanted items, as far as the reader may see the entry.
-    let entry = match app::catalogue::get(app, op, &request.entry).await {
-        Ok(entry) => Some(entry),
-        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Denied) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let items: Vec<_> = request
-        .items
-        .iter()
-        .map(|id| {
-            let item = entry.as_ref().and_then(|e| e.draft.item(id));
-            context! { identifier => id, item => value(item) }
-        })
+    let entry = items::entry(door, visit, &request.entry).await?;
+    let draft = entry.as_ref().map(|e| &e.draft);
+    let items = items::named(draft, &request.items);
+    let only = request.row_range.only.iter();
+    let only: Vec<_> = only
+        .map(|o| context! { item => items::named(draft, std::slice::from_ref(&o.item)), values => &o.values })
         .collect();
     let delivers = app::delivery::of_request(app, op, &request);
     let may_limit = entry.is_some() && app::sharing::may_limit(app, op, &request);
@@ -83,7 +78,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, wrong: Option<(&Error, &Post
         limit_reason => wrong.map(|(_, p)| p.get("reason")).unwrap_or_default(),
         error => wrong.map(|(e, _)| visit.t(e.zh(), e.en()).to_owned()),
         fields => value(wrong.map(|(e, _)| e.fields()).unwrap_or_default()),
-        request => value(&request), steps => value(&steps), moves, items,
+        request => value(&request), steps => value(&steps), moves, items, only,
         entry_seen => entry.is_some(),
         halt => value(app::halt::of(app, HaltKind::Entry, &request.entry).await?),
         app_halt => value(app::halt::of(app, HaltKind::Application, &request.application).await?),

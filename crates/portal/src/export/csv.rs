@@ -1,4 +1,4 @@
-//! CSV (RFC 4180): identifiers as header, CRLF, UTF-8.
+//! CSV (RFC 4180): identifiers as header, or the names that were asked for (`heads`), CRLF, UTF-8.
 
 use model::spreadsheet::harmless;
 use model::value::{Rows, Value};
@@ -26,7 +26,12 @@ fn told(error: csv::Error) -> Error {
 impl Encoder for Csv {
     fn head(&mut self) -> Result<Vec<u8>> {
         let mut writer = writer();
-        writer.write_record(self.heading.columns.iter().map(|(id, _)| id)).map_err(told)?;
+        // A name is a text like any other.
+        let heads = self.heading.heads.iter().map(|head| match self.bom {
+            true => harmless(head).into_owned(),
+            false => head.clone(),
+        });
+        writer.write_record(heads).map_err(told)?;
         let mut out = if self.bom { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
         out.extend(finish(writer)?);
         Ok(out)

@@ -2,6 +2,7 @@
 
 mod csv;
 mod geojson;
+pub(crate) mod heads;
 mod json;
 pub(crate) mod known;
 pub(crate) mod measure;
@@ -35,6 +36,8 @@ pub(crate) struct Heading {
     pub(crate) page: String,
     /// Identifier and Chinese name of each column.
     pub(crate) columns: Vec<(String, String)>,
+    /// What stands over each column of a table; everything else is by identifier.
+    pub(crate) heads: Vec<String>,
     pub(crate) geometry: Option<Geometry>,
 }
 
@@ -46,8 +49,13 @@ impl Heading {
             code,
             title: dataset.entry.draft.title.clone(),
             columns: columns.to_vec(),
+            heads: columns.iter().map(|(id, _)| id.clone()).collect(),
             geometry: dataset.geometry.clone(),
         }
+    }
+    /// The same with other heads over its columns.
+    pub(crate) fn headed(self, heads: Vec<String>) -> Self {
+        Self { heads, ..self }
     }
 }
 
@@ -202,6 +210,7 @@ mod tests {
                 ("spaces".into(), "泊位数".into()),
                 ("wz".into(), "位置".into()),
             ],
+            heads: vec!["name".into(), "spaces".into(), "wz".into()],
             geometry: Some(Geometry::Item("wz".into())),
         }
     }
@@ -237,6 +246,17 @@ mod tests {
             "{text}"
         );
         assert!(!whole(Format::Csv { bom: false }).await.starts_with('\u{feff}'));
+    }
+
+    #[test]
+    fn csv_heads_are_no_formulas_to_spreadsheets_and_exact_to_programs() {
+        let head = |bom: bool| {
+            let heads = vec!["=名称".into(), "泊位, 数".into(), "位置".into()];
+            let bytes = Format::Csv { bom }.encoder(heading().headed(heads)).head().unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        assert_eq!(head(true), "\u{feff}'=名称,\"泊位, 数\",位置\r\n");
+        assert_eq!(head(false), "=名称,\"泊位, 数\",位置\r\n");
     }
 
     #[tokio::test]

@@ -152,6 +152,7 @@ pub(super) fn approval(full: bool) -> Value {
         mine => vec![context! { step => "one", seat => 0, lent => !full, name => "单", may_return => full }],
         history => vec![context! { kind => "approve", at => AT, by => "李", words => "同意 <b>", quiet => false, seq => 1, in_place_of => full, step => "单" }],
         bundle => if full { value(&b) } else { Value::from(()) }, part => if full { value(&b.parts[2]) } else { Value::from(()) },
+        wanted => if full { vec![context! { identifier => "xm", item => () }] } else { vec![] },
         advice => if full { context! { approved => 1, refused => 0, approve => true, precedents => vec![context! {
             at => AT, applicant_org => "o1", title => "t", way => "api", phase => "approved", answers => vec![vec!["李"]] }] } } else { Value::from(()) },
         others => if full { vec![approval_row()] } else { vec![] }, follows => full, may_urge => full, may_withdraw => full, may_take_back => full,

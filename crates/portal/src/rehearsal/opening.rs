@@ -362,7 +362,9 @@ fn plans_of(template: &str, full: bool) -> Option<Value> {
         "console/plans.html" => context! {
             rows => list(value(&seen.plan)), state => (), checks => (), keeps => full, year => "2026",
             assessments => list(value(assessment(full))), rechecks => value(vec![recheck(full)]),
-            required => "2027-01-01", k => 5, older => (),
+            required => "2027-01-01", k => 5, older => (), partial => full,
+            eligible => list(context! { code => "parking", title => "停车场 <b>", title_en => "", checks => true, withdraws => full }),
+            written => full.then(|| context! { check => "<b>", withdraw => "<i>", note => "说明 <b>", note_en => "" }),
         },
         "console/plan.html" => context! {
             plan => value(&seen.plan), lines => value(&seen.lines), figures => value(seen.figures),

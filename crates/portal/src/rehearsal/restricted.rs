@@ -8,7 +8,7 @@ use model::restricted::{
     UseReportNew, UseReportState, UseReview, UseSide, UseSignature, UseState, UseTerms,
 };
 
-use super::AT;
+use super::{AT, entry};
 use crate::view::value;
 
 const TEXT: &str = "停车场 <b>\n<script>alert(1)</script>";
@@ -239,6 +239,10 @@ fn opened(full: bool) -> Value {
         method => context! { word => "interface", zh => "接口", en => "Interface", sandbox => true },
         confirm => context! { zh => "我确认", en => "I confirm" }, papers => value(&a.papers), longest => 1000,
         report => value(said()),
+        entries => a.entries.iter().map(|e| {
+            let seen = entry();
+            context! { named => crate::items::named(full.then_some(&seen.draft), &e.items), ..value(e) }
+        }).collect::<Vec<_>>(),
     }
 }
 

@@ -17,6 +17,7 @@ use futures::stream::BoxStream;
 use model::value::Rows;
 use model::{Code, Error, Result};
 
+use crate::export::heads::Heads;
 use crate::export::known::{Known, Named};
 use crate::export::{self, Format, Heading, known, xlsx};
 use crate::visit::{Visit, encode};
@@ -107,7 +108,7 @@ async fn download(
     let extension = file.strip_prefix("download.").ok_or_else(nowhere)?;
     let bom = visit.q("bom") != Some("0");
     let format = by_ending(extension, bom).ok_or_else(nowhere)?;
-    let version = version(&visit)?;
+    let (version, heads) = (version(&visit)?, heads(&visit, format)?);
     // What cannot be made is said before anything is released (and audited).
     let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
     if format == Some(Format::GeoJson) && dataset.geometry.is_none() {
@@ -118,11 +119,8 @@ async fn download(
         )
         .into());
     }
-    // An exact CSV is another file than that for spreadsheets. Of earlier versions nothing is kept.
-    let name = match format {
-        Some(Format::Csv { bom: false }) => format!("{file}?bom=0"),
-        _ => file.clone(),
-    };
+    // Of earlier versions nothing is kept.
+    let name = file_name(&file, format, heads);
     let before = match version {
         None if dataset.entry.data_at.is_some() => named(&door, &visit, &dataset, &name).await?,
         _ => None,
@@ -133,7 +131,7 @@ async fn download(
             None if method == Method::GET && known::in_part(&asked, &wanted.mark()) => {
                 // One at a time; who comes meanwhile gets the whole.
                 if let Some(_turn) = door.files.turn() {
-                    learn(&door, &visit, &code, format, &name, wanted).await?;
+                    learn(&door, &visit, &code, (format, heads), &name, wanted).await?;
                 }
                 door.files.get(&dataset, wanted).await?
             }
@@ -147,7 +145,8 @@ async fn download(
         }
     }
     let cut = Part::default();
-    let (dataset, kind, body) = begun(&door, &visit, &code, format, version, &cut).await?;
+    let form = (format, heads);
+    let (dataset, kind, body) = begun(&door, &visit, &code, form, version, &cut).await?;
     let mut headers = attachment(&titled(&dataset.entry.draft.title), kind);
     // What the body is of: it may have changed since the beginning.
     let now = match before {
@@ -172,7 +171,7 @@ async fn begun(
     door: &Door,
     visit: &Visit,
     code: &str,
-    format: Option<Format>,
+    (format, heads): (Option<Format>, Heads),
     version: Option<i64>,
     cut: &Part,
 ) -> Result<(Dataset, &'static str, Body)> {
@@ -185,6 +184,7 @@ async fn begun(
             let (lines, form) = (app::opening::download_lines, export::line_form(bom));
             let download = lines(&door.app, &visit.op, code, version, form).await?;
             let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
+            let heading = heading.headed(heads.over(&download.dataset, &download.columns));
             let body = export::lines(format.encoder(heading), download.rows, tally());
             (download.dataset, format.content_type(), body)
         }
@@ -203,8 +203,10 @@ async fn begun(
         }
         None => {
             let download = app::opening::download(&door.app, &visit.op, code, version).await?;
-            let (dataset, columns) = (download.dataset, download.columns);
-            let body = book(download.rows, &dataset, &columns, tally()).await?;
+            let (dataset, header) = (&download.dataset, &download.columns);
+            let header = heads.over(dataset, header);
+            let body = book(download.rows, dataset, header, tally()).await?;
+            let dataset = download.dataset;
             (dataset, xlsx::CONTENT_TYPE, body)
         }
     })
@@ -214,12 +216,11 @@ async fn begun(
 async fn book(
     rows: BoxStream<'static, Result<Rows>>,
     dataset: &Dataset,
-    columns: &[(String, String)],
+    header: Vec<String>,
     tally: Option<Tally>,
 ) -> Result<Body> {
     let entry = &dataset.entry;
     let of = entry.data_at.as_deref().or(entry.published_at.as_deref()).unwrap_or_default();
-    let header = columns.iter().map(|(id, _)| id.clone()).collect();
     xlsx::body("数据", of, header, rows, tally).await
 }
 
@@ -228,7 +229,7 @@ pub(super) async fn learn(
     door: &Door,
     visit: &Visit,
     code: &str,
-    format: Option<Format>,
+    (format, heads): (Option<Format>, Heads),
     name: &str,
     wanted: &Named,
 ) -> Result<()> {
@@ -238,7 +239,8 @@ pub(super) async fn learn(
         Some(Format::Json | Format::Xml | Format::Rdf | Format::GeoJson) | None => Shape::Rows,
     };
     let heading = |dataset: &Dataset, columns: &[(String, String)]| {
-        Heading::new(dataset, columns, &visit.base)
+        let heading = Heading::new(dataset, columns, &visit.base);
+        heading.headed(heads.over(dataset, columns))
     };
     let read = app::opening::read_through(&door.app, &visit.op, code, shape).await?;
     let (dataset, body) = match (read, format) {
@@ -251,7 +253,8 @@ pub(super) async fn learn(
             (read.dataset, export::lines(encoder, read.rows, None))
         }
         (Read::Rows(read), None) => {
-            let body = book(read.rows, &read.dataset, &read.columns, None).await?;
+            let header = heads.over(&read.dataset, &read.columns);
+            let body = book(read.rows, &read.dataset, header, None).await?;
             (read.dataset, body)
         }
         (Read::Bytes(_), None) => {
@@ -262,6 +265,36 @@ pub(super) async fn learn(
     match named(door, visit, &dataset, name).await? {
         Some(now) if now == *wanted => door.files.learn(body, now).await,
         _ => Ok(()),
+    }
+}
+
+/// The name by which what is known of a file is kept. An exact CSV is another file than that for spreadsheets, and so is a table
+/// under other heads.
+fn file_name(file: &str, format: Option<Format>, heads: Heads) -> String {
+    let exact = matches!(format, Some(Format::Csv { bom: false })).then_some("bom=0");
+    let asked: Vec<&str> = exact.into_iter().chain(heads.asked()).collect();
+    if asked.is_empty() { file.to_owned() } else { format!("{file}?{}", asked.join("&")) }
+}
+
+/// The heads that are asked for, of a format that has any: CSV and workbooks.
+fn heads(visit: &Visit, format: Option<Format>) -> Result<Heads> {
+    let Some(word) = visit.q("heads") else { return Ok(Heads::default()) };
+    let wrong = |zh: String, en: String| {
+        let mend = ("可用 zh、en", "use `zh` or `en`");
+        Err(Error::new(Code::InvalidQuery, zh, en).field("heads", mend.0, mend.1))
+    };
+    match (Heads::parse(word), format) {
+        (Some(heads), None | Some(Format::Csv { .. })) => Ok(heads),
+        (Some(_), Some(_)) => wrong(
+            "只有 CSV 和 XLSX 可以选择表头（heads）".to_owned(),
+            "only CSV and XLSX have heads to choose (`heads`)".to_owned(),
+        ),
+        (None, _) => wrong(
+            format!("表头 `{word}` 无法识别：zh 为中文名称，en 为英文名称，不填为标识符"),
+            format!(
+                "heads `{word}` are not known: `zh` for Chinese names, `en` for English names, none for identifiers"
+            ),
+        ),
     }
 }
 

@@ -20,6 +20,7 @@ use super::attachment as attachment_named;
 use super::interact::{may_write, word};
 use crate::console::{done, next_link};
 use crate::form::{self, Posted};
+use crate::items;
 use crate::view::value;
 use crate::visit::{Visit, encode};
 use crate::{Answer, Door};
@@ -283,11 +284,17 @@ async fn opened_with(
 ) -> Answer {
     let view = restricted::open(&door.app, &visit.op, number).await?;
     let report = typed.unwrap_or_else(|| begun(&view));
+    let mut entries = Vec::new();
+    for asked in &view.application.entries {
+        let entry = items::dataset(door, visit, &asked.code).await?;
+        let named = items::named(entry.as_ref().map(|e| &e.draft), &asked.items);
+        entries.push(context! { named, ..value(asked) });
+    }
     let template = if desk { "console/restricted_use.html" } else { "site/restricted_use.html" };
     let context = context! {
         ..shown(door, &view, desk, visit.op.actor.id()),
         ..context! {
-            done => visit.q("done"), report => value(&report),
+            done => visit.q("done"), report => value(&report), entries,
             error => wrong.map(|e| visit.t(e.zh(), e.en()).to_owned()),
             fields => value(wrong.map(Error::fields).unwrap_or_default()),
         }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::dataset::formats;
 use super::download::{by_ending, learn, named, sums_known};
+use crate::export::heads::Heads;
 use crate::visit::Visit;
 use crate::{Answer, Door};
 
@@ -108,6 +109,6 @@ async fn one(door: &Door, visit: &Visit, code: &str, ending: &str) -> Result<()>
     };
     match door.files.get(&dataset, &wanted).await? {
         Some(_) => Ok(()),
-        None => learn(door, visit, code, format, &file, &wanted).await,
+        None => learn(door, visit, code, (format, Heads::default()), &file, &wanted).await,
     }
 }

@@ -150,6 +150,9 @@ async fn a_file_whose_length_was_told_is_recorded_as_whole() {
     // The page says what the figure is.
     let page = Browser::of(&house, "auditor").await.get("/console/audit?object=told").await.text();
     assert!(page.contains("部分文件") && page.contains("20-99/"), "{page}");
+    // What was done stands in words, its code beside.
+    let said = "<td>数据行：下载<br><code class=\"small\">rows.download</code></td>";
+    assert!(page.contains(said), "{page}");
 }
 
 #[tokio::test]

@@ -64,7 +64,10 @@ async fn from_the_basket_to_a_decision() {
         form.iter().map(|(k, v)| (*k, if *k == "phone" { "x" } else { v })).collect();
     let page = consumer.post("/console/basket/file", &wrong).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(page.text().contains("<code>phone</code>") && page.text().contains("核验办事人身份"));
+    assert!(
+        page.text().contains("<a href=\"#phone\">联系电话</a>")
+            && page.text().contains("核验办事人身份")
+    );
     let page = consumer.post("/console/basket/file", &form).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     let bundle = page.location.split('?').next().unwrap().to_owned();
@@ -82,6 +85,9 @@ async fn from_the_basket_to_a_decision() {
     assert!(authority.get("/console/approvals").await.text().contains(&approval));
     let page = authority.get(&approval).await.text();
     assert!(page.contains("f-open") && page.contains("<svg"), "{page}");
+    // Items are told by their names.
+    let named = "姓名 <code class=\"small\">xm</code>";
+    assert!(page.contains(named), "{page}");
     let act = |step: &'static str, what: &'static str| {
         [("step", step), ("seat", "0"), ("do", what), ("opinion", "言")]
     };
@@ -99,6 +105,7 @@ async fn from_the_basket_to_a_decision() {
     );
     let page = consumer.get(&bundle).await;
     assert!(page.text().contains("申请函、依据"), "{}", page.text());
+    assert!(page.text().contains(named), "{}", page.text());
     let amend = page.after("<form method=\"post\" action=\"/console/parts/");
     let amend = format!("/console/parts/{amend}");
     let again = [("items", "xm"), ("calls", "50"), ("opinion", "已补")];

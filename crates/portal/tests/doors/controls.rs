@@ -62,7 +62,7 @@ async fn two_buttons_stop_and_lift() {
     let silent = [("kind", "entry"), ("name", "board"), ("reason", "")];
     let page = security.post("/console/halts", &silent).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(page.text().contains("<code>reason</code>"), "{}", page.text());
+    assert!(page.text().contains("<a href=\"#reason\">原因</a>"), "{}", page.text());
     assert_eq!(security.post("/console/halts", &asked).await.status, StatusCode::SEE_OTHER);
     let page = provider.get("/console/halts").await.text();
     assert!(page.contains("疑似泄露 &lt;b&gt;") && !page.contains("id=\"halt\""), "{page}");
@@ -115,7 +115,8 @@ async fn a_token_of_delta_sharing_is_made_with_its_purpose() {
         let form = [("days", "30"), ("purpose", purpose)];
         let made = consumer.post(&format!("{path}/token"), &form).await;
         assert_eq!(made.status, status, "{}", made.text());
-        let wanted = if status == StatusCode::OK { "bearerToken" } else { "<code>purpose</code>" };
+        let wanted =
+            if status == StatusCode::OK { "bearerToken" } else { "<strong>用途</strong>" };
         assert!(made.text().contains(wanted), "{}", made.text());
     }
     let page = consumer.get(&path).await.text();

@@ -39,7 +39,11 @@ async fn an_exchange_is_made_run_and_its_receipts_are_seen() {
     let page = provider.post("/console/exchanges", &wrong).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     let text = page.text();
-    assert!(text.contains("<code>pattern</code>") && text.contains("<code>name</code>"), "{text}");
+    assert!(
+        text.contains("<a href=\"#x-pattern\">文件匹配模式</a>")
+            && text.contains("<a href=\"#x-name\">名称</a>"),
+        "{text}"
+    );
     assert!(!text.contains("geheim"), "a secret is never shown again");
     let mut good = fields("企业交换", "*.csv");
     good.retain(|(k, _)| *k != "secret_access_key" && *k != "cipher");

@@ -52,7 +52,10 @@ async fn a_source_is_kept_run_and_reported() {
     };
     let wrong = authority.post("/console/harvests", &filled("ftp://a.example/")).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
-    assert!(wrong.text().contains("<code>url</code>") && wrong.text().contains("来源 &lt;b&gt;"));
+    assert!(
+        wrong.text().contains("<a href=\"#h-url\">目录地址</a>")
+            && wrong.text().contains("来源 &lt;b&gt;")
+    );
     let mut right = filled("");
     right[2].1 = url.as_str();
     let made = authority.post("/console/harvests", &right).await;

@@ -506,7 +506,7 @@ async fn redirect_addresses_are_registered_on_the_applications_page() {
     let bad = [("kind", "public"), ("redirects", "http://app.test/back")];
     let page = consumer.post(&path, &bad).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(page.text().contains("<code>redirects</code>"), "{}", page.text());
+    assert!(page.text().contains("<a href=\"#redirects\">回调地址</a>"), "{}", page.text());
     let good =
         [("kind", "public"), ("redirects", "https://app.test/back\r\nhttp://127.0.0.1:4000/cb")];
     assert_eq!(consumer.post(&path, &good).await.status, StatusCode::SEE_OTHER);

@@ -34,9 +34,8 @@ async fn an_asset_is_entered_moved_linked_and_found() {
         .post("/console/ledger/application/new", &with(&[("field-level", "国家级"), ("name", "")]))
         .await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
-    assert!(
-        wrong.text().contains("<code>level</code>") && wrong.text().contains("<code>name</code>")
-    );
+    let told = ["<a href=\"#field-level\">", "<a href=\"#name\">名称</a>"];
+    assert!(told.iter().all(|field| wrong.text().contains(field)), "{}", wrong.text());
     let form = with(&[("field-ends", "浙里办"), ("field-functions", "企业信用查询\n信用评分")]);
     let made = provider.post("/console/ledger/application/new", &form).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());

@@ -43,5 +43,6 @@ mod site;
 mod sources;
 mod standards;
 mod supervise;
+mod tables;
 mod tokens;
 mod voice;

@@ -44,6 +44,17 @@ async fn a_plan_and_a_check_go_from_the_department_to_the_site() {
     assert!(page.contains("/data/tongji") && page.contains("&lt;script&gt;"), "{page}");
     assert!(nobody.get("/plans?year=2026").await.text().contains(&id));
 
+    // What may be checked is offered by its title; another code may be typed all the same, and stays when it is wrong.
+    let offered = |page: &str, list: &str| {
+        let rest = page.split(&format!("<datalist id=\"{list}\">")).nth(1).unwrap().to_owned();
+        rest.split("</datalist>").next().unwrap().contains("<option value=\"tongji\">测试数据集")
+    };
+    let desk = provider.get("/console/plans").await.text();
+    assert!(offered(&desk, "check-codes") && offered(&desk, "withdraw-codes"), "{desk}");
+    assert!(!authority.get("/console/plans").await.text().contains("check-codes"));
+    let page = provider.post("/console/plans/check", &[("code", "nowhere<")]).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    assert!(page.text().contains("name=\"code\" value=\"nowhere&lt;\""), "{}", page.text());
     let page = provider.post("/console/plans/check", &[("code", "tongji")]).await;
     let check = page.location.split('?').next().unwrap().to_owned();
     assert!(check.starts_with("/console/assessments/"), "{}", page.text());
@@ -72,6 +83,9 @@ async fn a_withdrawn_set_says_why_instead_of_nothing() {
     let form = [("code", "tongji"), ("note", note.as_str())];
     let page = provider.post("/console/plans/withdraw", &form).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    let desk = provider.get("/console/plans").await.text();
+    let left = desk.split("<datalist id=\"withdraw-codes\">").nth(1).unwrap();
+    assert!(left.starts_with("</datalist>"), "asked for already: {left}");
     let authority = house.person("authority").await;
     let approve = app::catalogue::Move::Approve;
     app::catalogue::step(&house.app, &authority, &entry.id, approve, "").await.unwrap();
@@ -166,7 +180,7 @@ async fn a_team_enters_a_contest_and_is_scored() {
     let files = format!("{public}/works/{own}/files");
     let page = citizen.upload(&files, &[], "报告.pdf", EVIL.as_bytes()).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
-    assert!(page.text().contains("<code>file</code>"), "{}", page.text());
+    assert!(page.text().contains("<strong>文件</strong>"), "{}", page.text());
     let page = citizen.upload(&files, &[], "说明<b>.html", b"%PDF-1.7 x").await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     let page = citizen.get(&public).await.text();

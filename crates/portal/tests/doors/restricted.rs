@@ -45,7 +45,8 @@ async fn an_enterprise_applies_signs_and_is_stopped() {
     ];
     let page = enterprise.post("/restricted/new", &filled).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(page.text().contains("<code>answer-storage</code>"), "{}", page.text());
+    let question = &house.app.rules.restricted.question("storage").unwrap().zh;
+    assert!(page.text().contains(&format!("<strong>{question}</strong>")), "{}", page.text());
     filled[9].1 = "yes";
     let page = enterprise.post("/restricted/new", &filled).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
@@ -54,6 +55,7 @@ async fn an_enterprise_applies_signs_and_is_stopped() {
     assert_eq!(number, "KF-20260302-000001");
     let own = enterprise.get(&place).await.text();
     assert!(own.contains("&lt;script&gt;") && !own.contains("<script>alert"), "{own}");
+    assert!(own.contains("名称 <code class=\"small\">name</code>"), "{own}");
 
     // A draft is its writer's; whatever others try, there is no such number.
     let desk = format!("/console/restricted/{number}");

@@ -35,7 +35,7 @@ async fn a_source_is_kept_tried_previewed_and_collected_from() {
 
     let page = provider.post("/console/sources", &form(&port, "业务库", "")).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
-    assert!(page.text().contains("<code>password</code>"));
+    assert!(page.text().contains("<a href=\"#s-password\">密码</a>"));
     let page = provider.post("/console/sources", &form(&port, "业务库", PASSWORD)).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     let source = page.location.split('?').next().unwrap().to_owned();

@@ -25,7 +25,10 @@ async fn a_citizen_reports_an_error_and_gets_the_answer() {
     let wrong = [("kind", "error"), ("code", "tongji"), ("title", "x"), ("text", EVIL)];
     let page = citizen.post("/interact/new", &wrong).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(page.text().contains("<code>title</code>") && !page.text().contains("<script>alert"));
+    assert!(
+        page.text().contains("<a href=\"#title\">标题</a>")
+            && !page.text().contains("<script>alert")
+    );
     let filed = [
         ("kind", "error"),
         ("code", "tongji"),
