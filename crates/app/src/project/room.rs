@@ -363,7 +363,8 @@ pub(super) async fn application(app: &App, held: &Held, source: &str) -> Result<
 
 /// The application's grants that a project includes.
 pub(super) async fn granted(desk: &Desk, held: &Held, own: &Op) -> Result<Vec<SqlTable>> {
-    Ok(included(&desk.tables_now(own).await?, held))
+    let all = desk.tables_now(own).await?;
+    Ok(included(&all, held))
 }
 
 fn included(all: &SqlTables, held: &Held) -> Vec<SqlTable> {

@@ -111,7 +111,7 @@ pub(super) fn of<'a>(door: &'a Door, visit: &Visit) -> Option<&'a City> {
 /// without and with a query.
 pub(crate) fn face(door: &Door, visit: &Visit) -> Value {
     let province = visit.t(&door.config.site_name_cn, &door.config.site_name_en);
-    let regions: Vec<&str> = visit.qs("region").collect();
+    let regions: Vec<String> = visit.qs("region").map(str::to_owned).collect();
     let city = of(door, visit);
     let site_nav = site_nav(visit, city);
     let Some(site) = city else {
