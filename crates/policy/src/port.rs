@@ -61,8 +61,8 @@ pub use self::transform::{
 };
 pub use self::upstream::{Upstream, UpstreamAsk};
 pub use self::wire::{
-    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlProof, SqlRoom, SqlTable, SqlTables,
-    SqlTurn,
+    SqlAsk, SqlCaller, SqlDesk, SqlEnd, SqlKnock, SqlLimits, SqlProof, SqlRoom, SqlTable,
+    SqlTables, SqlTurn,
 };
 use crate::{Grant, Permit};
 

@@ -65,7 +65,7 @@ async fn page(door: &Door, visit: &Visit, id: &str, shown: Shown) -> Answer {
     let past = project::statements(app, op, id, everybody, visit.q("before"), SHOWN).await?;
     let context = context! {
         tables => value(&tables), statements => value(&past.items), everybody,
-        said => value(&said(visit, past.items.iter().map(|s| s.state.as_str()))),
+        said => value(said(visit, past.items.iter().map(|s| s.state.as_str()))),
         answer => shown.answer.as_ref().map(|a| answered(visit, &view, a)),
         looked => value(&shown.looked),
         sql => shown.sql, tab => "sql", done => visit.q("done"),

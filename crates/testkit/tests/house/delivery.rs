@@ -74,7 +74,12 @@ async fn newest(house: &House, id: &str) -> Option<DeliveryTurn> {
 }
 
 /// Waits until the `n`th turn is so.
-pub(crate) async fn turn(house: &House, id: &str, n: u64, state: DeliveryTurnState) -> DeliveryTurn {
+pub(crate) async fn turn(
+    house: &House,
+    id: &str,
+    n: u64,
+    state: DeliveryTurnState,
+) -> DeliveryTurn {
     until(state.as_str(), async || {
         let system = Op::system(house.app.now());
         let turns = delivery::turns(&house.app, &system, id, None, 200).await.unwrap().items;
