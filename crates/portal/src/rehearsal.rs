@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use app::catalogue::Move;
 use minijinja::{UndefinedBehavior, Value, context};
-use model::audit::{AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditVerdict};
+use model::audit::{AuditEvent, AuditFault, AuditRecord, AuditVerdict};
 use model::code::{DataType, OnlineState, OpenType, PublishState};
 use model::entry::{Difference, Entry, EntryStep};
 use model::item::Item;
@@ -508,11 +508,6 @@ fn own(template: &str, full: bool) -> Value {
         id => "share", version => 1, name => "共享", effective => "2026-01-01", basis => "依据", in_force => full,
         published_by => "", published_at => "", steps => 9 }] },
         "console/flow.html" => flow_page(full),
-        "console/audit.html" => context! { filter => value(AuditFilter::default()) },
-        "console/audit_seals.html" => context! {
-            seals => vec![value(model::evidence::Sealed { stamp: full.then(Default::default), ..Default::default() })],
-            may_export => true, stamping => full, signing => if full { "ed25519" } else { "sm2" },
-        },
         other => ledgers::of(other, full)
             .or_else(|| channels::of(other, full))
             .or_else(|| dispatch::of(other, full))

@@ -194,6 +194,9 @@ const DEEDS: Words = &[
     ("feedback", "成效反馈", "feedback"),
     ("fetch", "取文件", "fetch a file"),
     ("file", "提交", "file"),
+    ("file_demand", "提交需求", "file a demand"),
+    ("file_objection", "提交异议", "file an objection"),
+    ("file_share", "提交共享申请", "file a share application"),
     ("fill", "填报", "fill"),
     ("flow", "回流", "return flow"),
     ("follow", "跟进", "follow"),
@@ -337,6 +340,7 @@ const DEEDS: Words = &[
     ("undo", "撤回", "withdraw"),
     ("unlink", "取消关联", "unlink"),
     ("unlock", "解除锁定", "unlock"),
+    ("until", "设定停用日", "set the last day"),
     ("upload", "上传", "upload"),
     ("verdict", "保存结论", "keep the verdict"),
     ("verify", "核验", "verify"),
@@ -353,6 +357,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use app::Action;
+    use model::basket::BundleKind;
     use model::restricted::UseDeed;
     use model::voice::ticket::Deed;
 
@@ -394,7 +399,8 @@ mod tests {
                     let rest = rest.split([';', '{', '}']).next().unwrap();
                     let Some(word) = rest.split('"').nth(1) else { continue };
                     let plain = |c: char| c.is_ascii_lowercase() || "._-".contains(c);
-                    if word.contains('.') && !word.ends_with('.') && word.chars().all(plain) {
+                    if word.contains('.') && !word.ends_with(['.', '_']) && word.chars().all(plain)
+                    {
                         words.insert(word.to_owned());
                     }
                 }
@@ -409,6 +415,7 @@ mod tests {
         assert!(words.len() > 200 && words.contains("account.login"), "{words:?}");
         words.extend(Action::ALL.iter().map(|a| a.as_str().to_owned()));
         words.extend(Deed::ALL.iter().map(|d| format!("ticket.{}", d.as_str())));
+        words.extend(BundleKind::ALL.iter().map(|k| format!("basket.file_{}", k.as_str())));
         words.extend(UseDeed::ALL.iter().map(|d| format!("restricted.{}", d.as_str())));
         let bare: Vec<_> = words
             .iter()

@@ -1,7 +1,9 @@
-//! Made-up groups of quarantined rows and reconciliations for their pages.
+//! Made-up groups of quarantined rows, reconciliations and seals for their pages, and for the audit's.
 
 use app::collection::GroupSeen;
 use minijinja::{Value, context};
+use model::audit::AuditFilter;
+use model::evidence::Sealed;
 use model::oversight::{ChannelRule, MisfitGroup};
 use model::parcel::{Quarantined, Reject};
 use model::reconcile::{Difference, DifferenceKind, FeedKind, ReconcileState, Reconciliation};
@@ -127,6 +129,13 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     };
     let columns = ["id", "spaces"].map(|id| context! { identifier => id, name => id }).to_vec();
     Some(match template {
+        "console/audit.html" => context! {
+            filter => value(AuditFilter::default()), actions => if full { vec!["rows.query"] } else { vec![] },
+        },
+        "console/audit_seals.html" => context! {
+            seals => vec![value(Sealed { stamp: full.then(Default::default), ..Default::default() })],
+            may_export => true, stamping => full, signing => if full { "ed25519" } else { "sm2" },
+        },
         "console/quarantine.html" => {
             context! { groups => if full { vec![value(group())] } else { vec![] } }
         }

@@ -38,7 +38,11 @@ async fn bounds_are_set_by_their_form_and_wrong_ones_are_mended() {
             form.iter().map(|(f, v)| (*f, if *f == field { wrong } else { *v })).collect();
         let page = provider.post(&path, &tried).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{field}");
-        assert!(page.text().contains(&format!("<code>{field}</code>")), "{field}: {}", page.text());
+        assert!(
+            page.text().contains(&format!("<a href=\"#{field}\">")),
+            "{field}: {}",
+            page.text()
+        );
     }
     // Who may look and not set sees it without a button; nothing set takes the bounds away.
     let mut consumer = Browser::of(&house, "consumer").await;

@@ -180,7 +180,7 @@ async fn a_team_enters_a_contest_and_is_scored() {
     let files = format!("{public}/works/{own}/files");
     let page = citizen.upload(&files, &[], "报告.pdf", EVIL.as_bytes()).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
-    assert!(page.text().contains("<strong>文件</strong>"), "{}", page.text());
+    assert!(page.text().contains(">上传附件</a>"), "{}", page.text());
     let page = citizen.upload(&files, &[], "说明<b>.html", b"%PDF-1.7 x").await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     let page = citizen.get(&public).await.text();
