@@ -226,7 +226,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
         }
         "console/project_sql.html" => context! {
             tables => list(table), statements => list(value(statement)), everybody => full, answer, looked,
-            sql => full.then_some("select '停车场 <b>'"),
+            said => context! { finished => "完成 <b>" }, sql => full.then_some("select '停车场 <b>'"),
         },
         "console/project_answer.html" => context! { answer },
         "console/project_exports.html" => {
