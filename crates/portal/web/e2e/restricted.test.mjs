@@ -184,7 +184,7 @@ test("another applies for data of two departments, with evidence", async ({ brow
   const page = await (await browser.newContext()).newPage();
   await page.goto(`${portal}/data/${code}`);
   await page.locator("#apply").click();
-  await page.locator("#sign-in-first a").click();
+  await page.locator("#sign-in-first a.main").click();
   await signIn(page, good);
   await expect(page, "back at the form").toHaveURL(/\/restricted\/new/);
   await expect(page.locator("#use-form")).toContainText("请先登记应用");
