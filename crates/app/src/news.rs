@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chrono::NaiveDate;
 use futures::stream::BoxStream;
 use model::news::{News, NewsKind, NewsNew, NewsState};
-use model::region::{RegionLevel, level_of};
+use model::region::{self, RegionLevel, level_of};
 use model::voice::plain;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Permit, Target};
@@ -13,7 +13,7 @@ use store::news::NewsFilter;
 
 use crate::basket::receive;
 use crate::upload::{content, forget};
-use crate::{App, Page, audit, opening};
+use crate::{App, Page, audit};
 
 /// Longest titles, numbers and texts, in characters.
 const TITLE: usize = 120;
@@ -102,7 +102,7 @@ pub async fn desk(
     let region = op.actor.region().unwrap_or_default();
     audit::permit(app, op, Action::NewsKeep, &Target::news("desk", region)).await?;
     let limit = if limit == 0 { 50 } else { limit.min(100) };
-    let below = (!region.is_empty()).then(|| opening::prefix(region));
+    let below = (!region.is_empty()).then(|| region::prefix(region));
     let filter = NewsFilter { state, below, before, limit: limit + 1, ..NewsFilter::default() };
     Ok(Page::cut(app.store.news_list(&filter).await?, limit, position))
 }

@@ -72,7 +72,6 @@ pub use machines::{
 };
 pub use measure::{SetsMeasured, measure};
 pub use names::{Place, PlaceKind, meant, places};
-pub(crate) use plan::prefix;
 pub use plan::{
     LineSeen, PlanDesk, PlanFigures, PlanSeen, begin_plan, decide_plan, desk, has_desk, plan,
     plan_public, plan_years, plans, plans_desk, submit_plan, write_plan,
@@ -467,15 +466,21 @@ async fn grant(app: &App, op: &Op, entry: &Entry, action: Action, row_cap: u64) 
             Err(e) => e,
         }
     } else {
-        Error::new(
-            Code::NoGrant,
-            "该数据集受限开放，须申请并经审核后使用",
-            "this data set is open under conditions: apply for it first",
-        )
-        .with_reasons(vec!["open.restricted".into()])
+        restricted_only()
     };
     audit::refused(app, op, action.as_str(), &entry.draft.code, &refusal).await?;
     Err(refusal)
+}
+
+/// That a data set is open under conditions: it is applied for first.
+#[must_use]
+pub fn restricted_only() -> Error {
+    Error::new(
+        Code::NoGrant,
+        "该数据集受限开放，须申请并经审核后使用",
+        "this data set is open under conditions: apply for it first",
+    )
+    .with_reasons(vec!["open.restricted".into()])
 }
 
 fn view<'a>(

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::code_list;
-use crate::op::china;
+use crate::op::civil;
 use crate::{Code, Error};
 
 code_list! {
@@ -52,10 +52,7 @@ impl Halt {
             HaltKind::Interface => ("该接口", "this interface"),
         };
         // As offices read it, not as it is kept.
-        let since = chrono::DateTime::parse_from_rfc3339(&self.at).map_or_else(
-            |_| self.at.clone(),
-            |at| at.with_timezone(&china()).format("%Y-%m-%d %H:%M:%S").to_string(),
-        );
+        let since = civil(&self.at, "%Y-%m-%d %H:%M:%S");
         Error::new(
             Code::Halted,
             format!(

@@ -159,6 +159,15 @@ pub fn day_of(stamp: &str) -> Option<NaiveDate> {
     Some(at.with_timezone(&china()).date_naive())
 }
 
+/// A kept time as the clock in China shows it, by a pattern of `strftime`; another text stays as it is.
+#[must_use]
+pub fn civil(stamp: &str, pattern: &str) -> String {
+    DateTime::parse_from_rfc3339(stamp).map_or_else(
+        |_| stamp.to_owned(),
+        |at| at.with_timezone(&china()).format(pattern).to_string(),
+    )
+}
+
 /// RFC 3339 UTC with milliseconds, sortable as text.
 #[must_use]
 pub fn stamp(at: DateTime<Utc>) -> String {

@@ -64,13 +64,16 @@ pub fn covers(outer: &str, inner: &str) -> bool {
 }
 
 /// What the codes of a region and of those below it begin with: `330100` → `3301`.
+#[must_use]
+pub fn prefix(code: &str) -> &str {
+    let city = code.strip_suffix("00").unwrap_or(code);
+    city.strip_suffix("00").unwrap_or(city)
+}
+
+/// The same of a code that somebody typed; refuses what is no code of a region.
 pub fn prefix_of(code: &str) -> Result<&str> {
-    let digits = match level_of(code)? {
-        RegionLevel::Province => 2,
-        RegionLevel::City => 4,
-        RegionLevel::County => 6,
-    };
-    Ok(code.get(..digits).unwrap_or(code))
+    level_of(code)?;
+    Ok(prefix(code))
 }
 
 /// Zhejiang: 1 province, 11 cities, 90 county units (GB/T 2260 as of 2023).
@@ -106,6 +109,14 @@ mod tests {
         );
         for r in &all {
             assert!(r.parent.as_ref().is_none_or(|p| all.iter().any(|x| &x.code == p)), "{r:?}");
+        }
+    }
+
+    #[test]
+    fn a_region_holds_those_below() {
+        for (region, part) in [("330000", "33"), ("330100", "3301"), ("330106", "330106"), ("", "")]
+        {
+            assert_eq!(prefix(region), part);
         }
     }
 

@@ -159,9 +159,9 @@ fn text(html: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::sources;
 
     /// A form of every kind of label there is.
     const FORM: &str = r#"<form><input type="hidden" name="seen" value="1">
@@ -213,26 +213,10 @@ mod tests {
         assert_eq!(on(same, "reason"), "<strong>驳回原因</strong>");
     }
 
-    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => sources(&path, found),
-                false => found.extend(path.extension().is_some_and(|e| e == "rs").then_some(path)),
-            }
-        }
-    }
-
     #[test]
     fn every_field_that_a_fault_of_the_rooms_or_pages_names_has_words() {
-        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut files = Vec::new();
-        for house in ["app", "portal"] {
-            sources(&crates.join(house).join("src"), &mut files);
-        }
         let (mut fields, mut bare) = (BTreeSet::new(), BTreeSet::new());
-        for file in files {
-            let text = std::fs::read_to_string(file).unwrap();
+        for text in sources::texts(&["app", "portal"]) {
             // A field that is read as a number may be a fault, too.
             let numbers = text.split(".number(\"").skip(1);
             fields.extend(numbers.filter_map(|n| n.split('"').next()).map(str::to_owned));

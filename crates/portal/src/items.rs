@@ -19,6 +19,20 @@ pub(crate) fn named(draft: Option<&EntryDraft>, identifiers: &[String]) -> Vec<V
         .collect()
 }
 
+/// The items of these identifiers of an entry by its id, named as far as the reader may see it.
+pub(crate) async fn of_entry(
+    door: &Door,
+    visit: &Visit,
+    id: &str,
+    identifiers: &[String],
+) -> Result<Vec<Value>> {
+    if identifiers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entry = entry(door, visit, id).await?;
+    Ok(named(entry.as_ref().map(|e| &e.draft), identifiers))
+}
+
 /// The entry of this id or code as far as the reader may see it; none where the reader may not, or where it is no more.
 pub(crate) async fn entry(door: &Door, visit: &Visit, id: &str) -> Result<Option<Entry>> {
     seen(app::catalogue::get(&door.app, &visit.op, id).await)

@@ -22,6 +22,8 @@ mod register;
 mod rehearsal;
 mod rows;
 mod site;
+#[cfg(test)]
+mod sources;
 mod view;
 mod visit;
 

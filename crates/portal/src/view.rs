@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use axum::http::header::{self, HeaderValue};
 use axum::response::{Html, IntoResponse};
-use chrono::DateTime;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use model::account::Role;
 use model::news::{Block, blocks};
-use model::op::china;
 use model::{Error, Op};
 use rust_embed::RustEmbed;
 use serde::Serialize;
@@ -161,9 +159,7 @@ fn plain(text: &str, lang: Lang) -> String {
 
 /// An RFC 3339 instant as civil time in China; other texts pass unchanged.
 pub(crate) fn civil(text: Option<&str>, pattern: &str) -> String {
-    let Some(text) = text else { return String::new() };
-    DateTime::parse_from_rfc3339(text)
-        .map_or_else(|_| text.to_owned(), |t| t.with_timezone(&china()).format(pattern).to_string())
+    text.map_or_else(String::new, |text| model::op::civil(text, pattern))
 }
 
 /// `1234567` → `1,234,567`
@@ -329,15 +325,15 @@ pub(crate) fn render(
 ) -> Result<String, Error> {
     let env = pages.of(lang);
     let told = |e: minijinja::Error| Error::internal(format!("template {template}: {e:#}"));
-    if cfg!(debug_assertions) {
+    let rendered = if cfg!(debug_assertions) {
         // A fresh set of templates per page, so that an edited file shows at once.
         let mut fresh = env.clone();
         fresh.clear_templates();
-        let text = fresh.get_template(template).and_then(|t| t.render(context)).map_err(told)?;
-        return Ok(field::told(text, lang));
-    }
-    let text = env.get_template(template).and_then(|t| t.render(context)).map_err(told)?;
-    Ok(field::told(text, lang))
+        fresh.get_template(template).and_then(|t| t.render(context))
+    } else {
+        env.get_template(template).and_then(|t| t.render(context))
+    };
+    Ok(field::told(rendered.map_err(told)?, lang))
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use model::contest::{Contest, Place, RoundPhase, Score, Team, Work, WorkFile, ranking, weighted};
 use model::entry::Entry;
+use model::region;
 use model::{Actor, Op, Result};
 use policy::{Action, Target};
 use serde::Serialize;
 
 use super::{files, kept, open};
-use crate::{App, Page, account, opening};
+use crate::{App, Page, account};
 
 /// A work with its place, as far as it may be told.
 #[derive(Clone, Debug, Serialize)]
@@ -105,7 +106,7 @@ pub async fn contests_desk(
     let target = Target::contest("desk", region, &[], &[]);
     crate::audit::permit(app, op, Action::ContestKeep, &target).await?;
     let limit = if limit == 0 { 50 } else { limit.min(100) };
-    let prefix = (!region.is_empty()).then(|| opening::prefix(region));
+    let prefix = (!region.is_empty()).then(|| region::prefix(region));
     let found = app.store.contest_list(false, prefix, None, before, limit + 1).await?;
     Ok(Page::cut(found, limit, |c| c.id.clone()))
 }

@@ -115,9 +115,7 @@ pub async fn change(app: &App, op: &Op, id: &str, text: &str, before: &str) -> R
         draft,
         ..old
     };
-    app.store.interface_update(&permit, &[(changed.clone(), before.to_owned())]).await?;
-    app.interfaces.follow(app).await?;
-    recorded(app, op, "interface.change", &changed, "").await?;
+    written(app, op, &permit, (&changed, before.to_owned()), "interface.change", "").await?;
     Ok(changed)
 }
 
@@ -185,9 +183,8 @@ pub async fn step(app: &App, op: &Op, id: &str, to: &Move) -> Result<Interface> 
         InterfaceState::Deprecated => new.until = until(op, &to.until)?,
         InterfaceState::Draft | InterfaceState::Offline => {}
     }
-    app.store.interface_update(&permit, &[(new.clone(), old.updated_at.clone())]).await?;
-    app.interfaces.follow(app).await?;
-    recorded(app, op, "interface.step", &new, to.to.as_str()).await?;
+    let before = old.updated_at.clone();
+    written(app, op, &permit, (&new, before), "interface.step", to.to.as_str()).await?;
     if new.state.live() || old.state.live() {
         let kind = match new.state {
             InterfaceState::Deprecated => "interface.deprecated",
@@ -215,9 +212,8 @@ pub async fn set_share(app: &App, op: &Op, id: &str, percent: u8) -> Result<Inte
         updated_at: after(op, &old),
         ..old.clone()
     };
-    app.store.interface_update(&permit, &[(new.clone(), old.updated_at)]).await?;
-    app.interfaces.follow(app).await?;
-    recorded(app, op, "interface.share", &new, &new.share.to_string()).await?;
+    let share = new.share.to_string();
+    written(app, op, &permit, (&new, old.updated_at), "interface.share", &share).await?;
     // Who answers a caller changes with it.
     tell(app, op, &new, "interface.share").await?;
     Ok(new)
@@ -238,11 +234,23 @@ pub async fn set_until(app: &App, op: &Op, id: &str, day: &str) -> Result<Interf
     if new.until == old.until {
         return Ok(old);
     }
-    app.store.interface_update(&permit, &[(new.clone(), old.updated_at)]).await?;
-    app.interfaces.follow(app).await?;
-    recorded(app, op, "interface.until", &new, &new.until).await?;
+    written(app, op, &permit, (&new, old.updated_at), "interface.until", &new.until).await?;
     tell(app, op, &new, "interface.until").await?;
     Ok(new)
+}
+
+/// Keeps a version that was changed since `before`, has this process know it at once, and records it.
+async fn written(
+    app: &App,
+    op: &Op,
+    permit: &Permit,
+    (new, before): (&Interface, String),
+    action: &str,
+    reason: &str,
+) -> Result<()> {
+    app.store.interface_update(permit, &[(new.clone(), before)]).await?;
+    app.interfaces.follow(app).await?;
+    recorded(app, op, action, new, reason).await
 }
 
 /// Most that a quota may be: calls a day, and a second.

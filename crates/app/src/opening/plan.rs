@@ -7,6 +7,7 @@ use model::code::OpenType;
 use model::openplan::{
     Assessment, LineFacts, OpenPlan, OpenPlanState, PlanLine, PlanLineState, check_lines,
 };
+use model::region;
 use model::voice::plain;
 use model::{Code, Error, Op, Result};
 use policy::{Action, Target};
@@ -69,12 +70,6 @@ fn target(plan: &OpenPlan) -> Target {
     Target::plan(&plan.id, &plan.org, &plan.region, &plan.submitted_by)
 }
 
-/// The part of a region's code that it shares with those below.
-pub(crate) fn prefix(region: &str) -> &str {
-    let city = region.strip_suffix("00").unwrap_or(region);
-    city.strip_suffix("00").unwrap_or(city)
-}
-
 /// The caller's desk; refused for whoever has none.
 pub async fn desk(app: &App, op: &Op) -> Result<PlanDesk> {
     let org = op.actor.org().unwrap_or_default();
@@ -88,7 +83,7 @@ pub async fn desk(app: &App, op: &Op) -> Result<PlanDesk> {
     let oversees = decides && op.actor.has(Role::Authority);
     Ok(PlanDesk {
         org: (!oversees).then(|| org.to_owned()),
-        region: (oversees && !region.is_empty()).then(|| prefix(region).to_owned()),
+        region: (oversees && !region.is_empty()).then(|| region::prefix(region).to_owned()),
         keeps,
         decides,
     })
@@ -410,18 +405,5 @@ impl Known {
             }
         }
         PlanSeen { plan, lines, figures, may_edit, may_decide }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::prefix;
-
-    #[test]
-    fn a_region_holds_those_below() {
-        for (region, part) in [("330000", "33"), ("330100", "3301"), ("330106", "330106"), ("", "")]
-        {
-            assert_eq!(prefix(region), part);
-        }
     }
 }

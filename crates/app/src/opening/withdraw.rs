@@ -103,6 +103,6 @@ pub async fn withdrawals(
     region: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Withdrawal>> {
-    let prefix = region.map(super::plan::prefix);
+    let prefix = region.map(model::region::prefix);
     app.store.withdrawals(prefix, limit.min(200)).await
 }

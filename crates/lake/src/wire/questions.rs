@@ -260,7 +260,8 @@ pub(super) fn call(name: &str, arguments: Vec<ast::Expr>) -> ast::Expr {
     })
 }
 
-fn last(name: &ObjectName) -> String {
+/// The last part of a name, in small letters.
+pub(super) fn last(name: &ObjectName) -> String {
     let last = name.0.last().and_then(|part| part.as_ident());
     last.map(|ident| ident.value.to_ascii_lowercase()).unwrap_or_default()
 }

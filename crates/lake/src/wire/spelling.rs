@@ -22,7 +22,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use model::reading::why;
 use pgwire::error::PgWireResult;
 
-use super::questions::call;
+use super::questions::{call, last};
 use super::words::Worded;
 
 /// Name of the function that writes a pattern anew.
@@ -247,11 +247,6 @@ fn by_sql_names() -> Option<TableFactor> {
     let query = parser.parse_query().ok()?;
     let SetExpr::Select(select) = *query.body else { return None };
     select.from.into_iter().next().map(|from| from.relation)
-}
-
-fn last(name: &ObjectName) -> String {
-    let last = name.0.last().and_then(|part| part.as_ident());
-    last.map(|ident| ident.value.to_ascii_lowercase()).unwrap_or_default()
 }
 
 #[cfg(test)]

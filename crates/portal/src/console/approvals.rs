@@ -78,11 +78,8 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
         _ => None,
     };
     let wanted = match &part {
-        Some(part) if !part.want.items().is_empty() => {
-            let entry = items::entry(&door, &visit, &part.asset.id).await?;
-            items::named(entry.as_ref().map(|e| &e.draft), part.want.items())
-        }
-        _ => Vec::new(),
+        Some(part) => items::of_entry(&door, &visit, &part.asset.id, part.want.items()).await?,
+        None => Vec::new(),
     };
     let others: Vec<_> = app::approval::about(app, op, &seen.state.subject)
         .await?

@@ -63,11 +63,8 @@ async fn detail(State(door): State<Arc<Door>>, Path(id): Path<String>, visit: Vi
             Err(e) => return Err(e.into()),
         };
         let may_amend = follows && part.phase == Phase::Returned;
-        let wanted = match may_amend && !part.want.items().is_empty() {
-            true => {
-                let entry = items::entry(&door, &visit, &part.asset.id).await?;
-                items::named(entry.as_ref().map(|e| &e.draft), part.want.items())
-            }
+        let wanted = match may_amend {
+            true => items::of_entry(&door, &visit, &part.asset.id, part.want.items()).await?,
             false => Vec::new(),
         };
         let missing = seen.as_ref().map(|s| s.state.missing.clone()).unwrap_or_default();

@@ -48,10 +48,7 @@ impl Measuring {
             ended.as_ref().cloned()
         };
         match tokio::time::timeout(most, ended).await {
-            Ok(Some(Err(why))) => {
-                let told = Error::new(why.code(), why.zh(), why.en());
-                Err(told.with_reasons(why.reasons().to_vec()))
-            }
+            Ok(Some(Err(why))) => Err(why.again()),
             _ => Ok(()),
         }
     }

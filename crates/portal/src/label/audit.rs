@@ -354,7 +354,6 @@ const DEEDS: Words = &[
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::{Path, PathBuf};
 
     use app::Action;
     use model::basket::BundleKind;
@@ -362,24 +361,10 @@ mod tests {
     use model::voice::ticket::Deed;
 
     use super::*;
-
-    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => sources(&path, found),
-                false => found.extend(path.extension().is_some_and(|e| e == "rs").then_some(path)),
-            }
-        }
-    }
+    use crate::sources;
 
     /// Words that the rooms and the gateway write into the audit as they stand in the source.
     fn written() -> BTreeSet<String> {
-        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut files = Vec::new();
-        for house in ["app", "gateway"] {
-            sources(&crates.join(house).join("src"), &mut files);
-        }
         let calls = [
             "audit::event(",
             "audit::refused(",
@@ -387,13 +372,13 @@ mod tests {
             "Tally::new(",
             "record(app, op, ",
             "recorded(app, op, ",
+            "written(app, op, ",
             "settled(app, op, ",
             "kept(app, op, ",
             "failed_as(",
         ];
         let mut words = BTreeSet::new();
-        for file in files {
-            let text = std::fs::read_to_string(file).unwrap();
+        for text in sources::texts(&["app", "gateway"]) {
             for call in calls {
                 for rest in text.split(call).skip(1) {
                     let rest = rest.split([';', '{', '}']).next().unwrap();

@@ -183,8 +183,7 @@ async fn begun(
         Some(format @ Format::Csv { bom }) => {
             let (lines, form) = (app::opening::download_lines, export::line_form(bom));
             let download = lines(&door.app, &visit.op, code, version, form).await?;
-            let heading = Heading::new(&download.dataset, &download.columns, &visit.base);
-            let heading = heading.headed(heads.over(&download.dataset, &download.columns));
+            let heading = headed(visit, &download.dataset, &download.columns, heads);
             let body = export::lines(format.encoder(heading), download.rows, tally());
             (download.dataset, format.content_type(), body)
         }
@@ -210,6 +209,11 @@ async fn begun(
             (dataset, xlsx::CONTENT_TYPE, body)
         }
     })
+}
+
+/// What a file says of its set, with these heads over the columns of a table.
+fn headed(visit: &Visit, dataset: &Dataset, columns: &[(String, String)], heads: Heads) -> Heading {
+    Heading::new(dataset, columns, &visit.base).headed(heads.over(dataset, columns))
 }
 
 /// The rows as a workbook of the time of the data.
@@ -238,10 +242,8 @@ pub(super) async fn learn(
         Some(Format::Parquet) => Shape::Columns,
         Some(Format::Json | Format::Xml | Format::Rdf | Format::GeoJson) | None => Shape::Rows,
     };
-    let heading = |dataset: &Dataset, columns: &[(String, String)]| {
-        let heading = Heading::new(dataset, columns, &visit.base);
-        heading.headed(heads.over(dataset, columns))
-    };
+    let heading =
+        |dataset: &Dataset, columns: &[(String, String)]| headed(visit, dataset, columns, heads);
     let read = app::opening::read_through(&door.app, &visit.op, code, shape).await?;
     let (dataset, body) = match (read, format) {
         (Read::Rows(read), Some(format)) => {

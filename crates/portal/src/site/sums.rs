@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::{Code, Error, Result};
+use model::{Error, Result};
 use tokio::task::JoinSet;
 
 use super::dataset::formats;
@@ -31,13 +31,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
 async fn sums(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
     let dataset = app::opening::dataset(&door.app, &visit.op, &code).await?;
     if !dataset.free {
-        return Err(Error::new(
-            Code::NoGrant,
-            "该数据集受限开放，须申请并经审核后使用",
-            "this data set is open under conditions: apply for it first",
-        )
-        .with_reasons(vec!["open.restricted".into()])
-        .into());
+        return Err(app::opening::restricted_only().into());
     }
     if let Some(list) = whole(&door, &visit, &dataset).await? {
         return Ok(([(header::CONTENT_TYPE, PLAIN)], list).into_response());
