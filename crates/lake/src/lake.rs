@@ -28,6 +28,7 @@ use policy::{Action, Grant, Permit};
 
 use crate::cluster::{self, Cluster, ClusterConfig, ClusterFigures};
 use crate::fault;
+use crate::in_turn::InTurn;
 use crate::pool::Pool;
 use crate::table::{Loaded, Slot};
 
@@ -130,7 +131,9 @@ impl DeltaLake {
             mask_key,
             slots: std::sync::Mutex::default(),
             parallel: session_state(&runtime, config.threads.max(1), CHUNK_ROWS),
-            ordered: session_state(&runtime, 1, CHUNK_ROWS),
+            ordered: SessionStateBuilder::new_from_existing(session_state(&runtime, 1, CHUNK_ROWS))
+                .with_physical_optimizer_rule(Arc::new(InTurn))
+                .build(),
             analytic: session_state(&runtime, config.threads.max(1), STATEMENT_ROWS),
             counting: tokio::sync::Mutex::default(),
             runtime,

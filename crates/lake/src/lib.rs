@@ -83,6 +83,7 @@ mod depth;
 mod encode;
 mod fault;
 mod filter;
+mod in_turn;
 mod keys;
 mod lake;
 mod land;

@@ -140,7 +140,8 @@ proptest! {
         bytes[place..place + 4].copy_from_slice(&with);
         let file = file("x.xlsx", &bytes);
         if let Err(e) = run(file.sniff()) {
-            prop_assert!(e.kind() == model::Kind::Invalid, "{:?}", e);
+            // A cell that says it lies far off makes a sheet too large to be laid out.
+            prop_assert!(matches!(e.kind(), model::Kind::Invalid | model::Kind::TooLarge), "{:?}", e);
         }
         let _ = run(collect(&file.source(), &[Item::new("a", "a", DataType::Text)], &ReadOptions::default()));
     }

@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::visit::has;
 
 /// How files are written: one that is written otherwise is another file. Raised with every writer that changes between two releases.
-const WRITERS: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
+const WRITERS: &str = concat!(env!("CARGO_PKG_VERSION"), " 2");
 
 /// A file of a set as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
