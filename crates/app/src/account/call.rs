@@ -84,7 +84,11 @@ pub async fn verify_call(app: &App, call: &SignedCall<'_>) -> Result<Actor> {
     Ok(known.actor.clone())
 }
 
-/// Nonces seen, kept by the minute of their signed time: a replay carries the same time, so one set is asked.
+/// Milliseconds of signed time whose nonces are kept and forgotten together. Of a busy gate they are most of its memory: the shorter, the
+/// fewer are kept beyond the window, and the smaller is the set that grows while calls wait.
+const SPAN: i64 = 10_000;
+
+/// Nonces seen, kept by the [`SPAN`] of their signed time: a replay carries the same time, so one set is asked.
 #[derive(Debug)]
 pub(super) struct Nonces {
     start: i64,
@@ -92,7 +96,7 @@ pub(super) struct Nonces {
     hasher: RandomState,
 }
 
-/// Nonces of one minute, by the hash of key and nonce: nobody outside knows it, and it is not hashed again.
+/// Nonces of one span, by the hash of key and nonce: nobody outside knows it, and it is not hashed again.
 type Marks = HashSet<u64, BuildHasherDefault<AsItIs>>;
 
 /// A hash of what is a hash.
@@ -118,7 +122,7 @@ impl Nonces {
         Self { start: start.timestamp_millis(), seen: Mutex::default(), hasher: RandomState::new() }
     }
 
-    /// Takes a nonce; refuses one seen before. Minutes that lie wholly before `oldest` are forgotten: such calls
+    /// Takes a nonce; refuses one seen before. Spans that lie wholly before `oldest` are forgotten: such calls
     /// are refused by their time.
     fn take(&self, key: &str, nonce: &str, timestamp: i64, oldest: i64) -> Result<()> {
         if timestamp < self.start {
@@ -128,19 +132,19 @@ impl Nonces {
                 "the call was signed before the service started; sign anew and try again",
             ));
         }
-        let minute = timestamp.div_euclid(60_000);
+        let span = timestamp.div_euclid(SPAN);
         let mark = self.hasher.hash_one((key, nonce));
         let mut seen = self.seen.lock();
-        if seen.first_key_value().is_some_and(|(first, _)| (first + 1) * 60_000 < oldest) {
-            *seen = seen.split_off(&oldest.div_euclid(60_000));
+        if seen.first_key_value().is_some_and(|(first, _)| (first + 1) * SPAN < oldest) {
+            *seen = seen.split_off(&oldest.div_euclid(SPAN));
         }
-        let room = match seen.contains_key(&minute) {
+        let room = match seen.contains_key(&span) {
             true => 0,
             // About as full as the fullest that is kept, so that the set does not grow by and by.
             false => seen.values().map(HashSet::len).max().unwrap_or(0),
         };
         let new = || Marks::with_capacity_and_hasher(room, BuildHasherDefault::default());
-        if seen.entry(minute).or_insert_with(new).insert(mark) {
+        if seen.entry(span).or_insert_with(new).insert(mark) {
             Ok(())
         } else {
             Err(Error::of(Code::Replayed))
@@ -153,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nonce_is_taken_once_per_key_and_old_minutes_are_forgotten() {
+    fn a_nonce_is_taken_once_per_key_and_old_spans_are_forgotten() {
         let nonces = Nonces::new(DateTime::from_timestamp_millis(1_000_000).unwrap());
         let take =
             |key, nonce, at, oldest| nonces.take(key, nonce, at, oldest).map_err(|e| e.code());
@@ -163,5 +167,10 @@ mod tests {
         assert_eq!(take("a", "n0", 999_999, 900_000), Err(Code::TimestampOutOfWindow));
         assert_eq!(take("a", "n2", 2_000_000, 1_700_000), Ok(()));
         assert_eq!(nonces.seen.lock().len(), 1);
+        // What may still be called with is remembered to its last moment.
+        assert_eq!(take("a", "n3", 2_005_000, 2_005_000), Ok(()));
+        assert_eq!(take("a", "n2", 2_000_000, 2_000_000), Err(Code::Replayed));
+        assert_eq!(take("a", "n3", 2_305_000, 2_005_000), Ok(()));
+        assert_eq!(take("a", "n3", 2_005_000, 2_005_000), Err(Code::Replayed));
     }
 }
