@@ -20,8 +20,8 @@ Usage: cargo xtask bench gate|load|rail|ledger|recall|batch|portal|switch [--clu
 
   gate   look-ups through the whole gate (signature, replay, quota, policy, mask, audit, metering) on a demo with a million
          rows, 2,000 applications and 3,912 interfaces, against a bare axum + SQLite look-up of the same rows, and against
-         roapi and datasette; 64 connections, wrk; `--minutes N` (2 at least) goes on for so long and watches the memory. Fails with a
-         line for each limit missed: ratio, p99, rivals, memory
+         roapi and datasette; 64 connections, wrk; `--minutes N` (2 at least) goes on until the window of nonces is full,
+         and for so long again, and watches the memory. Fails with a line for each limit missed: ratio, p99, rivals, memory
   load   a CSV file collected into the lake against DuckDB's CSV to Parquet on the same file
   rail   a real-time rail on a live PostgreSQL: the stream against pg_recvlogical to nowhere, a snapshot of ten million
          rows against COPY TO of the same table, commit to lake and serving copy at 2,000 rows a second, memory;

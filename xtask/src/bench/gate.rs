@@ -8,7 +8,7 @@ mod verdict;
 mod wrk;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -23,6 +23,8 @@ use crate::shell::{Background, Scratch, free_port, program, read};
 const ROUNDS: usize = 3;
 /// Calls signed ahead per second of measurement: more than two cores can answer.
 const CALLS_PER_SECOND: u64 = 80_000;
+/// For how long the gate remembers a nonce: the window of its rules (300 s) and the span that is forgotten together.
+const REMEMBERED: Duration = Duration::from_secs(310);
 /// Multiplies the demo's rows: more than a million in the table that is asked.
 const SCALE: &str = "260";
 /// What is asked (see the head of `gatebench`), and what a right answer holds where its status does not tell.
@@ -171,28 +173,52 @@ impl<'a> Bench<'a> {
         Ok(measured)
     }
 
-    /// Minutes of load in turns; answers the memory of its own after each minute, in MB.
+    /// Minutes of load in turns; answers the memory of its own after each minute, in MB. They begin when as many calls are remembered as
+    /// ever will be: what lies before fills the memory of nonces, and tells nothing of what is flat.
     fn long(&mut self, minutes: u64, server: u32) -> Outcome<Vec<u64>> {
+        let begun = Instant::now();
+        while begun.elapsed() < REMEMBERED {
+            let told = self.minute(server)?;
+            println!("after {} s: {}", begun.elapsed().as_secs(), told.line());
+        }
         let mut memory = Vec::new();
         for minute in 1..=minutes {
-            let (mut called, mut seconds) = (0, 0);
-            while seconds < 60 {
-                let turn = self.turn("row", None, 10)?;
-                (called, seconds) = (called + turn.requests, seconds + 10);
-            }
-            let now = own_mb(server)
-                .ok_or_else(|| format!("/proc/{server}/status does not tell the memory"))?;
-            let mapped = memory_mb(server, "RssFile:").unwrap_or_default();
-            println!(
-                "minute {minute}: {called} calls, {now} MB of its own, {mapped} MB of mapped files"
-            );
-            memory.push(now);
+            let told = self.minute(server)?;
+            println!("minute {minute}: {}", told.line());
+            memory.push(told.own);
         }
         Ok(memory)
     }
 
+    /// A minute of load.
+    fn minute(&mut self, server: u32) -> Outcome<Minute> {
+        let (mut calls, mut seconds) = (0, 0);
+        while seconds < 60 {
+            let turn = self.turn("row", None, 10)?;
+            (calls, seconds) = (calls + turn.requests, seconds + 10);
+        }
+        let own = own_mb(server)
+            .ok_or_else(|| format!("/proc/{server}/status does not tell the memory"))?;
+        let mapped = memory_mb(server, "RssFile:").unwrap_or_default();
+        Ok(Minute { calls, own, mapped })
+    }
+
     fn last(&self, scene: &str, figures: &Map<String, Value>, what: &str) -> f64 {
         figures.get(scene).and_then(|s| s.get(what)).and_then(Value::as_f64).unwrap_or_default()
+    }
+}
+
+/// What was called in a minute, and the memory after it in MB: the process's own, and of files it has mapped.
+struct Minute {
+    calls: u64,
+    own: u64,
+    mapped: u64,
+}
+
+impl Minute {
+    fn line(&self) -> String {
+        let Self { calls, own, mapped } = self;
+        format!("{calls} calls, {own} MB of its own, {mapped} MB of mapped files")
     }
 }
 
