@@ -408,6 +408,33 @@ async fn downloads_are_whole_and_keep_the_stored_order() {
     assert_eq!(scan(&house, &preview, &RowQuery::default()).await.unwrap().rows.len(), 20);
 }
 
+/// The base as it lies, then what changed: two downloads of one state are the same file, whichever is read first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_of_a_base_and_its_changes_has_one_order() {
+    let house = house();
+    let mut keyed = open_entry();
+    keyed.draft.items[1] = key("n", DataType::Integer);
+    let base = (0..8).map(|n| parks(n * 5000, (n + 1) * 5000)).collect();
+    house.land(0, &keyed, "p1", SyncMode::Full, base).await.unwrap();
+    house.land(1, &keyed, "p2", SyncMode::Incremental, vec![parks(7, 9)]).await.unwrap();
+    house.land(2, &keyed, "p3", SyncMode::Incremental, vec![parks(40_000, 40_001)]).await.unwrap();
+    let wanted: Vec<i64> =
+        (0..40_000).filter(|n| ![7, 8].contains(n)).chain([7, 8, 40_000]).collect();
+    let download = open_grant(&keyed, Action::RowsDownload);
+    for _ in 0..5 {
+        let rows = scan(&house, &download, &RowQuery::default()).await.unwrap();
+        assert!(rows.rows.iter().map(|r| &r[1]).eq(&numbers(&wanted)));
+    }
+    // A page of it is a page of that order, where the two meet, too.
+    let page = RowQuery { limit: Some(4), offset: 39_996, ..RowQuery::default() };
+    let rows = scan(&house, &download, &page).await.unwrap();
+    assert!(rows.rows.iter().map(|r| &r[1]).eq(&numbers(&wanted[39_996..40_000])));
+}
+
+fn numbers(of: &[i64]) -> Vec<Value> {
+    of.iter().map(|n| Value::Integer(*n)).collect()
+}
+
 #[tokio::test]
 async fn an_earlier_version_is_released_by_its_own_shape() {
     let house = house();
