@@ -33,6 +33,8 @@ pub struct SearchDoc {
     pub items: Vec<SearchItem>,
     /// Formats offered (`CSV`, `JSON`, `API` …).
     pub formats: Vec<String>,
+    /// Those of them that are had behind links, not from the platform.
+    pub linked: Vec<String>,
     pub update_cycle: String,
     pub open_type: String,
     pub share_type: String,
@@ -79,7 +81,7 @@ impl SearchDoc {
 #[serde(default)]
 pub struct SearchQuery {
     pub text: String,
-    /// `(facet, value)`: facets are `ledger region org domain format update_cycle open_type share_type grade state`.
+    /// `(facet, value)`: facets are `ledger region org domain format update_cycle open_type share_type grade state linked`.
     /// Same facet = or, others = and.
     pub filters: Vec<(String, String)>,
     /// What a document must be besides.

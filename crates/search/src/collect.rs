@@ -131,7 +131,7 @@ struct Narrow {
 fn has(facet: usize, value: &str, word: &str) -> bool {
     match FACETS.get(facet).copied().unwrap_or_default() {
         "region" => with_ancestors(value).iter().any(|r| r == word),
-        "format" => value.split(GLUE).any(|f| f == word),
+        "format" | "linked" => value.split(GLUE).any(|f| f == word),
         _ => value == word,
     }
 }
@@ -247,7 +247,7 @@ fn spread(mut counts: Counts, facet: usize) -> Counts {
     let name = FACETS.get(facet).copied().unwrap_or_default();
     let parts: fn(&str) -> Vec<String> = match name {
         "region" => with_ancestors,
-        "format" => |set| set.split(GLUE).map(str::to_owned).collect(),
+        "format" | "linked" => |set| set.split(GLUE).map(str::to_owned).collect(),
         _ => return counts,
     };
     let mut out = Counts::new();

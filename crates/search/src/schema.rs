@@ -20,10 +20,10 @@ use tantivy::schema::{
 use crate::{names, sound, text};
 
 /// Raised whenever the fields or their analysis change: an index of another version is rebuilt.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 
 /// The facets, in the order in which they are answered.
-pub(crate) const FACETS: [&str; 10] = [
+pub(crate) const FACETS: [&str; 11] = [
     "ledger",
     "region",
     "org",
@@ -34,6 +34,7 @@ pub(crate) const FACETS: [&str; 10] = [
     "share_type",
     "grade",
     "state",
+    "linked",
 ];
 /// Fast columns of the facets: one value each. A region counts for those above it, and a set of formats (joined by
 /// [`GLUE`]) for each of them, when the counts are harvested.
@@ -48,6 +49,7 @@ pub(crate) const COLUMNS: [&str; FACETS.len()] = [
     "share_type",
     "grade",
     "state",
+    "linked_set",
 ];
 /// Between the formats of one set.
 pub(crate) const GLUE: char = '|';
@@ -77,6 +79,7 @@ pub(crate) struct Fields {
     pub(crate) facets: [Field; FACETS.len()],
     region_at: Field,
     format_set: Field,
+    linked_set: Field,
     pub(crate) w_title: Field,
     pub(crate) w_title_en: Field,
     pub(crate) w_description: Field,
@@ -143,9 +146,9 @@ fn text_field(b: &mut SchemaBuilder, name: &str, analysis: &str) -> Field {
 pub(crate) fn schema() -> (Schema, Fields) {
     let mut b = Schema::builder();
     let only_fast = || TextOptions::default().set_fast("raw");
-    // Two facets have several values a document: their columns are fields of their own.
+    // Some facets have several values a document: their columns are fields of their own.
     let facets = FACETS.map(|name| match name {
-        "region" | "format" => b.add_text_field(name, STRING),
+        "region" | "format" | "linked" => b.add_text_field(name, STRING),
         _ => b.add_text_field(name, STRING | FAST),
     });
     let fields = Fields {
@@ -158,6 +161,7 @@ pub(crate) fn schema() -> (Schema, Fields) {
         facets,
         region_at: b.add_text_field("region_at", only_fast()),
         format_set: b.add_text_field("format_set", only_fast()),
+        linked_set: b.add_text_field("linked_set", only_fast()),
         w_title: text_field(&mut b, "w_title", WORDS),
         w_title_en: text_field(&mut b, "w_title_en", WORDS),
         w_description: text_field(&mut b, "w_description", WORDS),
@@ -265,6 +269,18 @@ fn add_facet(out: &mut TantivyDocument, f: &Fields, name: &str, value: &str) {
     }
 }
 
+/// A facet of several values with its column: each is a term, all of them are the column's one value.
+fn add_set(out: &mut TantivyDocument, f: &Fields, facet: (&str, Field), values: &[String]) {
+    let (name, column) = facet;
+    let mut set: Vec<&str> = values.iter().map(String::as_str).filter(|v| !v.is_empty()).collect();
+    set.sort_unstable();
+    set.dedup();
+    for value in &set {
+        add_facet(out, f, name, value);
+    }
+    add(out, column, &set.join(&GLUE.to_string()));
+}
+
 fn document(f: &Fields, doc: &SearchDoc) -> Result<TantivyDocument> {
     let json = serde_json::to_string(doc)
         .map_err(|e| Error::internal("a search document cannot be written as JSON").caused_by(e))?;
@@ -285,14 +301,8 @@ fn document(f: &Fields, doc: &SearchDoc) -> Result<TantivyDocument> {
     ] {
         add_facet(&mut out, f, name, value);
     }
-    let mut formats: Vec<&str> =
-        doc.formats.iter().map(String::as_str).filter(|v| !v.is_empty()).collect();
-    formats.sort_unstable();
-    formats.dedup();
-    for format in &formats {
-        add_facet(&mut out, f, "format", format);
-    }
-    add(&mut out, f.format_set, &formats.join(&GLUE.to_string()));
+    add_set(&mut out, f, ("format", f.format_set), &doc.formats);
+    add_set(&mut out, f, ("linked", f.linked_set), &doc.linked);
     for field in [f.w_title, f.g_title, f.i_title, f.s_title] {
         add(&mut out, field, &doc.title);
     }

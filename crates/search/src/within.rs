@@ -196,6 +196,44 @@ mod tests {
     }
 
     #[test]
+    fn formats_behind_links_are_told_from_those_of_ours() {
+        let index = Index::in_memory().unwrap();
+        let doc = |id: &str, formats: &[&str], linked: &[&str]| SearchDoc {
+            id: id.into(),
+            ledger: "data".into(),
+            title: id.into(),
+            formats: formats.iter().map(|f| (*f).to_owned()).collect(),
+            linked: linked.iter().map(|f| (*f).to_owned()).collect(),
+            audience: vec!["public".into()],
+            ..SearchDoc::default()
+        };
+        let docs = [
+            doc("a1", &["CSV", "XLSX"], &[]),
+            doc("b2", &["CSV", "XLSX", "PDF"], &["PDF", "XLSX", "PDF"]),
+            doc("c3", &["PDF"], &["PDF"]),
+        ];
+        index.put(&docs).unwrap();
+        let of = |name: &str, value: &str| {
+            let within = Within::Facet { name: name.into(), value: value.into() };
+            found(&index, within, "id asc")
+        };
+        assert_eq!(of("format", "XLSX"), ["a1", "b2"]);
+        assert_eq!(of("linked", "XLSX"), ["b2"]);
+        assert_eq!(of("linked", "PDF"), ["b2", "c3"]);
+        let query = SearchQuery {
+            filters: vec![("linked".into(), "XLSX".into())],
+            audience: vec!["public".into()],
+            limit: 10,
+            ..SearchQuery::default()
+        };
+        let page = index.search(&query).unwrap();
+        assert_eq!((page.total, page.hits[0].doc.linked.len()), (1, 3));
+        let (_, counts) = page.facets.iter().find(|(name, _)| name == "linked").unwrap();
+        // A facet's own filter does not count against it.
+        assert_eq!(*counts, [("PDF".to_owned(), 2), ("XLSX".to_owned(), 1)]);
+    }
+
+    #[test]
     fn times_are_those_of_publication_or_of_any_change() {
         let index = catalogue();
         let time = |when, from: &str, to: &str| {

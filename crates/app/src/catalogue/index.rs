@@ -220,7 +220,7 @@ fn bare(head: &store::scan::ItemHead) -> Item {
 
 /// Name of the mark that says with which epoch of the ledgers the index is level, written at a calm stop. Its number
 /// grows when the documents are made in another way: then the first start makes them anew.
-pub(crate) const INDEX_MARK: &str = "index_epoch.4";
+pub(crate) const INDEX_MARK: &str = "index_epoch.5";
 
 /// The mark's value when the index is level now.
 pub(crate) async fn mark(app: &App) -> Result<String> {
@@ -303,6 +303,7 @@ fn doc_with(entry: &Entry, org_name: &str, items: Vec<SearchItem>) -> SearchDoc 
         tags: d.tags.clone(),
         items,
         formats: formats(entry),
+        linked: linked(entry),
         update_cycle: d.update_cycle.as_str().to_owned(),
         open_type: d.open_type.as_str().to_owned(),
         share_type: d.share_type.as_str().to_owned(),
@@ -320,18 +321,16 @@ fn doc_with(entry: &Entry, org_name: &str, items: Vec<SearchItem>) -> SearchDoc 
 const INTERFACE: &str = "API";
 
 /// Formats an entry's data can be had in: here, and where its links lead. What another catalogue brought is had there, and what is known
-/// by links alone behind them. What is open under conditions is handed out by no link.
+/// by links alone behind them.
 fn formats(entry: &Entry) -> Vec<String> {
     let d = &entry.draft;
     let open = d.open_type == OpenType::Unconditional;
     let links = &d.profile.links;
     let elsewhere = entry.data_at.is_none()
         && (crate::harvest::brought(&d.code) || (open && !links.is_empty()));
-    let ways = d.profile.ways().filter(|_| open).map(|(way, _)| way.counted());
-    // An interface of somebody else's is none of ours.
-    let there = ways.filter(|format| !format.is_empty() && format != INTERFACE);
+    let there = linked(entry);
     if elsewhere {
-        return there.collect();
+        return there;
     }
     let files = ["CSV", "JSON", "XLSX", "XML", "RDF"];
     let all: &[&str] = match (d.open_type, d.kind) {
@@ -342,4 +341,12 @@ fn formats(entry: &Entry) -> Vec<String> {
     let places = open && crate::opening::geometry(&d.items).is_some();
     let here = all.iter().copied().chain(places.then_some("GeoJSON")).map(str::to_owned);
     here.chain(there).collect()
+}
+
+/// Formats of what its links lead to, as search counts them. An interface of somebody else's is none of ours, and what is open under
+/// conditions is handed out by no link.
+fn linked(entry: &Entry) -> Vec<String> {
+    let open = entry.draft.open_type == OpenType::Unconditional;
+    let ways = entry.draft.profile.ways().filter(|_| open).map(|(way, _)| way.counted());
+    ways.filter(|format| !format.is_empty() && format != INTERFACE).collect()
 }

@@ -4,7 +4,7 @@ use model::code::{
     DataType, Domain, Grade, OnlineState, OpenType, PublishState, ResourceKind, ShareType,
     SyncMode, UpdateCycle,
 };
-use model::entry::{Entry, EntryDraft};
+use model::entry::{Entry, EntryDraft, Link};
 use model::item::Item;
 
 use super::check::{advise, check};
@@ -161,6 +161,21 @@ fn places_can_be_found_by_their_format() {
     // A place that is not open is not offered.
     draft.items.last_mut().unwrap().open_type = OpenType::None;
     assert!(!formats(draft).contains(&"GeoJSON".to_owned()));
+}
+
+#[test]
+fn formats_behind_links_are_kept_apart() {
+    let mut draft = sample();
+    let link = |format: &str| Link {
+        title: String::new(),
+        url: "https://data.example/a".into(),
+        format: format.into(),
+    };
+    draft.profile.links = vec![link("xlsx"), link("API"), link("")];
+    let doc = super::index::doc(&entry(draft.clone()), "省局");
+    assert_eq!(doc.linked, ["XLSX"]);
+    draft.open_type = OpenType::Restricted;
+    assert!(super::index::doc(&entry(draft), "省局").linked.is_empty());
 }
 
 #[test]

@@ -26,7 +26,7 @@ const FACETS: &[(&str, &str)] = &[
     ("organization", "org"),
     ("owner_org", "org"),
     ("groups", "domain"),
-    ("res_format", "format"),
+    ("res_format", shape::OFFERED),
     ("region", "region"),
     ("update_cycle", "update_cycle"),
     ("open_type", "open_type"),
@@ -61,10 +61,14 @@ pub(crate) async fn search(door: &Door, op: &Op, params: &Params) -> Result<Valu
         false => Vec::new(),
     };
     let facets = facets(&wanted)?;
+    let mut counts: Vec<&str> = facets.iter().filter_map(|(_, own)| *own).collect();
+    if counts.contains(&shape::OFFERED) {
+        counts.push(shape::LINKED);
+    }
     let mut ask = SearchQuery {
         text: asked.text,
         within: asked.within,
-        facets: Some(facets.iter().filter_map(|(_, own)| own.map(str::to_owned)).collect()),
+        facets: Some(counts.into_iter().map(str::to_owned).collect()),
         ..SearchQuery::default()
     };
     // Words rank; without any the newest change comes first.
@@ -143,6 +147,21 @@ fn facets(wanted: &[String]) -> Result<Vec<(String, Option<&'static str>)>, Faul
     Ok(out)
 }
 
+/// The counts of one facet, the most first; of formats those of resources.
+fn values_of<'a>(page: &'a SearchPage, own: &str) -> Vec<&'a (String, u64)> {
+    let facets = page.facets.iter();
+    if own != shape::OFFERED {
+        return facets.filter(|(name, _)| name == own).flat_map(|(_, values)| values).collect();
+    }
+    // Each format is counted by one facet of two.
+    let told = facets.flat_map(|(name, values)| {
+        values.iter().filter(move |(value, _)| name == shape::format_facet(value))
+    });
+    let mut all: Vec<_> = told.collect();
+    all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    all
+}
+
 /// Counts in both forms that clients read.
 fn counted(
     page: &SearchPage,
@@ -153,14 +172,11 @@ fn counted(
 ) -> (Value, Value) {
     let (mut plain, mut told) = (Map::new(), Map::new());
     for (name, own) in facets {
-        let values = own.and_then(|own| page.facets.iter().find(|(f, _)| f == own));
-        let values = values.map(|(_, v)| v.as_slice()).unwrap_or_default();
+        let values = own.map(|own| values_of(page, own)).unwrap_or_default();
         // A limit below nought is none.
         let limit = usize::try_from(most).unwrap_or(usize::MAX);
         let (mut counts, mut items) = (Map::new(), Vec::new());
-        let offered = |value: &str| *own != Some("format") || shape::is_format(value);
-        let told_of = values.iter().filter(|(v, n)| *n >= least && offered(v));
-        for (value, count) in told_of.take(limit) {
+        for (value, count) in values.into_iter().filter(|(_, n)| *n >= least).take(limit) {
             let (key, title) = match *own {
                 Some("org") => {
                     let org = known.iter().find(|o| o.id == *value);
@@ -273,7 +289,8 @@ pub(super) async fn resources(door: &Door, op: &Op, params: &Params) -> Result<V
     }
     within.extend(texts.iter().map(|t| Within::Title(t.clone())));
     if let Some(value) = &format {
-        within.push(Within::Facet { name: "format".into(), value: value.clone() });
+        let name = shape::format_facet(value).to_owned();
+        within.push(Within::Facet { name, value: value.clone() });
     }
     let (offset, limit) = (params.number("offset", 0)?, params.number("limit", 100)?.min(MOST));
     let ask = SearchQuery {

@@ -188,7 +188,7 @@ fn value(field: &str, phrase: &str, known: &[Org]) -> Result<Within, Fault> {
         }
         "res_format" => {
             let format = shape::format(phrase);
-            if shape::is_format(&format) { facet("format", format) } else { nothing() }
+            facet(shape::format_facet(&format), format)
         }
         "region" => facet("region", phrase.to_owned()),
         "update_cycle" => facet("update_cycle", phrase.to_owned()),

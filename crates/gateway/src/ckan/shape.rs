@@ -14,14 +14,18 @@ use super::params::encoded;
 pub(super) const FORMATS: [&str; 3] = ["API", "CSV", "JSON"];
 /// Formats in which search knows of rows that the site offers and not this door.
 const OF_SITE: [&str; 4] = ["XLSX", "XML", "RDF", "GeoJSON"];
+/// The facet of all formats, and that of those behind links.
+pub(super) const OFFERED: &str = "format";
+pub(super) const LINKED: &str = "linked";
 /// Of what has no time of its own.
 const NO_TIME: &str = "1970-01-01T00:00:00.000000";
 /// The resource that holds the rows as a table.
 pub(super) const TABLE: &str = "csv";
 
-/// Whether a format that search counts is one of resources.
-pub(super) fn is_format(counted: &str) -> bool {
-    !OF_SITE.contains(&counted)
+/// The facet of search by which data sets that have a resource of a format are found: rows of ours are no resource in a format of the
+/// site's, a file behind a link is one.
+pub(super) fn format_facet(counted: &str) -> &'static str {
+    if OF_SITE.contains(&counted) { LINKED } else { OFFERED }
 }
 
 /// A format as search counts it, however a client writes it.

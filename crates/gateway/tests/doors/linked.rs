@@ -145,18 +145,21 @@ async fn catalogues_and_protocols_tell_links() {
     assert_eq!((urls, &told["result"]["resources"][3]["url"]), (4, &json!(FILE)));
 }
 
+/// Names of the data sets that are found, and how many there are by format.
+async fn asked(client: &Client, query: &str) -> (Vec<String>, Value) {
+    let path = format!("/api/3/action/package_search?{query}");
+    let told = client.get(&path).await.json()["result"].clone();
+    let mut names: Vec<String> =
+        texts(&told["results"], "name").into_iter().map(str::to_owned).collect();
+    names.sort();
+    (names, told["facets"]["res_format"].clone())
+}
+
 #[tokio::test]
 async fn what_is_known_by_links_is_found_by_their_formats() {
     let house = furnished().await;
     let client = Client::new(&house);
-    let of = async |query: &str| {
-        let path = format!("/api/3/action/package_search?{query}");
-        let told = client.get(&path).await.json()["result"].clone();
-        let mut names: Vec<String> =
-            texts(&told["results"], "name").into_iter().map(str::to_owned).collect();
-        names.sort();
-        (names, told["facets"]["res_format"].clone())
-    };
+    let of = async |query: &str| asked(&client, query).await;
     let (_, counted) = of("rows=0&facet.field=%5B%22res_format%22%5D").await;
     // `limited` is asked for by an interface; `trees` has a file and a page elsewhere, and an interface that is not ours.
     assert_eq!(counted, json!({ "API": 2, "CSV": 2, "JSON": 1, "HTML": 1 }));
@@ -172,6 +175,39 @@ async fn what_is_known_by_links_is_found_by_their_formats() {
     }
     let told = client.get("/api/3/action/resource_search?query=format:html").await.json();
     assert_eq!(texts(&told["result"]["results"], "url"), [PAGE]);
+}
+
+/// The site offers rows of ours as workbooks, this door does not: a workbook is a resource behind a link only.
+#[tokio::test]
+async fn a_format_of_the_sites_is_found_where_a_link_has_it() {
+    const BOOK: &str = "https://data.example/book.xlsx";
+    const SHEET: &str = "https://data.example/sheet.xlsx";
+    let house = House::new().await;
+    let mut book = testkit::draft("book");
+    book.profile.links = vec![link("", BOOK, "xlsx")];
+    house.publish(book).await;
+    let mut both = testkit::draft("both");
+    let media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+    both.profile.links = vec![link("", SHEET, media)];
+    house.publish(both).await;
+    house.publish(testkit::draft("rows")).await;
+    let mut limited = testkit::restricted_draft("limited");
+    limited.profile.links = vec![link("", SECRET, "XLSX")];
+    house.publish(limited).await;
+    let rows = "编号,名称,金额,日期\n1,西湖,1.50,2026-01-01\n".as_bytes();
+    for code in ["both", "rows"] {
+        house.collect(code, "a.csv", rows, SyncMode::Full).await.unwrap();
+    }
+    let client = Client::new(&house);
+    for query in ["fq=res_format:XLSX", "q=res_format:xlsx", "fq=res_format:(PDF%20OR%20Xlsx)"] {
+        assert_eq!(asked(&client, query).await.0, ["book", "both"], "{query}");
+    }
+    assert_eq!(asked(&client, "fq=-res_format:XLSX").await.0, ["limited", "rows"]);
+    assert_eq!(asked(&client, "fq=res_format:XML").await.0, Vec::<String>::new());
+    let (_, counted) = asked(&client, "rows=0&facet.field=%5B%22res_format%22%5D").await;
+    assert_eq!(counted, json!({ "API": 3, "CSV": 2, "JSON": 2, "XLSX": 2 }));
+    let told = client.get("/api/3/action/resource_search?query=format:XLSX").await.json();
+    assert_eq!(texts(&told["result"]["results"], "url"), [BOOK, SHEET]);
 }
 
 #[tokio::test]

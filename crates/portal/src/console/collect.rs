@@ -12,6 +12,7 @@ use model::code::SyncMode;
 use model::{Error, Result};
 
 use crate::console::done;
+use crate::console::runs::columns;
 use crate::form::{self, Posted};
 use crate::view::value;
 use crate::visit::Visit;
@@ -48,8 +49,10 @@ async fn collect(
         return done(&format!("/console/runs/{}", run.id), "started");
     }
     let (run, rejects) = app::collection::dry_run(&door.app, &visit.op, order).await?;
-    let context =
-        context! { entry => value(&entry), run => value(&run), rejects => value(&rejects) };
+    let context = context! {
+        entry => value(&entry), run => value(&run), rejects => value(&rejects),
+        columns => columns(&entry, &visit),
+    };
     door.page(&visit, "console/dry_run.html", context).await
 }
 

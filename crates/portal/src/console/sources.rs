@@ -13,6 +13,7 @@ use model::source::{DataSource, SourceKind, SourceNew, SourceTls};
 use model::{Error, Result};
 
 use crate::console::done;
+use crate::console::runs::columns;
 use crate::fault::mendable;
 use crate::form::Posted;
 use crate::view::value;
@@ -208,6 +209,7 @@ async fn show_query(
     let context = context! {
         entry => value(entry), sources => value(&sources),
         has_key => !entry.draft.key().is_empty(), items => value(&entry.draft.items),
+        columns => columns(entry, visit),
         ..more
     };
     door.page(visit, "console/query.html", context).await

@@ -130,6 +130,14 @@ pub(crate) fn face(door: &Door, visit: &Visit) -> Value {
     }
 }
 
+/// An address without a query, on the site of the city that the visitor stands on.
+pub(super) fn kept(door: &Door, visit: &Visit, path: &str) -> String {
+    match of(door, visit) {
+        Some(site) => format!("{path}?region={}", site.region),
+        None => path.to_owned(),
+    }
+}
+
 /// The same page of the whole province; a city's home leads to the province's.
 fn back(visit: &Visit) -> String {
     let here = visit.uri.path();

@@ -13,6 +13,7 @@ use model::{Code, Error, Kind, Result};
 
 use crate::console::{done, next_link};
 use crate::form::Posted;
+use crate::site::city::kept;
 use crate::view::value;
 use crate::visit::Visit;
 use crate::{Answer, Door};
@@ -131,12 +132,17 @@ async fn file(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> An
         public: posted.ticked("public"),
     };
     match voice::file(&door.app, &visit.op, new.clone()).await {
-        Ok(ticket) => done(&format!("/interact/{}", ticket.number), "filed"),
+        Ok(ticket) => done(&at(&door, &visit, &ticket.number), "filed"),
         Err(error) if error.kind() == Kind::Invalid => {
             form(&door, &visit, &new, Some(&error)).await
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The address of a ticket.
+fn at(door: &Door, visit: &Visit, number: &str) -> String {
+    kept(door, visit, &format!("/interact/{number}"))
 }
 
 async fn show(State(door): State<Arc<Door>>, Path(number): Path<String>, visit: Visit) -> Answer {
@@ -187,7 +193,7 @@ async fn moves(
     let order = order(&posted)?;
     let word = order.deed.as_str();
     match voice::act(&door.app, &visit.op, &number, order).await {
-        Ok(_) => done(&format!("/interact/{number}"), word),
+        Ok(_) => done(&at(&door, &visit, &number), word),
         Err(error) if error.kind() == Kind::Invalid => {
             opened(&door, &visit, &number, Some(&error)).await
         }
@@ -203,5 +209,5 @@ async fn support(
 ) -> Answer {
     may_write(&visit)?;
     voice::support(&door.app, &visit.op, &number).await?;
-    done(&format!("/interact/{number}"), "supported")
+    done(&at(&door, &visit, &number), "supported")
 }

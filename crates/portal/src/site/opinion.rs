@@ -14,6 +14,7 @@ use model::{Error, Result};
 
 use crate::console::{done, next_link};
 use crate::form::Posted;
+use crate::site::city::kept;
 use crate::site::interact::may_write;
 use crate::view::value;
 use crate::visit::{Visit, encode};
@@ -74,21 +75,19 @@ async fn follow(
     let node = Node::entry(&dataset.entry.id);
     if posted.get("do") == "end" {
         notice::unsubscribe(app, op, Watched::Thing, &node.key()).await?;
-        return done(&back(&code), "unfollowed");
+        return done(&back(&door, &visit, &code), "unfollowed");
     }
     notice::subscribe_thing(app, op, &node).await?;
-    done(&back(&code), "followed")
+    done(&back(&door, &visit, &code), "followed")
 }
 
-fn back(code: &str) -> String {
-    format!("/data/{}", encode(code))
+fn back(door: &Door, visit: &Visit, code: &str) -> String {
+    kept(door, visit, &format!("/data/{}", encode(code)))
 }
 
 /// Back to the comments of the page.
-fn at_comments(code: &str, word: &str) -> Answer {
-    use axum::response::IntoResponse as _;
-    let place = format!("{}?done={word}#comments", back(code));
-    Ok(axum::response::Redirect::to(&place).into_response())
+fn at_comments(door: &Door, visit: &Visit, code: &str, word: &str) -> Answer {
+    done(&back(door, visit, code), &format!("{word}#comments"))
 }
 
 async fn rate(
@@ -103,7 +102,7 @@ async fn rate(
         _ => posted.number("stars")?,
     };
     voice::rate(&door.app, &visit.op, &code, stars).await?;
-    done(&back(&code), "rated")
+    done(&back(&door, &visit, &code), "rated")
 }
 
 async fn comment(
@@ -115,7 +114,7 @@ async fn comment(
     may_write(&visit)?;
     let (parent, text) = (posted.get("parent"), posted.get("text"));
     voice::comment(&door.app, &visit.op, &code, parent, text).await?;
-    at_comments(&code, "commented")
+    at_comments(&door, &visit, &code, "commented")
 }
 
 async fn act(
@@ -133,7 +132,7 @@ async fn act(
         }
         hide => voice::moderate(app, op, &id, hide == "hide", reason).await?,
     }
-    at_comments(&code, word)
+    at_comments(&door, &visit, &code, word)
 }
 
 /// `report`, `hide` or `show`.

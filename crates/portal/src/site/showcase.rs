@@ -13,6 +13,7 @@ use model::{Error, Kind};
 
 use crate::console::{done, next_link};
 use crate::form::Posted;
+use crate::site::city::kept;
 use crate::site::interact::{may_write, word};
 use crate::view::value;
 use crate::visit::Visit;
@@ -78,7 +79,7 @@ async fn submit(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> 
         entries: lines("entries"),
     };
     match voice::submit(&door.app, &visit.op, new.clone()).await {
-        Ok(showcase) => done(&format!("/showcase/{}", showcase.id), "handed"),
+        Ok(showcase) => done(&kept(&door, &visit, &format!("/showcase/{}", showcase.id)), "handed"),
         // A code that is no open data set's is told beside its field.
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::NotFound) => {
             form(&door, &visit, &new, Some(&error)).await
@@ -104,5 +105,5 @@ async fn end(
 ) -> Answer {
     may_write(&visit)?;
     voice::take_down(&door.app, &visit.op, &id).await?;
-    done(&format!("/showcase/{id}"), "ended")
+    done(&kept(&door, &visit, &format!("/showcase/{id}")), "ended")
 }

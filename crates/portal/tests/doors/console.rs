@@ -125,11 +125,13 @@ async fn an_upload_is_collected_and_its_quarantine_mended() {
         provider.upload(&collect, &[("mode", "full"), ("dry_run", "on")], "a.csv", bytes).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
     assert!(page.text().contains("id=\"rehearsal\"") && page.text().contains("many"));
+    let named = "<td>费用 <code>fee</code></td>";
+    assert!(page.text().contains(named), "the item by its name: {}", page.text());
     let page = provider.upload(&collect, &[("mode", "full")], "a.csv", bytes).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
     let run = page.location.split('?').next().unwrap().to_owned();
     let text = finished(&mut provider, &run).await;
-    assert!(text.contains("many"), "{text}");
+    assert!(text.contains("many") && text.contains(named), "{text}");
     let row = text.split("id=\"row-").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let csv = provider.get(&format!("{run}/quarantine.csv")).await.text();
     assert!(csv.contains("many"), "{csv}");

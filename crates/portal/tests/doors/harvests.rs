@@ -71,7 +71,10 @@ async fn a_source_is_kept_run_and_reported() {
     let report = authority.get(&turn).await.text();
     assert!(report.contains("<dd id=\"new\">1</dd>"), "{report}");
     assert!(report.contains("<dd id=\"refused-count\">1</dd>"), "{report}");
-    assert!(report.contains("<code>title</code>") && report.contains("a-2"), "{report}");
+    assert!(
+        report.contains("<td>名称 <code>title</code></td>") && report.contains("a-2"),
+        "{report}"
+    );
 
     // Everybody sees the data set, and where it comes from.
     let sets = app::opening::datasets(&house.app, &house.nobody(), None, 10).await.unwrap();

@@ -1,6 +1,7 @@
 //! How pages look: elder mode and colours are chosen by a link, kept in cookies, and no part of what a page is asked.
 
 use axum::http::StatusCode;
+use model::code::SyncMode;
 use testkit::House;
 
 use crate::browser::Browser;
@@ -120,4 +121,63 @@ async fn a_city_site_keeps_its_visitor_by_the_address_alone() {
         );
     }
     assert_eq!(browser.get("/interact?region=x").await.status, StatusCode::BAD_REQUEST);
+}
+
+/// A set's pages, a ticket and a showcase lead to each other and to their lists within the city, and forms come back to it.
+#[tokio::test]
+async fn what_stands_below_a_citys_lists_keeps_the_city() {
+    let house = House::new().await;
+    let mut draft = testkit::draft("pond");
+    draft.region = "330106".into();
+    house.publish(draft).await;
+    let rows = "id,name,amount,day\n1,甲,1.50,2026-01-02\n";
+    house.collect("pond", "rows.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
+    let leads = |text: &str, links: &[&str]| {
+        assert!(text.contains("class=\"brand\" href=\"/city/hangzhou\""), "{text}");
+        for link in links {
+            assert!(text.contains(&format!("href=\"{link}\"")), "{link}: {text}");
+        }
+    };
+    let mut browser = Browser::of(&house, "enterprise").await;
+    let tabs = ["/data/pond", "/data/pond/chart", "/data/pond/versions", "/data/pond/api"];
+    for path in tabs {
+        let text = browser.get(&format!("{path}?region=330100")).await.text();
+        for link in tabs.iter().chain(&["/data"]) {
+            leads(&text, &[&format!("{link}?region=330100")]);
+        }
+        let forms = text.matches("name=\"region\" value=\"330100\"").count();
+        // The versions of a set are compared where there are two.
+        assert_eq!(forms, usize::from(!path.ends_with("/versions")), "{path}: {text}");
+        let whole = browser.get(path).await.text();
+        assert!(!whole.contains("region=330100"), "the whole province's: {path}: {whole}");
+    }
+    let followed = browser.post("/data/pond/follow?region=330100", &[("do", "follow")]).await;
+    assert_eq!(followed.location, "/data/pond?region=330100&done=followed");
+
+    let asked = [
+        ("kind", "question"),
+        ("code", "pond"),
+        ("title", "水位的单位"),
+        ("text", "请问水位的单位是什么"),
+    ];
+    let filed = browser.post("/interact/new?region=330100", &asked).await;
+    assert!(filed.location.ends_with("?region=330100&done=filed"), "{}", filed.location);
+    let ticket = browser.get(&filed.location).await.text();
+    let kind = "/interact?kind=question&amp;region=330100";
+    leads(&ticket, &["/interact?region=330100", kind, "/data/pond?region=330100"]);
+    assert!(ticket.contains("/moves?region=330100\""), "{ticket}");
+
+    let made = [
+        ("kind", "app"),
+        ("title", "池塘地图"),
+        ("text", "用开放的数据画出的池塘地图"),
+        ("author", "测试科技有限公司"),
+        ("links", "https://map.example/"),
+        ("entries", "pond"),
+    ];
+    let handed = browser.post("/showcase/new?region=330100", &made).await;
+    assert!(handed.location.ends_with("?region=330100&done=handed"), "{}", handed.location);
+    let showcase = browser.get(&handed.location).await.text();
+    leads(&showcase, &["/showcase?region=330100", "/data/pond?region=330100"]);
+    assert!(showcase.contains("/end?region=330100\""), "{showcase}");
 }

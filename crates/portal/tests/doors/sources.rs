@@ -73,6 +73,7 @@ async fn a_source_is_kept_tried_previewed_and_collected_from() {
         text.contains("id=\"query-preview\"") && text.contains("10.5") && text.contains("many"),
         "{text}"
     );
+    assert!(text.contains("<li>费用 <code>fee</code> many"), "the item by its name: {text}");
     assert!(provider.get(&path).await.text().contains("id=\"rows\">0<"), "a preview lands nothing");
     let fields = query("collect");
     let borrowed: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();

@@ -1,7 +1,7 @@
 // Looking and reading: elder mode by keyboard alone, reading aloud, dark, paper; a citizen finds, charts and downloads.
 import fs from "node:fs";
 import { expect, test } from "@playwright/test";
-import { house, picture, portal } from "./house.mjs";
+import { SIZES, house, picture, portal } from "./house.mjs";
 
 const open = house.resources.find((r) => r.open);
 
@@ -107,7 +107,27 @@ test("a citizen finds, charts and downloads", async ({ page }) => {
   await page.goto(page.url());
   expect(await page.locator("#chart-table tbody tr").count(), "the address brings the chart back").toBe(rows);
   await page.goto(`${portal}/data/${open.code}`);
+  await expect(page.locator("#to-downloads"), "the downloads are in sight on a desk").toBeHidden();
   const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#download-csv").click()]);
+  expect(fs.statSync(await download.path()).size).toBeGreaterThan(20);
+});
+
+test("on a phone the downloads are one step from the first screen", async ({ page }) => {
+  await page.setViewportSize(SIZES.phone);
+  for (const look of ["", "?look=elder"]) {
+    await page.goto(`${portal}/data/${open.code}${look}`);
+    for (const id of ["#to-downloads", "#at-once-csv", "#at-once-xlsx"]) {
+      const box = await page.locator(id).boundingBox();
+      expect(box.y + box.height, `${look}: ${id} stands in the first screen`).toBeLessThanOrEqual(SIZES.phone.height);
+    }
+    await expect(page.locator("#downloads-h")).not.toBeInViewport();
+    await page.locator("#to-downloads").click();
+    await expect(page, `${look}: the address says where`).toHaveURL(/#downloads$/);
+    await expect(page.locator("#downloads-h"), `${look}: the jump goes there`).toBeInViewport();
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect(wide, `${look}: nothing sticks out`).toBeLessThanOrEqual(SIZES.phone.width);
+  }
+  const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#at-once-csv").click()]);
   expect(fs.statSync(await download.path()).size).toBeGreaterThan(20);
 });
 

@@ -172,11 +172,12 @@ pub(super) fn entry(
     Plan { draft, target: Target::Online, table: None, object }
 }
 
+/// Stands in every description. It holds no word of any subject, by which search would find all sets.
+const NOTE: &str = "本数据集为演示用合成数据（synthetic data），内容均为虚构。";
+
 impl Plan {
     pub(super) fn about(mut self, text: &str, tags: &[&str]) -> Self {
-        self.draft.description = format!(
-            "{text}本数据集为演示用合成数据（synthetic data），不涉及任何真实的个人、企业或设施。"
-        );
+        self.draft.description = format!("{text}{NOTE}");
         self.draft.tags =
             tags.iter().map(|t| (*t).to_owned()).chain(["合成数据".to_owned()]).collect();
         self

@@ -46,6 +46,19 @@ fn scale_multiplies_the_rows() {
     assert_eq!(largest.write(&mut out).unwrap().rows, largest.row_count());
 }
 
+#[test]
+fn a_word_of_a_subject_finds_its_sets_only() {
+    let province = province(1, 1);
+    let every = || province.entries.iter().chain(&province.fed);
+    let marked =
+        every().filter(|e| e.draft.description.contains("演示用合成数据（synthetic data）"));
+    assert_eq!(marked.count(), every().count());
+    for word in ["企业", "个人", "人口", "车辆", "设施", "机构", "学校", "道路"] {
+        let found = every().filter(|e| e.draft.description.contains(word)).count();
+        assert!(found * 3 < every().count(), "{word} stands in {found} descriptions");
+    }
+}
+
 /// Reads delimited text the simple way: the writer never puts line breaks into cells.
 fn records(entry: &DemoEntry) -> Vec<Vec<String>> {
     let text = String::from_utf8(bytes(entry)).unwrap();
