@@ -12,6 +12,7 @@
 
 mod abuse;
 mod answers;
+mod challenge;
 mod ckan;
 mod ckansql;
 mod ckanupload;
