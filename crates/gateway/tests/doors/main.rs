@@ -32,5 +32,6 @@ mod paging;
 mod released;
 mod routes;
 mod standards;
+mod sunset;
 mod tiles;
 mod token;
