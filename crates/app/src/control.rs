@@ -277,8 +277,7 @@ async fn run_days(app: &App, op: &Op, days: u64) -> Result<Vec<RunDay>> {
     let (from, _) = dispatch::day_bounds(first)?;
     let to = stamp(op.at + TimeDelta::days(1));
     for count in app.store.runs_by_hour(OrgScope::All, &from, &to).await? {
-        let at: Option<DateTime<Utc>> = format!("{}:00:00Z", count.hour).parse().ok();
-        let day = at.map(|t| (t + TimeDelta::hours(8)).date_naive().to_string());
+        let day = dispatch::day_of_hour(&count.hour).map(|day| day.to_string());
         if let Some(found) = found.iter_mut().find(|d| Some(&d.day) == day.as_ref()) {
             match count.state.as_str() {
                 "failed" => found.failed += count.count,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Timelike, Utc};
+use model::op::OUT_OF_SCOPE;
 use model::query::RowPage;
 use model::value::Row;
 use model::{Actor, Code, Error, Kind, Op, Result};
@@ -24,6 +25,8 @@ pub(crate) struct Refusal {
 /// How a caller proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
+    /// In no way.
+    Nothing,
     Signature,
     /// An access token (`Authorization: Bearer`).
     Token,
@@ -33,12 +36,26 @@ pub(crate) enum Proof {
 
 impl Refusal {
     pub(crate) fn new(error: Error, op: &Op) -> Self {
-        Self { error, request_id: op.request_id.clone(), at: op.at, proof: Proof::Signature }
+        Self { error, request_id: op.request_id.clone(), at: op.at, proof: Proof::Nothing }
     }
 
     /// The same to a caller that proved, or failed to prove, who it is in this way: what it can do about it depends on that.
     pub(crate) fn proving(self, proof: Proof) -> Self {
         Self { proof, ..self }
+    }
+
+    /// Challenges that go with the answer (RFC 9110 §11.6.1), one a header: of the way the caller took, with what is wrong with its
+    /// token (RFC 6750 §3.1); of all ways there are to one that took none.
+    pub(crate) fn challenges(&self) -> &'static [&'static str] {
+        match (self.error.code().status(), self.proof) {
+            (401, Proof::Token) => &[TOKEN_REFUSED],
+            (401, Proof::Signature) => &[SIGNING],
+            // HTTP has no challenge for a certificate, which is shown before any call.
+            (401, Proof::Certificate | Proof::Nothing) => &[TOKEN, SIGNING],
+            // Only a token has a scope.
+            (403, _) if self.error.reasons().iter().any(|r| r == OUT_OF_SCOPE) => &[TOKEN_NARROW],
+            _ => &[],
+        }
     }
 
     /// Error, request id and seconds after which to ask again, for a protocol that tells them in its own way.
@@ -50,6 +67,18 @@ impl Refusal {
     /// The error, for a convention that tells it in its own way.
     pub(crate) fn into_error(self) -> Error {
         self.error
+    }
+}
+
+const SIGNING: &str = "QT-HMAC realm=\"qiantang\"";
+const TOKEN: &str = "Bearer realm=\"qiantang\"";
+const TOKEN_REFUSED: &str = "Bearer realm=\"qiantang\", error=\"invalid_token\"";
+const TOKEN_NARROW: &str = "Bearer realm=\"qiantang\", error=\"insufficient_scope\"";
+
+/// Puts challenges to an answer, each as a header of its own: not every client finds a second one within a header.
+pub(crate) fn challenge(headers: &mut HeaderMap, ways: &[&'static str]) {
+    for way in ways {
+        headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(way));
     }
 }
 
@@ -109,12 +138,7 @@ impl IntoResponse for Refusal {
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("QT-HMAC realm=\"qiantang\""),
-            );
-        }
+        challenge(response.headers_mut(), self.challenges());
         if let Some(seconds) = retry_after(error, self.at) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -124,8 +148,12 @@ impl IntoResponse for Refusal {
 
 /// What a caller can do, Chinese and English: by code, and where the code is about its proof, by the way in which it proves itself.
 fn hint(code: Code, proof: Proof) -> (&'static str, &'static str) {
-    use Code::{SecretExpired, SignatureMismatch};
+    use Code::{SecretExpired, SignatureMismatch, SignatureMissing};
     match (code, proof) {
+        (SignatureMissing, Proof::Nothing) => (
+            "任选一种方式证明身份：按 /openapi.json 的说明签名；或以 Authorization: Bearer 带上 /oauth2/token 发给的令牌；或出示已登记的客户端证书",
+            "prove who calls in one way: sign as /openapi.json says, bring a token of /oauth2/token by `Authorization: Bearer`, or show a client certificate that is registered",
+        ),
         (SignatureMismatch | SecretExpired, Proof::Token) => (
             "核对 Authorization 请求头：令牌须由 /oauth2/token 发给在用的应用，未到期、未撤销；否则重新取得令牌后再调用",
             "check the header `Authorization`: the token must be one that /oauth2/token gave to an application in use, not past its end, not revoked; otherwise fetch a new one, then call again",

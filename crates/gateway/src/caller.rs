@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use app::account::{self, SignedCall};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, header as head};
+use axum::http::{HeaderMap, HeaderName, header as head};
+use model::op::OUT_OF_SCOPE;
 use model::{Actor, Code, Error, Kind, Op, Result};
 
 use crate::answer::{Proof, Refusal};
@@ -144,10 +145,9 @@ async fn actor(
     body: &[u8],
 ) -> Result<(Actor, Vec<String>)> {
     let Some(key) = header(parts, &KEY)? else {
-        let token = parts.headers.get(head::AUTHORIZATION);
-        if let Some(token) = token.and_then(|v| v.to_str().ok()?.strip_prefix("Bearer ")) {
+        if let Some(token) = bearer(&parts.headers) {
             guessing(door, network, op)?;
-            let called = account::token_call(&door.app, op, token.trim());
+            let called = account::token_call(&door.app, op, token);
             let (actor, scope) = Box::pin(called).await?;
             limited(parts, &scope)?;
             return Ok((actor, scope));
@@ -191,23 +191,29 @@ fn by_certificate(parts: &Parts) -> bool {
     proof(parts) == Proof::Certificate
 }
 
-/// In which way a caller proves who it is; whoever does not is told how to sign.
+/// The token a caller brings (`Authorization: Bearer`); the word may be written in any case (RFC 9110 §11.1).
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(head::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
+/// In which way a caller proves, or fails to prove, who it is.
 fn proof(parts: &Parts) -> Proof {
-    let told = || parts.headers.get(head::AUTHORIZATION);
     if parts.headers.contains_key(&KEY) {
         Proof::Signature
-    } else if told().is_some_and(|v| v.as_bytes().starts_with(b"Bearer ")) {
+    } else if bearer(&parts.headers).is_some() {
         Proof::Token
     } else if parts.extensions.get::<ClientCertificate>().is_some() {
         Proof::Certificate
     } else {
-        Proof::Signature
+        Proof::Nothing
     }
 }
 
-/// The same as a receipt says it.
+/// The same as a receipt says it; of nobody there is none.
 fn word(proof: Proof) -> &'static str {
     match proof {
+        Proof::Nothing => "",
         Proof::Signature => "hmac",
         Proof::Token => "oauth2",
         Proof::Certificate => "mtls",
@@ -240,7 +246,8 @@ fn limited(parts: &Parts, scope: &[String]) -> Result<()> {
         Code::Denied,
         "访问令牌限定了范围（scope），不能用于台账",
         "the access token is limited to a scope and does not open the ledgers",
-    ))
+    )
+    .with_reasons(vec![OUT_OF_SCOPE.to_owned()]))
 }
 
 /// Refuses an address from which too many signatures have failed.

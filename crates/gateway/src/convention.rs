@@ -28,7 +28,7 @@ use crate::answer::{self, Refusal};
 use crate::caller::{address, failed, guessing, purpose};
 use crate::evidence::Asker;
 use crate::flood::network;
-use crate::interface::{page_of, read};
+use crate::interface::{of_version, page_of, read};
 use crate::{Door, rows};
 
 pub(crate) fn router() -> Router<Door> {
@@ -182,7 +182,10 @@ async fn call(
         let calling = interface::call(&door.app, &op, code, given.rest);
         match tokio::time::timeout(rows::LONGEST, calling).await {
             Ok(answer) => {
-                let told = told(&op, given.size, answer?)?;
+                let answer = answer?;
+                let version = of_version(&answer.interface);
+                let mut told = told(&op, given.size, answer)?;
+                told.headers_mut().extend(version);
                 // A refusal is `200`, too: only what was answered has a receipt.
                 if let Some(asker) = parts.extensions.get::<Asker>() {
                     asker.known(&op, "irs");

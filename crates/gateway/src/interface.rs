@@ -5,11 +5,11 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 use axum::routing::get;
-use chrono::{NaiveDate, NaiveTime};
-use model::interface::{Arguments, InterfaceState};
+use chrono::{DateTime, NaiveDate, NaiveTime};
+use model::interface::{Arguments, Interface, InterfaceState};
 use model::query::{Groups, RowPage};
 use model::usage::Way;
 use model::{Code, Error, Op, Result};
@@ -110,9 +110,9 @@ fn form(accept: Option<&str>) -> Result<FileForm> {
 
 fn write(answer: Answer, form: FileForm) -> Result<Response> {
     let version = answer.interface.version;
-    let mut builder = Response::builder()
-        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
-        .header("x-qt-version", version);
+    let told = of_version(&answer.interface);
+    let mut builder =
+        Response::builder().header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if !answer.masked.is_empty()
         && let Ok(masked) = HeaderValue::from_str(&answer.masked.join(","))
     {
@@ -126,12 +126,6 @@ fn write(answer: Answer, form: FileForm) -> Result<Response> {
     }
     if let Some(age) = answer.age {
         builder = builder.header(header::AGE, age);
-    }
-    if answer.interface.state == InterfaceState::Deprecated {
-        builder = builder.header("deprecation", "true");
-        if let Some(day) = sunset(&answer.interface.until) {
-            builder = builder.header("sunset", day);
-        }
     }
     let around = |rest: Value| -> Result<Vec<u8>> {
         let mut whole = json!({ "interface": answer.interface.code, "version": version });
@@ -154,7 +148,11 @@ fn write(answer: Answer, form: FileForm) -> Result<Response> {
             let whole = around(json!({ "verdict": right, "verdict_zh": zh }))?;
             ("application/json; charset=utf-8", Body::from(whole))
         }
-        Told::Changes(pulled) => return flow::respond(&pulled, false),
+        Told::Changes(pulled) => {
+            let mut response = flow::respond(&pulled, false)?;
+            response.headers_mut().extend(told);
+            return Ok(response);
+        }
         Told::File(file) => {
             let mime = match form {
                 FileForm::Csv => "text/csv; charset=utf-8",
@@ -163,10 +161,42 @@ fn write(answer: Answer, form: FileForm) -> Result<Response> {
             (mime, Body::from_stream(file.bytes(form)))
         }
     };
-    builder
+    let mut response = builder
         .header(header::CONTENT_TYPE, HeaderValue::from_static(mime))
         .body(body)
-        .map_err(|e| Error::internal("cannot build the answer").caused_by(e))
+        .map_err(|e| Error::internal("cannot build the answer").caused_by(e))?;
+    response.headers_mut().extend(told);
+    Ok(response)
+}
+
+const VERSION: HeaderName = HeaderName::from_static("x-qt-version");
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
+
+/// What every answer tells of the version that gave it: its number; of a deprecated one since when it is (RFC 9745), and when it
+/// ends (RFC 8594).
+pub(crate) fn of_version(interface: &Interface) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(3);
+    headers.insert(VERSION, HeaderValue::from(interface.version));
+    if interface.state != InterfaceState::Deprecated {
+        return headers;
+    }
+    for (name, text) in [(DEPRECATION, since(interface)), (SUNSET, sunset(&interface.until))] {
+        if let Some(value) = text.and_then(|t| HeaderValue::from_str(&t).ok()) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// When a version was deprecated, as RFC 9745 wants it. Of one from before that was kept, its last change is the nearest known.
+fn since(interface: &Interface) -> Option<String> {
+    let at = match interface.deprecated_at.as_str() {
+        "" => interface.updated_at.as_str(),
+        at => at,
+    };
+    let at = DateTime::parse_from_rfc3339(at).ok()?;
+    Some(format!("@{}", at.timestamp()))
 }
 
 /// Figures by group as a page of rows.

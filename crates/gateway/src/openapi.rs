@@ -186,7 +186,7 @@ fn response_headers() -> Value {
         "X-Qt-Evidence": text("The receipt that was asked for, a JWS in compact form; /evidence/keys has the keys / 签名回执"),
         "X-Qt-Calls-Left": number("Calls left today / 今日剩余调用次数"),
         "Retry-After": number("Seconds after which the same call may succeed / 可重试的秒数"),
-        "WWW-Authenticate": text("How to sign / 签名方式"),
+        "WWW-Authenticate": text("Ways to prove who calls: `QT-HMAC` (sign), `Bearer` (a token); of a token that is refused its `error`, RFC 6750 / 证明身份的方式，令牌被拒时含 error"),
     })
 }
 
@@ -364,7 +364,7 @@ fn changes_path(entry: &Entry) -> Value {
 fn errors_into(responses: &mut Map<String, Value>) {
     for (status, text) in ERRORS {
         let headers = match *status {
-            "401" => referred("headers", &["WWW-Authenticate"]),
+            "401" | "403" => referred("headers", &["WWW-Authenticate"]),
             "429" | "503" => referred("headers", &["Retry-After"]),
             _ => json!({}),
         };
@@ -377,8 +377,8 @@ fn errors_into(responses: &mut Map<String, Value>) {
 
 const ERRORS: &[(&str, &str)] = &[
     ("400", "The query is not acceptable / 查询条件有误"),
-    ("401", "The signature is missing, wrong, late or seen before / 签名缺失、错误、过期或重放"),
-    ("403", "Not granted, or the grant has ended / 未授权或授权已到期"),
+    ("401", "The proof is missing, wrong, late or seen before / 签名或令牌缺失、错误、过期或重放"),
+    ("403", "Not granted, ended, or not in the token's scope / 未授权、已到期或超出令牌范围"),
     ("404", "No such resource for this caller / 没有此资源"),
     ("405", "The method is not offered / 不支持的方法"),
     ("406", "The form is not offered / 不支持的返回格式"),

@@ -18,6 +18,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
 };
 use x509_cert::Certificate;
+use x509_cert::time::Time;
 
 /// What the library answers.
 type Answer<T> = std::result::Result<T, rustls::Error>;
@@ -66,10 +67,14 @@ impl Callers {
         self.0.verify_client_cert(own, between, now).map_err(unfit)?;
         let read = Certificate::from_der(own.as_ref());
         let read = read.map_err(|e| unreadable().caused_by(e.to_string()))?;
-        let end = read.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
-        let end = i64::try_from(end).ok().and_then(|second| DateTime::from_timestamp(second, 0));
-        end.ok_or_else(unreadable)
+        moment(&read.tbs_certificate.validity.not_after).ok_or_else(unreadable)
     }
+}
+
+/// A time within a certificate.
+pub(crate) fn moment(time: &Time) -> Option<DateTime<Utc>> {
+    let second = i64::try_from(time.to_unix_duration().as_secs()).ok()?;
+    DateTime::from_timestamp(second, 0)
 }
 
 fn unreadable() -> Error {

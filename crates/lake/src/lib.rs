@@ -116,4 +116,4 @@ pub use cluster::{
     serve_scheduler,
 };
 pub use lake::{DeltaLake, LakeConfig};
-pub use wire::{Bench, SqlDoor, TlsFiles};
+pub use wire::{Bench, SqlDoor};

@@ -8,6 +8,9 @@ use crate::account::Role;
 use crate::digits;
 use crate::usage::Way;
 
+/// The reason of a refusal for what a caller's token does not reach (see [`Op::reaches`]).
+pub const OUT_OF_SCOPE: &str = "token.scope";
+
 /// Who acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

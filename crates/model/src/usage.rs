@@ -169,7 +169,8 @@ pub fn counted(event: &AuditEvent) -> Option<(UsageKey<'_>, Usage)> {
         other => other,
     };
     // What a caller wrote that is not there, or that its token does not reach, is no resource: it may be any text.
-    let unknown = refused && (word == "not_found" || event.reason.contains("token.scope"));
+    let unknown =
+        refused && (word == "not_found" || event.reason.contains(crate::op::OUT_OF_SCOPE));
     let none = unknown || action == "interface.call" || event.object.contains(',');
     let way = match (event.way.as_str(), action) {
         ("", "rows.sql") => Way::Sql.as_str(),

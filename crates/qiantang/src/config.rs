@@ -22,7 +22,7 @@ use policy::Policy;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-pub use self::advice::calendar_advice;
+pub use self::advice::{calendar_advice, certificate_advice};
 pub use self::cluster::ClusterPart;
 pub use self::evidence::EvidencePart;
 pub use self::identity::IdentityPart;

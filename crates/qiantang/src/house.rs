@@ -195,7 +195,7 @@ impl House {
     }
 
     /// The SQL door over the lake.
-    pub fn sql_door(&self, tls: Option<&lake::TlsFiles>) -> Result<lake::SqlDoor> {
+    pub fn sql_door(&self, tls: Option<&guard::tls::TlsFiles>) -> Result<lake::SqlDoor> {
         let lake = self.lake.clone().ok_or_else(|| Error::internal("no lake for the SQL door"))?;
         lake::SqlDoor::new(lake, Arc::new(app::wire::Desk::new(Arc::clone(&self.app))), tls)
     }

@@ -263,7 +263,7 @@ impl House {
     }
 
     /// The same with a certificate.
-    pub async fn sql_with(&self, tls: Option<&lake::TlsFiles>) -> std::net::SocketAddr {
+    pub async fn sql_with(&self, tls: Option<&guard::tls::TlsFiles>) -> std::net::SocketAddr {
         let config = lake::LakeConfig {
             memory_limit_bytes: 64 << 20,
             ..lake::LakeConfig::new(self.folder.join("lake").to_string_lossy())

@@ -1,8 +1,8 @@
 //! The calendar of a month: what ran (collections and queries, by outcome), what ends or is due (grants, approvals), and
 //! when the recurring jobs come next. Counts by index; a day leads to its rows.
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
-use model::op::{china, stamp};
+use chrono::{Datelike, Days, Months, NaiveDate, Utc};
+use model::op::{china, day_of, stamp};
 use model::request::Request;
 use model::{Error, Op, Result};
 use policy::{Action, Target};
@@ -80,7 +80,7 @@ pub async fn month(app: &App, op: &Op, month: Option<&str>) -> Result<Month> {
         }
     };
     for count in app.store.runs_by_hour(scope, &from, &to).await? {
-        let Some(day) = civil(&count.hour) else { continue };
+        let Some(day) = day_of_hour(&count.hour) else { continue };
         at(day, &|d| match count.state.as_str() {
             "failed" => d.failed += count.count,
             "queued" | "running" => d.running += count.count,
@@ -88,7 +88,7 @@ pub async fn month(app: &App, op: &Op, month: Option<&str>) -> Result<Month> {
         });
     }
     for count in app.store.ends_by_hour(scope, &from, &to).await? {
-        let Some(day) = civil(&count.hour) else { continue };
+        let Some(day) = day_of_hour(&count.hour) else { continue };
         at(day, &|d| d.ends += count.count);
     }
     if all {
@@ -141,9 +141,8 @@ fn midnight(day: NaiveDate) -> Result<String> {
 }
 
 /// The civil day in China of an hour in universal time (`2026-03-02T17`).
-fn civil(hour: &str) -> Option<NaiveDate> {
-    let at: DateTime<Utc> = format!("{hour}:00:00Z").parse().ok()?;
-    Some((at + TimeDelta::hours(8)).date_naive())
+pub(crate) fn day_of_hour(hour: &str) -> Option<NaiveDate> {
+    day_of(&format!("{hour}:00:00Z"))
 }
 
 fn parse(month: &str) -> Result<NaiveDate> {
@@ -161,8 +160,8 @@ mod tests {
 
     #[test]
     fn an_hour_belongs_to_its_day_in_china() {
-        assert_eq!(civil("2026-03-01T15"), "2026-03-01".parse().ok());
-        assert_eq!(civil("2026-03-01T16"), "2026-03-02".parse().ok());
+        assert_eq!(day_of_hour("2026-03-01T15"), "2026-03-01".parse().ok());
+        assert_eq!(day_of_hour("2026-03-01T16"), "2026-03-02".parse().ok());
         assert_eq!(midnight("2026-03-02".parse().unwrap()).unwrap(), "2026-03-01T16:00:00.000Z");
         assert!(parse("2026-13").is_err() && parse("0001-01").is_err() && parse("x").is_err());
     }

@@ -10,7 +10,7 @@ use model::asset::{AssetFilter, Ledger};
 use model::code::UpdateCycle;
 use model::dispatch::{Holder, HolderKind, Idle, IdleKind};
 use model::entry::{Entry, EntryFilter};
-use model::op::{china, stamp};
+use model::op::{civil, day_of, stamp};
 use model::{Op, Result, region};
 use policy::{Action, Permit, Target};
 use serde::{Deserialize, Serialize};
@@ -211,8 +211,7 @@ pub(crate) fn fresh_for(
 
 /// The day on which an entry's data came; without data, that of its publication.
 pub(crate) fn data_day(entry: &Entry) -> Option<NaiveDate> {
-    let since = entry.data_at.as_deref().or(entry.published_at.as_deref())?;
-    Some(DateTime::parse_from_rfc3339(since).ok()?.with_timezone(&china()).date_naive())
+    day_of(entry.data_at.as_deref().or(entry.published_at.as_deref())?)
 }
 
 /// The day until which an entry's data are fresh.
@@ -260,7 +259,7 @@ pub async fn resources(app: &App, op: &Op) -> Result<u64> {
                     region: asset.draft.region.clone(),
                     title: asset.draft.name.clone(),
                     percent: Some(percent),
-                    since: civil_day(&asset.updated_at),
+                    since: civil(&asset.updated_at, "%Y-%m-%d"),
                 });
             }
         }
@@ -299,11 +298,6 @@ async fn lake_storage(app: &App, orgs: &HashMap<String, String>, sums: &mut Sums
             }
         }
     }
-}
-
-fn civil_day(at: &str) -> String {
-    DateTime::parse_from_rfc3339(at)
-        .map_or_else(|_| at.to_owned(), |t| t.with_timezone(&china()).date_naive().to_string())
 }
 
 /// Walks the whole audit chain and keeps the verdict for the alerts.

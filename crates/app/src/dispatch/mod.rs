@@ -12,8 +12,8 @@ mod quota;
 pub mod rules;
 mod shift;
 
-pub(crate) use calendar::bounds as day_bounds;
 pub use calendar::{Day, Month, ends, month};
+pub(crate) use calendar::{bounds as day_bounds, day_of_hour};
 pub use idle::{answer, idle, propose, reclaim, reclaims, withdraw};
 pub(crate) use job::standing;
 pub use job::{JobSeen, JobStanding, due_in, every, jobs, run_job, run_now, runs};

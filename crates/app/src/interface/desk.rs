@@ -73,6 +73,7 @@ pub async fn create(app: &App, op: &Op, text: &str) -> Result<Interface> {
         region: entry.draft.region.clone(),
         entry: entry.id.clone(),
         until: String::new(),
+        deprecated_at: String::new(),
         quota: Default::default(),
         created_by: op.actor.id().to_owned(),
         created_at: op.stamp(),
@@ -138,6 +139,7 @@ pub async fn version(app: &App, op: &Op, id: &str) -> Result<Interface> {
         state: InterfaceState::Draft,
         share: 100,
         until: String::new(),
+        deprecated_at: String::new(),
         created_by: op.actor.id().to_owned(),
         created_at: op.stamp(),
         updated_at: op.stamp(),
@@ -178,9 +180,12 @@ pub async fn step(app: &App, op: &Op, id: &str, to: &Move) -> Result<Interface> 
         InterfaceState::Published => {
             check(app, op, &new.draft).await?;
             new.share = share(app, &new, to.share).await?;
-            new.until = String::new();
+            (new.until, new.deprecated_at) = (String::new(), String::new());
         }
-        InterfaceState::Deprecated => new.until = until(op, &to.until)?,
+        InterfaceState::Deprecated => {
+            new.until = until(op, &to.until)?;
+            new.deprecated_at = op.stamp();
+        }
         InterfaceState::Draft | InterfaceState::Offline => {}
     }
     let before = old.updated_at.clone();

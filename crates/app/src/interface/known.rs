@@ -186,6 +186,7 @@ mod tests {
             region: "330000".into(),
             entry: "e1".into(),
             until: String::new(),
+            deprecated_at: String::new(),
             quota: Default::default(),
             created_by: "u".into(),
             created_at: String::new(),

@@ -44,6 +44,7 @@ pub(crate) async fn publish(
         region: entry.draft.region.clone(),
         entry: entry.id.clone(),
         until: String::new(),
+        deprecated_at: String::new(),
         quota: Default::default(),
         created_by: op.actor.id().to_owned(),
         created_at: system.stamp(),

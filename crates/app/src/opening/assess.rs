@@ -1,14 +1,14 @@
 //! The risk check before opening: made over the real rows as the public would get them, explained by the department, agreed to by
 //! the authority; and what the catalogue's review asks of it. Nothing of a row is kept or told, only figures and names of items.
 
-use chrono::{DateTime, Months, NaiveDate, TimeDelta};
+use chrono::{Months, NaiveDate, TimeDelta};
 use futures::StreamExt;
 use guard::anonymity::{Hits, Table};
 use model::audit::AuditEvent;
 use model::code::{Grade, OnlineState, OpenType, PublishState};
 use model::entry::{Entry, EntryDraft};
 use model::item::Item;
-use model::op::china;
+use model::op::day_of;
 use model::openplan::{Assessment, AssessmentState, RiskWeight, openness, opens_more};
 use model::query::RowQuery;
 use model::value::Value;
@@ -348,7 +348,7 @@ fn falls(
     if expired(rules, of, today) {
         return Some(("评估已超过有效期", "it is too old"));
     }
-    let landed = data_at.and_then(day).zip(day(&of.at));
+    let landed = data_at.and_then(day_of).zip(day_of(&of.at));
     if landed.is_some_and(|(data, made)| data > made + TimeDelta::days(rules.data_days)) {
         return Some(("评估之后数据又有较大更新", "data landed long after it was made"));
     }
@@ -357,7 +357,7 @@ fn falls(
 
 /// Whether a check is older than the rules allow for its grade.
 pub(super) fn expired(rules: &OpeningRules, of: &Assessment, today: NaiveDate) -> bool {
-    day(&of.at).is_none_or(|made| too_old(rules, made, of.grade, today))
+    day_of(&of.at).is_none_or(|made| too_old(rules, made, of.grade, today))
 }
 
 /// The same of the day on which it was made and a grade.
@@ -369,11 +369,6 @@ pub(super) fn too_old(
 ) -> bool {
     let months = Months::new(rules.again.of(grade));
     made.checked_add_months(months).is_none_or(|end| today > end)
-}
-
-/// The civil day of an instant.
-pub(super) fn day(stamp: &str) -> Option<NaiveDate> {
-    DateTime::parse_from_rfc3339(stamp).ok().map(|t| t.with_timezone(&china()).date_naive())
 }
 
 #[cfg(test)]

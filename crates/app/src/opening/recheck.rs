@@ -1,11 +1,12 @@
 //! Periodic re-evaluation: a recurring job notes open sets whose check is older than the rules say, and tells their departments.
 
 use model::entry::Entry;
+use model::op::day_of;
 use model::openplan::Recheck;
 use model::{Op, Result};
 use policy::{Action, Target};
 
-use super::assess::{day, expired, too_old};
+use super::assess::{expired, too_old};
 use super::plan::desk;
 use super::tell;
 use crate::App;
@@ -57,7 +58,7 @@ pub async fn recheck(app: &App, op: &Op) -> Result<u64> {
 /// Whether an open set's check is due: it is too old, or there is none although the rules ask for one.
 fn due(app: &App, op: &Op, entry: &Entry, assessed: Option<&str>) -> bool {
     let rules = &app.rules.opening;
-    match assessed.and_then(day) {
+    match assessed.and_then(day_of) {
         None => op.today() >= rules.required_from,
         Some(made) => too_old(rules, made, entry.grade, op.today()),
     }

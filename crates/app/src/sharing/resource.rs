@@ -178,5 +178,5 @@ pub(super) fn in_scope<'a>(op: &Op, code: &'a str) -> Result<Reached<'a>> {
         "访问令牌的范围（scope）不含该资源，请以包含它的范围重新取得令牌",
         "the scope of the access token does not hold this resource: fetch a token whose scope does",
     )
-    .with_reasons(vec!["token.scope".to_owned()]))
+    .with_reasons(vec![model::op::OUT_OF_SCOPE.to_owned()]))
 }

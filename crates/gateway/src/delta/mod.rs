@@ -18,8 +18,8 @@ use serde_json::json;
 use tower_http::compression::CompressionLayer;
 
 use crate::Door;
-use crate::answer::Refusal;
-use crate::caller::{Caller, address, failed, guessing, purpose};
+use crate::answer::{Proof, Refusal, challenge};
+use crate::caller::{Caller, address, bearer, failed, guessing, purpose};
 use crate::flood::network;
 
 pub(crate) fn router() -> Router<Door> {
@@ -74,8 +74,7 @@ impl FromRequestParts<Door> for Recipient {
 impl Recipient {
     /// The same for a call that brings a body.
     pub(super) async fn with_body(parts: &Parts, door: &Door, body: &[u8]) -> Result<Self, Told> {
-        let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let token = bearer.and_then(|v| v.strip_prefix("Bearer ")).map(str::trim);
+        let token = bearer(&parts.headers);
         let Some(token) = token.filter(|t| t.starts_with(app::delta::TOKEN)) else {
             let Caller(op) =
                 Caller::with_body(parts, door, body).await.map_err(|refusal| Told { refusal })?;
@@ -101,7 +100,7 @@ impl Recipient {
                     let noted = failed(parts, door, network(from), &op, &error).await;
                     noted.map_err(|refusal| Told { refusal })?;
                 }
-                Err(Told::new(error, &op))
+                Err(Told { refusal: Refusal::new(error, &op).proving(Proof::Token) })
             }
         }
     }
@@ -120,6 +119,7 @@ impl Told {
 
 impl IntoResponse for Told {
     fn into_response(self) -> Response {
+        let ways = self.refusal.challenges();
         let (error, id, after) = self.refusal.into_parts();
         let code = error.code();
         let status =
@@ -133,10 +133,7 @@ impl IntoResponse for Told {
             "reasons": error.reasons(), "request_id": id,
         });
         let mut response = (status, Json(body)).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            let value = HeaderValue::from_static("Bearer realm=\"qiantang\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
-        }
+        challenge(response.headers_mut(), ways);
         if let Some(seconds) = after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -12,6 +12,7 @@
 
 mod abuse;
 mod answers;
+mod challenge;
 mod ckan;
 mod ckansql;
 mod ckanupload;
@@ -31,5 +32,6 @@ mod paging;
 mod released;
 mod routes;
 mod standards;
+mod sunset;
 mod tiles;
 mod token;

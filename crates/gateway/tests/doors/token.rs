@@ -12,7 +12,7 @@ use testkit::House;
 
 use crate::client::{Answer, Client};
 
-async fn furnish(house: &House) -> ApplicationSecret {
+pub(crate) async fn furnish(house: &House) -> ApplicationSecret {
     let (_, secret) = house.application("令牌应用").await;
     for code in ["renkou", "zhuhu"] {
         house.publish(testkit::person_draft(code)).await;
@@ -45,7 +45,7 @@ async fn ask(client: &Client, path: &str, form: &str) -> Answer {
     client.send_body(Method::POST, path, &headers, Body::from(form.to_owned())).await
 }
 
-async fn token(client: &Client, app: &ApplicationSecret, scope: &str) -> String {
+pub(crate) async fn token(client: &Client, app: &ApplicationSecret, scope: &str) -> String {
     let form = format!(
         "grant_type=client_credentials&client_id={}&client_secret={}&scope={scope}",
         app.application.key, app.secret
@@ -61,7 +61,7 @@ async fn token(client: &Client, app: &ApplicationSecret, scope: &str) -> String 
     body["access_token"].as_str().unwrap().to_owned()
 }
 
-async fn by(client: &Client, token: &str, path: &str) -> Answer {
+pub(crate) async fn by(client: &Client, token: &str, path: &str) -> Answer {
     client.send(Method::GET, path, &[("authorization", &format!("Bearer {token}"))]).await
 }
 

@@ -26,6 +26,13 @@ pub struct TrustFiles {
     pub name: String,
 }
 
+impl TrustFiles {
+    /// Reads them as a part of the cluster does when it starts.
+    pub fn check(&self) -> Result<()> {
+        Trust::read(self).map(drop)
+    }
+}
+
 /// The same, read.
 pub(super) struct Trust {
     authority: Certificate,

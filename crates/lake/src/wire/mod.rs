@@ -49,6 +49,6 @@ mod waiting;
 mod words;
 
 pub use bench::Bench;
-pub use serve::{SqlDoor, TlsFiles};
+pub use serve::SqlDoor;
 pub(crate) use table::barrier;
 pub(crate) use table::schema as granted_schema;

@@ -2,20 +2,17 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+use guard::tls::{Tls, TlsFiles};
 use guard::{Callers, keys};
-use model::{Code, Error, Result};
+use model::Result;
 use pgwire::error::PgWireResult;
 use pgwire::messages::ProtocolVersion;
 use pgwire::messages::startup::SecretKey;
-use pgwire::tokio::tokio_rustls::rustls::pki_types::pem::PemObject;
-use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use pgwire::tokio::tokio_rustls::rustls::{self, ServerConfig};
 use pgwire::tokio::{TlsAcceptor, process_socket};
 use policy::port::SqlDesk;
 use subtle::ConstantTimeEq;
@@ -32,16 +29,6 @@ use crate::lake::DeltaLake;
 
 /// How often idle sessions are looked for.
 const IDLE_LOOK: Duration = Duration::from_secs(5);
-
-/// PEM files of the door.
-#[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// Its certificate chain and key.
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    /// Authorities whose certificates of clients are taken. `None`: clients are not asked for any and sign in by password.
-    pub authorities: Option<PathBuf>,
-}
 
 /// The SQL door.
 pub struct SqlDoor(Arc<Door>);
@@ -101,9 +88,10 @@ impl SqlDoor {
         tls: Option<&TlsFiles>,
     ) -> Result<Self> {
         let limits = desk.limits();
-        let callers =
-            tls.and_then(|files| files.authorities.as_deref()).map(callers).transpose()?;
-        let tls = tls.map(|files| acceptor(files, callers.as_ref())).transpose()?;
+        let (tls, callers) = match tls.map(Self::tls).transpose()? {
+            Some(tls) => (Some(TlsAcceptor::from(tls.config)), tls.callers),
+            None => (None, None),
+        };
         Ok(Self(Arc::new(Door {
             lake,
             desk,
@@ -116,6 +104,12 @@ impl SqlDoor {
             sessions: Mutex::default(),
             next: AtomicI32::new(1),
         })))
+    }
+
+    /// Reads the files of TLS as the door does. A certificate is asked for, not required; what is shown is believed by `startup`
+    /// alone, once it has looked at it.
+    pub fn tls(files: &TlsFiles) -> Result<Tls> {
+        files.read(Callers::after_handshake, b"postgresql")
     }
 
     /// Serves until `stop` is done; connections are then cut.
@@ -270,56 +264,4 @@ impl Door {
             session.cancel.ask();
         }
     }
-}
-
-fn acceptor(files: &TlsFiles, callers: Option<&Callers>) -> Result<TlsAcceptor> {
-    let chain = certificates(&files.certificate)?;
-    let key =
-        PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, &e.to_string()))?;
-    let unusable = |e: rustls::Error| wrong(&files.certificate, &e.to_string());
-    let builder =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?;
-    let builder = match callers {
-        None => builder.with_no_client_auth(),
-        // Asked for, not required. What is shown is believed by `startup` alone, once it has looked at it.
-        Some(callers) => builder.with_client_cert_verifier(callers.after_handshake()),
-    };
-    let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
-    config.alpn_protocols = vec![b"postgresql".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-fn callers(authorities: &Path) -> Result<Callers> {
-    Callers::of(certificates(authorities)?).map_err(|e| {
-        let path = authorities.display();
-        Error::new(
-            Code::InvalidInput,
-            format!("SQL 的客户端签发机构文件 {path} {}", e.zh()),
-            format!("the file {path} of authorities for clients of SQL {}", e.en()),
-        )
-        .caused_by(e)
-    })
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-        .map_err(|e| wrong(path, &e.to_string()))?;
-    match read.is_empty() {
-        true => Err(wrong(path, "no certificate")),
-        false => Ok(read),
-    }
-}
-
-fn wrong(path: &Path, why: &str) -> Error {
-    let path = path.display();
-    Error::new(
-        Code::InvalidInput,
-        format!("SQL 的 TLS 文件 {path} 无法使用：{why}；应为 PEM 格式的证书链或私钥"),
-        format!(
-            "the TLS file {path} of SQL cannot be used: {why}; it is a chain of certificates or a key in PEM"
-        ),
-    )
 }

@@ -102,6 +102,9 @@ pub struct Interface {
     /// Day after which a deprecated version goes offline, `YYYY-MM-DD`; empty when none was said.
     #[serde(default)]
     pub until: String,
+    /// When it was deprecated, RFC 3339; empty when it is not, or was before this was kept.
+    #[serde(default)]
+    pub deprecated_at: String,
     /// How often it may be called; the same of all versions.
     #[serde(default)]
     pub quota: InterfaceQuota,

@@ -23,6 +23,7 @@ fn view(full: bool) -> InterfaceView {
             region: "330100".into(),
             entry: "e1".into(),
             until: if full { "2026-12-01".into() } else { String::new() },
+            deprecated_at: if full { AT.into() } else { String::new() },
             quota: InterfaceQuota {
                 per_day: full.then_some(10_000),
                 application_per_day: full.then_some(100),

@@ -8,8 +8,9 @@ use model::{Error, Result};
 use policy::port::Clock;
 
 use super::{out, out_json};
-use crate::config::Config;
+use crate::config::{Config, certificate_advice};
 use crate::house::SystemClock;
+use crate::serve::certificates;
 
 /// Check a configuration file, or print one with every key. 检查配置。
 #[derive(Debug, clap::Args)]
@@ -44,8 +45,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.action {
         Action::Check { config } => {
             let loaded = Config::load(config)?;
-            let today = model::Op::system(SystemClock.now()).today();
-            let advice = loaded.examine(today)?;
+            let op = model::Op::system(SystemClock.now());
+            let mut advice = loaded.examine(op.today())?;
+            let terms = certificates(&loaded)?;
+            advice.extend(terms.iter().filter_map(|term| certificate_advice(term, op.at)));
             if args.json {
                 let advice: Vec<_> = advice
                     .iter()

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use model::Result;
+use policy::port::Clock;
 
 use super::{err, out_json};
-use crate::config::{Config, LogPart};
-use crate::house::House;
-use crate::serve::{Doors, Node};
+use crate::config::{Config, LogPart, certificate_advice};
+use crate::house::{House, SystemClock};
+use crate::serve::{Doors, Node, certificates};
 
 /// Start by a configuration file. 按配置启动。
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,13 @@ impl Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let config = Config::load(&args.config)?;
+    // Before a port is taken and a store is opened: what keeps a door shut, and certificates that do not hold or end soon.
+    let now = SystemClock.now();
+    for term in certificates(&config)? {
+        if let Some((zh, en)) = certificate_advice(&term, now) {
+            tracing::warn!("{zh} / {en}");
+        }
+    }
     if config.node() {
         return node(&args, &config).await;
     }

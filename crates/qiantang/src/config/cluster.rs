@@ -75,7 +75,9 @@ impl ClusterPart {
         }
     }
 
-    fn trust(&self) -> lake::TrustFiles {
+    /// The files by which this part is known, and knows the others.
+    #[must_use]
+    pub fn trust(&self) -> lake::TrustFiles {
         lake::TrustFiles {
             authority: self.authority_file.clone(),
             certificate: self.certificate_file.clone(),

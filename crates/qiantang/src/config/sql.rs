@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use guard::tls::{Named, TlsFiles};
 use model::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -46,11 +47,12 @@ impl SqlPart {
 
     /// The files of TLS, where it is configured.
     #[must_use]
-    pub fn tls(&self) -> Option<lake::TlsFiles> {
-        Some(lake::TlsFiles {
-            certificate: self.certificate_file.clone()?,
-            key: self.key_file.clone()?,
-            authorities: self.client_ca_file.clone(),
+    pub fn tls(&self) -> Option<TlsFiles> {
+        let named = |key, file: &Option<PathBuf>| Some(Named::new(key, file.as_ref()?));
+        Some(TlsFiles {
+            certificate: named("sql.certificate_file", &self.certificate_file)?,
+            key: named("sql.key_file", &self.key_file)?,
+            authorities: named("sql.client_ca_file", &self.client_ca_file),
         })
     }
 }
@@ -140,7 +142,7 @@ mod tests {
         config.sql.key_file = Some("k.pem".into());
         config.check().unwrap();
         let files = config.sql.tls().unwrap();
-        assert_eq!(files.authorities.as_deref(), Some(Path::new("ca.pem")));
+        assert_eq!(files.authorities.unwrap().path, Path::new("ca.pem"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use guard::tls::{Named, TlsFiles};
 use model::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,17 @@ impl TlsPart {
         for file in [&mut self.cert, &mut self.key, &mut self.client_ca].into_iter().flatten() {
             *file = base.join(&*file);
         }
+    }
+
+    /// The files of TLS, where it is configured.
+    #[must_use]
+    pub fn files(&self) -> Option<TlsFiles> {
+        let named = |key, file: &Option<PathBuf>| Some(Named::new(key, file.as_ref()?));
+        Some(TlsFiles {
+            certificate: named("tls.cert", &self.cert)?,
+            key: named("tls.key", &self.key)?,
+            authorities: named("tls.client_ca", &self.client_ca),
+        })
     }
 
     /// Whether the gateway listens with TLS.

@@ -3,6 +3,7 @@
 
 use model::code::{DataLevel, Domain, UpdateCycle};
 use model::org::{Org, OrgKind};
+use model::region::Region;
 
 use super::orgs::{AUTHORITY, CITY, DemoUser, compiler_of};
 use super::rows::Dialect;
@@ -19,20 +20,43 @@ pub(crate) struct CityLayer {
     pub(crate) entries: Vec<DemoEntry>,
 }
 
-/// Owner, region, Chinese and English name of its city; Hangzhou's owner is one of the province's organisations already.
-const CITIES: [(&str, &str, &str, &str); 11] = [
-    (CITY, "330100", "杭州市", "Hangzhou"),
-    ("nbsj", "330200", "宁波市", "Ningbo"),
-    ("wzsj", "330300", "温州市", "Wenzhou"),
-    ("jxsj", "330400", "嘉兴市", "Jiaxing"),
-    ("huzsj", "330500", "湖州市", "Huzhou"),
-    ("sxsj", "330600", "绍兴市", "Shaoxing"),
-    ("jhsj", "330700", "金华市", "Jinhua"),
-    ("quzsj", "330800", "衢州市", "Quzhou"),
-    ("zssj", "330900", "舟山市", "Zhoushan"),
-    ("tzsj", "331000", "台州市", "Taizhou"),
-    ("lssj", "331100", "丽水市", "Lishui"),
+/// Owner and region; Hangzhou's owner is one of the province's organisations already.
+const OWNERS: [(&str, &str); 11] = [
+    (CITY, "330100"),
+    ("nbsj", "330200"),
+    ("wzsj", "330300"),
+    ("jxsj", "330400"),
+    ("huzsj", "330500"),
+    ("sxsj", "330600"),
+    ("jhsj", "330700"),
+    ("quzsj", "330800"),
+    ("zssj", "330900"),
+    ("tzsj", "331000"),
+    ("lssj", "331100"),
 ];
+
+/// A city with the names that the table of regions has for it.
+struct City {
+    owner: &'static str,
+    region: Region,
+}
+
+impl City {
+    /// What its owner is called, in Chinese and English.
+    fn bureau(&self) -> (String, String) {
+        let Region { name_cn, name_en, .. } = &self.region;
+        (format!("{name_cn}数据局（演示）"), format!("{name_en} Data Bureau (demo)"))
+    }
+}
+
+fn cities() -> Vec<City> {
+    let regions = model::region::zhejiang();
+    let city = |&(owner, code): &(&'static str, &str)| {
+        let region = regions.iter().find(|r| r.code == code)?.clone();
+        Some(City { owner, region })
+    };
+    OWNERS.iter().filter_map(city).collect()
+}
 
 /// Region, code, Chinese and English title, and what the set is about.
 type Set = (&'static str, &'static str, &'static str, &'static str, fn(Plan) -> Plan);
@@ -83,37 +107,37 @@ const SETS: [Set; 22] = [
 /// What the cities open, told by a seed alone: a larger demo does not make it larger.
 #[must_use]
 pub(crate) fn layer(seed: u64) -> CityLayer {
-    let new = || CITIES.iter().zip(0_u64..).filter(|((id, ..), _)| *id != CITY);
-    let name = |(_, _, cn, en): &(&str, &str, &str, &str)| {
-        (format!("{cn}数据局（演示）"), format!("{en} Data Bureau (demo)"))
-    };
+    let cities = cities();
+    let new = || cities.iter().zip(0_u64..).filter(|(city, _)| city.owner != CITY);
     let orgs = new().map(|(city, n)| {
-        let (name_cn, name_en) = name(city);
+        let (name_cn, name_en) = city.bureau();
         Org {
-            id: city.0.into(),
-            uscc: credit_code("11", city.1, 900_100 + n),
+            id: city.owner.into(),
+            uscc: credit_code("11", &city.region.code, 900_100 + n),
             name_cn,
             name_en,
             kind: OrgKind::StateOrgan,
-            region: city.1.into(),
+            region: city.region.code.clone(),
             parent: Some(AUTHORITY.into()),
             authority: false,
         }
     });
-    let users = new().map(|(city, _)| DemoUser::of_provider(city.0, &format!("{}数据局", city.2)));
+    let users = new().map(|(city, _)| {
+        DemoUser::of_provider(city.owner, &format!("{}数据局", city.region.name_cn))
+    });
     let entries = SETS.iter().filter_map(|&(region, code, title, title_en, about)| {
-        let city = CITIES.iter().find(|c| c.1 == region)?;
-        let mut plan = about(entry(code, title, title_en, city.0, Domain::Living, title));
+        let city = cities.iter().find(|c| c.region.code == region)?;
+        let mut plan = about(entry(code, title, title_en, city.owner, Domain::Living, title));
         plan.draft.region = region.into();
         plan.draft.profile.data_level = Some(DataLevel::City);
-        if city.0 != CITY {
-            let owner = name(city).0;
+        if city.owner != CITY {
+            let (owner, _) = city.bureau();
             for item in &mut plan.draft.items {
                 item.source_org.clone_from(&owner);
             }
         }
         Some(DemoEntry {
-            compiler: compiler_of(city.0).to_owned(),
+            compiler: compiler_of(city.owner).to_owned(),
             draft: plan.draft,
             target: Target::Online,
             seed,
@@ -351,7 +375,9 @@ mod tests {
     #[test]
     fn every_city_opens_two_small_sets_of_its_own() {
         let (layer, province) = (layer(7), province(7, 1));
-        for (owner, region, ..) in CITIES {
+        let cities = cities();
+        assert_eq!(cities.len(), OWNERS.len(), "the table of regions has them all");
+        for City { owner, region: Region { code: region, .. } } in cities {
             let own: Vec<_> = layer.entries.iter().filter(|e| e.draft.region == region).collect();
             assert_eq!(own.len(), 2, "{region}");
             assert!(own.iter().all(|e| e.draft.org == owner), "{region}");

@@ -275,6 +275,17 @@ fn every_outcome_and_period_of_an_application_is_there() {
     assert!(requests.iter().any(|r| r.by == "enterprise" && open_if(&r.new.entry)));
 }
 
+/// Rows name the cities without asking the table of regions; they name them as it does.
+#[test]
+fn cities_are_called_as_in_the_table_of_regions() {
+    let regions = model::region::zhejiang();
+    let cities = regions.iter().filter(|r| r.level == model::region::RegionLevel::City);
+    let named: Vec<(&str, &str)> = cities.map(|r| (r.code.as_str(), r.name_cn.as_str())).collect();
+    let told = super::subject::CITIES.map(|(code, name, ..)| (code, name));
+    assert_eq!(named, told);
+    assert_eq!(super::subject::HANGZHOU, super::subject::CITIES[0]);
+}
+
 #[test]
 fn organisations_and_people_fit_together() {
     let province = province(1, 1);

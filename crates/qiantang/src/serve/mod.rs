@@ -15,6 +15,7 @@ use std::sync::Arc;
 use app::App;
 use axum::Router;
 use axum::middleware::from_fn;
+use guard::tls::{Named, Term};
 use model::{Code, Error, Result};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,28 @@ use crate::config::{Config, ProcessRole};
 use crate::house::House;
 
 pub use self::node::Node;
+
+/// Reads the files of TLS that this process would serve by, and opens nothing; answers until when their certificates hold.
+pub(crate) fn certificates(config: &Config) -> Result<Vec<Term>> {
+    let mut terms = Vec::new();
+    if config.runs(ProcessRole::Gateway)
+        && let Some(files) = config.tls.files()
+    {
+        terms.extend(tls::read(&files)?.terms);
+    }
+    if config.runs(ProcessRole::Sql)
+        && let Some(files) = config.sql.tls()
+    {
+        terms.extend(lake::SqlDoor::tls(&files)?.terms);
+    }
+    if config.node() || config.cluster.client().is_some() {
+        let trust = config.cluster.trust();
+        terms.extend(Named::new("cluster.authority_file", &trust.authority).terms()?);
+        terms.extend(Named::new("cluster.certificate_file", &trust.certificate).terms()?);
+        trust.check()?;
+    }
+    Ok(terms)
+}
 
 /// Bound listeners with the addresses they got.
 #[derive(Debug)]

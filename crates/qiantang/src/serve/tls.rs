@@ -5,16 +5,12 @@
 //! that does not come to its end holds nobody up: each has a task and a time.
 
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 
 use axum::Router;
 use gateway::ClientCertificate;
 use guard::Callers;
-use model::{Code, Error, Result};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use guard::tls::{Tls, TlsFiles};
+use model::Result;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -49,61 +45,27 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Reads the files of TLS; a fault names the key of the configuration.
+/// What the door opens by, where TLS is configured.
 pub(super) fn acceptor(part: &TlsPart) -> Result<Option<TlsAcceptor>> {
-    let (Some(certificate), Some(key)) = (&part.cert, &part.key) else { return Ok(None) };
-    let chain = certificates(certificate, "tls.cert")?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| {
-        unreadable("tls.key", key, "应为 PEM 私钥", "must be a private key as PEM")
-            .caused_by(e.to_string())
-    })?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let internal = |e: rustls::Error| Error::internal("TLS settings").caused_by(e);
-    let builder = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(internal)?;
-    let builder = match &part.client_ca {
-        None => builder.with_no_client_auth(),
-        Some(file) => {
-            // Callers who sign or bring a token need none.
-            let callers = Callers::of(certificates(file, "tls.client_ca")?)
-                .map_err(|e| unreadable("tls.client_ca", file, e.zh(), e.en()).caused_by(e))?;
-            builder.with_client_cert_verifier(callers.at_handshake())
-        }
-    };
-    let mut config = builder.with_single_cert(chain, private).map_err(|e| {
-        unreadable("tls.key", key, "与 tls.cert 不配对", "does not belong to tls.cert").caused_by(e)
-    })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    let read = part.files().map(|files| read(&files)).transpose()?;
+    Ok(read.map(|tls| TlsAcceptor::from(tls.config)))
 }
 
-fn certificates(file: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
-    match read {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unreadable(key, file, "不含证书", "holds no certificate")),
-        Err(e) => Err(unreadable(key, file, "应为 PEM 证书", "must be certificates as PEM")
-            .caused_by(e.to_string())),
-    }
-}
-
-fn unreadable(key: &str, file: &Path, zh: &str, en: &str) -> Error {
-    let file = file.display();
-    Error::new(
-        Code::InvalidInput,
-        format!("配置项 {key}（{file}）：{zh}"),
-        format!("configuration key {key} ({file}): {en}"),
-    )
+/// Reads the files of TLS. Callers who sign or bring a token need no certificate.
+pub(super) fn read(files: &TlsFiles) -> Result<Tls> {
+    files.read(Callers::at_handshake, b"http/1.1")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::process::Command;
+    use std::sync::Arc;
 
     use app::account::{certificate_add, certificate_remove};
     use model::audit::AuditFilter;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::{ClientConfig, RootCertStore};
     use testkit::House;
 
@@ -144,7 +106,7 @@ mod tests {
 
     fn client(dir: &Path, shown: Option<&str>) -> reqwest::Client {
         let mut roots = RootCertStore::empty();
-        roots.add(certificates(&dir.join("ca.crt"), "ca").unwrap().remove(0)).unwrap();
+        roots.add(CertificateDer::from_pem_file(dir.join("ca.crt")).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -153,9 +115,9 @@ mod tests {
         let config = match shown {
             None => builder.with_no_client_auth(),
             Some(name) => {
-                let chain = certificates(&dir.join(format!("{name}.crt")), "client").unwrap();
+                let own = CertificateDer::from_pem_file(dir.join(format!("{name}.crt"))).unwrap();
                 let key = PrivateKeyDer::from_pem_file(dir.join(format!("{name}.key"))).unwrap();
-                builder.with_client_auth_cert(chain, key).unwrap()
+                builder.with_client_auth_cert(vec![own], key).unwrap()
             }
         };
         reqwest::Client::builder().tls_backend_preconfigured(config).no_proxy().build().unwrap()
@@ -258,9 +220,21 @@ mod tests {
             (part("server.key", "server.key"), "tls.cert"),
             (part("server.crt", "none.key"), "tls.key"),
             (part("server.crt", "known.key"), "tls.key"),
+            (part("server.crt", "server.crt"), "tls.key"),
+            (
+                TlsPart { client_ca: Some(dir.join("ca.key")), ..part("server.crt", "server.key") },
+                "tls.client_ca",
+            ),
         ] {
             let refused = acceptor(&part).err().unwrap();
             assert!(refused.zh().contains(key) && refused.en().contains(key), "{refused:?}");
         }
+        // Until when they hold, of every file.
+        let part =
+            TlsPart { client_ca: Some(dir.join("ca.crt")), ..part("server.crt", "server.key") };
+        let terms = read(&part.files().unwrap()).unwrap().terms;
+        let held: Vec<_> = terms.iter().map(|t| (t.of.key, t.number)).collect();
+        assert_eq!(held, [("tls.cert", 1), ("tls.client_ca", 1)]);
+        assert!(terms.iter().all(|t| (t.until - t.from).num_days() == 30), "{terms:?}");
     }
 }

@@ -15,3 +15,4 @@ mod desk;
 mod processes;
 mod receipts;
 mod stamps;
+mod tlsfiles;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use guard::tls::{Named, TlsFiles};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -184,7 +185,7 @@ pub(crate) fn openssl(dir: &Path, args: &str) {
 }
 
 /// Two authorities, and the door's certificate by the first.
-pub(crate) fn certify(dir: &Path) -> lake::TlsFiles {
+pub(crate) fn certify(dir: &Path) -> TlsFiles {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     std::fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1\n").unwrap();
     for ca in ["ca", "other"] {
@@ -198,7 +199,11 @@ pub(crate) fn certify(dir: &Path) -> lake::TlsFiles {
         dir,
         "x509 -req -in sql.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile san -out sql.crt",
     );
-    lake::TlsFiles { certificate: dir.join("sql.crt"), key: dir.join("sql.key"), authorities: None }
+    TlsFiles {
+        certificate: Named::new("sql.certificate_file", dir.join("sql.crt")),
+        key: Named::new("sql.key_file", dir.join("sql.key")),
+        authorities: None,
+    }
 }
 
 /// A client that trusts one authority, and checks certificate and name by it.

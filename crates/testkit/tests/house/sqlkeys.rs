@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use app::account::{certificate_add, certificate_remove, set_application_active};
 use chrono::TimeDelta;
+use guard::tls::{Named, TlsFiles};
 use model::audit::AuditEvent;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -37,8 +38,9 @@ commonName = supplied
 
 /// The door's files, and certificates of callers: `own`, `next`, `others` and `unknown` of the authority that the door takes, `strange` of
 /// another, `late` of the first, past its end.
-fn keys(dir: &Path) -> lake::TlsFiles {
-    let files = lake::TlsFiles { authorities: Some(dir.join("ca.crt")), ..certify(dir) };
+fn keys(dir: &Path) -> TlsFiles {
+    let authorities = Named::new("sql.client_ca_file", dir.join("ca.crt"));
+    let files = TlsFiles { authorities: Some(authorities), ..certify(dir) };
     for (name, text) in [
         ("client", "extendedKeyUsage=clientAuth\n"),
         ("office", OFFICE),
@@ -210,7 +212,7 @@ async fn other_keys_do_not(house: House) {
     // None of that counts against the password.
     connect(at, &g.key, Some(&g.password), None).await.unwrap();
     // A door that takes no certificates asks for none, and so believes none.
-    let plain = lake::TlsFiles { authorities: None, ..files };
+    let plain = TlsFiles { authorities: None, ..files };
     let plain = (g.house.sql_with(Some(&plain)).await, dir);
     connect(plain, &g.key, Some(&g.password), Some("own")).await.unwrap();
     let unasked = connect(plain, &g.key, None, Some("own")).await.err().unwrap();
