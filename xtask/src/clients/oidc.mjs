@@ -242,7 +242,11 @@ const wrongly = await browser.send(
 check(wrongly.status === 400 && !wrongly.location, "nobody is sent on to an address that is not registered");
 const leave = oidc.buildEndSessionUrl(config, { id_token_hint: bound.id_token, post_logout_redirect_uri: OUT, state: "s 1" });
 const sid = bound.claims().sid;
-const gone = await browser.send(leave);
+const empty = await browser.post(server.end_session_endpoint, {});
+check(empty.location?.href === server.end_session_endpoint, "a posted wish without parameters leads to the page that asks");
+const posted = await browser.post(server.end_session_endpoint, leave.searchParams);
+check(posted.status === 303 && posted.location.pathname === leave.pathname, "a posted wish is asked again by address");
+const gone = await browser.send(posted.location);
 check(gone.location?.href === `${OUT}?state=s+1`, "signed out by the session's own ID token");
 check((await browser.send(`${portal}/me`)).location?.pathname === "/login", "the session is over");
 const notice = await toldOf(sid);

@@ -36,6 +36,8 @@ use crate::{Answer, Door};
 
 /// Largest body a program posts, in bytes.
 const LARGEST: usize = 64 * 1024;
+/// What is told of a body that is something else.
+const NO_FORM: &str = "the body is application/x-www-form-urlencoded";
 
 /// Pages of people.
 pub(crate) fn router() -> Router<Arc<Door>> {
@@ -64,8 +66,8 @@ pub(crate) fn machines(door: &Arc<Door>) -> Router<Arc<Door>> {
         .merge(about)
         .merge(clients)
         .route("/oauth/introspect", post(introspect))
-        .route("/oauth/authorize", post(by_address))
-        .route("/oauth/logout", post(by_address))
+        .route("/oauth/authorize", post(authorize_posted))
+        .merge(leave::posted())
         .layer(DefaultBodyLimit::max(LARGEST))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(door), visit::bare))
@@ -90,18 +92,25 @@ fn asker<'a>(visit: &'a Visit, issuer: &'a str) -> Asker<'a> {
     Asker { session: visit.session.as_ref(), issuer, locale: visit.t("zh-CN", "en") }
 }
 
-/// Clients may post what an address asks (OpenID Connect Core 1.0 §3.1.2.1, RP-Initiated Logout 1.0 §2). It is asked again by address: only
-/// then do our cookies come along from another site.
-async fn by_address(visit: Visit, body: Bytes) -> Response {
-    let Ok(text) = std::str::from_utf8(&body) else { return unread("the body is not UTF-8") };
-    let mut asked = pairs(text);
-    asked.retain(|(name, _)| name != "csrf");
-    if asked.is_empty() {
-        return unread("nothing is asked for");
+/// What a client posted instead of writing it into the address, as a query; empty when it posted nothing. It is asked again by address:
+/// only then do our cookies come along from another site.
+fn by_address(headers: &HeaderMap, body: &Bytes) -> Result<String, &'static str> {
+    if !body.is_empty() && !is_form(headers) {
+        return Err(NO_FORM);
     }
+    let mut asked = pairs(std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?);
+    asked.retain(|(name, _)| name != "csrf");
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(asked);
-    Redirect::to(&format!("{}?{}", visit.uri.path(), query.finish())).into_response()
+    Ok(query.extend_pairs(asked).finish())
+}
+
+/// A request to sign somebody in, as a form (OpenID Connect Core 1.0 §3.1.2.1).
+async fn authorize_posted(headers: HeaderMap, body: Bytes) -> Response {
+    match by_address(&headers, &body) {
+        Ok(query) if query.is_empty() => unread("nothing is asked for"),
+        Ok(query) => Redirect::to(&format!("/oauth/authorize?{query}")).into_response(),
+        Err(why) => unread(why),
+    }
 }
 
 async fn authorize(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
@@ -198,9 +207,8 @@ impl Asked {
 /// Reads a posted form; key and secret by HTTP Basic (form-encoded first, RFC 6749 §2.3.1) or in the form, never both.
 fn asked(headers: &HeaderMap, body: &Bytes) -> Result<Asked, &'static str> {
     const BROKEN: &str = "the Authorization header is broken";
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
-        return Err("the body is application/x-www-form-urlencoded");
+    if !is_form(headers) {
+        return Err(NO_FORM);
     }
     let form = pairs(std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?);
     let field = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
@@ -220,6 +228,13 @@ fn asked(headers: &HeaderMap, body: &Bytes) -> Result<Asked, &'static str> {
         }
     };
     Ok(Asked { form, id, secret })
+}
+
+/// Whether a body says that it is a form of one part.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// A form-encoded text.
@@ -274,9 +289,7 @@ fn bearer(
     }
     let shown = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let shown = shown.and_then(|t| t.strip_prefix("Bearer ")).map(|t| t.trim().to_owned());
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if *method != Method::POST || !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if *method != Method::POST || !is_form(headers) {
         return Ok(shown);
     }
     let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?;

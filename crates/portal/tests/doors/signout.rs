@@ -74,6 +74,68 @@ async fn a_client_signs_a_person_out() {
     assert!(page.text().contains("id=\"signed-out\""), "{}", page.text());
 }
 
+/// A wish posted by another site, where no cookie of ours is seen; the page that it is led to.
+async fn posted(browser: &mut Browser, wish: &[(&str, &str)]) -> Page {
+    let cross = [("sec-fetch-site", "cross-site"), ("origin", ORIGIN)];
+    // What stands in the address of a form is none of its parameters.
+    let page = browser.ask("POST", "/oauth/logout?state=elsewhere", &cross, wish).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    assert!(!page.headers.contains_key("set-cookie"));
+    let (path, query) = page.location.split_once('?').unwrap_or((page.location.as_str(), ""));
+    assert_eq!((path, query.is_empty()), ("/oauth/logout", wish.is_empty()), "{}", page.location);
+    assert!(!query.contains("elsewhere"), "{query}");
+    browser.get(&page.location).await
+}
+
+/// RP-Initiated Logout 1.0 §2: by a form as by the address, every parameter optional.
+#[tokio::test]
+async fn a_wish_to_sign_out_may_be_posted() {
+    let house = House::new().await;
+    let (key, secret) = client(&house, ClientKind::Confidential).await;
+    let mut browser = Browser::of(&house, "citizen").await;
+    let hint = hint(&house, &mut browser, (key.as_str(), secret.as_str())).await;
+    let (hinted, named) = (("id_token_hint", hint.as_str()), ("client_id", key.as_str()));
+    let (back, state) = (("post_logout_redirect_uri", OUT), ("state", "s&1"));
+
+    // Nothing but the wish, or a client without a hint: the person is asked.
+    let text = posted(&mut browser, &[]).await.text();
+    assert!(text.contains("id=\"leave\"") && text.contains("value=\"stay\""), "{text}");
+    let text = posted(&mut browser, &[named, back, state]).await.text();
+    assert!(text.contains("value=\"stay\"") && text.contains("办事大厅"), "{text}");
+    // What is wrong is told on the page; another person's hint is none of this session's.
+    let wishes: [&[(&str, &str)]; 4] = [
+        &[hinted, ("post_logout_redirect_uri", "https://evil.test/")],
+        &[hinted, ("client_id", "unknown")],
+        &[hinted, hinted],
+        &[back],
+    ];
+    for wrong in wishes {
+        let page = posted(&mut browser, wrong).await;
+        assert_eq!((page.status, page.location.as_str()), (StatusCode::BAD_REQUEST, ""));
+    }
+    let mut other = Browser::of(&house, "enterprise").await;
+    let page = posted(&mut other, &[hinted, back]).await;
+    assert_eq!((page.status, page.location.as_str()), (StatusCode::OK, ""));
+    assert!(page.text().contains("value=\"stay\""), "{}", page.text());
+    assert_eq!(other.get("/me").await.status, StatusCode::OK);
+    // A body of several parts is no such form.
+    let page = browser.upload("/oauth/logout", &[named], "x.txt", b"x").await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text());
+    assert_eq!(json(&page)["error"], "invalid_request");
+    assert_eq!(browser.get("/me").await.status, StatusCode::OK, "nothing has ended");
+
+    // Nobody is signed in: led on by the hint alone.
+    let mut nobody = Browser::new(&house);
+    let page = posted(&mut nobody, &[hinted, back, state]).await;
+    assert_eq!(page.location, "https://app.test/out?state=s%261", "{}", page.text());
+    let text = posted(&mut nobody, &[]).await.text();
+    assert!(text.contains("id=\"signed-out\""), "{text}");
+    let page = posted(&mut browser, &[hinted, named, back, state]).await;
+    assert_eq!(page.location, "https://app.test/out?state=s%261", "{}", page.text());
+    assert!(browser.cookie("qt_session").is_none(), "the cookie is gone");
+    assert_eq!(browser.get("/me").await.status, StatusCode::SEE_OTHER);
+}
+
 /// RFC 6750 §2: in the header or in a posted form of one part, never both, and never in the address.
 #[tokio::test]
 async fn an_access_token_comes_by_the_header_or_by_a_form() {
