@@ -104,10 +104,11 @@ fn filters(visit: &Visit) -> Vec<(String, String)> {
     out
 }
 
-/// Chosen filters as hidden fields, so that a new search word keeps them.
+/// Chosen filters as hidden fields, so that a new search word keeps them, and the city whose site this is without being one of them.
 fn hidden(visit: &Visit) -> Vec<(String, String)> {
     facets::SHOWN
         .iter()
+        .chain(&["city"])
         .flat_map(|name| visit.qs(name).map(|word| ((*name).to_owned(), word.to_owned())))
         .collect()
 }

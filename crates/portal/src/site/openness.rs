@@ -45,6 +45,8 @@ async fn failing(State(door): State<Arc<Door>>, visit: Visit) -> Answer {
         let mut parts = vec![format!("defect={}", encode(defect))];
         parts.extend(whose.0.map(|c| format!("city={}", encode(c))));
         parts.extend(whose.1.map(|o| format!("org={}", encode(o))));
+        // Nothing is narrowed by it: it says whose site the page stands on.
+        parts.extend(visit.qs("region").map(|r| format!("region={}", encode(r))));
         parts.push(format!("after={}", encode(after)));
         format!("/index/failing?{}", parts.join("&"))
     });

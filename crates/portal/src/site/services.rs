@@ -169,9 +169,10 @@ fn seen([west, south, east, north]: [f64; 4]) -> [f64; 4] {
 fn place_shown(visit: &Visit, place: &Place) -> Value {
     let href = place.bounds.map(seen).map(|[west, south, east, north]| {
         let mut href = format!("/maps?bbox={west:.5},{south:.5},{east:.5},{north:.5}");
-        let kept = ["place", "q", "region"].into_iter().filter_map(|k| visit.q(k).map(|v| (k, v)));
-        let layers = visit.qs("layer").map(|v| ("layer", v));
-        for (name, text) in kept.chain(layers) {
+        let kept = ["place", "q"].into_iter().filter_map(|k| visit.q(k).map(|v| (k, v)));
+        let several =
+            ["region", "layer"].into_iter().flat_map(|k| visit.qs(k).map(move |v| (k, v)));
+        for (name, text) in kept.chain(several) {
             href.push_str(&format!("&{name}={}", encode(text)));
         }
         href

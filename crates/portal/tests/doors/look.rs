@@ -1,7 +1,9 @@
 //! How pages look: elder mode and colours are chosen by a link, kept in cookies, and no part of what a page is asked.
 
 use axum::http::StatusCode;
-use model::code::SyncMode;
+use model::code::{DataType, SyncMode};
+use model::item::Item;
+use model::news::{NewsKind, NewsNew};
 use testkit::House;
 
 use crate::browser::Browser;
@@ -123,7 +125,16 @@ async fn a_city_site_keeps_its_visitor_by_the_address_alone() {
     assert_eq!(browser.get("/interact?region=x").await.status, StatusCode::BAD_REQUEST);
 }
 
-/// A set's pages, a ticket and a showcase lead to each other and to their lists within the city, and forms come back to it.
+/// A page wears the face of Hangzhou and leads to these addresses.
+fn leads(text: &str, links: &[&str]) {
+    assert!(text.contains("class=\"brand\" href=\"/city/hangzhou\""), "{text}");
+    for link in links {
+        assert!(text.contains(&format!("href=\"{link}\"")), "{link}: {text}");
+    }
+}
+
+/// A set's pages, a ticket and a showcase lead to each other and to their lists within the city, and forms come back to it; so do maps,
+/// the developers' log, the index and news.
 #[tokio::test]
 async fn what_stands_below_a_citys_lists_keeps_the_city() {
     let house = House::new().await;
@@ -132,12 +143,6 @@ async fn what_stands_below_a_citys_lists_keeps_the_city() {
     house.publish(draft).await;
     let rows = "id,name,amount,day\n1,甲,1.50,2026-01-02\n";
     house.collect("pond", "rows.csv", rows.as_bytes(), SyncMode::Full).await.unwrap();
-    let leads = |text: &str, links: &[&str]| {
-        assert!(text.contains("class=\"brand\" href=\"/city/hangzhou\""), "{text}");
-        for link in links {
-            assert!(text.contains(&format!("href=\"{link}\"")), "{link}: {text}");
-        }
-    };
     let mut browser = Browser::of(&house, "enterprise").await;
     let tabs = ["/data/pond", "/data/pond/chart", "/data/pond/versions", "/data/pond/api"];
     for path in tabs {
@@ -180,4 +185,60 @@ async fn what_stands_below_a_citys_lists_keeps_the_city() {
     let showcase = browser.get(&handed.location).await.text();
     leads(&showcase, &["/showcase?region=330100", "/data/pond?region=330100"]);
     assert!(showcase.contains("/end?region=330100\""), "{showcase}");
+    of_the_whole_province_by_a_citys_site(&house, &mut browser).await;
+}
+
+/// Maps, the developers' log, the index and news: what they tell of the whole province is not narrowed, and is read on the city's site.
+async fn of_the_whole_province_by_a_citys_site(house: &House, browser: &mut Browser) {
+    let mut placed = testkit::draft("placed");
+    placed.region = "330106".into();
+    placed.items.push(Item::new("wz", "位置", DataType::Geometry));
+    house.publish(placed).await;
+    house.publish(testkit::draft("lake")).await;
+    let maps = browser.get("/maps?region=330100&layer=placed").await.text();
+    leads(&maps, &["/data/placed?region=330100#preview"]);
+    assert!(!maps.contains("href=\"/data/placed#"), "{maps}");
+
+    let developer = browser.get("/developer?region=330100").await.text();
+    leads(&developer, &["/apis?region=330100"]);
+    assert!(!developer.contains("href=\"/apis\""), "{developer}");
+    let log =
+        developer.split("id=\"change-log\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(log.contains("/api?region=330100\"") && !log.contains("/api\""), "{log}");
+
+    let org = testkit::PROVIDER_ORG;
+    let failing = format!("/index/failing?defect=low_capacity&amp;org={org}&amp;region=330100");
+    let theirs = format!("/data?org={org}&amp;city=hangzhou");
+    let index = browser.get("/index?region=330100").await.text();
+    leads(&index, &[&failing, &theirs, "/data?region=330100"]);
+    let text = browser.get(&failing.replace("&amp;", "&")).await.text();
+    leads(&text, &["/index?region=330100", "/data/pond?region=330100"]);
+    assert!(!text.contains("href=\"/index\"") && !text.contains("href=\"/\">"), "{text}");
+    // As many sets as the index counts, those of the province among them; a new search word stays here, too.
+    let text = browser.get(&theirs.replace("&amp;", "&")).await.text();
+    leads(&text, &["/data/pond?region=330100", "/data/lake?region=330100"]);
+    assert!(text.contains("name=\"city\" value=\"hangzhou\""), "{text}");
+    let tickets = browser.get(&format!("/interact?org={org}&city=hangzhou")).await.text();
+    leads(&tickets, &["/interact/new?region=330100"]);
+    assert!(tickets.contains("name=\"city\" value=\"hangzhou\""), "{tickets}");
+    assert!(!tickets.contains("id=\"only-here\""), "not only the city's: {tickets}");
+    let whole = browser.get("/index").await.text();
+    assert!(!whole.contains("city=hangzhou") && !whole.contains("&amp;region="), "{whole}");
+
+    let new = NewsNew {
+        kind: Some(NewsKind::Policy),
+        title: "公共数据开放办法".into(),
+        text: "各部门依法开放公共数据，自发布之日起施行。".into(),
+        ..NewsNew::default()
+    };
+    let authority = house.person("authority").await;
+    let item = app::news::write(&house.app, &authority, &new).await.unwrap();
+    app::news::publish(&house.app, &authority, &item.id).await.unwrap();
+    let page = format!("/policies/{}?region=330100", item.id);
+    for list in ["/policies?city=hangzhou", "/city/hangzhou"] {
+        leads(&browser.get(list).await.text(), &[&page]);
+    }
+    let text = browser.get(&page).await.text();
+    leads(&text, &["/policies?city=hangzhou"]);
+    assert!(!text.contains("href=\"/policies\""), "{text}");
 }
