@@ -1,4 +1,5 @@
-//! Protection: masks, keys, ciphers, signatures, passwords and the hash chain. Functions: same input, same answer.
+//! Protection: masks, keys, ciphers, signatures, passwords and the hash chain. Functions: same input, same answer; `tls` reads the files it is
+//! told of.
 //!
 //! Read in this order: where keys come from (`keys`), what leaves the house (`mask`, with `preserving` for FF1),
 //! who may call (`signature`, `password`, `scram`, `callers`, `tls`, `addresses`), where we may call (`outgoing`), what a release would tell of persons (`anonymity`), what rests (`cipher`), what travels in files (`envelope`), what may be let out of a sandbox (`disclosure`) and by whom it was taken (`watermark`), what is proved later (`chain`, `evidence`, `timestamp`, `sm2`, `ed25519`, `hash`), what the identity provider signs (`identity`).

@@ -65,7 +65,7 @@ impl TlsFiles {
     ) -> Result<Tls> {
         let chain = self.certificate.certificates()?;
         let key = PrivateKeyDer::from_pem_file(&self.key.path)
-            .map_err(|e| self.key.unread(e, "私钥", "private key"))?;
+            .map_err(|e| self.key.unread(&e, "私钥", "private key"))?;
         let mut terms = self.certificate.terms_of(&chain);
         let callers = match &self.authorities {
             None => None,
@@ -132,9 +132,9 @@ impl Named {
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>> {
         let read = CertificateDer::pem_file_iter(&self.path)
             .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|e| self.unread(e, "证书", "certificate"))?;
+            .map_err(|e| self.unread(&e, "证书", "certificate"))?;
         match read.is_empty() {
-            true => Err(self.unread(pem::Error::NoItemsFound, "证书", "certificate")),
+            true => Err(self.unread(&pem::Error::NoItemsFound, "证书", "certificate")),
             false => Ok(read),
         }
     }
@@ -153,8 +153,9 @@ impl Named {
         chain.iter().enumerate().filter_map(term).collect()
     }
 
-    fn unread(&self, error: pem::Error, zh: &str, en: &str) -> Error {
-        let told = match &error {
+    /// Without the reader's own words: they hold lines of the file, and a key that stands on one line is all in them.
+    fn unread(&self, error: &pem::Error, zh: &str, en: &str) -> Error {
+        match error {
             pem::Error::Io(why) => self.fault(
                 &format!("无法读取（{why}）；检查路径是否正确、本进程能否读取"),
                 &format!("cannot be read ({why}): check the path and the rights on the file"),
@@ -167,8 +168,7 @@ impl Named {
                 &format!("不是完好的 PEM；从原件重新复制，{zh}的首行至末行都要在内"),
                 &format!("is no whole PEM: copy the {en} anew, from its first line to its last"),
             ),
-        };
-        told.caused_by(error.to_string())
+        }
     }
 
     fn fault(&self, zh: &str, en: &str) -> Error {

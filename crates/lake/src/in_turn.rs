@@ -5,9 +5,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::Result as PlanResult;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -20,6 +20,9 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
+/// The step of Delta's reader; below it stand pieces of its own where files have deletion vectors.
+const READER: &str = "DeltaScanExec";
+
 /// Has every piece of a plan wait for those before it.
 #[derive(Debug)]
 pub(crate) struct InTurn;
@@ -31,7 +34,11 @@ impl PhysicalOptimizerRule for InTurn {
         _: &ConfigOptions,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         let plan = plan
-            .transform_up(|step| {
+            .transform_down(|step| {
+                // What a table's reader brings together it looks at itself, and takes no other step there.
+                if step.name() == READER {
+                    return Ok(Transformed::new(step, false, TreeNodeRecursion::Jump));
+                }
                 let met = step.downcast_ref::<CoalescePartitionsExec>();
                 Ok(match met.map(|met| Pieces::of(met.input(), met.fetch())) {
                     Some(pieces) => Transformed::yes(pieces),
@@ -117,9 +124,13 @@ impl ExecutionPlan for Pieces {
 
     fn execute(
         &self,
-        _: usize,
+        partition: usize,
         context: Arc<TaskContext>,
     ) -> PlanResult<SendableRecordBatchStream> {
+        if partition != 0 {
+            let told = format!("InTurn has one piece, and none of number {partition}");
+            return Err(DataFusionError::Internal(told));
+        }
         let input = Arc::clone(&self.input);
         let pieces = stream::iter(0..input.output_partitioning().partition_count());
         let rows =

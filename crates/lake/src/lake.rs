@@ -131,9 +131,7 @@ impl DeltaLake {
             mask_key,
             slots: std::sync::Mutex::default(),
             parallel: session_state(&runtime, config.threads.max(1), CHUNK_ROWS),
-            ordered: SessionStateBuilder::new_from_existing(session_state(&runtime, 1, CHUNK_ROWS))
-                .with_physical_optimizer_rule(Arc::new(InTurn))
-                .build(),
+            ordered: ordered_state(&runtime),
             analytic: session_state(&runtime, config.threads.max(1), STATEMENT_ROWS),
             counting: tokio::sync::Mutex::default(),
             runtime,
@@ -200,6 +198,17 @@ fn session_state(runtime: &Arc<RuntimeEnv>, threads: usize, rows: usize) -> Sess
         .with_default_features()
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime))
+        .build()
+}
+
+/// Of rows as they are stored: one piece after another. A join's filter waits for all pieces at once, so there is none.
+fn ordered_state(runtime: &Arc<RuntimeEnv>) -> SessionState {
+    let state = session_state(runtime, 1, CHUNK_ROWS);
+    let mut config = state.config().clone();
+    config.options_mut().optimizer.enable_join_dynamic_filter_pushdown = false;
+    SessionStateBuilder::new_from_existing(state)
+        .with_config(config)
+        .with_physical_optimizer_rule(Arc::new(InTurn))
         .build()
 }
 

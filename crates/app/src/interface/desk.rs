@@ -235,13 +235,26 @@ pub async fn set_until(app: &App, op: &Op, id: &str, day: &str) -> Result<Interf
             "only a deprecated version has a last day",
         ));
     }
-    let new = Interface { until: until(op, day)?, updated_at: after(op, &old), ..old.clone() };
+    let new = Interface {
+        until: until(op, day)?,
+        deprecated_at: since(&old),
+        updated_at: after(op, &old),
+        ..old.clone()
+    };
     if new.until == old.until {
         return Ok(old);
     }
     written(app, op, &permit, (&new, old.updated_at), "interface.until", &new.until).await?;
     tell(app, op, &new, "interface.until").await?;
     Ok(new)
+}
+
+/// Since when a version is deprecated. Of one from before this was kept it is the last change, which is about to be another.
+fn since(old: &Interface) -> String {
+    match old.state == InterfaceState::Deprecated && old.deprecated_at.is_empty() {
+        true => old.updated_at.clone(),
+        false => old.deprecated_at.clone(),
+    }
 }
 
 /// Keeps a version that was changed since `before`, has this process know it at once, and records it.
@@ -272,7 +285,8 @@ pub async fn set_quota(app: &App, op: &Op, id: &str, quota: InterfaceQuota) -> R
         .into_iter()
         .map(|v| {
             let before = v.updated_at.clone();
-            (Interface { quota, updated_at: after(op, &v), ..v }, before)
+            let deprecated_at = since(&v);
+            (Interface { quota, deprecated_at, updated_at: after(op, &v), ..v }, before)
         })
         .collect();
     app.store.interface_update(&permit, &changes).await?;

@@ -418,8 +418,9 @@ async fn a_download_of_a_base_and_its_changes_has_one_order() {
     house.land(0, &keyed, "p1", SyncMode::Full, base).await.unwrap();
     house.land(1, &keyed, "p2", SyncMode::Incremental, vec![parks(7, 9)]).await.unwrap();
     house.land(2, &keyed, "p3", SyncMode::Incremental, vec![parks(40_000, 40_001)]).await.unwrap();
+    // Of the changes the newest come first, as the log tells its files.
     let wanted: Vec<i64> =
-        (0..40_000).filter(|n| ![7, 8].contains(n)).chain([7, 8, 40_000]).collect();
+        (0..40_000).filter(|n| ![7, 8].contains(n)).chain([40_000, 7, 8]).collect();
     let download = open_grant(&keyed, Action::RowsDownload);
     for _ in 0..5 {
         let rows = scan(&house, &download, &RowQuery::default()).await.unwrap();

@@ -39,6 +39,30 @@ fn sql(cert: &str, key: &str, more: &str) -> String {
     format!("{ALL}[sql]\ncertificate_file = \"{cert}\"\nkey_file = \"{key}\"\n{more}")
 }
 
+/// A key that lost its line ends is one line that begins and ends as the first of a key does.
+#[test]
+fn of_a_broken_key_nothing_is_told() {
+    let desk = Desk::new();
+    certify(&desk, "good", 365);
+    let key = std::fs::read_to_string(desk.path("good.key")).unwrap();
+    let line = key.replace('\n', "");
+    let body = key.lines().nth(1).unwrap();
+    for broken in [line.clone(), line.replacen("BEGIN", "BEGAN", 1)] {
+        desk.write("flat.key", &broken);
+        for config in [gateway("good.crt", "flat.key", ""), sql("good.crt", "flat.key", "")] {
+            for json in [false, true] {
+                let output = check(&desk, &config, json);
+                assert_eq!(output.status.code(), Some(1), "{broken}");
+                let told = text(&output.stdout) + &text(&output.stderr);
+                assert!(told.contains("flat.key"), "{told}");
+                let bytes = format!("{:?}", body.as_bytes());
+                let bytes = bytes.trim_matches(['[', ']']);
+                assert!(!told.contains(body) && !told.contains(bytes), "the key is told");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_file_of_tls_that_does_not_serve_is_told_with_its_key_and_remedy() {
     let desk = Desk::new();
