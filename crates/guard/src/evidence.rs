@@ -13,6 +13,7 @@ use ct_merkle::{InclusionProof, RootHash};
 use model::restricted::SigningAlgorithm;
 use model::{Error, Result};
 use sm3::Sm3;
+use sm3::digest::{Digest, Output};
 
 use crate::hash::sm3_hex;
 use crate::keys::KeyRing;
@@ -286,6 +287,49 @@ impl Tree {
     }
 }
 
+/// The root of a stretch of which nothing is to be proved: of what lies behind, it keeps one hash for each whole tree
+/// (RFC 9162, 2.1.1), so that a record costs about two hashes and next to no memory.
+#[derive(Debug, Default)]
+pub struct Roots {
+    /// Roots of whole trees with their heights, the highest first.
+    whole: Vec<(u32, Output<Sm3>)>,
+    leaves: u64,
+}
+
+impl Roots {
+    /// Puts the hash of a record (64 hex digits) behind the others.
+    pub fn push(&mut self, hash: &str) -> Result<()> {
+        let mut root = Sm3::new_with_prefix([0_u8]).chain_update(leaf(hash)?).finalize();
+        let mut height = 0;
+        while let Some((_, left)) = self.whole.pop_if(|(whole, _)| *whole == height) {
+            (root, height) = (parent(&left, &root), height + 1);
+        }
+        self.whole.push((height, root));
+        self.leaves += 1;
+        Ok(())
+    }
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.leaves
+    }
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.leaves == 0
+    }
+    /// Hash of the root, 64 hex digits; that of nothing is the hash of nothing.
+    #[must_use]
+    pub fn root(&self) -> String {
+        let roots = self.whole.iter().rev().map(|(_, root)| *root);
+        hex::encode(
+            roots.reduce(|right, left| parent(&left, &right)).unwrap_or_else(|| Sm3::digest([])),
+        )
+    }
+}
+
+fn parent(left: &Output<Sm3>, right: &Output<Sm3>) -> Output<Sm3> {
+    Sm3::new_with_prefix([1_u8]).chain_update(left).chain_update(right).finalize()
+}
+
 /// Whether a record's hash is leaf `index` of the tree of `count` leaves with this root. Texts that cannot be read prove nothing.
 #[must_use]
 pub fn proves(root: &str, count: u64, index: u64, hash: &str, path: &str) -> bool {
@@ -408,6 +452,9 @@ mod tests {
             let index = pick % count;
             let hash = &hashes[index as usize];
             let (root, path) = (tree.root(), tree.path(index).unwrap());
+            let mut roots = Roots::default();
+            assert!(roots.is_empty() && hashes.iter().all(|hash| roots.push(hash).is_ok()));
+            assert_eq!((roots.root(), roots.len()), (root.clone(), count), "the same without its leaves");
             assert!(proves(&root, count, index, hash, &path));
             assert!(!proves(&root, count, index, &sm3_hex(b"other"), &path));
             assert!(count == 1 || !proves(&root, count, (index + 1) % count, hash, &path));

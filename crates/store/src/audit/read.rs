@@ -87,6 +87,48 @@ impl AuditLog {
         }
     }
 
+    /// Numbers and hashes of the records behind number `after`, in order; `after` must be `hash`, and each must say that it stands behind
+    /// the one before it. What the records themselves say is not read: a hash that is not theirs is told by [`Self::stretch`] and
+    /// [`Self::verify`].
+    pub async fn links(
+        &self,
+        permit: &Permit,
+        after: i64,
+        hash: &str,
+        most: u32,
+    ) -> Result<Vec<(i64, String)>> {
+        permit.require(&[Action::SystemWork])?;
+        let rows = sqlx::query(
+            "SELECT seq, prev_hash, hash FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2",
+        )
+        .bind(after)
+        .bind(i64::from(most) + 1)
+        .fetch_all(self.table().await?)
+        .await
+        .map_err(fail)?;
+        let mut rows = rows.iter();
+        let broken = |seq| {
+            let fault = unsealed(seq);
+            Error::new(Code::AuditUnavailable, fault.zh, fault.en)
+        };
+        if after >= FIRST {
+            let from = rows.next().ok_or_else(|| broken(after))?;
+            if number(from, "seq")? != after || text(from, "hash")? != hash {
+                return Err(broken(after));
+            }
+        }
+        let mut links: Vec<(i64, String)> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let before = links.last().map_or((after, hash), |(seq, hash)| (*seq, hash.as_str()));
+            let seq = number(row, "seq")?;
+            if (seq - 1, text(row, "prev_hash")?.as_str()) != before {
+                return Err(broken(before.0 + 1));
+            }
+            links.push((seq, text(row, "hash")?));
+        }
+        Ok(links)
+    }
+
     /// Walks the chain from its first record. Index columns are compared with the hashed body, too, and the records that `anchors`
     /// names (number and hash, in order) must be those they name.
     pub async fn verify(&self, permit: &Permit, anchors: &[(i64, String)]) -> Result<AuditVerdict> {

@@ -133,6 +133,23 @@ fn rewrite(folder: &Path) {
 }
 
 #[tokio::test]
+async fn a_stretch_with_a_record_missing_is_not_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::at(folder.path()).await;
+    house.publish(testkit::draft("lake_water")).await;
+    house.app.store.close().await;
+    drop(house);
+    let db = rusqlite::Connection::open(folder.path().join("store").join("audit.db")).unwrap();
+    assert_eq!(db.execute("DELETE FROM audit WHERE seq = 3", []).unwrap(), 1);
+    drop(db);
+    let house = House::at(folder.path()).await;
+    let refused = evidence::seal(&house.app, &Op::system(house.app.now())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AuditUnavailable);
+    assert!(refused.en().contains("record 3 "), "{refused}");
+    house.app.store.close().await;
+}
+
+#[tokio::test]
 async fn a_chain_rewritten_as_a_whole_is_told_by_its_seals() {
     for seal in [false, true] {
         let folder = tempfile::tempdir().unwrap();
