@@ -53,7 +53,7 @@ fn of_a_broken_key_nothing_is_told() {
             for json in [false, true] {
                 let output = check(&desk, &config, json);
                 assert_eq!(output.status.code(), Some(1), "{broken}");
-                let told = text(&output.stdout) + &text(&output.stderr);
+                let told = format!("{}{}", text(&output.stdout), text(&output.stderr));
                 assert!(told.contains("flat.key"), "{told}");
                 let bytes = format!("{:?}", body.as_bytes());
                 let bytes = bytes.trim_matches(['[', ']']);
