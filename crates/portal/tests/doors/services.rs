@@ -478,7 +478,7 @@ async fn the_open_index_opens_the_sets_that_fail() {
     let index = nobody.get("/index").await.text();
     assert!(index.contains("defect=late"), "{index}");
     let failing = nobody.get("/index/failing?defect=late&city=330100").await.text();
-    assert!(failing.contains("href=\"/data/daily\""), "{failing}");
+    assert!(failing.contains("href=\"/data/daily?region=330100\""), "{failing}");
     let none = nobody.get("/index/failing?defect=late&city=330200").await.text();
     assert!(none.contains("id=\"nothing\""), "{none}");
     assert_eq!(nobody.get("/index/failing?defect=ugly").await.status, StatusCode::NOT_FOUND);
