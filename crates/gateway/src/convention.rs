@@ -10,6 +10,8 @@
 //! is `200` with the outcome in `code`. Legacy: only served while it is switched on (`app::account::convention_on`); a call passes
 //! the same gate, quota, masks and audit as any other.
 
+use std::sync::Arc;
+
 use app::account::{self, ConventionSecrets, ConventionSign};
 use app::interface::{self, Answer, Body as Told};
 use axum::extract::{Path, Request, State};
@@ -28,7 +30,7 @@ use crate::answer::{self, Refusal};
 use crate::caller::{address, failed, guessing, purpose};
 use crate::evidence::Asker;
 use crate::flood::network;
-use crate::interface::{of_version, page_of, read};
+use crate::interface::{page_of, read, tell_version};
 use crate::{Door, rows};
 
 pub(crate) fn router() -> Router<Door> {
@@ -183,9 +185,9 @@ async fn call(
         match tokio::time::timeout(rows::LONGEST, calling).await {
             Ok(answer) => {
                 let answer = answer?;
-                let version = of_version(&answer.interface);
+                let version = Arc::clone(&answer.interface);
                 let mut told = told(&op, given.size, answer)?;
-                told.headers_mut().extend(version);
+                tell_version(told.headers_mut(), &version);
                 // A refusal is `200`, too: only what was answered has a receipt.
                 if let Some(asker) = parts.extensions.get::<Asker>() {
                     asker.known(&op, "irs");

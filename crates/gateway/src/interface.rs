@@ -110,7 +110,6 @@ fn form(accept: Option<&str>) -> Result<FileForm> {
 
 fn write(answer: Answer, form: FileForm) -> Result<Response> {
     let version = answer.interface.version;
-    let told = of_version(&answer.interface);
     let mut builder =
         Response::builder().header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if !answer.masked.is_empty()
@@ -150,7 +149,7 @@ fn write(answer: Answer, form: FileForm) -> Result<Response> {
         }
         Told::Changes(pulled) => {
             let mut response = flow::respond(&pulled, false)?;
-            response.headers_mut().extend(told);
+            tell_version(response.headers_mut(), &answer.interface);
             return Ok(response);
         }
         Told::File(file) => {
@@ -165,7 +164,7 @@ fn write(answer: Answer, form: FileForm) -> Result<Response> {
         .header(header::CONTENT_TYPE, HeaderValue::from_static(mime))
         .body(body)
         .map_err(|e| Error::internal("cannot build the answer").caused_by(e))?;
-    response.headers_mut().extend(told);
+    tell_version(response.headers_mut(), &answer.interface);
     Ok(response)
 }
 
@@ -175,28 +174,18 @@ const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
 /// What every answer tells of the version that gave it: its number; of a deprecated one since when it is (RFC 9745), and when it
 /// ends (RFC 8594).
-pub(crate) fn of_version(interface: &Interface) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(3);
+pub(crate) fn tell_version(headers: &mut HeaderMap, interface: &Interface) {
     headers.insert(VERSION, HeaderValue::from(interface.version));
     if interface.state != InterfaceState::Deprecated {
-        return headers;
+        return;
     }
-    for (name, text) in [(DEPRECATION, since(interface)), (SUNSET, sunset(&interface.until))] {
+    let since = DateTime::parse_from_rfc3339(interface.deprecated_since()).ok();
+    let since = since.map(|at| format!("@{}", at.timestamp()));
+    for (name, text) in [(DEPRECATION, since), (SUNSET, sunset(&interface.until))] {
         if let Some(value) = text.and_then(|t| HeaderValue::from_str(&t).ok()) {
             headers.insert(name, value);
         }
     }
-    headers
-}
-
-/// When a version was deprecated, as RFC 9745 wants it. Of one from before that was kept, its last change is the nearest known.
-fn since(interface: &Interface) -> Option<String> {
-    let at = match interface.deprecated_at.as_str() {
-        "" => interface.updated_at.as_str(),
-        at => at,
-    };
-    let at = DateTime::parse_from_rfc3339(at).ok()?;
-    Some(format!("@{}", at.timestamp()))
 }
 
 /// Figures by group as a page of rows.

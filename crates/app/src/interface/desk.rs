@@ -237,7 +237,7 @@ pub async fn set_until(app: &App, op: &Op, id: &str, day: &str) -> Result<Interf
     }
     let new = Interface {
         until: until(op, day)?,
-        deprecated_at: since(&old),
+        deprecated_at: old.deprecated_since().to_owned(),
         updated_at: after(op, &old),
         ..old.clone()
     };
@@ -247,14 +247,6 @@ pub async fn set_until(app: &App, op: &Op, id: &str, day: &str) -> Result<Interf
     written(app, op, &permit, (&new, old.updated_at), "interface.until", &new.until).await?;
     tell(app, op, &new, "interface.until").await?;
     Ok(new)
-}
-
-/// Since when a version is deprecated. Of one from before this was kept it is the last change, which is about to be another.
-fn since(old: &Interface) -> String {
-    match old.state == InterfaceState::Deprecated && old.deprecated_at.is_empty() {
-        true => old.updated_at.clone(),
-        false => old.deprecated_at.clone(),
-    }
 }
 
 /// Keeps a version that was changed since `before`, has this process know it at once, and records it.
@@ -285,7 +277,7 @@ pub async fn set_quota(app: &App, op: &Op, id: &str, quota: InterfaceQuota) -> R
         .into_iter()
         .map(|v| {
             let before = v.updated_at.clone();
-            let deprecated_at = since(&v);
+            let deprecated_at = v.deprecated_since().to_owned();
             (Interface { quota, deprecated_at, updated_at: after(op, &v), ..v }, before)
         })
         .collect();

@@ -116,6 +116,17 @@ pub struct Interface {
     pub draft: InterfaceDraft,
 }
 
+impl Interface {
+    /// When a deprecated version became so, RFC 3339; of one from before this was kept its last change, which is the nearest known.
+    #[must_use]
+    pub fn deprecated_since(&self) -> &str {
+        match (self.state, self.deprecated_at.as_str()) {
+            (InterfaceState::Deprecated, "") => &self.updated_at,
+            (_, at) => at,
+        }
+    }
+}
+
 /// How often an interface may be called, whatever the callers' own quotas are; nothing set limits nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -61,23 +61,9 @@ impl AuditLog {
         hash: &str,
         most: u32,
     ) -> Result<Vec<AuditRecord>> {
-        permit.require(&[Action::SystemWork, Action::AuditExport])?;
-        let rows = sqlx::query(
-            "SELECT seq, prev_hash, hash, body FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2",
-        )
-        .bind(after)
-        .bind(i64::from(most) + 1)
-        .fetch_all(self.table().await?)
-        .await
-        .map_err(fail)?;
-        let mut records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let broken = |fault: AuditFault| Error::new(Code::AuditUnavailable, fault.zh, fault.en);
-        if after >= FIRST {
-            match records.first() {
-                Some(from) if from.seq == after && from.hash == hash => drop(records.remove(0)),
-                _ => return Err(broken(unsealed(after))),
-            }
-        }
+        permit.require(&[Action::AuditExport])?;
+        let rows = self.behind("seq, prev_hash, hash, body", after, hash, most).await?;
+        let records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         let mut verifier = ChainVerifier::after(after, hash);
         let told = records.iter().find_map(|record| verifier.feed(record).err());
         // A missing record is told by the verifier's end at the latest.
@@ -85,6 +71,31 @@ impl AuditLog {
             None => Ok(records),
             Some(fault) => Err(broken(fault)),
         }
+    }
+
+    /// Columns of the records behind number `after`, in order; `after` itself must be there still, as `hash`.
+    async fn behind(
+        &self,
+        columns: &str,
+        after: i64,
+        hash: &str,
+        most: u32,
+    ) -> Result<Vec<AnyRow>> {
+        let sql = format!("SELECT {columns} FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2");
+        let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(after)
+            .bind(i64::from(most) + 1)
+            .fetch_all(self.table().await?)
+            .await
+            .map_err(fail)?;
+        if after >= FIRST {
+            let from = rows.first().ok_or_else(|| broken(unsealed(after)))?;
+            if number(from, "seq")? != after || text(from, "hash")? != hash {
+                return Err(broken(unsealed(after)));
+            }
+            rows.remove(0);
+        }
+        Ok(rows)
     }
 
     /// Numbers and hashes of the records behind number `after`, in order; `after` must be `hash`, and each must say that it stands behind
@@ -98,31 +109,13 @@ impl AuditLog {
         most: u32,
     ) -> Result<Vec<(i64, String)>> {
         permit.require(&[Action::SystemWork])?;
-        let rows = sqlx::query(
-            "SELECT seq, prev_hash, hash FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2",
-        )
-        .bind(after)
-        .bind(i64::from(most) + 1)
-        .fetch_all(self.table().await?)
-        .await
-        .map_err(fail)?;
-        let mut rows = rows.iter();
-        let broken = |seq| {
-            let fault = unsealed(seq);
-            Error::new(Code::AuditUnavailable, fault.zh, fault.en)
-        };
-        if after >= FIRST {
-            let from = rows.next().ok_or_else(|| broken(after))?;
-            if number(from, "seq")? != after || text(from, "hash")? != hash {
-                return Err(broken(after));
-            }
-        }
+        let rows = self.behind("seq, prev_hash, hash", after, hash, most).await?;
         let mut links: Vec<(i64, String)> = Vec::with_capacity(rows.len());
-        for row in rows {
+        for row in &rows {
             let before = links.last().map_or((after, hash), |(seq, hash)| (*seq, hash.as_str()));
             let seq = number(row, "seq")?;
             if (seq - 1, text(row, "prev_hash")?.as_str()) != before {
-                return Err(broken(before.0 + 1));
+                return Err(broken(unsealed(before.0 + 1)));
             }
             links.push((seq, text(row, "hash")?));
         }
@@ -239,6 +232,11 @@ fn columns_differ(row: &AnyRow, record: &AuditRecord) -> Result<Option<AuditFaul
         }
     }
     Ok(None)
+}
+
+/// The chain does not go on as it should.
+fn broken(fault: AuditFault) -> Error {
+    Error::new(Code::AuditUnavailable, fault.zh, fault.en)
 }
 
 /// A record that is not the one a signed seal names.
