@@ -5,9 +5,13 @@ export default defineConfig({
   testDir: "e2e",
   testMatch: "*.test.mjs",
   outputDir: "test-results",
-  // One demo, one ledger: tests of one file build on each other, files do not.
-  workers: 1,
-  fullyParallel: false,
+  // One demo, one ledger. What a walk does builds on what it did before, so that walks go one after another; pages are only looked at,
+  // each by itself, beside a walk or another page.
+  workers: 2,
+  projects: [
+    { name: "walks", testIgnore: "pages.test.mjs", workers: 1 },
+    { name: "pages", testMatch: "pages.test.mjs", fullyParallel: true },
+  ],
   retries: 0,
   timeout: 120_000,
   expect: { timeout: 15_000 },
