@@ -182,16 +182,18 @@ const LOOKS = {
 // Who uses the open site: its pages are held to every look, those of the console to the plain one.
 const OUTSIDE = ["nobody", "citizen", "enterprise", "debtor"];
 
-// Each role signs in once: what is looked at here is the page, not the way in.
-const sessions = new Map();
-async function session(browser, role) {
-  if (role === "nobody") return undefined;
-  if (!sessions.has(role)) {
-    const page = await signedIn(browser, role);
-    sessions.set(role, await page.context().storageState());
-    await page.context().close();
+// Each role signs in once and keeps its browser for each look: what is looked at here is the page, not the way in.
+const contexts = new Map();
+async function pageOf(browser, role, look = "plain") {
+  const called = `${role} ${look}`;
+  if (!contexts.has(called)) {
+    const signed = role === "nobody" ? undefined : (await signedIn(browser, role)).context();
+    const context = await browser.newContext({ viewport: SIZES.desktop, storageState: await signed?.storageState() });
+    await signed?.close();
+    await context.addCookies(LOOKS[look].map(([name, value]) => ({ name, value, url: portal })));
+    contexts.set(called, context);
   }
-  return sessions.get(role);
+  return contexts.get(called).newPage();
 }
 
 // Pages that lists lead to: from a page to the first of its links by a selector, and so on; what begins with `/` is further below the
@@ -264,13 +266,11 @@ function faultsOf(page) {
 }
 
 for (const [name, role, path, ...hops] of [...PAGES, ...LED]) {
-  for (const [look, cookies] of Object.entries(LOOKS)) {
+  for (const look of Object.keys(LOOKS)) {
     if (!OUTSIDE.includes(role) && look !== "plain") continue;
     const called = look === "plain" ? name : `${name}-${look}`;
     test(`${called} on a desktop and on a phone`, async ({ browser }) => {
-      const context = await browser.newContext({ viewport: SIZES.desktop, storageState: await session(browser, role) });
-      await context.addCookies(cookies.map(([cookie, value]) => ({ name: cookie, value, url: portal })));
-      const page = await context.newPage();
+      const page = await pageOf(browser, role, look);
       const faults = faultsOf(page);
       await led(page, path, hops);
       if (role !== "nobody") expect(page.url(), `${role} should be signed in`).not.toMatch(/\/login/);
@@ -279,7 +279,7 @@ for (const [name, role, path, ...hops] of [...PAGES, ...LED]) {
       await page.waitForLoadState("networkidle");
       await fit(page, `page-${called}`);
       expect(faults).toEqual([]);
-      await context.close();
+      await page.close();
     });
   }
 }
@@ -348,15 +348,14 @@ const MADE = [
 
 for (const [name, role, walk] of MADE) {
   test(`${name} is made, and its pages are looked at on a desktop and on a phone`, async ({ browser }) => {
-    const context = await browser.newContext({ viewport: SIZES.desktop, storageState: await session(browser, role) });
-    const page = await context.newPage();
+    const page = await pageOf(browser, role);
     const faults = faultsOf(page);
     await walk(page, async (called) => {
       await page.waitForLoadState("networkidle");
       await fit(page, `page-${called}`);
     });
     expect(faults).toEqual([]);
-    await context.close();
+    await page.close();
   });
 }
 
