@@ -1,4 +1,4 @@
-//! City sites: each city's own face over the same store, with its own figures, notices, counties, sets and feed. Lists of the
+//! City sites: each city's own face over the same store, with its own figures, notices, counties, sets and feed. Pages of the
 //! province that are asked for a city's regions wear its face, too: the address alone says so, no cookie.
 
 use std::sync::Arc;

@@ -86,13 +86,31 @@ async fn the_navigation_says_where_one_is() {
     }
 }
 
+/// Pages of the open site that wear the face of a city whose regions they are asked for.
+const PUBLIC: [&str; 16] = [
+    "/data",
+    "/apis",
+    "/maps",
+    "/showcase",
+    "/interact",
+    "/index",
+    "/developer",
+    "/search",
+    "/contests",
+    "/plans",
+    "/restricted",
+    "/restricted/statistics",
+    "/agreements/verify",
+    "/about",
+    "/help/api",
+    "/help/errors",
+];
+
 #[tokio::test]
 async fn a_city_site_keeps_its_visitor_by_the_address_alone() {
     let house = House::new().await;
     let mut browser = Browser::new(&house);
-    let lists =
-        ["/data", "/apis", "/maps", "/showcase", "/interact", "/index", "/developer", "/search"];
-    for path in lists {
+    for path in PUBLIC {
         let page = browser.get(&format!("{path}?region=330106&q=x")).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
         let text = page.text();
@@ -108,12 +126,13 @@ async fn a_city_site_keeps_its_visitor_by_the_address_alone() {
     }
     let home = browser.get("/city/hangzhou").await.text();
     assert!(home.contains("id=\"to-province\" href=\"/\""), "{home}");
-    // Two cities, no region, none that is one, a page that is no list: the province's.
+    // Two cities, no region, none that is one, a page that is none of the open site's: the province's.
     for path in [
         "/data?region=330100&region=330200",
         "/data?region=x",
         "/data",
-        "/about?region=330100",
+        "/about?region=x",
+        "/login?region=330100",
         "/?region=330100",
     ] {
         let text = browser.get(path).await.text();
@@ -186,6 +205,39 @@ async fn what_stands_below_a_citys_lists_keeps_the_city() {
     leads(&showcase, &["/showcase?region=330100", "/data/pond?region=330100"]);
     assert!(showcase.contains("/end?region=330100\""), "{showcase}");
     of_the_whole_province_by_a_citys_site(&house, &mut browser).await;
+}
+
+/// Standing pages lead to each other and to lists within the city; so do the foot of every page and a page that tells of a fault.
+#[tokio::test]
+async fn standing_pages_keep_the_city() {
+    let house = House::new().await;
+    let mut browser = Browser::new(&house);
+    let (about, api, errors) =
+        ("/about?region=330100", "/help/api?region=330100", "/help/errors?region=330100");
+    let pages = [
+        ("/data?region=330100", vec![about, errors]),
+        ("/apis?region=330100", vec!["/developer?region=330100", about]),
+        (about, vec![api, errors, "/data?region=330100"]),
+        ("/about?city=hangzhou", vec![about, api, "/data?region=330100"]),
+        (api, vec![errors, about]),
+        (errors, vec![api, about]),
+        ("/developer?region=330100", vec![api, errors, "/help/api?region=330100#signature"]),
+        ("/data/nothing?region=330100", vec!["/help/errors?region=330100#not_found", about]),
+    ];
+    for (path, links) in pages {
+        let text = browser.get(path).await.text();
+        leads(&text, &links);
+        for dropped in ["/about", "/help/api", "/help/errors", "/developer", "/"] {
+            // The way back to the whole province alone.
+            let back = usize::from(path.split('?').next() == Some(dropped));
+            let whole = text.matches(&format!("href=\"{dropped}\"")).count();
+            assert_eq!(whole, back, "{path}: {dropped}: {text}");
+        }
+    }
+    for path in ["/about", "/help/api", "/help/errors", "/developer", "/data/nothing"] {
+        let text = browser.get(path).await.text();
+        assert!(!text.contains("region=330100") && text.contains("href=\"/about\""), "{text}");
+    }
 }
 
 /// Maps, the developers' log, the index and news: what they tell of the whole province is not narrowed, and is read on the city's site.
