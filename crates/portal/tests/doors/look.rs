@@ -1,12 +1,13 @@
 //! How pages look: elder mode and colours are chosen by a link, kept in cookies, and no part of what a page is asked.
 
+use app::contest::ContestNew;
 use axum::http::StatusCode;
 use model::code::{DataType, SyncMode};
 use model::item::Item;
 use model::news::{NewsKind, NewsNew};
 use testkit::House;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, encode};
 
 /// Pages of the open site.
 const PAGES: [&str; 10] = [
@@ -293,4 +294,94 @@ async fn of_the_whole_province_by_a_citys_site(house: &House, browser: &mut Brow
     let text = browser.get(&page).await.text();
     leads(&text, &["/policies?city=hangzhou"]);
     assert!(!text.contains("href=\"/policies\""), "{text}");
+}
+
+/// A contest, the forms of those who take part, and the showcase that a work becomes lead to each other within the city.
+#[tokio::test]
+async fn a_contest_keeps_the_city() {
+    let house = House::new().await;
+    house.publish(testkit::draft("tingche")).await;
+    let contest = public_contest(&house).await;
+    let here = format!("/contests/{contest}?region=330100");
+    let mut leader = Browser::of(&house, "enterprise").await;
+    let found = format!("/search?q={}&region=330100", encode("创新大赛"));
+    for list in ["/contests?region=330100", "/contests?city=hangzhou", found.as_str()] {
+        leads(&leader.get(list).await.text(), &[&here]);
+    }
+    // Begun further on, the list leads to its first page.
+    let text = leader.get("/contests?region=330100&before=~").await.text();
+    assert!(text.contains("class=\"button\" href=\"/contests?region=330100\""), "{text}");
+
+    let at = |place: &str| format!("/contests/{contest}/{place}?region=330100");
+    let formed = leader.post(&at("teams"), &[("name", "甲队")]).await.text();
+    leads(&formed, &["/contests?region=330100"]);
+    let code = formed.split("id=\"invitation-code\">").nth(1).unwrap().split('<').next().unwrap();
+    let mut member = Browser::of(&house, "citizen").await;
+    let joined = member.post(&at("join"), &[("code", code)]).await;
+    assert_eq!(joined.location, format!("{here}&done=joined"), "{}", joined.text());
+    let work = [
+        ("track", "0"),
+        ("title", "停车导航"),
+        ("text", "用开放的停车数据做成的导航。"),
+        ("link", "https://map.example/"),
+        ("sets", "tingche"),
+    ];
+    let entered = leader.post(&at("works"), &work).await;
+    assert_eq!(entered.location, format!("{here}&done=entered"), "{}", entered.text());
+
+    let page = leader.get(&here).await;
+    let text = page.text();
+    let own = page.after(&format!("action=\"/contests/{contest}/works/"));
+    let own = own.split('/').next().unwrap();
+    let mut forms = vec![at("invitation"), at("works")];
+    forms.extend(["files", "consent", "take-back"].map(|to| at(&format!("works/{own}/{to}"))));
+    for form in forms {
+        assert!(text.contains(&format!("action=\"{form}\"")), "{form}: {text}");
+    }
+    assert!(!text.contains("href=\"/contests\""), "{text}");
+    let files = at(&format!("works/{own}/files"));
+    let attached = leader.upload(&files, &[], "说明.pdf", b"%PDF-1.7 x").await;
+    assert_eq!(attached.location, format!("{here}&done=attached"), "{}", attached.text());
+    let left = member.post(&at("leave"), &[]).await;
+    assert_eq!(left.location, format!("{here}&done=left"), "{}", left.text());
+    as_a_showcase(&house, &contest, own).await;
+}
+
+/// The round is closed: its works lead to their sets, and one of them becomes a showcase, all on the city's site.
+async fn as_a_showcase(house: &House, contest: &str, work: &str) {
+    let app = &house.app;
+    house.days_later(9);
+    let (reviewer, authority) = (house.person("reviewer").await, house.person("authority").await);
+    app::contest::score(app, &reviewer, contest, work, vec![88], "不错").await.unwrap();
+    app::contest::close_round(app, &authority, contest).await.unwrap();
+    let here = format!("/contests/{contest}?region=330100");
+    let mut leader = Browser::of(house, "enterprise").await;
+    leads(&leader.get(&here).await.text(), &["/data/tingche?region=330100"]);
+    let hand = format!("/contests/{contest}/works/{work}/showcase?region=330100");
+    let handed = leader.post(&hand, &[]).await;
+    assert!(handed.location.starts_with("/showcase/"), "{}", handed.text());
+    assert!(handed.location.ends_with("?region=330100&done=handed"), "{}", handed.location);
+    leads(&leader.get(&handed.location).await.text(), &[&here, "/data/tingche?region=330100"]);
+    let showcase = handed.location.trim_end_matches("&done=handed");
+    leads(&leader.get(&here).await.text(), &[showcase]);
+    let whole = leader.get(&format!("/contests/{contest}")).await.text();
+    assert!(!whole.contains("region=330100"), "the whole province's: {whole}");
+}
+
+/// A contest that is public and may be entered: its id.
+async fn public_contest(house: &House) -> String {
+    let new = ContestNew {
+        title: "创新大赛".into(),
+        title_en: "Contest".into(),
+        text: "用开放数据做出好应用。".into(),
+        tracks: "民生|Living".into(),
+        items: "创新性|Novelty|100|100".into(),
+        rounds: "初赛|First|2026-03-01|2026-03-10|public".into(),
+        judges: "reviewer".into(),
+        ..ContestNew::default()
+    };
+    let authority = house.person("authority").await;
+    let set_up = app::contest::set_up(&house.app, &authority, new).await.unwrap();
+    app::contest::publish(&house.app, &authority, &set_up.id).await.unwrap();
+    set_up.id
 }
