@@ -385,3 +385,47 @@ async fn public_contest(house: &House) -> String {
     app::contest::publish(&house.app, &authority, &set_up.id).await.unwrap();
     set_up.id
 }
+
+/// Plans are the whole province's: they are read, filtered and left on the city's site, and so are sets that were withdrawn.
+#[tokio::test]
+async fn plans_keep_the_city() {
+    let house = House::new().await;
+    let entry = house.publish(testkit::draft("tongji")).await;
+    let rows = b"id,name,amount,day\n1,a,1,2026-01-01\n";
+    house.collect("tongji", "t.csv", rows, SyncMode::Full).await.unwrap();
+    let mut provider = Browser::of(&house, "provider").await;
+    let begun = provider.post("/console/plans", &[("year", "2026")]).await;
+    let desk = begun.location.split('?').next().unwrap();
+    let lines = [
+        ("seen", "1"),
+        ("code-0", "tongji"),
+        ("attribute-0", "unconditional"),
+        ("due-0", "2026-06-30"),
+    ];
+    let page = provider.post(desk, &lines).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text());
+    provider.post(&format!("{desk}/submit"), &[]).await;
+    let mut authority = Browser::of(&house, "authority").await;
+    authority.post(&format!("{desk}/decide"), &[("do", "agree")]).await;
+
+    let mut nobody = Browser::new(&house);
+    let plan = format!("{}?region=330100", desk.replace("/console", ""));
+    for asked in ["region=330100", "city=hangzhou", "region=330106&year=2026"] {
+        let text = nobody.get(&format!("/plans?{asked}")).await.text();
+        leads(&text, &[&plan]);
+        assert!(text.contains("name=\"region\" value=\"330100\""), "{asked}: {text}");
+    }
+    let text = nobody.get("/plans?region=330100&before=~").await.text();
+    leads(&text, &["/plans?region=330100"]);
+    let text = nobody.get(&plan).await.text();
+    leads(&text, &["/plans?region=330100", "/data/tongji?region=330100"]);
+    assert!(!text.contains("href=\"/plans\""), "{text}");
+
+    let (app, op) = (&house.app, house.person("provider").await);
+    app::opening::withdraw(app, &op, "tongji", "数据源停用", "").await.unwrap();
+    let (op, agree) = (house.person("authority").await, app::catalogue::Move::Approve);
+    app::catalogue::step(app, &op, &entry.id, agree, "").await.unwrap();
+    leads(&nobody.get("/plans?region=330100").await.text(), &["/data/tongji?region=330100"]);
+    let whole = nobody.get("/plans").await.text();
+    assert!(!whole.contains("region=330100"), "the whole province's: {whole}");
+}
