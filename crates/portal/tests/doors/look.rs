@@ -2,10 +2,11 @@
 
 use app::contest::ContestNew;
 use axum::http::StatusCode;
+use model::account::ApplicationNew;
 use model::code::{DataType, SyncMode};
 use model::item::Item;
 use model::news::{NewsKind, NewsNew};
-use testkit::House;
+use testkit::{ENTERPRISE_ORG, House};
 
 use crate::browser::{Browser, encode};
 
@@ -428,4 +429,96 @@ async fn plans_keep_the_city() {
     leads(&nobody.get("/plans?region=330100").await.text(), &["/data/tongji?region=330100"]);
     let whole = nobody.get("/plans").await.text();
     assert!(!whole.contains("region=330100"), "the whole province's: {whole}");
+}
+
+/// Data that are open on conditions: the way to the form, what is one's own, statistics and the papers' page stay in the city.
+#[tokio::test]
+async fn restricted_use_keeps_the_city() {
+    let house = House::new().await;
+    house.publish(testkit::restricted_draft("yanjiu")).await;
+    let mut browser = Browser::of(&house, "enterprise").await;
+    let text = browser.get("/data/yanjiu?region=330100").await.text();
+    leads(&text, &["/restricted/new?code=yanjiu&amp;region=330100"]);
+    let text = browser.get("/data/yanjiu/api?region=330100").await.text();
+    leads(&text, &["/apply/yanjiu?region=330100", "/help/api?region=330100"]);
+    let form = "/restricted/new?code=yanjiu&region=330100";
+    assert_eq!(browser.get("/apply/yanjiu?region=330100").await.location, form);
+    let mine = "/restricted?region=330100";
+    for asked in [form, "/restricted/new?city=hangzhou", "/agreements/verify?region=330100"] {
+        let text = browser.get(asked).await.text();
+        leads(&text, &[]);
+        let leaves = ["/restricted", "/data"].map(|to| format!("href=\"{to}\""));
+        assert!(!leaves.iter().any(|link| text.contains(link.as_str())), "{asked}: {text}");
+        // Another set is added, or the first one named, or a paper looked up, here.
+        assert_eq!(text.matches("name=\"region\" value=\"330100\"").count(), 1, "{asked}: {text}");
+    }
+    leads(&browser.get(form).await.text(), &[mine]);
+    leads(&browser.get("/restricted/statistics?region=330100").await.text(), &[mine]);
+
+    let op = house.person("enterprise").await;
+    let new = ApplicationNew {
+        name: "研究".into(),
+        description: String::new(),
+        org: ENTERPRISE_ORG.into(),
+    };
+    let calls = app::account::register_application(&house.app, &op, new).await.unwrap();
+    let place = a_draft_keeps_the_city(&mut browser, &calls.application.id).await;
+    let text = browser.get(mine).await.text();
+    for to in [place.as_str(), "/restricted/statistics", "/agreements/verify", "/restricted/new"] {
+        leads(&text, &[&format!("{to}?region=330100")]);
+    }
+    assert!(text.contains("action=\"/restricted/key?region=330100\""), "{text}");
+    let key = testkit::signer().public_hex();
+    let page = browser.post("/restricted/key?region=330100", &[("key", key.as_str())]).await;
+    assert_eq!(page.location, format!("{mine}&done=saved"), "{}", page.text());
+    for path in ["/restricted", "/restricted/new?code=yanjiu", place.as_str()] {
+        let whole = browser.get(path).await.text();
+        assert!(!whole.contains("region=330100"), "the whole province's: {path}: {whole}");
+    }
+}
+
+/// An application is saved, changed, furnished with evidence and handed in, and another is thrown away: where the first one stands.
+async fn a_draft_keeps_the_city(browser: &mut Browser, application: &str) -> String {
+    let filled = [
+        ("code", "yanjiu"),
+        ("items-yanjiu", "id"),
+        ("application", application),
+        ("purpose", "研究企业分布"),
+        ("scope", "仅供内部分析"),
+        ("method", "interface"),
+        ("until", "2026-05-31"),
+        ("calls_per_day", "100"),
+        ("answer-storage", "yes"),
+        ("answer-processing", "yes"),
+        ("answer-protection", "level2"),
+        ("answer-incident", "none"),
+        ("seen", "1"),
+    ];
+    let saved = browser.post("/restricted/new?region=330100", &filled).await;
+    let place = saved.location.split('?').next().unwrap().to_owned();
+    let here = format!("{place}?region=330100");
+    assert_eq!(saved.location, format!("{here}&done=saved"), "{}", saved.text());
+    let at = |deed: &str| format!("{place}/{deed}?region=330100");
+    let text = browser.get(&here).await.text();
+    leads(&text, &["/restricted?region=330100", "/data/yanjiu?region=330100", &at("edit")]);
+    for form in ["files", "moves", "discard"].map(at) {
+        assert!(text.contains(&format!("action=\"{form}\"")), "{form}: {text}");
+    }
+    let text = browser.get(&at("edit")).await.text();
+    leads(&text, &["/restricted?region=330100", &here]);
+    assert!(text.contains(&format!("action=\"{}\"", at("edit"))), "{text}");
+    let page = browser.post(&at("edit"), &filled).await;
+    assert_eq!(page.location, format!("{here}&done=saved"), "{}", page.text());
+    for of in ["storage", "protection"] {
+        let page = browser.upload(&at("files"), &[("of", of)], "证明.pdf", b"%PDF-1.7 proof").await;
+        assert_eq!(page.location, format!("{here}&done=attached"), "{}", page.text());
+    }
+    let page = browser.post(&at("moves"), &[("do", "submit")]).await;
+    assert_eq!(page.location, format!("{here}&done=submit"), "{}", page.text());
+
+    let other = browser.post("/restricted/new?region=330100", &filled).await;
+    let discard = other.location.replace("?region=330100&done=saved", "/discard?region=330100");
+    let page = browser.post(&discard, &[("seen", "1")]).await;
+    assert_eq!(page.location, "/restricted?region=330100&done=removed", "{}", page.text());
+    place
 }
