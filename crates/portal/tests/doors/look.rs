@@ -146,6 +146,32 @@ async fn a_city_site_keeps_its_visitor_by_the_address_alone() {
     assert_eq!(browser.get("/interact?region=x").await.status, StatusCode::BAD_REQUEST);
 }
 
+/// Buttons of forms and links that look like them are the city's, at rest, under the pointer and in elder mode; a map's are buttons of forms.
+#[tokio::test]
+async fn buttons_of_a_city_site_wear_its_colours() {
+    let house = House::new().await;
+    let city = house.app.rules.site.city("hangzhou").unwrap();
+    let mut browser = Browser::new(&house);
+    let colours = browser.get("/city/hangzhou/colours.css").await.text();
+    let worn = |selector: &str, colour: &str| {
+        colours.lines().any(|rule| {
+            let (selectors, told) = rule.split_once(" { ").unwrap();
+            selectors.split(", ").any(|s| s == selector)
+                && told.starts_with(&format!("background: {colour};"))
+        })
+    };
+    for button in ["button.main", ".button.main"] {
+        assert!(worn(button, &city.brand), "{button}: {colours}");
+        for deep in [format!("{button}:hover"), format!("html.elder {button}")] {
+            assert!(worn(&deep, &city.deep), "{deep}: {colours}");
+        }
+    }
+    // The sheet of every page comes first, so that the city's holds where both weigh the same.
+    let maps = browser.get("/maps?region=330100").await.text();
+    assert!(maps.contains("<button type=\"submit\" class=\"main\" id=\"find-place\">"), "{maps}");
+    assert!(maps.find("/assets/app.css") < maps.find("/city/hangzhou/colours.css"), "{maps}");
+}
+
 /// A page wears the face of Hangzhou and leads to these addresses.
 fn leads(text: &str, links: &[&str]) {
     assert!(text.contains("class=\"brand\" href=\"/city/hangzhou\""), "{text}");
