@@ -27,9 +27,13 @@ const SITE: [(&str, &str, &str); 10] = [
     ("/contests", "开放大赛", "Contests"),
 ];
 
-/// Whether a page is one of the open site's lists or below one; the home, the console and accounts are not.
+/// Pages of the open site that its navigation does not name.
+const BESIDE: [&str; 6] = ["/search", "/plans", "/restricted", "/agreements", "/about", "/help"];
+
+/// Whether a page is one of the open site's or below one; the home, the console and accounts are not.
 pub(crate) fn on_site(here: &str) -> bool {
-    is_at(here, "/search") || SITE.iter().any(|(href, _, _)| *href != "/" && is_at(here, href))
+    let named = SITE.iter().map(|(href, _, _)| *href).filter(|href| *href != "/");
+    named.chain(BESIDE).any(|href| is_at(here, href))
 }
 
 /// Where a link of the site's navigation leads on a city's site: to the city's home, its news, its part of a list.

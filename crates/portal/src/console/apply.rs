@@ -34,9 +34,10 @@ async fn entry(door: &Door, visit: &Visit, code: &str) -> Result<Entry> {
 
 async fn page(State(door): State<Arc<Door>>, Path(code): Path<String>, visit: Visit) -> Answer {
     let entry = entry(&door, &visit, &code).await?;
-    // What is open on conditions has a flow of its own.
+    // What is open on conditions has a flow of its own, on the site of the city that one comes from.
     if app::sharing::way(&visit.op) == RequestWay::Open {
-        let place = format!("/restricted/new?code={}", encode(&entry.draft.code));
+        let face = visit.q("region").map(|r| format!("&region={}", encode(r))).unwrap_or_default();
+        let place = format!("/restricted/new?code={}{face}", encode(&entry.draft.code));
         return Ok(Redirect::to(&place).into_response());
     }
     form(&door, &visit, &entry, &Posted::default(), None).await

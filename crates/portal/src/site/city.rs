@@ -1,4 +1,4 @@
-//! City sites: each city's own face over the same store, with its own figures, notices, counties, sets and feed. Lists of the
+//! City sites: each city's own face over the same store, with its own figures, notices, counties, sets and feed. Pages of the
 //! province that are asked for a city's regions wear its face, too: the address alone says so, no cookie.
 
 use std::sync::Arc;
@@ -176,13 +176,15 @@ async fn feed(State(door): State<Arc<Door>>, Path(slug): Path<String>, visit: Vi
     feeds::atom(&door, &visit, within(site), name(site, visit.lang), &path).await
 }
 
-/// The city's colours. The rule file was checked: six hexadecimal digits each, white can be read on them.
+/// The city's colours, over those of `app.css`, which names buttons of forms and links that look like them apart, and both under the pointer
+/// again: so does this. The rule file was checked: six hexadecimal digits each, white can be read on them.
 async fn colours(State(door): State<Arc<Door>>, Path(slug): Path<String>) -> Answer {
     let City { brand, deep, accent, .. } = app::opening::city(&door.app, &slug)?;
     let css = format!(
         "html:not(.elder) :is(.top, .hero) {{ background: linear-gradient(100deg, {deep}, {brand} 50%, {accent}); }}\n\
          html.elder :is(.top, .hero) {{ background: {deep}; }}\n\
-         .search button, .search button:hover, .button.main {{ background: {brand}; border-color: {brand}; }}\n"
+         .search button, .search button:hover, button.main, .button.main {{ background: {brand}; border-color: {brand}; }}\n\
+         button.main:hover, .button.main:hover, html.elder button.main, html.elder .button.main {{ background: {deep}; border-color: {deep}; }}\n"
     );
     let headers = [
         (header::CONTENT_TYPE, "text/css; charset=utf-8"),

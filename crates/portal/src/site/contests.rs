@@ -17,6 +17,7 @@ use model::{Error, Kind};
 use crate::console::{done, next_link};
 use crate::form::{self, Posted};
 use crate::site::attachment;
+use crate::site::city::kept;
 use crate::site::interact::may_write;
 use crate::view::value;
 use crate::visit::Visit;
@@ -115,9 +116,9 @@ async fn did<T>(
     }
 }
 
-/// A contest's page.
-fn here(id: &str) -> String {
-    format!("/contests/{id}")
+/// A contest's page, on the site of the city that the visitor stands on.
+fn here(door: &Door, visit: &Visit, id: &str) -> String {
+    kept(door, visit, &format!("/contests/{id}"))
 }
 
 async fn join(
@@ -127,7 +128,7 @@ async fn join(
     posted: Posted,
 ) -> Answer {
     let deed = contest::join(&door.app, &visit.op, &id, posted.get("code"));
-    did(&door, &visit, &id, deed, |_| (here(&id), "joined")).await
+    did(&door, &visit, &id, deed, |_| (here(&door, &visit, &id), "joined")).await
 }
 
 async fn leave(
@@ -138,7 +139,7 @@ async fn leave(
 ) -> Answer {
     may_write(&visit)?;
     contest::leave(&door.app, &visit.op, &id).await?;
-    done(&here(&id), "left")
+    done(&here(&door, &visit, &id), "left")
 }
 
 async fn renew(
@@ -166,7 +167,7 @@ async fn enter(
         sets: posted.get("sets").lines().map(str::to_owned).collect(),
     };
     let deed = contest::enter(&door.app, &visit.op, &id, new);
-    did(&door, &visit, &id, deed, |_| (here(&id), "entered")).await
+    did(&door, &visit, &id, deed, |_| (here(&door, &visit, &id), "entered")).await
 }
 
 /// Streams a file of a work in.
@@ -189,7 +190,7 @@ async fn attach(
         contest::attach(app, op, of, to, &name, bytes).await
     });
     match sent.await {
-        Ok((_, Some(_))) => done(&here(&id), "attached"),
+        Ok((_, Some(_))) => done(&here(&door, &visit, &id), "attached"),
         Ok((_, None)) => {
             let error = Error::invalid("请选择要上传的文件", "choose a file to upload").field(
                 "file",
@@ -209,7 +210,7 @@ async fn detach(
     _posted: Posted,
 ) -> Answer {
     let deed = contest::detach(&door.app, &visit.op, &id, &work, &file);
-    did(&door, &visit, &id, deed, |_| (here(&id), "removed")).await
+    did(&door, &visit, &id, deed, |_| (here(&door, &visit, &id), "removed")).await
 }
 
 /// A file of a work for those who may have it; browsers keep it and never run or show it.
@@ -239,7 +240,7 @@ async fn consent(
 ) -> Answer {
     let agrees = posted.ticked("agrees");
     let deed = contest::consent(&door.app, &visit.op, &id, &work, agrees);
-    did(&door, &visit, &id, deed, |_| (here(&id), "saved")).await
+    did(&door, &visit, &id, deed, |_| (here(&door, &visit, &id), "saved")).await
 }
 
 async fn take_back(
@@ -249,7 +250,7 @@ async fn take_back(
     _posted: Posted,
 ) -> Answer {
     let deed = contest::take_back(&door.app, &visit.op, &id, &work);
-    did(&door, &visit, &id, deed, |()| (here(&id), "withdraw")).await
+    did(&door, &visit, &id, deed, |()| (here(&door, &visit, &id), "withdraw")).await
 }
 
 async fn showcase(
@@ -259,5 +260,6 @@ async fn showcase(
     _posted: Posted,
 ) -> Answer {
     let deed = contest::to_showcase(&door.app, &visit.op, &id, &work);
-    did(&door, &visit, &id, deed, |made| (format!("/showcase/{}", made.id), "handed")).await
+    let at = |id: &str| kept(&door, &visit, &format!("/showcase/{id}"));
+    did(&door, &visit, &id, deed, |made| (at(&made.id), "handed")).await
 }

@@ -17,6 +17,7 @@ use model::restricted::{PaperKind, SignWay, UseAnswer, UseDeed, UseFile, UseNew,
 use model::{Error, Kind, Result};
 
 use super::attachment as attachment_named;
+use super::city;
 use super::interact::{may_write, word};
 use crate::console::{done, next_link};
 use crate::form::{self, Posted};
@@ -27,10 +28,12 @@ use crate::{Answer, Door};
 
 /// Applications of one page.
 const PAGE: u32 = 20;
+/// The page of what is one's own.
+const MINE: &str = "/restricted";
 
 pub(super) fn router() -> Router<Arc<Door>> {
     Router::new()
-        .route("/restricted", get(list))
+        .route(MINE, get(list))
         .route("/restricted/new", get(blank).post(file))
         .route("/restricted/key", post(key))
         .route("/restricted/statistics", get(statistics))
@@ -174,7 +177,7 @@ async fn file(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> An
     may_write(&visit)?;
     let new = read(&door, &posted)?;
     match restricted::file(&door.app, &visit.op, new.clone()).await {
-        Ok(filed) => done(&format!("/restricted/{}", filed.number), "saved"),
+        Ok(filed) => done(&city::kept(&door, &visit, &at(false, &filed.number)), "saved"),
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
             blank_form(&door, &visit, &new, None, Some(&error)).await
         }
@@ -198,7 +201,7 @@ async fn revise(
     may_write(&visit)?;
     let (new, seen) = (read(&door, &posted)?, posted.number("seen")?);
     match restricted::revise(&door.app, &visit.op, &number, seen, new.clone()).await {
-        Ok(revised) => done(&at(false, &revised.number), "saved"),
+        Ok(revised) => done(&city::kept(&door, &visit, &at(false, &revised.number)), "saved"),
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Conflict) => {
             blank_form(&door, &visit, &new, Some((number.as_str(), seen)), Some(&error)).await
         }
@@ -214,13 +217,15 @@ async fn discard(
 ) -> Answer {
     may_write(&visit)?;
     restricted::discard(&door.app, &visit.op, &number, posted.number("seen")?).await?;
-    done("/restricted", "removed")
+    done(&city::kept(&door, &visit, MINE), "removed")
 }
 
 async fn key(State(door): State<Arc<Door>>, visit: Visit, posted: Posted) -> Answer {
     may_write(&visit)?;
     match restricted::register_key(&door.app, &visit.op, posted.get("key")).await {
-        Ok(_) if restricted::may_file(&door.app, &visit.op) => done("/restricted", "saved"),
+        Ok(_) if restricted::may_file(&door.app, &visit.op) => {
+            done(&city::kept(&door, &visit, MINE), "saved")
+        }
         Ok(_) => done("/console/restricted", "saved"),
         Err(error) if error.kind() == Kind::Invalid => mine(&door, &visit, Some(&error)).await,
         Err(error) => Err(error.into()),
@@ -235,7 +240,7 @@ async fn object(
 ) -> Answer {
     may_write(&visit)?;
     match restricted::credit_object(&door.app, &visit.op, &id, posted.get("text")).await {
-        Ok(_) => done("/restricted", "saved"),
+        Ok(_) => done(&city::kept(&door, &visit, MINE), "saved"),
         Err(error) if error.kind() == Kind::Invalid => mine(&door, &visit, Some(&error)).await,
         Err(error) => Err(error.into()),
     }
@@ -308,9 +313,9 @@ fn begun(view: &UseSeen) -> UseReportNew {
     UseReportNew { calls: view.metered.calls, rows: view.metered.rows, ..said }
 }
 
-/// Where the pages of one application are.
+/// Where the pages of one application are; its applicant's stand on a city's site where they were reached by one (`city::kept`).
 fn at(desk: bool, number: &str) -> String {
-    let base = if desk { "/console/restricted" } else { "/restricted" };
+    let base = if desk { "/console/restricted" } else { MINE };
     format!("{base}/{number}")
 }
 
@@ -400,7 +405,7 @@ pub(crate) async fn ordered(
     let order = order(posted)?;
     let (word, typed) = (order.deed.as_str(), order.report.clone());
     match restricted::act(&door.app, &visit.op, number, order).await {
-        Ok(a) => done(&at(desk, &a.number), word),
+        Ok(a) => done(&city::kept(door, visit, &at(desk, &a.number)), word),
         Err(error) if error.kind() == Kind::Invalid => {
             opened_with(door, visit, number, desk, (typed, Some(&error))).await
         }
@@ -442,7 +447,7 @@ pub(crate) async fn take_in(
             .field("file", "请选择文件", "choose a file")
             .into());
     }
-    done(&at(desk, &encode(number)), "attached")
+    done(&city::kept(door, visit, &at(desk, &encode(number))), "attached")
 }
 
 async fn attach(
