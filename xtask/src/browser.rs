@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::Outcome;
-use crate::shell::{self, Background, Scratch, cargo, find, program, run};
+use crate::shell::{self, Background, Scratch, find, linting_cargo, program, run};
 
 /// Builds, starts, walks, stops.
 pub(crate) fn run_tests() -> Outcome<Option<String>> {
     // With `--workspace` features are resolved as for the tests before: nothing is built a second time.
-    run(&mut cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"]))?;
+    run(&mut linting_cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"]))?;
     let scratch = Scratch::new("demo")?;
     let demo = Demo::start(&shell::target().join("debug/qiantang"), scratch.path(), &[])?;
     let chromium = find("chromium").ok_or("`chromium` is missing: cargo xtask setup")?;

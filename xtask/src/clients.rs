@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::Outcome;
 use crate::browser::Demo;
 use crate::python::environment;
-use crate::shell::{self, Scratch, cargo, find, program, read};
+use crate::shell::{self, Scratch, cargo, find, linting_cargo, program, read};
 
 pub(crate) const HELP: &str = "\
 Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on every description that /openapi/index.json
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
 
 /// Step of `cargo xtask test`: the program of the older calling convention against a demo of the present build.
 pub(crate) fn run_older() -> Outcome<Option<String>> {
-    shell::run(&mut cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"]))?;
+    shell::run(&mut linting_cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"]))?;
     let scratch = Scratch::new("older")?;
     let demo = Demo::start(&shell::target().join("debug/qiantang"), scratch.path(), &[])?;
     let said = older(&demo, scratch.path());
