@@ -258,7 +258,7 @@ fn malformed() -> Error {
 
 /// The tree of a stretch of the audit chain, kept in memory while proofs are made.
 #[derive(Debug, Default)]
-pub struct Tree(MemoryBackedTree<Sm3, Vec<u8>>);
+pub struct Tree(MemoryBackedTree<Sm3, [u8; 32]>);
 
 impl Tree {
     /// Puts the hash of a record (64 hex digits) behind the others.
@@ -343,9 +343,11 @@ pub fn proves(root: &str, count: u64, index: u64, hash: &str, path: &str) -> boo
     RootHash::<Sm3>::new(root.into(), count).verify_inclusion(&leaf, index, &proof).is_ok()
 }
 
-fn leaf(hash: &str) -> Result<Vec<u8>> {
-    let bytes = hex::decode(hash).ok().filter(|bytes| bytes.len() == 32);
-    bytes.ok_or_else(|| Error::internal(format!("`{hash}` is no hash of a record")))
+fn leaf(hash: &str) -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let read = hex::decode_to_slice(hash, &mut bytes);
+    read.map_err(|_| Error::internal(format!("`{hash}` is no hash of a record")))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

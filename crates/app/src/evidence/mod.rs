@@ -161,11 +161,11 @@ pub async fn seal(app: &App, op: &Op) -> Result<u64> {
         let (mut end, mut tree) = (last.last, Roots::default());
         while tree.len() < u64::from(app.rules.evidence.most_records) {
             let links = app.store.audit().links(&permit, end, &head, PIECE).await?;
-            for (_, hash) in &links {
+            for hash in links.hashes() {
                 tree.push(hash)?;
             }
-            let Some(newest) = links.into_iter().next_back() else { break };
-            (end, head) = newest;
+            let Some(newest) = links.hashes().next_back() else { break };
+            (end, head) = (links.last, newest.to_owned());
         }
         if tree.is_empty() {
             return Ok(sealed);

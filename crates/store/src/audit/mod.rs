@@ -16,6 +16,7 @@ mod checkpoint;
 mod fault;
 mod head;
 mod journal;
+mod links;
 mod lot;
 mod meter;
 mod meter_postgres;
@@ -31,6 +32,7 @@ mod write_sqlite;
 
 use std::sync::Arc;
 
+pub use links::Links;
 use model::audit::AuditEvent;
 use model::{Code, Error, Result};
 use sqlx::AnyPool;
