@@ -243,7 +243,7 @@ async fn standing_pages_keep_the_city() {
     let (about, api, errors) =
         ("/about?region=330100", "/help/api?region=330100", "/help/errors?region=330100");
     let pages = [
-        ("/data?region=330100", vec![about, errors]),
+        ("/data?region=330100", vec![about, errors, "/plans?region=330100"]),
         ("/apis?region=330100", vec!["/developer?region=330100", about]),
         (about, vec![api, errors, "/data?region=330100"]),
         ("/about?city=hangzhou", vec![about, api, "/data?region=330100"]),
@@ -255,7 +255,7 @@ async fn standing_pages_keep_the_city() {
     for (path, links) in pages {
         let text = browser.get(path).await.text();
         leads(&text, &links);
-        for dropped in ["/about", "/help/api", "/help/errors", "/developer", "/"] {
+        for dropped in ["/about", "/plans", "/help/api", "/help/errors", "/developer", "/"] {
             // The way back to the whole province alone.
             let back = usize::from(path.split('?').next() == Some(dropped));
             let whole = text.matches(&format!("href=\"{dropped}\"")).count();
