@@ -8,16 +8,15 @@ use crate::shell::{self, Background, Scratch, find, linting_cargo, program, run}
 
 /// Builds, starts, walks, stops.
 pub(crate) fn run_tests() -> Outcome<Option<String>> {
-    // With `--workspace` features are resolved as for the tests before: nothing is built a second time.
-    run(&mut linting_cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"]))?;
+    let binary = build()?;
     let scratch = Scratch::new("demo")?;
-    let demo = Demo::start(&shell::target().join("debug/qiantang"), scratch.path(), &[])?;
+    let demo = Demo::start(&binary, scratch.path(), &[])?;
     let chromium = find("chromium").ok_or("`chromium` is missing: cargo xtask setup")?;
     let walked = run(program("npx")
         .args(["--no-install", "playwright", "test"])
         .current_dir(shell::web())
         .env("QT_READY", &demo.ready)
-        .env("QT_BINARY", shell::target().join("debug/qiantang"))
+        .env("QT_BINARY", &binary)
         .env("QT_DATA", &demo.data)
         .env("QT_CHROMIUM", chromium));
     if walked.is_err() {
@@ -26,6 +25,12 @@ pub(crate) fn run_tests() -> Outcome<Option<String>> {
     walked?;
     demo.server.stop()?;
     Ok(None)
+}
+
+/// The platform as it is tested. With `--workspace` features are resolved as for the tests before: nothing is built a second time.
+pub(crate) fn build() -> Outcome<PathBuf> {
+    run(&mut linting_cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"])?)?;
+    Ok(shell::target().join("debug/qiantang"))
 }
 
 /// A running `qiantang demo` on free ports.

@@ -10,9 +10,9 @@ mod sql;
 use std::path::Path;
 
 use crate::Outcome;
-use crate::browser::Demo;
+use crate::browser::{self, Demo};
 use crate::python::environment;
-use crate::shell::{self, Scratch, cargo, find, linting_cargo, program, read};
+use crate::shell::{self, Scratch, cargo, find, program, read};
 
 pub(crate) const HELP: &str = "\
 Starts a demo and runs schemathesis (from PyPI, in an environment of its own) on every description that /openapi/index.json
@@ -80,9 +80,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
 
 /// Step of `cargo xtask test`: the program of the older calling convention against a demo of the present build.
 pub(crate) fn run_older() -> Outcome<Option<String>> {
-    shell::run(&mut linting_cargo(&["build", "--locked", "--workspace", "--bin", "qiantang"]))?;
+    let binary = browser::build()?;
     let scratch = Scratch::new("older")?;
-    let demo = Demo::start(&shell::target().join("debug/qiantang"), scratch.path(), &[])?;
+    let demo = Demo::start(&binary, scratch.path(), &[])?;
     let said = older(&demo, scratch.path());
     let tail = demo.server.tail();
     demo.server.stop()?;

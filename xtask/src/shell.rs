@@ -63,16 +63,20 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// `cargo` whose compiler finds fault with our own crates as clippy does, as with errors, while it compiles them. What is tested is built by
-/// this: checking first and compiling then takes every crate twice, the engines included, and a machine on which nothing was built yet
-/// does not get through both in the ninety minutes of `.ci/run`. It is how `cargo clippy` starts `cargo check`;
-/// what it leaves out, the optimising of MIR, nobody misses in tests.
-pub(crate) fn linting_cargo(args: &[&str]) -> Command {
+/// `cargo` whose compiler finds fault with our own crates as clippy does, as with errors, while it compiles them. What is tested is built
+/// by this: checking first and compiling then takes every crate twice, the engines included, and a machine on which nothing was built yet
+/// does not get through both in the ninety minutes of `.ci/run`. It is how `cargo clippy` starts `cargo check`; what the driver leaves
+/// out, optimising before code is made, nobody misses in tests.
+pub(crate) fn linting_cargo(args: &[&str]) -> Outcome<Command> {
+    const DRIVER: &str = "clippy-driver";
+    if find(DRIVER).is_none() {
+        return Err(format!("`{DRIVER}` is missing; run `rustup component add clippy`"));
+    }
     let mut command = cargo(args);
     command
-        .env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
+        .env("RUSTC_WORKSPACE_WRAPPER", DRIVER)
         .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
-    command
+    Ok(command)
 }
 
 fn names_of_own_package() -> Vec<std::ffi::OsString> {

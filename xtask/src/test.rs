@@ -72,10 +72,8 @@ fn quietly(outcome: Outcome) -> Outcome<Option<String>> {
 
 /// Compiles everything that the steps behind it run, and finds fault with it.
 fn clippy() -> Outcome<Option<String>> {
-    if shell::find("clippy-driver").is_none() {
-        return Err("`clippy-driver` is missing; run `rustup component add clippy`".into());
-    }
-    quietly(shell::run(&mut linting_cargo(&["build", "--workspace", "--all-targets", "--locked"])))
+    let mut command = linting_cargo(&["build", "--workspace", "--all-targets", "--locked"])?;
+    quietly(shell::run(&mut command))
 }
 
 /// Unit and integration tests. Those that need a database server start a throw-away one of their own. What they write stands in
@@ -85,7 +83,7 @@ fn rust_tests() -> Outcome<Option<String>> {
         return Err("cargo-nextest is missing; run `cargo xtask setup`".into());
     }
     let mut command =
-        linting_cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+        linting_cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
     let folder = memory::folder()?;
     if let Some(folder) = &folder {
         println!("rust: what tests write stands in memory: {}", folder.path().display());

@@ -182,14 +182,14 @@ const LOOKS = {
 // Who uses the open site: its pages are held to every look, those of the console to the plain one.
 const OUTSIDE = ["nobody", "citizen", "enterprise", "debtor"];
 
-// Each role signs in once and keeps its browser for each look: what is looked at here is the page, not the way in.
+// Each role keeps a browser for each look, signed in once: what is looked at here is the page, not the way in.
 const contexts = new Map();
 async function pageOf(browser, role, look = "plain") {
   const called = `${role} ${look}`;
   if (!contexts.has(called)) {
-    const signed = role === "nobody" ? undefined : (await signedIn(browser, role)).context();
-    const context = await browser.newContext({ viewport: SIZES.desktop, storageState: await signed?.storageState() });
-    await signed?.close();
+    const size = { viewport: SIZES.desktop };
+    const context = role === "nobody" ? await browser.newContext(size) : (await signedIn(browser, role, size)).context();
+    await Promise.all(context.pages().map((page) => page.close()));
     await context.addCookies(LOOKS[look].map(([name, value]) => ({ name, value, url: portal })));
     contexts.set(called, context);
   }

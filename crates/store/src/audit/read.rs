@@ -63,7 +63,7 @@ impl AuditLog {
         most: u32,
     ) -> Result<Vec<AuditRecord>> {
         permit.require(&[Action::AuditExport])?;
-        let mut rows = sqlx::query(
+        let rows = sqlx::query(
             "SELECT seq, prev_hash, hash, body FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2",
         )
         .bind(after)
@@ -71,14 +71,13 @@ impl AuditLog {
         .fetch_all(self.table().await?)
         .await
         .map_err(fail)?;
+        let mut records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         if after >= FIRST {
-            let from = rows.first().ok_or_else(|| broken(unsealed(after)))?;
-            if number(from, "seq")? != after || text(from, "hash")? != hash {
-                return Err(broken(unsealed(after)));
+            match records.first() {
+                Some(from) if from.seq == after && from.hash == hash => drop(records.remove(0)),
+                _ => return Err(broken(unsealed(after))),
             }
-            rows.remove(0);
         }
-        let records = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         let mut verifier = ChainVerifier::after(after, hash);
         let told = records.iter().find_map(|record| verifier.feed(record).err());
         // A missing record is told by the verifier's end at the latest.
