@@ -179,6 +179,7 @@ impl Db {
         all.push(migration(62, "open_file", include_str!("../migrations/0062_open_file.sql")));
         let interface_day = include_str!("../migrations/0064_interface_day.sql");
         all.push(migration(64, "interface_day", interface_day));
+        all.push(migration(65, "turn_told", include_str!("../migrations/0065_turn_told.sql")));
         // Migrations run by number: these add to tables of 20 to 23.
         all.push(migration(111, "desk", include_str!("../migrations/0111_desk.sql")));
         all.push(migration(112, "notice", include_str!("../migrations/0112_notice.sql")));

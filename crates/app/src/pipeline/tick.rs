@@ -26,6 +26,7 @@ pub async fn tick(app: &Arc<App>) -> Result<u64> {
     sweep(app, &permit).await?;
     scheduled(app, &permit).await?;
     let mut begun = orphans(app, &permit).await?;
+    untold(app, &permit).await?;
     for record in app.store.turns_ready(&stamp(app.now()), PAGE).await? {
         if app.pipelines.running.lock().len() >= app.rules.pipeline.turns_at_once {
             break;
@@ -147,6 +148,25 @@ async fn orphans(app: &Arc<App>, permit: &Permit) -> Result<u64> {
         }
     }
     Ok(taken)
+}
+
+/// Turns that went well whose process died, or failed, before those behind them were told.
+async fn untold(app: &Arc<App>, permit: &Permit) -> Result<()> {
+    for record in app.store.turns_untold(PAGE).await? {
+        let telling = app.pipelines.running.lock().contains(&record.turn.id);
+        let ours = record.lease.owner == app.collections.owner();
+        if telling || !(ours || lease::over(app, &record.lease)) {
+            continue;
+        }
+        if let Err(e) = wake(app, permit, &record.turn).await {
+            tracing::warn!(
+                turn.id = record.turn.id,
+                error = e.operator_text(),
+                "those behind a turn are told later"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn spawn(app: &Arc<App>, turn: Turn) {
@@ -282,9 +302,17 @@ async fn waits_for(
     }))
 }
 
-/// A turn went well: pipelines without a schedule of their own that have waited for it, and for nothing else any more, get
-/// their turn; those with one are looked at at once.
+/// A turn went well: those behind it are told, and that they were is kept. A slice of a backfill concerns none of them.
 pub(super) async fn wake(app: &Arc<App>, permit: &Permit, done: &Turn) -> Result<()> {
+    if done.kind != TurnKind::Backfill {
+        tell(app, permit, done).await?;
+    }
+    app.store.turn_told(permit, &done.id).await
+}
+
+/// Pipelines without a schedule of their own that have waited for a turn, and for nothing else any more, get their turn; those
+/// with one are looked at at once.
+async fn tell(app: &Arc<App>, permit: &Permit, done: &Turn) -> Result<()> {
     let Some(upstream) = app.store.pipeline_get(&done.pipeline).await? else { return Ok(()) };
     for pipeline in app.store.pipelines_after(&upstream.org, &upstream.name).await? {
         let Ok(file) = PipelineFile::parse(&pipeline.file) else { continue };

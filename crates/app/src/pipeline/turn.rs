@@ -137,7 +137,7 @@ async fn settle(app: &Arc<App>, permit: &Permit, mut turn: Turn, done: Result<Do
     write(app, permit, &turn).await?;
     metrics::counter!("qt_pipeline_turns_total", "state" => turn.state.as_str()).increment(1);
     record(app, &turn, outcome).await?;
-    if turn.state.good() && turn.kind != TurnKind::Backfill {
+    if turn.state.good() {
         tick::wake(app, permit, &turn).await?;
     }
     Ok(())

@@ -90,6 +90,24 @@ impl Store {
         rows.iter().map(turn_of).collect()
     }
 
+    /// Turns that went well whose end those behind them have not been told: their owner is still written.
+    pub async fn turns_untold(&self, limit: u32) -> Result<Vec<TurnRecord>> {
+        let sql = format!(
+            "{TURN} WHERE owner <> '' AND state IN ('succeeded', 'empty') ORDER BY id LIMIT {}",
+            page(limit)
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(self.db.pool()).await.map_err(fail)?;
+        rows.iter().map(turn_of).collect()
+    }
+
+    /// Those behind a turn have been told of its end.
+    pub async fn turn_told(&self, permit: &Permit, id: &str) -> Result<()> {
+        permit.require(WORKERS)?;
+        let sql = "UPDATE pipeline_turn SET owner = '' WHERE id = $1 AND state <> 'running'";
+        let done = sqlx::query(sql).bind(id).execute(self.db.pool()).await;
+        done.map(drop).map_err(fail)
+    }
+
     /// Takes a waiting turn up, unless its pipeline is running or `most` others read from its source.
     pub async fn turn_claim(
         &self,

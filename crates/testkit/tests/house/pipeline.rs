@@ -48,6 +48,15 @@ pub(crate) async fn settle(app: &Arc<App>, op: &Op, id: &str) -> Vec<Turn> {
     .await
 }
 
+/// As `settle`, once a pipeline has a turn: its end is kept before those behind it are told.
+async fn behind(app: &Arc<App>, op: &Op, id: &str) -> Vec<Turn> {
+    until("a turn behind another", async || {
+        let turns = settle(app, op, id).await;
+        if turns.is_empty() { Err("none".to_owned()) } else { Ok(turns) }
+    })
+    .await
+}
+
 async fn run(house: &House, op: &Op, id: &str) -> Turn {
     let begun = pipeline::run_now(&house.app, op, id).await.unwrap();
     let turns = settle(&house.app, op, id).await;
@@ -272,7 +281,7 @@ async fn turns_come_by_the_calendar_and_one_after_another() {
     house.clock.forward(TimeDelta::minutes(30));
     settle(&house.app, &provider, &first.id).await;
     settle(&house.app, &provider, &second.id).await;
-    let thirds = settle(&house.app, &provider, &third.id).await;
+    let thirds = behind(&house.app, &provider, &third.id).await;
     assert_eq!(
         (thirds.len(), thirds[0].kind, thirds[0].state),
         (1, TurnKind::After, TurnState::Succeeded),
@@ -296,6 +305,46 @@ async fn turns_come_by_the_calendar_and_one_after_another() {
     house.clock.forward(TimeDelta::days(1));
     assert_eq!(settle(&house.app, &provider, &first.id).await.len(), 3);
     let _ = at;
+}
+
+/// What ends well is kept before those behind it are told: a process that dies, or fails, between the two loses no turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_behind_are_told_though_telling_failed() {
+    let (server, store) = (MariaDb::start(), Postgres::start());
+    server.run_sql("CREATE TABLE d.t (id bigint PRIMARY KEY, name text, amount decimal(18,2), day date); INSERT INTO d.t VALUES (1, '甲', 1.5, NULL)");
+    let house = House::on(&store.database("store")).await;
+    let provider = house.person("provider").await;
+    for code in ["first", "second"] {
+        house.publish(draft(code)).await;
+    }
+    kept(&house.app, &provider, &server).await;
+    let make = async |name: &str, rest: &str| {
+        let text = format!(
+            "name = \"{name}\"\nentry = \"{name}\"\nmode = \"full\"\n{rest}\n[source]\nkind = \"database\"\nsource = \"环境业务库\"\ntable = \"t\"\n"
+        );
+        pipeline::create(&house.app, &provider, &text).await.unwrap().pipeline.id
+    };
+    let (first, second) = (make("first", "").await, make("second", "after = [\"first\"]").await);
+    let hand = Source::open(store.port(), "store").await;
+    // A sequence is not rolled back: it counts what was denied.
+    hand.run("CREATE SEQUENCE denied; CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('denied'); RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER deny BEFORE INSERT ON pipeline_turn FOR EACH ROW WHEN (NEW.kind = 'after') EXECUTE FUNCTION deny()").await;
+    assert_eq!(run(&house, &provider, &first).await.state, TurnState::Succeeded);
+    // Its owner tries once; the scheduler goes on trying.
+    until("told again", async || {
+        pipeline::tick(&house.app).await.unwrap();
+        let denied = hand.one("SELECT last_value FROM denied").await;
+        if denied == "1" { Err(denied) } else { Ok(()) }
+    })
+    .await;
+    assert!(settle(&house.app, &provider, &second).await.is_empty());
+    hand.run("DROP TRIGGER deny ON pipeline_turn").await;
+    let told = behind(&house.app, &provider, &second).await;
+    assert_eq!(
+        (told.len(), told[0].kind, told[0].state),
+        (1, TurnKind::After, TurnState::Succeeded)
+    );
+    // It was told once: nothing is begun anew.
+    assert_eq!(settle(&house.app, &provider, &second).await.len(), 1);
 }
 
 /// Two processes, one turn; a source that is down; a budget; a rule about no rows.
