@@ -98,6 +98,8 @@ pub(crate) struct Inner {
     /// Token every form of this visitor carries.
     pub(crate) csrf: String,
     pub(crate) uri: Uri,
+    /// The page a form was sent from, as the browser tells it: what answers a form may have no page at its own address.
+    pub(crate) form_page: Option<Uri>,
     /// Query parameters, decoded, in order.
     pub(crate) query: Vec<(String, String)>,
     /// Address of this site for absolute links, without a slash at the end.
@@ -139,19 +141,11 @@ impl Inner {
     pub(crate) fn session(&self) -> Result<&Session> {
         self.session.as_ref().ok_or_else(|| Error::of(Code::SignInRequired))
     }
-    /// Path and query without `lang`, to switch the language or come back.
+    /// Path and query without choices of language and look, to switch them or come back; of an answer to a form, those of the page
+    /// that had it.
     pub(crate) fn here(&self) -> String {
-        let kept: Vec<String> = self
-            .query
-            .iter()
-            .filter(|(k, _)| k != "lang")
-            .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
-            .collect();
-        if kept.is_empty() {
-            self.uri.path().to_owned()
-        } else {
-            format!("{}?{}", self.uri.path(), kept.join("&"))
-        }
+        let Some(page) = &self.form_page else { return address(self.uri.path(), &self.query) };
+        address(page.path(), &pairs(page.query().unwrap_or_default()))
     }
     /// Checks a form's token in constant time.
     pub(crate) fn check_csrf(&self, token: Option<&str>) -> Result<()> {
@@ -172,6 +166,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
             .cloned()
             .ok_or_else(|| Fault(Error::internal("a route stands outside the visit middleware")))
     }
+}
+
+/// An address without choices of language and look.
+fn address(path: &str, query: &[(String, String)]) -> String {
+    let kept = query.iter().filter(|(k, _)| k != "lang" && !LOOKS.contains(&k.as_str()));
+    let query: Vec<String> = kept.map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
 /// Percent-encodes a query component.
@@ -255,6 +256,7 @@ struct Arrival {
     source: String,
     base: String,
     uri: Uri,
+    form_page: Option<Uri>,
     fragment: bool,
     length: Option<u64>,
 }
@@ -268,6 +270,7 @@ fn arrive(door: &Door, request: &Request) -> Arrival {
     let theme = asked("theme").and_then(Theme::parse);
     let lang = asked("lang").and_then(Lang::parse);
     query.retain(|(k, _)| !LOOKS.contains(&k.as_str()));
+    let base = base(door, request);
     Arrival {
         asked: lang,
         kept: value(LANG_COOKIE).and_then(|v| Lang::parse(&v)),
@@ -276,7 +279,8 @@ fn arrive(door: &Door, request: &Request) -> Arrival {
         token: value(session_cookie(secure)).filter(|v| !v.is_empty()),
         anonymous: value(csrf_cookie(secure)).filter(|v| v.len() == 32),
         source: source(request),
-        base: base(door, request),
+        form_page: form_page(request, &base),
+        base,
         uri: request.uri().clone(),
         fragment: request.headers().contains_key("hx-request"),
         length: request
@@ -320,6 +324,7 @@ async fn enter(door: &Door, arrival: Arrival) -> (Visit, Fresh) {
         },
         csrf,
         uri: arrival.uri,
+        form_page: arrival.form_page,
         query: arrival.query,
         base: arrival.base,
         fragment: arrival.fragment,
@@ -355,6 +360,15 @@ fn base(door: &Door, request: &Request) -> String {
         .unwrap_or("localhost");
     let scheme = if door.config.secure_cookies { "https" } else { "http" };
     format!("{scheme}://{host}")
+}
+
+/// The page of this site that a form was sent from.
+fn form_page(request: &Request, base: &str) -> Option<Uri> {
+    if request.method().is_safe() {
+        return None;
+    }
+    let page = request.headers().get(header::REFERER)?.to_str().ok()?.strip_prefix(base)?;
+    if page.starts_with('/') && !page.starts_with("//") { page.parse().ok() } else { None }
 }
 
 /// A form sent from another site is refused even before its token is read (browsers tell by `Sec-Fetch-Site`).

@@ -6,6 +6,7 @@ use model::account::ApplicationNew;
 use model::code::{DataType, SyncMode};
 use model::item::Item;
 use model::news::{NewsKind, NewsNew};
+use portal::PortalConfig;
 use testkit::{ENTERPRISE_ORG, House};
 
 use crate::browser::{Browser, encode};
@@ -547,4 +548,31 @@ async fn a_draft_keeps_the_city(browser: &mut Browser, application: &str) -> Str
     let page = browser.post(&discard, &[("seen", "1")]).await;
     assert_eq!(page.location, "/restricted?region=330100&done=removed", "{}", page.text());
     place
+}
+
+/// What answers a form need not have a page at its address: its links lead back to the page that had the form, if that is this site's.
+#[tokio::test]
+async fn an_answer_to_a_form_leads_back_to_the_page_that_had_it() {
+    let house = House::new().await;
+    let config =
+        PortalConfig { public_url: Some("http://open.test".into()), ..PortalConfig::default() };
+    let mut browser = Browser::with(&house, config);
+    let (path, form) = ("/data/tongji/comments", [("text", "很好用")]);
+    for (from, to) in [
+        (
+            "http://open.test/data/tongji?page=2&amp=1&lang=zh&look=plain",
+            "/data/tongji?page=2&amp;amp=1&amp;lang=en",
+        ),
+        ("http://other.test/data/tongji", "/data/tongji/comments?lang=en"),
+        ("http://open.test.other.test/data", "/data/tongji/comments?lang=en"),
+        ("http://open.test//other.test/data", "/data/tongji/comments?lang=en"),
+        ("", "/data/tongji/comments?lang=en"),
+    ] {
+        let page = browser.ask("POST", path, &[("referer", from)], &form).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "without the form's token");
+        let link = format!("href=\"{to}\" hreflang");
+        assert!(page.text().contains(&link), "{from}: {}", page.text());
+    }
+    let page = browser.get_with("/about", "referer", "http://open.test/data").await;
+    assert!(page.text().contains("href=\"/about?lang=en\""), "a page is its own");
 }
