@@ -49,6 +49,8 @@ impl Db {
         };
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
+            // Asking a connection whether it lives costs a call of SQLite as much as the call itself, and it lives as the process does.
+            .test_before_acquire(backend == Backend::Postgres)
             .acquire_timeout(std::time::Duration::from_secs(20))
             .after_connect(move |connection, _| {
                 Box::pin(async move {
@@ -79,6 +81,7 @@ impl Db {
         let path = config.folder.join("control.db");
         let pool = AnyPoolOptions::new()
             .max_connections(2)
+            .test_before_acquire(false)
             .acquire_timeout(std::time::Duration::from_secs(20))
             .after_connect(|connection, _| {
                 Box::pin(async move {

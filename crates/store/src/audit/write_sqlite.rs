@@ -256,6 +256,7 @@ pub(super) async fn readers(config: &StoreConfig) -> Result<AnyPool> {
     let control = config.folder.join("control.db").display().to_string();
     AnyPoolOptions::new()
         .max_connections(2)
+        .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let control = control.clone();
             Box::pin(async move {
