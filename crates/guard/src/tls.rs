@@ -56,6 +56,19 @@ pub struct Term {
 }
 
 impl TlsFiles {
+    /// The files that three configuration keys name; `None` where certificate or key is not given.
+    #[must_use]
+    pub fn named(
+        [certificate, key, authorities]: [(&'static str, &Option<PathBuf>); 3],
+    ) -> Option<Self> {
+        let file = |(key, path): (_, &Option<PathBuf>)| Some(Named::new(key, path.as_ref()?));
+        Some(Self {
+            certificate: file(certificate)?,
+            key: file(key)?,
+            authorities: file(authorities),
+        })
+    }
+
     /// Reads them all, for a door that looks at callers' certificates in this way ([`Callers::at_handshake`],
     /// [`Callers::after_handshake`]) and speaks this protocol (ALPN).
     pub fn read(

@@ -263,12 +263,6 @@ impl Config {
 
     /// What cannot be seen from one key alone.
     pub fn check(&self) -> Result<()> {
-        let bad = |key: &str, zh: &str, en: &str| {
-            Err(Error::invalid(
-                format!("配置项 {key}：{zh}"),
-                format!("configuration key {key}: {en}"),
-            ))
-        };
         if self.roles.is_empty() {
             return bad(
                 "roles",
@@ -464,6 +458,11 @@ impl Config {
             self.lake.root.clone()
         }
     }
+}
+
+/// A key whose value does not do.
+fn bad<T>(key: &str, zh: &str, en: &str) -> Result<T> {
+    Err(Error::invalid(format!("配置项 {key}：{zh}"), format!("configuration key {key}: {en}")))
 }
 
 fn read(path: &Path) -> Result<String> {

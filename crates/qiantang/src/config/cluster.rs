@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{Error, Result};
+use model::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ProcessRole};
+use super::{Config, ProcessRole, bad};
 
 /// Several machines for SQL. Without `scheduler` statements run in the process they came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -131,12 +131,6 @@ impl Config {
 
     /// What cannot be seen from one key of the cluster alone.
     pub(super) fn check_cluster(&self) -> Result<()> {
-        let bad = |key: &str, zh: &str, en: &str| {
-            Err(Error::invalid(
-                format!("配置项 {key}：{zh}"),
-                format!("configuration key {key}: {en}"),
-            ))
-        };
         let cluster = &self.cluster;
         let node =
             |role: &ProcessRole| matches!(role, ProcessRole::Scheduler | ProcessRole::Executor);

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use model::Result;
 use model::identity::OutsideService;
-use model::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Config, read};
+use super::{Config, bad, read};
 
 /// Addresses and services.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -47,10 +47,6 @@ impl IdentityPart {
     }
 }
 
-fn bad(key: &str, zh: &str, en: &str) -> Error {
-    Error::invalid(format!("配置项 {key}：{zh}"), format!("configuration key {key}: {en}"))
-}
-
 impl Config {
     /// What cannot be seen from one key alone.
     pub(super) fn check_identity(&self) -> Result<()> {
@@ -59,11 +55,11 @@ impl Config {
         if !issuer.is_empty()
             && (!web(issuer) || issuer.ends_with('/') || issuer.contains(['?', '#']))
         {
-            return Err(bad(
+            return bad(
                 "identity.issuer",
                 "应为 http(s) 地址，末尾不带 /",
                 "is a web address without a slash at the end",
-            ));
+            );
         }
         for service in &self.identity.outside {
             let named = !service.name.is_empty()
@@ -76,21 +72,21 @@ impl Config {
                 || service.en.is_empty()
                 || service.client_id.is_empty()
             {
-                return Err(bad(
+                return bad(
                     "identity.outside",
                     "须有 name（小写字母、数字、-）、zh、en、client_id",
                     "needs name (lower-case letters, digits, -), zh, en and client_id",
-                ));
+                );
             }
             if self.identity.outside.iter().filter(|s| s.name == service.name).count() > 1 {
-                return Err(bad("identity.outside.name", "名称重复", "stands there twice"));
+                return bad("identity.outside.name", "名称重复", "stands there twice");
             }
             if !web(&service.issuer) {
-                return Err(bad(
+                return bad(
                     "identity.outside.issuer",
                     "应以 http:// 或 https:// 开头",
                     "must start with http:// or https://",
-                ));
+                );
             }
         }
         Ok(())

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use guard::tls::{Named, TlsFiles};
-use model::{Error, Result};
+use guard::tls::TlsFiles;
+use model::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ProcessRole};
+use super::{Config, ProcessRole, bad};
 
 /// SQL over the PostgreSQL wire, in processes with the role `sql`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,24 +48,17 @@ impl SqlPart {
     /// The files of TLS, where it is configured.
     #[must_use]
     pub fn tls(&self) -> Option<TlsFiles> {
-        let named = |key, file: &Option<PathBuf>| Some(Named::new(key, file.as_ref()?));
-        Some(TlsFiles {
-            certificate: named("sql.certificate_file", &self.certificate_file)?,
-            key: named("sql.key_file", &self.key_file)?,
-            authorities: named("sql.client_ca_file", &self.client_ca_file),
-        })
+        TlsFiles::named([
+            ("sql.certificate_file", &self.certificate_file),
+            ("sql.key_file", &self.key_file),
+            ("sql.client_ca_file", &self.client_ca_file),
+        ])
     }
 }
 
 impl Config {
     /// What cannot be seen from one key of the SQL door alone.
     pub(super) fn check_sql(&self) -> Result<()> {
-        let bad = |key: &str, zh: &str, en: &str| {
-            Err(Error::invalid(
-                format!("配置项 {key}：{zh}"),
-                format!("configuration key {key}: {en}"),
-            ))
-        };
         let sql = &self.sql;
         if sql.certificate_file.is_some() != sql.key_file.is_some() {
             return bad(

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use guard::tls::{Named, TlsFiles};
-use model::{Error, Result};
+use guard::tls::TlsFiles;
+use model::Result;
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::{Config, bad};
 
 /// With `cert` and `key` the gateway listens with TLS; with `client_ca` callers may prove who they are by a certificate.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -30,12 +30,11 @@ impl TlsPart {
     /// The files of TLS, where it is configured.
     #[must_use]
     pub fn files(&self) -> Option<TlsFiles> {
-        let named = |key, file: &Option<PathBuf>| Some(Named::new(key, file.as_ref()?));
-        Some(TlsFiles {
-            certificate: named("tls.cert", &self.cert)?,
-            key: named("tls.key", &self.key)?,
-            authorities: named("tls.client_ca", &self.client_ca),
-        })
+        TlsFiles::named([
+            ("tls.cert", &self.cert),
+            ("tls.key", &self.key),
+            ("tls.client_ca", &self.client_ca),
+        ])
     }
 
     /// Whether the gateway listens with TLS.
@@ -48,12 +47,6 @@ impl TlsPart {
 impl Config {
     /// What cannot be seen from one key of TLS alone.
     pub(super) fn check_tls(&self) -> Result<()> {
-        let bad = |key: &str, zh: &str, en: &str| {
-            Err(Error::invalid(
-                format!("配置项 {key}：{zh}"),
-                format!("configuration key {key}: {en}"),
-            ))
-        };
         let tls = &self.tls;
         if tls.cert.is_some() != tls.key.is_some() {
             return bad("tls.cert", "须与 tls.key 同时给出", "comes together with tls.key");

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use app::evidence::Stamping;
 use guard::timestamp::Authorities;
 use ingest::outgoing::Outgoing;
-use model::{Error, Result};
+use model::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, of_file, read};
+use super::{Config, bad, of_file, read};
 
 /// With `url` seals are stamped; with `authorities` alone stamps that were given earlier are still checked.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,12 +31,6 @@ impl TsaPart {
 impl Config {
     /// What cannot be seen from one key of the authority alone.
     pub(super) fn check_tsa(&self) -> Result<()> {
-        let bad = |key: &str, zh: &str, en: &str| {
-            Err(Error::invalid(
-                format!("配置项 {key}：{zh}"),
-                format!("configuration key {key}: {en}"),
-            ))
-        };
         let url = self.tsa.url.as_str();
         if url.is_empty() {
             return Ok(());
