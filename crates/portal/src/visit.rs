@@ -36,8 +36,8 @@ fn csrf_cookie(secure: bool) -> &'static str {
 }
 
 const LANG_COOKIE: &str = "qt_lang";
-/// Query parameters that say how pages look: kept in cookies, no part of what a page is asked.
-const LOOKS: [&str; 2] = ["look", "theme"];
+/// Query parameters that choose how pages read and look: kept in cookies, no part of what a page is asked.
+const CHOICES: [&str; 3] = ["lang", "look", "theme"];
 
 /// Scripts and styles come from our own files only; nothing may frame a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
@@ -132,6 +132,12 @@ impl Inner {
             .filter(move |(k, v)| k == name && !v.trim().is_empty())
             .map(|(_, v)| v.trim())
     }
+    /// Parts of the query that are not empty, encoded, but those of these names.
+    pub(crate) fn asked_but(&self, names: &[&str]) -> Vec<String> {
+        let kept = self.query.iter();
+        let kept = kept.filter(|(k, v)| !names.contains(&k.as_str()) && !v.is_empty());
+        kept.map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect()
+    }
     /// The same operation by nobody in particular: the open site looks the same to everyone, and what only staff
     /// may know is found in the console.
     pub(crate) fn public_op(&self) -> Op {
@@ -145,7 +151,7 @@ impl Inner {
     /// that had it.
     pub(crate) fn here(&self) -> String {
         let Some(page) = &self.form_page else { return address(self.uri.path(), &self.query) };
-        address(page.path(), &pairs(page.query().unwrap_or_default()))
+        address(page.path(), &unchosen(pairs(page.query().unwrap_or_default())))
     }
     /// Checks a form's token in constant time.
     pub(crate) fn check_csrf(&self, token: Option<&str>) -> Result<()> {
@@ -168,10 +174,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
     }
 }
 
-/// An address without choices of language and look.
+/// A query without choices of language and look.
+fn unchosen(mut query: Vec<(String, String)>) -> Vec<(String, String)> {
+    query.retain(|(k, _)| !CHOICES.contains(&k.as_str()));
+    query
+}
+
 fn address(path: &str, query: &[(String, String)]) -> String {
-    let kept = query.iter().filter(|(k, _)| k != "lang" && !LOOKS.contains(&k.as_str()));
-    let query: Vec<String> = kept.map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+    let query: Vec<String> =
+        query.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
@@ -264,12 +275,11 @@ struct Arrival {
 fn arrive(door: &Door, request: &Request) -> Arrival {
     let (jar, secure) = (CookieJar::from_headers(request.headers()), door.config.secure_cookies);
     let value = |name: &str| jar.get(name).map(|c| c.value().to_owned());
-    let mut query = pairs(request.uri().query().unwrap_or_default());
+    let query = pairs(request.uri().query().unwrap_or_default());
     let asked = |name: &str| query.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
     let view = asked("look").and_then(View::parse);
     let theme = asked("theme").and_then(Theme::parse);
     let lang = asked("lang").and_then(Lang::parse);
-    query.retain(|(k, _)| !LOOKS.contains(&k.as_str()));
     let base = base(door, request);
     Arrival {
         asked: lang,
@@ -287,7 +297,7 @@ fn arrive(door: &Door, request: &Request) -> Arrival {
             .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok()?.parse().ok()),
-        query,
+        query: unchosen(query),
     }
 }
 

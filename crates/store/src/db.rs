@@ -23,6 +23,12 @@ pub struct Db {
     backend: Backend,
 }
 
+/// A pool of so many connections to SQLite. Whether they live is not asked before each use: that costs a change of threads as much as the
+/// use itself, and they live as the process does.
+pub(crate) fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(connections).test_before_acquire(false)
+}
+
 impl Db {
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self> {
         sqlx::any::install_default_drivers();
@@ -43,14 +49,11 @@ impl Db {
                 format!("sqlite://{}?mode=rwc", path.display())
             }
         };
-        let connections = match backend {
-            Backend::Sqlite => 4,
-            Backend::Postgres => 8,
+        let options = match backend {
+            Backend::Sqlite => sqlite_pool(4),
+            Backend::Postgres => AnyPoolOptions::new().max_connections(8),
         };
-        let pool = AnyPoolOptions::new()
-            .max_connections(connections)
-            // Asking a connection whether it lives costs a call of SQLite as much as the call itself, and it lives as the process does.
-            .test_before_acquire(backend == Backend::Postgres)
+        let pool = options
             .acquire_timeout(std::time::Duration::from_secs(20))
             .after_connect(move |connection, _| {
                 Box::pin(async move {
@@ -79,9 +82,7 @@ impl Db {
     pub(crate) async fn open_beside(config: &StoreConfig) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let path = config.folder.join("control.db");
-        let pool = AnyPoolOptions::new()
-            .max_connections(2)
-            .test_before_acquire(false)
+        let pool = sqlite_pool(2)
             .acquire_timeout(std::time::Duration::from_secs(20))
             .after_connect(|connection, _| {
                 Box::pin(async move {

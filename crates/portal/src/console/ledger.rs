@@ -147,12 +147,7 @@ async fn list(State(door): State<Arc<Door>>, Path(word): Path<String>, visit: Vi
     let rule = ledger::rules(app, op)?.of(ledger)?;
     door.names.refresh(app).await;
     let names = door.names.get();
-    let query: Vec<String> = visit
-        .query
-        .iter()
-        .filter(|(k, v)| !v.is_empty() && k != "after" && k != "lang" && k != "done")
-        .map(|(k, v)| format!("{}={}", crate::visit::encode(k), crate::visit::encode(v)))
-        .collect();
+    let query = visit.asked_but(&["after", "done"]);
     let context = context! {
         ledger => ledger.as_str(), ledger_name => visit.t(ledger.zh(), ledger.en()),
         assets => value(&page.items), total, next => next_link(&visit, "after", page.next.as_deref()),

@@ -114,7 +114,7 @@ fn turned(visit: &Visit, name: &str, word: &str) -> String {
     let mut parts = Vec::new();
     let mut was = false;
     for (k, v) in &visit.query {
-        if ["after", "lang", "done"].contains(&k.as_str()) || v.is_empty() {
+        if ["after", "done"].contains(&k.as_str()) || v.is_empty() {
             continue;
         }
         if k == name && v == word {

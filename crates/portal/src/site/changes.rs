@@ -67,9 +67,7 @@ pub(crate) async fn feed(
 ) -> Answer {
     let page = ledger::changes(&door.app, op, &filter).await?;
     let address = |after: Option<&str>| {
-        let kept = visit.query.iter().filter(|(k, v)| !v.is_empty() && k != "after" && k != "lang");
-        let mut parts: Vec<String> =
-            kept.map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+        let mut parts = visit.asked_but(&["after"]);
         parts.extend(after.map(|a| format!("after={}", encode(a))));
         let glue = if parts.is_empty() { "" } else { "?" };
         format!("{}{}{glue}{}", visit.base, visit.uri.path(), parts.join("&"))

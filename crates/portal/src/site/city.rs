@@ -144,13 +144,7 @@ fn back(visit: &Visit) -> String {
     if here.starts_with("/city/") {
         return "/".to_owned();
     }
-    let own = ["region", "city", "page", "before", "lang"];
-    let kept: Vec<String> = visit
-        .query
-        .iter()
-        .filter(|(k, v)| !own.contains(&k.as_str()) && !v.is_empty())
-        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
-        .collect();
+    let kept = visit.asked_but(&["region", "city", "page", "before"]);
     if kept.is_empty() { here.to_owned() } else { format!("{here}?{}", kept.join("&")) }
 }
 

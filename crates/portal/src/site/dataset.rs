@@ -197,13 +197,9 @@ fn table(visit: &Visit, dataset: &Dataset, page: &RowPage) -> Value {
 
 /// This page with preview parameters changed; a changed order starts from the first row.
 fn with(visit: &Visit, changes: &[(&str, &str)]) -> String {
-    let changed = |k: &str| k == "after" || k == "lang" || changes.iter().any(|(c, _)| *c == k);
-    let mut parts: Vec<String> = visit
-        .query
-        .iter()
-        .filter(|(k, v)| !changed(k) && !v.is_empty())
-        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
-        .collect();
+    let changed: Vec<&str> =
+        changes.iter().map(|(name, _)| *name).chain(std::iter::once("after")).collect();
+    let mut parts = visit.asked_but(&changed);
     parts.extend(changes.iter().map(|(k, v)| format!("{k}={}", encode(v))));
     let path = visit.uri.path();
     if parts.is_empty() {

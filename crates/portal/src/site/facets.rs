@@ -30,7 +30,7 @@ pub(super) fn counts<'a>(
 fn turned(visit: &Visit, name: &str, word: &str) -> String {
     let mut parts = Vec::new();
     let mut was = false;
-    for (k, v) in visit.query.iter().filter(|(k, v)| k != "page" && k != "lang" && !v.is_empty()) {
+    for (k, v) in visit.query.iter().filter(|(k, v)| k != "page" && !v.is_empty()) {
         if k == name && v == word {
             was = true;
         } else {

@@ -35,7 +35,7 @@ use axum::Router;
 use tower_http::compression::CompressionLayer;
 
 use crate::Door;
-use crate::visit::{Visit, encode};
+use crate::visit::Visit;
 
 pub(crate) fn router() -> Router<Arc<Door>> {
     let pages = Router::new()
@@ -67,12 +67,7 @@ pub(crate) fn router() -> Router<Arc<Door>> {
 
 /// The same list at another page.
 fn at_page(visit: &Visit, page: u32) -> String {
-    let mut parts: Vec<String> = visit
-        .query
-        .iter()
-        .filter(|(k, v)| k != "page" && k != "lang" && !v.is_empty())
-        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
-        .collect();
+    let mut parts = visit.asked_but(&["page"]);
     parts.push(format!("page={page}"));
     format!("{}?{}", visit.uri.path(), parts.join("&"))
 }

@@ -8,7 +8,6 @@ use model::audit::AuditEvent;
 use model::{Code, Error, Result};
 use rusqlite::OptionalExtension;
 use sqlx::AnyPool;
-use sqlx::any::AnyPoolOptions;
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
 use super::checkpoint::Checkpoints;
@@ -21,7 +20,7 @@ use super::settle::{self, Settled, Settling};
 use super::write::{BATCH, Sorted, Tail, Told, Waiting, bell, sorted, warn};
 use super::{Order, meter_sqlite};
 use crate::StoreConfig;
-use crate::db::{AUDIT_SQL, fail};
+use crate::db::{AUDIT_SQL, fail, sqlite_pool};
 
 /// Callers who came together are likely to come together again: where fewer than half as many wait as shared the last
 /// commit, the writer gives them this long, so that they share one. A lone caller never waits.
@@ -254,9 +253,7 @@ fn gather(waiting: &mut Receiver<Order>, batch: &mut Vec<Order>, together: usize
 /// SQLite's chain for reading, with the control database beside it: names of what was counted stand there.
 pub(super) async fn readers(config: &StoreConfig) -> Result<AnyPool> {
     let control = config.folder.join("control.db").display().to_string();
-    AnyPoolOptions::new()
-        .max_connections(2)
-        .test_before_acquire(false)
+    sqlite_pool(2)
         .after_connect(move |connection, _| {
             let control = control.clone();
             Box::pin(async move {

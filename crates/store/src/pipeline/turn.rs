@@ -85,17 +85,16 @@ impl Store {
 
     /// Running turns, for whoever looks for those whose owner is gone.
     pub async fn turns_running(&self, limit: u32) -> Result<Vec<TurnRecord>> {
-        let sql = format!("{TURN} WHERE state = 'running' ORDER BY id LIMIT {}", page(limit));
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(self.db.pool()).await.map_err(fail)?;
-        rows.iter().map(turn_of).collect()
+        self.turns_that("state = 'running'", limit).await
     }
 
     /// Turns that went well whose end those behind them have not been told: their owner is still written.
     pub async fn turns_untold(&self, limit: u32) -> Result<Vec<TurnRecord>> {
-        let sql = format!(
-            "{TURN} WHERE owner <> '' AND state IN ('succeeded', 'empty') ORDER BY id LIMIT {}",
-            page(limit)
-        );
+        self.turns_that("owner <> '' AND state IN ('succeeded', 'empty')", limit).await
+    }
+
+    async fn turns_that(&self, hold: &'static str, limit: u32) -> Result<Vec<TurnRecord>> {
+        let sql = format!("{TURN} WHERE {hold} ORDER BY id LIMIT {}", page(limit));
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(self.db.pool()).await.map_err(fail)?;
         rows.iter().map(turn_of).collect()
     }
