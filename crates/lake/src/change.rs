@@ -34,9 +34,10 @@ use policy::port::{ChangeSpan, Changes, ChangesAhead, ROW_ID};
 use policy::{Action, Grant};
 
 use crate::cells::Cells;
-use crate::lake::{CHUNK_ROWS, DeltaLake};
+use crate::lake::DeltaLake;
 use crate::masking::Masking;
 use crate::schema::{HASH, Shape};
+use crate::session::CHUNK_ROWS;
 use crate::table::Loaded;
 use crate::view::{self, Narrow, files, named};
 use crate::{commit, fault, filter, masking};

@@ -8,9 +8,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::prelude::{SessionConfig, SessionContext};
-use deltalake_core::delta_datafusion::DeltaSessionConfig;
 use deltalake_core::logstore::StorageConfig;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -26,16 +23,11 @@ use policy::port::{
 };
 use policy::{Action, Grant, Permit};
 
-use crate::cluster::{self, Cluster, ClusterConfig, ClusterFigures};
+use crate::cluster::{Cluster, ClusterConfig, ClusterFigures};
 use crate::fault;
-use crate::in_turn::InTurn;
 use crate::pool::Pool;
+use crate::session::Sessions;
 use crate::table::{Loaded, Slot};
-
-/// Rows of one piece of a scan or replay.
-pub(crate) const CHUNK_ROWS: usize = 4096;
-/// Rows of one piece of a statement of SQL, which mostly reads much and answers little.
-pub(crate) const STATEMENT_ROWS: usize = 8192;
 
 /// Where the lake is and what it may use.
 #[derive(Clone, Debug)]
@@ -77,11 +69,7 @@ pub struct DeltaLake {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) mask_key: MaskKey,
     pub(crate) slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
-    /// Sessions ready to be copied: over all processors, and on one.
-    parallel: SessionState,
-    ordered: SessionState,
-    /// For statements of SQL.
-    analytic: SessionState,
+    pub(crate) sessions: Sessions,
     /// A count of merged rows holds the changed keys in memory: one at a time.
     pub(crate) counting: tokio::sync::Mutex<()>,
     runtime: Arc<RuntimeEnv>,
@@ -130,9 +118,7 @@ impl DeltaLake {
             folder,
             mask_key,
             slots: std::sync::Mutex::default(),
-            parallel: session_state(&runtime, config.threads.max(1), CHUNK_ROWS),
-            ordered: ordered_state(&runtime),
-            analytic: session_state(&runtime, config.threads.max(1), STATEMENT_ROWS),
+            sessions: Sessions::new(&runtime, config.threads.max(1)),
             counting: tokio::sync::Mutex::default(),
             runtime,
             memory_limit: config.memory_limit_bytes.max(16 << 20),
@@ -172,44 +158,6 @@ impl DeltaLake {
     pub fn cluster_figures(&self) -> Option<ClusterFigures> {
         self.cluster.as_ref().map(|cluster| cluster.figures())
     }
-
-    /// A session for the inside of a statement's tables; for plans that leave this process, in so many pieces.
-    pub(crate) fn session_analytic(&self, sent: Option<usize>) -> SessionContext {
-        let Some(pieces) = sent else {
-            return SessionContext::new_with_state(self.analytic.clone());
-        };
-        let config = cluster::settings(self.analytic.config().clone(), pieces);
-        let state = SessionStateBuilder::new_from_existing(self.analytic.clone());
-        SessionContext::new_with_state(state.with_config(config).build())
-    }
-
-    /// A session for one plan. `parallel` spreads it over the processors; otherwise rows keep their stored order.
-    pub(crate) fn session(&self, parallel: bool) -> SessionContext {
-        let state = if parallel { &self.parallel } else { &self.ordered };
-        SessionContext::new_with_state(state.clone())
-    }
-}
-
-fn session_state(runtime: &Arc<RuntimeEnv>, threads: usize, rows: usize) -> SessionState {
-    let config = SessionConfig::from(DeltaSessionConfig::default())
-        .with_target_partitions(threads)
-        .with_batch_size(rows);
-    SessionStateBuilder::new()
-        .with_default_features()
-        .with_config(config)
-        .with_runtime_env(Arc::clone(runtime))
-        .build()
-}
-
-/// Of rows as they are stored: one piece after another. A join's filter waits for all pieces at once, so there is none.
-fn ordered_state(runtime: &Arc<RuntimeEnv>) -> SessionState {
-    let state = session_state(runtime, 1, CHUNK_ROWS);
-    let mut config = state.config().clone();
-    config.options_mut().optimizer.enable_join_dynamic_filter_pushdown = false;
-    SessionStateBuilder::new_from_existing(state)
-        .with_config(config)
-        .with_physical_optimizer_rule(Arc::new(InTurn))
-        .build()
 }
 
 #[async_trait]

@@ -99,6 +99,7 @@ mod replay;
 mod rowgroup;
 mod scan;
 mod schema;
+mod session;
 mod share;
 mod sweep;
 mod system;

@@ -13,12 +13,14 @@ use arrow::datatypes::{DataType as ArrowType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::file_format::options::ReadOptions;
 use datafusion::datasource::listing::{
     ListingTable, ListingTableConfig, ListingTableUrl, PartitionedFile,
 };
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::{
@@ -27,6 +29,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use model::Result;
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use crate::fault;
 use crate::table::Loaded;
@@ -37,6 +40,10 @@ const HARMLESS: [&str; 1] = ["timestampNtz"];
 const EXTENSION: &str = ".parquet";
 /// Bytes of a piece of a file at most: about a row group.
 const PIECE: u64 = 8 << 20;
+/// Bytes of all files up to which they are cut by their rows: they hold fewer row groups than there are processors, or hardly more.
+const SMALL: u64 = 4 * PIECE;
+/// Fewest rows of a file for which it is worth while to open it once more.
+const SHARE_ROWS: usize = 8192;
 
 /// Who reads the files, and whether the plan stays here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +121,8 @@ pub(crate) fn files(
     session.read_table(Arc::new(whole)).map(Some).map_err(failed)
 }
 
-fn plain(loaded: &Loaded<'_>) -> Result<bool> {
+/// Whether a table's files hold all that is to be known of its rows.
+pub(crate) fn plain(loaded: &Loaded<'_>) -> Result<bool> {
     let state = loaded.table.snapshot().map_err(|e| fault::delta("table state", e))?;
     let (metadata, protocol) = (state.metadata(), state.protocol());
     let harmless = protocol
@@ -154,39 +162,76 @@ impl Whole {
 }
 
 /// The same plan over pieces of the files. Left to itself DataFusion cuts them into as many as there are processors: where the statistics of
-/// row groups leave little of one of them, the others work and that one is idle.
+/// row groups leave little of one of them, the others work and that one is idle; and what is one row group it leaves to one.
 fn in_pieces(plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Arc<dyn ExecutionPlan> {
     let source = plan
         .downcast_ref::<DataSourceExec>()
         .and_then(|exec| exec.downcast_to_file_source::<ParquetSource>());
     let Some((config, _)) = source else { return plan };
     let lanes = options.execution.target_partitions;
+    if lanes < 2 {
+        return plan;
+    }
     let files: Vec<&PartitionedFile> =
         config.file_groups.iter().flat_map(FileGroup::iter).collect();
     let bytes: u64 = files.iter().map(|file| file.object_meta.size).sum();
-    let least = options.optimizer.repartition_file_min_size;
-    if lanes < 2 || usize::try_from(bytes).is_ok_and(|bytes| bytes < least) {
-        return plan;
-    }
-    let piece = PIECE.min(bytes / lanes as u64).max(1);
+    let dealt = match bytes <= SMALL {
+        true => by_rows(&files, lanes),
+        false => by_bytes(&files, lanes, PIECE.min(bytes / lanes as u64).max(1)),
+    };
+    let Some(dealt) = dealt else { return plan };
+    let groups = dealt.into_iter().map(FileGroup::new).collect();
+    let config = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
+    DataSourceExec::from_data_source(config)
+}
+
+/// Pieces of so many bytes, dealt in turn: those of row groups that begin in them.
+fn by_bytes(
+    files: &[&PartitionedFile],
+    lanes: usize,
+    piece: u64,
+) -> Option<Vec<Vec<PartitionedFile>>> {
     let mut dealt: Vec<Vec<PartitionedFile>> = vec![Vec::new(); lanes];
     let mut turn = 0;
     for file in files {
         let (size, mut begins) = (file.object_meta.size, 0);
         while begins < size {
             let ends = size.min(begins + piece);
-            let (Ok(from), Ok(to)) = (i64::try_from(begins), i64::try_from(ends)) else {
-                return plan;
-            };
-            if let Some(lane) = dealt.get_mut(turn % lanes) {
-                lane.push(file.clone().with_range(from, to));
-            }
+            let range = (i64::try_from(begins).ok()?, i64::try_from(ends).ok()?);
+            dealt.get_mut(turn % lanes)?.push((*file).clone().with_range(range.0, range.1));
             (begins, turn) = (ends, turn + 1);
         }
     }
-    let groups = dealt.into_iter().map(FileGroup::new).collect();
-    let config = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
-    DataSourceExec::from_data_source(config)
+    Some(dealt)
+}
+
+/// Equal shares of each file's rows, dealt in turn, of files that are not too small for that. `None`: all are too small.
+fn by_rows(files: &[&PartitionedFile], lanes: usize) -> Option<Vec<Vec<PartitionedFile>>> {
+    let rows = |file: &PartitionedFile| match file.statistics.as_ref()?.num_rows {
+        Precision::Exact(rows) => Some(rows),
+        _ => None,
+    };
+    let mut dealt: Vec<Vec<PartitionedFile>> = vec![Vec::new(); lanes];
+    let mut turn = 0;
+    for file in files {
+        let rows = rows(file).unwrap_or(0);
+        let shares = (rows / SHARE_ROWS).clamp(1, lanes);
+        for share in 0..shares {
+            let mut piece = (*file).clone();
+            if shares > 1 {
+                let (from, to) = (rows * share / shares, rows * (share + 1) / shares);
+                let chosen = RowSelection::from(vec![
+                    RowSelector::skip(from),
+                    RowSelector::select(to - from),
+                    RowSelector::skip(rows - to),
+                ]);
+                piece = piece.with_extension(ParquetRowSelection::new(chosen));
+            }
+            dealt.get_mut(turn % lanes)?.push(piece);
+            turn += 1;
+        }
+    }
+    (turn > files.len()).then_some(dealt)
 }
 
 #[async_trait]

@@ -76,6 +76,7 @@ impl DeltaLake {
             name::check_code(code)?;
             let slot = self.slot(code);
             let mut table = match slot.known.get() {
+                Some(table) if !moved(&table).await? => return Ok(Some(table)),
                 Some(table) => table,
                 None => {
                     // A folder that is not there holds no table; the library would make a store of its own to find that out.
@@ -131,6 +132,15 @@ impl DeltaLake {
         }
         .boxed()
     }
+}
+
+/// Whether a table's log goes on behind the version that is known. Versions follow each other, and none is ever taken out of the log: to
+/// look for the next one is a fraction of listing what there is.
+async fn moved(table: &DeltaTable) -> Result<bool> {
+    let failed = |e| fault::delta("looking for the next version", e);
+    let Some(version) = table.version() else { return Ok(true) };
+    let next = table.log_store().read_commit_entry(version + 1).await.map_err(failed)?;
+    Ok(next.is_some())
 }
 
 /// Whether a table has a folder. A lake that cannot be looked into has no tables that anybody knows of: that is no empty table.

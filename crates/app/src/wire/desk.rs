@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
+use futures::future::try_join_all;
 use guard::scram::Verifier;
 use model::audit::AuditEvent;
 use model::entry::Entry;
@@ -394,17 +395,7 @@ impl SqlRoom for Desk {
         let tables = self.grants(&op, &codes).await?;
         let held = self.admit(&op, &codes).await?;
         count(app, &op, &tables).await?;
-        let shape: String = ask.shape.chars().take(SHAPE_MOST).collect();
-        for ((_, columns), table) in ask.tables.iter().zip(&tables) {
-            audit::record(app, event(&op, table, columns, &shape)).await?;
-        }
-        if tables.is_empty() {
-            let mut event = audit::event(&op, Action::RowsSql.as_str(), CATALOGUE);
-            event.scope = shape;
-            audit::record(app, event).await?;
-        } else {
-            self.note(&op, ask, "running", "").await?;
-        }
+        self.recorded(&op, ask, &tables).await?;
         Ok(SqlTurn {
             id: op.request_id,
             codes: codes.into_iter().map(str::to_owned).collect(),
@@ -433,12 +424,13 @@ impl SqlRoom for Desk {
             event.result = "failed".to_owned();
             event.reason = [end.outcome, &end.state, &end.reason].join(" ").trim().to_owned();
         }
-        audit::record(app, event).await?;
         if turn.codes.is_empty() {
-            return Ok(());
+            return audit::record(app, event).await;
         }
         let (rows, millis) = (end.rows, end.millis);
-        app.store.sql_statement_end(&turn.id, rows, millis, end.outcome, &end.state).await
+        let noting = app.store.sql_statement_end(&turn.id, rows, millis, end.outcome, &end.state);
+        let (recorded, noted) = tokio::join!(audit::record(app, event), noting);
+        recorded.and(noted)
     }
 
     async fn refuse(&self, caller: &SqlCaller, ask: &SqlAsk, refusal: &Error) {
@@ -458,6 +450,25 @@ impl SqlRoom for Desk {
 }
 
 impl Desk {
+    /// Records a statement that is about to run, for the chain and for its owner.
+    async fn recorded(&self, op: &Op, ask: &SqlAsk, tables: &[SqlTable]) -> Result<()> {
+        let shape: String = ask.shape.chars().take(SHAPE_MOST).collect();
+        if tables.is_empty() {
+            let mut event = audit::event(op, Action::RowsSql.as_str(), CATALOGUE);
+            event.scope = shape;
+            return audit::record(&self.app, event).await;
+        }
+        let events = ask.tables.iter().zip(tables);
+        let events = events.map(|((_, columns), table)| event(op, table, columns, &shape));
+        let recording = try_join_all(events.map(|event| audit::record(&self.app, event)));
+        let (recorded, noted) = tokio::join!(recording, self.note(op, ask, "running", ""));
+        let (Err(e), Ok(())) = (&recorded, &noted) else { return recorded.and(noted) };
+        // It does not run: its owner is not to see it running.
+        let store = &self.app.store;
+        store.sql_statement_end(&op.request_id, 0, 0, "refused", e.code().as_str()).await?;
+        recorded.map(drop)
+    }
+
     /// Keeps the statement for its owner, sealed.
     async fn note(&self, op: &Op, ask: &SqlAsk, outcome: &str, state: &str) -> Result<()> {
         let sealed = self.app.keys.vault().seal(&context(&op.request_id), ask.text.as_bytes())?;

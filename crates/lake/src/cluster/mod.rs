@@ -45,7 +45,7 @@ use model::Result;
 pub use self::executor::{ExecutorConfig, serve_executor};
 pub(crate) use self::fence::{size, under};
 pub use self::scheduler::{SchedulerConfig, serve_scheduler};
-pub(crate) use self::send::{begin, settings, spread};
+pub(crate) use self::send::{Ready, settings, spread};
 pub use self::trust::TrustFiles;
 
 use self::codec::HouseCodec;

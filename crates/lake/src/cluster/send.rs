@@ -37,19 +37,58 @@ pub(super) struct Sent {
     pub(super) schema: SchemaRef,
 }
 
-/// Begins a planned statement: on the cluster where there is one and it can be sent, else in this process.
-pub(crate) async fn begin(
-    cluster: Option<&Arc<Cluster>>,
-    state: &SessionState,
-    plan: &LogicalPlan,
-    task: Arc<TaskContext>,
-) -> PlanResult<SendableRecordBatchStream> {
-    if let Some(cluster) = cluster
-        && let Some(rows) = cluster.rows(state, plan).await?
-    {
-        return Ok(rows);
+/// A statement planned to its last step; nothing of it has begun.
+pub(crate) struct Ready {
+    state: SessionState,
+    plan: LogicalPlan,
+    way: Way,
+}
+
+/// Where a statement is to run, with the plan for there.
+enum Way {
+    Here(Arc<dyn ExecutionPlan>),
+    Cluster(Arc<Cluster>, Sent),
+}
+
+impl Ready {
+    /// Plans a statement: for the cluster where there is one and it can be sent, else for this process.
+    pub(crate) async fn of(
+        cluster: Option<Arc<Cluster>>,
+        state: SessionState,
+        plan: LogicalPlan,
+    ) -> PlanResult<Self> {
+        let way = match cluster {
+            Some(cluster) => {
+                let sent = cluster.written(&state, &plan).await;
+                sent.map(|sent| Way::Cluster(cluster, sent))
+            }
+            None => None,
+        };
+        let way = match way {
+            Some(way) => way,
+            None => Way::Here(here(&state, &plan).await?),
+        };
+        Ok(Self { state, plan, way })
     }
-    brake::begin(bounds::watch_sides(state.create_physical_plan(plan).await?)?, task)
+
+    /// Begins it. What the cluster did not answer for a reason of its own runs in this process.
+    pub(crate) async fn begin(
+        self,
+        task: Arc<TaskContext>,
+    ) -> PlanResult<SendableRecordBatchStream> {
+        let plan = match self.way {
+            Way::Here(plan) => plan,
+            Way::Cluster(cluster, sent) => match cluster.rows(&sent).await? {
+                Some(rows) => return Ok(rows),
+                None => here(&self.state, &self.plan).await?,
+            },
+        };
+        brake::begin(plan, task)
+    }
+}
+
+async fn here(state: &SessionState, plan: &LogicalPlan) -> PlanResult<Arc<dyn ExecutionPlan>> {
+    bounds::watch_sides(state.create_physical_plan(plan).await?)
 }
 
 /// Into how many pieces plans of this session are cut, if they are to leave this process.
@@ -74,13 +113,8 @@ pub(crate) fn settings(config: SessionConfig, partitions: usize) -> SessionConfi
 
 impl Cluster {
     /// Rows of a statement; `None`: it is to run here.
-    async fn rows(
-        self: &Arc<Self>,
-        state: &SessionState,
-        plan: &LogicalPlan,
-    ) -> PlanResult<Option<SendableRecordBatchStream>> {
-        let Some(sent) = self.written(state, plan).await else { return Ok(None) };
-        let why = match self.ask(&sent).await {
+    async fn rows(self: &Arc<Self>, sent: &Sent) -> PlanResult<Option<SendableRecordBatchStream>> {
+        let why = match self.ask(sent).await {
             Ok(rows) => {
                 self.answered.fetch_add(1, Ordering::Relaxed);
                 return Ok(Some(rows));

@@ -7,6 +7,7 @@ mod functions;
 mod landing;
 mod merging;
 mod missing;
+mod pieces;
 mod releasing;
 mod sharing;
 mod transforming;

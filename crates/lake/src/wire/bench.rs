@@ -112,7 +112,7 @@ impl Sitting {
         let plan = self.session.plan(query).await?;
         let lines = lineage::of(&plan).map_err(|e| of_house(&e))?;
         // The final types are those of the optimised plan.
-        let optimised = self.session.planned(query, None).await?;
+        let (optimised, _) = self.session.planned(query, None).await?;
         let shapes = values::shapes(optimised.schema().as_arrow());
         let columns = shapes.iter().zip(lines).map(|(shape, line)| SqlColumn {
             item: values::item(shape),

@@ -19,7 +19,8 @@ use super::settings::Settings;
 use super::table::GrantedTable;
 use crate::bounds::{self, Room};
 use crate::calendar;
-use crate::lake::{DeltaLake, STATEMENT_ROWS};
+use crate::lake::DeltaLake;
+use crate::session::STATEMENT_ROWS;
 
 /// Name of the one database.
 pub(super) const DATABASE: &str = "qiantang";

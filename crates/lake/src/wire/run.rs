@@ -7,7 +7,9 @@ use std::time::Instant;
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use arrow_pg::datatypes::arrow_schema_to_pg_fields;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{ParamValues, Result as PlanResult};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SQLOptions;
@@ -24,6 +26,7 @@ use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::copy::CopyData;
 use pgwire::messages::data::DataRow;
 use policy::port::SqlAsk;
+use tokio::task::JoinError;
 
 use super::asked::{parameters, tables};
 use super::cursor::{self, Cursor};
@@ -32,8 +35,9 @@ use super::session::Session;
 use super::settings::assignments;
 use super::words::{code_of, of_house, of_plan, syntax, told};
 use super::{copy, firewall, moments, questions, spelling};
+use crate::cluster::Ready;
 use crate::transform::words::Refusal;
-use crate::{bounds, cluster, depth};
+use crate::{bounds, depth};
 
 /// A statement that was taken and planned once; it is planned anew when it runs, with what is granted then.
 #[derive(Clone, Debug)]
@@ -193,8 +197,12 @@ impl Session {
     }
 
     pub(super) async fn plan(&self, query: &Statement) -> PgWireResult<LogicalPlan> {
+        self.plan_in(&self.context.state(), query).await
+    }
+
+    async fn plan_in(&self, state: &SessionState, query: &Statement) -> PgWireResult<LogicalPlan> {
         let parsed = Parsed::Statement(Box::new(query.clone()));
-        let planning = self.context.state().statement_to_plan(parsed).await;
+        let planning = state.statement_to_plan(parsed).await;
         let plan = match planning {
             Ok(plan) => plan,
             Err(e) => questions::nothing(query).ok_or_else(|| of_plan(e))?,
@@ -294,7 +302,7 @@ impl Session {
                 Ok(Reply::Rows { fields, rows, tag: "FETCH" })
             }
             Statement::Explain { verbose: _, statement, .. } => {
-                let plan = self.planned(statement, values).await.map_err(fresh)?;
+                let (plan, _) = self.planned(statement, values).await.map_err(fresh)?;
                 let shown = plan.display_indent().to_string();
                 let lines: Vec<String> = shown.lines().map(str::to_owned).collect();
                 self.texts(PLAN, lines, "EXPLAIN", format).map_err(fresh)
@@ -333,13 +341,14 @@ impl Session {
         }
     }
 
-    /// The optimized plan of a query with its values.
+    /// The optimized plan of a query with its values, and the state of the session that it was planned in.
     pub(super) async fn planned(
         &self,
         query: &Statement,
         values: Option<ParamValues>,
-    ) -> PgWireResult<LogicalPlan> {
-        let mut plan = self.plan(query).await?;
+    ) -> PgWireResult<(LogicalPlan, SessionState)> {
+        let state = self.context.state();
+        let mut plan = self.plan_in(&state, query).await?;
         if let Some(values) = values {
             plan = plan.with_param_values(values).map_err(of_plan)?;
         }
@@ -348,19 +357,15 @@ impl Session {
             plan = cut.and_then(LogicalPlanBuilder::build).map_err(of_plan)?;
         }
         // Constants are computed now: where they do not hold up others, and whoever waits may stop waiting.
-        let state = self.context.state();
-        let planning = tokio::task::spawn_blocking(move || -> PlanResult<LogicalPlan> {
+        let planning = tokio::task::spawn_blocking(move || -> PlanResult<_> {
             let plan = state.optimize(&plan)?;
             bounds::check_constants(&plan)?;
-            Ok(plan)
+            Ok((plan, state))
         });
-        let stopped = |e: tokio::task::JoinError| {
-            of_house(&Error::internal("wire: planning stopped").caused_by(e))
-        };
         planning.await.map_err(stopped)?.map_err(of_plan)
     }
 
-    /// Counts and records a query, then begins it.
+    /// Counts and records a query, then begins it. Its last steps are planned while it is counted and recorded.
     pub(super) async fn flow(
         &self,
         text: &str,
@@ -380,15 +385,16 @@ impl Session {
                 ),
             ))
         })?;
-        let plan = tokio::select! {
+        let (plan, state) = tokio::select! {
             biased;
             () = self.cancel.asked() => return Err(fresh(cancelled())),
             () = tokio::time::sleep(most) => return Err(fresh(too_long(most))),
             plan = self.planned(query, values) => plan.map_err(fresh)?,
         };
         let tables = tables(&plan).map_err(fresh)?;
-        let state = self.statement().map_err(fresh)?;
-        let task = state.task_ctx();
+        let task = self.task(&state).map_err(fresh)?;
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        let ready = SpawnedTask::spawn(Ready::of(self.cluster.clone(), state, plan));
         let ask = SqlAsk { text: text.to_owned(), shape: firewall::shape(text), tables };
         let turn = self.desk.begin(&self.caller, &ask).await;
         let turn = turn.map_err(|e| fresh(of_house(&e)))?;
@@ -402,9 +408,8 @@ impl Session {
             place,
         );
         let starting = async {
-            let schema = Arc::new(plan.schema().as_arrow().clone());
-            let batches = cluster::begin(self.cluster.as_ref(), &state, &plan, task).await;
-            let batches = batches.map_err(of_plan)?;
+            let ready = ready.join_unwind().await.map_err(stopped)?.map_err(of_plan)?;
+            let batches = ready.begin(task).await.map_err(of_plan)?;
             // The plan's own schema: it knows which integers are object ids.
             let told = Arc::clone(&schema);
             let batches = batches.map(move |batch| {
@@ -484,6 +489,10 @@ impl Session {
         })?;
         Ok((name, value))
     }
+}
+
+fn stopped(e: JoinError) -> PgWireError {
+    of_house(&Error::internal("wire: planning stopped").caused_by(e))
 }
 
 /// Name of the column of EXPLAIN.

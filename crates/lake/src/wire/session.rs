@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, TaskContext};
 use datafusion::prelude::SessionContext;
 use model::{Error, Result};
 use pgwire::error::PgWireResult;
@@ -74,6 +74,14 @@ impl Session {
         let room = Room::beside(memory.most());
         let context = catalogue::context(lake, &granted, user, &settings, &room)
             .map_err(|e| Error::internal("wire: a session's catalogue").caused_by(e))?;
+        let kept = memory.most() / RESERVED_PART;
+        let state = context.state_ref();
+        let reserved = |state: &mut SessionState| {
+            let execution = &mut state.config_mut().options_mut().execution;
+            execution.sort_spill_reservation_bytes =
+                execution.sort_spill_reservation_bytes.min(kept);
+        };
+        reserved(&mut state.write());
         Ok(Self {
             limits: desk.limits(),
             desk,
@@ -101,16 +109,10 @@ impl Session {
         Ok(())
     }
 
-    /// What one statement runs in: the session's settings, and a pool of its own.
-    pub(super) fn statement(&self) -> PgWireResult<SessionState> {
+    /// What one statement runs in, as it was planned: a pool of memory of its own.
+    pub(super) fn task(&self, state: &SessionState) -> PgWireResult<Arc<TaskContext>> {
         let runtime = self.memory.runtime(&self.common).map_err(of_plan)?;
-        let mut state = SessionStateBuilder::new_from_existing(self.context.state())
-            .with_runtime_env(runtime)
-            .build();
-        let execution = &mut state.config_mut().options_mut().execution;
-        execution.sort_spill_reservation_bytes =
-            execution.sort_spill_reservation_bytes.min(self.memory.most() / RESERVED_PART);
-        Ok(state)
+        Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
     }
 
     /// Longest a statement may take.

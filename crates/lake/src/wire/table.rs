@@ -48,7 +48,7 @@ use crate::plain::By;
 use crate::schema::{Kind, Shape};
 use crate::table::Loaded;
 use crate::view::named;
-use crate::{cluster, fault, filter, masking, view};
+use crate::{cluster, fault, filter, masking, plain, view};
 
 /// One granted resource at one version of it.
 pub(super) struct GrantedTable {
@@ -90,7 +90,13 @@ impl GrantedTable {
         let failed = |e| fault::reading(self.grant.code(), "a granted table", e);
         let loaded = Loaded::of(table)?;
         let stored = loaded.columns()?;
-        let session = self.lake.session_analytic(sent);
+        let straight = sent.is_none()
+            && plain::plain(&loaded)?
+            && view::reading(&loaded)? == view::Reading::Plain;
+        let session = match straight {
+            true => self.lake.session_straight(),
+            false => self.lake.session_analytic(sent),
+        };
         let rows = view::view_by(&session, &loaded, None, By::parquet(sent.is_some())).await?;
         let mut rows = filter::granted(rows, &self.grant, &stored)?;
         for filter in filters {

@@ -8,13 +8,14 @@ use guard::tls::{Named, TlsFiles};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use testkit::House;
+use testkit::{House, Postgres};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::railway::Source;
 use crate::sqlwire::{Granted, granted, rows, try_rows};
 
 /// Code and text of what a statement was refused with.
@@ -270,4 +271,32 @@ async fn a_client_comes_by_tls() {
     without.host("127.0.0.1").port(g.at.port()).dbname("qiantang").user(&g.key);
     without.password(&g.password).ssl_mode(SslMode::Require);
     assert!(without.connect(known).await.is_err());
+}
+
+/// A statement is written for the chain and for its owner at once. Where the chain does not take it, it gives no row, and its owner does not
+/// see it running.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_recorded_does_not_run() {
+    let store = Postgres::start();
+    let g = granted(House::on(&store.database("store")).await).await;
+    let client = g.connect().await;
+    assert_eq!(one(&client, "select count(*) from renkou").await, "2");
+    let hand = Source::open(store.port(), "store").await;
+    hand.run("CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER deny BEFORE INSERT ON audit FOR EACH ROW WHEN (NEW.action = 'rows.sql') EXECUTE FUNCTION deny()").await;
+    let (state, told) = refused(&client, "select xm from renkou").await;
+    assert_eq!(state, "58030", "{told}");
+    let consumer = g.house.person("consumer").await;
+    let seen = async || {
+        let kept = app::wire::statements(&g.house.app, &consumer, g.op.actor.id(), None, 10);
+        let kept = kept.await.unwrap().items.into_iter();
+        kept.map(|s| (s.text, s.outcome, s.rows)).collect::<Vec<_>>()
+    };
+    let seen_now = seen().await;
+    assert!(seen_now.iter().all(|(_, outcome, _)| outcome != "running"), "{seen_now:?}");
+    assert_eq!(seen_now[0].0, "select xm from renkou");
+    assert_eq!((seen_now[0].1.as_str(), seen_now[0].2), ("refused", 0));
+    hand.run("DROP TRIGGER deny ON audit").await;
+    assert_eq!(rows(&client, "select xm from renkou").await.len(), 2);
+    let seen_now = seen().await;
+    assert_eq!((seen_now[0].1.as_str(), seen_now[0].2), ("ok", 2));
 }
