@@ -2,15 +2,20 @@
 //!
 //! What `pg_catalog` says of granted tables stands in [`super::relations`], the rest of it in the crate `datafusion-pg-catalog`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableFunction, TableProvider,
+};
 use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
+use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
 use policy::port::{SqlTable, SqlTables};
 
 use super::functions;
@@ -125,27 +130,69 @@ pub(super) fn context(
         .with_create_default_catalog_and_schema(false);
     let options = config.options_mut();
     options.execution.enable_recursive_ctes = false;
+    let shipped = Shipped::get()?;
     // Not the default features: they bring file formats and table factories.
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(lake.runtime())
         .with_expr_planners(calendar::planners())
+        .with_type_planner(Arc::new(PgOidTypePlanner))
         .with_scalar_functions(bounds::functions(room).into_iter().map(calendar::by_day).collect())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
-        .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_table_function_list(shipped.of_tables.clone())
         .build();
+    let catalogs = Arc::clone(state.catalog_list());
     let context = SessionContext::new_with_state(state);
     let catalog = Arc::new(MemoryCatalogProvider::new());
     catalog.register_schema(SCHEMA, Arc::clone(granted) as _)?;
-    context.register_catalog(DATABASE, Arc::clone(&catalog) as _);
-    datafusion_pg_catalog::setup_pg_catalog(&context, DATABASE, EmptyContextProvider)
-        .map_err(|e| *e)?;
-    if let Some(shipped) = catalog.schema(PG_CATALOG) {
-        catalog.register_schema(PG_CATALOG, Arc::new(PgCatalog::new(shipped, granted)))?;
+    let tables = Arc::clone(&shipped.tables);
+    let tables = PgCatalogSchemaProvider::try_new(catalogs, tables, EmptyContextProvider)?;
+    let tables = PgCatalog::new(Arc::new(tables), granted);
+    catalog.register_schema(PG_CATALOG, Arc::new(tables))?;
+    context.register_catalog(DATABASE, catalog);
+    for function in &shipped.of_values {
+        context.register_udf(function.as_ref().clone());
     }
     for function in functions::all(user, settings, granted) {
         context.register_udf(function);
     }
     Ok(context)
+}
+
+/// What the crate brings, the same for all sessions. To unpack its tables takes longer than all else that a session begins with.
+struct Shipped {
+    tables: Arc<PgCatalogStaticTables>,
+    /// Functions of values, and those that give tables: its own and the engine's, which it widens.
+    of_values: Vec<Arc<ScalarUDF>>,
+    of_tables: Vec<Arc<TableFunction>>,
+}
+
+impl Shipped {
+    fn get() -> PlanResult<&'static Self> {
+        static SHIPPED: OnceLock<Shipped> = OnceLock::new();
+        match SHIPPED.get() {
+            Some(shipped) => Ok(shipped),
+            None => {
+                let shipped = Self::unpack()?;
+                Ok(SHIPPED.get_or_init(|| shipped))
+            }
+        }
+    }
+
+    fn unpack() -> PlanResult<Self> {
+        let state = SessionStateBuilder::new()
+            .with_table_function_list(SessionStateDefaults::default_table_functions())
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog(DATABASE, Arc::new(MemoryCatalogProvider::new()));
+        datafusion_pg_catalog::setup_pg_catalog(&context, DATABASE, EmptyContextProvider)
+            .map_err(|e| *e)?;
+        let state = context.state();
+        Ok(Self {
+            tables: Arc::new(PgCatalogStaticTables::try_new()?),
+            of_values: state.scalar_functions().values().cloned().collect(),
+            of_tables: state.table_functions().values().cloned().collect(),
+        })
+    }
 }
