@@ -37,6 +37,9 @@ pub(crate) fn told(page: String, lang: Lang) -> String {
 
 /// A field as it is shown. Its name and the page's labels are escaped already.
 fn shown(page: &str, field: &str, lang: Lang) -> String {
+    if let Some(row) = row(field).filter(|_| lang == Lang::En) {
+        return format!("<code>{row}</code>");
+    }
     let path = field.contains(['[', ' ']);
     let mut found = if path { Vec::new() } else { labels(page, field) };
     // Fields of the ledgers are posted with their kind before their name.
@@ -57,6 +60,15 @@ fn shown(page: &str, field: &str, lang: Lang) -> String {
         (Some(Told { label, .. }), None) => format!("<strong>{label}</strong>"),
         (None, None) => format!("<code>{field}</code>"),
     }
+}
+
+/// A place of a file that was brought, in English: its readers say rows in Chinese, and headings as the file has them.
+fn row(field: &str) -> Option<String> {
+    if let Some(heading) = field.strip_prefix("标题行 ") {
+        return Some(format!("heading {heading}"));
+    }
+    let (number, heading) = field.strip_prefix("第 ")?.split_once(" 行")?;
+    number.parse::<u64>().is_ok().then(|| format!("row {number}{heading}"))
 }
 
 /// The word for a field's name where no label tells it: for `due-2` that of `due`, for `items[2].grade` that of a data item's `grade`.
@@ -202,6 +214,20 @@ mod tests {
         );
         assert_eq!(on(FORM, "nowhere_known"), "<code>nowhere_known</code>");
         assert_eq!(told("<p>plain</p>".into(), Lang::Zh), "<p>plain</p>");
+    }
+
+    #[test]
+    fn rows_of_a_file_are_told_in_the_pages_language() {
+        for (field, zh, en) in [
+            ("第 3 行 标识符", "第 3 行 标识符", "row 3 标识符"),
+            ("第 12 行", "第 12 行", "row 12"),
+            ("标题行 颜色", "标题行 颜色", "heading 颜色"),
+            ("第 三 行", "第 三 行", "第 三 行"),
+        ] {
+            let told = |lang| told(format!("{MARK}{field}{MARK_END}"), lang);
+            assert_eq!(told(Lang::Zh), format!("<code>{zh}</code>"));
+            assert_eq!(told(Lang::En), format!("<code>{en}</code>"));
+        }
     }
 
     #[test]
