@@ -44,6 +44,8 @@ const PIECE: u64 = 8 << 20;
 const SMALL: u64 = 4 * PIECE;
 /// Fewest rows of a file for which it is worth while to open it once more.
 const SHARE_ROWS: usize = 8192;
+/// Bytes that the shares of a file may read together: a share may read the columns of its row groups whole.
+const SHARED: u64 = 4 * SMALL;
 
 /// Who reads the files, and whether the plan stays here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +217,8 @@ fn by_rows(files: &[&PartitionedFile], lanes: usize) -> Option<Vec<Vec<Partition
     let mut turn = 0;
     for file in files {
         let rows = rows(file).unwrap_or(0);
-        let shares = (rows / SHARE_ROWS).clamp(1, lanes);
+        let most = usize::try_from(SHARED / file.object_meta.size.max(1)).unwrap_or(usize::MAX);
+        let shares = (rows / SHARE_ROWS).min(most).clamp(1, lanes);
         for share in 0..shares {
             let mut piece = (*file).clone();
             if shares > 1 {
