@@ -117,7 +117,18 @@ pub async fn act(app: &App, op: &Op, id: &str, order: UseOrder) -> Result<UseApp
     let said = apply(app, op, &mut application, &acting, &order).await?;
     application.edit += 1;
     let event = event(op, &application, order.deed, acting.side, &acting.org, said.clone());
-    if !app.store.restricted_update(&acting.permit, &application, &event, seen).await? {
+    // The record of a breach is written with it: from then on no grant of the subject is good, whatever else happens.
+    let breach = (order.deed == UseDeed::Breach).then(|| {
+        let whom = (application.subject.as_str(), application.party.as_str());
+        let what = (order.rule.trim(), order.text.trim());
+        credit::found(app, op, whom, what, &application.number)
+    });
+    let (store, permit) = (&app.store, &acting.permit);
+    let done = match &breach {
+        Some(found) => store.restricted_breach(permit, &application, &event, seen, found).await?,
+        None => store.restricted_update(permit, &application, &event, seen).await?,
+    };
+    if !done {
         return Err(stale());
     }
     if (was == UseState::Suspended) != (application.state == UseState::Suspended) {
@@ -127,7 +138,10 @@ pub async fn act(app: &App, op: &Op, id: &str, order: UseOrder) -> Result<UseApp
     record.scope = format!("{} {}", acting.side, acting.org);
     record.reason = said;
     audit::record(app, record).await?;
-    follows(app, op, &application, &acting, &order, was).await?;
+    if let Some(found) = &breach {
+        credit::entered(app, op, found).await?;
+    }
+    follows(app, op, &application, order.deed, was).await?;
     tell::step(app, op, &application, order.deed).await;
     Ok(application)
 }
@@ -321,28 +335,20 @@ fn decided(app: &App, op: &Op, a: &mut UseApplication) {
     a.days = i64::from(day_of(&a.submitted_at).map_or(0, days));
 }
 
-/// What a step brings about outside the application: grants are made or ended, the credit record is written.
+/// What a step brings about outside the application: grants are made or ended.
 async fn follows(
     app: &App,
     op: &Op,
     a: &UseApplication,
-    acting: &Acting,
-    order: &UseOrder,
+    deed: UseDeed,
     was: UseState,
 ) -> Result<()> {
-    match order.deed {
+    match deed {
         UseDeed::Countersign => {
             stand::begin(app, op, a).await;
             Ok(())
         }
-        UseDeed::Breach => {
-            // The record first: from then on no grant of the subject is good, whatever else happens.
-            let facts = order.text.trim();
-            let what = (order.rule.trim(), facts);
-            let whom = (a.subject.as_str(), a.party.as_str());
-            credit::enter(app, op, &acting.permit, whom, what, &a.number).await?;
-            stand::end_grants(app, op, a, &a.reason).await
-        }
+        UseDeed::Breach => stand::end_grants(app, op, a, &a.reason).await,
         UseDeed::Withdraw if was.agreed() => stand::end_grants(app, op, a, "利用方终止").await,
         _ => Ok(()),
     }

@@ -102,16 +102,15 @@ fn until(app: &App, op: &Op) -> chrono::NaiveDate {
     today.with_year(year).or_else(|| today.with_day(28)?.with_year(year)).unwrap_or(today)
 }
 
-/// Keeps a record of what was found (`application`: its number), and looks at all grants anew.
-pub(super) async fn enter(
+/// A record of what was found (`application`: its number), to be kept.
+pub(super) fn found(
     app: &App,
     op: &Op,
-    permit: &Permit,
     whom: (&str, &str),
     what: (&str, &str),
     application: &str,
-) -> Result<CreditRecord> {
-    let record = CreditRecord {
+) -> CreditRecord {
+    CreditRecord {
         id: op.new_id(),
         subject: whom.0.to_owned(),
         subject_name: whom.1.to_owned(),
@@ -129,15 +128,18 @@ pub(super) async fn enter(
         objection: String::new(),
         objected_at: String::new(),
         edit: 1,
-    };
-    app.store.credit_insert(permit, &record).await?;
+    }
+}
+
+/// What follows from a record that is kept: all grants are looked at anew, and whom it is about is told.
+pub(super) async fn entered(app: &App, op: &Op, record: &CreditRecord) -> Result<()> {
     app.shares.forget();
     let mut event = audit::event(op, "credit.enter", &record.id);
-    event.scope = format!("{} {application}", record.subject);
+    event.scope = format!("{} {}", record.subject, record.application);
     event.reason.clone_from(&record.rule);
     audit::record(app, event).await?;
-    tell::subject(app, op, &record).await;
-    Ok(record)
+    tell::subject(app, op, record).await;
+    Ok(())
 }
 
 /// The authority enters a record about an organisation (by its credit code) or a citizen (by the user name).
@@ -177,7 +179,10 @@ pub async fn credit_enter(app: &App, op: &Op, new: CreditNew) -> Result<CreditRe
             (subject_of_account(&user.id), user.display_name)
         }
     };
-    enter(app, op, &permit, (&subject, &name), (&rule, &facts), "").await
+    let record = found(app, op, (&subject, &name), (&rule, &facts), "");
+    app.store.credit_insert(&permit, &record).await?;
+    entered(app, op, &record).await?;
+    Ok(record)
 }
 
 /// The authority repairs a record (信用修复) with a reason; from then on it counts no more.

@@ -122,6 +122,8 @@ async fn on_the_wire_a_cut_file_has_no_end() {
     let lines = got.iter().filter(|b| **b == b'\n').count();
     assert!(lines < ROWS, "{lines} of {ROWS}");
     let (result, reason, rows) = told(&house).await;
-    assert_eq!((result.as_str(), reason.as_str()), ("failed", "grant_expired"));
+    assert_eq!(result, "failed");
+    // The record of the breach stands before the grants are ended: whoever asks between the two is told of it.
+    assert!(["grant_expired", "no_grant credit"].contains(&reason.as_str()), "{reason}");
     assert!(rows < ROWS as u64, "{rows}");
 }

@@ -1,6 +1,8 @@
 //! Applications for data that are open on conditions.
 
-use model::restricted::{SigningKey, UseApplication, UseEvent, UseReportState, UseState};
+use model::restricted::{
+    CreditRecord, SigningKey, UseApplication, UseEvent, UseReportState, UseState,
+};
 use model::{Error, Result};
 use policy::{Action, Permit};
 use sqlx::{Any, Transaction};
@@ -123,6 +125,29 @@ impl Store {
         event: &UseEvent,
         seen: u64,
     ) -> Result<bool> {
+        self.restricted_write(permit, application, event, seen, None).await
+    }
+
+    /// [`Self::restricted_update`] of what a breach ended, with the record of it: one is not without the other.
+    pub async fn restricted_breach(
+        &self,
+        permit: &Permit,
+        application: &UseApplication,
+        event: &UseEvent,
+        seen: u64,
+        record: &CreditRecord,
+    ) -> Result<bool> {
+        self.restricted_write(permit, application, event, seen, Some(record)).await
+    }
+
+    async fn restricted_write(
+        &self,
+        permit: &Permit,
+        application: &UseApplication,
+        event: &UseEvent,
+        seen: u64,
+        record: Option<&CreditRecord>,
+    ) -> Result<bool> {
         permit.require(USES)?;
         let mut tx = self.db.begin().await?;
         let found = sqlx::query("SELECT state, edit FROM restricted_use WHERE id = $1")
@@ -164,6 +189,9 @@ impl Store {
         }
         hold(&mut tx, application, &was).await?;
         happened(&mut tx, EVENTS, &application.id, event.seq, event).await?;
+        if let Some(record) = record {
+            super::credit::entered(&mut tx, permit, record).await?;
+        }
         tx.commit().await.map_err(fail)?;
         Ok(true)
     }

@@ -3,6 +3,7 @@
 use model::Result;
 use model::restricted::CreditRecord;
 use policy::{Action, Permit};
+use sqlx::{Any, Transaction};
 
 use crate::Store;
 use crate::clause::Clause;
@@ -28,23 +29,32 @@ pub struct CreditFilter<'a> {
     pub limit: u32,
 }
 
+/// Writes a new record.
+pub(super) async fn entered(
+    tx: &mut Transaction<'static, Any>,
+    permit: &Permit,
+    record: &CreditRecord,
+) -> Result<()> {
+    permit.require(KEEPERS)?;
+    sqlx::query(
+        "INSERT INTO credit_record (id, subject, standing, until, edit, body) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(record.id.as_str())
+    .bind(record.subject.as_str())
+    .bind(i64::from(record.repaired_at.is_empty()))
+    .bind(record.until.to_string())
+    .bind(signed(record.edit))
+    .bind(to_json(record)?)
+    .execute(&mut **tx)
+    .await
+    .map_err(fail)?;
+    touch(tx).await
+}
+
 impl Store {
     pub async fn credit_insert(&self, permit: &Permit, record: &CreditRecord) -> Result<()> {
-        permit.require(KEEPERS)?;
         let mut tx = self.db.begin().await?;
-        sqlx::query(
-            "INSERT INTO credit_record (id, subject, standing, until, edit, body) VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(record.id.as_str())
-        .bind(record.subject.as_str())
-        .bind(i64::from(record.repaired_at.is_empty()))
-        .bind(record.until.to_string())
-        .bind(signed(record.edit))
-        .bind(to_json(record)?)
-        .execute(&mut *tx)
-        .await
-        .map_err(fail)?;
-        touch(&mut tx).await?;
+        entered(&mut tx, permit, record).await?;
         tx.commit().await.map_err(fail)
     }
 

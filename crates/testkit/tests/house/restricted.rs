@@ -12,7 +12,9 @@ use model::query::RowQuery;
 use model::request::RequestState;
 use model::restricted::{CreditNew, PaperKind, SignWay, UseApplication, UseDeed, UseNew, UseState};
 use model::{Actor, Code, Op};
-use testkit::{ENTERPRISE_ORG, House, STRANGER_ORG, use_of};
+use testkit::{ENTERPRISE_ORG, House, Postgres, STRANGER_ORG, use_of};
+
+use crate::railway::Source;
 
 const ROWS: &[u8] = b"id,name,amount,day\n1,a,1.50,2026-01-01\n2,b,2.25,2026-01-02\n";
 
@@ -432,6 +434,31 @@ async fn time(house: House) {
     assert!(
         restricted::credit_list(app, &authority, false, None, 0).await.unwrap().items.is_empty()
     );
+}
+
+/// A breach and its record are one: where the record cannot be kept, the agreement stands as it was, and nobody is told of a breach.
+#[tokio::test]
+async fn a_breach_is_not_without_its_record() {
+    let store = Postgres::start();
+    let house = House::on(&store.database("store")).await;
+    let secret = prepared(&house, "qiye").await;
+    let op = house.person("enterprise").await;
+    let agreed = house.use_in_force(&op, use_of(&secret.application.id, "qiye", &["id"])).await;
+    let hand = Source::open(store.port(), "store").await;
+    hand.run("CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER deny BEFORE INSERT ON credit_record FOR EACH ROW EXECUTE FUNCTION deny()").await;
+    let number = agreed.number.as_str();
+    let e = did(&house, "provider", number, breach()).await.unwrap_err();
+    assert_eq!(e.code(), Code::Internal);
+    let seen = restricted::open(&house.app, &op, number).await.unwrap().application;
+    assert_eq!((seen.state, seen.edit), (UseState::InForce, agreed.edit));
+    assert_eq!(columns(&house, &secret, "qiye").await.unwrap(), ["id"]);
+    assert_eq!(told(&house, "enterprise", "restricted.ended").await, 0);
+    hand.run("DROP TRIGGER deny ON credit_record").await;
+    let stopped = did(&house, "provider", number, breach()).await.unwrap();
+    assert_eq!(stopped.state, UseState::Stopped);
+    assert!(columns(&house, &secret, "qiye").await.is_err());
+    let record = restricted::credit_mine(&house.app, &op).await.unwrap().remove(0);
+    assert_eq!((record.application.as_str(), record.rule.as_str()), (number, "超范围使用"));
 }
 
 crate::on_both!(the_whole_way, credit, ability, two_providers, in_the_sandbox, time);
