@@ -150,7 +150,8 @@ impl Code {
 /// One field of the input that must be mended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Which field, as the caller named it (`items[2].data_type`, `第 3 行 标识符`).
+    /// Which field, as the caller named it (`items[2].data_type`); of a file with a table its row and heading (`rows[3].标识符`), or the heading
+    /// (`headings.颜色`).
     pub field: String,
     /// What is wrong and how to mend it, in Chinese.
     pub zh: String,

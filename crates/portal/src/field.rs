@@ -37,8 +37,8 @@ pub(crate) fn told(page: String, lang: Lang) -> String {
 
 /// A field as it is shown. Its name and the page's labels are escaped already.
 fn shown(page: &str, field: &str, lang: Lang) -> String {
-    if let Some(row) = row(field).filter(|_| lang == Lang::En) {
-        return format!("<code>{row}</code>");
+    if let Some(place) = of_table(field, lang) {
+        return format!("<code>{place}</code>");
     }
     let path = field.contains(['[', ' ']);
     let mut found = if path { Vec::new() } else { labels(page, field) };
@@ -62,13 +62,16 @@ fn shown(page: &str, field: &str, lang: Lang) -> String {
     }
 }
 
-/// A place of a file that was brought, in English: its readers say rows in Chinese, and headings as the file has them.
-fn row(field: &str) -> Option<String> {
-    if let Some(heading) = field.strip_prefix("标题行 ") {
-        return Some(format!("heading {heading}"));
+/// A place in a table that was brought: a row, with the heading of a column as the file has it, or a heading.
+fn of_table(field: &str, lang: Lang) -> Option<String> {
+    let zh = lang == Lang::Zh;
+    if let Some(heading) = field.strip_prefix("headings.") {
+        return Some(format!("{} {heading}", if zh { "标题行" } else { "heading" }));
     }
-    let (number, heading) = field.strip_prefix("第 ")?.split_once(" 行")?;
-    number.parse::<u64>().is_ok().then(|| format!("row {number}{heading}"))
+    let (number, column) = field.strip_prefix("rows[")?.split_once(']')?;
+    let number: u64 = number.parse().ok()?;
+    let column = column.strip_prefix('.').map(|c| format!(" {c}")).unwrap_or_default();
+    Some(if zh { format!("第 {number} 行{column}") } else { format!("row {number}{column}") })
 }
 
 /// The word for a field's name where no label tells it: for `due-2` that of `due`, for `items[2].grade` that of a data item's `grade`.
@@ -219,10 +222,10 @@ mod tests {
     #[test]
     fn rows_of_a_file_are_told_in_the_pages_language() {
         for (field, zh, en) in [
-            ("第 3 行 标识符", "第 3 行 标识符", "row 3 标识符"),
-            ("第 12 行", "第 12 行", "row 12"),
-            ("标题行 颜色", "标题行 颜色", "heading 颜色"),
-            ("第 三 行", "第 三 行", "第 三 行"),
+            ("rows[3].标识符", "第 3 行 标识符", "row 3 标识符"),
+            ("rows[12]", "第 12 行", "row 12"),
+            ("headings.颜色", "标题行 颜色", "heading 颜色"),
+            ("rows[x]", "rows[x]", "rows[x]"),
         ] {
             let told = |lang| told(format!("{MARK}{field}{MARK_END}"), lang);
             assert_eq!(told(Lang::Zh), format!("<code>{zh}</code>"));

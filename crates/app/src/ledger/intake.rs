@@ -18,7 +18,7 @@ use crate::{App, audit};
 /// A row as it came: where it stands, and the columns that were given (by key).
 #[derive(Clone, Debug)]
 pub(super) struct RawRow {
-    /// `第 3 行`, `[2]`
+    /// `rows[3]`, `[2]`
     pub(super) place: String,
     pub(super) given: BTreeMap<String, String>,
 }
@@ -161,7 +161,7 @@ pub(super) async fn plan(app: &App, op: &Op, ledger: Ledger, rows: Vec<RawRow>) 
                         plan.duplicates += 1;
                         if plan.alike.len() < rules.import.told {
                             plan.alike.push(FieldError {
-                                field: format!("{} {}", row.place, change.asset.draft.name),
+                                field: format!("{}.{}", row.place, change.asset.draft.name),
                                 zh: "本单位已有（或文件中已有）名称相同的资产，请核对是否重复".into(),
                                 en: "the organisation has (or the file holds) an asset of the same name: is it the same?".into(),
                             });
@@ -175,7 +175,7 @@ pub(super) async fn plan(app: &App, op: &Op, ledger: Ledger, rows: Vec<RawRow>) 
             Err(faults) => {
                 plan.refused += 1;
                 plan.faults.extend(faults.into_iter().map(|f| FieldError {
-                    field: format!("{} {}", row.place, label(rule, &f.field)),
+                    field: format!("{}.{}", row.place, label(rule, &f.field)),
                     ..f
                 }));
             }

@@ -60,7 +60,7 @@ pub async fn import(
         Err(faults) => return Ok(IntakeReport { faults, ..IntakeReport::of(ledger) }),
     };
     let raw = rows.map(|(n, cells)| RawRow {
-        place: format!("第 {n} 行"),
+        place: format!("rows[{n}]"),
         given: columns
             .iter()
             .map(|(i, key)| ((*key).to_owned(), cells.get(*i).cloned().unwrap_or_default()))
@@ -86,7 +86,7 @@ fn columns<'a>(
     let mut out: Vec<(usize, &str)> = Vec::new();
     let mut faults = Vec::new();
     let mut say = |h: &str, zh: String, en: String| {
-        faults.push(FieldError { field: format!("标题行 {h}"), zh, en });
+        faults.push(FieldError { field: format!("headings.{h}"), zh, en });
     };
     for (i, h) in header.iter().enumerate() {
         let h = h.trim_start_matches('\u{feff}').trim();

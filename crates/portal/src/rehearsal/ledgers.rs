@@ -70,7 +70,7 @@ pub(super) fn of(template: &str, full: bool) -> Option<Value> {
     };
     let report = context! {
         rows => 3, new => 1, changed => 1, same => 0, refused => 1, applied => !full, duplicates => 1,
-        alike => vec![context! { field => "第 2 行", zh => "像", en => "alike" }],
+        alike => vec![context! { field => "rows[2]", zh => "像", en => "alike" }],
     };
     let found = context! {
         asset => "a1", code => "A-1", name => "停车场 <b>", org => "o1", state => "planned", score => 70, name_like => 50,

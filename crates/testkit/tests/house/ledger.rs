@@ -249,7 +249,7 @@ async fn files(house: House) {
     for accept in [Accept::Nothing, Accept::WhenAllGood] {
         let report = import(accept).await;
         assert_eq!((report.rows, report.new, report.refused), (2000, 1980, 20));
-        assert_eq!(report.faults[0].field, "第 9 行 vCPU");
+        assert_eq!(report.faults[0].field, "rows[9].vCPU");
         assert!(report.faults.len() == 20 && !report.applied);
         assert_eq!(ledger::count(app, &provider, &all).await.unwrap(), 0);
     }
@@ -274,7 +274,7 @@ async fn files(house: House) {
     // Unknown headers and a file of another organisation's rows.
     std::fs::write(&path, "编号,颜色\r\nR-1,红\r\n").unwrap();
     let report = import(Accept::GoodRows).await;
-    assert!(!report.applied && report.faults[0].field == "标题行 颜色", "{report:?}");
+    assert!(!report.applied && report.faults[0].field == "headings.颜色", "{report:?}");
     std::fs::write(&path, csv(3, 0)).unwrap();
     let report =
         ledger::import(app, &stranger, Ledger::Cloud, &path, "cloud.csv", Accept::GoodRows)
@@ -319,7 +319,7 @@ async fn spreadsheet(rows: u32) {
     assert_eq!((report.rows, report.new, report.refused), (all, all - broken, broken));
     assert!(!report.applied);
     let places: Vec<&str> = report.faults.iter().map(|f| f.field.as_str()).collect();
-    let wanted: Vec<String> = (0..broken).map(|n| format!("第 {} 行 vCPU", n * 100 + 9)).collect();
+    let wanted: Vec<String> = (0..broken).map(|n| format!("rows[{}].vCPU", n * 100 + 9)).collect();
     assert_eq!(places, wanted, "each broken row once, in order");
     assert!(report.faults.iter().all(|f| !f.zh.is_empty() && !f.en.is_empty()));
     let cloud = AssetFilter { ledger: Some(Ledger::Cloud), ..AssetFilter::default() };

@@ -195,7 +195,7 @@ async fn a_file_is_asked_by_row(house: House) {
     let error = report.findings.iter().find(|f| f.level == Level::Error).unwrap();
     assert_eq!(
         (error.rule.as_str(), error.field.as_str()),
-        ("ledger.item-chinese", "第 3 行 中文名称")
+        ("ledger.item-chinese", "rows[3].中文名称")
     );
     assert_eq!(
         catalogue::get(&house.app, &provider, "from_file").await.unwrap_err().code(),

@@ -47,7 +47,7 @@ impl ParsedEntry {
 }
 
 fn at(row: u64, header: &str) -> String {
-    format!("第 {row} 行 {header}")
+    format!("rows[{row}].{header}")
 }
 
 /// Which cell holds which column.
@@ -67,7 +67,7 @@ pub(super) fn parse(
     let mut rows = table.iter();
     let Some((_, header)) = rows.next() else {
         parsed.faults.push(FieldError {
-            field: "文件".into(),
+            field: "file".into(),
             zh: "文件是空的".into(),
             en: "the file is empty".into(),
         });
@@ -114,14 +114,17 @@ fn places(header: &[String], faults: &mut Vec<FieldError>) -> Option<Places> {
                     "unknown header, use those of an exported file",
                 )
             };
-            faults
-                .push(FieldError { field: format!("标题行 {h}"), zh: zh.into(), en: en.into() });
+            faults.push(FieldError {
+                field: format!("headings.{h}"),
+                zh: zh.into(),
+                en: en.into(),
+            });
         }
     }
     let mut needed = |zh: &str, place: Option<usize>| {
         if place.is_none() {
             faults.push(FieldError {
-                field: format!("标题行 {zh}"),
+                field: format!("headings.{zh}"),
                 zh: format!("缺少列“{zh}”"),
                 en: format!("the column `{zh}` is missing"),
             });

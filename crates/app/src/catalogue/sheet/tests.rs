@@ -160,16 +160,16 @@ fn every_fault_names_its_row_and_column() {
     assert_eq!(
         fields,
         [
-            "第 2 行 共享属性",
-            "第 3 行 目录名称",
-            "第 3 行 中文名称",
-            "第 3 行 数据类型",
-            "第 3 行 敏感级别"
+            "rows[2].共享属性",
+            "rows[3].目录名称",
+            "rows[3].中文名称",
+            "rows[3].数据类型",
+            "rows[3].敏感级别"
         ]
     );
     let parsed = read("目录编码,怪列\na,b\n".as_bytes(), &HashMap::new());
     let told: Vec<&str> = parsed.faults.iter().map(|f| f.field.as_str()).collect();
-    assert_eq!(told, ["标题行 怪列", "标题行 标识符"]);
+    assert_eq!(told, ["headings.怪列", "headings.标识符"]);
     assert_eq!(read(b"", &HashMap::new()).faults.len(), 1);
 }
 
