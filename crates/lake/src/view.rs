@@ -106,13 +106,14 @@ async fn made(
     loaded: &Loaded<'_>,
     narrow: Option<&Narrow>,
 ) -> Result<DataFrame> {
-    view_by(session, loaded, narrow, By::Delta).await
+    view_by(session, loaded, reading(loaded)?, narrow, By::Delta).await
 }
 
-/// The same, read by one of them.
+/// The same, read as was decided, by one of them.
 pub(crate) async fn view_by(
     session: &SessionContext,
     loaded: &Loaded<'_>,
+    reading: Reading,
     narrow: Option<&Narrow>,
     by: By,
 ) -> Result<DataFrame> {
@@ -123,7 +124,7 @@ pub(crate) async fn view_by(
             Some(narrow) => narrow.apply(rows),
         }
     };
-    match reading(loaded)? {
+    match reading {
         Reading::Plain => files(session, loaded, None).await,
         Reading::Merged => {
             last_of_each_key(files(session, loaded, None).await?, loaded, Deletes::Drop)

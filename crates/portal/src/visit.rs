@@ -138,6 +138,17 @@ impl Inner {
         let kept = kept.filter(|(k, v)| !names.contains(&k.as_str()) && !v.is_empty());
         kept.map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect()
     }
+    /// A page of this query with one of its filters turned over, without the parts of these names.
+    pub(crate) fn turned(&self, path: &str, but: &[&str], name: &str, word: &str) -> String {
+        let one = format!("{}={}", encode(name), encode(word));
+        let mut parts = self.asked_but(but);
+        let before = parts.len();
+        parts.retain(|part| *part != one);
+        if parts.len() == before {
+            parts.push(one);
+        }
+        if parts.is_empty() { path.to_owned() } else { format!("{path}?{}", parts.join("&")) }
+    }
     /// The same operation by nobody in particular: the open site looks the same to everyone, and what only staff
     /// may know is found in the console.
     pub(crate) fn public_op(&self) -> Op {

@@ -465,7 +465,10 @@ impl Desk {
         let (Err(e), Ok(())) = (&recorded, &noted) else { return recorded.and(noted) };
         // It does not run: its owner is not to see it running.
         let store = &self.app.store;
-        store.sql_statement_end(&op.request_id, 0, 0, "refused", e.code().as_str()).await?;
+        let ended = store.sql_statement_end(&op.request_id, 0, 0, "refused", e.code().as_str());
+        if let Err(after) = ended.await {
+            tracing::error!(error = %after.operator_text(), "a refused statement still stands as running");
+        }
         recorded.map(drop)
     }
 

@@ -19,7 +19,7 @@ use crate::fault;
 use crate::lake::DeltaLake;
 use crate::plain::By;
 use crate::table::Loaded;
-use crate::view::{named, view_by};
+use crate::view::{named, reading, view_by};
 
 /// What may become of a file.
 const HARMS: [&str; 3] = ["away", "empty", "torn"];
@@ -63,7 +63,7 @@ async fn plan(lake: &DeltaLake, code: &str, by: By) -> Result<DataFrame> {
     let table = lake.table(code).await?.unwrap();
     let loaded = Loaded::of(&table)?;
     let session = lake.session_analytic((by == By::Sent).then_some(2));
-    let rows = view_by(&session, &loaded, None, by).await?;
+    let rows = view_by(&session, &loaded, reading(&loaded)?, None, by).await?;
     rows.select(vec![named("xm")]).map_err(|e| fault::plan("a test", e))
 }
 

@@ -9,7 +9,7 @@ use super::entries::{House, entry, house, item, texts};
 use crate::cells::Cells;
 use crate::plain::By;
 use crate::table::Loaded;
-use crate::view::{named, view_by};
+use crate::view::{Reading, named, view_by};
 
 /// Numbers as texts, those of one file.
 fn numbers(from: u64, to: u64) -> Batch {
@@ -24,7 +24,7 @@ async fn read(house: &House, only: Option<&str>) -> (Vec<u64>, usize) {
     let table = house.lake.table("log").await.unwrap().unwrap();
     let loaded = Loaded::of(&table).unwrap();
     let session = house.lake.session_straight();
-    let mut rows = view_by(&session, &loaded, None, By::Parquet).await.unwrap();
+    let mut rows = view_by(&session, &loaded, Reading::Plain, None, By::Parquet).await.unwrap();
     if let Some(only) = only {
         rows = rows.filter(named("n").eq(lit(only))).unwrap();
     }

@@ -90,14 +90,14 @@ impl GrantedTable {
         let failed = |e| fault::reading(self.grant.code(), "a granted table", e);
         let loaded = Loaded::of(table)?;
         let stored = loaded.columns()?;
-        let straight = sent.is_none()
-            && plain::plain(&loaded)?
-            && view::reading(&loaded)? == view::Reading::Plain;
+        let reading = view::reading(&loaded)?;
+        let straight = sent.is_none() && reading == view::Reading::Plain && plain::plain(&loaded)?;
         let session = match straight {
             true => self.lake.session_straight(),
             false => self.lake.session_analytic(sent),
         };
-        let rows = view::view_by(&session, &loaded, None, By::parquet(sent.is_some())).await?;
+        let rows =
+            view::view_by(&session, &loaded, reading, None, By::parquet(sent.is_some())).await?;
         let mut rows = filter::granted(rows, &self.grant, &stored)?;
         for filter in filters {
             if let Some(own) = self.over_stored(filter, &stored) {

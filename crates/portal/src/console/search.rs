@@ -111,22 +111,7 @@ fn hit(h: &SearchHit, visit: &Visit, states: &BTreeMap<String, String>) -> Value
 
 /// The present page with one filter turned over, from its beginning.
 fn turned(visit: &Visit, name: &str, word: &str) -> String {
-    let mut parts = Vec::new();
-    let mut was = false;
-    for (k, v) in &visit.query {
-        if ["after", "done"].contains(&k.as_str()) || v.is_empty() {
-            continue;
-        }
-        if k == name && v == word {
-            was = true;
-        } else {
-            parts.push(format!("{}={}", encode(k), encode(v)));
-        }
-    }
-    if !was {
-        parts.push(format!("{}={}", encode(name), encode(word)));
-    }
-    format!("/console/search?{}", parts.join("&"))
+    visit.turned("/console/search", &["after", "done"], name, word)
 }
 
 fn shown(

@@ -7,7 +7,7 @@ use model::region::{self, RegionLevel};
 
 use crate::label;
 use crate::names::Kept;
-use crate::visit::{Visit, encode};
+use crate::visit::Visit;
 
 /// Facets of the result list, in the order they are shown.
 pub(super) const SHOWN: [&str; 6] =
@@ -28,19 +28,7 @@ pub(super) fn counts<'a>(
 
 /// The present result list with one filter turned over.
 fn turned(visit: &Visit, name: &str, word: &str) -> String {
-    let mut parts = Vec::new();
-    let mut was = false;
-    for (k, v) in visit.query.iter().filter(|(k, v)| k != "page" && !v.is_empty()) {
-        if k == name && v == word {
-            was = true;
-        } else {
-            parts.push(format!("{}={}", encode(k), encode(v)));
-        }
-    }
-    if !was {
-        parts.push(format!("{}={}", encode(name), encode(word)));
-    }
-    if parts.is_empty() { "/data".into() } else { format!("/data?{}", parts.join("&")) }
+    visit.turned("/data", &["page"], name, word)
 }
 
 /// A facet without levels.
