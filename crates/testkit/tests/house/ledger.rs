@@ -349,7 +349,7 @@ async fn calls(house: House) {
     };
     let rows: Vec<_> = (0..50).map(|n| row(n, if n == 3 { "x" } else { "4" })).collect();
     let report = ledger::intake(app, &op, Ledger::Cloud, rows.clone(), false).await.unwrap();
-    assert!(!report.applied && report.faults[0].field == "[3] vCPU", "{report:?}");
+    assert!(!report.applied && report.faults[0].field == "[3].vCPU", "{report:?}");
     let report = ledger::intake(app, &op, Ledger::Cloud, rows.clone(), true).await.unwrap();
     assert_eq!((report.new, report.refused, report.applied), (49, 1, true));
     let report = ledger::intake(app, &op, Ledger::Cloud, rows, true).await.unwrap();
@@ -418,7 +418,7 @@ async fn the_door(house: House) {
     let (status, report) = call(Some(("nonce-0000000000000002", body)), body).await;
     assert_eq!(status, StatusCode::OK, "{report}");
     assert_eq!((report["new"].as_u64(), report["refused"].as_u64()), (Some(1), Some(1)));
-    assert_eq!(report["faults"][0]["field"], "[1] vCPU");
+    assert_eq!(report["faults"][0]["field"], "[1].vCPU");
     let consumer = house.person("consumer").await;
     assert_eq!(found(&house, &consumer, "主机一", "cloud").await, ["主机一"]);
     let (status, _) = call(Some(("nonce-0000000000000003", "no json")), "no json").await;
