@@ -6,8 +6,8 @@ use model::account::{Application, User};
 use model::identity::SignInMethod;
 use model::{Op, Result};
 use policy::{Action, Permit};
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Row as _, Transaction};
 
 use crate::clause::Clause;
 use crate::db::{fail, json, maybe, number, on_duplicate, page, text, to_json};
@@ -177,7 +177,7 @@ impl Store {
     }
 
     /// Changes what an administrator may change: name shown, organisation, roles. `other`: roles or organisation are others than before,
-    /// with which personal tokens end.
+    /// with which personal tokens and sessions end: what a session may do never grows while its id stays.
     pub async fn user_change(
         &self,
         permit: &Permit,
@@ -200,6 +200,7 @@ impl Store {
         .map_err(fail)?;
         if other {
             personal_token::end(&mut tx, &user.id).await?;
+            sign_out(&mut tx, &user.id).await?;
         }
         tx.commit().await.map_err(fail)
     }
@@ -238,10 +239,11 @@ impl Store {
         .await
         .map_err(fail)?;
         personal_token::end(&mut tx, id).await?;
-        tx.commit().await.map_err(fail)?;
-        self.sessions_end(id, None).await
+        sign_out(&mut tx, id).await?;
+        tx.commit().await.map_err(fail)
     }
 
+    /// Opens or closes an account; when it is closed its sessions and tokens end. Answers whether there is such an account.
     pub async fn user_set_active(&self, permit: &Permit, id: &str, active: bool) -> Result<bool> {
         permit.require(&[Action::UserManage])?;
         let mut tx = self.db.begin().await?;
@@ -253,11 +255,9 @@ impl Store {
             .map_err(fail)?;
         if !active {
             personal_token::end(&mut tx, id).await?;
+            sign_out(&mut tx, id).await?;
         }
         tx.commit().await.map_err(fail)?;
-        if !active {
-            self.sessions_end(id, None).await?;
-        }
         Ok(done.rows_affected() > 0)
     }
 
@@ -347,15 +347,17 @@ impl Store {
         if op.actor.id() != id {
             return Err(model::Error::internal("a password can be changed by its owner only"));
         }
+        let mut tx = self.db.begin().await?;
         sqlx::query(
             "UPDATE user_account SET password_hash = $1, one_time_until = NULL WHERE id = $2",
         )
         .bind(password_hash)
         .bind(id)
-        .execute(self.db.pool())
+        .execute(&mut *tx)
         .await
         .map_err(fail)?;
-        Ok(())
+        sign_out(&mut tx, id).await?;
+        tx.commit().await.map_err(fail)
     }
 
     /// Takes sessions away whose time is over at `at` (RFC 3339).
@@ -412,21 +414,6 @@ impl Store {
             .fetch_all(&mut *tx)
             .await
             .map_err(fail)?;
-        backchannel::ended(&mut tx, &gone).await?;
-        tx.commit().await.map_err(fail)
-    }
-
-    /// Ends a person's sessions, but the one to keep.
-    pub async fn sessions_end(&self, user: &str, keep: Option<&str>) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        let gone = sqlx::query(
-            "DELETE FROM session WHERE user_id = $1 AND token_hash <> $2 RETURNING token_hash",
-        )
-        .bind(user)
-        .bind(keep.unwrap_or_default())
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(fail)?;
         backchannel::ended(&mut tx, &gone).await?;
         tx.commit().await.map_err(fail)
     }
@@ -546,6 +533,16 @@ impl Store {
             .map_err(fail)?;
         Ok(())
     }
+}
+
+/// Ends all sessions of an account; clients that know of one are told.
+pub(crate) async fn sign_out(tx: &mut Transaction<'static, Any>, account: &str) -> Result<()> {
+    let gone = sqlx::query("DELETE FROM session WHERE user_id = $1 RETURNING token_hash")
+        .bind(account)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(fail)?;
+    backchannel::ended(tx, &gone).await
 }
 
 fn read_user(row: &AnyRow) -> Result<User> {

@@ -9,13 +9,13 @@ use policy::{Action, Permit};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use crate::account::INSERT_USER;
+use crate::account::{INSERT_USER, sign_out};
 use crate::authorisation::{PUT_SUBJECT, SubjectRow, known_elsewhere};
 use crate::clause::Clause;
 use crate::db::{changed, fail, json, number, on_duplicate, page, signed, text, to_json};
 use crate::entry::touch;
 use crate::org::INSERT_ORG;
-use crate::{Store, backchannel};
+use crate::{Store, personal_token};
 
 /// How many there may be since a time (RFC 3339).
 #[derive(Clone, Copy, Debug)]
@@ -368,6 +368,7 @@ async fn belong(
             "the account is closed, or belongs to an organisation already",
         ));
     }
+    personal_token::end(tx, account).await?;
     sign_out(tx, account).await
 }
 
@@ -390,17 +391,8 @@ async fn leave(
     if done.rows_affected() == 0 {
         return Ok(());
     }
+    personal_token::end(tx, account).await?;
     sign_out(tx, account).await
-}
-
-/// Ends all sessions of an account; clients that know of one are told.
-async fn sign_out(tx: &mut Transaction<'static, Any>, account: &str) -> Result<()> {
-    let gone = sqlx::query("DELETE FROM session WHERE user_id = $1 RETURNING token_hash")
-        .bind(account)
-        .fetch_all(&mut **tx)
-        .await
-        .map_err(fail)?;
-    backchannel::ended(tx, &gone).await
 }
 
 /// Ends what was authorised in the name of a subject since it was verified by a filing; answers it as it is now.

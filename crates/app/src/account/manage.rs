@@ -119,9 +119,6 @@ pub async fn change_user(app: &App, op: &Op, id: &str, change: UserChange) -> Re
     let now =
         User { display_name: display_name.to_owned(), org: change.org, roles, ..user.clone() };
     app.store.user_change(&permit, &now, &op.stamp(), other).await?;
-    if other {
-        app.store.sessions_end(&now.id, None).await?;
-    }
     let words = |u: &User| {
         let roles: Vec<&str> = u.roles.iter().map(|r| r.as_str()).collect();
         format!("{} {}", roles.join(","), u.org.as_deref().unwrap_or("-"))

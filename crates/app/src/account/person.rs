@@ -198,7 +198,6 @@ pub async fn change_password(app: &App, op: &Op, old: &str, new: &str) -> Result
     }
     let phc = hashed(app, new.to_owned()).await?;
     app.store.user_set_password(op, &known.user.id, &phc).await?;
-    app.store.sessions_end(&known.user.id, None).await?;
     audit::record(app, audit::event(op, "account.password", name)).await
 }
 

@@ -7,7 +7,9 @@ use model::audit::AuditFilter;
 use model::org::Org;
 use model::search::SearchQuery;
 use model::{Actor, Code, Op};
-use testkit::{AUTHORITY_ORG, COUNTY_ORG, House, PASSWORD, PROVIDER_ORG};
+use testkit::{AUTHORITY_ORG, COUNTY_ORG, House, PASSWORD, PROVIDER_ORG, Postgres};
+
+use crate::railway::Source;
 
 /// Signs in from an address; the code of the refusal, or `None`.
 async fn from(house: &House, address: &str, name: &str, password: &str) -> Option<Code> {
@@ -252,6 +254,39 @@ async fn an_organisation(house: House) {
     let Actor::User { region, .. } = &op.actor else { panic!("a person") };
     assert_eq!(region.as_deref(), Some("330200"));
     assert!(records(&house, "org.change").await.contains("region"));
+}
+
+/// Sessions end with what they stood for, in one step: where they cannot be ended, roles and password stay as they were.
+#[tokio::test]
+async fn no_session_outlives_its_roles_or_password() {
+    const NEW: &str = "another-Passw0rd-2026";
+    let store = Postgres::start();
+    let house = House::on(&store.database("store")).await;
+    let app = &house.app;
+    let admin = house.person("admin").await;
+    let session = account::sign_in(app, &house.nobody(), "county", PASSWORD).await.unwrap();
+    let id = session.user.id.clone();
+    let change = || UserChange {
+        display_name: "余杭小李".into(),
+        org: Some(COUNTY_ORG.into()),
+        roles: vec![Role::Reviewer, Role::Consumer],
+    };
+    let own = app.op(session.actor.clone(), "192.0.2.1");
+    let hand = Source::open(store.port(), "store").await;
+    hand.run("CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER deny BEFORE DELETE ON session FOR EACH ROW EXECUTE FUNCTION deny()").await;
+    account::change_user(app, &admin, &id, change()).await.unwrap_err();
+    account::change_password(app, &own, PASSWORD, NEW).await.unwrap_err();
+    let before = account::account(app, &admin, &id).await.unwrap();
+    assert_eq!(before.user.roles, session.user.roles);
+    assert_eq!(sign_in(&house, "county", NEW).await, Some(Code::WrongCredentials));
+    hand.run("DROP TRIGGER deny ON session").await;
+    account::change_user(app, &admin, &id, change()).await.unwrap();
+    assert!(account::session(app, &session.token).await.unwrap().is_none());
+    let session = account::sign_in(app, &house.nobody(), "county", PASSWORD).await.unwrap();
+    let own = app.op(session.actor.clone(), "192.0.2.1");
+    account::change_password(app, &own, PASSWORD, NEW).await.unwrap();
+    assert!(account::session(app, &session.token).await.unwrap().is_none());
+    assert_eq!(sign_in(&house, "county", NEW).await, None);
 }
 
 crate::on_both!(
