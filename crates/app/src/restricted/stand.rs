@@ -6,24 +6,15 @@ use model::{Op, Result};
 use policy::Permit;
 
 use super::file::event;
-use super::tell;
+use super::{stale, tell};
 use crate::sharing::{self, Agreed};
 use crate::{App, audit};
 
 /// Makes the grants, and ends what is renewed. What cannot be granted now (the calling application is stopped, a resource is offline)
-/// is recorded and tried again by the job: until then nothing is given.
+/// is recorded and tried again by the job, as is what a death left undone: until then nothing is given.
 pub(super) async fn begin(app: &App, op: &Op, a: &UseApplication) {
     let done = async {
         let (system, permit) = app.platform(op)?;
-        if !a.renews.is_empty()
-            && let Some(old) = app.store.restricted_get(&a.renews).await?
-        {
-            let reason = format!("由 {} 续期", a.number);
-            if old.state.agreed() {
-                over(app, &system, &permit, old.clone(), UseState::Renewed, &reason).await?;
-            }
-            end_grants(app, op, &old, &reason).await?;
-        }
         settle(app, &system, &permit, a).await.map(|_| ())
     };
     if let Err(e) = done.await {
@@ -44,7 +35,10 @@ pub(super) async fn settle(
     a: &UseApplication,
 ) -> Result<u64> {
     let made = match a.state {
-        UseState::InForce | UseState::Suspended => grants(app, system, permit, a).await?,
+        UseState::InForce | UseState::Suspended => {
+            succeed(app, system, permit, a).await?;
+            grants(app, system, permit, a).await?
+        }
         // They end by themselves with the same day.
         UseState::Expired => 0,
         _ => {
@@ -54,6 +48,22 @@ pub(super) async fn settle(
     };
     app.store.restricted_settled(permit, &a.id, a.edit).await?;
     Ok(made)
+}
+
+/// Ends what an agreement in force renews, which holds the same grants. Done twice, nothing changes.
+async fn succeed(app: &App, system: &Op, permit: &Permit, a: &UseApplication) -> Result<()> {
+    if a.renews.is_empty() {
+        return Ok(());
+    }
+    let Some(old) = app.store.restricted_get(&a.renews).await? else { return Ok(()) };
+    let reason = format!("由 {} 续期", a.number);
+    if old.state.agreed()
+        && !over(app, system, permit, old.clone(), UseState::Renewed, &reason).await?
+    {
+        // Somebody changed it meanwhile: the next round finds it as it is then.
+        return Err(stale());
+    }
+    end_grants(app, system, &old, &reason).await
 }
 
 /// Makes what is missing of the grants of an agreement in force; answers how many.

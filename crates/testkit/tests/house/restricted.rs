@@ -461,4 +461,31 @@ async fn a_breach_is_not_without_its_record() {
     assert_eq!((record.application.as_str(), record.rule.as_str()), (number, "超范围使用"));
 }
 
+/// A renewal is in force, and what it renews could not be ended, as when the process dies between the two: the job ends it, and only
+/// then makes the grants.
+#[tokio::test]
+async fn what_is_renewed_ends_though_ending_it_failed() {
+    let store = Postgres::start();
+    let house = House::on(&store.database("store")).await;
+    let app = &house.app;
+    let secret = prepared(&house, "qiye").await;
+    let (id, op) = (secret.application.id.clone(), house.person("enterprise").await);
+    let first = house.use_in_force(&op, use_of(&id, "qiye", &["id"])).await;
+    let longer = UseNew { renews: first.number.clone(), ..use_of(&id, "qiye", &["id", "name"]) };
+    let second = house.use_submitted(&op, longer).await.unwrap();
+    house.use_approved(&second.number, &["provider", "authority"]).await;
+    house.use_sealed(&op, &second.number).await;
+    let hand = Source::open(store.port(), "store").await;
+    hand.run("CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER deny BEFORE UPDATE ON restricted_use FOR EACH ROW WHEN (NEW.state = 'renewed') EXECUTE FUNCTION deny()").await;
+    let signed = house.use_countersigned("provider", &second.number).await.unwrap();
+    assert_eq!(signed.state, UseState::InForce);
+    tick(&house).await;
+    assert_eq!(columns(&house, &secret, "qiye").await.unwrap(), ["id"], "the first goes on");
+    hand.run("DROP TRIGGER deny ON restricted_use").await;
+    tick(&house).await;
+    assert_eq!(columns(&house, &secret, "qiye").await.unwrap(), ["id", "name"]);
+    let old = restricted::open(app, &op, &first.number).await.unwrap().application;
+    assert_eq!(old.state, UseState::Renewed);
+}
+
 crate::on_both!(the_whole_way, credit, ability, two_providers, in_the_sandbox, time);
