@@ -367,8 +367,9 @@ pub async fn remove(app: &App, op: &Op, id: &str, force: bool) -> Result<()> {
     }
     let tables = app.store.rail_tables(id).await?;
     let tables: Vec<RailTable> = tables.into_iter().map(|kept| kept.table).collect();
-    app.store.rail_delete(&permit, id).await?;
+    // The runs first: nothing names them any more when the rail is gone.
     end_runs(app, &permit, &tables).await?;
+    app.store.rail_delete(&permit, id).await?;
     self::record(app, op, "rail.remove", &rail, if force { "force" } else { "" }).await
 }
 

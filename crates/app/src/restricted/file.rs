@@ -401,14 +401,16 @@ pub async fn attach(
         if !app.store.restricted_update(&actor.permit, &application, &event, seen).await? {
             return Err(stale());
         }
-        let mut record = audit::event(op, "restricted.attach", &application.number);
-        record.scope = format!("{of} {} {}", file.bytes, file.checksum);
-        audit::record(app, record).await
+        Ok(())
     };
     if let Err(e) = kept.await {
         upload::forget(app, &file.id).await;
         return Err(e);
     }
+    // From here on the application has the file: whatever fails, its content stays.
+    let mut record = audit::event(op, "restricted.attach", &application.number);
+    record.scope = format!("{of} {} {}", file.bytes, file.checksum);
+    audit::record(app, record).await?;
     Ok(application)
 }
 
