@@ -50,6 +50,11 @@ impl Source {
         self.client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     }
 
+    /// Lets a trigger `deny` refuse what is named (`DELETE ON session FOR EACH ROW`), as a server that fails would.
+    pub(crate) async fn deny(&self, what: &str) {
+        self.run(&format!("CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER deny BEFORE {what} EXECUTE FUNCTION deny()")).await;
+    }
+
     pub(crate) async fn one(&self, sql: &str) -> String {
         let answer = self.client.simple_query(sql).await.unwrap();
         answer

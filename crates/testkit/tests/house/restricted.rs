@@ -445,7 +445,7 @@ async fn a_breach_is_not_without_its_record() {
     let op = house.person("enterprise").await;
     let agreed = house.use_in_force(&op, use_of(&secret.application.id, "qiye", &["id"])).await;
     let hand = Source::open(store.port(), "store").await;
-    hand.run("CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER deny BEFORE INSERT ON credit_record FOR EACH ROW EXECUTE FUNCTION deny()").await;
+    hand.deny("INSERT ON credit_record FOR EACH ROW").await;
     let number = agreed.number.as_str();
     let e = did(&house, "provider", number, breach()).await.unwrap_err();
     assert_eq!(e.code(), Code::Internal);
@@ -476,7 +476,7 @@ async fn what_is_renewed_ends_though_ending_it_failed() {
     house.use_approved(&second.number, &["provider", "authority"]).await;
     house.use_sealed(&op, &second.number).await;
     let hand = Source::open(store.port(), "store").await;
-    hand.run("CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; CREATE TRIGGER deny BEFORE UPDATE ON restricted_use FOR EACH ROW WHEN (NEW.state = 'renewed') EXECUTE FUNCTION deny()").await;
+    hand.deny("UPDATE ON restricted_use FOR EACH ROW WHEN (NEW.state = 'renewed')").await;
     let signed = house.use_countersigned("provider", &second.number).await.unwrap();
     assert_eq!(signed.state, UseState::InForce);
     tick(&house).await;
